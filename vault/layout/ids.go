@@ -41,16 +41,28 @@ func NewSetID() (id SetID) { _, _ = rand.Read(id[:]); return }
 func NewStoreID() (id StoreID) { _, _ = rand.Read(id[:]); return }
 
 // ParseHostID reads 16 lowercase hex digits.
-func ParseHostID(s string) (id HostID, err error) { return id, parseHex("host id", s, id[:]) }
+func ParseHostID(s string) (id HostID, err error) {
+	err = parseHex("host id", s, id[:])
+	return id, err
+}
 
 // ParseSetID reads 16 lowercase hex digits.
-func ParseSetID(s string) (id SetID, err error) { return id, parseHex("set id", s, id[:]) }
+func ParseSetID(s string) (id SetID, err error) {
+	err = parseHex("set id", s, id[:])
+	return id, err
+}
 
 // ParseEpoch reads 16 lowercase hex digits.
-func ParseEpoch(s string) (id Epoch, err error) { return id, parseHex("epoch", s, id[:]) }
+func ParseEpoch(s string) (id Epoch, err error) {
+	err = parseHex("epoch", s, id[:])
+	return id, err
+}
 
 // ParseStoreID reads 32 lowercase hex digits.
-func ParseStoreID(s string) (id StoreID, err error) { return id, parseHex("store id", s, id[:]) }
+func ParseStoreID(s string) (id StoreID, err error) {
+	err = parseHex("store id", s, id[:])
+	return id, err
+}
 
 func (id HostID) String() string  { return hex.EncodeToString(id[:]) }
 func (id SetID) String() string   { return hex.EncodeToString(id[:]) }
