@@ -1,0 +1,95 @@
+package layout
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+)
+
+// StoreJSON is the key of the object that makes a place a store.
+const StoreJSON = "store.json"
+
+// Prefixes that hold the objects of all hosts.
+const (
+	HostsPrefix = "h/"
+	TrustPrefix = "trust/"
+	GCsPrefix   = "gc/"
+)
+
+// MaxSeq is the highest sequence number that ten digits can name.
+const MaxSeq = 9_999_999_999
+
+// MaxEpochCopy is the highest number of a rewrapped epoch key.
+const MaxEpochCopy = 9999
+
+// Trust returns the key of a trust list.
+func Trust(seq uint64) string { return fmt.Sprintf("trust/%010d.json.zst", seq) }
+
+// HostPrefix returns the prefix of all that a host itself writes.
+func HostPrefix(h HostID) string { return HostsPrefix + h.String() + "/" }
+
+// Blob returns the key of the blob whose bytes have this SHA-256.
+func Blob(h HostID, name [32]byte) string {
+	s := hex.EncodeToString(name[:])
+	return BlobPrefix(h) + s[:2] + "/" + s
+}
+
+// BlobPrefix returns the prefix of a host's blobs.
+func BlobPrefix(h HostID) string { return HostPrefix(h) + "b/" }
+
+// EpochKey returns the key of the nth wrapping of an epoch key; the first is 0.
+func EpochKey(h HostID, e Epoch, n int) string {
+	return EpochPrefix(h, e) + strconv.Itoa(n) + ".age"
+}
+
+// EpochPrefix returns the prefix of all wrappings of one epoch key.
+func EpochPrefix(h HostID, e Epoch) string { return EpochsPrefix(h) + e.String() + "/" }
+
+// EpochsPrefix returns the prefix of a host's epoch keys.
+func EpochsPrefix(h HostID) string { return HostPrefix(h) + "k/" }
+
+// Root returns the key of the snapshot root whose bytes have this SHA-256.
+func Root(h HostID, name [32]byte) string {
+	return RootPrefix(h) + hex.EncodeToString(name[:]) + ".age"
+}
+
+// RootPrefix returns the prefix of a host's snapshot roots.
+func RootPrefix(h HostID) string { return HostPrefix(h) + "r/" }
+
+// BlobList returns the key of the blob list whose bytes have this SHA-256.
+func BlobList(h HostID, name [32]byte) string {
+	return BlobListPrefix(h) + hex.EncodeToString(name[:]) + ".zst"
+}
+
+// BlobListPrefix returns the prefix of a host's blob lists.
+func BlobListPrefix(h HostID) string { return HostPrefix(h) + "l/" }
+
+// Manifest returns the key of a manifest in a store that can create only if absent.
+func Manifest(h HostID, s SetID, seq uint64) string {
+	return fmt.Sprintf("%s%010d.json.zst", ManifestSetPrefix(h, s), seq)
+}
+
+// ManifestWeak returns the key of a manifest in a store that cannot create
+// only if absent; sum is the SHA-256 of the object, so that two writers of one
+// seq are both seen.
+func ManifestWeak(h HostID, s SetID, seq uint64, sum [32]byte) string {
+	return fmt.Sprintf("%s%010d-%x.json.zst", ManifestSetPrefix(h, s), seq, sum[:8])
+}
+
+// ManifestPrefix returns the prefix of the manifests of all sets of a host.
+func ManifestPrefix(h HostID) string { return HostPrefix(h) + "m/" }
+
+// ManifestSetPrefix returns the prefix of the manifests of one set.
+func ManifestSetPrefix(h HostID, s SetID) string { return ManifestPrefix(h) + s.String() + "/" }
+
+// Checkpoint returns the key of a checkpoint; id comes from [NewULID].
+func Checkpoint(h HostID, id string) string { return CheckpointPrefix(h) + id + ".json.zst" }
+
+// CheckpointPrefix returns the prefix of a host's checkpoints.
+func CheckpointPrefix(h HostID) string { return HostPrefix(h) + "p/" }
+
+// GC returns the key of a gc object.
+func GC(h HostID, seq uint64) string { return fmt.Sprintf("%s%010d.json.zst", GCPrefix(h), seq) }
+
+// GCPrefix returns the prefix of the gc objects about one host.
+func GCPrefix(h HostID) string { return GCsPrefix + h.String() + "/" }
