@@ -13,13 +13,16 @@ type Name [32]byte
 
 func (n Name) String() string { return hex.EncodeToString(n[:]) }
 
-// ParseName reads 64 hex digits.
+// ParseName reads 64 lowercase hex digits, the only spelling of a name.
 func ParseName(s string) (n Name, err error) {
 	if len(s) != 2*len(n) {
 		return n, fmt.Errorf("parse blob name %q: want %d hex digits", s, 2*len(n))
 	}
 	if _, err := hex.Decode(n[:], []byte(s)); err != nil {
 		return n, fmt.Errorf("parse blob name %q: %w", s, err)
+	}
+	if n.String() != s {
+		return n, fmt.Errorf("parse blob name %q: want lowercase hex digits", s)
 	}
 	return n, nil
 }
