@@ -1,0 +1,148 @@
+package keys
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"filippo.io/age"
+)
+
+// EnvIdentity is the one place from which an identity is read.
+const EnvIdentity = "VAULTIK_AGE_SECRET_KEY"
+
+// Identity holds the age identities that open backups. It never prints itself.
+type Identity struct {
+	ids        []age.Identity
+	plugins    []*pluginIdentity
+	recipients []string
+}
+
+// TakeIdentity reads the identity from the environment and removes it from
+// there whatever it holds, so that no program started later inherits it. It
+// returns [ErrNoIdentity] or [ErrBadIdentity].
+func TakeIdentity() (*Identity, error) {
+	s, ok := os.LookupEnv(EnvIdentity)
+	_ = os.Unsetenv(EnvIdentity)
+	if !ok || strings.TrimSpace(s) == "" {
+		return nil, ErrNoIdentity
+	}
+	id, err := ParseIdentity(s)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", EnvIdentity, err)
+	}
+	return id, nil
+}
+
+// DropIdentity removes the identity from the environment unread, and reports
+// whether there was one.
+func DropIdentity() bool {
+	s, ok := os.LookupEnv(EnvIdentity)
+	_ = os.Unsetenv(EnvIdentity)
+	return ok && strings.TrimSpace(s) != ""
+}
+
+// ParseIdentity reads one or several identities separated by white space:
+// AGE-SECRET-KEY-1..., AGE-SECRET-KEY-PQ-1..., AGE-PLUGIN-.... Lines that begin
+// with # are skipped, so the contents of an identity file or of a recovery kit
+// will do. The error is [ErrBadIdentity] and repeats nothing of s.
+func ParseIdentity(s string) (*Identity, error) {
+	id := new(Identity)
+	n := 0
+	for line := range strings.Lines(s) {
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		for _, word := range strings.Fields(line) {
+			n++
+			if err := id.add(word); err != nil {
+				return nil, fmt.Errorf("identity %d: %w", n, err)
+			}
+		}
+	}
+	if n == 0 {
+		return nil, fmt.Errorf("%w: it is empty", ErrBadIdentity)
+	}
+	return id, nil
+}
+
+func (i *Identity) add(word string) error {
+	if strings.HasPrefix(word, "AGE-PLUGIN-") {
+		p, err := newPluginIdentity(word)
+		if err != nil {
+			return err
+		}
+		i.ids, i.plugins = append(i.ids, p), append(i.plugins, p)
+		return nil
+	}
+	native, recipient, err := parseNative(word)
+	if err != nil {
+		return err
+	}
+	i.ids, i.recipients = append(i.ids, native), append(i.recipients, recipient)
+	return nil
+}
+
+// parseNative reads an X25519 or hybrid identity. It never returns age's own errors.
+func parseNative(s string) (id age.Identity, recipient string, err error) {
+	switch {
+	case strings.HasPrefix(s, "AGE-SECRET-KEY-PQ-1"):
+		if k, err := age.ParseHybridIdentity(s); err == nil {
+			return k, k.Recipient().String(), nil
+		}
+	case strings.HasPrefix(s, "AGE-SECRET-KEY-1"):
+		if k, err := age.ParseX25519Identity(s); err == nil {
+			return k, k.Recipient().String(), nil
+		}
+	case strings.HasPrefix(s, "age1"):
+		return nil, "", fmt.Errorf("%w: this is a recipient, the public half of a key", ErrBadIdentity)
+	default:
+		return nil, "", fmt.Errorf("%w: it begins with neither AGE-SECRET-KEY- nor AGE-PLUGIN-", ErrBadIdentity)
+	}
+	return nil, "", fmt.Errorf("%w: it is damaged or incomplete (its checksum does not match)", ErrBadIdentity)
+}
+
+// Age returns the identities for package age; those that need no plugin first.
+// They may be used by many goroutines.
+func (i *Identity) Age() []age.Identity {
+	if i == nil {
+		return nil
+	}
+	out := make([]age.Identity, 0, len(i.ids))
+	for _, plugin := range []bool{false, true} {
+		for _, id := range i.ids {
+			if _, is := id.(*pluginIdentity); is == plugin {
+				out = append(out, id)
+			}
+		}
+	}
+	return out
+}
+
+// Recipients returns the recipients of the native identities.
+func (i *Identity) Recipients() []string { return slices.Clone(i.recipients) }
+
+// OnMessage sets what is called when an age plugin has something to say, such
+// as that a key wants to be touched. Call it before the identity is used.
+func (i *Identity) OnMessage(fn func(plugin, message string)) {
+	for _, p := range i.plugins {
+		p.onMessage = fn
+	}
+}
+
+// Generate makes a post-quantum hybrid identity, or a classic X25519 one.
+func Generate(classic bool) (secret, recipient string, err error) {
+	if classic {
+		k, err := age.GenerateX25519Identity()
+		if err != nil {
+			return "", "", fmt.Errorf("generate identity: %w", err)
+		}
+		return k.String(), k.Recipient().String(), nil
+	}
+	k, err := age.GenerateHybridIdentity()
+	if err != nil {
+		return "", "", fmt.Errorf("generate identity: %w", err)
+	}
+	return k.String(), k.Recipient().String(), nil
+}
