@@ -1,0 +1,70 @@
+package config
+
+import (
+	"fmt"
+
+	"vaultik/vault/keys"
+)
+
+// Defaults and limits. Sizes are bytes.
+const (
+	DefaultChunkSize   = 1 * MiB
+	DefaultBlobSize    = 16 * MiB
+	DefaultMemory      = 150 * MiB // resident, all buffers and the index included
+	DefaultParallel    = 4         // transfers at once
+	DefaultCompression = 3         // zstd's own default
+
+	MinChunkSize, MaxChunkSize = 64 * KiB, 4 * MiB // the largest chunk is 4 times this and must fit a frame
+	MinBlobSize, MaxBlobSize   = 1 * MiB, 64 * MiB
+	MinMemory                  = 64 * MiB // under it the index alone would not fit
+	MinParallel, MaxParallel   = 1, 64
+	MinCompression             = 1
+	MaxCompression             = 19
+)
+
+// Config is the configuration with defaults filled in and everything checked.
+type Config struct {
+	File       string // where it was read from
+	StorageURL string // file:///...; variables are expanded
+	Recipients keys.Recipients
+	Sets       []Set // in the order of the file
+
+	Compression int   // zstd level
+	ChunkSize   int64 // middle chunk size in bytes, a power of two
+	BlobSize    int64 // target in bytes, at most a tenth of Memory
+	Memory      int64 // bytes
+	Parallel    int
+	IndexPath   string // "" for the usual place
+	Hostname    string
+
+	// Warnings are things that work but are not as written; each is one sentence.
+	Warnings []string
+}
+
+// Set is one named group of paths.
+type Set struct {
+	Name  string
+	Paths []string // absolute and clean, in the order of the file
+}
+
+// Set finds a set by name.
+func (c *Config) Set(name string) (Set, bool) {
+	for _, s := range c.Sets {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Set{}, false
+}
+
+// CheckParallel says whether n transfers at once are allowed.
+func CheckParallel(n int) error {
+	if n < MinParallel || n > MaxParallel {
+		return fmt.Errorf("%d transfers at once are outside %d to %d", n, MinParallel, MaxParallel)
+	}
+	return nil
+}
+
+// BlobSizeFor is the blob size in bytes that a memory budget allows: want, but
+// never over a tenth of the budget, since several blobs are in memory at once.
+func BlobSizeFor(want, memory int64) int64 { return max(MinBlobSize, min(want, memory/10)) }

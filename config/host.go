@@ -1,0 +1,91 @@
+package config
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+)
+
+const hostFile = "host.json"
+
+// Host is who this machine is in its store. It holds secrets: the host secret
+// (ids, cuts) and the signing key, never anything that decrypts a backup.
+type Host struct {
+	V        int             `json:"v"`
+	Store    layout.StoreID  `json:"store"`
+	StoreURL string          `json:"store_url"` // where init made it, for messages
+	Owner    keys.PublicKey  `json:"owner"`
+	ID       layout.HostID   `json:"host"`
+	Secret   keys.HostSecret `json:"secret"`
+	Signer   *keys.Signer    `json:"signing_key"`
+	Epoch    *keys.EpochKey  `json:"epoch,omitempty"`   // the key of now; nil before the first backup
+	Machine  string          `json:"machine,omitempty"` // keyed hash of the machine id; "" where there is none
+	Kit      string          `json:"kit,omitempty"`     // where init put the recovery kit
+}
+
+// LoadHost reads host.json; a missing one is ErrMissing.
+func (s State) LoadHost() (*Host, error) {
+	hint := "put back a copy of this file; without one, begin as a new host: mv " + Quote(s.dir) + " " +
+		Quote(s.dir+".broken") + " && vaultik init --store URL"
+	var h Host
+	switch err := s.load(hostFile, hint, &h); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &Error{File: s.Path(hostFile), Msg: "is missing: it holds this host's id and keys", Hint: hint, Err: ErrMissing}
+	case err != nil:
+		return nil, err
+	case h.Store.IsZero() || h.ID.IsZero() || h.Signer == nil || h.Secret == keys.HostSecret{} || h.Owner.IsZero():
+		return nil, &Error{File: s.Path(hostFile), Msg: "is broken: ids or keys are missing in it", Hint: hint, Err: ErrInvalid}
+	}
+	return &h, nil
+}
+
+// SaveHost replaces host.json.
+func (s State) SaveHost(h *Host) error {
+	h.V = stateVersion
+	return s.locked(func() error { return s.save(hostFile, h) })
+}
+
+// UpdateHost reads host.json, lets fn change it, and writes it, with no other
+// process in between.
+func (s State) UpdateHost(fn func(*Host) error) error {
+	return s.locked(func() error {
+		h, err := s.LoadHost()
+		if err != nil {
+			return err
+		}
+		if err := fn(h); err != nil {
+			return err
+		}
+		return s.save(hostFile, h)
+	})
+}
+
+// Moved reports whether host.json was made on another machine: a clone, whose
+// backups would collide with those of the original. Machines without an id never are.
+func (h *Host) Moved() bool {
+	now := MachineHash(h.Secret)
+	return h.Machine != "" && now != "" && h.Machine != now
+}
+
+// MachineHash is a keyed hash of the operating system's machine id, so that the
+// id itself stands nowhere; "" where the system has none.
+func MachineHash(secret keys.HostSecret) string {
+	for _, f := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id"} {
+		if b, err := os.ReadFile(f); err == nil {
+			if id := strings.TrimSpace(string(b)); len(id) >= 32 { // "uninitialized" and the like are no ids
+				key := secret.MachineID()
+				m := hmac.New(sha256.New, key[:])
+				m.Write([]byte(id))
+				return hex.EncodeToString(m.Sum(nil)[:16])
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,82 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+
+	"vaultik/vault/layout"
+)
+
+const knownFile = "known_stores.json"
+
+// Known are the stores this machine has met and whose they are, as ssh remembers hosts.
+type Known struct {
+	V      int          `json:"v"`
+	Stores []KnownStore `json:"stores"`
+}
+
+// KnownStore pins the owner of one store.
+type KnownStore struct {
+	Store layout.StoreID `json:"store"`
+	URL   string         `json:"url"`
+	Owner string         `json:"owner"` // fingerprint, SHA256:...
+	Since time.Time      `json:"since"`
+}
+
+// ByURL finds the store pinned for a URL.
+func (k *Known) ByURL(url string) (KnownStore, bool) {
+	for _, s := range k.Stores {
+		if s.URL == url {
+			return s, true
+		}
+	}
+	return KnownStore{}, false
+}
+
+// ByID finds the owner pinned for a store id, under whatever URL.
+func (k *Known) ByID(id layout.StoreID) (KnownStore, bool) {
+	for _, s := range k.Stores {
+		if s.Store == id {
+			return s, true
+		}
+	}
+	return KnownStore{}, false
+}
+
+// Pin records the owner of a store; older pins of its id or URL with another owner go.
+func (k *Known) Pin(s KnownStore) {
+	kept := k.Stores[:0]
+	for _, o := range k.Stores {
+		if o.URL != s.URL && (o.Store != s.Store || o.Owner == s.Owner) {
+			kept = append(kept, o)
+		}
+	}
+	k.Stores = append(kept, s)
+}
+
+// LoadKnown reads known_stores.json; a missing one knows none.
+func (s State) LoadKnown() (*Known, error) {
+	known := Known{V: stateVersion}
+	f := s.Path(knownFile)
+	err := s.load(knownFile, "put back a copy, or meet every store anew (give --owner then): mv "+
+		Quote(f)+" "+Quote(f+".broken"), &known)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return &known, nil
+}
+
+// UpdateKnown changes known_stores.json with no other process in between.
+func (s State) UpdateKnown(fn func(*Known) error) error {
+	return s.locked(func() error {
+		known, err := s.LoadKnown()
+		if err != nil {
+			return err
+		}
+		if err := fn(known); err != nil {
+			return err
+		}
+		return s.save(knownFile, known)
+	})
+}

@@ -1,0 +1,254 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"vaultik/vault/keys"
+)
+
+// Load reads and checks the configuration. A missing file is ErrMissing, any
+// other problem names file and line.
+func Load(file string) (*Config, error) {
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{File: file, Msg: "there is no configuration here", Err: ErrMissing,
+			Hint: "make one with: vaultik init"}
+	}
+	if err != nil {
+		return nil, &Error{File: file, Msg: "cannot be read: " + reason(err), Err: err,
+			Hint: "look at its owner and mode with: ls -l " + Quote(file)}
+	}
+	return Parse(file, data)
+}
+
+// Parse is Load on bytes; file is only for messages.
+func Parse(file string, data []byte) (*Config, error) {
+	l := &loader{file: file, cfg: &Config{
+		File: file, Compression: DefaultCompression, ChunkSize: DefaultChunkSize,
+		Memory: DefaultMemory, Parallel: DefaultParallel,
+	}}
+	if err := l.document(data); err != nil {
+		return nil, err
+	}
+	return l.cfg, l.finish()
+}
+
+// loader walks the YAML tree by hand: that gives every message its line.
+type loader struct {
+	file string
+	cfg  *Config
+	blob int64 // as written; 0: not written
+	line map[string]int
+}
+
+// keysOf lists the keys of the configuration in the order of the documentation.
+func keysOf() []string {
+	return []string{"storage_url", "age_recipients", "snapshots", "compression_level", "chunk_size",
+		"blob_size", "memory", "parallel", "index_path", "hostname"}
+}
+
+func (l *loader) fail(n ast.Node, format string, args ...any) error {
+	line := 0
+	if n != nil && n.GetToken() != nil && n.GetToken().Position != nil {
+		line = n.GetToken().Position.Line
+	}
+	return l.failLine(line, format, args...)
+}
+
+func (l *loader) failLine(line int, format string, args ...any) error {
+	return &Error{File: l.file, Line: line, Msg: fmt.Sprintf(format, args...), Err: ErrInvalid}
+}
+
+func (l *loader) document(data []byte) error {
+	f, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		var ye yaml.Error
+		if errors.As(err, &ye) {
+			line := 0
+			if t := ye.GetToken(); t != nil && t.Position != nil {
+				line = t.Position.Line
+			}
+			return l.failLine(line, "not YAML: %s", ye.GetMessage())
+		}
+		return l.failLine(0, "not YAML: %v", err)
+	}
+	bodies := slices.DeleteFunc(f.Docs, func(d *ast.DocumentNode) bool { return d.Body == nil })
+	if len(bodies) == 0 {
+		return l.fail(nil, "the file has no settings")
+	}
+	if len(bodies) > 1 {
+		return l.fail(bodies[1].Body, "a second document begins here; one file holds one configuration")
+	}
+	l.line = map[string]int{}
+	return l.mapping(bodies[0].Body, "the configuration", keysOf(), func(key string, v ast.Node) error {
+		l.line[key] = v.GetToken().Position.Line
+		return l.setting(key, v)
+	})
+}
+
+// mapping calls fn for each key of a mapping; known nil means that any name is a key.
+func (l *loader) mapping(n ast.Node, what string, known []string, fn func(key string, v ast.Node) error) error {
+	var values []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		values = n.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{n}
+	default:
+		return l.fail(n, "%s must be `key: value` lines, not %s", what, kind(n))
+	}
+	seen := map[string]bool{}
+	for _, v := range values {
+		key := v.Key.GetToken().Value
+		if _, plain := v.Key.(ast.ScalarNode); !plain {
+			return l.fail(v.Key, "%s: a key must be a plain word", what)
+		}
+		if known != nil && !slices.Contains(known, key) {
+			return l.fail(v.Key, "unknown key %q in %s; %s", key, what, didYouMean(key, known))
+		}
+		if seen[key] {
+			return l.fail(v.Key, "key %q stands twice in %s", key, what)
+		}
+		seen[key] = true
+		if err := fn(key, v.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *loader) setting(key string, v ast.Node) (err error) {
+	c := l.cfg
+	switch key {
+	case "storage_url":
+		c.StorageURL, err = l.text(key, v)
+	case "age_recipients":
+		c.Recipients, err = l.recipients(v)
+	case "snapshots":
+		err = l.mapping(v, "snapshots", nil, l.set)
+	case "compression_level":
+		c.Compression, err = l.number(key, v, MinCompression, MaxCompression)
+	case "chunk_size":
+		c.ChunkSize, err = l.size(key, v, MinChunkSize, MaxChunkSize)
+		if err == nil && c.ChunkSize&(c.ChunkSize-1) != 0 {
+			err = l.fail(v, "chunk_size must be a power of two, such as 512KiB or 1MiB")
+		}
+	case "blob_size":
+		l.blob, err = l.size(key, v, MinBlobSize, MaxBlobSize)
+	case "memory":
+		c.Memory, err = l.size(key, v, MinMemory, 1<<40)
+	case "parallel":
+		c.Parallel, err = l.number(key, v, MinParallel, MaxParallel)
+	case "index_path":
+		c.IndexPath, err = l.path(key, v)
+	case "hostname":
+		c.Hostname, err = l.text(key, v)
+	}
+	return err
+}
+
+func (l *loader) set(name string, v ast.Node) error {
+	if name == "" {
+		return l.fail(v, "a set in snapshots has an empty name")
+	}
+	s := Set{Name: name}
+	where := fmt.Sprintf("snapshots: %s", name)
+	err := l.mapping(v, where, []string{"paths"}, func(_ string, v ast.Node) error {
+		items, err := l.list(where+": paths", v)
+		if err != nil {
+			return err
+		}
+		for _, n := range items {
+			p, err := l.path(where+": paths", n)
+			if err != nil {
+				return err
+			}
+			s.Paths = append(s.Paths, p)
+		}
+		return nil
+	})
+	if err == nil && len(s.Paths) == 0 {
+		err = l.fail(v, "%s has no paths; write at least one, such as `paths: [~/Documents]`", where)
+	}
+	l.cfg.Sets = append(l.cfg.Sets, s)
+	return err
+}
+
+func (l *loader) recipients(v ast.Node) (keys.Recipients, error) {
+	items, err := l.list("age_recipients", v)
+	if err != nil {
+		return keys.Recipients{}, err
+	}
+	var list []string
+	for _, n := range items {
+		s, err := l.text("age_recipients", n)
+		if err != nil {
+			return keys.Recipients{}, err
+		}
+		if _, err := keys.ParseRecipients([]string{s}); err != nil {
+			return keys.Recipients{}, &Error{File: l.file, Line: n.GetToken().Position.Line,
+				Msg: "age_recipients: " + err.Error(), Err: errors.Join(ErrInvalid, err), Hint: recipientHint(err)}
+		}
+		list = append(list, s)
+	}
+	r, err := keys.ParseRecipients(list)
+	if err != nil {
+		return r, &Error{File: l.file, Line: v.GetToken().Position.Line,
+			Msg: "age_recipients: " + err.Error(), Err: errors.Join(ErrInvalid, err), Hint: recipientHint(err)}
+	}
+	return r, nil
+}
+
+func recipientHint(err error) string {
+	if errors.Is(err, keys.ErrSecretAsRecipient) {
+		return "put the recipient (age1...) there and keep the secret off this machine"
+	}
+	return ""
+}
+
+// finish checks what needs more than one setting.
+func (l *loader) finish() error {
+	c := l.cfg
+	for _, need := range []string{"storage_url", "age_recipients"} {
+		if _, ok := l.line[need]; !ok {
+			return l.failLine(0, "%s is missing", need)
+		}
+	}
+	var err error
+	if c.StorageURL, err = expand(c.StorageURL); err != nil {
+		return l.failLine(l.line["storage_url"], "storage_url: %v", err)
+	}
+	if !strings.Contains(c.StorageURL, "://") {
+		if !filepath.IsAbs(c.StorageURL) {
+			return l.failLine(l.line["storage_url"],
+				"storage_url: %q is neither a URL nor an absolute path", c.StorageURL)
+		}
+		c.StorageURL = FileURL(c.StorageURL)
+	}
+	if c.Hostname == "" {
+		if c.Hostname, err = os.Hostname(); err != nil || c.Hostname == "" {
+			return l.failLine(0, "this machine has no host name; set hostname")
+		}
+	}
+	want := l.blob
+	if want == 0 {
+		want = DefaultBlobSize
+	}
+	c.BlobSize = BlobSizeFor(want, c.Memory)
+	if l.blob != 0 && c.BlobSize < l.blob {
+		c.Warnings = append(c.Warnings, fmt.Sprintf(
+			"%s:%d: blob_size %s is over a tenth of memory (%s); blobs of %d bytes are made instead",
+			l.file, l.line["blob_size"], FormatSize(l.blob), FormatSize(c.Memory), c.BlobSize))
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+)
+
+// Places are the paths of one run. All are absolute.
+type Places struct {
+	Config string // the YAML file
+	Index  string // directory of the index, unless the configuration names another
+	Store  string // directory of the embedded store
+	// IndexForced is set when VAULTIK_INDEX_PATH named Index: it wins over the configuration.
+	IndexForced bool
+}
+
+// Dir is the directory of the configuration and the state files.
+func (p Places) Dir() string { return filepath.Dir(p.Config) }
+
+// Kit is where init puts the recovery kit unless told otherwise.
+func (p Places) Kit() string { return filepath.Join(p.Dir(), "recovery-kit.txt") }
+
+// FindPlaces works out the places from the --config flag (may be empty), the
+// environment and the XDG base directory rules; root is treated like everybody.
+func FindPlaces(flag string) (Places, error) {
+	var p Places
+	home, homeErr := homeDir()
+	base := func(env, rest string) (string, error) {
+		// The XDG rules: a relative path in these variables is to be ignored.
+		if d := os.Getenv(env); filepath.IsAbs(d) {
+			return filepath.Join(d, "vaultik"), nil
+		}
+		if homeErr != nil {
+			return "", fmt.Errorf("find home directory: %w", homeErr)
+		}
+		return filepath.Join(home, rest, "vaultik"), nil
+	}
+	var err error
+	switch file := flag; {
+	case file != "":
+		p.Config, err = filepath.Abs(file)
+	case os.Getenv("VAULTIK_CONFIG") != "":
+		p.Config, err = filepath.Abs(os.Getenv("VAULTIK_CONFIG"))
+	default:
+		var dir string
+		dir, err = base("XDG_CONFIG_HOME", ".config")
+		p.Config = filepath.Join(dir, "config.yaml")
+	}
+	if err != nil {
+		return p, err
+	}
+	if dir := os.Getenv("VAULTIK_INDEX_PATH"); dir != "" {
+		p.IndexForced = true
+		p.Index, err = filepath.Abs(dir)
+	} else {
+		var dir string
+		dir, err = base("XDG_STATE_HOME", ".local/state")
+		p.Index = filepath.Join(dir, "index")
+	}
+	if err != nil {
+		return p, err
+	}
+	dir, err := base("XDG_DATA_HOME", ".local/share")
+	p.Store = filepath.Join(dir, "store")
+	return p, err
+}
+
+// IndexDir is the directory of the index for this configuration.
+func (p Places) IndexDir(c *Config) string {
+	if !p.IndexForced && c != nil && c.IndexPath != "" {
+		return c.IndexPath
+	}
+	return p.Index
+}
+
+// homeDir asks $HOME and then the user database, since services often have no $HOME.
+func homeDir() (string, error) {
+	if h := os.Getenv("HOME"); filepath.IsAbs(h) {
+		return h, nil
+	}
+	u, err := user.Current()
+	if err != nil {
+		return "", err
+	}
+	if !filepath.IsAbs(u.HomeDir) {
+		return "", errors.New("$HOME is not an absolute path")
+	}
+	return u.HomeDir, nil
+}
+
+// FileURL is the file:// URL of an absolute path.
+func FileURL(path string) string {
+	return (&url.URL{Scheme: "file", Path: filepath.Clean(path)}).String()
+}
+
+// StoreURL gives a store named on the command line one form: a bare path is made
+// absolute and becomes a file:// URL, a URL is kept.
+func StoreURL(s string) (string, error) {
+	if strings.Contains(s, "://") {
+		return s, nil
+	}
+	path, err := expandHome(s)
+	if err != nil {
+		return "", err
+	}
+	if path == "" {
+		return "", errors.New("the store's URL is empty")
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return "", err
+	}
+	return FileURL(path), nil
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"vaultik/internal/atomicfile"
+)
+
+// stateVersion is written into every state file; a higher one is of a newer program.
+const stateVersion = 1
+
+// State is the directory with the state files. Its methods may be called from
+// many goroutines and processes.
+type State struct{ dir string }
+
+// NewState names the directory; it need not exist before the first write.
+func NewState(dir string) State { return State{dir: dir} }
+
+// Path is the full path of a state file.
+func (s State) Path(name string) string { return filepath.Join(s.dir, name) }
+
+// load reads one state file into v. A missing file is fs.ErrNotExist, as it is.
+func (s State) load(name, hint string, v any) error {
+	file := s.Path(name)
+	broken := func(format string, args ...any) error {
+		return &Error{File: file, Msg: fmt.Sprintf(format, args...), Hint: hint, Err: ErrInvalid}
+	}
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fs.ErrNotExist
+	}
+	if err != nil {
+		return &Error{File: file, Msg: "cannot be read: " + reason(err), Err: err,
+			Hint: "look at its owner and mode with: ls -l " + Quote(file)}
+	}
+	var head struct {
+		V int `json:"v"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return broken("is broken: %s", jsonReason(data, err))
+	}
+	if head.V < 1 || head.V > stateVersion {
+		return &Error{File: file, Err: ErrInvalid,
+			Msg:  fmt.Sprintf("has version %d, this program knows %d", head.V, stateVersion),
+			Hint: "see which program this is with: vaultik version"}
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields() // they would be lost when the file is written again
+	if err := d.Decode(v); err != nil {
+		return broken("is broken: %s", jsonReason(data, err))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return broken("is broken: there is more after its end")
+	}
+	return nil
+}
+
+// jsonReason tells where JSON is broken without quoting it: it may hold secrets.
+func jsonReason(data []byte, err error) string {
+	var syn *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	switch {
+	case len(bytes.TrimSpace(data)) == 0:
+		return "it is empty"
+	case errors.As(err, &syn):
+		return fmt.Sprintf("not JSON at byte %d", syn.Offset)
+	case errors.As(err, &typ):
+		return fmt.Sprintf("field %q has the wrong type", typ.Field)
+	case strings.HasPrefix(err.Error(), "json: unknown field"):
+		return strings.TrimPrefix(err.Error(), "json: ")
+	default:
+		return "a field has a value of the wrong form"
+	}
+}
+
+// save replaces one state file; the directory is made when missing.
+func (s State) save(name string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", name, err)
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("make directory for %s: %w", name, err)
+	}
+	if err := atomicfile.WriteFile(s.Path(name), append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", s.Path(name), err)
+	}
+	return nil
+}
+
+// locked runs fn while no other process changes state files.
+func (s State) locked(fn func() error) error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("make directory %s: %w", s.dir, err)
+	}
+	f, err := os.OpenFile(s.Path("state.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock state: %w", err)
+	}
+	defer f.Close()
+	for {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return fn() // closing the file releases the lock
+}
+
+// Exposed lists the files of the directory that others than their owner may
+// read or write; each should get mode 0600.
+func (p Places) Exposed() []string {
+	var out []string
+	s := NewState(p.Dir())
+	for _, f := range []string{p.Config, s.Path(hostFile), s.Path(setsFile), s.Path(seenFile), s.Path(knownFile), p.Kit()} {
+		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o077 != 0 {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Text is a string that need not be UTF-8: JSON gets it plain when it is, else
+// as {"64": base64}.
+type Text string
+
+// MarshalJSON keeps every byte.
+func (t Text) MarshalJSON() ([]byte, error) {
+	if utf8.ValidString(string(t)) {
+		return json.Marshal(string(t))
+	}
+	return json.Marshal(map[string]string{"64": base64.StdEncoding.EncodeToString([]byte(t))})
+}
+
+// UnmarshalJSON reads both forms.
+func (t *Text) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err == nil {
+		*t = Text(s)
+		return nil
+	}
+	var m struct {
+		B []byte `json:"64"`
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return err
+	}
+	*t = Text(m.B)
+	return nil
+}
+
+// reason is the bare cause of a file system error, without operation and path.
+func reason(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// Quote makes a word safe to paste into a POSIX shell.
+func Quote(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%,=", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,104 @@
+package config
+
+import (
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// text reads one plain value as the user wrote it.
+func (l *loader) text(key string, v ast.Node) (string, error) {
+	var s string
+	switch n := v.(type) {
+	case *ast.StringNode:
+		s = n.Value
+	case *ast.LiteralNode:
+		s = strings.TrimRight(n.Value.Value, "\n")
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		s = v.GetToken().Value // a host may well be called 12 or true
+	default:
+		return "", l.fail(v, "%s must be a text, not %s", key, kind(v))
+	}
+	if strings.TrimSpace(s) == "" {
+		return "", l.fail(v, "%s is empty", key)
+	}
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", l.fail(v, "%s holds control characters", key)
+	}
+	return s, nil
+}
+
+func (l *loader) number(key string, v ast.Node, low, high int) (int, error) {
+	s, err := l.text(key, v)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, l.fail(v, "%s: %q is not a whole number", key, s)
+	}
+	if n < low || n > high {
+		return 0, l.fail(v, "%s: %d is outside %d to %d", key, n, low, high)
+	}
+	return n, nil
+}
+
+func (l *loader) size(key string, v ast.Node, low, high int64) (int64, error) {
+	s, err := l.text(key, v)
+	if err != nil {
+		return 0, err
+	}
+	n, err := ParseSize(s)
+	if err != nil {
+		return 0, l.fail(v, "%s: %v", key, err)
+	}
+	if n < low || n > high {
+		return 0, l.fail(v, "%s: %s is outside %s to %s", key, s, FormatSize(low), FormatSize(high))
+	}
+	return n, nil
+}
+
+// path reads an absolute path; ~ and variables are expanded.
+func (l *loader) path(key string, v ast.Node) (string, error) {
+	s, err := l.text(key, v)
+	if err != nil {
+		return "", err
+	}
+	if s, err = expand(s); err != nil {
+		return "", l.fail(v, "%s: %v", key, err)
+	}
+	if !filepath.IsAbs(s) {
+		return "", l.fail(v, "%s: %q is not an absolute path; begin it with / or ~/", key, s)
+	}
+	return filepath.Clean(s), nil
+}
+
+func (l *loader) list(key string, v ast.Node) ([]ast.Node, error) {
+	seq, ok := v.(*ast.SequenceNode)
+	if !ok {
+		return nil, l.fail(v, "%s must be a list of `- item` lines, not %s", key, kind(v))
+	}
+	if len(seq.Values) == 0 {
+		return nil, l.fail(v, "%s is an empty list", key)
+	}
+	return seq.Values, nil
+}
+
+// kind names a node for a message, never with its content.
+func kind(n ast.Node) string {
+	switch n.(type) {
+	case nil, *ast.NullNode:
+		return "nothing"
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a group of keys"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode, *ast.TagNode:
+		return "an anchor, alias or tag, which are not supported here"
+	default:
+		return "a single value"
+	}
+}
