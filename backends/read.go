@@ -1,0 +1,92 @@
+package backends
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+const (
+	// MaxWhole is how many bytes of an object are read "to the end" into memory,
+	// a store being free to offer more than we have. 256 MiB is what the format
+	// allows a manifest; nothing larger is ever read whole.
+	MaxWhole = 256 << 20
+
+	// maxTrusted is the length up to which memory is taken before the store has
+	// said that the object is that long.
+	maxTrusted = 32 << 20
+)
+
+// List returns all objects under prefix. It holds them in memory: for few.
+func List(ctx context.Context, b Backend, prefix string) ([]ObjectInfo, error) {
+	var all []ObjectInfo
+	err := b.ListStream(ctx, prefix, func(o ObjectInfo) error {
+		all = append(all, o)
+		return nil
+	})
+	return all, err
+}
+
+// ReadRange returns the n bytes from off on, by the cheapest way that b has. They
+// are in dst's memory if its capacity suffices. n < 0 is to the end, which fails
+// with ErrTooLarge for more than MaxWhole bytes; n == 0 is nothing, but
+// ErrNotFound if there is no such object.
+func ReadRange(ctx context.Context, b Backend, key string, off, n int64, dst []byte) ([]byte, error) {
+	if r, ok := b.(RangeReader); ok && n > 0 && n <= maxTrusted {
+		dst = resize(dst, n)
+		_, err := r.ReadRange(ctx, key, dst, off)
+		if err != nil {
+			return nil, err
+		}
+		return dst, nil
+	}
+	r, info, err := b.Get(ctx, key, off, n)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	if n < 0 {
+		if n = info.Size - off; n > MaxWhole {
+			return nil, &OpError{Op: "get", Key: key, Err: fmt.Errorf("%w: %d bytes", ErrTooLarge, n)}
+		}
+	}
+	dst = resize(dst, n)
+	if _, err := io.ReadFull(r, dst); err != nil {
+		return nil, readError(key, err)
+	}
+	return dst, nil
+}
+
+func readError(key string, err error) error {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if op := (*OpError)(nil); errors.As(err, &op) {
+		return err
+	}
+	return &OpError{Op: "get", Key: key, Retryable: err == io.ErrUnexpectedEOF, Err: err}
+}
+
+func resize(dst []byte, n int64) []byte {
+	if int64(cap(dst)) < n {
+		return make([]byte, n)
+	}
+	return dst[:n]
+}
+
+// Objects adapts a backend to what the packages under vault ask of a store.
+func Objects(b Backend) ObjectReader { return ObjectReader{b} }
+
+// ObjectReader reads objects into memory and lists their names.
+type ObjectReader struct{ b Backend }
+
+// Get returns n bytes of an object from off on; n < 0 is to the end, see ReadRange.
+func (o ObjectReader) Get(ctx context.Context, key string, off, n int64) ([]byte, error) {
+	return ReadRange(ctx, o.b, key, off, n, nil)
+}
+
+// List calls fn for each object under prefix, as ListStream does.
+func (o ObjectReader) List(ctx context.Context, prefix string, fn func(key string, size int64) error) error {
+	return o.b.ListStream(ctx, prefix, func(i ObjectInfo) error { return fn(i.Key, i.Size) })
+}
