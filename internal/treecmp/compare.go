@@ -174,8 +174,8 @@ func (c *comparison) links(a, b map[string]*entry) {
 	ga, gb := groups(a), groups(b)
 	seen := map[string]bool{}
 	for _, path := range union(a, b) {
-		if a[path] == nil || b[path] == nil {
-			continue // reported as missing; its group is compared by the names both have
+		if a[path] == nil || b[path] == nil || a[path].typ != b[path].typ {
+			continue // reported already; its group is compared by the names both have
 		}
 		x, y := shared(ga[a[path].inode], b), shared(gb[b[path].inode], a)
 		if slices.Equal(x, y) {
