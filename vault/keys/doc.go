@@ -15,7 +15,8 @@
 //
 // Secrets print as "(secret)" under every verb, and no error of this package
 // repeats what it was given: a secret pasted into the wrong place must not end
-// in a log. Both hold for a value reached through exported fields or pointers;
-// package fmt does not ask an unexported field how it wants to be printed, so
-// keep secrets there behind a pointer.
+// in a log. Package fmt does not ask values in unexported fields how they want to
+// be printed; what is secret lies behind functions, where it finds nothing. Only
+// [HostSecret] is plain bytes: keep it in exported fields, or do not print
+// what holds it.
 package keys

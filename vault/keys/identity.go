@@ -14,10 +14,20 @@ const EnvIdentity = "VAULTIK_AGE_SECRET_KEY"
 
 // Identity holds the age identities that open backups. It never prints itself.
 type Identity struct {
-	ids        []age.Identity
-	plugins    []*pluginIdentity
+	native     []age.Identity // opaque
+	plugins    []age.Identity // opaque
+	onMessage  []func(fn func(plugin, message string))
 	recipients []string
 }
+
+// opaque is an age identity that prints as little as [Identity] does: age's
+// own types print their secret.
+type opaque struct {
+	unwrap func([]*age.Stanza) ([]byte, error)
+}
+
+// Unwrap implements age.Identity.
+func (o *opaque) Unwrap(stanzas []*age.Stanza) ([]byte, error) { return o.unwrap(stanzas) }
 
 // TakeIdentity reads the identity from the environment and removes it from
 // there whatever it holds, so that no program started later inherits it. It
@@ -73,14 +83,15 @@ func (i *Identity) add(word string) error {
 		if err != nil {
 			return err
 		}
-		i.ids, i.plugins = append(i.ids, p), append(i.plugins, p)
+		i.plugins = append(i.plugins, &opaque{p.Unwrap})
+		i.onMessage = append(i.onMessage, func(fn func(plugin, message string)) { p.onMessage = fn })
 		return nil
 	}
 	native, recipient, err := parseNative(word)
 	if err != nil {
 		return err
 	}
-	i.ids, i.recipients = append(i.ids, native), append(i.recipients, recipient)
+	i.native, i.recipients = append(i.native, native), append(i.recipients, recipient)
 	return nil
 }
 
@@ -89,11 +100,11 @@ func parseNative(s string) (id age.Identity, recipient string, err error) {
 	switch {
 	case strings.HasPrefix(s, "AGE-SECRET-KEY-PQ-1"):
 		if k, err := age.ParseHybridIdentity(s); err == nil {
-			return k, k.Recipient().String(), nil
+			return &opaque{k.Unwrap}, k.Recipient().String(), nil
 		}
 	case strings.HasPrefix(s, "AGE-SECRET-KEY-1"):
 		if k, err := age.ParseX25519Identity(s); err == nil {
-			return k, k.Recipient().String(), nil
+			return &opaque{k.Unwrap}, k.Recipient().String(), nil
 		}
 	case strings.HasPrefix(s, "age1"):
 		return nil, "", fmt.Errorf("%w: this is a recipient, the public half of a key", ErrBadIdentity)
@@ -109,15 +120,7 @@ func (i *Identity) Age() []age.Identity {
 	if i == nil {
 		return nil
 	}
-	out := make([]age.Identity, 0, len(i.ids))
-	for _, plugin := range []bool{false, true} {
-		for _, id := range i.ids {
-			if _, is := id.(*pluginIdentity); is == plugin {
-				out = append(out, id)
-			}
-		}
-	}
-	return out
+	return slices.Concat(i.native, i.plugins)
 }
 
 // Recipients returns the recipients of the native identities.
@@ -126,8 +129,8 @@ func (i *Identity) Recipients() []string { return slices.Clone(i.recipients) }
 // OnMessage sets what is called when an age plugin has something to say, such
 // as that a key wants to be touched. Call it before the identity is used.
 func (i *Identity) OnMessage(fn func(plugin, message string)) {
-	for _, p := range i.plugins {
-		p.onMessage = fn
+	for _, set := range i.onMessage {
+		set(fn)
 	}
 }
 

@@ -31,6 +31,12 @@ func (Identity) String() string { return redacted }
 func (Identity) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // Format prints "(secret)" under every verb.
+func (*opaque) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// String returns "(secret)".
+func (*opaque) String() string { return redacted }
+
+// Format prints "(secret)" under every verb.
 func (Signer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // String returns "(secret)".
