@@ -1,0 +1,114 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Refs calls fn for each reference to the content of a file, holes included, in
+// order. It holds one list page a level. Lengths that do not sum to the file's
+// size are ErrDamaged: too much is noticed before fn sees it, too little at the
+// end. An error of fn ends it and is returned, but for SkipAll.
+func (t *Tree) Refs(ctx context.Context, e *Entry, fn func(Ref) error) error {
+	return t.flatten(ctx, e, nil, fn)
+}
+
+// walkLists calls fn for each list page of an entry.
+func (t *Tree) walkLists(ctx context.Context, e *Entry, fn func(Ref, *Page) error) error {
+	if e.ListLevel == 0 {
+		return nil
+	}
+	err := t.flatten(ctx, e, fn, nil)
+	if err == nil || t.Lost == nil || ctx.Err() != nil || !errors.Is(err, errList) {
+		return err
+	}
+	return t.Lost(e.Path, e.Path, err)
+}
+
+// errList marks errors of reading list pages, against those of callbacks.
+var errList = errors.New("read list page")
+
+type flattener struct {
+	tree  *Tree
+	ctx   context.Context
+	left  int64 // bytes of the file that no reference has covered yet
+	page  func(Ref, *Page) error
+	chunk func(Ref) error
+}
+
+func (t *Tree) flatten(ctx context.Context, e *Entry, page func(Ref, *Page) error, chunk func(Ref) error) error {
+	f := flattener{tree: t, ctx: ctx, left: e.Size, page: page, chunk: chunk}
+	err := f.refs(e.Refs, e.ListLevel)
+	if err == nil && f.left != 0 {
+		err = fmt.Errorf("%w: %d bytes are missing: %w", errList, f.left, ErrDamaged)
+	}
+	switch {
+	case errors.Is(err, SkipAll) && page == nil:
+		return nil
+	case errors.Is(err, errList):
+		return fmt.Errorf("read content of %q: %w", clip(e.Path), err)
+	}
+	return err
+}
+
+// refs goes through references to list pages of level-1, or to content at level 0.
+func (f *flattener) refs(refs []Ref, level int) error {
+	for i := range refs {
+		if level == 0 {
+			f.left -= refs[i].Length()
+			if f.left < 0 {
+				return fmt.Errorf("%w: more bytes than the file has: %w", errList, ErrDamaged)
+			}
+			if f.chunk != nil {
+				if err := f.chunk(refs[i]); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		p, err := f.tree.read(f.ctx, refs[i])
+		if err != nil {
+			return fmt.Errorf("%w: %w", errList, err)
+		}
+		if p.Kind != List || p.Level != level-1 {
+			return fmt.Errorf("%w: a %s page of level %d: %w", errList, p.Kind, p.Level, ErrDamaged)
+		}
+		if f.page != nil {
+			if err := f.page(refs[i], p); err != nil {
+				return err
+			}
+		}
+		if err := f.refs(p.Refs, level-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Xattrs returns the extended attributes of an entry, read from chunks where
+// they are not in the entry itself.
+func (t *Tree) Xattrs(ctx context.Context, e *Entry) ([]Xattr, error) {
+	if len(e.XattrRefs) == 0 {
+		return e.Xattrs, nil
+	}
+	if sum := total(e.XattrRefs); sum > MaxXattrs {
+		return nil, fmt.Errorf("read xattrs of %q: %d bytes: %w", clip(e.Path), sum, ErrDamaged)
+	}
+	var all []byte
+	for _, ref := range e.XattrRefs {
+		b, err := t.Fetch(ctx, ref)
+		if err != nil {
+			return nil, fmt.Errorf("read xattrs of %q: %w", clip(e.Path), err)
+		}
+		all = append(all, b...)
+		if len(all) > MaxXattrs {
+			return nil, fmt.Errorf("read xattrs of %q: over %d bytes: %w", clip(e.Path), MaxXattrs, ErrDamaged)
+		}
+	}
+	list, err := DecodeXattrs(all)
+	if err != nil {
+		return nil, fmt.Errorf("read xattrs of %q: %w", clip(e.Path), err)
+	}
+	return list, nil
+}
