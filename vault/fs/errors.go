@@ -1,0 +1,68 @@
+package fs
+
+import (
+	"errors"
+	"strings"
+)
+
+var (
+	// ErrSwapped says that a path no longer names what was listed there. Report the entry; do not read it.
+	ErrSwapped = errors.New("changed into something else while it was read")
+	// ErrInTheWay says that something else than a directory stands where one belongs. Ask the user.
+	ErrInTheWay = errors.New("not a directory is in the way")
+	// ErrNotEmpty says that a directory with contents stands where another kind of entry belongs. Ask the user.
+	ErrNotEmpty = errors.New("a directory that is not empty is in the way")
+	// ErrSocket says that sockets are recorded but never made: only their server can. Report it.
+	ErrSocket = errors.New("sockets are not restored")
+)
+
+// A RootError says why one argument of Roots gave nothing.
+type RootError struct {
+	Path string // the argument as given
+	Err  error
+}
+
+func (e *RootError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *RootError) Unwrap() error { return e.Err }
+
+// RootErrors are the arguments of Roots that gave nothing.
+type RootErrors []*RootError
+
+func (e RootErrors) Error() string {
+	text := make([]string, len(e))
+	for i, r := range e {
+		text[i] = r.Error()
+	}
+	return strings.Join(text, "; ")
+}
+
+// Unwrap lets errors.Is and errors.As see every one.
+func (e RootErrors) Unwrap() []error {
+	all := make([]error, len(e))
+	for i, r := range e {
+		all[i] = r
+	}
+	return all
+}
+
+// A MetaProblem is one attribute that could not be set.
+type MetaProblem struct {
+	What string // "owner", "mode", "flags", "times", "xattr NAME", "attributes"
+	Err  error
+}
+
+func (p MetaProblem) Error() string { return "set " + p.What + ": " + p.Err.Error() }
+
+// Unwrap returns the reason.
+func (p MetaProblem) Unwrap() error { return p.Err }
+
+// MetaProblems are the attributes of one entry that could not be set: reported, never fatal.
+type MetaProblems []MetaProblem
+
+func (p *MetaProblems) add(what string, err error) {
+	if err != nil {
+		*p = append(*p, MetaProblem{what, err})
+	}
+}

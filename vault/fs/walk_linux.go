@@ -1,0 +1,345 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	iofs "io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"vaultik/vault/page"
+)
+
+// Decision is what to do with one entry.
+type Decision int
+
+const (
+	Keep         Decision = iota // the entry and what is below it
+	Skip                         // neither the entry nor what is below it
+	SkipContents                 // the entry, without what is below it
+)
+
+// WalkOptions narrow a walk.
+type WalkOptions struct {
+	// Exclude is asked about each entry, roots included and implied directories
+	// not, before the walk opens it. Nil keeps everything. st must not be kept.
+	Exclude func(path string, st *Stat) Decision
+	// OneFS leaves out what is mounted inside a root, other roots excepted: the
+	// mount point is kept, its contents are not.
+	OneFS bool
+}
+
+// A WalkItem is one entry, or one failure. Where Err is set only Path is: a
+// failure to read a directory comes after the directory's own item. An entry that
+// vanished while the walk was under way gives an item whose Err is fs.ErrNotExist.
+type WalkItem struct {
+	Path    string // without the leading slash; "." for the top
+	Stat    Stat
+	Implied bool // a directory above the roots: attributes only
+	Err     error
+
+	// DirFD and Name look the entry up without its path, until the callback returns.
+	DirFD int
+	Name  string
+}
+
+// maxOpenDirs bounds the descriptors held on the way down a deep tree; those of
+// the upper directories are closed first, and opened again on the way up.
+const maxOpenDirs = 128
+
+// direntBuffer holds about two thousand names: one call for most directories.
+const direntBuffer = 64 << 10
+
+// Walk calls fn for every entry at and below the roots (absolute clean paths, in
+// any order, may overlap) and for the directories above them, in the order of
+// page.Compare, each once, from the calling goroutine. An error of fn ends the
+// walk and is returned, except fs.SkipDir, which leaves out the contents of the
+// directory it was called for. What cannot be read is given to fn as a WalkItem
+// with Err and does not end the walk.
+//
+// Memory is bounded but for the names of the directories on the current path.
+func Walk(ctx context.Context, roots []string, opt WalkOptions, fn func(WalkItem) error) error {
+	top, err := newRootTree(roots)
+	if err != nil || len(roots) == 0 {
+		return err
+	}
+	w := &walker{ctx: ctx, opt: opt, fn: fn, buf: make([]byte, direntBuffer)}
+	defer w.close()
+	if err := w.visit(nil, "/", ".", top); err != nil {
+		return err
+	}
+	for len(w.stack) > 0 {
+		if err := w.step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type walker struct {
+	ctx   context.Context // of one call of Walk
+	opt   WalkOptions
+	fn    func(WalkItem) error
+	stack []*openDir // from the top down; the descriptors of the first ones may be closed
+	open  int        // descriptors held
+	spare []*openDir
+	buf   []byte
+	item  WalkItem
+}
+
+// openDir is one directory whose names are being visited.
+type openDir struct {
+	fd       int    // -1: closed to save descriptors
+	path     string // as in WalkItem
+	name     string // in the directory above
+	dev, ino uint64
+	device   uint64 // of the root it belongs to
+	names    nameList
+	below    *rootTree // roots inside; nil: none
+	implied  bool
+}
+
+func (d *openDir) flags() int {
+	if d.implied {
+		return searchFlags
+	}
+	return dirFlags
+}
+
+// step visits the next name of the directory at the bottom of the stack, or leaves it.
+func (w *walker) step() error {
+	d := w.stack[len(w.stack)-1]
+	name := d.names.pop()
+	if name == nil {
+		return w.leave(d)
+	}
+	path := ""
+	if d.path == "." {
+		path = string(name)
+	} else {
+		path = d.path + "/" + string(name)
+	}
+	var below *rootTree
+	base := path[len(path)-len(name):]
+	if d.below != nil {
+		below = d.below.below[base]
+	}
+	return w.visit(d, base, path, below)
+}
+
+// visit reports one entry and goes into it if it is a directory.
+func (w *walker) visit(parent *openDir, name, path string, below *rootTree) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	dirfd, device := unix.AT_FDCWD, uint64(0)
+	inside := below != nil && below.root // at or below a root
+	if parent != nil {
+		dirfd, device = parent.fd, parent.device
+		inside = inside || !parent.implied
+	}
+	w.item = WalkItem{Path: path, Implied: !inside, DirFD: dirfd, Name: name}
+	st := &w.item.Stat
+	if err := statx(dirfd, name, unix.AT_SYMLINK_NOFOLLOW, st); err != nil {
+		return w.fail("lstat", path, inside, below, err)
+	}
+	if inside && w.opt.Exclude != nil {
+		switch w.opt.Exclude(path, st) {
+		case Skip:
+			return nil
+		case SkipContents:
+			_, err := w.report()
+			return err
+		case Keep:
+		}
+	}
+	if st.Type == page.Dir {
+		return w.enter(below, device)
+	}
+	if !inside {
+		return w.fail("open", path, inside, below, unix.ENOTDIR)
+	}
+	_, err := w.report()
+	return err
+}
+
+// enter opens the directory that w.item describes, reports it and puts it on the
+// stack. It describes it anew through its descriptor: only so is it certain that
+// the attributes and the contents are of the same directory.
+func (w *walker) enter(below *rootTree, device uint64) error {
+	it := &w.item
+	d := w.take()
+	defer func() { w.drop(d) }() // unless it went to the stack
+	d.path, d.name, d.below, d.implied = it.Path, it.Name, below, it.Implied
+	fd, openErr := openatQuiet(it.DirFD, it.Name, d.flags())
+	if openErr == nil {
+		d.fd = fd
+		w.open++
+		if openErr = statx(fd, "", unix.AT_EMPTY_PATH, &it.Stat); openErr != nil {
+			return w.fail("lstat", d.path, !d.implied, below, openErr)
+		}
+	}
+	d.dev, d.ino, d.device = it.Stat.Dev, it.Stat.Ino, device
+	inside := !d.implied
+	if below != nil && below.root {
+		d.device = d.dev
+	} else if inside && w.opt.OneFS && d.dev != device {
+		d.implied = true // nothing but the roots inside
+	}
+	into, err := w.report()
+	if err != nil || !into {
+		return err
+	}
+	if openErr != nil {
+		if openErr == unix.ENOTDIR || openErr == unix.ELOOP {
+			openErr = ErrSwapped
+		}
+		return w.fail("open", d.path, inside, below, openErr)
+	}
+	var readErr error
+	if !d.implied {
+		readErr = d.names.read(d.fd, w.buf)
+	} else if below != nil {
+		d.names.set(below.names())
+	}
+	w.stack = append(w.stack, d)
+	w.spareDescriptors()
+	path := d.path
+	d = nil
+	if readErr != nil {
+		return w.fail("read", path, true, nil, readErr)
+	}
+	return nil
+}
+
+// leave ends the visit of d, the last of the stack, and makes the one above it usable again.
+func (w *walker) leave(d *openDir) error {
+	w.stack = w.stack[:len(w.stack)-1]
+	defer w.drop(d)
+	if len(w.stack) == 0 {
+		return nil
+	}
+	up := w.stack[len(w.stack)-1]
+	if up.fd >= 0 {
+		return nil
+	}
+	fd, err := w.reopen(up, d)
+	if err == nil {
+		up.fd = fd
+		w.open++
+		return nil
+	}
+	if up.names.empty() {
+		return nil
+	}
+	up.names.set(nil)
+	return w.fail("open", up.path, true, nil, err)
+}
+
+// reopen opens up, whose descriptor was closed: from d below it, or where either
+// was moved meanwhile by all names from the top.
+func (w *walker) reopen(up, d *openDir) (int, error) {
+	if d.fd >= 0 {
+		if fd, err := openat(d.fd, "..", up.flags(), 0); err == nil {
+			if up.is(fd) {
+				return fd, nil
+			}
+			closeFD(fd)
+		}
+	}
+	fd := unix.AT_FDCWD
+	for _, s := range w.stack {
+		next, err := openat(fd, s.name, s.flags(), 0)
+		closeParent(fd)
+		if err != nil {
+			return -1, err
+		}
+		if !s.is(next) {
+			closeFD(next)
+			return -1, ErrSwapped
+		}
+		fd = next
+	}
+	return fd, nil
+}
+
+// is reports whether fd is the directory d.
+func (d *openDir) is(fd int) bool {
+	st, err := fstat(fd)
+	return err == nil && st.Dev == d.dev && st.Ino == d.ino
+}
+
+// spareDescriptors closes the uppermost open directory of a deep path.
+func (w *walker) spareDescriptors() {
+	if w.open > maxOpenDirs {
+		up := w.stack[len(w.stack)-w.open]
+		closeFD(up.fd)
+		up.fd = -1
+		w.open--
+	}
+}
+
+// report gives w.item to the callback, and says whether to go into it.
+func (w *walker) report() (into bool, err error) {
+	err = w.fn(w.item)
+	if errors.Is(err, iofs.SkipDir) {
+		return false, nil
+	}
+	return true, err
+}
+
+// fail reports that path could not be read: as its own item if it was to be saved
+// itself, and as one for each root below it, since those are what the user asked for.
+func (w *walker) fail(op, path string, inside bool, below *rootTree, err error) error {
+	tell := func(path string) error {
+		err := w.fn(WalkItem{Path: path, Err: pathError(op, "/"+path, err)})
+		if errors.Is(err, iofs.SkipDir) {
+			return nil
+		}
+		return err
+	}
+	if inside && (below == nil || !below.root) {
+		if err := tell(path); err != nil {
+			return err
+		}
+	}
+	if below == nil {
+		return nil
+	}
+	return below.roots(path, tell)
+}
+
+// maxSpareNames is how many bytes of names a directory may leave allocated for the next one.
+const maxSpareNames = 1 << 20
+
+// take returns an empty openDir.
+func (w *walker) take() *openDir {
+	d := &openDir{}
+	if n := len(w.spare); n > 0 {
+		d, w.spare = w.spare[n-1], w.spare[:n-1]
+	}
+	d.fd = -1
+	return d
+}
+
+// drop closes d and keeps its memory for the next directory. d may be nil.
+func (w *walker) drop(d *openDir) {
+	if d == nil {
+		return
+	}
+	if d.fd >= 0 {
+		closeFD(d.fd)
+		w.open--
+	}
+	*d = openDir{names: d.names}
+	if cap(d.names.text) <= maxSpareNames && len(w.spare) < maxOpenDirs {
+		w.spare = append(w.spare, d)
+	}
+}
+
+// close gives back all descriptors.
+func (w *walker) close() {
+	for _, d := range w.stack {
+		closeFD(d.fd)
+	}
+}
