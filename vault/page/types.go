@@ -18,7 +18,7 @@ const (
 	MaxPath         = 64 << 10 // bytes of one path
 	MaxLevel        = 31       // of a branch: a path's hash has bits for no more
 	MaxListLevel    = 7        // of a list page: 64^8 references
-	maxFrame        = 16 << 20 // raw bytes of one frame; see blob.MaxFrameRaw
+	maxFrame        = blob.MaxFrameRaw
 	maxInt          = 1<<53 - 1
 )
 
