@@ -46,10 +46,23 @@ func (s State) LoadHost() (*Host, error) {
 	return &h, nil
 }
 
-// SaveHost replaces host.json.
-func (s State) SaveHost(h *Host) error {
+// HostFile is the path of host.json.
+func (s State) HostFile() string { return s.Path(hostFile) }
+
+// CreateHost writes host.json, which must not exist: of several at once one wins.
+func (s State) CreateHost(h *Host) error {
 	h.V = stateVersion
-	return s.locked(func() error { return s.save(hostFile, h) })
+	return s.locked(func() error {
+		if _, err := os.Lstat(s.HostFile()); !errors.Is(err, fs.ErrNotExist) {
+			return &Error{File: s.HostFile(), Msg: "exists already", Err: fs.ErrExist}
+		}
+		return s.save(hostFile, h)
+	})
+}
+
+// RemoveHost takes back CreateHost.
+func (s State) RemoveHost() error {
+	return s.locked(func() error { return os.Remove(s.HostFile()) })
 }
 
 // UpdateHost reads host.json, lets fn change it, and writes it, with no other

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"time"
 
 	"vaultik/vault/layout"
@@ -46,13 +47,14 @@ func (k *Known) ByID(id layout.StoreID) (KnownStore, bool) {
 
 // Pin records the owner of a store; older pins of its id or URL with another owner go.
 func (k *Known) Pin(s KnownStore) {
-	kept := k.Stores[:0]
-	for _, o := range k.Stores {
-		if o.URL != s.URL && (o.Store != s.Store || o.Owner == s.Owner) {
-			kept = append(kept, o)
-		}
-	}
-	k.Stores = append(kept, s)
+	k.Stores = append(slices.DeleteFunc(k.Stores, func(o KnownStore) bool {
+		return o.URL == s.URL || o.Store == s.Store && o.Owner != s.Owner
+	}), s)
+}
+
+// Forget removes every pin of a store.
+func (k *Known) Forget(id layout.StoreID) {
+	k.Stores = slices.DeleteFunc(k.Stores, func(s KnownStore) bool { return s.Store == id })
 }
 
 // LoadKnown reads known_stores.json; a missing one knows none.

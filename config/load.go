@@ -190,23 +190,19 @@ func (l *loader) recipients(v ast.Node) (keys.Recipients, error) {
 		return keys.Recipients{}, err
 	}
 	var list []string
+	var all keys.Recipients
 	for _, n := range items {
 		s, err := l.text("age_recipients", n)
 		if err != nil {
 			return keys.Recipients{}, err
 		}
-		if _, err := keys.ParseRecipients([]string{s}); err != nil {
+		list = append(list, s)
+		if all, err = keys.ParseRecipients(list); err != nil { // each time all: the line is that of the first that does not fit
 			return keys.Recipients{}, &Error{File: l.file, Line: n.GetToken().Position.Line,
 				Msg: "age_recipients: " + err.Error(), Err: errors.Join(ErrInvalid, err), Hint: recipientHint(err)}
 		}
-		list = append(list, s)
 	}
-	r, err := keys.ParseRecipients(list)
-	if err != nil {
-		return r, &Error{File: l.file, Line: v.GetToken().Position.Line,
-			Msg: "age_recipients: " + err.Error(), Err: errors.Join(ErrInvalid, err), Hint: recipientHint(err)}
-	}
-	return r, nil
+	return all, nil
 }
 
 func recipientHint(err error) string {

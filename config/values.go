@@ -63,7 +63,10 @@ func (l *loader) size(key string, v ast.Node, low, high int64) (int64, error) {
 
 // path reads an absolute path; ~ and variables are expanded.
 func (l *loader) path(key string, v ast.Node) (string, error) {
-	s, err := l.text(key, v)
+	s, err := "~", error(nil)
+	if n, null := v.(*ast.NullNode); !null || n.GetToken().Value != "~" { // a bare ~ is null to YAML, home to people
+		s, err = l.text(key, v)
+	}
 	if err != nil {
 		return "", err
 	}
