@@ -90,3 +90,8 @@ func (b *Builder) Seal(r keys.Recipients, epoch keys.EpochKey) (Sealed, error) {
 	plain := b.Finish()
 	return seal(b.buf[:0:headroom], b.buf, plain, r, epoch)
 }
+
+// Frame returns n bytes of the plaintext, a frame that AddFrame placed at off.
+func (b *Builder) Frame(off, n uint32) []byte {
+	return b.buf[headroom+int(off) : headroom+int(off)+int(n)]
+}
