@@ -74,6 +74,8 @@ const (
 	flagNoCOW     = 0x800000
 	flagCasefold  = 0x40000000
 
+	// knownFlags are those that statx tells.
+	knownFlags = 0x4 | flagImmutable | flagAppend | 0x40
 	// lockingFlags forbid all later changes, so they are cleared first and set last.
 	lockingFlags = flagImmutable | flagAppend
 	// flagsWhileEmpty can only be set on a directory (or file) without contents.
@@ -97,7 +99,7 @@ func (n node) flags() (uint32, error) {
 func (n node) visibleFlags() (uint32, error) {
 	var x unix.Statx_t
 	err := unix.Statx(n.fd, "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &x)
-	return uint32(x.Attributes) & (0x4 | flagImmutable | flagAppend | 0x40), err // the same bits in both
+	return uint32(x.Attributes) & knownFlags, err // the same bits in both
 }
 
 func (n node) setFlags(flags uint32) error {
