@@ -1,0 +1,31 @@
+package main
+
+const description = `Encrypted, deduplicated backups that this machine itself cannot read.
+
+  vaultik backup ~/Documents     back up; the first time this sets everything up
+  vaultik snapshots              what there is
+  vaultik restore latest --target DIR
+
+VAULTIK_AGE_SECRET_KEY holds the secret key where backups are read; nothing else does.`
+
+// cli is the table of contents of the program. The first line of a help text is
+// shown in the list of commands.
+type cli struct {
+	Config  string  `help:"Configuration file (or $$VAULTIK_CONFIG)." placeholder:"FILE"`
+	Store   *string `help:"Store to use instead of the configured one: a directory or file:// URL." placeholder:"URL"`
+	Owner   string  `help:"Fingerprint that the store's owner must have." placeholder:"SHA256:..."`
+	JSON    bool    `name:"json" help:"Print one JSON object a line, a summary last."`
+	Verbose bool    `short:"v" help:"Say more." xor:"loudness"`
+	Quiet   bool    `short:"q" help:"No progress, no remarks; warnings and errors only." xor:"loudness"`
+
+	Init    initCmd    `cmd:"" help:"Set up this machine: keys, configuration, a new store."`
+	Keygen  keygenCmd  `cmd:"" help:"Make a key pair: the secret that reads backups and its recipient."`
+	Conf    configCmd  `cmd:"" name:"config" help:"Show the configuration or where it is."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+	Help    helpCmd    `cmd:"" help:"Explain a command."`
+}
+
+type configCmd struct {
+	Path configPathCmd `cmd:"" help:"Print where the configuration file is."`
+	Show configShowCmd `cmd:"" help:"Print every setting with its value in force."`
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"vaultik/backends"
+	"vaultik/config"
+	"vaultik/vault/keys"
+	"vaultik/vault/snapshot"
+)
+
+// exit is an exit code.
+type exit int
+
+// The exit codes; nothing else is ever returned.
+const (
+	exitDone        exit = 0
+	exitFailed      exit = 1
+	exitPartial     exit = 3  // done, but some files could not be read or written; they are listed
+	exitNoStore     exit = 10 // no store there
+	exitBusy        exit = 11
+	exitNoIdentity  exit = 12 // no identity fits
+	exitDamage      exit = 13
+	exitUsage       exit = 64
+	exitInterrupted exit = 130
+)
+
+// explanation is an error as a user meets it: what and why in one line, one
+// thing to do next, and the code for scripts.
+type explanation struct {
+	Message, Hint string
+	Exit          exit
+}
+
+// explain turns any error into its exit code and hint.
+func (s *session) explain(err error) explanation {
+	code, hint := s.classify(err)
+	e := explanation{Message: config.Scrub(err.Error()), Hint: hint, Exit: code}
+	if ie := (*internalError)(nil); errors.As(err, &ie) {
+		s.out.say("this is a bug; please report what follows")
+		fmt.Fprintln(s.out.stderr, config.Scrub(ie.stack))
+	}
+	return e
+}
+
+func (s *session) classify(err error) (exit, string) {
+	if errors.Is(err, errInterrupted) {
+		return exitInterrupted, ""
+	}
+	if code, hint, ok := s.ownErrors(err); ok {
+		return code, hint
+	}
+	if ce := (*config.Error)(nil); errors.As(err, &ce) {
+		switch hint := ce.Hint; {
+		case errors.Is(err, config.ErrInvalid) && hint == "":
+			return exitUsage, "correct that line, then: vaultik config show"
+		case errors.Is(err, config.ErrInvalid):
+			return exitUsage, hint
+		default:
+			return exitFailed, hint
+		}
+	}
+	for _, c := range s.classes() {
+		if errors.Is(err, c.is) {
+			return c.code, c.hint
+		}
+	}
+	return exitFailed, ""
+}
+
+// ownErrors are those of errors.go.
+func (s *session) ownErrors(err error) (exit, string, bool) {
+	var (
+		usage *usageError
+		file  *fileExists
+		conf  *configured
+		taken *storeTaken
+		owner *ownerDiffers
+		other *otherStore
+		part  *partial
+		named *noStoreNamed
+	)
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage, usageHint(usage), true
+	case errors.As(err, &named):
+		return exitNoStore, "make a configuration with: vaultik init; or name a store: vaultik --store URL snapshots", true
+	case errors.As(err, &file):
+		return exitFailed, "name another file, or move it away: mv " + config.Quote(file.path) + " " + config.Quote(file.path+".old"), true
+	case errors.As(err, &conf):
+		return exitFailed, configuredHint(conf), true
+	case errors.As(err, &taken):
+		return exitFailed, takenHint(taken), true
+	case errors.As(err, &owner):
+		return exitDamage, "if the store was made anew, take the fingerprint from its recovery kit: vaultik --store " +
+			config.Quote(owner.url) + " --owner SHA256:... snapshots", true
+	case errors.As(err, &other):
+		return exitDamage, "see whether storage_url is the right one: vaultik config show", true
+	case errors.As(err, &part):
+		return exitPartial, "", true
+	}
+	return 0, "", false
+}
+
+func usageHint(e *usageError) string {
+	switch {
+	case e.hint != "":
+		return e.hint
+	case e.command != "":
+		return "see: vaultik help " + e.command
+	default:
+		return "see: vaultik --help"
+	}
+}
+
+func configuredHint(e *configured) string {
+	if e.leftover {
+		return "put the configuration back, or begin anew: mv " + config.Quote(e.dir) + " " + config.Quote(e.dir+".old")
+	}
+	return "see it with: vaultik config show; a second one needs a directory of its own: vaultik --config DIR/config.yaml init"
+}
+
+func takenHint(e *storeTaken) string {
+	switch {
+	case e.halfMade && e.path != "":
+		things := config.Quote(e.path)
+		if e.kit != "" {
+			things += " " + config.Quote(e.kit)
+		}
+		return "remove what it left and begin again: rm -r " + things
+	case e.halfMade:
+		return "remove store.json and trust/ there and begin again"
+	case e.isStore:
+		return "see what is in it: vaultik --store " + config.Quote(e.url) + " snapshots; for a new store name another place: vaultik init --store URL"
+	default:
+		return "name an empty or new directory: vaultik init --store URL"
+	}
+}
+
+// class says how errors of one kind end the program.
+type class struct {
+	is   error
+	code exit
+	hint string
+}
+
+// classes are tried in order: the first that fits decides.
+func (s *session) classes() []class {
+	return []class{
+		{keys.ErrSecretAsRecipient, exitUsage, "give the recipient (age1...), the public half; it stands in the identity file: grep 'public key' FILE"},
+		{keys.ErrMixedRecipients, exitUsage, "give recipients of one kind; make another with: vaultik keygen [--classic]"},
+		{keys.ErrBadRecipient, exitUsage, "a recipient begins with age1; make one with: vaultik keygen"},
+		{keys.ErrNoIdentity, exitNoIdentity, "set it to the secret key: export " + keys.EnvIdentity + "=\"$(grep -v '^#' RECOVERY-KIT)\""},
+		{keys.ErrBadIdentity, exitNoIdentity, "set it to the line of the recovery kit that begins with AGE-SECRET-KEY-"},
+		{keys.ErrWrongIdentity, exitNoIdentity, "use the recovery kit of this store; its \"# store:\" line has the store's id"},
+		{keys.ErrPlugin, exitNoIdentity, ""},
+		{snapshot.ErrNoStore, exitNoStore, "see which store is meant: vaultik config show"},
+		{backends.ErrContainerNotFound, exitNoStore, "is it mounted? see which store is meant: vaultik config show"},
+		{snapshot.ErrNewerFormat, exitFailed, "a newer program made it; see which one this is: vaultik version"},
+		{snapshot.ErrTrustRollback, exitDamage, "the store shows an older state than was seen before; look for a complete copy of it"},
+		{snapshot.ErrOwnerChanged, exitDamage, ""},
+		{snapshot.ErrDamaged, exitDamage, ""},
+		{keys.ErrSignature, exitDamage, ""},
+		{keys.ErrDamaged, exitDamage, ""},
+		{backends.ErrNoSpace, exitFailed, "make space where the store is, then run it again"},
+		{backends.ErrReadOnly, exitFailed, "make the store writable, or name another: --store URL"},
+		{backends.ErrPermission, exitFailed, "give this user access to the store, or name another: --store URL"},
+		{backends.ErrAuth, exitFailed, ""},
+		{backends.ErrConfig, exitUsage, "write it like file:///srv/backup or /srv/backup"},
+		{backends.ErrUnsupported, exitFailed, ""},
+		{fs.ErrPermission, exitFailed, "look at owner and mode with: ls -ld"},
+		{syscall.ENOSPC, exitFailed, "make space on that file system, then run it again"},
+	}
+}

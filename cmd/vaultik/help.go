@@ -1,0 +1,18 @@
+package main
+
+import "slices"
+
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"Command to explain."`
+}
+
+// Run shows what COMMAND --help shows.
+func (c *helpCmd) Run(s *session) error {
+	_, err := s.parser.Parse(append(slices.Clone(c.Command), "--help"))
+	if err != nil && len(c.Command) > 0 {
+		if _, known := s.parser.Parse([]string{c.Command[0]}); known != nil {
+			return &usageError{msg: err.Error()}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"vaultik/vault/keys"
+)
+
+func main() {
+	keys.HardenProcess()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole program: it parses, runs one command and returns the exit
+// code. The identity leaves the environment before anything else happens.
+func run(args []string, stdout, stderr io.Writer) int {
+	identity, identityErr := keys.TakeIdentity()
+	s := newSession(stdout, stderr)
+	s.identity, s.identityErr = identity, identityErr
+
+	helped := false
+	parser, err := kong.New(&s.cli,
+		kong.Name("vaultik"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { helped = true }), // only --help exits by itself
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+	)
+	if err != nil {
+		panic(err) // the tree in cli.go is wrong: every test would see it
+	}
+	s.parser = parser
+	cmd, err := parser.Parse(args)
+	if helped {
+		return int(exitDone)
+	}
+	s.out.json = s.cli.JSON || slices.Contains(beforeDashes(args), "--json")
+	s.out.quiet, s.out.verbose = s.cli.Quiet, s.cli.Verbose
+	if err != nil {
+		return s.finish(&usageError{msg: err.Error(), command: commandOf(err)})
+	}
+	s.sum.Command = cmd.Selected().FullPath()[len("vaultik "):]
+
+	ctx, stop := interruptible()
+	defer stop()
+	return s.finish(protect(ctx, func() error {
+		if err := s.prepare(); err != nil {
+			return err
+		}
+		cmd.BindTo(ctx, (*context.Context)(nil))
+		return cmd.Run(s)
+	}))
+}
+
+// protect turns a panic into an error, so that even then the last words are said.
+func protect(ctx context.Context, fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &internalError{value: fmt.Sprint(p), stack: string(debug.Stack())}
+		}
+	}()
+	if err = fn(); err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), errInterrupted) {
+		return fmt.Errorf("%w: %w", errInterrupted, err)
+	}
+	return err
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// interruptible gives a context that the first SIGINT, SIGTERM or SIGHUP
+// cancels; the second ends the process at once.
+func interruptible() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-signals:
+				if n > 0 {
+					os.Exit(int(exitInterrupted))
+				}
+				cancel(errInterrupted)
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel(nil)
+	}
+}
+
+// beforeDashes are the arguments that may be flags.
+func beforeDashes(args []string) []string {
+	if i := slices.Index(args, "--"); i >= 0 {
+		return args[:i]
+	}
+	return args
+}
+
+// commandOf is the command a usage error is about, "" for none.
+func commandOf(err error) string {
+	var pe *kong.ParseError
+	if !errors.As(err, &pe) || pe.Context == nil {
+		return ""
+	}
+	if n := pe.Context.Selected(); n != nil && n.Type == kong.CommandNode {
+		return n.Path()
+	}
+	return ""
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"vaultik/backends"
+	_ "vaultik/backends/file" // the kinds of store that this program knows
+	"vaultik/config"
+	"vaultik/vault/snapshot"
+)
+
+// opened is a store whose owner was checked. Close it.
+type opened struct {
+	URL     string
+	Backend backends.Backend
+	Objects backends.ObjectReader
+	Store   *snapshot.Store
+	Seen    *config.Seen // what was seen of stores before now
+	Sets    *config.Sets // of this host; empty if Host is nil
+	Host    *config.Host // nil if this machine is no host of this store
+}
+
+// Close releases the backend.
+func (o *opened) Close() error { return o.Backend.Close() }
+
+// openStore opens the store that is meant for reading and writing, after the
+// rules of known_stores.json: this host's own store must have the owner and id
+// of host.json; a store met before must have the owner it had; --owner decides
+// over both; a new one is remembered, and its owner said.
+func (s *session) openStore(ctx context.Context, o backends.Options) (*opened, error) {
+	url, err := s.storeURL()
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.state.LoadKnown()
+	if err != nil {
+		return nil, err
+	}
+	seen, err := s.state.LoadSeen()
+	if err != nil {
+		return nil, err
+	}
+	host, err := s.ownHost()
+	if err != nil {
+		return nil, err
+	}
+	b, err := backends.Open(ctx, url, o)
+	if err != nil {
+		return nil, err
+	}
+	op := &opened{URL: url, Backend: b, Objects: backends.Objects(b), Seen: seen, Sets: &config.Sets{}}
+	if err := s.pinned(ctx, op, host, known); err != nil {
+		_ = b.Close()
+		return nil, err
+	}
+	if host != nil && host.Store == op.Store.Doc.Store {
+		op.Host = host
+		if op.Sets, err = s.state.LoadSets(); err != nil {
+			_ = b.Close()
+			return nil, err
+		}
+	}
+	return op, nil
+}
+
+// ownHost is this machine's host.json, nil where there is none. One that is
+// broken is only an error where the configured store is meant: a restore from a
+// store named on the command line goes on without.
+func (s *session) ownHost() (*config.Host, error) {
+	h, err := s.state.LoadHost()
+	switch {
+	case err == nil:
+		return h, nil
+	case errors.Is(err, config.ErrMissing):
+		return nil, nil
+	case s.cli.Store != nil:
+		s.out.warn("", "%v", err)
+		return nil, nil
+	}
+	return nil, err
+}
+
+// pinned opens op.Store and checks whose it is.
+func (s *session) pinned(ctx context.Context, op *opened, host *config.Host, known *config.Known) (err error) {
+	pin := s.pinFor(op, host, known)
+	op.Store, err = snapshot.OpenStore(ctx, op.Objects, pin)
+	if errors.Is(err, snapshot.ErrOwnerChanged) {
+		return &ownerDiffers{url: op.URL, want: pin.Owner, asked: s.cli.Owner != "", err: err}
+	}
+	if err != nil {
+		return err
+	}
+	id, owner := op.Store.Doc.Store, op.Store.Doc.Owner.Fingerprint()
+	if host != nil && s.cli.Store == nil && host.Store != id {
+		return &otherStore{op.URL, id.String(), host.Store.String()}
+	}
+	if k, ok := known.ByID(id); ok && k.Owner != owner && s.cli.Owner == "" {
+		return &ownerDiffers{url: op.URL, want: k.Owner, err: snapshot.ErrOwnerChanged}
+	}
+	if p := op.Seen.Trust(id); op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq && op.Store.TrustSum != p.Sum {
+		return &staleTrust{url: op.URL, got: op.Store.TrustSeq, want: p.Seq}
+	}
+	s.remember(op, known, owner)
+	return nil
+}
+
+// pinFor is what must hold of the store at op.URL, as far as is known before it is read.
+func (s *session) pinFor(op *opened, host *config.Host, known *config.Known) snapshot.Pin {
+	var pin snapshot.Pin
+	if k, ok := known.ByURL(op.URL); ok {
+		t := op.Seen.Trust(k.Store)
+		pin = snapshot.Pin{Owner: k.Owner, TrustSeq: t.Seq, TrustSum: t.Sum}
+	}
+	if host != nil && s.cli.Store == nil {
+		t := op.Seen.Trust(host.Store)
+		pin = snapshot.Pin{Owner: host.Owner.Fingerprint(), TrustSeq: t.Seq, TrustSum: t.Sum}
+	}
+	if s.cli.Owner != "" && s.cli.Owner != pin.Owner {
+		pin = snapshot.Pin{Owner: s.cli.Owner}
+	}
+	return pin
+}
+
+// remember pins a store met for the first time and the newest trust list. Where
+// that cannot be written (a rescue system, say) the command goes on.
+func (s *session) remember(op *opened, known *config.Known, owner string) {
+	id := op.Store.Doc.Store
+	k, ok := known.ByURL(op.URL)
+	met := ok && k.Store == id && k.Owner == owner
+	old, before := known.ByID(id)
+	var err error
+	if !met {
+		switch {
+		case before && old.Owner == owner, s.cli.Owner == owner:
+			s.out.detail("store %s at %s belongs to %s", id, op.URL, owner)
+		default:
+			s.out.warn("compare this with the line \"# owner:\" of the recovery kit",
+				"store %s at %s is new to this machine; its owner is %s, which is remembered", id, backends.Redact(op.URL), owner)
+		}
+		err = s.state.UpdateKnown(func(k *config.Known) error {
+			k.Pin(config.KnownStore{Store: id, URL: op.URL, Owner: owner, Since: time.Now().UTC().Truncate(time.Second)})
+			return nil
+		})
+	}
+	if now := (config.Point{Seq: op.Store.TrustSeq, Sum: op.Store.TrustSum}); err == nil && op.Seen.Trust(id) != now {
+		err = s.state.UpdateSeen(func(seen *config.Seen) error {
+			seen.NoteTrust(id, now)
+			return nil
+		})
+		op.Seen.NoteTrust(id, now)
+	}
+	if err != nil {
+		s.out.warn("", "cannot remember this store, a later change of its owner will go unnoticed: %v", err)
+	}
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+)
+
+// storeFormat is the version of the store format that this program writes.
+const storeFormat = 1
+
+// version is set by the linker for releases.
+var version = ""
+
+type versionCmd struct{}
+
+// Run prints which program this is.
+func (versionCmd) Run(s *session) error {
+	v, revision := programVersion()
+	shown := v
+	if revision != "" {
+		shown += " (" + revision + ")"
+	}
+	s.out.result("vaultik %s, store format %d, %s %s/%s", shown, storeFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	s.out.event(versionEvent{"version", v, revision, storeFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+	return nil
+}
+
+// programVersion gives the version, "dev" where none was stamped, and the
+// revision it was built from, "" where unknown.
+func programVersion() (v, revision string) {
+	v = version
+	info, ok := debug.ReadBuildInfo()
+	if ok {
+		if v == "" && info.Main.Version != "(devel)" {
+			v = info.Main.Version
+		}
+		for _, kv := range info.Settings {
+			switch {
+			case kv.Key == "vcs.revision":
+				revision = kv.Value[:min(12, len(kv.Value))]
+			case kv.Key == "vcs.modified" && kv.Value == "true":
+				revision += "+changes"
+			}
+		}
+	}
+	if v == "" {
+		v = "dev"
+	}
+	return v, revision
+}
