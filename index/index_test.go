@@ -1,0 +1,605 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"vaultik/vault/blob"
+	"vaultik/vault/chunk"
+	"vaultik/vault/layout"
+)
+
+var testKey = [32]byte{1, 2, 3}
+
+func open(t testing.TB, dir string) *Index {
+	t.Helper()
+	x, err := Open(dir, Options{Key: testKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = x.Close() })
+	return x
+}
+
+func reopen(t testing.TB, x *Index) *Index {
+	t.Helper()
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, x.dir)
+}
+
+func write(t testing.TB, x *Index, b *Batch) []BlobNum {
+	t.Helper()
+	nums, err := x.Write(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nums
+}
+
+// source makes what tests write. Everything follows from the seed.
+type source struct{ *rand.Rand }
+
+func newSource(t testing.TB) source {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	return source{rand.New(rand.NewPCG(seed, 1))}
+}
+
+func (r source) fill(b []byte) {
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+}
+
+func (r source) id() (id chunk.ID)     { r.fill(id[:]); return }
+func (r source) path() (p PathKey)     { r.fill(p[:]); return }
+func (r source) set() (s layout.SetID) { r.fill(s[:]); return }
+
+func (r source) span() blob.Span {
+	return blob.Span{FrameOff: r.Uint32N(1 << 24), FrameLen: r.Uint32N(1 << 20), Off: r.Uint32N(1 << 20), Len: r.Uint32N(1 << 20)}
+}
+
+func (r source) info() (in blob.Info) {
+	r.fill(in.Name[:])
+	r.fill(in.Hdr[:])
+	r.fill(in.Epoch[:])
+	in.Size = r.Int64N(1 << 40)
+	return in
+}
+
+func (r source) stored(rows int) StoredBlob {
+	s := StoredBlob{Info: r.info(), Rows: make([]blob.Row, rows)}
+	for i := range s.Rows {
+		s.Rows[i] = blob.Row{ID: r.id(), Span: r.span()}
+	}
+	return s
+}
+
+// entries makes n entries that use the blobs, as a leaf has them: mostly one
+// reference, runs in one frame, some holes, some long lists.
+func (r source) entries(n int, blobs []BlobNum) []LeafEntry {
+	out := make([]LeafEntry, n)
+	var s blob.Span
+	for i := range out {
+		e := &out[i]
+		e.Path = r.path()
+		if r.IntN(10) > 0 {
+			r.fill(e.Stat[:])
+		}
+		e.ListLevel = max(0, r.IntN(20)-17)
+		refs := 1
+		if r.IntN(8) == 0 {
+			refs = r.IntN(20)
+		}
+		for range refs {
+			ref := LeafRef{}
+			if r.IntN(20) == 0 {
+				ref.Hole = 1 + r.Int64N(1<<40)
+			} else {
+				switch r.IntN(4) {
+				case 0:
+					s = r.span()
+				case 1:
+					s = blob.Span{FrameOff: s.FrameOff + s.FrameLen, FrameLen: r.Uint32N(1 << 20), Len: r.Uint32N(1 << 18)}
+				default:
+					s.Off, s.Len = s.Off+s.Len, r.Uint32N(1<<14)
+				}
+				ref = LeafRef{Loc: Loc{Blob: blobs[r.IntN(len(blobs))], Span: s}, ID: r.id()}
+			}
+			e.Refs = append(e.Refs, ref)
+		}
+	}
+	return out
+}
+
+func (r source) leaf(blobs ...BlobNum) Leaf {
+	l := Leaf{Page: Loc{Blob: blobs[0], Span: r.span()}, PageID: r.id(), Self: r.IntN(2) == 0,
+		Blobs: slices.Clone(blobs), Files: r.Int64N(1000), Bytes: r.Int64N(1 << 40)}
+	r.fill(l.Digest[:])
+	return l
+}
+
+func lookup(t testing.TB, x *Index, s StoredBlob) []Loc {
+	t.Helper()
+	ids := make([]chunk.ID, len(s.Rows))
+	for i, row := range s.Rows {
+		ids[i] = row.ID
+	}
+	out := make([]Loc, len(ids))
+	if err := x.Chunks(ids, out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// wantChunks checks that all chunks of a blob are found, or none.
+func wantChunks(t testing.TB, x *Index, s StoredBlob, n BlobNum) {
+	t.Helper()
+	for i, loc := range lookup(t, x, s) {
+		want := Loc{}
+		if n != 0 {
+			want = Loc{Blob: n, Span: s.Rows[i].Span}
+		}
+		if loc != want {
+			t.Fatalf("chunk %d: got %+v, want %+v", i, loc, want)
+		}
+	}
+}
+
+func TestIndex_RoundTrip(t *testing.T) {
+	r := newSource(t)
+	x := open(t, filepath.Join(t.TempDir(), "index"))
+	if !x.Empty() {
+		t.Error("a new index is not empty")
+	}
+	set := r.set()
+	a, b := r.stored(1), r.stored(20_000) // more than a transaction takes
+	nums := write(t, x, &Batch{Blobs: []StoredBlob{a, b}})
+	if want := []BlobNum{1, 2}; !slices.Equal(nums, want) {
+		t.Fatalf("numbers %v, want %v", nums, want)
+	}
+	leaf, branch, entries := LeafKey{set, r.path()}, BranchKey{Set: set}, r.entries(300, nums)
+	r.fill(branch.Digest[:])
+	wantLeaf, wantBranch := r.leaf(2, 1), Branch{Page: Loc{Blob: 1, Span: r.span()}, PageID: r.id()}
+	notStored := LeafKey{set, r.path()}
+	wantNotStored := Leaf{Blobs: []BlobNum{1}, Files: 1}
+	write(t, x, &Batch{
+		Leaves:   []LeafRow{{leaf, wantLeaf}, {notStored, wantNotStored}},
+		Entries:  []EntriesRow{{leaf, entries}},
+		Branches: []BranchRow{{branch, wantBranch}},
+	})
+	check := func(t *testing.T) {
+		t.Helper()
+		wantChunks(t, x, a, 1)
+		wantChunks(t, x, b, 2)
+		wantChunks(t, x, r.stored(100), 0)
+		if got, ok := x.Leaf(leaf); !ok || !reflect.DeepEqual(got, wantLeaf) {
+			t.Errorf("leaf: got %+v %v, want %+v", got, ok, wantLeaf)
+		}
+		if got, ok := x.Leaf(notStored); !ok || !reflect.DeepEqual(got, wantNotStored) {
+			t.Errorf("leaf not stored: got %+v %v, want %+v", got, ok, wantNotStored)
+		}
+		if got, ok := x.LeafEntries(leaf); !ok || !sameEntries(got, entries) {
+			t.Errorf("entries: %v, got %+v", ok, got)
+		}
+		if got, ok := x.Branch(branch); !ok || !reflect.DeepEqual(got, wantBranch) {
+			t.Errorf("branch: got %+v %v, want %+v", got, ok, wantBranch)
+		}
+		if _, ok := x.Leaf(LeafKey{set, r.path()}); ok {
+			t.Error("found a leaf that was never written")
+		}
+		if n, ok := x.Num(b.Name); !ok || n != 2 {
+			t.Errorf("number of blob 2: %d %v", n, ok)
+		}
+		if in, ok := x.Blob(1); !ok || in != a.Info {
+			t.Errorf("blob 1: %+v %v", in, ok)
+		}
+		var all []blob.Info
+		x.Blobs(func(_ BlobNum, in blob.Info) bool { all = append(all, in); return true })
+		if !slices.Equal(all, []blob.Info{a.Info, b.Info}) {
+			t.Errorf("blobs: %+v", all)
+		}
+		if x.Empty() {
+			t.Error("empty")
+		}
+		if s := x.Stats(); s.Blobs != 2 || s.BadRows != 0 || s.GoneRows != 0 || s.Skipped != 0 {
+			t.Errorf("stats %+v", s)
+		}
+	}
+	t.Run("written", check)
+	if err := x.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	x = reopen(t, x)
+	t.Run("reopened", check)
+	if again := write(t, x, &Batch{Blobs: []StoredBlob{b, r.stored(1), a}}); !slices.Equal(again, []BlobNum{2, 3, 1}) {
+		t.Errorf("written again: numbers %v", again)
+	}
+	write(t, x, &Batch{DropLeaves: []LeafKey{leaf}, DropBranches: []BranchKey{branch}})
+	if _, ok := x.Leaf(leaf); ok {
+		t.Error("dropped leaf is there")
+	}
+	if _, ok := x.LeafEntries(leaf); ok {
+		t.Error("dropped entries are there")
+	}
+	if _, ok := x.Branch(branch); ok {
+		t.Error("dropped branch is there")
+	}
+}
+
+func sameEntries(a, b []LeafEntry) bool {
+	return slices.EqualFunc(a, b, func(a, b LeafEntry) bool {
+		return a.Path == b.Path && a.Stat == b.Stat && a.ListLevel == b.ListLevel && slices.Equal(a.Refs, b.Refs)
+	})
+}
+
+func TestIndex_InBatch(t *testing.T) {
+	r := newSource(t)
+	x := open(t, t.TempDir())
+	set := r.set()
+	key, lost := LeafKey{set, r.path()}, LeafKey{set, r.path()}
+	write(t, x, &Batch{Blobs: []StoredBlob{r.stored(3)}})
+	entries := r.entries(10, []BlobNum{1, InBatch(0)})
+	nums := write(t, x, &Batch{
+		Blobs:    []StoredBlob{r.stored(1)},
+		Leaves:   []LeafRow{{key, r.leaf(InBatch(0), 1)}, {lost, r.leaf(InBatch(1))}},
+		Entries:  []EntriesRow{{key, entries}},
+		Branches: []BranchRow{{BranchKey{Set: set}, Branch{Page: Loc{Blob: InBatch(0)}, Blobs: []BlobNum{InBatch(0)}}}},
+	})
+	if l, ok := x.Leaf(key); !ok || l.Page.Blob != nums[0] || !slices.Equal(l.Blobs, []BlobNum{2, 1}) {
+		t.Errorf("leaf %+v %v", l, ok)
+	}
+	if b, ok := x.Branch(BranchKey{Set: set}); !ok || b.Page.Blob != 2 || !slices.Equal(b.Blobs, []BlobNum{2}) {
+		t.Errorf("branch %+v %v", b, ok)
+	}
+	if got, ok := x.LeafEntries(key); !ok || !sameEntries(got, resolveEntries(entries, nums)) {
+		t.Errorf("entries %+v %v", got, ok)
+	}
+	if entries[0].Refs[0].Loc.Blob == 2 {
+		t.Error("Write changed the caller's entries")
+	}
+	if _, ok := x.Leaf(lost); ok || x.Stats().Skipped != 1 {
+		t.Errorf("a leaf that names no blob was written: %v, %+v", ok, x.Stats())
+	}
+}
+
+func TestIndex_DropBlobs(t *testing.T) {
+	r := newSource(t)
+	x := open(t, t.TempDir())
+	a, b := r.stored(10), r.stored(10)
+	nums := write(t, x, &Batch{Blobs: []StoredBlob{a, b}})
+	set := r.set()
+	both, one := LeafKey{set, r.path()}, LeafKey{set, r.path()}
+	entries := []LeafEntry{
+		{Path: r.path(), Stat: [16]byte{1}, Refs: []LeafRef{{Loc: Loc{1, r.span()}, ID: r.id()}}},
+		{Path: r.path(), Stat: [16]byte{2}, Refs: []LeafRef{{Hole: 7}, {Loc: Loc{2, r.span()}, ID: r.id()}, {Loc: Loc{1, r.span()}, ID: r.id()}}},
+		{Path: r.path(), Stat: [16]byte{3}, Refs: []LeafRef{{Hole: 7}}},
+	}
+	write(t, x, &Batch{
+		Leaves:  []LeafRow{{both, r.leaf(nums...)}, {one, r.leaf(1)}},
+		Entries: []EntriesRow{{both, entries}},
+	})
+	if err := x.DropBlobs([]blob.Name{b.Name, r.info().Name}); err != nil {
+		t.Fatal(err)
+	}
+	entries[1].Refs, entries[1].Stat = nil, [16]byte{}
+	for _, when := range []string{"dropped", "reopened"} {
+		wantChunks(t, x, a, 1)
+		wantChunks(t, x, b, 0)
+		if _, ok := x.Leaf(both); ok {
+			t.Errorf("%s: leaf of a gone blob is there", when)
+		}
+		if _, ok := x.Leaf(one); !ok {
+			t.Errorf("%s: leaf of a present blob is absent", when)
+		}
+		if got, ok := x.LeafEntries(both); !ok || !sameEntries(got, entries) {
+			t.Errorf("%s: entries %+v %v", when, got, ok)
+		}
+		if _, ok := x.Num(b.Name); ok {
+			t.Errorf("%s: gone blob has a number", when)
+		}
+		x = reopen(t, x)
+	}
+	// A number is never given again, the name may come back.
+	if n := write(t, x, &Batch{Blobs: []StoredBlob{b}}); n[0] != 3 {
+		t.Errorf("number %d, want 3", n[0])
+	}
+	wantChunks(t, x, b, 3)
+}
+
+func TestIndex_Reset(t *testing.T) {
+	r := newSource(t)
+	x := open(t, t.TempDir())
+	old, key := r.stored(30_000), LeafKey{r.set(), r.path()}
+	write(t, x, &Batch{Blobs: []StoredBlob{old}})
+	write(t, x, &Batch{Leaves: []LeafRow{{key, r.leaf(1)}}})
+	x = reopen(t, x)
+	if err := x.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if !x.Empty() || x.Stats().Generation != 2 {
+			t.Errorf("empty %v, %+v", x.Empty(), x.Stats())
+		}
+		wantChunks(t, x, old, 0)
+		if _, ok := x.Leaf(key); ok {
+			t.Error("leaf survived")
+		}
+		if x.Stats().DiskBytes > 1<<20 {
+			t.Errorf("%d bytes left", x.Stats().DiskBytes)
+		}
+		x = reopen(t, x)
+	}
+	fresh := r.stored(10)
+	if n := write(t, x, &Batch{Blobs: []StoredBlob{fresh}}); n[0] != 1 {
+		t.Errorf("number %d, want 1", n[0])
+	}
+	wantChunks(t, x, fresh, 1)
+	wantChunks(t, x, old, 0)
+}
+
+// A row of several MB lies in pieces; a shorter one in its place leaves none behind.
+func TestIndex_BigRows(t *testing.T) {
+	r := newSource(t)
+	x := open(t, t.TempDir())
+	nums := write(t, x, &Batch{Blobs: []StoredBlob{r.stored(1), r.stored(1)}})
+	key := LeafKey{r.set(), r.path()}
+	entries := r.entries(3, nums)
+	for range 100_000 {
+		entries[1].Refs = append(entries[1].Refs, LeafRef{Loc: Loc{nums[r.IntN(2)], r.span()}, ID: r.id()})
+	}
+	for _, n := range []int{100_000, 10_000, 1, 20_000} {
+		entries[1].Refs = entries[1].Refs[:n]
+		write(t, x, &Batch{Entries: []EntriesRow{{key, entries}}})
+		x = reopen(t, x)
+		if got, ok := x.LeafEntries(key); !ok || !sameEntries(got, entries) {
+			t.Fatalf("%d references: not what was written (%v)", n, ok)
+		}
+	}
+	write(t, x, &Batch{DropLeaves: []LeafKey{key}})
+	if _, ok := x.LeafEntries(key); ok || x.Stats().BadRows != 0 {
+		t.Errorf("dropped row: %v, %+v", ok, x.Stats())
+	}
+}
+
+func TestIndex_Closed(t *testing.T) {
+	x := open(t, t.TempDir())
+	for range 2 {
+		if err := x.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, werr := x.Write(&Batch{})
+	for i, err := range []error{werr, x.Sync(), x.Reset(), x.DropBlobs(nil), x.Chunks(make([]chunk.ID, 1), make([]Loc, 1))} {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	if _, ok := x.Leaf(LeafKey{}); ok {
+		t.Error("a closed index has a leaf")
+	}
+	x.Stats()
+}
+
+func TestOpen_Directory(t *testing.T) {
+	r := newSource(t)
+	tests := []struct {
+		name string
+		make func(t *testing.T, dir string)
+		key  [32]byte
+		want error
+	}{
+		{"missing", func(*testing.T, string) {}, testKey, nil},
+		{"empty", func(t *testing.T, dir string) { must(t, os.Mkdir(dir, 0o755)) }, testKey, nil},
+		{"foreign", func(t *testing.T, dir string) { put(t, dir, "notes.txt", "mine") }, testKey, ErrForeign},
+		{"foreign db", func(t *testing.T, dir string) { put(t, filepath.Join(dir, dbName), "mine.db", "x") }, testKey, ErrForeign},
+		{"foreign format", func(t *testing.T, dir string) {
+			put(t, dir, formatName, "{}")
+			put(t, dir, "notes.txt", "mine")
+		}, testKey, ErrForeign},
+		{"another host", makeIndex, [32]byte{9}, ErrForeign},
+		{"newer", func(t *testing.T, dir string) {
+			line := `{"format":"vaultik-index","v":2}`
+			put(t, dir, formatName, line+fmt.Sprintf("\n%08x\n", sum(0, []byte(line))))
+		}, testKey, ErrNewerFormat},
+		{"format lost", func(t *testing.T, dir string) {
+			makeIndex(t, dir)
+			must(t, os.Remove(filepath.Join(dir, formatName)))
+		}, testKey, ErrDamaged},
+		{"format flipped", func(t *testing.T, dir string) {
+			makeIndex(t, dir)
+			flip(t, r, filepath.Join(dir, formatName))
+		}, testKey, ErrDamaged},
+		{"db lost", func(t *testing.T, dir string) {
+			makeIndex(t, dir)
+			must(t, os.RemoveAll(filepath.Join(dir, dbName)))
+		}, testKey, nil},
+		{"manifest lost", func(t *testing.T, dir string) {
+			makeIndex(t, dir)
+			must(t, os.Remove(filepath.Join(dir, dbName, manifestName)))
+		}, testKey, ErrDamaged},
+		{"strange file", func(t *testing.T, dir string) {
+			makeIndex(t, dir)
+			put(t, filepath.Join(dir, dbName), "-1.sst", "x") // Badger ends the process over this one
+		}, testKey, ErrDamaged},
+		{"file", func(t *testing.T, dir string) { must(t, os.WriteFile(dir, nil, 0o600)) }, testKey, os.ErrInvalid},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "index")
+			tt.make(t, dir)
+			x, err := Open(dir, Options{Key: tt.key})
+			switch {
+			case tt.want == os.ErrInvalid:
+				if err == nil {
+					t.Error("opened")
+				}
+			case !errors.Is(err, tt.want):
+				t.Errorf("got %v, want %v", err, tt.want)
+			case err == nil:
+				if fi, err := os.Stat(dir); err != nil || fi.Mode().Perm() != 0o700 {
+					t.Errorf("mode %v, %v", fi.Mode(), err)
+				}
+				must(t, x.Close())
+			}
+			_, rerr := Recreate(dir)
+			switch {
+			case tt.want == ErrForeign && tt.key == testKey, tt.want == ErrNewerFormat:
+				if !errors.Is(rerr, tt.want) {
+					t.Errorf("recreate: got %v, want %v", rerr, tt.want)
+				}
+			case tt.want == ErrDamaged:
+				must(t, rerr)
+				x := open(t, dir)
+				if !x.Empty() {
+					t.Error("recreated index is not empty")
+				}
+			}
+		})
+	}
+}
+
+func makeIndex(t *testing.T, dir string) {
+	r := newSource(t)
+	x := open(t, dir)
+	write(t, x, &Batch{Blobs: []StoredBlob{r.stored(1000)}})
+	must(t, x.Close())
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func put(t testing.TB, dir, name, text string) {
+	t.Helper()
+	must(t, os.MkdirAll(dir, 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+}
+
+// flip turns one bit of a file and returns where.
+func flip(t testing.TB, r source, path string) int64 {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	must(t, err)
+	at := r.IntN(len(b))
+	b[at] ^= 1 << r.IntN(8)
+	must(t, os.WriteFile(path, b, 0o600))
+	return int64(at)
+}
+
+func TestOpen_Busy(t *testing.T) {
+	dir := t.TempDir()
+	x := open(t, dir)
+	_, err := Open(dir, Options{Key: testKey})
+	var busy *BusyError
+	if !errors.Is(err, ErrBusy) || !errors.As(err, &busy) || busy.PID != os.Getpid() || time.Since(busy.Since) > time.Hour {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Recreate(dir); !errors.Is(err, ErrBusy) {
+		t.Errorf("recreate: got %v", err)
+	}
+	must(t, x.Close())
+	open(t, dir)
+}
+
+func TestRecreate_KeepsOne(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 3 {
+		x := open(t, dir)
+		write(t, x, &Batch{Blobs: []StoredBlob{newSource(t).stored(1)}})
+		must(t, x.Close())
+		aside, err := Recreate(dir)
+		if err != nil || filepath.Dir(aside) != dir {
+			t.Fatalf("%d: %q %v", i, aside, err)
+		}
+		names, err := os.ReadDir(dir)
+		if err != nil || len(names) != 2 { // lock, damaged
+			t.Fatalf("%d: %v %v", i, names, err)
+		}
+	}
+}
+
+// A number that was given twice, because the newest rows were lost, must not
+// make old rows point into the new blob.
+func TestIndex_NumberGivenTwice(t *testing.T) {
+	r := newSource(t)
+	x := open(t, t.TempDir())
+	a, key := r.stored(5), LeafKey{r.set(), r.path()}
+	write(t, x, &Batch{Blobs: []StoredBlob{a}})
+	write(t, x, &Batch{Leaves: []LeafRow{{key, r.leaf(1)}}})
+	x.blobs = newBlobTable() // as if blob rows were lost, and only they
+	if n := write(t, x, &Batch{Blobs: []StoredBlob{r.stored(5)}}); n[0] != 1 {
+		t.Fatalf("number %d", n[0])
+	}
+	wantChunks(t, x, a, 0)
+	if _, ok := x.Leaf(key); ok {
+		t.Error("a leaf points into another blob")
+	}
+}
+
+func TestBlobTable(t *testing.T) {
+	r := newSource(t)
+	tab, model := newBlobTable(), map[BlobNum]blob.Info{}
+	for range 20_000 {
+		switch n := tab.next; {
+		case r.IntN(4) == 0 && n > 1:
+			n = 1 + r.num(n-1)
+			tab.drop(n)
+			delete(model, n)
+		default:
+			in := r.info()
+			tab.put(n, in)
+			model[n] = in
+		}
+	}
+	for n := BlobNum(0); n < tab.next+10; n++ {
+		in, want := tab.get(n), model[n]
+		if in == nil != (want == blob.Info{}) || in != nil && *in != want {
+			t.Fatalf("blob %d: %+v, want %+v", n, in, want)
+		}
+		if in != nil && tab.find(want.Name) != n {
+			t.Fatalf("blob %d not found by name", n)
+		}
+	}
+	if tab.live != len(model) || tab.find(r.info().Name) != 0 {
+		t.Errorf("live %d, want %d", tab.live, len(model))
+	}
+}
+
+func (r source) num(n BlobNum) BlobNum { return BlobNum(r.Uint32N(uint32(n))) }
+
+func TestFilter(t *testing.T) {
+	r := newSource(t)
+	f := newFilter(64 << 10)
+	ids := make([]chunk.ID, 50_000)
+	for i := range ids {
+		ids[i] = r.id()
+		f.add(&ids[i])
+	}
+	for i := range ids {
+		if !f.mayContain(&ids[i]) {
+			t.Fatal("filter lost an id")
+		}
+	}
+	hits := 0
+	for range 10_000 {
+		if id := r.id(); f.mayContain(&id) {
+			hits++
+		}
+	}
+	if hits > 500 { // 10 bits an id: about 1 in 85
+		t.Errorf("%d false hits of 10000", hits)
+	}
+}

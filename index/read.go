@@ -1,0 +1,244 @@
+package index
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"vaultik/vault/blob"
+	"vaultik/vault/chunk"
+)
+
+// lookups keeps what a batch of lookups needs besides what Badger allocates.
+type lookups struct {
+	keys []byte // not reused while a batch runs: Badger keeps them
+	val  []byte
+}
+
+var lookupPool = sync.Pool{New: func() any { return new(lookups) }}
+
+// Chunks finds chunks: out[i] is the place of ids[i], or has Blob 0 if the
+// chunk is unknown or its blob is gone. out must be as long as ids. Ask for about
+// 100 at a time.
+func (x *Index) Chunks(ids []chunk.ID, out []Loc) error {
+	if len(ids) != len(out) {
+		return fmt.Errorf("look up chunks: room for %d of %d answers", len(out), len(ids))
+	}
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.db == nil {
+		return ErrClosed
+	}
+	var txn *badger.Txn // begun for the first id that the filter lets through
+	var l *lookups
+	for i := range ids {
+		out[i] = Loc{}
+		if !x.filter.mayContain(&ids[i]) {
+			continue
+		}
+		if txn == nil {
+			txn = x.db.NewTransaction(false)
+			defer txn.Discard()
+			l = lookupPool.Get().(*lookups)
+			defer lookupPool.Put(l)
+			l.keys = l.keys[:0]
+			x.filtered.Add(int64(i))
+		}
+		from := len(l.keys)
+		l.keys = appendChunkKey(l.keys, x.gen, &ids[i])
+		loc, err := x.chunk(txn, l.keys[from:], &ids[i], l)
+		if err != nil {
+			return fmt.Errorf("look up chunk: %w", typed(err))
+		}
+		out[i] = loc
+	}
+	if txn == nil {
+		x.filtered.Add(int64(len(ids)))
+	}
+	return nil
+}
+
+// chunk reads one row. Its checksum covers the whole id and the blob's name.
+func (x *Index) chunk(txn *badger.Txn, key []byte, id *chunk.ID, l *lookups) (loc Loc, err error) {
+	item, err := txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return loc, nil
+	}
+	if err != nil {
+		return loc, err
+	}
+	if l.val, err = item.ValueCopy(l.val); err != nil {
+		return loc, err
+	}
+	n := len(l.val) - sumLen
+	if n < 0 {
+		x.bad.Add(1)
+		return loc, nil
+	}
+	got, ok := decodeChunk(l.val[:n])
+	in := x.blobs.get(got.Blob)
+	switch {
+	case !ok:
+		x.bad.Add(1)
+	case in == nil:
+		x.gone.Add(1)
+	case binary.LittleEndian.Uint32(l.val[n:]) != sum(x.seed, id[:], l.val[:n], in.Name[:]):
+		x.bad.Add(1)
+	default:
+		loc = got
+	}
+	return loc, nil
+}
+
+// Blob returns a blob by its number, unless it is gone.
+func (x *Index) Blob(n BlobNum) (blob.Info, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if in := x.blobs.get(n); in != nil {
+		return *in, true
+	}
+	return blob.Info{}, false
+}
+
+// Num returns a blob's number, unless it is unknown or gone.
+func (x *Index) Num(name blob.Name) (BlobNum, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	n := x.blobs.find(name)
+	return n, n != 0
+}
+
+// Blobs calls fn for each blob that is not gone, in the order of their numbers,
+// until fn returns false. fn may use the index, and Write as well.
+func (x *Index) Blobs(fn func(BlobNum, blob.Info) bool) {
+	for n := BlobNum(1); ; n++ {
+		x.mu.RLock()
+		end, in := n >= x.blobs.next, x.blobs.get(n)
+		var info blob.Info
+		if in != nil {
+			info = *in
+		}
+		x.mu.RUnlock()
+		if end || in != nil && !fn(n, info) {
+			return
+		}
+	}
+}
+
+// row reads a row of one or more pieces and checks it against the full key. The
+// caller holds mu. Any failure makes the row absent.
+func (x *Index) row(key, fullKey []byte) ([]byte, bool) {
+	if x.db == nil {
+		return nil, false
+	}
+	txn := x.db.NewTransaction(false)
+	defer txn.Discard()
+	val, pieces, err := firstPiece(txn, key)
+	for i := 1; err == nil && i < pieces; i++ {
+		var item *badger.Item
+		if item, err = txn.Get(appendPieceKey(nil, key, i)); err == nil {
+			err = item.Value(func(v []byte) error { val = append(val, v...); return nil })
+		}
+	}
+	if err == nil {
+		if val, ok := unseal(val, x.seed, fullKey); ok {
+			return val, true
+		}
+	}
+	if !errors.Is(err, badger.ErrKeyNotFound) || pieces > 0 {
+		x.bad.Add(1)
+	}
+	return nil, false
+}
+
+// firstPiece reads the first piece of a row and how many there are.
+func firstPiece(txn *badger.Txn, key []byte) (val []byte, pieces int, err error) {
+	item, err := txn.Get(key)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = item.Value(func(v []byte) error {
+		d := decoder{b: v}
+		pieces = int(d.u32())
+		if d.bad || pieces < 1 || pieces > maxPieces {
+			return errBadRow
+		}
+		val = append(make([]byte, 0, len(d.b)), d.b...)
+		return nil
+	})
+	return val, pieces, err
+}
+
+var errBadRow = errors.New("row is damaged")
+
+// Leaf returns what is known of a leaf, unless a blob of it is gone.
+func (x *Index) Leaf(k LeafKey) (Leaf, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	key := appendLeafKey(nil, x.gen, kindLeaf, k)
+	val, ok := x.row(key, key)
+	if !ok {
+		return Leaf{}, false
+	}
+	l, gone, ok := x.blobs.decodeLeaf(val)
+	if x.refuse(gone, ok) {
+		return Leaf{}, false
+	}
+	return l, true
+}
+
+// LeafEntries returns the entries of a leaf that have content. Those that use a
+// blob which is gone have to be read again, see LeafEntry.
+func (x *Index) LeafEntries(k LeafKey) ([]LeafEntry, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	key := appendLeafKey(nil, x.gen, kindEntries, k)
+	val, ok := x.row(key, key)
+	if !ok {
+		return nil, false
+	}
+	entries, gone, ok := x.blobs.decodeEntries(val)
+	if gone {
+		x.gone.Add(1)
+	}
+	if x.refuse(false, ok) {
+		return nil, false
+	}
+	return entries, true
+}
+
+// Branch returns what is known of a branch, unless a blob of it is gone.
+func (x *Index) Branch(k BranchKey) (Branch, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	val, ok := x.row(appendBranchKey(nil, x.gen, k), branchFullKey(k))
+	if !ok {
+		return Branch{}, false
+	}
+	b, gone, ok := x.blobs.decodeBranch(val)
+	if x.refuse(gone, ok) {
+		return Branch{}, false
+	}
+	return b, true
+}
+
+// branchFullKey is what the checksum of a branch row covers: the whole digest.
+func branchFullKey(k BranchKey) []byte {
+	return append(append([]byte{kindBranch}, k.Set[:]...), k.Digest[:]...)
+}
+
+// refuse counts rows that cannot be used.
+func (x *Index) refuse(gone, ok bool) bool {
+	switch {
+	case !ok:
+		x.bad.Add(1)
+	case gone:
+		x.gone.Add(1)
+	default:
+		return false
+	}
+	return true
+}
