@@ -29,9 +29,9 @@ func TestBlob_RoundTrip(t *testing.T) {
 		{"one byte", classicOwner(), 1},
 		{"small", classicOwner(), 10_000},
 		{"under one request", classicOwner(), 200_000},
-		{"many", classicOwner(), 9 << 20},
-		{"post-quantum", newOwner(t, false, 0), 3 << 20},
-		{"header of several requests", newOwner(t, false, 9), 3 << 20},
+		{"many", classicOwner(), 5 << 20},
+		{"post-quantum", newOwner(t, false, 0), 1 << 20},
+		{"header of several requests", newOwner(t, false, 9), 1 << 20},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := NewBuilder(nil)
@@ -105,7 +105,7 @@ func TestSeal_InPlaceAndApart(t *testing.T) {
 
 func TestBuilder_BufferSizeIsEnough(t *testing.T) {
 	o, r := classicOwner(), newRand(t)
-	for _, total := range []int{1, 100_000, 5 << 20} {
+	for _, total := range []int{1, 100_000, 2 << 20} {
 		chunks := someChunks(r, total)
 		trial := NewBuilder(nil)
 		build(trial, chunks)
@@ -157,7 +157,7 @@ func TestBuilder_Reset(t *testing.T) {
 func TestBlob_StandardTools(t *testing.T) {
 	o, r := newOwner(t, false, 0), newRand(t)
 	b := NewBuilder(nil)
-	want := build(b, someChunks(r, 4<<20))
+	want := build(b, someChunks(r, 2<<20))
 	sealed, err := b.Seal(o.recipients, o.epoch)
 	if err != nil {
 		t.Fatal(err)

@@ -107,24 +107,18 @@ func openBytes(info Info, whole []byte, ids []age.Identity) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := age.Decrypt(bytes.NewReader(whole), age.NewInjectedFileKeyIdentity(fileKey))
+	src, size, err := age.DecryptReaderAt(bytes.NewReader(whole), info.Size, age.NewInjectedFileKeyIdentity(fileKey))
 	if err != nil {
 		return nil, damaged("%w", err)
 	}
 	// age copies each 64 KiB and their tag before it gives the plaintext, so what
-	// is written never overtakes what is still to be read.
-	plain := whole[:0:len(whole)]
-	for {
-		got, err := src.Read(plain[len(plain):cap(plain)])
-		plain = plain[:len(plain)+got]
-		if err == io.EOF { // only after the last chunk, marked as such, was authenticated
-			break
-		}
-		if err != nil {
-			return nil, damaged("%w", err)
-		}
+	// is written never overtakes what is still to be read. age.Decrypt would do
+	// too, but allocates as much as it reads.
+	plain := whole[:size]
+	if got, err := src.ReadAt(plain, 0); int64(got) != size || err != nil && err != io.EOF {
+		return nil, damaged("%w", err)
 	}
-	return &Reader{info: info, whole: true, plain: plain, plainSize: int64(len(plain))}, nil
+	return &Reader{info: info, whole: true, plain: plain, plainSize: size}, nil
 }
 
 // unwrap checks that header, nonce included, is the one meant by info, and only

@@ -164,7 +164,7 @@ func (r *Reader) load(ctx context.Context, off, n int64) (*segment, error) {
 		tail = r.cipher.add(end, slices.Clone(s.data[end-s.off:]))
 	}
 	if err == nil {
-		if err = r.openPayload(); err != nil {
+		if err = r.openPayload(tail); err != nil {
 			r.cipher.remove(s)
 		}
 	}
@@ -182,11 +182,13 @@ func (r *Reader) payload() io.ReaderAt {
 	return r.src
 }
 
-// openPayload needs head and end of the file among the segments. They stay there.
-func (r *Reader) openPayload() error {
+// openPayload needs head and end of the file among the segments. They stay
+// there, unless another goroutine has been faster with an end of its own.
+func (r *Reader) openPayload(tail *segment) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.src != nil {
+		r.cipher.remove(tail)
 		return nil
 	}
 	src, n, err := age.DecryptReaderAt(&r.cipher, r.info.Size, r.id)

@@ -1,6 +1,7 @@
 package chunk
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -54,10 +55,13 @@ func (c *Cutter) Next() ([]byte, error) {
 	// The library returns a last chunk below the minimum together with io.EOF,
 	// others without, and an empty slice with io.EOF for an empty stream.
 	c.err = err
-	if len(data) > 0 && (err == nil || err == io.EOF) {
+	switch end := err == io.EOF; { //nolint:errorlint // only the bare io.EOF is the end of a stream
+	case len(data) > 0 && (end || err == nil):
 		return data, nil
-	}
-	if err == nil {
+	case !end && errors.Is(err, io.EOF):
+		// Our caller must not take it for the end and store a part as the whole.
+		c.err = fmt.Errorf("cut stream: %w: %s", io.ErrUnexpectedEOF, err)
+	case err == nil:
 		c.err = fmt.Errorf("cut stream: %w", io.ErrNoProgress)
 	}
 	return nil, c.err

@@ -3,6 +3,7 @@ package chunk
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -34,7 +35,7 @@ func cutAll(t testing.TB, c *Cutter, r io.Reader) [][]byte {
 	c.Reset(r)
 	for {
 		b, err := c.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -42,7 +43,7 @@ func cutAll(t testing.TB, c *Cutter, r io.Reader) [][]byte {
 		}
 		out = append(out, bytes.Clone(b))
 	}
-	if b, err := c.Next(); err != io.EOF || b != nil {
+	if b, err := c.Next(); !errors.Is(err, io.EOF) || b != nil {
 		t.Fatalf("after the end: %d bytes, %v", len(b), err)
 	}
 	return out
@@ -134,7 +135,7 @@ func TestCutter_BoundariesAreFixed(t *testing.T) {
 
 func TestCutter_Errors(t *testing.T) {
 	c := newTestCutter(t, ParamsFor(16<<10), testKey)
-	if _, err := c.Next(); err != io.EOF {
+	if _, err := c.Next(); !errors.Is(err, io.EOF) {
 		t.Fatalf("without a stream: %v", err)
 	}
 	broken := errors.New("disk on fire")
@@ -145,6 +146,10 @@ func TestCutter_Errors(t *testing.T) {
 	}
 	if _, again := c.Next(); !errors.Is(err, broken) || !errors.Is(again, broken) {
 		t.Fatalf("got %v, then %v", err, again)
+	}
+	c.Reset(io.MultiReader(strings.NewReader("half a file"), iotest.ErrReader(fmt.Errorf("connection: %w", io.EOF))))
+	if _, err := c.Next(); !errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		t.Fatalf("a wrapped io.EOF ends the stream: %v", err)
 	}
 	if got := cutAll(t, c, strings.NewReader("fine again")); len(got) != 1 {
 		t.Fatalf("after an error and Reset: %d chunks", len(got))

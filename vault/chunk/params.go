@@ -13,9 +13,9 @@ const FastCDC = "fastcdc-v1.0.0"
 const (
 	// MaxSize bounds every chunk: a large chunk is one frame, and readers accept frames of 16 MiB.
 	MaxSize = 16 << 20
-	// MinAvg and MaxAvg bound the average size that ParamsFor takes, in bytes.
-	// Below, a chunk's row costs more than it saves; above, the largest chunk exceeds MaxSize.
+	// MinAvg is the least average size in bytes: below, a chunk's row costs more than it saves.
 	MinAvg = 4 << 10
+	// MaxAvg is the greatest: above, the largest chunk of ParamsFor exceeds MaxSize.
 	MaxAvg = MaxSize / 4
 )
 
