@@ -12,14 +12,14 @@ func SortXattrs(list []Xattr) {
 	slices.SortFunc(list, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// XattrsFit reports whether the attributes stand in the entry itself. If not,
-// their JSON (EncodeXattrs) goes to chunks that Entry.XattrRefs names.
+// XattrsFit reports whether the attributes stand in the entry itself: their JSON
+// is at most MaxInlineXattrs bytes. If not, it goes to chunks that Entry.XattrRefs names.
 func XattrsFit(list []Xattr) bool {
-	n := 1
-	for i := range list {
-		n += len(`["","",""],`) + 2*len(list[i].Name) + base64.StdEncoding.EncodedLen(len(list[i].Value))
+	n := 0
+	for i := range list { // no need to encode what is much too long
+		n += len(list[i].Name) + len(list[i].Value)
 	}
-	return n <= MaxInlineXattrs
+	return n <= MaxInlineXattrs && len(EncodeXattrs(nil, list)) <= MaxInlineXattrs
 }
 
 // EncodeXattrs appends one line of JSON without newline: [["name","base64 of the

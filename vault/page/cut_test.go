@@ -1,0 +1,301 @@
+package page
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"vaultik/vault/blob"
+	"vaultik/vault/chunk"
+)
+
+var cutKey = [32]byte{1, 2, 3}
+
+// somePaths makes n paths in order, from a seed.
+func somePaths(seed uint64, n int) []string {
+	r := rand.New(rand.NewPCG(seed, 0))
+	paths := []string{"."}
+	for range n - 1 {
+		paths = append(paths, fmt.Sprintf("home/d%02x/f%08x", r.IntN(64), r.Uint32()))
+	}
+	slices.SortFunc(paths, Compare)
+	return slices.Compact(paths)
+}
+
+func someID(s string) chunk.ID { return chunk.ID(NewCutter([32]byte{9}).Hash(s)) }
+
+func leafItems(paths []string) []Item {
+	items := make([]Item, len(paths))
+	for i, p := range paths {
+		items[i] = Item{Last: p, Entries: 3, Ref: Ref{ID: someID(p), Span: blob.Span{FrameLen: 1, Len: 1}}}
+	}
+	return items
+}
+
+// The cuts of version 1 do not change either.
+func TestCutter_Golden(t *testing.T) {
+	cut := NewCutter(cutKey)
+	if got, want := hex.EncodeToString(cut.Hash("etc/hosts").slice()), "f24ed8b2a5cc02cea6ef955c2d6e0de8ca1a5efd6576e2b59a1704a62330cec2"; got != want {
+		t.Errorf("hash: got %s, want %s", got, want)
+	}
+	sum := BranchDigest([]Item{{Last: "a", Entries: 1, Ref: Ref{ID: chunk.ID{1}}}, {Last: "b", Entries: 2, Ref: Ref{ID: chunk.ID{2}}}})
+	if got, want := hex.EncodeToString(sum[:]), "f826f0039cd1112b474caca92de22a61d2b680efafe84ec90a921b1dcddeaddb"; got != want {
+		t.Errorf("branch digest: got %s, want %s", got, want)
+	}
+	ends := 0
+	for i := range 1 << 14 {
+		if cut.ListEnds(chunk.ID{byte(i), byte(i >> 8)}, chunk.ID{7}, 1) {
+			ends++
+		}
+	}
+	if ends != 74 { // 64 expected of any key
+		t.Errorf("list: got %d ends in 16384", ends)
+	}
+}
+
+func (h PathHash) slice() []byte { return h[:] }
+
+func TestPathHash_Ends(t *testing.T) {
+	h := PathHash{0, 1, 0}
+	for level, want := range map[int]bool{0: true, 1: false, 2: true, 31: true, 32: false, 99: false} {
+		if h.Ends(level) != want {
+			t.Errorf("level %d: got %v", level, !want)
+		}
+	}
+}
+
+func TestCutLeaves_Sizes(t *testing.T) {
+	paths := somePaths(1, 100_000)
+	entries := make([]Entry, len(paths))
+	for i, p := range paths {
+		entries[i].Path = p
+	}
+	runs := CutLeaves(entries, NewCutter(cutKey))
+	for i, run := range runs {
+		if n := len(run); n < 1 || n > MaxItems {
+			t.Errorf("leaf %d: %d entries", i, n)
+		}
+	}
+	if n := len(runs); n < 300 || n > 500 { // 256 entries on average, less what MaxItems cuts
+		t.Errorf("%d leaves of %d entries", n, len(paths))
+	}
+	if joined := slices.Concat(runs...); !reflect.DeepEqual(joined, entries) {
+		t.Error("the leaves are not the entries")
+	}
+}
+
+func TestCutBranch_Rules(t *testing.T) {
+	items, cut := leafItems(somePaths(2, 20_000)), NewCutter(cutKey)
+	for level := 1; level <= 2; level++ {
+		runs := CutBranch(items, level, cut)
+		for i, run := range runs {
+			n := len(run)
+			byHash := cut.Hash(run[n-1].Last).Ends(level)
+			if n > MaxItems || i < len(runs)-1 && (n < 2 || n < MaxItems && !byHash) {
+				t.Errorf("level %d branch %d: %d items, ends by hash: %v", level, i, n, byHash)
+			}
+			for k := 1; k < n-1; k++ {
+				if cut.Hash(run[k].Last).Ends(level) {
+					t.Errorf("level %d branch %d does not end at item %d", level, i, k)
+				}
+			}
+		}
+		if !reflect.DeepEqual(slices.Concat(runs...), items) {
+			t.Error("the branches are not the items")
+		}
+	}
+}
+
+// A page ends at 1 MiB of paths, so that whatever fits in entries fits in a page.
+func TestRun_LongPaths(t *testing.T) {
+	var entries []Entry
+	quotes := strings.Repeat(`"`, 4095)
+	for i := range MaxItems {
+		entries = append(entries, Entry{Path: fmt.Sprintf("%s/%05d", quotes, i), Type: Symlink, Target: quotes,
+			Xattrs: []Xattr{{Name: "a", Value: make([]byte, 3000)}}})
+	}
+	for _, run := range CutLeaves(entries, NewCutter(cutKey)) {
+		if _, err := EncodeLeaf(nil, run); err != nil {
+			t.Errorf("%d entries: %v", len(run), err)
+		}
+	}
+}
+
+// An entry more or less changes the leaves around it and no others.
+func TestCutLeaves_Local(t *testing.T) {
+	cut := NewCutter(cutKey)
+	paths := somePaths(3, 20_000)
+	leaves := func(paths []string) map[string]bool {
+		entries := make([]Entry, len(paths))
+		for i, p := range paths {
+			entries[i].Path = p
+		}
+		seen := map[string]bool{}
+		for _, run := range CutLeaves(entries, cut) {
+			seen[run[0].Path+"\x00"+run[len(run)-1].Path] = true
+		}
+		return seen
+	}
+	before := leaves(paths)
+	for i := 100; i < len(paths); i += 997 {
+		changed := 0
+		for leaf := range leaves(slices.Delete(slices.Clone(paths), i, i+1)) {
+			if !before[leaf] {
+				changed++
+			}
+		}
+		if changed > 4 { // one or two; more only where runs of MaxItems move
+			t.Errorf("without entry %d: %d new leaves", i, changed)
+		}
+	}
+}
+
+func TestBuilder_IsCutBranch(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 5, 300, 5000, 40_000} {
+		items := leafItems(somePaths(uint64(n), n))
+		cut := NewCutter(cutKey)
+		var pages []string
+		store := func(level int, items []Item) (Ref, error) {
+			b, err := EncodeBranch(nil, level, items)
+			if err != nil {
+				return Ref{}, err
+			}
+			pages = append(pages, string(b))
+			return Ref{ID: someID(string(b)), Span: blob.Span{FrameLen: 1, Len: uint32(len(b))}}, nil
+		}
+		// by levels
+		all := items
+		for level := 1; len(all) > 1; level++ {
+			var up []Item
+			for _, run := range CutBranch(all, level, cut) {
+				ref, err := store(level, run)
+				if err != nil {
+					t.Fatal(err)
+				}
+				it := Item{Last: run[len(run)-1].Last, Ref: ref}
+				for _, below := range run {
+					it.Entries += below.Entries
+				}
+				up = append(up, it)
+			}
+			all = up
+		}
+		want, wantTop := pages, all[0]
+		// as a stream
+		pages = nil
+		b := NewBuilder(cut, store)
+		for _, it := range items {
+			if err := b.Add(it); err != nil {
+				t.Fatal(err)
+			}
+		}
+		top, err := b.Finish()
+		slices.Sort(want)
+		slices.Sort(pages)
+		if err != nil || top != wantTop || !slices.Equal(pages, want) {
+			t.Errorf("%d leaves: got %d pages and top %v, %v; want %d and %v", n, len(pages), top, err, len(want), wantTop)
+		}
+		if top.Entries != int64(3*len(items)) || top.Last != items[len(items)-1].Last {
+			t.Errorf("%d leaves: top %v", n, top)
+		}
+	}
+}
+
+func TestBuilder_Refuses(t *testing.T) {
+	b := NewBuilder(NewCutter(cutKey), Store(&Encoder{}, func([]byte) (Ref, error) { return Ref{}, nil }))
+	if _, err := b.Finish(); err == nil {
+		t.Error("a tree of nothing was built")
+	}
+	items := leafItems([]string{"b", "a"})
+	if err := b.Add(items[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Add(items[1]); err == nil {
+		t.Error("leaves out of order were taken")
+	}
+}
+
+func TestBranchDigest_Differs(t *testing.T) {
+	base := leafItems([]string{"a", "b", "c"})
+	sum := BranchDigest(base)
+	for name, change := range map[string]func([]Item) []Item{
+		"last path": func(x []Item) []Item { x[1].Last = "bb"; return x },
+		"id":        func(x []Item) []Item { x[1].Ref.ID[31]++; return x },
+		"count":     func(x []Item) []Item { x[1].Entries++; return x },
+		"fewer":     func(x []Item) []Item { return x[:2] },
+	} {
+		if BranchDigest(change(slices.Clone(base))) == sum {
+			t.Errorf("%s: the same digest", name)
+		}
+	}
+	moved := slices.Clone(base)
+	moved[0].Ref.Span.FrameOff++
+	if BranchDigest(moved) != sum {
+		t.Error("the digest depends on a place")
+	}
+}
+
+func someRefs(n int) []Ref {
+	refs := make([]Ref, n)
+	for i := range refs {
+		refs[i] = Ref{ID: someID(fmt.Sprint(i)), Span: blob.Span{FrameOff: uint32(i), FrameLen: 1, Len: uint32(1 + i%100)}}
+		if i%9 == 8 {
+			refs[i] = Ref{Hole: 1 << 16}
+		}
+	}
+	return refs
+}
+
+func TestListBuilder_IsCutLists(t *testing.T) {
+	cut := NewCutter(cutKey)
+	for _, n := range []int{0, 1, 16, 17, 64, 65, 1024, 5000, 100_000} {
+		refs := someRefs(n)
+		var pages [][]byte
+		store := func(level int, refs []Ref) (Ref, error) {
+			b, err := EncodeList(nil, level, refs)
+			if err != nil {
+				return Ref{}, err
+			}
+			pages = append(pages, b)
+			return Ref{ID: someID(string(b)), Span: blob.Span{FrameLen: 1, Len: uint32(len(b))}}, nil
+		}
+		wantRefs, wantLevel := refs, 0
+		for ; len(wantRefs) > MaxInlineRefs; wantLevel++ {
+			var up []Ref
+			runs := CutLists(wantRefs, wantLevel, cut)
+			for i, run := range runs {
+				if len(run) > MaxItems || i < len(runs)-1 && len(run) < minList {
+					t.Errorf("list page of %d references", len(run))
+				}
+				ref, err := store(wantLevel, run)
+				if err != nil {
+					t.Fatal(err)
+				}
+				up = append(up, ref)
+			}
+			wantRefs = up
+		}
+		want := pages
+		pages = nil
+		b := NewListBuilder(cut, store)
+		for _, r := range refs {
+			if err := b.Add(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, level, err := b.Finish()
+		if err != nil || level != wantLevel || !slices.Equal(got, wantRefs) {
+			t.Errorf("%d references: got %d of level %d, %v; want %d of level %d", n, len(got), level, err, len(wantRefs), wantLevel)
+		}
+		slices.SortFunc(want, bytes.Compare)
+		slices.SortFunc(pages, bytes.Compare)
+		if !slices.EqualFunc(pages, want, bytes.Equal) {
+			t.Errorf("%d references: other pages", n)
+		}
+	}
+}
