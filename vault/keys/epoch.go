@@ -103,7 +103,7 @@ func openEpoch(sealed []byte, id *Identity, want layout.Epoch) (age.Identity, er
 	if len(sealed) > maxSealedEpoch {
 		return nil, fmt.Errorf("%w: %d bytes are too many", ErrDamaged, len(sealed))
 	}
-	text, err := decrypt(sealed, id.Age(), maxEpochLine)
+	text, err := Decrypt(sealed, id.Age(), maxEpochLine)
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +117,12 @@ func openEpoch(sealed []byte, id *Identity, want layout.Epoch) (age.Identity, er
 	return inner, nil
 }
 
-// decrypt tries the identities one at a time, since age gives up at the first
-// that fails in another way than not matching. It reads to the end, without
+// Decrypt opens a small sealed object of at most limit bytes inside. Errors are
+// [ErrWrongIdentity], [ErrDamaged] and [ErrPlugin]. It tries the identities one
+// at a time, since age gives up at the first that fails in another way than not
+// matching. It reads to the end, without
 // which nothing is authenticated.
-func decrypt(sealed []byte, ids []age.Identity, limit int) ([]byte, error) {
+func Decrypt(sealed []byte, ids []age.Identity, limit int) ([]byte, error) {
 	var first error
 	for _, id := range ids {
 		r, err := age.Decrypt(bytes.NewReader(sealed), id)

@@ -55,7 +55,7 @@ func TestParseIdentity(t *testing.T) {
 		t.Errorf("the plugin is not the last to be tried: %v", err)
 	}
 	for _, r := range []string{rx, rpq} {
-		if text, err := decrypt(seal(t, "hello", r), id.Age(), 10); err != nil || string(text) != "hello" {
+		if text, err := Decrypt(seal(t, "hello", r), id.Age(), 10); err != nil || string(text) != "hello" {
 			t.Errorf("decrypt = %q, %v", text, err)
 		}
 	}
@@ -119,7 +119,7 @@ func TestPluginIdentity_tag(t *testing.T) {
 		}
 	}
 	_, other := mustGenerate(t, true)
-	if _, err := decrypt(seal(t, "x", other), id.Age(), 10); !errors.Is(err, ErrWrongIdentity) {
+	if _, err := Decrypt(seal(t, "x", other), id.Age(), 10); !errors.Is(err, ErrWrongIdentity) {
 		t.Errorf("other recipient: %v, want ErrWrongIdentity", err)
 	}
 }
@@ -150,7 +150,7 @@ func TestPluginIdentity_failures(t *testing.T) {
 		"prints": {"echo '-> error internal'; echo " + wrap64(secret) + "; echo; read -r a; read -r b", "contains a key"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := decrypt(sealed, fakePlugin(t, tt.script).Age(), 10)
+			_, err := Decrypt(sealed, fakePlugin(t, tt.script).Age(), 10)
 			if !errors.Is(err, ErrPlugin) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v, want ErrPlugin: ...%s", err, tt.want)
 			}
@@ -161,7 +161,7 @@ func TestPluginIdentity_failures(t *testing.T) {
 	}
 	t.Run("missing", func(t *testing.T) {
 		id := mustIdentity(t, plugin.EncodeIdentity("nosuch", nil))
-		if _, err := decrypt(sealed, id.Age(), 10); !errors.Is(err, ErrPlugin) || !strings.Contains(err.Error(), "no age-plugin-nosuch in PATH") {
+		if _, err := Decrypt(sealed, id.Age(), 10); !errors.Is(err, ErrPlugin) || !strings.Contains(err.Error(), "no age-plugin-nosuch in PATH") {
 			t.Errorf("%v, want ErrPlugin that names the program", err)
 		}
 	})
@@ -172,11 +172,11 @@ func TestPluginIdentity_failures(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.timeout = 50 * time.Millisecond
-		if _, err := decrypt(sealed, []age.Identity{p}, 10); !errors.Is(err, ErrPlugin) || !strings.Contains(err.Error(), "no answer") {
+		if _, err := Decrypt(sealed, []age.Identity{p}, 10); !errors.Is(err, ErrPlugin) || !strings.Contains(err.Error(), "no answer") {
 			t.Errorf("%v, want ErrPlugin: no answer", err)
 		}
 		p.timeout = time.Hour
-		if _, err := decrypt(sealed, []age.Identity{p}, 10); !errors.Is(err, ErrPlugin) {
+		if _, err := Decrypt(sealed, []age.Identity{p}, 10); !errors.Is(err, ErrPlugin) {
 			t.Errorf("second time: %v, want ErrPlugin at once", err)
 		}
 	})
@@ -193,7 +193,7 @@ func TestPluginIdentity_messagesAndEnvironment(t *testing.T) {
 	id := fakePlugin(t, `env >"$FAKE_OUT"; echo '-> msg'; echo dG91Y2ggbWU; read -r a; read -r b; echo '-> done'; echo; read -r a`)
 	var said string
 	id.OnMessage(func(name, message string) { said = name + ": " + message })
-	if _, err := decrypt(seal(t, "x", r), id.Age(), 10); !errors.Is(err, ErrWrongIdentity) {
+	if _, err := Decrypt(seal(t, "x", r), id.Age(), 10); !errors.Is(err, ErrWrongIdentity) {
 		t.Errorf("%v, want ErrWrongIdentity", err)
 	}
 	if said != "fake: touch me" {

@@ -1,0 +1,111 @@
+package snapshot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"vaultik/vault/blob"
+)
+
+const blobListType = "bloblist"
+
+// MaxListed is how many blobs a blob list names at most.
+const MaxListed = 4096
+
+// CutBlobLists cuts the blobs of a snapshot, in the order they were made, into
+// lists that later snapshots can share: a list ends after a name whose low 10
+// bits are zero, or at [MaxListed]. What follows the last end is the tail,
+// which the manifest names itself. The results share memory with blobs.
+func CutBlobLists(blobs []BlobSize) (lists [][]BlobSize, tail []BlobSize) {
+	start := 0
+	for i := range blobs {
+		n := i + 1 - start
+		name := &blobs[i].Name
+		if n == MaxListed || name[31] == 0 && name[30]&3 == 0 {
+			lists = append(lists, blobs[start:i+1:i+1])
+			start = i + 1
+		}
+	}
+	return lists, blobs[start:]
+}
+
+// EncodeBlobList writes a blob list: a header line, then a line a blob, zstd.
+// It is stored under layout.BlobList of its SHA-256. The same blobs give the same bytes.
+func EncodeBlobList(blobs []BlobSize) ([]byte, error) {
+	if err := checkBlobList(blobs); err != nil {
+		return nil, fmt.Errorf("encode blob list: %w: %w", ErrInvalid, err)
+	}
+	b, err := marshal(newHeader(blobListType))
+	if err != nil {
+		return nil, fmt.Errorf("encode blob list: %w", err)
+	}
+	for _, s := range blobs {
+		b = append(s.append(b), '\n')
+	}
+	return compress(b), nil
+}
+
+// DecodeBlobList reads a blob list. The caller has checked its SHA-256.
+func DecodeBlobList(b []byte) ([]BlobSize, error) {
+	plain, err := decompress(b, MaxBlobList)
+	if err == nil {
+		var blobs []BlobSize
+		if blobs, err = parseBlobList(plain); err == nil {
+			return blobs, nil
+		}
+	}
+	return nil, fmt.Errorf("decode blob list: %w", err)
+}
+
+func parseBlobList(plain []byte) ([]BlobSize, error) {
+	first, rest, ok := bytes.Cut(plain, []byte{'\n'})
+	if !ok {
+		return nil, damaged("no blobs")
+	}
+	var h Header
+	if err := unmarshal(first, blobListType, &h); err != nil {
+		return nil, err
+	}
+	var blobs []BlobSize
+	for len(rest) > 0 {
+		var line []byte
+		if line, rest, ok = bytes.Cut(rest, []byte{'\n'}); !ok {
+			return nil, damaged("its last line is not complete")
+		}
+		var s BlobSize
+		if err := s.UnmarshalJSON(line); err != nil {
+			return nil, damaged("line %d: %w", len(blobs)+2, err)
+		}
+		blobs = append(blobs, s)
+	}
+	if err := checkBlobList(blobs); err != nil {
+		return nil, damaged("%w", err)
+	}
+	return blobs, nil
+}
+
+func checkBlobList(blobs []BlobSize) error {
+	if len(blobs) < 1 || len(blobs) > MaxListed {
+		return fmt.Errorf("%d blobs, want 1 to %d", len(blobs), MaxListed)
+	}
+	return checkBlobs(blobs)
+}
+
+func checkBlobs(blobs []BlobSize) error {
+	seen := make(map[blob.Name]struct{}, len(blobs))
+	var total int64
+	for _, s := range blobs {
+		if !whole(s.Size) {
+			return fmt.Errorf("blob %s has size %d", s.Name, s.Size)
+		}
+		if total += s.Size; total > maxInt {
+			return errors.New("sizes add up to too much")
+		}
+		if _, twice := seen[s.Name]; twice {
+			return fmt.Errorf("blob %s occurs twice", s.Name)
+		}
+		seen[s.Name] = struct{}{}
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package snapshot
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+
+	"vaultik/vault/blob"
+	"vaultik/vault/keys"
+)
+
+// Bounds of objects, in bytes: of what is stored as well as of what it
+// decompresses to.
+const (
+	MaxManifest   = 256 << 20
+	MaxCheckpoint = 256 << 20
+	MaxGC         = 256 << 20
+	MaxTrust      = 16 << 20
+	MaxStoreDoc   = 64 << 10
+	MaxBlobList   = 1 << 20
+	MaxRoot       = 64 << 20
+)
+
+// maxWindow is what decompression may hold back: zstd's own limit up to level 19.
+const maxWindow = 8 << 20
+
+// signed returns the line of v and the signature over it.
+func signed(v any, namespace string, signer *keys.Signer) ([]byte, error) {
+	line, err := marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	sig, err := signer.Sign(namespace, line)
+	if err != nil {
+		return nil, err
+	}
+	return append(line, sig...), nil
+}
+
+// splitSigned separates a line, with its newline, from the signature behind it.
+func splitSigned(b []byte) (line, sig []byte, err error) {
+	end := bytes.IndexByte(b, '\n')
+	if end < 0 {
+		return nil, nil, damaged("it has no signature")
+	}
+	return b[:end+1], b[end+1:], nil
+}
+
+// verified returns the line of a signed object, if one of the keys signed it.
+func verified(b []byte, namespace string, pubs ...keys.PublicKey) ([]byte, error) {
+	line, sig, err := splitSigned(b)
+	if err != nil {
+		return nil, err
+	}
+	for _, pub := range pubs {
+		if err = keys.Verify(pub, namespace, line, sig); err == nil {
+			return line, nil
+		}
+	}
+	if err == nil {
+		err = ErrUntrusted
+	}
+	return nil, err
+}
+
+func compress(b []byte) []byte { return blob.NewCompressor(0).Frame(nil, b) }
+
+// decompress reads zstd and stops beyond limit, before it has taken more memory.
+func decompress(b []byte, limit int) ([]byte, error) {
+	if len(b) > limit {
+		return nil, damaged("%d bytes are too many", len(b))
+	}
+	d, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(uint64(limit)))
+	if err != nil {
+		return nil, damaged("decompress: %w", err)
+	}
+	defer d.Close()
+	out, err := io.ReadAll(io.LimitReader(d, int64(limit)+1))
+	switch {
+	case err != nil:
+		return nil, damaged("decompress: %w", err)
+	case len(out) > limit:
+		return nil, damaged("it decompresses to more than %d bytes", limit)
+	}
+	return out, nil
+}
+
+// encodeSigned makes a compressed signed object.
+func encodeSigned(v any, namespace string, limit int, signer *keys.Signer) ([]byte, error) {
+	b, err := signed(v, namespace, signer)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > limit {
+		return nil, fmt.Errorf("%w: %d bytes are too many", ErrInvalid, len(b))
+	}
+	return compress(b), nil
+}
+
+// decodeSigned returns the line of a compressed signed object.
+func decodeSigned(b []byte, namespace string, limit int, pubs ...keys.PublicKey) ([]byte, error) {
+	plain, err := decompress(b, limit)
+	if err != nil {
+		return nil, err
+	}
+	return verified(plain, namespace, pubs...)
+}
+
+func sumOf(b []byte) Sum { return sha256.Sum256(b) }

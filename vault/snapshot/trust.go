@@ -1,0 +1,138 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+)
+
+const (
+	trustType      = "trust"
+	trustNamespace = "trust@vaultik"
+)
+
+// Roles of a key. Roles that are not known give nothing.
+const (
+	RoleWrite = "write" // may write manifests and checkpoints of its host
+	RolePrune = "prune" // may write gc objects of all hosts
+)
+
+// Trust is the list of keys that count in a store.
+type Trust struct {
+	Header
+	Store layout.StoreID `json:"store"`
+	Seq   uint64         `json:"seq"`           // 1, 2, 3...
+	Prev  Sum            `json:"prev,omitzero"` // of the object before; none at seq 1
+	Time  time.Time      `json:"time"`
+	Hosts []TrustHost    `json:"hosts"`
+}
+
+// TrustHost is one signing key. A host whose key is replaced becomes a new host.
+type TrustHost struct {
+	Host    layout.HostID  `json:"host"`
+	Key     keys.PublicKey `json:"key"`
+	Roles   []string       `json:"roles"`
+	Revoked time.Time      `json:"revoked,omitzero"` // what it claims to have signed later does not count
+}
+
+// Has reports whether the key has a role.
+func (h TrustHost) Has(role string) bool { return slices.Contains(h.Roles, role) }
+
+// Host returns the entry of a host.
+func (t *Trust) Host(id layout.HostID) (TrustHost, bool) {
+	for _, h := range t.Hosts {
+		if h.Host == id {
+			return h, true
+		}
+	}
+	return TrustHost{}, false
+}
+
+// Pruners returns the keys that may sign gc objects. A revoked one signs no more.
+func (t *Trust) Pruners() []keys.PublicKey {
+	var out []keys.PublicKey
+	for _, h := range t.Hosts {
+		if h.Has(RolePrune) && h.Revoked.IsZero() {
+			out = append(out, h.Key)
+		}
+	}
+	return out
+}
+
+func (t *Trust) check() error {
+	if t.Store.IsZero() {
+		return errors.New("store is missing")
+	}
+	if err := checkSeq(t.Seq, t.Prev); err != nil {
+		return err
+	}
+	seen := make(map[layout.HostID]bool)
+	for _, h := range t.Hosts {
+		if h.Host.IsZero() || h.Key.IsZero() {
+			return errors.New("host or key is missing")
+		}
+		if seen[h.Host] {
+			return fmt.Errorf("host %s occurs twice", h.Host)
+		}
+		seen[h.Host] = true
+	}
+	return nil
+}
+
+// checkSeq checks that exactly the first of a chain has no predecessor.
+func checkSeq(seq uint64, prev Sum) error {
+	switch {
+	case seq < 1 || seq > layout.MaxSeq:
+		return fmt.Errorf("seq %d is out of range", seq)
+	case (seq == 1) != prev.IsZero():
+		return fmt.Errorf("seq %d with prev %s", seq, prev)
+	}
+	return nil
+}
+
+// EncodeTrust writes a trust list, to be stored under layout.Trust(t.Seq).
+func EncodeTrust(t Trust, owner *keys.Signer) ([]byte, error) {
+	t.Header, t.Time = newHeader(trustType), seconds(t.Time)
+	t.Hosts = list(slices.Clone(t.Hosts))
+	for i := range t.Hosts {
+		t.Hosts[i].Roles = list(t.Hosts[i].Roles)
+		if !t.Hosts[i].Revoked.IsZero() {
+			t.Hosts[i].Revoked = seconds(t.Hosts[i].Revoked)
+		}
+	}
+	if err := t.check(); err != nil {
+		return nil, fmt.Errorf("encode trust list: %w: %w", ErrInvalid, err)
+	}
+	b, err := encodeSigned(t, trustNamespace, MaxTrust, owner)
+	if err != nil {
+		return nil, fmt.Errorf("encode trust list: %w", err)
+	}
+	return b, nil
+}
+
+// DecodeTrust reads a trust list that owner signed. The caller checks store and seq.
+func DecodeTrust(b []byte, owner keys.PublicKey) (Trust, error) {
+	var t Trust
+	line, err := decodeSigned(b, trustNamespace, MaxTrust, owner)
+	if err == nil {
+		t, err = parseTrust(line)
+	}
+	if err != nil {
+		return Trust{}, fmt.Errorf("decode trust list: %w", err)
+	}
+	return t, nil
+}
+
+func parseTrust(line []byte) (t Trust, err error) {
+	if err := unmarshal(line, trustType, &t); err != nil {
+		return t, err
+	}
+	if err := t.check(); err != nil {
+		return t, damaged("%w", err)
+	}
+	return t, nil
+}
