@@ -60,7 +60,7 @@ func (c *Cutter) Next() ([]byte, error) {
 		return data, nil
 	case !end && errors.Is(err, io.EOF):
 		// Our caller must not take it for the end and store a part as the whole.
-		c.err = fmt.Errorf("cut stream: %w: %s", io.ErrUnexpectedEOF, err)
+		c.err = fmt.Errorf("cut stream: %w: %s", io.ErrUnexpectedEOF, err.Error())
 	case err == nil:
 		c.err = fmt.Errorf("cut stream: %w", io.ErrNoProgress)
 	}
