@@ -23,8 +23,8 @@ const (
 // source text 4 MiB gain 0.6 %, 1 MiB lose 1 %.
 const window = 2 << 20
 
-// Compressor makes frames. It belongs to one goroutine and takes about 4 MiB,
-// beginning with the first frame.
+// Compressor makes frames. It belongs to one goroutine. From its first frame on
+// it takes 3 MiB at levels 1 and 2, 4 at 3 to 5, 7 at 6 to 9, and 38 above.
 type Compressor struct{ enc *zstd.Encoder }
 
 // NewCompressor takes a level of the zstd program, 1 to 19; 0 is the default, 3.
