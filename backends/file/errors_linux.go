@@ -29,6 +29,8 @@ func (b *Backend) fail(op, key string, err error) error {
 
 func (b *Backend) classify(op string, err error) error {
 	switch {
+	case errors.Is(err, backends.ErrContainerNotFound):
+		return err
 	case isAny(err, unix.ENOSPC, unix.EDQUOT):
 		return backends.WithKind(backends.ErrNoSpace, fmt.Errorf("%w%s", err, b.freeText()))
 	case isAny(err, unix.EROFS):
