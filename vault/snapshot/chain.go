@@ -1,0 +1,144 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"vaultik/vault/layout"
+)
+
+// chainKey names one chain of manifests.
+type chainKey struct {
+	host layout.HostID
+	set  layout.SetID
+}
+
+// checkChains looks for forks and gaps in sorted manifests. Places of
+// manifests that are known to be bad are no gaps.
+func (s *Store) checkChains(ctx context.Context, loaded []*Loaded, bad []Problem) []Problem {
+	known := make(map[chainKey]map[uint64]bool)
+	for _, p := range bad {
+		k := chainKey{p.Host, p.Set}
+		if known[k] == nil {
+			known[k] = make(map[uint64]bool)
+		}
+		known[k][p.Seq] = true
+	}
+	out := forks(loaded)
+	cache := make(gcCache)
+	for i, l := range loaded {
+		var before *Loaded // the nearest of another seq
+		for j := i - 1; j >= 0 && sameChain(loaded[j], l) && before == nil; j-- {
+			if loaded[j].Seq < l.Seq {
+				before = loaded[j]
+			}
+		}
+		if err := s.checkLink(ctx, before, l, known[chainKey{l.Host, l.Set}], cache); err != nil {
+			out = append(out, Problem{Host: l.Host, Set: l.Set, Seq: l.Seq, Err: err})
+		}
+	}
+	return out
+}
+
+func sameChain(a, b *Loaded) bool { return a.Host == b.Host && a.Set == b.Set }
+
+// forks finds manifests that share host, set and seq.
+func forks(loaded []*Loaded) []Problem {
+	var out []Problem
+	for i := 1; i < len(loaded); i++ {
+		a, b := loaded[i-1], loaded[i]
+		if sameChain(a, b) && a.Seq == b.Seq {
+			out = append(out, Problem{Key: b.Key, Host: b.Host, Set: b.Set, Seq: b.Seq,
+				Err: fmt.Errorf("%w: the other is %s", ErrFork, a.Key)})
+		}
+	}
+	return out
+}
+
+// gcCache reads the gc object of each host once, and only where there is a gap.
+type gcCache map[layout.HostID]func() (*LoadedGC, error)
+
+func (s *Store) cachedGC(ctx context.Context, cache gcCache, host layout.HostID) (*LoadedGC, error) {
+	if cache[host] == nil {
+		cache[host] = sync.OnceValues(func() (*LoadedGC, error) { return s.GC(ctx, host) })
+	}
+	return cache[host]()
+}
+
+// checkLink checks that l follows before, or that bad objects and prune
+// records account for every place between.
+func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64]bool, cache gcCache) error {
+	var prev Sum // of the manifest in the place before seq, if known
+	seq, known := uint64(1), true
+	if before != nil {
+		seq, prev = before.Seq+1, before.Sum
+	}
+	for seq < l.Seq {
+		if bad[seq] { // that has been said already
+			seq, known = seq+1, false
+			continue
+		}
+		gc, err := s.cachedGC(ctx, cache, l.Host)
+		if err != nil {
+			return fmt.Errorf("%w: seq %d, and the reason cannot be read: %w", ErrGap, seq, err)
+		}
+		r := gc.pruned(l.Set, seq)
+		if r == nil {
+			return fmt.Errorf("%w: seq %d, and no prune record covers it", ErrGap, seq)
+		}
+		if known && r.From == seq && r.Prev != prev {
+			return fmt.Errorf("%w: what was pruned as seq %d continued from another manifest", ErrFork, seq)
+		}
+		if r.To >= l.Seq { // l was to be pruned as well, and is still there
+			return nil
+		}
+		seq, prev, known = r.To+1, r.Sum, true
+	}
+	if known && l.Prev != prev {
+		return fmt.Errorf("%w: it continues from another seq %d than the one that was there", ErrFork, l.Seq-1)
+	}
+	return nil
+}
+
+// pruned returns the record that covers this place, if there is one.
+func (g *LoadedGC) pruned(set layout.SetID, seq uint64) *Pruned {
+	if g == nil {
+		return nil
+	}
+	for i := range g.Pruned {
+		if r := &g.Pruned[i]; r.Set == set && r.From <= seq && seq <= r.To {
+			return r
+		}
+	}
+	return nil
+}
+
+// CheckSeen compares what a store shows of a set with what this machine
+// remembers: the manifest of the highest seq that it has seen must be among
+// those loaded. The error is [ErrRollback], or [ErrFork] if another stands in its place.
+func CheckSeen(loaded []*Loaded, host layout.HostID, set layout.SetID, seq uint64, sum Sum) error {
+	var newest uint64
+	other := false
+	for _, l := range loaded {
+		if l.Host != host || l.Set != set {
+			continue
+		}
+		newest = max(newest, l.Seq)
+		if l.Seq == seq {
+			if l.Sum == sum {
+				return nil
+			}
+			other = true
+		}
+	}
+	name := fmt.Sprintf("%s seq %d", sum.String()[:8], seq)
+	switch {
+	case other:
+		return fmt.Errorf("%w: another stands in the place of %s", ErrFork, name)
+	case newest == 0:
+		return fmt.Errorf("%w: %s; no other of its set is there: %w", ErrRollback, name, fs.ErrNotExist)
+	}
+	return fmt.Errorf("%w: %s; the newest there is seq %d", ErrRollback, name, newest)
+}
