@@ -24,11 +24,11 @@ var (
 func leafWith(lines ...string) string { return leafH + "\n" + strings.Join(lines, "\n") + "\n" }
 
 // with changes the good line: with(`"uid":0`, `"uid":-1`).
-func with(old, new string) string {
+func with(old, changed string) string {
 	if !strings.Contains(good, old) {
 		panic("no " + old)
 	}
-	return strings.Replace(good, old, new, 1)
+	return strings.Replace(good, old, changed, 1)
 }
 
 func TestDecode_Refuses(t *testing.T) {
@@ -259,6 +259,30 @@ func TestEncode_Refuses(t *testing.T) {
 	}
 	if _, err := EncodeLeaf(nil, large); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge", err)
+	}
+}
+
+func TestDecodeXattrs_Bounds(t *testing.T) {
+	many := make([]Xattr, maxNames+1)
+	for i := range many {
+		many[i].Name = fmt.Sprintf("user.%05d", i)
+	}
+	if list, err := DecodeXattrs(EncodeXattrs(nil, many[1:])); err != nil || len(list) != maxNames {
+		t.Errorf("got %d, %v", len(list), err)
+	}
+	for name, bad := range map[string][]byte{
+		"too many":  EncodeXattrs(nil, many),
+		"too long":  make([]byte, MaxXattrs+1),
+		"more":      []byte(`[] `),
+		"nothing":   nil,
+		"no array":  []byte(`{}`),
+		"open":      []byte(`[["a",""]`),
+		"with NUL":  []byte(`[["","","AA=="]]`),
+		"of number": []byte(`[["a",1]]`),
+	} {
+		if _, err := DecodeXattrs(bad); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: got %v, want ErrDamaged", name, err)
+		}
 	}
 }
 

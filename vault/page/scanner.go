@@ -115,18 +115,18 @@ func (s *scanner) skip(depth int) {
 		s.fail("too deep")
 		return
 	}
-	switch c := s.peek(); {
-	case c == '{':
+	switch s.peek() {
+	case '{':
 		s.objectAt(depth, func([]byte) int { return -1 })
-	case c == '[':
+	case '[':
 		s.array(func() { s.skip(depth - 1) })
-	case c == '"':
+	case '"':
 		s.raw()
-	case c == 't':
+	case 't':
 		s.literal("true")
-	case c == 'f':
+	case 'f':
 		s.literal("false")
-	case c == 'n':
+	case 'n':
 		s.literal("null")
 	default:
 		s.anyNumber()

@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// maxNames is how many attributes one thing can have: Linux lists 64 KiB of their names, each with a NUL.
+const maxNames = 32 << 10
+
 // SortXattrs puts attributes into the order that a page wants, by name.
 func SortXattrs(list []Xattr) {
 	slices.SortFunc(list, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
@@ -23,7 +26,8 @@ func XattrsFit(list []Xattr) bool {
 }
 
 // EncodeXattrs appends one line of JSON without newline: [["name","base64 of the
-// value"],...], and ["","value","base64 of the name"] for a name that is not plain text.
+// value"],...], and ["","value","base64 of the name"] for a name that is not plain text. The list is sorted;
+// more than MaxXattrs bytes cannot be read back.
 func EncodeXattrs(b []byte, list []Xattr) []byte {
 	b = append(b, '[')
 	for i := range list {
@@ -83,6 +87,10 @@ func xattrsProblem(list []Xattr) string {
 
 func (s *scanner) xattrs() (list []Xattr) {
 	s.array(func() {
+		if len(list) == maxNames {
+			s.fail("too many xattrs")
+			return
+		}
 		var fields [3][]byte
 		n := 0
 		s.array(func() {
