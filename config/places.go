@@ -99,9 +99,10 @@ func FileURL(path string) string {
 }
 
 // StoreURL gives a store named on the command line one form: a bare path is made
-// absolute and becomes a file:// URL, a URL is kept.
+// absolute and becomes a file:// URL; what is or may be a URL is kept, and the
+// backends say what they think of it.
 func StoreURL(s string) (string, error) {
-	if strings.Contains(s, "://") {
+	if head, _, ok := strings.Cut(s, ":"); ok && !strings.Contains(head, "/") {
 		return s, nil
 	}
 	path, err := expandHome(s)

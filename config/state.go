@@ -2,7 +2,6 @@ package config
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,11 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
 	"vaultik/internal/atomicfile"
+	"vaultik/vault/snapshot"
 )
 
 // stateVersion is written into every state file; a higher one is of a newer program.
@@ -134,34 +133,8 @@ func (p Places) Exposed() []string {
 	return out
 }
 
-// Text is a string that need not be UTF-8: JSON gets it plain when it is, else
-// as {"64": base64}.
-type Text string
-
-// MarshalJSON keeps every byte.
-func (t Text) MarshalJSON() ([]byte, error) {
-	if utf8.ValidString(string(t)) {
-		return json.Marshal(string(t))
-	}
-	return json.Marshal(map[string]string{"64": base64.StdEncoding.EncodeToString([]byte(t))})
-}
-
-// UnmarshalJSON reads both forms.
-func (t *Text) UnmarshalJSON(b []byte) error {
-	var s string
-	if err := json.Unmarshal(b, &s); err == nil {
-		*t = Text(s)
-		return nil
-	}
-	var m struct {
-		B []byte `json:"64"`
-	}
-	if err := json.Unmarshal(b, &m); err != nil {
-		return err
-	}
-	*t = Text(m.B)
-	return nil
-}
+// Text is a name or path of any bytes, as the heads of a store have it in JSON.
+type Text = snapshot.Text
 
 // reason is the bare cause of a file system error, without operation and path.
 func reason(err error) string {

@@ -51,6 +51,7 @@ func (e *configured) Error() string {
 // storeTaken: init found something in the place for a new store.
 type storeTaken struct {
 	url, path string // path: of a file store, else ""
+	file      bool   // path is no directory
 	isStore   bool
 	halfMade  bool   // store.json and trust only: an init ended before its time
 	kit       string // recovery kit of a half-made store that is still there, or ""
@@ -59,6 +60,8 @@ type storeTaken struct {
 
 func (e *storeTaken) Error() string {
 	switch {
+	case e.file:
+		return fmt.Sprintf("make store %s: there is a file of that name", e.url)
 	case e.halfMade:
 		return fmt.Sprintf("make store %s: an init that did not finish left a store without any backup there", e.url)
 	case e.isStore:

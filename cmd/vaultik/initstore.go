@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"vaultik/backends"
 	"vaultik/config"
@@ -55,6 +56,9 @@ func (p *initPlan) foreign() error {
 	names, err := os.ReadDir(p.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return &storeTaken{url: p.url, path: p.path, file: true}
 	}
 	if err != nil {
 		return fmt.Errorf("make store: %w", err)
@@ -131,7 +135,7 @@ func (n *newStore) write(ctx context.Context, p *initPlan, undo *undoList) (conf
 	}
 	trust, err := snapshot.EncodeTrust(snapshot.Trust{
 		Store: p.kit.StoreID, Seq: 1, Time: p.kit.Created,
-		Hosts: []snapshot.TrustedHost{{Host: p.host.ID, Key: p.host.Signer.Public(), Roles: []string{snapshot.RoleWrite, snapshot.RolePrune}}},
+		Hosts: []snapshot.TrustHost{{Host: p.host.ID, Key: p.host.Signer.Public(), Roles: []string{snapshot.RoleWrite, snapshot.RolePrune}}},
 	}, p.kit.Owner)
 	if err != nil {
 		return config.Point{}, err

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"vaultik/config"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"vaultik": main})
+}
+
+// TestScripts runs testdata/*.txtar. Beyond testscript's own commands they have:
+//
+//	exits CODE COMMAND ARG...   run, want this exit code, and check the laws of all output
+//	identity FILE VAR           put the secret key of an identity file into a variable
+//	field TYPE FIELD VAR        put a field of the first JSON object of a type on stdout into a variable
+//	mode FILE OCTAL             want these permissions
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireUniqueNames:  true,
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("GOCOVERDIR", os.Getenv("GOCOVERDIR"))
+			return os.Mkdir(filepath.Join(e.WorkDir, "home"), 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "identity": identity, "field": field, "mode": mode,
+		},
+	})
+}
+
+var secretShown = regexp.MustCompile(`(?i)AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]`)
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if neg || err != nil || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARG...")
+	}
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var ee *exec.ExitError
+		if !errors.As(err, &ee) {
+			ts.Fatalf("run: %v", err)
+		}
+		code = ee.ExitCode()
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+	if args[1] == "vaultik" {
+		lawsOfStderr(ts, code, ts.ReadFile("stderr"))
+		if slices.Contains(args, "--json") {
+			lawsOfJSON(ts, code, ts.ReadFile("stdout"))
+		}
+	}
+}
+
+// lawsOfStderr: every line is ours, a failure has exactly one error, no secret is shown.
+func lawsOfStderr(ts *testscript.TestScript, code int, stderr string) {
+	n := 0
+	for line := range strings.Lines(stderr) {
+		if !strings.HasPrefix(line, "vaultik: ") {
+			ts.Fatalf("foreign line on stderr: %s", line)
+		}
+		if strings.HasPrefix(line, "vaultik: error: ") {
+			n++
+		}
+	}
+	if want := min(code, 1); n != want {
+		ts.Fatalf("%d errors on stderr, want %d", n, want)
+	}
+	if secretShown.MatchString(stderr) {
+		ts.Fatalf("a secret is shown on stderr")
+	}
+}
+
+// lawsOfJSON: one object a line, each with a type, one summary, last, with the exit code.
+func lawsOfJSON(ts *testscript.TestScript, code int, stdout string) {
+	last := ""
+	for line := range strings.Lines(stdout) {
+		var ev struct {
+			Type string `json:"type"`
+			Exit *int   `json:"exit"`
+		}
+		if err := json.Unmarshal([]byte(line), &ev); err != nil || ev.Type == "" {
+			ts.Fatalf("not an object with a type: %s", line)
+		}
+		if last == "summary" || (ev.Type == "summary" || ev.Type == "error") && (ev.Exit == nil || *ev.Exit != code) {
+			ts.Fatalf("summary is not last, or has another exit code: %s", line)
+		}
+		last = ev.Type
+	}
+	if last != "summary" {
+		ts.Fatalf("the last object is %q, not the summary", last)
+	}
+}
+
+func identity(ts *testscript.TestScript, _ bool, args []string) {
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		if strings.HasPrefix(line, "AGE-SECRET-KEY-") {
+			ts.Setenv(args[1], strings.TrimSpace(line))
+			return
+		}
+	}
+	ts.Fatalf("no identity in %s", args[0])
+}
+
+func field(ts *testscript.TestScript, _ bool, args []string) {
+	lines := bufio.NewScanner(strings.NewReader(ts.ReadFile("stdout")))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		ev := map[string]any{}
+		if json.Unmarshal(lines.Bytes(), &ev) == nil && ev["type"] == args[0] {
+			if s, ok := ev[args[1]].(string); ok {
+				ts.Setenv(args[2], s)
+				return
+			}
+		}
+	}
+	ts.Fatalf("no %s with %s", args[0], args[1])
+}
+
+func mode(ts *testscript.TestScript, _ bool, args []string) {
+	st, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := strconv.FormatInt(int64(st.Mode().Perm()), 8); got != args[1] {
+		ts.Fatalf("%s has mode %s, want %s", args[0], got, args[1])
+	}
+}
+
+// TestExitCodes: the table of the documentation is the table of the program.
+func TestExitCodes(t *testing.T) {
+	s := newSession(nil, nil)
+	for _, c := range s.classes() {
+		if got, _ := s.classify(c.is); got != c.code {
+			t.Errorf("%v: exit %d, want %d", c.is, got, c.code)
+		}
+	}
+	for err, want := range map[error]exit{
+		errors.New("x"):   exitFailed,
+		&partial{"x"}:     exitPartial,
+		&usageError{}:     exitUsage,
+		errInterrupted:    exitInterrupted,
+		&noStoreNamed{}:   exitNoStore,
+		&ownerDiffers{}:   exitDamage,
+		&staleTrust{}:     exitDamage,
+		&internalError{}:  exitFailed,
+		&config.Error{}:   exitFailed,
+		config.ErrInvalid: exitFailed,
+	} {
+		if got, _ := s.classify(err); got != want {
+			t.Errorf("%T: exit %d, want %d", err, got, want)
+		}
+	}
+}
