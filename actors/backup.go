@@ -1,0 +1,269 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/messages"
+)
+
+// maxRounds is how often a backup walks again because blobs went missing from
+// the store while it ran.
+const maxRounds = 3
+
+// Backup runs one backup of one set. When ctx ends the job ends at once; when
+// soft ends it stops reading, stores what it has read and returns ErrInterrupted.
+func (s *System) Backup(ctx, soft context.Context, spec *BackupSpec) (*BackupResult, error) {
+	began := time.Now()
+	run := newBackupRun(spec)
+	defer run.cancel(nil)
+	answer, err := s.run(ctx, "backup", func() actor.Actor { return &backupJob{run: run, soft: soft} },
+		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	if err != nil {
+		return nil, err
+	}
+	done := answer.(*backupDone)
+	r := done.result
+	p := spec.Progress
+	r.Counts, r.Errors, r.BlobsStored = run.counts, run.failed, run.blobs
+	r.BytesRead, r.BytesStored, r.ObjectsStored = p.BytesRead.Load(), p.Stored.Load(), p.Objects.Load()
+	r.Restarts, r.Duration = p.Restarts.Load(), time.Since(began)
+	return &r, done.err
+}
+
+type backupDone struct {
+	result BackupResult
+	err    error
+}
+
+// backupJob is the root of one backup. It owns the order of the phases:
+// prepare, walk, flush, tree, commit; and ends with the first error.
+type backupJob struct {
+	run       *backupRun
+	soft      context.Context
+	requester *actor.PID
+	children  []*actor.PID
+	left      int
+
+	scanner, chunkers, packer, committer *actor.PID
+
+	state    *storeState
+	round    int
+	result   BackupResult
+	err      error
+	ended    bool
+	stopSoft func() bool
+}
+
+type (
+	interrupt    struct{}
+	prepareEnded struct {
+		state *storeState
+		err   error
+	}
+	commitEnded struct {
+		commit commitResult
+		err    error
+	}
+	flushRows   struct{}
+	rowsFlushed struct{}
+)
+
+// HandleFailure: the children are stateful stages. A panic in one is a bug, and
+// ends the job; what is stored stays stored.
+func (j *backupJob) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+	sup.StopChildren(child)
+	j.end(sup.(actor.Context), internalError(child, reason))
+}
+
+func internalError(child *actor.PID, reason any) error {
+	return fmt.Errorf("internal error in %s: %w", child.Id, asError(reason))
+}
+
+func (j *backupJob) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *start:
+		j.start(c)
+	case *prepareEnded:
+		j.prepared(c, m)
+	case *messages.ScanDone:
+		j.scanned(c, m)
+	case *drained, *entriesComplete:
+		if !j.ended {
+			c.Send(j.packer, &messages.Flush{})
+		}
+	case *messages.Flushed:
+		j.flushed(c)
+	case *rowsFlushed:
+		j.end(c, errInterrupted)
+	case *treeWritten:
+		j.commit(c, m)
+	case *commitEnded:
+		j.committed(c, m)
+	case *messages.StageFailed:
+		j.end(c, m.Err)
+	case *messages.Cancel:
+		j.end(c, m.Reason)
+	case *interrupt:
+		j.run.stop(errInterrupted)
+	case *goroutinePanicked:
+		panic(m.err)
+	case *actor.Stopping:
+		j.run.cancel(errInterrupted)
+	case *actor.Terminated:
+		j.left--
+		j.reply(c)
+	}
+}
+
+func (j *backupJob) start(c actor.Context) {
+	j.requester = c.Sender()
+	self, root := c.Self(), c.ActorSystem().Root
+	j.stopSoft = context.AfterFunc(j.soft, func() { root.Send(self, &interrupt{}) })
+	j.run.spec.Progress.SetPhase("prepare")
+	goSafe(c, func() any {
+		st, err := prepare(j.run)
+		return &prepareEnded{st, err}
+	})
+}
+
+func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
+	if j.ended {
+		return
+	}
+	if m.err != nil {
+		j.end(c, m.err)
+		return
+	}
+	if j.run.interrupted() {
+		j.end(c, errInterrupted)
+		return
+	}
+	j.state = m.state
+	run := j.run
+	restarted := func() { run.spec.Progress.Restarts.Add(1) }
+	uploaders := j.spawn(c, "uploaders", func() actor.Actor {
+		return &pool[messages.PutObject, messages.Stored]{name: "uploader", workers: run.spec.Parallel, onRestart: restarted,
+			newWork: func() work[messages.PutObject, messages.Stored] { return newUploader(run) }}
+	})
+	sealers := j.spawn(c, "sealers", func() actor.Actor {
+		return &pool[messages.Sealing, messages.SealingDone]{name: "sealer", workers: run.limits.sealers, onRestart: restarted,
+			newWork: func() work[messages.Sealing, messages.SealingDone] { return newSealer(run) }}
+	})
+	store := j.spawn(c, "store", func() actor.Actor { return &storeActor{run} })
+	j.committer = j.spawn(c, "committer", func() actor.Actor { return newCommitter(run, sealers, uploaders, store) })
+	j.packer = j.spawn(c, "packer", func() actor.Actor { return newPacker(run, sealers, uploaders, store, j.committer) })
+	c.Send(j.committer, &packerIs{j.packer})
+	root, packer := c.ActorSystem().Root, j.packer
+	j.chunkers = j.spawn(c, "chunkers", func() actor.Actor {
+		return &pool[messages.ReadEntries, batchRead]{name: "chunker", workers: run.limits.chunkers, onRestart: restarted,
+			newWork: func() work[messages.ReadEntries, batchRead] {
+				return newChunker(run, func(m any) { root.Send(packer, m) })
+			}, split: splitBatch}
+	})
+	j.scanner = j.spawn(c, "scanner", func() actor.Actor { return newScanner(run, j.chunkers, j.committer) })
+	j.walk(c)
+}
+
+func (j *backupJob) spawn(c actor.Context, name string, p actor.Producer) *actor.PID {
+	pid := c.SpawnPrefix(props(p), name)
+	j.children = append(j.children, pid)
+	j.left++
+	return pid
+}
+
+// walk begins a round.
+func (j *backupJob) walk(c actor.Context) {
+	j.round++
+	j.result.Rounds = j.round
+	j.run.counts, j.run.problems, j.run.failed = messages.Counts{}, nil, 0
+	p := j.run.spec.Progress
+	p.SetPhase("backup")
+	for _, n := range []interface{ Store(int64) }{&p.FilesTotal, &p.BytesTotal, &p.FilesDone, &p.BytesDone} {
+		n.Store(0)
+	}
+	m := &messages.ScanRoots{Round: j.round}
+	c.Send(j.committer, m)
+	c.Send(j.scanner, m)
+}
+
+func (j *backupJob) scanned(c actor.Context, m *messages.ScanDone) {
+	switch {
+	case j.ended:
+	case j.run.interrupted():
+		c.Request(j.chunkers, &drain{})
+	case m.Err != nil:
+		j.end(c, m.Err)
+	default:
+		c.Send(j.committer, m)
+	}
+}
+
+func (j *backupJob) flushed(c actor.Context) {
+	switch {
+	case j.ended:
+	case j.run.interrupted():
+		c.Send(j.committer, &flushRows{})
+	default:
+		j.run.spec.Progress.SetPhase("write tree")
+		c.Send(j.committer, &messages.FinishTree{})
+	}
+}
+
+func (j *backupJob) commit(c actor.Context, m *treeWritten) {
+	if j.ended {
+		return
+	}
+	j.run.spec.Progress.SetPhase("commit")
+	top, needed := m.top, m.needed
+	goSafe(c, func() any {
+		r, err := j.state.commit(top, needed)
+		return &commitEnded{r, err}
+	})
+}
+
+func (j *backupJob) committed(c actor.Context, m *commitEnded) {
+	if m.commit.sum != [32]byte{} {
+		j.result.Snapshot, j.result.Seq, j.result.Complete = m.commit.sum, m.commit.seq, m.commit.complete
+	}
+	switch {
+	case j.ended:
+	case m.err != nil:
+		j.end(c, m.err)
+	case m.commit.missing > 0 && j.round >= maxRounds:
+		j.end(c, fmt.Errorf("%d blobs went missing from the store while the backup ran, in each of %d rounds: something else deletes them", m.commit.missing, maxRounds))
+	case m.commit.missing > 0:
+		j.run.spec.warn(fmt.Sprintf("%d blobs are missing from the store; their files are stored again", m.commit.missing))
+		j.walk(c)
+	default:
+		j.end(c, nil)
+	}
+}
+
+// end stops the job. The first reason counts.
+func (j *backupJob) end(c actor.Context, err error) {
+	if j.ended {
+		return
+	}
+	j.ended, j.err = true, err
+	if j.stopSoft != nil {
+		j.stopSoft()
+	}
+	j.run.cancel(errInterrupted)
+	for _, p := range j.children {
+		c.Stop(p)
+	}
+	j.reply(c)
+}
+
+// reply answers when every child is gone.
+func (j *backupJob) reply(c actor.Context) {
+	if !j.ended || j.left > 0 || j.requester == nil {
+		return
+	}
+	c.Send(j.requester, &backupDone{result: j.result, err: j.err})
+	j.requester = nil
+}

@@ -1,0 +1,302 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"vaultik/messages"
+	"vaultik/vault/chunk"
+	vfs "vaultik/vault/fs"
+	"vaultik/vault/page"
+)
+
+// sparseSize is the size from which a file is asked for its holes: smaller holes
+// than this are stored as zeros.
+const sparseSize = 64 << 10
+
+// chunker reads entries: their metadata, and the content of files that the index
+// does not vouch for. It is a leaf; one batch a lease.
+type chunker struct {
+	run    *backupRun
+	packer func(any)
+	cutter *chunk.Cutter
+	hasher *chunk.Hasher
+	names  *vfs.NameCache
+
+	// of the batch under way
+	leaf    uint64
+	attempt int
+	buf     *messages.Buf
+	pieces  []messages.Piece
+	done    []messages.EntryDone
+}
+
+// BatchRead ends a ReadEntries job. The results themselves go to the packer.
+type batchRead struct{ err error }
+
+func newChunker(run *backupRun, packer func(any)) work[messages.ReadEntries, batchRead] {
+	secret := run.spec.Host.Secret
+	cutter, err := chunk.NewCutter(run.spec.Chunks, secret.Chunker())
+	if err != nil {
+		panic(err) // the parameters were validated with the job
+	}
+	k := &chunker{run: run, packer: packer, cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()), names: vfs.NewNameCache()}
+	return k.read
+}
+
+func (k *chunker) read(attempt int, job messages.ReadEntries) batchRead {
+	k.leaf, k.attempt = job.Leaf, attempt
+	k.pieces, k.done = nil, nil
+	defer func() {
+		if k.buf != nil { // after a panic or a cancelled job
+			k.run.bufs.release(k.buf)
+			k.buf = nil
+		}
+	}()
+	for i := range job.Tasks {
+		t := &job.Tasks[i]
+		k.run.faults.chunker(t.Path)
+		if err := k.entry(t); err != nil {
+			return batchRead{err}
+		}
+	}
+	k.flush()
+	return batchRead{}
+}
+
+// entry reads one entry. Its error ends the batch: the job is ending.
+func (k *chunker) entry(t *messages.EntryTask) error {
+	k.run.spec.Progress.SetCurrent(t.Path)
+	d := messages.EntryDone{Index: t.Index, Stat: t.Stat, Status: messages.StatusUnchanged}
+	d.Entry.Path = t.Path
+	if t.Failed != nil {
+		k.fail(&d, t.Failed)
+		return nil
+	}
+	st := t.Stat
+	abs := "/" + t.Path
+	if t.Path == "." {
+		abs = "/"
+	}
+	d.Entry.Implied = t.Implied
+	if st.Type == page.File && t.Known == nil {
+		d.Status = messages.StatusNew
+		if t.Seen {
+			d.Status = messages.StatusChanged
+		}
+		if st.Size > 0 {
+			if err := k.content(abs, &st, &d); err != nil {
+				if k.run.ctx.Err() != nil || errors.Is(err, errInterrupted) {
+					return err
+				}
+				k.fail(&d, err)
+				return nil
+			}
+		}
+	}
+	d.Stat = st
+	if err := vfs.CaptureMeta(abs, &st, &d.Entry, k.names); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			k.fail(&d, err)
+			return nil
+		}
+		d.Reason = err.Error() // the content is safe, some attribute is not
+		d.Status = messages.StatusFailed
+	}
+	d.Entry.Path, d.Entry.Implied = t.Path, t.Implied
+	if st.Type == page.File {
+		d.Entry.Size = st.Size
+	}
+	if st.Nlink > 1 && st.Type != page.Dir {
+		d.Entry.HL = k.run.hardLink(&st)
+	}
+	if t.Known != nil {
+		d.Entry.Refs = t.Known.Refs
+	}
+	if t.Unlisted != nil {
+		d.Status, d.Reason = messages.StatusFailed, t.Unlisted.Error()
+	}
+	if st.Type == page.Socket {
+		d.Reason = "socket: recorded, but it has no content to restore"
+	}
+	d.Racy = d.Status == messages.StatusInMotion || d.Status == messages.StatusFailed
+	k.done = append(k.done, d)
+	return nil
+}
+
+// fail drops the entry from the snapshot, and says why.
+func (k *chunker) fail(d *messages.EntryDone, err error) {
+	d.Status, d.Dropped, d.Reason = messages.StatusFailed, true, err.Error()
+	if errors.Is(err, fs.ErrNotExist) {
+		d.Status, d.Reason = messages.StatusVanished, "vanished while the backup ran"
+	}
+	k.done = append(k.done, *d)
+}
+
+// content reads a file, once more if it changed meanwhile, and sets st to what
+// was true of the bytes that were read.
+func (k *chunker) content(abs string, st *vfs.Stat, d *messages.EntryDone) error {
+	f, now, err := vfs.OpenFile(abs, st)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	for again := false; ; again = true {
+		if again {
+			k.pieces = append(k.pieces, messages.Piece{Index: d.Index, Restart: true})
+		}
+		n, err := k.contentOnce(f, now.Size, d.Index)
+		d.BytesRead += n
+		if err != nil {
+			return err
+		}
+		after, err := vfs.Fstat(f)
+		if err != nil {
+			return err
+		}
+		*st = now
+		st.Size = n
+		if n == now.Size && after.Size == now.Size && after.Mtime == now.Mtime && after.Ctime == now.Ctime {
+			return nil
+		}
+		if again {
+			d.Status, d.Reason = messages.StatusInMotion, "changed while it was read; saved as it was read last"
+			return nil
+		}
+		now = after
+	}
+}
+
+// contentOnce sends the file's bytes as pieces, at most size of them, and
+// returns how many bytes of file they stand for, holes included.
+func (k *chunker) contentOnce(f *os.File, size int64, index int) (int64, error) {
+	if size <= int64(k.run.spec.Chunks.Min) {
+		if size < sparseSize {
+			return k.small(f, size, index)
+		}
+	}
+	extents, err := vfs.Extents(f, size)
+	if err != nil {
+		return 0, err
+	}
+	var pos int64
+	for _, e := range extents {
+		if e.Off > pos {
+			k.pieces = append(k.pieces, messages.Piece{Index: index, Hole: e.Off - pos})
+			pos = e.Off
+		}
+		n, err := k.extent(f, e, index)
+		pos += n
+		if err != nil || n < e.Len {
+			return pos, err
+		}
+	}
+	if pos < size {
+		k.pieces = append(k.pieces, messages.Piece{Index: index, Hole: size - pos})
+		pos = size
+	}
+	return pos, nil
+}
+
+// small reads a file that is one chunk straight into the buffer.
+func (k *chunker) small(f io.ReaderAt, size int64, index int) (int64, error) {
+	dst, err := k.room(int(size))
+	if err != nil {
+		return 0, err
+	}
+	n, err := f.ReadAt(dst, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	if n > 0 {
+		k.piece(index, n)
+	}
+	return int64(n), nil
+}
+
+// extent cuts one run of data. An extent starts a new chunk.
+func (k *chunker) extent(f io.ReaderAt, e vfs.Extent, index int) (int64, error) {
+	r := io.NewSectionReader(f, e.Off, e.Len)
+	if e.Len <= int64(k.run.spec.Chunks.Min) {
+		return k.small(r, e.Len, index)
+	}
+	k.cutter.Reset(r)
+	var n int64
+	for {
+		if err := k.stopped(); err != nil {
+			return n, err
+		}
+		b, err := k.cutter.Next()
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		dst, err := k.room(len(b))
+		if err != nil {
+			return n, err
+		}
+		copy(dst, b)
+		k.piece(index, len(b))
+		n += int64(len(b))
+	}
+}
+
+func (k *chunker) stopped() error {
+	if err := k.run.ctx.Err(); err != nil {
+		return context.Cause(k.run.ctx)
+	}
+	if k.run.reading.Err() != nil {
+		return errInterrupted
+	}
+	return nil
+}
+
+// room returns n free bytes of the buffer, after sending what is in its way.
+func (k *chunker) room(n int) ([]byte, error) {
+	if k.buf != nil && cap(k.buf.B)-len(k.buf.B) < n {
+		k.flush()
+	}
+	if k.buf == nil {
+		b, err := k.run.bufs.acquire(k.run.ctx)
+		if err != nil {
+			return nil, err
+		}
+		k.buf = b
+	}
+	used := len(k.buf.B)
+	return k.buf.B[used : used+n], nil
+}
+
+// piece takes the next n bytes of the buffer as one chunk.
+func (k *chunker) piece(index, n int) {
+	off := len(k.buf.B)
+	k.buf.B = k.buf.B[:off+n]
+	k.pieces = append(k.pieces, messages.Piece{Index: index, ID: k.hasher.ID(k.buf.B[off : off+n]), Off: off, Len: n})
+}
+
+func (k *chunker) flush() {
+	if k.buf != nil && len(k.buf.B) == 0 {
+		k.run.bufs.release(k.buf)
+		k.buf = nil
+	}
+	if len(k.pieces) == 0 && len(k.done) == 0 && k.buf == nil {
+		return
+	}
+	m := &messages.EntriesRead{Leaf: k.leaf, Attempt: k.attempt, Buf: k.buf, Pieces: k.pieces, Done: k.done}
+	k.buf, k.pieces, k.done = nil, nil, nil
+	k.packer(m)
+}
+
+// splitBatch isolates the entry that makes a chunker panic.
+func splitBatch(j messages.ReadEntries) []messages.ReadEntries {
+	parts := make([]messages.ReadEntries, len(j.Tasks))
+	for i := range j.Tasks {
+		parts[i] = messages.ReadEntries{Leaf: j.Leaf, Tasks: j.Tasks[i : i+1]}
+	}
+	return parts
+}

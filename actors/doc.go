@@ -1,0 +1,28 @@
+// Package actors is who does the work. It is the only folder that imports the
+// actor library; what is specific to that library sits in system.go,
+// supervision.go and pool.go.
+//
+// One job of a command, or one of a daemon, is one tree:
+//
+//	backup-<n>        accounting, first error, rounds           stateful: a bug fails the job
+//	├─ scanner        walks, compares leaves with the index     stateful
+//	├─ chunkers       leases ── chunker 0..N                    restart
+//	├─ packer         dedup decision, order of frames           stateful
+//	├─ sealers        leases ── sealer 0..N (zstd, age, SHA)    restart
+//	├─ uploaders      leases ── uploader 0..M                   restart
+//	├─ store          the only writer of the index              stateful
+//	└─ committer      pages, lists, root, revalidate, manifest  stateful
+//
+//	restore-<n>       windows, accounting                       stateful
+//	├─ planner        walks the pages                           stateful
+//	├─ downloaders    leases ── downloader 0..M                 restart
+//	└─ writers        leases ── writer 0..K                     restart
+//
+// Credits, so that no mailbox can grow:
+//
+//	scanner   -> chunkers, committer   leaves in flight
+//	chunkers  -> packer                buffers of the budget
+//	packer    -> sealers               compressions in flight, frame buffers
+//	packer    -> sealers, uploaders    blob buffers
+//	committer -> sealers, uploaders    one page blob at a time
+package actors

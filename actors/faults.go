@@ -1,0 +1,40 @@
+package actors
+
+// faults are the places where tests make actors panic or fail. Nil fields do nothing.
+type faults struct {
+	onScan     func()
+	onChunk    func(path string)
+	onPack     func()
+	onSeal     func()
+	onUpload   func(after bool)
+	onStore    func()
+	onCommit   func()
+	onDownload func()
+	onWrite    func()
+}
+
+func (f *faults) chunker(path string) {
+	if f.onChunk != nil {
+		f.onChunk(path)
+	}
+}
+
+func (f *faults) uploader(after bool) {
+	if f.onUpload != nil {
+		f.onUpload(after)
+	}
+}
+
+func (f *faults) scanner()    { call(f.onScan) }
+func (f *faults) packer()     { call(f.onPack) }
+func (f *faults) sealer()     { call(f.onSeal) }
+func (f *faults) store()      { call(f.onStore) }
+func (f *faults) committer()  { call(f.onCommit) }
+func (f *faults) downloader() { call(f.onDownload) }
+func (f *faults) writer()     { call(f.onWrite) }
+
+func call(fn func()) {
+	if fn != nil {
+		fn()
+	}
+}

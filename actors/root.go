@@ -1,0 +1,48 @@
+package actors
+
+import (
+	"time"
+
+	"vaultik/vault/blob"
+	"vaultik/vault/page"
+	"vaultik/vault/snapshot"
+)
+
+// root describes the snapshot for those who can decrypt.
+func (s *storeState) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, error) {
+	spec, run := s.run.spec, s.run
+	place, err := snapshot.TopOf(top)
+	if err != nil {
+		return nil, err
+	}
+	r := &snapshot.Root{
+		Store: m.Store, Owner: spec.Opened.Doc.Owner.Fingerprint(), Host: m.Host, Hostname: snapshot.Text(spec.Host.Name),
+		Set: m.Set, SetName: snapshot.Text(spec.SetName), Seq: m.Seq,
+		Paths: texts(spec.Paths), Excludes: texts(spec.Excludes), Tool: spec.Tool,
+		Started: run.began.UTC().Truncate(time.Second), Finished: m.Time,
+		Counts: snapshot.Counts{
+			Files: run.counts.Files, Dirs: run.counts.Dirs, Symlinks: run.counts.Symlinks, Other: run.counts.Others,
+			Bytes: run.counts.Bytes, Errors: run.failed,
+		},
+		Complete: m.Complete, Secret: spec.Host.Secret, Chunker: spec.Chunks,
+		Frames:     snapshot.FrameParams{Small: blob.SmallChunk, Target: blob.FrameTarget},
+		Recipients: spec.Recipients.Strings(), Top: place,
+	}
+	for _, t := range spec.Tags {
+		id := snapshot.NewTagID()
+		r.Tags = append(r.Tags, snapshot.Tag{ID: id, Name: snapshot.Text(t)})
+		m.Tags = append(m.Tags, id)
+	}
+	for _, p := range run.problems {
+		r.Errors = append(r.Errors, snapshot.RootError{Path: snapshot.Text(p.path), Reason: p.reason})
+	}
+	return r, nil
+}
+
+func texts(list []string) []snapshot.Text {
+	out := make([]snapshot.Text, len(list))
+	for i, s := range list {
+		out[i] = snapshot.Text(s)
+	}
+	return out
+}

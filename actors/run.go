@@ -1,0 +1,109 @@
+package actors
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/zeebo/blake3"
+
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	vfs "vaultik/vault/fs"
+	"vaultik/vault/keys"
+)
+
+// backupRun is what the actors of one backup share: what was asked for, which
+// never changes, and the bounds of the job.
+type backupRun struct {
+	spec    *BackupSpec
+	began   time.Time
+	limits  limits
+	ctx     context.Context // ends with the job
+	cancel  context.CancelCauseFunc
+	reading context.Context // ends earlier when the job is asked to stop
+	stop    context.CancelCauseFunc
+	leaves  *credit
+	bufs    *budget
+	faults  *faults
+	epoch   keys.EpochKey // set before the first actor needs it
+	mounts  vfs.Mounts
+	hlKey   [32]byte
+
+	// The committer writes these, the job reads them after the committer's last message.
+	counts   messages.Counts
+	problems []problem
+	failed   int64
+
+	mu      sync.Mutex
+	present map[blob.Name]struct{} // blobs known to be in the store
+	blobs   int64                  // stored by this run
+}
+
+// problem is an entry that is missing in the snapshot, or not as it should be.
+type problem struct{ path, reason string }
+
+// maxProblems is how many problems a root lists.
+const maxProblems = 1000
+
+func newBackupRun(spec *BackupSpec) *backupRun {
+	r := &backupRun{spec: spec, began: spec.now(), limits: limitsFor(spec), faults: &spec.faults, mounts: vfs.ReadMounts()}
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	r.reading, r.stop = context.WithCancelCause(r.ctx)
+	r.leaves = newCredit(maxLeaves)
+	r.bufs = newBudget(r.limits.bufs, spec.Chunks.Max)
+	r.hlKey = spec.Host.Secret.HardLink()
+	r.present = map[blob.Name]struct{}{}
+	return r
+}
+
+func (r *backupRun) now() time.Time { return r.spec.now() }
+
+// interrupted reports whether the job was asked to stop.
+func (r *backupRun) interrupted() bool { return r.reading.Err() != nil && r.ctx.Err() == nil }
+
+// accepted counts an object that the store has acknowledged.
+func (r *backupRun) accepted(bytes int64, name *blob.Name) {
+	p := r.spec.Progress
+	p.Stored.Add(bytes)
+	p.Objects.Add(1)
+	if name != nil {
+		r.mu.Lock()
+		r.present[*name] = struct{}{}
+		r.blobs++
+		r.mu.Unlock()
+	}
+}
+
+// problem notes an entry that is not as it should be.
+func (r *backupRun) problem(d *messages.EntryDone) {
+	harmless := d.Status == messages.StatusNew || d.Status == messages.StatusChanged || d.Status == messages.StatusUnchanged
+	if !harmless && d.Status != messages.StatusVanished {
+		r.failed++
+		r.spec.Progress.Errors.Add(1)
+	}
+	if len(r.problems) < maxProblems {
+		r.problems = append(r.problems, problem{d.Entry.Path, d.Reason})
+	}
+	if r.spec.OnItem != nil {
+		r.spec.OnItem(d.Entry.Path, d.Status, d.Reason)
+	}
+}
+
+// hardLink is equal for all names of one file, and says nothing else.
+func (r *backupRun) hardLink(st *vfs.Stat) string {
+	h, err := blake3.NewKeyed(r.hlKey[:])
+	if err != nil {
+		panic(fmt.Sprintf("hard-link key: %v", err))
+	}
+	var ino [8]byte
+	binary.LittleEndian.PutUint64(ino[:], st.Ino)
+	_, _ = h.WriteString(r.mounts.Of(st.Dev))
+	_, _ = h.Write(ino[:])
+	var sum [8]byte
+	_, _ = h.Digest().Read(sum[:])
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,299 @@
+package actors
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/zeebo/blake3"
+
+	"vaultik/index"
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	"vaultik/vault/fs"
+	"vaultik/vault/page"
+)
+
+// Limits of one ReadEntries batch. One file a message costs twice the time.
+const (
+	batchEntries = 256
+	batchBytes   = 1 << 20
+)
+
+// scanner walks the sources in path order and cuts the walk into leaves. A leaf
+// whose digest the index knows is carried over; of any other, each entry is sent
+// to a chunker, with what the index remembers of its content.
+type scanner struct {
+	run       *backupRun
+	chunkers  *actor.PID
+	committer *actor.PID
+
+	cut    *page.Cutter
+	cuts   *page.Run
+	stats  *blake3.Hasher
+	leaf   []messages.EntryTask
+	keys   [][16]byte
+	sums   [][16]byte // stat sums, zero where racy
+	ended  bool       // the leaf is full; an error of its last entry may still follow
+	leaves int
+	sent   int
+	infos  map[index.BlobNum]*blob.Info
+}
+
+func newScanner(run *backupRun, chunkers, committer *actor.PID) actor.Actor {
+	return &scanner{run: run, chunkers: chunkers, committer: committer}
+}
+
+func (s *scanner) Receive(c actor.Context) {
+	if _, ok := c.Message().(*messages.ScanRoots); ok {
+		s.scan(c)
+	}
+}
+
+// scan blocks until the walk is over: its credit is taken inside.
+func (s *scanner) scan(c actor.Context) {
+	secret := s.run.spec.Host.Secret
+	s.cut = page.NewCutter(secret.PageCut())
+	s.cuts = s.cut.Run(0)
+	key := secret.IndexPath()
+	s.stats, _ = blake3.NewKeyed(key[:])
+	s.leaf, s.keys, s.sums = nil, nil, nil
+	s.leaves, s.sent, s.ended = 0, 0, false
+	s.infos = map[index.BlobNum]*blob.Info{}
+
+	opt := fs.WalkOptions{Exclude: s.run.spec.Exclude}
+	err := fs.Walk(s.run.reading, s.run.spec.Paths, opt, func(it fs.WalkItem) error { return s.item(c, it) })
+	if err == nil && len(s.leaf) > 0 {
+		err = s.endLeaf(c)
+	}
+	s.run.spec.Progress.TotalKnown.Store(err == nil)
+	c.Send(c.Parent(), &messages.ScanDone{Leaves: s.leaves, Batches: s.sent, Err: err})
+}
+
+func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
+	if n := len(s.leaf); it.Err != nil && n > 0 && s.leaf[n-1].Path == it.Path {
+		// A directory that could be looked at but not read: one entry, with its reason.
+		s.leaf[n-1].Unlisted = it.Err
+		s.sums[n-1] = [16]byte{}
+		return nil
+	}
+	if s.ended {
+		if err := s.endLeaf(c); err != nil {
+			return err
+		}
+	}
+	hash := s.cut.Hash(it.Path)
+	key := [16]byte(hash[16:])
+	t := messages.EntryTask{Index: len(s.leaf), Path: it.Path, Stat: it.Stat, Implied: it.Implied, Failed: it.Err}
+	s.leaf = append(s.leaf, t)
+	s.keys = append(s.keys, key)
+	s.sums = append(s.sums, s.run.statSum(s.stats, it.Path, &it.Stat, it.Err != nil))
+	p := s.run.spec.Progress
+	if it.Stat.Type == page.File && it.Err == nil {
+		p.FilesTotal.Add(1)
+		p.BytesTotal.Add(it.Stat.Size)
+	}
+	s.ended = s.cuts.Add(it.Path)
+	return nil
+}
+
+// endLeaf decides what of the leaf must be read, and announces it.
+func (s *scanner) endLeaf(c actor.Context) error {
+	if err := s.run.leaves.acquire(s.run.reading); err != nil {
+		return err
+	}
+	s.ended = false
+	n := len(s.leaf)
+	last := s.keys[n-1]
+	m := &messages.LeafScanned{
+		Seq: uint64(s.leaves), Last: s.leaf[n-1].Path, Entries: n,
+		Key: last, Digest: s.digest(),
+	}
+	s.leaves++
+	if row, ok := s.run.spec.Index.Leaf(index.LeafKey{Set: s.run.spec.Set, Last: last}); ok && s.carry(m, row) {
+		c.Send(s.committer, m)
+		s.leaf, s.keys, s.sums = s.leaf[:0], s.keys[:0], s.sums[:0]
+		return nil
+	}
+	s.recall(index.LeafKey{Set: s.run.spec.Set, Last: last})
+	m.Keys, m.Sums = s.keys, s.sums
+	c.Send(s.committer, m)
+	s.submit(c, m.Seq)
+	s.leaf, s.keys, s.sums = nil, nil, nil
+	return nil
+}
+
+// digest covers every entry's path and stat; zero if one of them is racy.
+func (s *scanner) digest() (d [32]byte) {
+	s.stats.Reset()
+	for i := range s.keys {
+		if s.sums[i] == ([16]byte{}) {
+			return [32]byte{}
+		}
+		_, _ = s.stats.Write(s.keys[i][:])
+		_, _ = s.stats.Write(s.sums[i][:])
+	}
+	s.stats.Sum(d[:0])
+	return d
+}
+
+// carry fills in m from the row if the page can stay as it is.
+func (s *scanner) carry(m *messages.LeafScanned, row index.Leaf) bool {
+	if m.Digest == ([32]byte{}) || row.Digest != m.Digest || row.Self || row.Page.Blob == 0 {
+		return false
+	}
+	info, ok := s.info(row.Page.Blob)
+	if !ok {
+		return false
+	}
+	p := &messages.CarriedPage{Ref: page.Ref{Blob: info, Span: row.Page.Span, ID: row.PageID}}
+	for _, n := range row.Blobs {
+		b, ok := s.info(n)
+		if !ok {
+			return false
+		}
+		p.Blobs = append(p.Blobs, b.Name)
+	}
+	m.Carried = p
+	for i := range s.leaf {
+		count(&m.Counts, s.leaf[i].Stat.Type, s.leaf[i].Stat.Size, messages.StatusUnchanged)
+	}
+	return true
+}
+
+// recall looks up what the index knows of the files of the leaf.
+func (s *scanner) recall(leaf index.LeafKey) {
+	rows, ok := s.run.spec.Index.LeafEntries(leaf)
+	if !ok {
+		return
+	}
+	byKey := make(map[index.PathKey]*index.LeafEntry, len(rows))
+	for i := range rows {
+		byKey[rows[i].Path] = &rows[i]
+	}
+	for i := range s.leaf {
+		t := &s.leaf[i]
+		row := byKey[index.PathKey(s.keys[i])]
+		if row == nil || t.Stat.Type != page.File {
+			continue
+		}
+		t.Seen = true
+		if row.Stat == s.sums[i] && row.Stat != ([16]byte{}) {
+			t.Known = s.known(row)
+		}
+	}
+}
+
+// known turns a row into references; nil if a blob of it is gone.
+func (s *scanner) known(row *index.LeafEntry) *messages.Known {
+	k := &messages.Known{Refs: make([]page.Ref, 0, len(row.Refs))}
+	for _, r := range row.Refs {
+		if r.Hole > 0 {
+			k.Refs = append(k.Refs, page.Ref{Hole: r.Hole})
+			continue
+		}
+		info, ok := s.info(r.Loc.Blob)
+		if !ok {
+			return nil
+		}
+		k.Refs = append(k.Refs, page.Ref{Blob: info, Span: r.Loc.Span, ID: r.ID})
+	}
+	return k
+}
+
+func (s *scanner) info(n index.BlobNum) (*blob.Info, bool) {
+	if p := s.infos[n]; p != nil {
+		return p, true
+	}
+	b, ok := s.run.spec.Index.Blob(n)
+	if !ok {
+		return nil, false
+	}
+	s.infos[n] = &b
+	return &b, true
+}
+
+// submit sends the leaf's entries to the chunkers, whose pool answers the committer.
+func (s *scanner) submit(c actor.Context, leaf uint64) {
+	var batch []messages.EntryTask
+	var size int64
+	flush := func() {
+		if len(batch) == 0 {
+			return
+		}
+		s.sent++
+		c.RequestWithCustomSender(s.chunkers, &messages.Submit[messages.ReadEntries]{
+			Job: messages.ReadEntries{Leaf: leaf, Tasks: batch},
+		}, s.committer)
+		batch, size = nil, 0
+	}
+	for i := range s.leaf {
+		t := s.leaf[i]
+		cost := int64(0)
+		if t.Stat.Type == page.File && t.Known == nil {
+			cost = t.Stat.Size
+		}
+		if len(batch) > 0 && (len(batch) >= batchEntries || size+cost > batchBytes) {
+			flush()
+		}
+		batch = append(batch, t)
+		size += cost
+	}
+	flush()
+}
+
+func count(n *messages.Counts, t page.Type, size int64, st messages.Status) {
+	switch t {
+	case page.File:
+		n.Files++
+		n.Bytes += size
+		switch st {
+		case messages.StatusNew:
+			n.New++
+		case messages.StatusUnchanged:
+			n.Unchanged++
+		default:
+			n.Changed++
+		}
+	case page.Dir:
+		n.Dirs++
+	case page.Symlink:
+		n.Symlinks++
+	default:
+		n.Others++
+	}
+}
+
+// errInterrupted ends the reading of sources; what has been read is still stored.
+var errInterrupted = errors.New("interrupted")
+
+// racyWindow is how close to its reading a change may be before timestamps can hide the next one.
+const racyWindow = 2
+
+// statSum is a keyed digest of what decides whether an entry is unchanged: type,
+// mode, owner, size, mtime, ctime, inode, links. Zero where it may not be relied on.
+func (r *backupRun) statSum(h *blake3.Hasher, path string, st *fs.Stat, failed bool) (sum [16]byte) {
+	now := r.now().Unix()
+	if failed || st.Mtime.Sec >= now-racyWindow || st.Ctime.Sec >= now-racyWindow {
+		return sum
+	}
+	var b [8 * 9]byte
+	le := binary.LittleEndian
+	le.PutUint64(b[0:], uint64(st.Mode)<<32|uint64(len(st.Type)))
+	b[7] = st.Type[0]
+	le.PutUint64(b[8:], uint64(st.UID)<<32|uint64(st.GID))
+	le.PutUint64(b[16:], uint64(st.Size))
+	le.PutUint64(b[24:], uint64(st.Mtime.Sec))
+	le.PutUint64(b[32:], uint64(st.Ctime.Sec))
+	le.PutUint64(b[40:], uint64(uint32(st.Mtime.Nsec))<<32|uint64(uint32(st.Ctime.Nsec)))
+	le.PutUint64(b[48:], st.Ino)
+	le.PutUint64(b[56:], st.Nlink)
+	le.PutUint64(b[64:], uint64(st.Major)<<32|uint64(st.Minor))
+	h.Reset()
+	_, _ = h.Write(b[:])
+	_, _ = h.Write([]byte(path))
+	var full [32]byte
+	h.Sum(full[:0])
+	copy(sum[:], full[:])
+	return sum
+}

@@ -1,0 +1,141 @@
+package actors
+
+import (
+	"errors"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"vaultik/backends"
+	"vaultik/index"
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	"vaultik/vault/chunk"
+	"vaultik/vault/fs"
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// Host is who backs up: the ids and keys of this machine in one store.
+type Host struct {
+	ID     layout.HostID
+	Name   string
+	Secret keys.HostSecret
+	Signer *keys.Signer
+}
+
+// Head is the newest manifest of a set that this machine remembers.
+type Head struct {
+	Seq uint64   // 0: none
+	Sum [32]byte // SHA-256 of the manifest object
+}
+
+// BackupSpec is one backup of one set.
+type BackupSpec struct {
+	Store  backends.Backend
+	Opened *snapshot.Store // the verified store.json and trust list
+	Index  *index.Index
+
+	Host       Host
+	Recipients keys.Recipients
+	Epoch      keys.EpochKey // that this host used last; zero: none
+	Set        layout.SetID
+	SetName    string
+	Head       Head
+
+	Paths    []string // roots: absolute, sorted, merged
+	Wanted   []string // as the user gave them, for the record
+	Excludes []string
+	Tags     []string
+	Exclude  func(path string, st *fs.Stat) fs.Decision
+	Partial  bool // some of the wanted paths are missing: the snapshot cannot be complete
+
+	Chunks           chunk.Params
+	CompressionLevel int   // 0: zstd's default
+	BlobSize         int64 // bytes; where blobs are sealed
+	Memory           int64 // bytes; of the whole process
+	Parallel         int   // transfers at once
+	Chunkers         int   // 0: as many as cores
+
+	Tool     string // name and version, for the record
+	Progress *messages.Progress
+	OnItem   func(path string, st messages.Status, reason string) // from one goroutine
+	Warn     func(text string)                                    // from any goroutine
+
+	SaveEpoch func(keys.EpochKey) error // before the first blob that uses it
+	SaveHead  func(Head) error          // after the manifest is acknowledged
+
+	Now    func() time.Time // tests
+	faults faults
+}
+
+// BackupResult is what became of a backup.
+type BackupResult struct {
+	Snapshot      [32]byte // SHA-256 of the manifest object; zero: none was made
+	Seq           uint64
+	Counts        messages.Counts
+	Complete      bool
+	Errors        int64 // entries that are missing or incomplete in the snapshot
+	BytesRead     int64
+	BytesStored   int64
+	ObjectsStored int64
+	BlobsStored   int64
+	Rounds        int
+	Restarts      int64
+	Duration      time.Duration
+}
+
+// ErrInterrupted ends a job that was asked to stop. What it had stored is kept
+// and found again by the next run.
+var ErrInterrupted = errInterrupted
+
+var errNothingToSave = errors.New("nothing could be read: no snapshot is made")
+
+// maxLeaves is how many leaf pages may be between the walk and their page.
+const maxLeaves = 128
+
+// limits divide the memory of a process among the stages of a backup.
+type limits struct {
+	chunkers, sealers int
+	bufs              int // buffers of chunk.Max between chunkers and sealers
+	frames            int // frames of small chunks
+	compressing       int
+	blobs             int // open, being sealed or uploaded
+	blobTarget        int
+	blobBuffer        int
+}
+
+// fixedMemory is what a process needs beside the buffers: runtime, index, leaves, programs.
+const fixedMemory = 56 << 20
+
+func limitsFor(s *BackupSpec) limits {
+	cores := runtime.GOMAXPROCS(0)
+	l := limits{chunkers: s.Chunkers, sealers: cores}
+	if l.chunkers == 0 {
+		l.chunkers = min(max(2, cores), 8)
+	}
+	l.frames = l.sealers + 2
+	l.compressing = l.sealers + 2
+	l.bufs = l.chunkers + 2
+	l.blobTarget = int(s.BlobSize)
+	l.blobBuffer = blob.BufferSize(l.blobTarget + s.Chunks.Max)
+	rest := s.Memory - fixedMemory - int64(l.bufs*s.Chunks.Max) - int64((l.frames+l.compressing)*blob.FrameTarget)
+	l.blobs = int(min(max(2, rest/int64(l.blobTarget+2<<20)), int64(s.Parallel+2)))
+	return l
+}
+
+func (s *BackupSpec) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+func (s *BackupSpec) warn(text string) {
+	if s.Warn != nil {
+		s.Warn(text)
+	} else {
+		slog.Warn(text)
+	}
+}

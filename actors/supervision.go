@@ -1,0 +1,71 @@
+package actors
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// PanicError is a panic inside an actor: a bug, with the stack the library would lose.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (p *PanicError) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
+
+// capturePanic keeps the stack of a panic on its way to the supervisor.
+func capturePanic(next actor.ReceiverFunc) actor.ReceiverFunc {
+	return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {
+		defer func() {
+			if v := recover(); v != nil {
+				if _, ok := v.(*PanicError); ok {
+					panic(v)
+				}
+				panic(&PanicError{Value: v, Stack: debug.Stack()})
+			}
+		}()
+		next(c, env)
+	}
+}
+
+// props is how every actor of this package is made.
+func props(p actor.Producer) *actor.Props {
+	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(capturePanic))
+}
+
+// asError turns the reason of a failure into an error.
+func asError(reason any) error {
+	if err, ok := reason.(error); ok {
+		return err
+	}
+	return fmt.Errorf("panic: %v", reason)
+}
+
+// goroutinePanicked carries a panic of a goroutine of ours to the actor that
+// started it, which panics with it in turn: a bare panic would end the process.
+type goroutinePanicked struct{ err *PanicError }
+
+// goSafe runs fn beside the actor and sends what it returns to it, never nil.
+func goSafe(c actor.Context, fn func() any) {
+	self, root := c.Self(), c.ActorSystem().Root
+	go func() {
+		defer func() {
+			if v := recover(); v != nil {
+				root.Send(self, &goroutinePanicked{&PanicError{Value: v, Stack: debug.Stack()}})
+			}
+		}()
+		if m := fn(); m != nil {
+			root.Send(self, m)
+		}
+	}()
+}
+
+// after sends m to the actor itself when d has passed, unless stopped.
+func after(c actor.Context, d time.Duration, m any) (stop func()) {
+	self, root := c.Self(), c.ActorSystem().Root
+	t := time.AfterFunc(d, func() { root.Send(self, m) })
+	return func() { t.Stop() }
+}

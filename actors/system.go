@@ -1,0 +1,100 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// System runs jobs as trees of actors. One a process.
+type System struct {
+	sys *actor.ActorSystem
+	log *slog.Logger
+}
+
+// NewSystem starts an actor system that logs to log at debug level only: what
+// actors have to tell a user travels in messages.
+func NewSystem(log *slog.Logger) *System {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	quiet := slog.New(demote{log.Handler()})
+	sys := actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }),
+		// The library's throttle goroutine lives for one interval after each dead letter.
+		actor.WithDeadLetterThrottleInterval(time.Millisecond),
+	)
+	return &System{sys: sys, log: log}
+}
+
+// Close releases the system. Jobs must have ended: the library's shutdown stops no actor.
+func (s *System) Close() {
+	if !s.sys.IsStopped() {
+		s.sys.Shutdown()
+	}
+}
+
+// demote turns the library's records into debug records: it reports ordinary
+// shutdown and every caught panic at Info.
+type demote struct{ h slog.Handler }
+
+func (d demote) Enabled(ctx context.Context, _ slog.Level) bool {
+	return d.h.Enabled(ctx, slog.LevelDebug)
+}
+
+func (d demote) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = slog.LevelDebug
+	return d.h.Handle(ctx, r)
+}
+func (d demote) WithAttrs(as []slog.Attr) slog.Handler { return demote{d.h.WithAttrs(as)} }
+func (d demote) WithGroup(n string) slog.Handler       { return demote{d.h.WithGroup(n)} }
+
+var jobNumber atomic.Uint64
+
+// jobStopTimeout bounds how long a job that was told to stop may take: its
+// leaves return when their context ends, which a system call may delay.
+const jobStopTimeout = time.Minute
+
+// start asks a job to begin; the answer comes when it has ended.
+type start struct{}
+
+// run spawns a job's root, sends it start, turns the end of ctx into cancel,
+// and waits until every actor of the job is gone.
+func (s *System) run(ctx context.Context, name string, producer actor.Producer, cancel func(error) any) (any, error) {
+	id := fmt.Sprintf("%s-%d", name, jobNumber.Add(1))
+	pid, err := s.sys.Root.SpawnNamed(props(producer), id)
+	if err != nil {
+		return nil, fmt.Errorf("start job %s: %w", id, err)
+	}
+	answer := s.sys.Root.RequestFuture(pid, &start{}, -1)
+	stopWatching := context.AfterFunc(ctx, func() { s.sys.Root.Send(pid, cancel(context.Cause(ctx))) })
+	defer stopWatching()
+	res, err := answer.Result()
+	if err != nil {
+		return nil, fmt.Errorf("run job %s: %w", id, err)
+	}
+	if err := stopAndWait(s.sys, pid, jobStopTimeout); err != nil {
+		return res, fmt.Errorf("stop job %s: %w", id, err)
+	}
+	return res, nil
+}
+
+// stopAndWait is the library's StopFuture with a timeout of the caller's choice.
+func stopAndWait(sys *actor.ActorSystem, pid *actor.PID, d time.Duration) error {
+	proc, ok := sys.ProcessRegistry.Get(pid)
+	if !ok {
+		return nil
+	}
+	gone := actor.NewFuture(sys, d)
+	proc.SendSystemMessage(pid, &actor.Watch{Watcher: gone.PID()})
+	sys.Root.Stop(pid)
+	if err := gone.Wait(); err != nil && !errors.Is(err, actor.ErrDeadLetter) {
+		return err
+	}
+	return nil
+}

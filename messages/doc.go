@@ -1,0 +1,26 @@
+// Package messages is what the actors say to each other: plain structs, one
+// file a conversation, immutable once sent unless a comment says otherwise.
+//
+// Commands are imperative (ScanRoots), events past participles (LeafScanned).
+// A message that carries bytes says who owns them.
+//
+//	message          from        to          answered by
+//	ScanRoots        job         scanner     LeafScanned..., ScanDone
+//	LeafScanned      scanner     committer   (returns one leaf credit when the leaf is done)
+//	ReadEntries      scanner     chunkers    EntriesRead... to the packer, Finished to the committer
+//	EntriesRead      chunker     packer      EntriesPlaced to the committer
+//	EntriesPlaced    packer      committer
+//	Sealing          packer,     sealers     Finished[Sealing, SealingDone]
+//	                 committer
+//	PutObject        packer,     uploaders   Finished[PutObject, Stored]
+//	                 committer
+//	(rows)           packer,     store       (rows written; types of the index, so they live in actors)
+//	                 committer
+//	SealNow          committer   packer      BlobSealed
+//	BlobSealed       packer      committer
+//	BlobIndexed      packer      committer
+//	Flush            job         packer      Flushed, or HandedOver to the committer and then Flushed
+//	FinishTree       job         committer   (the finished tree)
+//	StageFailed      any         job
+//	Lease, Leased    pool        worker      Worked
+package messages
