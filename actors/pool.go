@@ -10,7 +10,7 @@ import (
 )
 
 // maxAttempts is how often a job is leased before its panics count as its own fault.
-const maxAttempts = 3
+const maxAttempts = 5
 
 // work is what a worker does with a job. It may block, under the job's context.
 // Failures that can be expected are part of R; a panic is a bug, and the job is

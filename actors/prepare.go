@@ -116,33 +116,14 @@ func (s *storeState) list() error {
 
 // condemned reads the newest gc object. A host that cannot verify it must not commit.
 func (s *storeState) condemned() (map[string]snapshot.Condemned, error) {
-	host := s.run.spec.Host.ID
-	var newest uint64
-	err := s.objects.List(s.run.ctx, layout.GCPrefix(host), func(key string, _ int64) error {
-		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindGC {
-			newest = max(newest, o.Seq)
-		}
-		return nil
-	})
+	gc, err := s.run.spec.Opened.GC(s.run.ctx, s.run.spec.Host.ID)
 	if err != nil {
-		return nil, fmt.Errorf("list gc objects: %w", err)
+		return nil, fmt.Errorf("no backup may be made without knowing what prune condemned: %w", err)
 	}
-	if newest == 0 {
+	if gc == nil {
 		return nil, nil
 	}
-	key := layout.GC(host, newest)
-	b, err := s.objects.Get(s.run.ctx, key, 0, -1)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
-	}
-	gc, err := snapshot.DecodeGC(b, s.run.spec.Opened.Trust.Pruners())
-	if err == nil {
-		err = gc.Check(s.run.spec.Opened.Doc.Store, host, newest)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("check %s, without which no backup may be made: %w", key, err)
-	}
-	s.gc = &snapshot.GCSeen{Seq: newest, SHA256: sha256.Sum256(b)}
+	s.gc = &snapshot.GCSeen{Seq: gc.Seq, SHA256: gc.Sum}
 	return gc.Keys(), nil
 }
 

@@ -102,6 +102,7 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	if err := s.run.leaves.acquire(s.run.reading); err != nil {
 		return err
 	}
+	s.run.faults.scanner()
 	s.ended = false
 	n := len(s.leaf)
 	last := s.keys[n-1]
@@ -267,14 +268,17 @@ func count(n *messages.Counts, t page.Type, size int64, st messages.Status) {
 // errInterrupted ends the reading of sources; what has been read is still stored.
 var errInterrupted = errors.New("interrupted")
 
-// racyWindow is how close to its reading a change may be before timestamps can hide the next one.
+// racyWindow is how close to its reading, in seconds, a change may be before
+// timestamps can hide the next one.
 const racyWindow = 2
+
+func racy(t, now int64) bool { return t >= now-racyWindow && t <= now+racyWindow }
 
 // statSum is a keyed digest of what decides whether an entry is unchanged: type,
 // mode, owner, size, mtime, ctime, inode, links. Zero where it may not be relied on.
 func (r *backupRun) statSum(h *blake3.Hasher, path string, st *fs.Stat, failed bool) (sum [16]byte) {
 	now := r.now().Unix()
-	if failed || st.Mtime.Sec >= now-racyWindow || st.Ctime.Sec >= now-racyWindow {
+	if failed || racy(st.Mtime.Sec, now) || racy(st.Ctime.Sec, now) {
 		return sum
 	}
 	var b [8 * 9]byte
