@@ -208,7 +208,7 @@ func TestCrash_Random(t *testing.T) {
 // Temporary files of writers that live are left alone, and all of them by readers.
 func TestList_SweepsTheDead(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "store")
-	cmd, out := runChild(t, root, 10) // mkdir, syncdir, mkdir, syncdir, create, write, write, write...
+	cmd, out := runChild(t, root, 7) // mkdir, syncdir, mkdir, syncdir, create, lock, write
 	drain(out)
 	_ = cmd.Wait()
 	if n := countFiles(t, root); n != 1 {

@@ -41,8 +41,8 @@ func openScripted(t *testing.T) (*Backend, *script, string) {
 }
 
 func TestPut_Order(t *testing.T) {
-	const mkdir, create, write, sync, closed, link, rename, remove, syncdir = atomicfile.StepMkdir, atomicfile.StepCreate,
-		atomicfile.StepWrite, atomicfile.StepSync, atomicfile.StepClose, atomicfile.StepLink, atomicfile.StepRename,
+	const mkdir, create, lock, write, sync, closed, link, rename, remove, syncdir = atomicfile.StepMkdir, atomicfile.StepCreate,
+		atomicfile.StepLock, atomicfile.StepWrite, atomicfile.StepSync, atomicfile.StepClose, atomicfile.StepLink, atomicfile.StepRename,
 		atomicfile.StepRemove, atomicfile.StepSyncDir
 	b, s, _ := openScripted(t)
 	for _, c := range []struct {
@@ -50,10 +50,10 @@ func TestPut_Order(t *testing.T) {
 		opts backends.PutOptions
 		want []atomicfile.Step
 	}{
-		{"a/b/x", backends.PutOptions{}, []atomicfile.Step{mkdir, syncdir, mkdir, syncdir, create, write, sync, closed, rename, syncdir}},
-		{"a/b/y", backends.PutOptions{}, []atomicfile.Step{create, write, sync, closed, rename, syncdir}},
-		{"a/c/x", backends.PutOptions{}, []atomicfile.Step{mkdir, syncdir, create, write, sync, closed, rename, syncdir}},
-		{"a/c/y", backends.PutOptions{IfAbsent: true}, []atomicfile.Step{create, write, sync, closed, link, remove, syncdir}},
+		{"a/b/x", backends.PutOptions{}, []atomicfile.Step{mkdir, syncdir, mkdir, syncdir, create, lock, write, sync, closed, rename, syncdir}},
+		{"a/b/y", backends.PutOptions{}, []atomicfile.Step{create, lock, write, sync, closed, rename, syncdir}},
+		{"a/c/x", backends.PutOptions{}, []atomicfile.Step{mkdir, syncdir, create, lock, write, sync, closed, rename, syncdir}},
+		{"a/c/y", backends.PutOptions{IfAbsent: true}, []atomicfile.Step{create, lock, write, sync, closed, link, remove, syncdir}},
 		{"a/c/y", backends.PutOptions{IfAbsent: true}, []atomicfile.Step{syncdir}}, // exists, and is durable
 	} {
 		s.reset(nil)
@@ -91,7 +91,7 @@ func TestPut_FailingSteps(t *testing.T) {
 		unix.EACCES: backends.ErrPermission, unix.EIO: unix.EIO, unix.ESTALE: unix.ESTALE,
 	}
 	steps := []atomicfile.Step{
-		atomicfile.StepMkdir, atomicfile.StepCreate, atomicfile.StepWrite, atomicfile.StepSync,
+		atomicfile.StepMkdir, atomicfile.StepCreate, atomicfile.StepLock, atomicfile.StepWrite, atomicfile.StepSync,
 		atomicfile.StepClose, atomicfile.StepRename, atomicfile.StepLink, atomicfile.StepSyncDir,
 	}
 	for _, step := range steps {
@@ -123,7 +123,7 @@ func TestPut_FailingSteps(t *testing.T) {
 // With an old object there, it stays, or the new one is whole.
 func TestPut_FailingStepsKeepOld(t *testing.T) {
 	for _, step := range []atomicfile.Step{
-		atomicfile.StepCreate, atomicfile.StepWrite, atomicfile.StepSync, atomicfile.StepClose, atomicfile.StepRename, atomicfile.StepSyncDir,
+		atomicfile.StepCreate, atomicfile.StepLock, atomicfile.StepWrite, atomicfile.StepSync, atomicfile.StepClose, atomicfile.StepRename, atomicfile.StepSyncDir,
 	} {
 		b, s, root := openScripted(t)
 		put(t, b, "a/x", "old")

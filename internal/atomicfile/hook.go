@@ -1,12 +1,13 @@
 package atomicfile
 
-// Step names a system call that changes the disk.
+// Step names a system call of a write.
 type Step string
 
 // The steps in the order in which a write makes them.
 const (
 	StepMkdir   Step = "mkdir"
 	StepCreate  Step = "create"
+	StepLock    Step = "lock"
 	StepWrite   Step = "write"
 	StepSync    Step = "sync"
 	StepClose   Step = "close"

@@ -80,6 +80,9 @@ func (t *Temp) own(perm fs.FileMode) error {
 	if t.lock, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 		return err
 	}
+	if err := t.dir.hook.at(StepLock, t.f.Name()); err != nil {
+		return err
+	}
 	if err := flock(fd); errors.Is(err, unix.EWOULDBLOCK) {
 		return errTaken
 	} // any other error: no locks here, age protects the file
