@@ -284,7 +284,8 @@ func TestBackup_RoundTrip(t *testing.T) {
 			t.Errorf("an unchanged tree read %d bytes and stored %d objects", r.BytesRead, r.ObjectsStored)
 		}
 	}
-	if r := h.backup(dir); r.ObjectsStored > 2 {
+	// Root and manifest, and one blob of pages if a directory above, such as /tmp, has changed.
+	if r := h.backup(dir); r.ObjectsStored > 3 {
 		t.Errorf("the tree should have settled, but %d objects were stored", r.ObjectsStored)
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "large"), testtree.Bytes(8, 5<<20), 0o600))

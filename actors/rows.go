@@ -172,6 +172,13 @@ func (k *rowKeeper) batch(all bool) *index.Batch {
 
 func (k *rowKeeper) entriesRow(r *leafRow) (row index.EntriesRow, ok bool) {
 	row.LeafKey = index.LeafKey{Set: k.run.spec.Set, Last: r.m.Key}
+	defer func() {
+		// The scanner goes by the last entry to the row after this one.
+		last := index.PathKey(r.m.Keys[len(r.m.Keys)-1])
+		if n := len(row.Entries); n == 0 || row.Entries[n-1].Path != last {
+			row.Entries = append(row.Entries, index.LeafEntry{Path: last})
+		}
+	}()
 	for i := range r.entries {
 		e := &r.entries[i]
 		le := index.LeafEntry{Path: e.key, Stat: e.sum}

@@ -37,6 +37,12 @@ type scanner struct {
 	ended  bool       // the leaf is full; an error of its last entry may still follow
 	leaves int
 	sent   int
+	start  [16]byte // key of the last path before the leaf: what its rows go by
+
+	// What the index knows of the files near the leaf. Where a leaf was split, or
+	// two were joined, since then, rows of its neighbours answer for it.
+	memory map[index.PathKey]*index.LeafEntry
+	next   index.PathKey // start of the row after those in memory
 	infos  map[index.BlobNum]*blob.Info
 }
 
@@ -59,6 +65,7 @@ func (s *scanner) scan(c actor.Context) {
 	s.stats, _ = blake3.NewKeyed(key[:])
 	s.leaf, s.keys, s.sums = nil, nil, nil
 	s.leaves, s.sent, s.ended = 0, 0, false
+	s.start, s.memory = [16]byte{}, nil
 	s.infos = map[index.BlobNum]*blob.Info{}
 
 	opt := fs.WalkOptions{Exclude: s.run.spec.Exclude}
@@ -105,18 +112,20 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	s.run.faults.scanner()
 	s.ended = false
 	n := len(s.leaf)
-	last := s.keys[n-1]
 	m := &messages.LeafScanned{
 		Seq: uint64(s.leaves), Last: s.leaf[n-1].Path, Entries: n,
-		Key: last, Digest: s.digest(),
+		Key: s.start, Digest: s.digest(),
 	}
 	s.leaves++
-	if row, ok := s.run.spec.Index.Leaf(index.LeafKey{Set: s.run.spec.Set, Last: last}); ok && s.carry(m, row) {
+	row := index.LeafKey{Set: s.run.spec.Set, Last: s.start}
+	s.start = s.keys[n-1]
+	if leaf, ok := s.run.spec.Index.Leaf(row); ok && s.carry(m, leaf) {
+		s.memory = nil
 		c.Send(s.committer, m)
 		s.leaf, s.keys, s.sums = s.leaf[:0], s.keys[:0], s.sums[:0]
 		return nil
 	}
-	s.recall(index.LeafKey{Set: s.run.spec.Set, Last: last})
+	s.recall(row)
 	m.Keys, m.Sums = s.keys, s.sums
 	c.Send(s.committer, m)
 	s.submit(c, m.Seq)
@@ -163,19 +172,54 @@ func (s *scanner) carry(m *messages.LeafScanned, row index.Leaf) bool {
 }
 
 // recall looks up what the index knows of the files of the leaf.
-func (s *scanner) recall(leaf index.LeafKey) {
-	rows, ok := s.run.spec.Index.LeafEntries(leaf)
-	if !ok {
+func (s *scanner) recall(row index.LeafKey) {
+	if entries, ok := s.run.spec.Index.LeafEntries(row); ok {
+		s.memory = nil
+		s.remember(entries)
+	}
+	if s.memory == nil {
 		return
 	}
-	byKey := make(map[index.PathKey]*index.LeafEntry, len(rows))
-	for i := range rows {
-		byKey[rows[i].Path] = &rows[i]
+	for range maxNeighbours {
+		if s.fill() {
+			return
+		}
+		entries, ok := s.run.spec.Index.LeafEntries(index.LeafKey{Set: row.Set, Last: s.next})
+		if !ok {
+			return
+		}
+		s.remember(entries)
 	}
+	s.fill()
+}
+
+// maxNeighbours is how many rows are read beyond a leaf's own to find its files.
+const maxNeighbours = 2
+
+// remember adds a row, whose last entry has the key of the leaf's last path.
+func (s *scanner) remember(entries []index.LeafEntry) {
+	if s.memory == nil {
+		s.memory = make(map[index.PathKey]*index.LeafEntry, len(entries))
+	}
+	for i := range entries {
+		s.memory[entries[i].Path] = &entries[i]
+	}
+	if n := len(entries); n > 0 {
+		s.next = entries[n-1].Path
+	}
+}
+
+// fill answers from memory; true if that knows every file.
+func (s *scanner) fill() bool {
+	all := true
 	for i := range s.leaf {
 		t := &s.leaf[i]
-		row := byKey[index.PathKey(s.keys[i])]
-		if row == nil || t.Stat.Type != page.File {
+		if t.Stat.Type != page.File || t.Seen {
+			continue
+		}
+		row := s.memory[index.PathKey(s.keys[i])]
+		if row == nil {
+			all = false
 			continue
 		}
 		t.Seen = true
@@ -183,6 +227,7 @@ func (s *scanner) recall(leaf index.LeafKey) {
 			t.Known = s.known(row)
 		}
 	}
+	return all
 }
 
 // known turns a row into references; nil if a blob of it is gone.
