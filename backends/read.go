@@ -59,13 +59,13 @@ func ReadRange(ctx context.Context, b Backend, key string, off, n int64, dst []b
 }
 
 func readError(key string, err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	if op := (*OpError)(nil); errors.As(err, &op) {
 		return err
 	}
-	return &OpError{Op: "get", Key: key, Retryable: err == io.ErrUnexpectedEOF, Err: err}
+	return &OpError{Op: "get", Key: key, Retryable: errors.Is(err, io.ErrUnexpectedEOF), Err: err}
 }
 
 func resize(dst []byte, n int64) []byte {

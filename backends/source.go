@@ -3,6 +3,7 @@ package backends
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -64,6 +65,7 @@ func Copy(ctx context.Context, dst io.Writer, src Source, progress func(done, to
 			return err
 		}
 		n, rerr := r.Read(buf[:])
+		eof := errors.Is(rerr, io.EOF)
 		if done += int64(n); done > total {
 			return fmt.Errorf("%w: more than %d bytes", ErrSourceSize, total)
 		}
@@ -74,9 +76,9 @@ func Copy(ctx context.Context, dst io.Writer, src Source, progress func(done, to
 			progress(done, total)
 		}
 		switch {
-		case rerr == io.EOF && done < total:
+		case eof && done < total:
 			return fmt.Errorf("%w: %d bytes instead of %d", ErrSourceSize, done, total)
-		case rerr == io.EOF:
+		case eof:
 			return nil
 		case rerr != nil:
 			return &SourceError{rerr}

@@ -203,7 +203,7 @@ func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backend
 		left--
 		return fn(o)
 	})
-	if err == errStop {
+	if errors.Is(err, errStop) {
 		err = opError(List, prefix, io.ErrUnexpectedEOF)
 	}
 	return c.end(err)

@@ -162,7 +162,7 @@ func TestShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := io.ReadAll(r); string(got) != "34" || err != io.ErrUnexpectedEOF {
+	if got, err := io.ReadAll(r); string(got) != "34" || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("Get: %q, %v", got, err)
 	}
 	if _, err := backends.ReadRange(t.Context(), b, "x", 0, 5, nil); !errors.Is(err, io.ErrUnexpectedEOF) {

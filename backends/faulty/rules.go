@@ -2,6 +2,7 @@ package faulty
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -125,7 +126,8 @@ func Flip(off int64) Action {
 
 func opError(op Op, key string, err error) error {
 	e := &backends.OpError{Op: string(op), Key: key, Backend: "faulty", Err: err}
-	if inner, ok := err.(*backends.OpError); ok {
+	var inner *backends.OpError
+	if errors.As(err, &inner) {
 		e.Retryable, e.RetryAfter, e.Err = inner.Retryable, inner.RetryAfter, inner.Err
 	}
 	return e

@@ -123,9 +123,7 @@ func wantWhole(t *testing.T, root string, acknowledged []string) (objects int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var files []string
 	for _, o := range list {
-		files = append(files, o.Key)
 		data, err := backends.ReadRange(t.Context(), b, o.Key, 0, -1, nil)
 		if sum := sha256.Sum256(data); err != nil || hex.EncodeToString(sum[:]) != filepath.Base(o.Key) {
 			t.Errorf("%s is not whole: %d bytes, %v", o.Key, len(data), err)

@@ -106,7 +106,7 @@ func TestPut_FailingSteps(t *testing.T) {
 			if want := errno == unix.EIO || errno == unix.ESTALE; backends.Retryable(err) != want {
 				t.Errorf("%s fails with %v: retryable %v", step, errno, !want)
 			}
-			if kind == backends.ErrNoSpace && (!strings.Contains(err.Error(), root) || !strings.Contains(err.Error(), "free in")) {
+			if errors.Is(kind, backends.ErrNoSpace) && (!strings.Contains(err.Error(), root) || !strings.Contains(err.Error(), "free in")) {
 				t.Errorf("full store: %v must name the path and what is free", err)
 			}
 			if list, err := backends.List(t.Context(), b, ""); err != nil || len(list) != 0 {

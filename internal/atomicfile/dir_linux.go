@@ -273,7 +273,7 @@ func fsync(fd int) error {
 // retry repeats a system call that a signal has interrupted.
 func retry(call func() error) error {
 	for {
-		if err := call(); err != unix.EINTR {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

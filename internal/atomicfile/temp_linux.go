@@ -134,7 +134,8 @@ func (t *Temp) Flush() (Stat, error) {
 // it has replaced something. Two Commits of one name must not run at once, or that
 // could hit the other's file.
 func (t *Temp) Commit(name string, replace bool) error {
-	fresh, err := true, error(nil)
+	fresh := true
+	var err error
 	if replace {
 		_, serr := t.dir.Lstat(name)
 		fresh = errors.Is(serr, fs.ErrNotExist)
