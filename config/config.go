@@ -14,12 +14,15 @@ const (
 	DefaultParallel    = 4         // transfers at once
 	DefaultCompression = 3         // zstd's own default
 
-	MinChunkSize, MaxChunkSize = 64 * KiB, 4 * MiB // the largest chunk is 4 times this and must fit a frame
-	MinBlobSize, MaxBlobSize   = 1 * MiB, 64 * MiB
-	MinMemory                  = 64 * MiB // under it the index alone would not fit
-	MinParallel, MaxParallel   = 1, 64
-	MinCompression             = 1
-	MaxCompression             = 19
+	MinChunkSize   = 64 * KiB
+	MaxChunkSize   = 4 * MiB // the largest chunk is 4 times this and must fit a frame
+	MinBlobSize    = 1 * MiB
+	MaxBlobSize    = 64 * MiB
+	MinMemory      = 64 * MiB // under it the index alone would not fit
+	MinParallel    = 1
+	MaxParallel    = 64
+	MinCompression = 1
+	MaxCompression = 19
 )
 
 // Config is the configuration with defaults filled in and everything checked.

@@ -6,6 +6,7 @@ import (
 	"regexp"
 )
 
+// Errors of this package.
 var (
 	// ErrMissing: the file is not there. Make it with init, or name another one.
 	ErrMissing = errors.New("file does not exist")

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"strings"
 
 	"vaultik/vault/layout"
 )
@@ -79,6 +80,29 @@ func (s *Seen) NoteGC(id layout.StoreID, h layout.HostID, p Point) {
 		st.GC[h] = p
 	}
 }
+
+// SetOf names one set of one host.
+type SetOf struct {
+	Host layout.HostID
+	Set  layout.SetID
+}
+
+// Manifests are the highest manifests seen of all sets of a store. Names that
+// are malformed are left out.
+func (s *Seen) Manifests(id layout.StoreID) map[SetOf]Point {
+	out := map[SetOf]Point{}
+	for name, p := range s.store(id).Sets {
+		host, set, _ := strings.Cut(name, "/")
+		var k SetOf
+		if k.Host.UnmarshalText([]byte(host)) == nil && k.Set.UnmarshalText([]byte(set)) == nil {
+			out[k] = p
+		}
+	}
+	return out
+}
+
+// SeenFile is the path of seen.json.
+func (s State) SeenFile() string { return s.Path(seenFile) }
 
 // LoadSeen reads seen.json; a missing one remembers nothing.
 func (s State) LoadSeen() (*Seen, error) {

@@ -18,11 +18,12 @@ type cli struct {
 	Verbose bool    `short:"v" help:"Say more." xor:"loudness"`
 	Quiet   bool    `short:"q" help:"No progress, no remarks; warnings and errors only." xor:"loudness"`
 
-	Init    initCmd    `cmd:"" help:"Set up this machine: keys, configuration, a new store."`
-	Keygen  keygenCmd  `cmd:"" help:"Make a key pair: the secret that reads backups and its recipient."`
-	Conf    configCmd  `cmd:"" name:"config" help:"Show the configuration or where it is."`
-	Version versionCmd `cmd:"" help:"Print the version."`
-	Help    helpCmd    `cmd:"" help:"Explain a command."`
+	Init      initCmd      `cmd:"" help:"Set up this machine: keys, configuration, a new store."`
+	Snapshots snapshotsCmd `cmd:"" help:"List the snapshots of a store."`
+	Keygen    keygenCmd    `cmd:"" help:"Make a key pair: the secret that reads backups and its recipient."`
+	Conf      configCmd    `cmd:"" name:"config" help:"Show the configuration or where it is."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Help      helpCmd      `cmd:"" help:"Explain a command."`
 }
 
 type configCmd struct {

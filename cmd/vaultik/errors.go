@@ -12,8 +12,9 @@ import (
 // usageError is a command line that cannot be meant so.
 type usageError struct {
 	msg     string
-	command string // "" for none in particular
-	hint    string // instead of the usual one
+	command string   // "" for none in particular
+	hint    string   // instead of the usual one
+	choices []string // commands that say what was left open
 }
 
 func (e *usageError) Error() string { return e.msg }
@@ -110,3 +111,42 @@ func (e *staleTrust) Error() string {
 }
 
 func (e *staleTrust) Unwrap() error { return snapshot.ErrTrustRollback }
+
+// noSnapshot: nothing fits what was asked for.
+type noSnapshot struct {
+	msg string
+	err error // what could not be read and might have been it; nil for nothing
+}
+
+func (e *noSnapshot) Error() string {
+	if e.err != nil {
+		return fmt.Sprintf("%s; what could not be read: %v", e.msg, e.err)
+	}
+	return e.msg
+}
+
+func (e *noSnapshot) Unwrap() error { return e.err }
+
+// newestBad: the newest snapshot of a set is damaged, missing or forked. An older
+// one is never taken in its place, only named.
+type newestBad struct {
+	set   string
+	err   error
+	older *row                // nil: there is none
+	again func(string) string // the command that was run, for another snapshot
+}
+
+func (e *newestBad) Error() string {
+	msg := fmt.Sprintf("the newest snapshot of set %s cannot be had: %v", e.set, e.err)
+	if e.older != nil {
+		msg += fmt.Sprintf("; snapshot %s of %s is not affected by this", e.older.short(), e.older.when())
+	}
+	return msg
+}
+
+func (e *newestBad) Unwrap() error { return e.err }
+
+// damage: objects of the store are damaged; each has been said.
+type damage struct{ msg string }
+
+func (e *damage) Error() string { return e.msg }

@@ -9,10 +9,6 @@ import (
 // The objects of --json, one a line, each with a type. docs/json.md is their
 // schema; a field is never renamed or removed, new ones may come.
 
-type eventType struct {
-	Type string `json:"type"`
-}
-
 // jsonPath is a path: plain where it is UTF-8, else in base64.
 type jsonPath struct {
 	Path   string `json:"path,omitempty"`
@@ -58,10 +54,11 @@ type warningEvent struct {
 }
 
 type errorEvent struct {
-	Type    string `json:"type"` // error
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
-	Exit    exit   `json:"exit"`
+	Type    string   `json:"type"` // error
+	Message string   `json:"message"`
+	Hint    string   `json:"hint,omitempty"`
+	Choices []string `json:"choices,omitempty"` // commands, one of which is meant
+	Exit    exit     `json:"exit"`
 }
 
 // summary is the last object of every command; all its fields are always there.
@@ -79,6 +76,29 @@ type summary struct {
 	Objects   int64   `json:"objects_stored"`
 	Errors    int64   `json:"errors"`
 	Seconds   float64 `json:"seconds"`
+}
+
+// snapshotEvent is one snapshot. What only a key or this host's own files tell
+// is left out where neither does.
+type snapshotEvent struct {
+	Type       string     `json:"type"` // snapshot
+	ID         string     `json:"id"`   // 64 hex digits
+	Time       time.Time  `json:"time"`
+	Host       string     `json:"host"` // id
+	Set        string     `json:"set"`  // id
+	Seq        uint64     `json:"seq"`
+	Complete   bool       `json:"complete"`
+	Blobs      int64      `json:"blobs"`        // that it needs
+	Stored     int64      `json:"bytes_stored"` // of these blobs
+	Hostname   string     `json:"hostname,omitempty"`
+	Hostname64 string     `json:"hostname64,omitempty"`
+	SetName    string     `json:"setname,omitempty"`
+	SetName64  string     `json:"setname64,omitempty"`
+	Paths      []jsonPath `json:"paths,omitempty"`
+	Tags       []string   `json:"tags,omitempty"`
+	Files      *int64     `json:"files,omitempty"`
+	Bytes      *int64     `json:"bytes,omitempty"`
+	Errors     *int64     `json:"errors,omitempty"`
 }
 
 type storeEvent struct {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"syscall"
 
 	"vaultik/backends"
@@ -32,6 +33,7 @@ const (
 // thing to do next, and the code for scripts.
 type explanation struct {
 	Message, Hint string
+	Choices       []string // commands to choose from, instead of a hint
 	Exit          exit
 }
 
@@ -39,6 +41,9 @@ type explanation struct {
 func (s *session) explain(err error) explanation {
 	code, hint := s.classify(err)
 	e := explanation{Message: config.Scrub(err.Error()), Hint: hint, Exit: code}
+	if ue := (*usageError)(nil); errors.As(err, &ue) {
+		e.Choices = ue.choices
+	}
 	if ie := (*internalError)(nil); errors.As(err, &ie) {
 		s.out.say("this is a bug; please report what follows")
 		fmt.Fprintln(s.out.stderr, config.Scrub(ie.stack))
@@ -82,6 +87,9 @@ func (s *session) ownErrors(err error) (exit, string, bool) {
 		other *otherStore
 		part  *partial
 		named *noStoreNamed
+		none  *noSnapshot
+		bad   *newestBad
+		dam   *damage
 	)
 	switch {
 	case errors.As(err, &usage):
@@ -101,12 +109,24 @@ func (s *session) ownErrors(err error) (exit, string, bool) {
 		return exitDamage, "see whether storage_url is the right one: vaultik config show", true
 	case errors.As(err, &part):
 		return exitPartial, "", true
+	case errors.As(err, &none) && none.err == nil:
+		return exitFailed, "see what there is: vaultik snapshots", true
+	case errors.As(err, &none):
+		return exitDamage, "see what there is: vaultik snapshots", true
+	case errors.As(err, &bad) && bad.older != nil:
+		return exitDamage, "take the older one: " + bad.again(bad.older.short()), true
+	case errors.As(err, &bad):
+		return exitDamage, "", true
+	case errors.As(err, &dam):
+		return exitDamage, "", true
 	}
 	return 0, "", false
 }
 
 func usageHint(e *usageError) string {
 	switch {
+	case len(e.choices) > 0:
+		return ""
 	case e.hint != "":
 		return e.hint
 	case e.command != "":
@@ -126,7 +146,7 @@ func configuredHint(e *configured) string {
 func takenHint(e *storeTaken) string {
 	switch {
 	case e.halfMade && e.path != "":
-		things := config.Quote(e.path)
+		things := config.Quote(filepath.Join(e.path, "store.json")) + " " + config.Quote(filepath.Join(e.path, "trust"))
 		if e.kit != "" {
 			things += " " + config.Quote(e.kit)
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -65,7 +64,7 @@ func (p *initPlan) foreign() error {
 	}
 	storeHere := exists(filepath.Join(p.path, layout.StoreJSON))
 	for _, e := range names {
-		if !storeHere && !strings.HasPrefix(e.Name(), ".") {
+		if !storeHere && !strings.HasPrefix(e.Name(), ".") && e.Name() != "lost+found" {
 			return &storeTaken{url: p.url, path: p.path, example: e.Name()}
 		}
 	}
@@ -162,12 +161,6 @@ func (n *newStore) put(ctx context.Context, key string, data []byte, undo *undoL
 	}
 	undo.add(func() { _ = n.backend.Delete(context.WithoutCancel(ctx), key) })
 	return nil
-}
-
-// sumOf is the SHA-256 of an object in hex.
-func sumOf(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
 }
 
 // filePath is the directory of a file store, "" for any other.

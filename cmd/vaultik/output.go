@@ -99,7 +99,10 @@ func (o *output) fail(e explanation) {
 	if e.Hint != "" {
 		o.say("hint: " + e.Hint)
 	}
-	o.event(errorEvent{"error", e.Message, e.Hint, e.Exit})
+	for _, c := range e.Choices {
+		o.say("choose: " + c)
+	}
+	o.event(errorEvent{"error", e.Message, e.Hint, e.Choices, e.Exit})
 }
 
 func (o *output) say(line string) {

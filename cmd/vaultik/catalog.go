@@ -1,0 +1,165 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"vaultik/config"
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// catalog is what a store has, with all names that this session can know.
+type catalog struct {
+	rows     []*row // by time
+	problems []snapshot.Problem
+	op       *opened
+	hostname string // of this host
+}
+
+// row is one snapshot. Its root is read when it is asked for.
+type row struct {
+	*snapshot.Loaded
+	Root *snapshot.Root // nil: not read, no key, or bad
+}
+
+func (r *row) short() string { return r.ID()[:8] }
+
+func (r *row) when() string { return r.Time.Local().Format("2006-01-02 15:04:05") }
+
+// chain names the snapshots of one set of one host.
+type chain struct {
+	host layout.HostID
+	set  layout.SetID
+}
+
+func (r *row) chain() chain { return chain{r.Host, r.Set} }
+
+// catalog reads and verifies all manifests. What this machine has seen of a set
+// and is not there any more is a problem like a damaged object.
+func (s *session) catalog(ctx context.Context, op *opened) (*catalog, error) {
+	loaded, problems, err := op.Store.Manifests(ctx, snapshot.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	c := &catalog{problems: problems, op: op, hostname: s.hostname()}
+	for _, l := range loaded {
+		c.rows = append(c.rows, &row{Loaded: l})
+	}
+	slices.SortStableFunc(c.rows, func(a, b *row) int { return a.Time.Compare(b.Time) })
+	for k, p := range op.Seen.Manifests(op.Store.Doc.Store) {
+		var sum snapshot.Sum
+		if err := sum.UnmarshalText([]byte(p.Sum)); err != nil {
+			return nil, &config.Error{File: s.state.SeenFile(), Msg: "is broken: a sum in it is malformed", Err: config.ErrInvalid,
+				Hint: "put back a copy of it"}
+		}
+		if err := snapshot.CheckSeen(loaded, k.Host, k.Set, p.Seq, sum); err != nil && !c.said(k.Host, k.Set, p.Seq) {
+			c.problems = append(c.problems, snapshot.Problem{Host: k.Host, Set: k.Set, Seq: p.Seq, Err: err})
+		}
+	}
+	return c, nil
+}
+
+// said reports whether a problem of that very manifest is known already.
+func (c *catalog) said(h layout.HostID, set layout.SetID, seq uint64) bool {
+	return slices.ContainsFunc(c.problems, func(p snapshot.Problem) bool { return p.Host == h && p.Set == set && p.Seq == seq })
+}
+
+// hostname is what this host calls itself in snapshots, "" where that is not known.
+func (s *session) hostname() string {
+	if c, err := s.config(); err == nil {
+		return c.Hostname
+	}
+	return ""
+}
+
+// openRoot reads the root of a row; nil without an error if there is no key.
+func (c *catalog) openRoot(ctx context.Context, r *row, id *keys.Identity) (*snapshot.Root, error) {
+	if r.Root != nil || id == nil {
+		return r.Root, nil
+	}
+	ids, problems, err := c.op.Store.Identities(ctx, r.Manifest, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range problems {
+		if !errors.Is(p.Err, keys.ErrWrongIdentity) { // then the root says so, or another way in was found
+			c.problems = append(c.problems, p)
+		}
+	}
+	r.Root, err = c.op.Store.Root(ctx, r.Manifest, ids)
+	return r.Root, err
+}
+
+// hostName is the host's name for people: as the root has it, this host's own, or its id.
+func (c *catalog) hostName(k chain, root *snapshot.Root) string {
+	switch {
+	case root != nil && root.Hostname != "":
+		return string(root.Hostname)
+	case c.op.Host != nil && c.op.Host.ID == k.host && c.hostname != "":
+		return c.hostname
+	default:
+		return k.host.String()
+	}
+}
+
+// setName is the set's name for people: as the root has it, as sets.json, or its id.
+func (c *catalog) setName(k chain, root *snapshot.Root) string {
+	if root != nil && root.SetName != "" {
+		return string(root.SetName)
+	}
+	if name := c.op.Sets.Name(k.set); name != "" && c.op.Host != nil && c.op.Host.ID == k.host {
+		return name
+	}
+	return k.set.String()
+}
+
+// event is a row for --json.
+func (c *catalog) event(r *row) snapshotEvent {
+	ev := snapshotEvent{Type: "snapshot", ID: r.ID(), Time: r.Time, Host: r.Host.String(), Set: r.Set.String(), Seq: r.Seq,
+		Complete: r.Complete, Blobs: r.Count, Stored: r.Bytes}
+	if name := c.hostName(r.chain(), r.Root); name != ev.Host {
+		ev.Hostname, ev.Hostname64 = twin(name)
+	}
+	if name := c.setName(r.chain(), r.Root); name != ev.Set {
+		ev.SetName, ev.SetName64 = twin(name)
+	}
+	if r.Root != nil {
+		for _, p := range r.Root.Paths {
+			ev.Paths = append(ev.Paths, pathOf(string(p)))
+		}
+		for _, t := range r.Root.Tags {
+			ev.Tags = append(ev.Tags, string(t.Name))
+		}
+		n := r.Root.Counts
+		ev.Files, ev.Bytes, ev.Errors = &n.Files, &n.Bytes, &n.Errors
+	}
+	return ev
+}
+
+// twin is a name as JSON has it: plain, or base64 if it is not UTF-8.
+func twin(s string) (plain, b64 string) {
+	if utf8.ValidString(s) {
+		return s, ""
+	}
+	return "", base64.StdEncoding.EncodeToString([]byte(s))
+}
+
+// newestFirst sorts chains by the time of their newest snapshot.
+func newestFirst(chains []chain, newest map[chain]time.Time) {
+	slices.SortFunc(chains, func(a, b chain) int {
+		return cmp.Or(newest[b].Compare(newest[a]), cmp.Compare(a.host.String(), b.host.String()), cmp.Compare(a.set.String(), b.set.String()))
+	})
+}
+
+// problemWith is an error about one snapshot as a problem.
+func problemWith(r *row, err error) snapshot.Problem {
+	return snapshot.Problem{Host: r.Host, Set: r.Set, Seq: r.Seq, Err: fmt.Errorf("snapshot %s: %w", r.short(), err)}
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"vaultik/config"
+	"vaultik/vault/keys"
+	"vaultik/vault/snapshot"
+)
+
+// pick narrows down which snapshots are meant.
+type pick struct {
+	Set  string `help:"Only this set: its name or id." placeholder:"NAME"`
+	Host string `help:"Only this host: its name or id." placeholder:"NAME"`
+}
+
+// splitSnapshot cuts SNAPSHOT[:PATH].
+func splitSnapshot(spec string) (id, path string) {
+	id, path, _ = strings.Cut(spec, ":")
+	return id, path
+}
+
+// find gives the one snapshot that id means: "latest", or the first 4 to 64 hex
+// digits of an id. The identity may be nil; with it all names are known.
+func (s *session) find(ctx context.Context, c *catalog, id string, p pick, key *keys.Identity) (*row, error) {
+	chains, err := s.chains(ctx, c, p, key)
+	if err != nil {
+		return nil, err
+	}
+	if id == "latest" {
+		return s.latest(c, chains, p)
+	}
+	if len(id) < 4 || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
+		return nil, &usageError{msg: fmt.Sprintf("%q is no snapshot: give 4 or more hex digits of its id, or latest", id), hint: "see what there is: vaultik snapshots"}
+	}
+	wanted := map[chain]bool{}
+	for _, k := range chains {
+		wanted[k.chain] = true
+	}
+	var found []*row
+	for _, r := range c.rows {
+		if strings.HasPrefix(r.ID(), id) && wanted[r.chain()] {
+			found = append(found, r)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, &noSnapshot{msg: fmt.Sprintf("no snapshot begins with %s", id), err: c.firstProblem()}
+	}
+	e := &usageError{msg: fmt.Sprintf("%s is the beginning of %d snapshots", id, len(found))}
+	for _, r := range found {
+		e.choices = append(e.choices, s.again(r.ID()[:min(64, max(8, len(id)+4))]))
+	}
+	return nil, e
+}
+
+// again is the command that was run, for another snapshot.
+func (s *session) again(snapshot string) string {
+	store := ""
+	if s.cli.Store != nil {
+		store = "--store " + config.Quote(*s.cli.Store) + " "
+	}
+	target := ""
+	if s.sum.Command == "restore" {
+		target = " --target DIR"
+	}
+	return "vaultik " + store + s.sum.Command + " " + snapshot + target
+}
+
+func (c *catalog) firstProblem() error {
+	if len(c.problems) == 0 {
+		return nil
+	}
+	return c.problems[0]
+}
+
+// named is a chain with its names.
+type named struct {
+	chain
+	hostName, setName string
+	newest            *row // nil: none can be read
+}
+
+// chains lists the sets that p leaves, newest first. Without --set and --host
+// these are this host's, or all if it has none.
+func (s *session) chains(ctx context.Context, c *catalog, p pick, key *keys.Identity) ([]named, error) {
+	heads := map[chain]*row{}
+	times := map[chain]time.Time{}
+	var order []chain
+	add := func(k chain) {
+		if _, ok := times[k]; !ok {
+			order = append(order, k)
+			times[k] = time.Time{}
+		}
+	}
+	for _, r := range c.rows {
+		add(r.chain())
+		if h := heads[r.chain()]; h == nil || r.Seq > h.Seq {
+			heads[r.chain()], times[r.chain()] = r, r.Time
+		}
+	}
+	for _, pr := range c.problems {
+		if !pr.Set.IsZero() {
+			add(chain{pr.Host, pr.Set})
+		}
+	}
+	newestFirst(order, times)
+	var all, own []named
+	for _, k := range order {
+		n := named{chain: k, newest: heads[k]}
+		root, err := c.rootOf(ctx, heads[k], key)
+		if err != nil {
+			return nil, err
+		}
+		n.hostName, n.setName = c.hostName(k, root), c.setName(k, root)
+		if !fits(p.Host, n.hostName, k.host.String()) || !fits(p.Set, n.setName, k.set.String()) {
+			continue
+		}
+		all = append(all, n)
+		if c.op.Host != nil && c.op.Host.ID == k.host {
+			own = append(own, n)
+		}
+	}
+	if p.Host == "" && len(own) > 0 {
+		return own, nil
+	}
+	return all, nil
+}
+
+// rootOf is openRoot where a root that cannot be read only costs names.
+func (c *catalog) rootOf(ctx context.Context, r *row, key *keys.Identity) (*snapshot.Root, error) {
+	if r == nil {
+		return nil, nil
+	}
+	root, err := c.openRoot(ctx, r, key)
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	return root, nil
+}
+
+func fits(want, name, id string) bool { return want == "" || want == name || want == id }
+
+// latest is the newest snapshot of the one set that is left.
+func (s *session) latest(c *catalog, chains []named, p pick) (*row, error) {
+	switch {
+	case len(chains) == 0 && p != pick{}:
+		return nil, &noSnapshot{msg: "no snapshot of that set and host is known; names of other hosts need the secret key"}
+	case len(chains) == 0:
+		return nil, &noSnapshot{msg: "the store has no snapshot yet", err: c.firstProblem()}
+	case len(chains) > 1:
+		e := &usageError{msg: fmt.Sprintf("latest could be of %d sets", len(chains))}
+		for _, k := range chains {
+			e.choices = append(e.choices, s.again("latest"+k.flags(chains)))
+		}
+		return nil, e
+	}
+	k := chains[0]
+	for _, pr := range c.problems {
+		if pr.Host == k.host && pr.Set == k.set && (k.newest == nil || pr.Seq >= k.newest.Seq) {
+			return nil, &newestBad{set: k.setName, err: pr, older: c.beneath(k, pr.Seq), again: s.again}
+		}
+	}
+	return k.newest, nil
+}
+
+// beneath is the newest snapshot of a chain before seq, nil if there is none.
+func (c *catalog) beneath(k named, seq uint64) *row {
+	var best *row
+	for _, r := range c.rows {
+		if r.chain() == k.chain && r.Seq < seq && (best == nil || r.Seq > best.Seq) {
+			best = r
+		}
+	}
+	return best
+}
+
+// flags are the --set and --host that single k out among all.
+func (k named) flags(all []named) string {
+	set, sameName, hosts := k.setName, 0, map[string]bool{}
+	for _, o := range all {
+		if o.setName == k.setName && o.host == k.host {
+			sameName++
+		}
+		hosts[o.host.String()] = true
+	}
+	if sameName > 1 {
+		set = k.set.String()
+	}
+	flags := " --set " + config.Quote(set)
+	if len(hosts) > 1 {
+		flags += " --host " + config.Quote(k.hostName)
+	}
+	return flags
+}
