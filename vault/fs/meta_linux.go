@@ -32,7 +32,7 @@ func (t *Target) apply(n node, e *page.Entry, fresh bool) (problems MetaProblems
 	a.mode()
 	a.xattrs(true)
 	a.checkMode()
-	a.flags(fresh)
+	a.flags()
 	if fresh || st.Mtime != e.Mtime {
 		a.times()
 	}
@@ -197,15 +197,12 @@ func (a *applying) times() {
 }
 
 // flags sets the inode flags but for the locking ones.
-func (a *applying) flags(fresh bool) {
+func (a *applying) flags() {
 	if a.e.Type != page.File && a.e.Type != page.Dir {
 		return
 	}
 	want := a.e.Flags & keptFlags &^ lockingFlags
-	if fresh && want == 0 {
-		return
-	}
-	now, err := a.n.flags()
+	now, err := a.n.flags() // a new file may have inherited some
 	if err != nil {
 		a.problems.add("flags", err)
 		return
