@@ -34,8 +34,10 @@ type Index struct {
 	opt  Options
 	seed uint32 // of the checksums
 	lock *os.File
+	free func(dir string) (free, total int64, err error) // bytes of the file system
 
-	write sync.Mutex // held by whoever writes; taken before mu
+	write   sync.Mutex     // held by whoever writes; taken before mu
+	entries []badger.Entry // the writer's, reused; guarded by write
 
 	mu       sync.RWMutex // guards what follows; readers hold it while they use db
 	db       *badger.DB   // nil: closed
@@ -73,7 +75,7 @@ func Open(dir string, o Options) (*Index, error) {
 		return nil, err
 	}
 	ks := keyed(o.Key, "vaultik index checksum")
-	x := &Index{dir: dir, opt: o, seed: binary.LittleEndian.Uint32(ks[:]), lock: lock}
+	x := &Index{dir: dir, opt: o, seed: binary.LittleEndian.Uint32(ks[:]), lock: lock, free: diskSpace}
 	if err := x.open(); err != nil {
 		_ = lock.Close()
 		return nil, err
@@ -98,7 +100,7 @@ func (x *Index) open() error {
 	if err != nil {
 		return err
 	}
-	if err := checkSpace(x.dir, tables); err != nil {
+	if err := x.checkSpaceFor(tables); err != nil {
 		return err
 	}
 	if fresh {
@@ -238,7 +240,7 @@ func (x *Index) Close() error {
 	if x.db == nil {
 		return nil
 	}
-	if err := checkSpace(x.dir, 0); err != nil && x.dirty {
+	if err := x.checkSpaceFor(0); err != nil && x.dirty {
 		return fmt.Errorf("close index: %w", errors.Join(err, typed(x.db.Sync())))
 	}
 	err := typed(x.db.Close())
@@ -269,7 +271,7 @@ func (x *Index) Reset() error {
 	if x.db == nil {
 		return ErrClosed
 	}
-	if err := checkSpace(x.dir, x.tables()); err != nil {
+	if err := x.checkSpace(); err != nil {
 		return fmt.Errorf("reset index: %w", err)
 	}
 	old := x.gen
@@ -314,6 +316,21 @@ func (x *Index) tables() int64 {
 		lsm += l.Size
 	}
 	return lsm
+}
+
+// checkSpace returns ErrNoSpace unless there is room to write. The caller holds
+// write or mu.
+func (x *Index) checkSpace() error { return x.checkSpaceFor(x.tables()) }
+
+func (x *Index) checkSpaceFor(tables int64) error {
+	free, total, err := x.free(x.dir)
+	if err != nil {
+		return err
+	}
+	if need := needSpace(tables, total); free < need {
+		return fmt.Errorf("%w: %q has %d MiB free, needs %d MiB", ErrNoSpace, x.dir, free>>20, need>>20)
+	}
+	return nil
 }
 
 // Stats returns counts; see Stats for what they mean.

@@ -49,11 +49,7 @@ func (x *Index) Chunks(ids []chunk.ID, out []Loc) error {
 		}
 		from := len(l.keys)
 		l.keys = appendChunkKey(l.keys, x.gen, &ids[i])
-		loc, err := x.chunk(txn, l.keys[from:], &ids[i], l)
-		if err != nil {
-			return fmt.Errorf("look up chunk: %w", typed(err))
-		}
-		out[i] = loc
+		out[i] = x.chunk(txn, l.keys[from:], &ids[i], l)
 	}
 	if txn == nil {
 		x.filtered.Add(int64(len(ids)))
@@ -61,22 +57,40 @@ func (x *Index) Chunks(ids []chunk.ID, out []Loc) error {
 	return nil
 }
 
-// chunk reads one row. Its checksum covers the whole id and the blob's name.
-func (x *Index) chunk(txn *badger.Txn, key []byte, id *chunk.ID, l *lookups) (loc Loc, err error) {
+// get reads a value into dst. Whatever keeps Badger from reading a row makes the
+// row absent, and is counted; Badger panics over some kinds of damage that
+// came after Open.
+func (x *Index) get(txn *badger.Txn, key, dst []byte) (val []byte, ok bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			x.opt.Log.Warn("index: row is unreadable", "error", r)
+			x.bad.Add(1)
+			val, ok = dst, false
+		}
+	}()
 	item, err := txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return loc, nil
+	if err == nil {
+		if val, err = item.ValueCopy(dst); err == nil {
+			return val, true
+		}
 	}
-	if err != nil {
-		return loc, err
+	if !errors.Is(err, badger.ErrKeyNotFound) {
+		x.opt.Log.Warn("index: row is unreadable", "error", err)
+		x.bad.Add(1)
 	}
-	if l.val, err = item.ValueCopy(l.val); err != nil {
-		return loc, err
+	return dst, false
+}
+
+// chunk reads one row. Its checksum covers the whole id and the blob's name.
+func (x *Index) chunk(txn *badger.Txn, key []byte, id *chunk.ID, l *lookups) (loc Loc) {
+	ok := false
+	if l.val, ok = x.get(txn, key, l.val); !ok {
+		return loc
 	}
 	n := len(l.val) - sumLen
 	if n < 0 {
 		x.bad.Add(1)
-		return loc, nil
+		return loc
 	}
 	got, ok := decodeChunk(l.val[:n])
 	in := x.blobs.get(got.Blob)
@@ -90,7 +104,7 @@ func (x *Index) chunk(txn *badger.Txn, key []byte, id *chunk.ID, l *lookups) (lo
 	default:
 		loc = got
 	}
-	return loc, nil
+	return loc
 }
 
 // Blob returns a blob by its number, unless it is gone.
@@ -136,43 +150,38 @@ func (x *Index) row(key, fullKey []byte) ([]byte, bool) {
 	}
 	txn := x.db.NewTransaction(false)
 	defer txn.Discard()
-	val, pieces, err := firstPiece(txn, key)
-	for i := 1; err == nil && i < pieces; i++ {
-		var item *badger.Item
-		if item, err = txn.Get(appendPieceKey(nil, key, i)); err == nil {
-			err = item.Value(func(v []byte) error { val = append(val, v...); return nil })
-		}
+	val, pieces := x.firstPiece(txn, key)
+	if pieces == 0 {
+		return nil, false
 	}
-	if err == nil {
-		if val, ok := unseal(val, x.seed, fullKey); ok {
-			return val, true
+	for i := 1; i < pieces; i++ {
+		part, ok := x.get(txn, appendPieceKey(nil, key, i), nil)
+		if !ok {
+			break // the checksum will tell
 		}
+		val = append(val, part...)
 	}
-	if !errors.Is(err, badger.ErrKeyNotFound) || pieces > 0 {
+	val, ok := unseal(val, x.seed, fullKey)
+	if !ok {
 		x.bad.Add(1)
 	}
-	return nil, false
+	return val, ok
 }
 
-// firstPiece reads the first piece of a row and how many there are.
-func firstPiece(txn *badger.Txn, key []byte) (val []byte, pieces int, err error) {
-	item, err := txn.Get(key)
-	if err != nil {
-		return nil, 0, err
+// firstPiece reads the first piece of a row and how many there are; 0: no row.
+func (x *Index) firstPiece(txn *badger.Txn, key []byte) (val []byte, pieces int) {
+	val, ok := x.get(txn, key, nil)
+	if !ok {
+		return nil, 0
 	}
-	err = item.Value(func(v []byte) error {
-		d := decoder{b: v}
-		pieces = int(d.u32())
-		if d.bad || pieces < 1 || pieces > maxPieces {
-			return errBadRow
-		}
-		val = append(make([]byte, 0, len(d.b)), d.b...)
-		return nil
-	})
-	return val, pieces, err
+	d := decoder{b: val}
+	pieces = int(d.u32())
+	if d.bad || pieces < 1 || pieces > maxPieces {
+		x.bad.Add(1)
+		return nil, 0
+	}
+	return d.b, pieces
 }
-
-var errBadRow = errors.New("row is damaged")
 
 // Leaf returns what is known of a leaf, unless a blob of it is gone.
 func (x *Index) Leaf(k LeafKey) (Leaf, bool) {

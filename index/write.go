@@ -29,7 +29,10 @@ type writer struct {
 }
 
 func (x *Index) newWriter() *writer {
-	return &writer{x: x, txn: x.db.NewTransaction(true), entries: make([]badger.Entry, txnRows)}
+	if x.entries == nil {
+		x.entries = make([]badger.Entry, txnRows)
+	}
+	return &writer{x: x, txn: x.db.NewTransaction(true), entries: x.entries}
 }
 
 // bytes keeps what is appended by fn to the arena valid until the commit.
@@ -78,13 +81,14 @@ func (w *writer) commit() error {
 	defer w.txn.Discard()
 	if w.rows > 0 {
 		w.x.dirty = true
-		if err := checkSpace(w.x.dir, w.x.tables()); err != nil {
+		if err := w.x.checkSpace(); err != nil {
 			return err
 		}
 		if err := w.txn.Commit(); err != nil {
 			return typed(err)
 		}
 	}
+	clear(w.entries[:min(w.rows, txnRows)])
 	w.rows, w.fresh = 0, w.fresh[:0]
 	w.arena = make([]byte, 0, 64<<10)
 	w.txn = w.x.db.NewTransaction(true)
@@ -119,7 +123,7 @@ func (x *Index) Write(b *Batch) ([]BlobNum, error) {
 	if x.db == nil { // changed only by those who hold write
 		return nil, ErrClosed
 	}
-	if err := checkSpace(x.dir, x.tables()); err != nil {
+	if err := x.checkSpace(); err != nil {
 		return nil, fmt.Errorf("write index: %w", err)
 	}
 	w := x.newWriter()
@@ -205,10 +209,7 @@ func (w *writer) drops(b *Batch) error {
 
 // drop deletes the pieces of a row from number keep on.
 func (w *writer) drop(key []byte, keep int) error {
-	_, pieces, err := firstPiece(w.txn, key)
-	if err != nil && !errors.Is(err, badger.ErrKeyNotFound) && !errors.Is(err, errBadRow) {
-		return err
-	}
+	_, pieces := w.x.firstPiece(w.txn, key)
 	for i := keep; i < pieces; i++ {
 		if err := w.set(appendPieceKey(nil, key, i), nil); err != nil {
 			return err
