@@ -20,6 +20,7 @@ type cli struct {
 
 	Init      initCmd      `cmd:"" help:"Set up this machine: keys, configuration, a new store."`
 	Snapshots snapshotsCmd `cmd:"" help:"List the snapshots of a store."`
+	Backup    backupCmd    `cmd:"" help:"Save a snapshot of files and directories."`
 	Keygen    keygenCmd    `cmd:"" help:"Make a key pair: the secret that reads backups and its recipient."`
 	Conf      configCmd    `cmd:"" name:"config" help:"Show the configuration or where it is."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

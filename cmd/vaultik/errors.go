@@ -95,6 +95,19 @@ func (e *otherStore) Error() string {
 	return fmt.Sprintf("the store at %s is not this host's: its id is %s, this host belongs to %s", e.url, e.got, e.want)
 }
 
+// notHost: this machine does not write to the store that was opened.
+type notHost struct{ url string }
+
+func (e *notHost) Error() string {
+	return fmt.Sprintf("this machine is no host of the store at %s: it has no keys to write there", e.url)
+}
+
+// nothingToSave: none of the paths is there.
+type nothingToSave struct{ err error }
+
+func (e *nothingToSave) Error() string { return "nothing to back up: " + e.err.Error() }
+func (e *nothingToSave) Unwrap() error { return e.err }
+
 // partial: done, but some files could not be read or written; they were listed.
 type partial struct{ msg string }
 

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
+	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/config"
+	"vaultik/index"
 	"vaultik/vault/keys"
 	"vaultik/vault/snapshot"
 )
@@ -68,6 +71,9 @@ func (s *session) classify(err error) (exit, string) {
 			return exitFailed, hint
 		}
 	}
+	if busy := (*index.BusyError)(nil); errors.As(err, &busy) {
+		return exitBusy, "wait for it, or see what it does: ps -fp " + strconv.Itoa(busy.PID)
+	}
 	for _, c := range s.classes() {
 		if errors.Is(err, c.is) {
 			return c.code, c.hint
@@ -90,8 +96,14 @@ func (s *session) ownErrors(err error) (exit, string, bool) {
 		none  *noSnapshot
 		bad   *newestBad
 		dam   *damage
+		alien *notHost
+		empty *nothingToSave
 	)
 	switch {
+	case errors.As(err, &alien):
+		return exitFailed, "back up to this machine's own store, without --store: vaultik backup PATH", true
+	case errors.As(err, &empty):
+		return exitFailed, "see which paths are meant: vaultik config show", true
 	case errors.As(err, &usage):
 		return exitUsage, usageHint(usage), true
 	case errors.As(err, &named):
@@ -177,6 +189,8 @@ func (s *session) classes() []class {
 		{keys.ErrBadIdentity, exitNoIdentity, "set it to the line of the recovery kit that begins with AGE-SECRET-KEY-"},
 		{keys.ErrWrongIdentity, exitNoIdentity, "use the recovery kit of this store; its \"# store:\" line has the store's id"},
 		{keys.ErrPlugin, exitNoIdentity, ""},
+		{actors.ErrForeignWriter, exitFailed, "if this machine was cloned, make it a host of its own: see vaultik help init"},
+		{index.ErrNoSpace, exitFailed, "make space where the index is: vaultik config path"},
 		{snapshot.ErrNoStore, exitNoStore, "see which store is meant: vaultik config show"},
 		{backends.ErrContainerNotFound, exitNoStore, "is it mounted? see which store is meant: vaultik config show"},
 		{snapshot.ErrNewerFormat, exitFailed, "a newer program made it; see which one this is: vaultik version"},

@@ -233,6 +233,6 @@ func (p *initPlan) makeHost() {
 // remindOfKit warns while the recovery kit is still where init put it.
 func (s *session) remindOfKit(h *config.Host) {
 	if h.Kit != "" && exists(h.Kit) {
-		s.out.warn("", "the recovery kit is still on this machine (%s); move it to a safe place elsewhere", h.Kit)
+		s.out.warn("move it, and keep it: mv "+config.Quote(h.Kit)+" /media/SAFE/", "the recovery kit is still on this machine: %s", h.Kit)
 	}
 }

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 //	identity FILE VAR           put the secret key of an identity file into a variable
 //	field TYPE FIELD VAR        put a field of the first JSON object of a type on stdout into a variable
 //	mode FILE OCTAL             want these permissions
+//	plant SET ...               see plant
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -39,7 +40,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(filepath.Join(e.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "identity": identity, "field": field, "mode": mode,
+			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 		},
 	})
 }

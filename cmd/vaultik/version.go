@@ -8,8 +8,14 @@ import (
 // storeFormat is the version of the store format that this program writes.
 const storeFormat = 1
 
-// version is set by the linker for releases.
-var version = ""
+// release is set by the linker for releases: -X main.release=v1.2.3.
+var release = ""
+
+// version is the program's version as snapshots record it.
+func version() string {
+	v, _ := programVersion()
+	return v
+}
 
 type versionCmd struct{}
 
@@ -28,7 +34,7 @@ func (versionCmd) Run(s *session) error {
 // programVersion gives the version, "dev" where none was stamped, and the
 // revision it was built from, "" where unknown.
 func programVersion() (v, revision string) {
-	v = version
+	v = release
 	info, ok := debug.ReadBuildInfo()
 	if ok {
 		if v == "" && info.Main.Version != "(devel)" {
