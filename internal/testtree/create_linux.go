@@ -27,21 +27,31 @@ func Make(tb testing.TB, dir, text string) Tree {
 }
 
 // Make is Create for tests.
-func (t Tree) Make(tb testing.TB, dir string) {
+func (t Tree) Make(tb testing.TB, dir string) []Missing {
 	tb.Helper()
 	missing, err := t.Create(dir)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	for _, m := range missing {
-		tb.Log("not in the tree: ", m)
+	if len(missing) > 0 {
+		tb.Logf("not in the tree, nor %d others: %v", len(missing)-1, missing[0])
 	}
+	return missing
 }
+
+// Missing is what could not be made or set.
+type Missing struct {
+	Path string
+	What string // "device" (not there at all), "owner", "flags", or the name of an attribute
+	Err  error
+}
+
+func (m Missing) String() string { return fmt.Sprintf("%s of %q: %v", m.What, m.Path, m.Err) }
 
 // Create makes the tree in dir, which must exist. What the file system does not
 // have or the user may not do (devices, owners, trusted attributes) is left
-// out and returned in words. Paths may be longer than the kernel takes at once.
-func (t Tree) Create(dir string) (missing []string, err error) {
+// out and returned. Paths may be longer than the kernel takes at once.
+func (t Tree) Create(dir string) (missing []Missing, err error) {
 	top, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
@@ -65,7 +75,7 @@ func (t Tree) Create(dir string) (missing []string, err error) {
 
 type creator struct {
 	top     int
-	missing []string
+	missing []Missing
 }
 
 // at calls fn with a short path to the node.
@@ -126,7 +136,7 @@ func (c *creator) make(n *Node, at string) error {
 // allow notes what is not possible here, and passes on other errors.
 func (c *creator) allow(n *Node, what string, err error) error {
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOTTY) {
-		c.missing = append(c.missing, fmt.Sprintf("%s of %q: %v", what, n.Path, err))
+		c.missing = append(c.missing, Missing{n.Path, what, err})
 		return nil
 	}
 	return err

@@ -102,7 +102,7 @@ func (g *generator) content(n *Node) {
 	switch g.IntN(10) {
 	case 0: // empty
 	case 1, 2, 3:
-		n.Text = strings.Repeat(g.name()+" ", 1+g.IntN(200))
+		n.Text = strings.Repeat("text of this file \x00\n", 1+g.IntN(20)) + g.name()
 	case 4:
 		n.Size = g.Int64N(8 * g.o.MaxSize)
 		for off := int64(0); off < n.Size; {

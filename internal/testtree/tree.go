@@ -177,21 +177,19 @@ func parseNode(words []string) (Node, error) {
 }
 
 func (n *Node) parseAttr(word string) error {
-	key, value := word, ""
-	if strings.HasPrefix(word, `"x:`) { // the whole word is quoted, for an odd name
-		var err error
-		if key, err = strconv.Unquote(word); err != nil {
+	var err error
+	odd := strings.HasPrefix(word, `"x:`) // the whole word is quoted, for an odd name
+	if odd {
+		if word, err = strconv.Unquote(word); err != nil {
 			return err
 		}
-		key, value, _ = strings.Cut(key, "=")
-	} else {
-		var err error
-		key, value, _ = strings.Cut(word, "=")
+	}
+	key, value, _ := strings.Cut(word, "=")
+	if !odd {
 		if value, err = unquote(value); err != nil {
 			return err
 		}
 	}
-	var err error
 	switch key {
 	case "mode":
 		_, err = fmt.Sscanf(value, "%o", &n.Mode)

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -109,7 +108,7 @@ func TestTree_Create_random(t *testing.T) {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		if os.Geteuid() == 0 && len(missing) > 0 {
-			t.Logf("seed %d: %s", seed, strings.Join(missing, "\n"))
+			t.Logf("seed %d: %v", seed, missing)
 		}
 		for _, n := range tree {
 			var st unix.Stat_t

@@ -107,7 +107,7 @@ func (t *Target) lookDir(path string, create bool) (int, error) {
 		}
 	}
 	fd, err := openat(parent.fd, name, searchFlags, 0)
-	if !create || err != unix.ENOENT && err != unix.ENOTDIR && err != unix.ELOOP {
+	if !create || !anyOf(err, unix.ENOENT, unix.ENOTDIR, unix.ELOOP) {
 		return fd, err
 	}
 	if _, err := t.ensureDir(parent.fd, name); err != nil {

@@ -16,6 +16,16 @@ var (
 	ErrSocket = errors.New("sockets are not restored")
 )
 
+// anyOf reports whether err is one of the numbers.
+func anyOf(err error, numbers ...error) bool {
+	for _, n := range numbers {
+		if errors.Is(err, n) {
+			return true
+		}
+	}
+	return false
+}
+
 // A RootError says why one argument of Roots gave nothing.
 type RootError struct {
 	Path string // the argument as given

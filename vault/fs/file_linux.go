@@ -35,7 +35,7 @@ func (t *Target) CreateTemp(path string, size int64) (*File, error) {
 	if t.unnamed {
 		fd, err = openat(d.fd, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	}
-	if err == unix.EOPNOTSUPP || err == unix.EISDIR || err == unix.EINVAL || err == unix.ENOENT {
+	if anyOf(err, unix.EOPNOTSUPP, unix.EISDIR, unix.EINVAL, unix.ENOENT) {
 		f.temp = t.tempName()
 		fd, err = openat(d.fd, f.temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	}
@@ -64,7 +64,7 @@ func (f *File) PunchHole(off, n int64) error {
 		return nil
 	}
 	err := unix.Fallocate(int(f.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
-	if err != unix.EOPNOTSUPP && err != unix.ENOSYS {
+	if !anyOf(err, unix.EOPNOTSUPP, unix.ENOSYS) {
 		return f.t.error("punch hole", f.path, err)
 	}
 	st, err := f.f.Stat()

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"crypto/rand"
+	"errors"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -161,7 +162,7 @@ func (t *Target) Link(existing, path string) error {
 	}
 	defer to.release()
 	err = link(from.fd, fromName, to.fd, name)
-	if err != unix.EEXIST {
+	if !errors.Is(err, unix.EEXIST) {
 		return t.error("link", path, err)
 	}
 	a, err := Lstatat(from.fd, fromName)
@@ -182,7 +183,7 @@ func (t *Target) Link(existing, path string) error {
 // link is linkat, also for a file whose flags forbid it: they were just restored.
 func link(fromfd int, from string, tofd int, to string) error {
 	err := unix.Linkat(fromfd, from, tofd, to, 0)
-	if err != unix.EPERM {
+	if !errors.Is(err, unix.EPERM) {
 		return err
 	}
 	n, openErr := openNode(fromfd, from, page.File)

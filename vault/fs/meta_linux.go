@@ -176,7 +176,7 @@ func (a *applying) xattrs(acl bool) {
 // retry does what needs write permission, giving it to the owner first where it is missing.
 func (a *applying) retry(do func() error) error {
 	err := do()
-	if err != unix.EACCES || a.e.Type == page.Symlink || a.st.Mode&0o600 == 0o600 || a.n.chmod(a.st.Mode|0o600) != nil {
+	if !errors.Is(err, unix.EACCES) || a.e.Type == page.Symlink || a.st.Mode&0o600 == 0o600 || a.n.chmod(a.st.Mode|0o600) != nil {
 		return err
 	}
 	a.st.Mode |= 0o600

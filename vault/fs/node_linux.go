@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,11 +34,11 @@ func openNode(dirfd int, name string, kind page.Type) (node, error) {
 		return node{fd, true}, err
 	}
 	fd, err := openatQuiet(dirfd, name, flags)
-	switch err {
-	case unix.EACCES, unix.EPERM, unix.EAGAIN, unix.EBUSY, unix.ETXTBSY: // may not be read, or not now
+	if anyOf(err, unix.EACCES, unix.EPERM, unix.EAGAIN, unix.EBUSY, unix.ETXTBSY) { // may not be read, or not now
 		fd, err = openat(dirfd, name, handleFlags, 0)
 		return node{fd, true}, err
-	case unix.ELOOP, unix.ENOTDIR, unix.ENXIO:
+	}
+	if anyOf(err, unix.ELOOP, unix.ENOTDIR, unix.ENXIO) {
 		err = ErrSwapped
 	}
 	return node{fd, false}, err
@@ -125,7 +126,7 @@ func (n node) xattrs() ([]page.Xattr, error) {
 		switch {
 		case err == nil:
 			all = append(all, page.Xattr{Name: name, Value: value})
-		case err != unix.ENODATA && first == nil: // not one removed meanwhile
+		case !errors.Is(err, unix.ENODATA) && first == nil: // not one removed meanwhile
 			first = err
 		}
 	}
@@ -163,13 +164,13 @@ func readAttr(get func([]byte) (int, error)) ([]byte, error) {
 	buf := attrBuffers.Get().(*[]byte)
 	defer attrBuffers.Put(buf)
 	size, err := get(*buf)
-	for big := 1 << 20; err == unix.ERANGE && big <= 1<<26; big *= 8 { // some file systems allow more
+	for big := 1 << 20; errors.Is(err, unix.ERANGE) && big <= 1<<26; big *= 8 { // some file systems allow more
 		larger := make([]byte, big)
 		if size, err = get(larger); err == nil {
 			return larger[:size:size], nil
 		}
 	}
-	if err == unix.EOPNOTSUPP || err == unix.ENOSYS {
+	if anyOf(err, unix.EOPNOTSUPP, unix.ENOSYS) {
 		return nil, nil
 	}
 	if err != nil || size == 0 {

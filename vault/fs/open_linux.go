@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"os"
 	"strings"
 
@@ -32,7 +33,7 @@ func openat(dirfd int, name string, flags int, perm uint32) (int, error) {
 // openatQuiet opens for reading without touching the access time where that is allowed.
 func openatQuiet(dirfd int, name string, flags int) (int, error) {
 	fd, err := openat(dirfd, name, flags|unix.O_NOATIME, 0)
-	if err == unix.EPERM { // not the owner
+	if errors.Is(err, unix.EPERM) { // not the owner
 		return openat(dirfd, name, flags, 0)
 	}
 	return fd, err
@@ -113,7 +114,7 @@ func OpenFileAt(dirfd int, name, abs string, want *Stat) (*os.File, Stat, error)
 
 func openFileAt(dirfd int, name, abs string, want *Stat) (*os.File, Stat, error) {
 	fd, err := openatQuiet(dirfd, name, readFlags)
-	if err == unix.ELOOP || err == unix.ENXIO { // a link now, or a socket
+	if anyOf(err, unix.ELOOP, unix.ENXIO) { // a link now, or a socket
 		err = ErrSwapped
 	}
 	if err != nil {

@@ -97,7 +97,7 @@ func resolve(arg string) ([]root, error) {
 	for len(rest) > 0 {
 		var next root
 		if next, err = at.step(rest[0]); err != nil {
-			if isLink && (err == unix.ENOENT || err == unix.ENOTDIR) {
+			if isLink && anyOf(err, unix.ENOENT, unix.ENOTDIR) {
 				return links, nil
 			}
 			return nil, err

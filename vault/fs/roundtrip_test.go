@@ -28,7 +28,7 @@ func TestRoundTrip_random(t *testing.T) {
 		}
 		noTemps(t, dst)
 		if t.Failed() {
-			t.Fatalf("seed %d", seed) // testtree.Random(seed, ...).String() shows the tree
+			t.Fatalf("seed %d", seed) // testtree.Random(seed, ...) shows the tree
 		}
 	}
 }
@@ -67,7 +67,7 @@ const odd = `
 func TestRoundTrip_odd(t *testing.T) {
 	src, dst := t.TempDir(), t.TempDir()
 	testtree.Make(t, src, odd)
-	t.Cleanup(func() { unfix(src); unfix(dst) })
+	t.Cleanup(func() { open(src); open(dst) })
 	for _, p := range copyTree(t, src, dst, TargetOptions{NumericOwner: true}) {
 		t.Error(p)
 	}
@@ -75,16 +75,17 @@ func TestRoundTrip_odd(t *testing.T) {
 	noTempsBut(t, dst, ".vaultik-tmp-notmine")
 }
 
-// unfix clears the immutable and append-only flags, so that a tree can be removed.
-func unfix(dir string) {
+// open clears what keeps a tree from being removed.
+func open(dir string) {
 	_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && (d.IsDir() || d.Type().IsRegular()) {
-			if f, err := os.Open(path); err == nil {
-				_ = node{fd: int(f.Fd())}.unlock()
-				f.Close()
-			}
+		if err != nil || !d.IsDir() && !d.Type().IsRegular() {
+			return err
 		}
-		return nil
+		if f, err := os.Open(path); err == nil {
+			_ = node{fd: int(f.Fd())}.unlock()
+			f.Close()
+		}
+		return os.Chmod(path, 0o700)
 	})
 }
 
@@ -102,6 +103,7 @@ func TestRoundTrip_nobody(t *testing.T) {
 		return
 	}
 	src, dst := t.TempDir(), t.TempDir()
+	t.Cleanup(func() { open(src); open(dst) })
 	testtree.Make(t, src, `
 		dir      closed mode=500
 		file     closed/f text=x mode=400 x:user.k=v
@@ -127,11 +129,6 @@ func TestRoundTrip_nobody(t *testing.T) {
 		equal(t, src, dst)
 	}
 	noTemps(t, dst)
-	for _, dir := range []string{src, dst} { // or they cannot be removed
-		if err := os.Chmod(filepath.Join(dir, "closed"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // A tree of other owners is restored by whoever may not give files away.

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -113,7 +114,7 @@ func (t *Target) Mkdir(path string, e *page.Entry) error {
 // ensureDir makes the directory name where there is none, instead of what may be replaced.
 func (t *Target) ensureDir(dirfd int, name string) (made bool, err error) {
 	err = unix.Mkdirat(dirfd, name, 0o700)
-	if err != unix.EEXIST {
+	if !errors.Is(err, unix.EEXIST) {
 		return err == nil, err
 	}
 	st, err := Lstatat(dirfd, name)
@@ -246,7 +247,7 @@ func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 }
 
 func errText(err error) string {
-	if err == unix.ENOENT {
+	if errors.Is(err, unix.ENOENT) {
 		return "does not exist"
 	}
 	return err.Error()

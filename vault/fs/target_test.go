@@ -83,14 +83,14 @@ func TestTarget_inTheWay(t *testing.T) {
 		{"file it/x text=old", map[string]error{"file": ErrNotEmpty, "symlink": ErrNotEmpty, "fifo": ErrNotEmpty, "link": ErrNotEmpty}},
 		{"symlink it/x OUTSIDE/file", map[string]error{"file": ErrNotEmpty, "symlink": ErrNotEmpty, "fifo": ErrNotEmpty, "link": ErrNotEmpty}},
 	} {
-		for kind, make := range makers {
+		for kind, put := range makers {
 			t.Run(test.there+" then "+kind, func(t *testing.T) {
 				dir, outside := t.TempDir(), t.TempDir()
 				testtree.Make(t, outside, "file file text=precious mode=600")
 				before := entryOf(t, outside)
 				testtree.Make(t, dir, strings.ReplaceAll(test.there, "OUTSIDE", outside))
 				target := openTarget(t, dir, TargetOptions{})
-				err := make(target, "it")
+				err := put(target, "it")
 				if !errors.Is(err, test.want[kind]) {
 					t.Fatalf("%v, want %v", err, test.want[kind])
 				}

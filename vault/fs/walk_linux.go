@@ -13,6 +13,7 @@ import (
 // Decision is what to do with one entry.
 type Decision int
 
+// Keep is the zero value.
 const (
 	Keep         Decision = iota // the entry and what is below it
 	Skip                         // neither the entry nor what is below it
@@ -113,12 +114,7 @@ func (w *walker) step() error {
 	if name == nil {
 		return w.leave(d)
 	}
-	path := ""
-	if d.path == "." {
-		path = string(name)
-	} else {
-		path = d.path + "/" + string(name)
-	}
+	path := join(d.path, string(name))
 	var below *rootTree
 	base := path[len(path)-len(name):]
 	if d.below != nil {
@@ -191,7 +187,7 @@ func (w *walker) enter(below *rootTree, device uint64) error {
 		return err
 	}
 	if openErr != nil {
-		if openErr == unix.ENOTDIR || openErr == unix.ELOOP {
+		if anyOf(openErr, unix.ENOTDIR, unix.ELOOP) {
 			openErr = ErrSwapped
 		}
 		return w.fail("open", d.path, inside, below, openErr)
