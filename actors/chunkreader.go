@@ -1,0 +1,170 @@
+package actors
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"filippo.io/age"
+
+	"vaultik/backends"
+	"vaultik/vault/blob"
+	"vaultik/vault/chunk"
+	"vaultik/vault/layout"
+	"vaultik/vault/page"
+	"vaultik/vault/snapshot"
+)
+
+// OpenTree returns the tree of a snapshot, read from the store as it is walked.
+// Methods of the tree may run beside each other. ErrEmptySnapshot if there is none.
+func OpenTree(store backends.Backend, root *snapshot.Root, ids []age.Identity) (*page.Tree, error) {
+	if root.Top == nil {
+		return nil, ErrEmptySnapshot
+	}
+	r := newChunkReader(store, root.Host, ids, root.Secret.ChunkID())
+	return &page.Tree{Fetch: r.fetch, Top: root.Top.Ref()}, nil
+}
+
+const (
+	// maxOpenBlobs is how many blobs a chunkReader keeps open: a header each.
+	maxOpenBlobs = 32
+	// maxCachedFrames bounds the decoded frames that it keeps, in bytes. Pages that
+	// were written together share frames of FrameTarget.
+	maxCachedFrames = 8 << 20
+)
+
+// chunkReader reads single chunks of one host by reference, for pages and the
+// like: it fetches ranges, and keeps blobs open and frames decoded for the next
+// chunk. Safe for many goroutines; calls for frames that are not cached take turns.
+type chunkReader struct {
+	store backends.Backend
+	host  layout.HostID
+	ids   []age.Identity
+	bytes atomic.Int64 // fetched from the store
+
+	mu     sync.Mutex
+	hasher *chunk.Hasher
+	zstd   *blob.Decompressor
+	blobs  lru[blob.Name, *blob.Reader]
+	frames lru[frameKey, []byte]
+}
+
+type frameKey struct {
+	blob blob.Name
+	off  uint32
+	len  uint32
+}
+
+func newChunkReader(store backends.Backend, host layout.HostID, ids []age.Identity, key [32]byte) *chunkReader {
+	return &chunkReader{
+		store: store, host: host, ids: ids,
+		hasher: chunk.NewHasher(key), zstd: blob.NewDecompressor(),
+		blobs:  newLRU[blob.Name, *blob.Reader](maxOpenBlobs),
+		frames: newLRU[frameKey, []byte](maxCachedFrames),
+	}
+}
+
+// fetch is a page.Fetch. What it returns stays valid, and nobody may change it.
+func (r *chunkReader) fetch(ctx context.Context, ref page.Ref) ([]byte, error) {
+	if ref.Blob == nil || ref.Hole != 0 {
+		return nil, fmt.Errorf("read chunk: a reference to no blob: %w", blob.ErrDamaged)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	raw, err := r.frame(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	b, err := slicePiece(raw, ref.Span)
+	if err == nil && r.hasher.ID(b) != ref.ID {
+		err = errWrongChunk
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read chunk of blob %s: %w", ref.Blob.Name, err)
+	}
+	return b, nil
+}
+
+func (r *chunkReader) frame(ctx context.Context, ref page.Ref) ([]byte, error) {
+	key := frameKey{ref.Blob.Name, ref.Span.FrameOff, ref.Span.FrameLen}
+	if raw, ok := r.frames.get(key); ok {
+		return raw, nil
+	}
+	b, ok := r.blobs.get(ref.Blob.Name)
+	if ok && b.Info() != *ref.Blob {
+		return nil, fmt.Errorf("read blob %s: two references differ in its header or size: %w", ref.Blob.Name, blob.ErrDamaged)
+	}
+	if !ok {
+		var err error
+		if b, err = blob.Open(ctx, *ref.Blob, fetchFrom(r.store, r.host, ref.Blob.Name, &r.bytes), r.ids); err != nil {
+			return nil, err
+		}
+		r.blobs.put(ref.Blob.Name, b, 1)
+	}
+	raw, err := b.Frame(ctx, r.zstd, nil, ref.Span.FrameOff, ref.Span.FrameLen, -1)
+	if err != nil {
+		return nil, err
+	}
+	r.frames.put(key, raw, max(1, len(raw)))
+	return raw, nil
+}
+
+var errWrongChunk = fmt.Errorf("%w: a chunk is not the one that was meant", blob.ErrDamaged)
+
+// slicePiece cuts a chunk out of its frame.
+func slicePiece(raw []byte, s blob.Span) ([]byte, error) {
+	if int64(s.Off)+int64(s.Len) > int64(len(raw)) {
+		return nil, fmt.Errorf("%w: chunk at %d of %d bytes is outside its frame", blob.ErrDamaged, s.Off, s.Len)
+	}
+	return raw[s.Off : s.Off+s.Len : s.Off+s.Len], nil
+}
+
+// fetchFrom reads ranges of one blob and counts the bytes.
+func fetchFrom(store backends.Backend, host layout.HostID, name blob.Name, count *atomic.Int64) blob.Fetch {
+	key := layout.Blob(host, name)
+	return func(ctx context.Context, off, n int64) ([]byte, error) {
+		b, err := backends.ReadRange(ctx, store, key, off, n, nil)
+		count.Add(int64(len(b)))
+		return b, err
+	}
+}
+
+// lru keeps what was used last, up to a total cost.
+type lru[K comparable, V any] struct {
+	limit, cost int
+	order       *list.List // of *lruItem, the last used first
+	items       map[K]*list.Element
+}
+
+type lruItem[K comparable, V any] struct {
+	key   K
+	value V
+	cost  int
+}
+
+func newLRU[K comparable, V any](limit int) lru[K, V] {
+	return lru[K, V]{limit: limit, order: list.New(), items: map[K]*list.Element{}}
+}
+
+func (l *lru[K, V]) get(k K) (v V, ok bool) {
+	e := l.items[k]
+	if e == nil {
+		return v, false
+	}
+	l.order.MoveToFront(e)
+	return e.Value.(*lruItem[K, V]).value, true
+}
+
+// put adds what is not there yet, and drops what was used longest ago. The
+// newest is kept even if it alone costs more than the limit.
+func (l *lru[K, V]) put(k K, v V, cost int) {
+	l.items[k] = l.order.PushFront(&lruItem[K, V]{k, v, cost})
+	l.cost += cost
+	for l.cost > l.limit && l.order.Len() > 1 {
+		last := l.order.Remove(l.order.Back()).(*lruItem[K, V])
+		delete(l.items, last.key)
+		l.cost -= last.cost
+	}
+}

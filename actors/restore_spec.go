@@ -1,0 +1,156 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"filippo.io/age"
+
+	"vaultik/backends"
+	"vaultik/messages"
+	"vaultik/vault/page"
+	"vaultik/vault/snapshot"
+)
+
+// Overwrite says what becomes of a file that stands where one is to be restored.
+// Directories are kept and get their attributes in any case but OverwriteNever.
+type Overwrite string
+
+// The ways to treat what is there.
+const (
+	// OverwriteIfChanged replaces what differs in type, size or mtime (a link: in
+	// its target), and corrects other attributes in place. The zero value means this.
+	OverwriteIfChanged Overwrite = "if-changed"
+	// OverwriteAlways replaces everything.
+	OverwriteAlways Overwrite = "always"
+	// OverwriteIfNewer replaces only what has an older mtime than the snapshot.
+	OverwriteIfNewer Overwrite = "if-newer"
+	// OverwriteNever leaves alone whatever is there.
+	OverwriteNever Overwrite = "never"
+)
+
+// RestoreSpec is one restore of one snapshot, or of a part of it.
+type RestoreSpec struct {
+	Store      backends.Backend
+	Root       *snapshot.Root
+	Identities []age.Identity // as snapshot.Store.Identities gives them
+
+	Target string // directory; made if it does not exist
+
+	// From is a path of the snapshot, as its entries spell it (no leading slash).
+	// Its contents come directly into the target; a file comes under its own name.
+	// "" or ".": everything stands under its full path.
+	From string
+	// Paths are what to restore, spelt as From; those outside of From are an
+	// error, and so are those that the snapshot does not have. None: all of From.
+	Paths []string
+	// Include, if set, chooses entries: those for which it is true, and all below
+	// them. Directories on the way are made as they are needed. Exclude, if set,
+	// leaves out entries and all below them; it wins. Both get the entry's full
+	// path and are called from one goroutine.
+	Include, Exclude func(path string, t page.Type) bool
+
+	Overwrite    Overwrite
+	NumericOwner bool // owners by number, even where their names are known here
+
+	Parallel int   // transfers at once; 0: 4
+	Memory   int64 // bytes, of the whole process; 0: 150 MiB
+
+	Progress *messages.Progress                                       // may be nil
+	OnItem   func(path string, status messages.Status, reason string) // may be nil; from one goroutine, with paths of the snapshot
+	Warn     func(text string)                                        // may be nil; from any goroutine
+
+	faults faults
+}
+
+// RestoreResult is what became of a restore.
+type RestoreResult struct {
+	Counts    messages.Counts // selected entries that are as in the snapshot now; Bytes of files
+	Restored  int64           // made, where nothing was
+	Replaced  int64           // made, instead of what was there
+	Unchanged int64           // were there already, with their contents
+	Kept      int64           // left as they were, as Overwrite wanted
+	Failed    int64           // could not be restored, or not completely
+
+	Problems []RestoreProblem // the first 1,000 of those that failed
+	Lost     []LostPaths      // what cannot be known because pages are damaged
+	Damaged  bool             // pages of the snapshot are damaged: more may be missing than Failed says
+
+	// Meta counts attributes that could not be set, by kind: "owner", "mode",
+	// "flags", "times", "xattr user.comment" and the like. They are no failures.
+	Meta map[string]int64
+
+	BytesWritten int64 // contents of files
+	BytesRead    int64 // fetched from the store
+	BlobsRead    int64 // leases of blobs
+	Leftovers    int64 // temporary files of interrupted restores, removed
+	Restarts     int64
+	Duration     time.Duration
+}
+
+// RestoreProblem is one entry that failed.
+type RestoreProblem struct {
+	Path   string
+	Reason string
+}
+
+// LostPaths are paths that a damaged page held: those after After, up to and
+// with Last ("" for all of them). Of a damaged list page both are the file whose contents are lost.
+type LostPaths struct {
+	After, Last string
+	Reason      string
+}
+
+func (l LostPaths) String() string {
+	switch {
+	case l.Last == "":
+		return "the whole snapshot"
+	case l.After == l.Last:
+		return fmt.Sprintf("the contents of %q", l.Last)
+	case l.After == "":
+		return fmt.Sprintf("everything up to %q", l.Last)
+	}
+	return fmt.Sprintf("everything after %q, up to %q", l.After, l.Last)
+}
+
+// ErrEmptySnapshot means that the snapshot holds no entries at all.
+var ErrEmptySnapshot = errors.New("the snapshot is empty")
+
+// TargetFullError ends a restore: the target takes no more. What was restored
+// stays; the same restore goes on there when there is room.
+type TargetFullError struct {
+	FilesDone, FilesLeft int64 // left: at least
+	BytesLeft            int64 // at least
+	Err                  error // ENOSPC, EDQUOT or EROFS, with the path
+}
+
+func (e *TargetFullError) Error() string {
+	return fmt.Sprintf("the target takes no more: %d files are restored, at least %d files with %d bytes are left: %v",
+		e.FilesDone, e.FilesLeft, e.BytesLeft, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *TargetFullError) Unwrap() error { return e.Err }
+
+func (s *RestoreSpec) warn(text string) {
+	if s.Warn != nil {
+		s.Warn(text)
+	} else {
+		slog.Warn(text)
+	}
+}
+
+func (s *RestoreSpec) check() error {
+	switch s.Overwrite {
+	case "", OverwriteIfChanged, OverwriteAlways, OverwriteIfNewer, OverwriteNever:
+	default:
+		return fmt.Errorf("overwrite mode %q: want %s, %s, %s or %s", s.Overwrite,
+			OverwriteIfChanged, OverwriteAlways, OverwriteIfNewer, OverwriteNever)
+	}
+	if s.Root.Top == nil {
+		return ErrEmptySnapshot
+	}
+	return nil
+}

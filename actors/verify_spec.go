@@ -1,0 +1,67 @@
+package actors
+
+import (
+	"time"
+
+	"vaultik/backends"
+	"vaultik/messages"
+	"vaultik/vault/keys"
+	"vaultik/vault/snapshot"
+)
+
+// VerifySpec is one check of snapshots of a store.
+type VerifySpec struct {
+	Store     backends.Backend
+	Opened    *snapshot.Store    // with verified store.json and trust list
+	Snapshots []*snapshot.Loaded // whose manifests are verified already
+
+	ReadData bool           // download every object, and check its SHA-256
+	Identity *keys.Identity // nil: without the key. With it every page, and with ReadData every chunk
+
+	Parallel int // transfers at once; 0: 4
+	Memory   int64
+
+	Progress  *messages.Progress  // may be nil; FilesTotal and FilesDone count objects
+	OnProblem func(VerifyProblem) // may be nil; from one goroutine, as soon as it is known, so without Paths
+	Warn      func(text string)
+
+	faults faults
+}
+
+// ProblemKind says what is wrong with an object.
+type ProblemKind string
+
+// The kinds of problems.
+const (
+	ProblemMissing    ProblemKind = "missing"    // not in the store
+	ProblemSize       ProblemKind = "size"       // of another size than recorded
+	ProblemDamaged    ProblemKind = "damaged"    // bytes are not those that were written
+	ProblemUnreadable ProblemKind = "unreadable" // the store does not give it; nothing is known
+	ProblemReference  ProblemKind = "reference"  // a page refers to what is not there
+)
+
+// VerifyProblem is one thing that is not as it should be.
+type VerifyProblem struct {
+	Kind      ProblemKind
+	Key       string   // of the object
+	Reason    string   // for people
+	Snapshots []string // ids of those affected, in the order of VerifySpec.Snapshots
+	Paths     []string // with the key: the first few entries that need it
+	MorePaths bool     // there are more than Paths
+}
+
+// VerifyReport is the outcome of a check.
+type VerifyReport struct {
+	Snapshots int
+	Objects   int64 // that the snapshots need, each once
+	Bytes     int64 // of these
+	Read      int64 // bytes fetched from the store
+	Checked   int64 // objects whose SHA-256 was checked
+	Pages     int64 // read and checked, with the key
+	Chunks    int64 // decrypted and checked, with the key and ReadData
+	Entries   int64 // of all snapshots, with the key
+
+	Problems []VerifyProblem // the first 1,000, by key
+	Found    int64           // problems in all
+	Duration time.Duration
+}
