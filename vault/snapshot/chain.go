@@ -29,13 +29,7 @@ func (s *Store) checkChains(ctx context.Context, loaded []*Loaded, bad []Problem
 	out := forks(loaded)
 	cache := make(gcCache)
 	for i, l := range loaded {
-		var before *Loaded // the nearest of another seq
-		for j := i - 1; j >= 0 && sameChain(loaded[j], l) && before == nil; j-- {
-			if loaded[j].Seq < l.Seq {
-				before = loaded[j]
-			}
-		}
-		if err := s.checkLink(ctx, before, l, known[chainKey{l.Host, l.Set}], cache); err != nil {
+		if err := s.checkPlace(ctx, loaded[:i], l, known[chainKey{l.Host, l.Set}], cache); err != nil {
 			out = append(out, Problem{Host: l.Host, Set: l.Set, Seq: l.Seq, Err: err})
 		}
 	}
@@ -65,6 +59,30 @@ func (s *Store) cachedGC(ctx context.Context, cache gcCache, host layout.HostID)
 		cache[host] = sync.OnceValues(func() (*LoadedGC, error) { return s.GC(ctx, host) })
 	}
 	return cache[host]()
+}
+
+// checkPlace checks that l follows one of the nearest before it: there are two
+// where the chain forked.
+func (s *Store) checkPlace(ctx context.Context, before []*Loaded, l *Loaded, bad map[uint64]bool, cache gcCache) (err error) {
+	var nearest uint64
+	for i := len(before) - 1; i >= 0 && sameChain(before[i], l); i-- {
+		b := before[i]
+		switch {
+		case b.Seq == l.Seq:
+			continue
+		case nearest == 0:
+			nearest = b.Seq
+		case b.Seq < nearest:
+			return err
+		}
+		if err = s.checkLink(ctx, b, l, bad, cache); err == nil {
+			return nil
+		}
+	}
+	if nearest == 0 {
+		err = s.checkLink(ctx, nil, l, bad, cache)
+	}
+	return err
 }
 
 // checkLink checks that l follows before, or that bad objects and prune

@@ -8,7 +8,6 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"vaultik/vault/blob"
 	"vaultik/vault/keys"
 )
 
@@ -24,8 +23,12 @@ const (
 	MaxRoot       = 64 << 20
 )
 
-// maxWindow is what decompression may hold back: zstd's own limit up to level 19.
-const maxWindow = 8 << 20
+// window is how far back a match may lie in what is written, in bytes, and
+// maxWindow in what is read: that of the zstd program up to level 19.
+const (
+	window    = 1 << 20
+	maxWindow = 8 << 20
+)
 
 // signed returns the line of v and the signature over it.
 func signed(v any, namespace string, signer *keys.Signer) ([]byte, error) {
@@ -66,7 +69,16 @@ func verified(b []byte, namespace string, pubs ...keys.PublicKey) ([]byte, error
 	return nil, err
 }
 
-func compress(b []byte) []byte { return blob.NewCompressor(0).Frame(nil, b) }
+// compress makes one frame. It is not a single segment, as blobs have it: a
+// decoder would need memory for all of a large manifest at once.
+func compress(b []byte) []byte {
+	enc, err := zstd.NewWriter(nil, zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1),
+		zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true), zstd.WithSingleSegment(false))
+	if err != nil {
+		panic(err) // only options out of their range
+	}
+	return enc.EncodeAll(b, nil)
+}
 
 // decompress reads zstd and stops beyond limit, before it has taken more memory.
 func decompress(b []byte, limit int) ([]byte, error) {
@@ -74,7 +86,7 @@ func decompress(b []byte, limit int) ([]byte, error) {
 		return nil, damaged("%d bytes are too many", len(b))
 	}
 	d, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(uint64(limit)))
+		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(uint64(max(limit, maxWindow))))
 	if err != nil {
 		return nil, damaged("decompress: %w", err)
 	}

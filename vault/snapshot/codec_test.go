@@ -1,0 +1,237 @@
+package snapshot
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"vaultik/internal/agetest"
+	"vaultik/vault/blob"
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+)
+
+// codec is one kind of signed object, for tests of what all have in common.
+type codec struct {
+	name      string
+	namespace string
+	signer    *keys.Signer
+	good      []byte
+	plain     bool // not compressed
+	decode    func([]byte) (any, error)
+}
+
+func codecs(t *testing.T) []codec {
+	w := newWorld(t)
+	l := w.snapshot(w.set)
+	tag := w.manifest(w.set, nil)
+	tag.Tags, tag.Pins, tag.GC = []TagID{NewTagID()}, []TagID{NewTagID()}, &GCSeen{3, Sum{1}}
+	tagged := w.commit(tag)
+	cp := &Checkpoint{Store: w.store, Host: w.host, Set: w.set, ID: layout.NewULID(testTime), Time: testTime, Needs: l.Needs}
+	cpBytes, err := EncodeCheckpoint(cp, w.signer)
+	w.must(err)
+	w.gc(GC{Seq: 1, Condemned: []Condemned{{layout.Blob(w.host, [32]byte{1}), testTime, 1}},
+		Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}}})
+	manifest := func(b []byte) (any, error) { return DecodeManifest(b, w.signer.Public()) }
+	return []codec{
+		{"store", storeNamespace, w.owner, w.m.objects[layout.StoreJSON], true, func(b []byte) (any, error) { return DecodeStore(b) }},
+		{"trust", trustNamespace, w.owner, w.m.objects[layout.Trust(1)], false, func(b []byte) (any, error) { return DecodeTrust(b, w.owner.Public()) }},
+		{"manifest", manifestNamespace, w.signer, w.m.objects[l.Key], false, manifest},
+		{"tagged", manifestNamespace, w.signer, w.m.objects[tagged.Key], false, manifest},
+		{"checkpoint", checkpointNamespace, w.signer, cpBytes, false, func(b []byte) (any, error) { return DecodeCheckpoint(b, w.signer.Public()) }},
+		{"gc", gcNamespace, w.pruner, w.m.objects[layout.GC(w.host, 1)], false, func(b []byte) (any, error) {
+			return DecodeGC(b, []keys.PublicKey{keys.NewSigner().Public(), w.pruner.Public()})
+		}},
+	}
+}
+
+func (c *codec) sign(t *testing.T, signer *keys.Signer, namespace, line string) []byte {
+	if c.plain {
+		return forgePlain(t, signer, namespace, line)
+	}
+	return forge(t, signer, namespace, line)
+}
+
+func TestCodecs_acceptedBySSHKeygen(t *testing.T) {
+	for _, c := range codecs(t) {
+		object := c.good
+		if !c.plain {
+			object = agetest.Run(t, c.good, "zstd", "-dc")
+		}
+		line, sig, err := splitSigned(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		allowed := agetest.File(t, "allowed", []byte("signer "+c.signer.Public().String()+"\n"))
+		agetest.Run(t, line, "ssh-keygen", "-Y", "verify", "-f", allowed, "-I", "signer",
+			"-n", c.namespace, "-s", agetest.File(t, "sig", sig))
+		agetest.Run(t, line, "jq", "-e", ".v == 1 and .required == []")
+	}
+}
+
+func TestCodecs_forgeries(t *testing.T) {
+	for _, c := range codecs(t) {
+		line := lineOf(t, c.good)
+		again := func(old, new string) []byte {
+			if !strings.Contains(line, old) {
+				t.Fatalf("%s has no %q", c.name, old)
+			}
+			return c.sign(t, c.signer, c.namespace, strings.Replace(line, old, new, 1))
+		}
+		other := keys.NewSigner()
+		otherSig, _ := other.Sign(c.namespace, []byte(line+"\n"))
+		unsigned := []byte(line + "\n")
+		swapped := append([]byte(line+"\n"), otherSig...)
+		if !c.plain {
+			unsigned, swapped = compress(unsigned), compress(swapped)
+		}
+		flipped := []byte(string(c.good))
+		flipped[len(flipped)/3] ^= 1
+		for name, tt := range map[string]struct {
+			b    []byte
+			want error // nil: it is fine
+		}{
+			"good":              {c.good, nil},
+			"again":             {c.sign(t, c.signer, c.namespace, line), nil},
+			"unknown field":     {again(`{`, `{"future":{"a":[1,{"b":2}]},`), nil},
+			"empty":             {nil, ErrDamaged},
+			"unsigned":          {unsigned, ErrSignature},
+			"other signer":      {swapped, ErrSignature},
+			"wrong namespace":   {c.sign(t, c.signer, "file", line), ErrSignature},
+			"flipped":           {flipped, errAny},
+			"truncated":         {c.good[:len(c.good)-1], errAny},
+			"appended":          {append([]byte(string(c.good)), 'x'), errAny},
+			"newer version":     {again(`"v":1`, `"v":2`), ErrNewerFormat},
+			"no version":        {again(`"v":1`, `"w":1`), ErrDamaged},
+			"required":          {again(`"required":[]`, `"required":["future"]`), ErrNewerFormat},
+			"other type":        {again(`{"type":"`, `{"type":"x`), ErrDamaged},
+			"duplicate key":     {again(`"v":1`, `"v":1,"v":1`), ErrDamaged},
+			"duplicate unknown": {again(`{`, `{"f":{"a":1,"a":2},`), ErrDamaged},
+			"other case":        {again(`"v":1`, `"v":1,"V":1`), ErrDamaged},
+			"escaped key":       {again(`"v":1`, `"v":1,"\u0076":1`), ErrDamaged},
+			"not UTF-8":         {again(`{`, "{\"f\":\"\xff\","), ErrDamaged},
+			"deep":              {again(`{`, `{"f":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+`,`), ErrDamaged},
+			"no store":          {again(`"store":"`, `"stove":"`), ErrDamaged},
+			"short store":       {again(`"store":"`, `"store":"00`), ErrDamaged},
+			"null":              {c.sign(t, c.signer, c.namespace, "null"), ErrDamaged},
+			"array":             {c.sign(t, c.signer, c.namespace, "["+line+"]"), ErrDamaged},
+			"trailing":          {c.sign(t, c.signer, c.namespace, line+"{}"), ErrDamaged},
+		} {
+			v, err := c.decode(tt.b)
+			switch {
+			case tt.want == nil && err != nil:
+				t.Errorf("%s, %s: %v", c.name, name, err)
+			case tt.want == errAny && err == nil || tt.want != nil && tt.want != errAny && !errors.Is(err, tt.want) && !isStoreCase(c, tt.want, err):
+				t.Errorf("%s, %s: %v, want %v", c.name, name, err, tt.want)
+			case tt.want == nil:
+				if want, _ := c.decode(c.good); name != "unknown field" && !reflect.DeepEqual(v, want) {
+					t.Errorf("%s, %s: decodes to something else", c.name, name)
+				}
+			}
+		}
+	}
+}
+
+var errAny = errors.New("any error")
+
+// isStoreCase: store.json is parsed before its key is known, so that what is
+// cut off is found to be that, and not to be unsigned.
+func isStoreCase(c codec, want, err error) bool {
+	return c.plain && errors.Is(want, ErrSignature) && errors.Is(err, ErrDamaged)
+}
+
+func TestCodecs_bomb(t *testing.T) {
+	bomb := compress(make([]byte, MaxTrust+1))
+	if len(bomb) > 1<<16 {
+		t.Fatalf("the bomb has %d bytes", len(bomb))
+	}
+	for _, limit := range []int{100, 1 << 20, MaxTrust} {
+		if _, err := decompress(bomb, limit); !errors.Is(err, ErrDamaged) {
+			t.Errorf("limit %d: %v, want ErrDamaged", limit, err)
+		}
+	}
+	if b, err := decompress(bomb, MaxTrust+1); err != nil || len(b) != MaxTrust+1 {
+		t.Errorf("at the limit: %d bytes, %v", len(b), err)
+	}
+	if out := agetest.Run(t, bomb, "zstd", "-dc", "--memory=2MB"); len(out) != MaxTrust+1 {
+		t.Errorf("zstd -d with little memory: %d bytes", len(out))
+	}
+	if _, err := DecodeTrust(bomb, keys.NewSigner().Public()); !errors.Is(err, ErrDamaged) {
+		t.Errorf("trust: %v", err)
+	}
+	if _, err := DecodeBlobList(bomb); !errors.Is(err, ErrDamaged) {
+		t.Errorf("blob list: %v", err)
+	}
+}
+
+func TestEncode_refusesWhatCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	good := w.snapshot(w.set)
+	for name, change := range map[string]func(*Manifest){
+		"no store":       func(m *Manifest) { m.Store = layout.StoreID{} },
+		"seq 0":          func(m *Manifest) { m.Seq = 0 },
+		"prev at seq 1":  func(m *Manifest) { m.Prev = Sum{1} },
+		"no prev":        func(m *Manifest) { m.Seq = 2 },
+		"no root":        func(m *Manifest) { m.Root = RootRef{} },
+		"count":          func(m *Manifest) { m.Count++ },
+		"bytes":          func(m *Manifest) { m.Bytes-- },
+		"blob twice":     func(m *Manifest) { m.Blobs = append(m.Blobs, m.Blobs[0]); m.Count++; m.Bytes += m.Blobs[0].Size },
+		"blob of size 0": func(m *Manifest) { m.Blobs = []BlobSize{{blob.Name{1}, 0}}; m.Count, m.Bytes = 1, 0 },
+		"huge blob":      func(m *Manifest) { m.Blobs = []BlobSize{{blob.Name{1}, maxInt + 1}}; m.Count, m.Bytes = 1, maxInt+1 },
+		"key twice":      func(m *Manifest) { m.Keys = append(m.Keys, m.Keys[0]) },
+		"empty list":     func(m *Manifest) { m.Lists = []ListRef{{Sum{1}, 10, 0}} },
+		"malformed gc":   func(m *Manifest) { m.GC = &GCSeen{} },
+		"list too long":  func(m *Manifest) { m.Lists = []ListRef{{Sum{1}, 10, MaxListed + 1}}; m.Count += MaxListed + 1 },
+		"list named twice": func(m *Manifest) {
+			m.Lists = []ListRef{{Sum{1}, 10, 1}, {Sum{1}, 10, 1}}
+			m.Count += 2
+		},
+	} {
+		m := *good.Manifest
+		change(&m)
+		if _, err := EncodeManifest(&m, w.signer); !errors.Is(err, ErrInvalid) {
+			t.Errorf("manifest, %s: %v, want ErrInvalid", name, err)
+		}
+	}
+	for name, g := range map[string]GC{
+		"manifest":   {Condemned: []Condemned{{good.Key, testTime, 1}}},
+		"other host": {Condemned: []Condemned{{layout.Blob(layout.NewHostID(), [32]byte{1}), testTime, 1}}},
+		"unknown":    {Condemned: []Condemned{{"h/x", testTime, 1}}},
+		"from later": {Condemned: []Condemned{{layout.Blob(w.host, [32]byte{1}), testTime, 2}}},
+		"unsorted":   {Pruned: []Pruned{{Set: w.set, From: 5, To: 5, Prev: Sum{1}, Sum: Sum{2}}, {Set: w.set, From: 1, To: 2, Sum: Sum{1}}}},
+		"overlap":    {Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}, {Set: w.set, From: 2, To: 3, Prev: Sum{3}, Sum: Sum{2}}}},
+	} {
+		g.Store, g.Host, g.Seq = w.store, w.host, 1
+		if _, err := EncodeGC(&g, w.pruner); !errors.Is(err, ErrInvalid) {
+			t.Errorf("gc, %s: %v, want ErrInvalid", name, err)
+		}
+	}
+	if _, err := EncodeStore(StoreDoc{Store: w.store, Owner: w.signer.Public()}, w.owner); !errors.Is(err, ErrInvalid) {
+		t.Errorf("store of another owner: %v", err)
+	}
+	twice := w.trust
+	twice.Hosts = append(twice.Hosts, twice.Hosts[0])
+	if _, err := EncodeTrust(twice, w.owner); !errors.Is(err, ErrInvalid) {
+		t.Errorf("host twice: %v", err)
+	}
+}
+
+func TestMergePruned(t *testing.T) {
+	a, b := layout.SetID{1}, layout.SetID{2}
+	got, err := MergePruned([]Pruned{
+		{Set: b, From: 1, To: 1, Sum: Sum{9}},
+		{Set: a, From: 4, To: 4, Prev: Sum{3}, Sum: Sum{4}},
+		{Set: a, From: 1, To: 1, Sum: Sum{1}},
+		{Set: a, From: 2, To: 3, Prev: Sum{1}, Sum: Sum{3}},
+		{Set: a, From: 6, To: 6, Prev: Sum{5}, Sum: Sum{6}},
+	})
+	want := []Pruned{
+		{Set: a, From: 1, To: 4, Sum: Sum{4}},
+		{Set: a, From: 6, To: 6, Prev: Sum{5}, Sum: Sum{6}},
+		{Set: b, From: 1, To: 1, Sum: Sum{9}},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("MergePruned = %+v, %v", got, err)
+	}
+}
