@@ -11,12 +11,6 @@ const storeFormat = 1
 // release is set by the linker for releases: -X main.release=v1.2.3.
 var release = ""
 
-// version is the program's version as snapshots record it.
-func version() string {
-	v, _ := programVersion()
-	return v
-}
-
 type versionCmd struct{}
 
 // Run prints which program this is.
