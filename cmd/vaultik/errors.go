@@ -74,9 +74,9 @@ func (e *storeTaken) Error() string {
 
 // ownerDiffers: the store's owner is not the one that was pinned or asked for.
 type ownerDiffers struct {
-	url, owner, want string
-	asked            bool // by --owner
-	err              error
+	url, want string
+	asked     bool // by --owner
+	err       error
 }
 
 func (e *ownerDiffers) Error() string {

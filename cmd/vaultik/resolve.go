@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,23 +28,26 @@ func splitSnapshot(spec string) (id, path string) {
 // find gives the one snapshot that id means: "latest", or the first 4 to 64 hex
 // digits of an id. The identity may be nil; with it all names are known.
 func (s *session) find(ctx context.Context, c *catalog, id string, p pick, key *keys.Identity) (*row, error) {
-	chains, err := s.chains(ctx, c, p, key)
-	if err != nil {
-		return nil, err
-	}
 	if id == "latest" {
+		chains, err := c.chains(ctx, p, key)
+		if err != nil {
+			return nil, err
+		}
 		return s.latest(c, chains, p)
 	}
 	if len(id) < 4 || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
 		return nil, &usageError{msg: fmt.Sprintf("%q is no snapshot: give 4 or more hex digits of its id, or latest", id), hint: "see what there is: vaultik snapshots"}
 	}
-	wanted := map[chain]bool{}
-	for _, k := range chains {
-		wanted[k.chain] = true
-	}
 	var found []*row
 	for _, r := range c.rows {
-		if strings.HasPrefix(r.ID(), id) && wanted[r.chain()] {
+		if !strings.HasPrefix(r.ID(), id) {
+			continue
+		}
+		n, err := c.name(ctx, r.chain(), r, key)
+		if err != nil {
+			return nil, err
+		}
+		if n.fits(p) {
 			found = append(found, r)
 		}
 	}
@@ -86,50 +91,65 @@ type named struct {
 	newest            *row // nil: none can be read
 }
 
-// chains lists the sets that p leaves, newest first. Without --set and --host
-// these are this host's, or all if it has none.
-func (s *session) chains(ctx context.Context, c *catalog, p pick, key *keys.Identity) ([]named, error) {
-	heads := map[chain]*row{}
-	times := map[chain]time.Time{}
-	var order []chain
-	add := func(k chain) {
-		if _, ok := times[k]; !ok {
-			order = append(order, k)
-			times[k] = time.Time{}
+func (n named) fits(p pick) bool {
+	return fits(p.Host, n.hostName, n.host.String()) && fits(p.Set, n.setName, n.set.String())
+}
+
+// chains lists the sets that p leaves, newest first: this host's if any of them
+// are left and no host is named, else all.
+func (c *catalog) chains(ctx context.Context, p pick, key *keys.Identity) ([]named, error) {
+	heads, order := c.heads()
+	choose := func(ownOnly bool) (out []named, err error) {
+		for _, k := range order {
+			if own := c.op.Host != nil && c.op.Host.ID == k.host; ownOnly && !own {
+				continue
+			}
+			n, err := c.name(ctx, k, heads[k], key)
+			if err != nil {
+				return nil, err
+			}
+			if n.fits(p) {
+				out = append(out, n)
+			}
+		}
+		return out, nil
+	}
+	if p.Host == "" {
+		if own, err := choose(true); err != nil || len(own) > 0 {
+			return own, err
 		}
 	}
+	return choose(false)
+}
+
+// heads finds the newest snapshot of each set, and the sets of which only
+// problems are left, newest first.
+func (c *catalog) heads() (heads map[chain]*row, order []chain) {
+	heads, times := map[chain]*row{}, map[chain]time.Time{}
 	for _, r := range c.rows {
-		add(r.chain())
 		if h := heads[r.chain()]; h == nil || r.Seq > h.Seq {
 			heads[r.chain()], times[r.chain()] = r, r.Time
 		}
 	}
 	for _, pr := range c.problems {
-		if !pr.Set.IsZero() {
-			add(chain{pr.Host, pr.Set})
+		if k := (chain{pr.Host, pr.Set}); !pr.Set.IsZero() && heads[k] == nil {
+			times[k] = time.Time{}
 		}
 	}
+	order = slices.Collect(maps.Keys(times))
 	newestFirst(order, times)
-	var all, own []named
-	for _, k := range order {
-		n := named{chain: k, newest: heads[k]}
-		root, err := c.rootOf(ctx, heads[k], key)
-		if err != nil {
-			return nil, err
-		}
-		n.hostName, n.setName = c.hostName(k, root), c.setName(k, root)
-		if !fits(p.Host, n.hostName, k.host.String()) || !fits(p.Set, n.setName, k.set.String()) {
-			continue
-		}
-		all = append(all, n)
-		if c.op.Host != nil && c.op.Host.ID == k.host {
-			own = append(own, n)
-		}
+	return heads, order
+}
+
+// name finds the names of a set; a root is only read where this host does not know them.
+func (c *catalog) name(ctx context.Context, k chain, newest *row, key *keys.Identity) (named, error) {
+	n := named{chain: k, newest: newest, hostName: c.hostName(k, nil), setName: c.setName(k, nil)}
+	if n.setName != k.set.String() && n.hostName != k.host.String() {
+		return n, nil
 	}
-	if p.Host == "" && len(own) > 0 {
-		return own, nil
-	}
-	return all, nil
+	root, err := c.rootOf(ctx, newest, key)
+	n.hostName, n.setName = c.hostName(k, root), c.setName(k, root)
+	return n, err
 }
 
 // rootOf is openRoot where a root that cannot be read only costs names.
@@ -180,21 +200,21 @@ func (c *catalog) beneath(k named, seq uint64) *row {
 	return best
 }
 
-// flags are the --set and --host that single k out among all.
-func (k named) flags(all []named) string {
-	set, sameName, hosts := k.setName, 0, map[string]bool{}
+// flags are the --set and --host that single n out among all.
+func (n named) flags(all []named) string {
+	set, sameName, hosts := n.setName, 0, map[string]bool{}
 	for _, o := range all {
-		if o.setName == k.setName && o.host == k.host {
+		if o.setName == n.setName && o.host == n.host {
 			sameName++
 		}
 		hosts[o.host.String()] = true
 	}
 	if sameName > 1 {
-		set = k.set.String()
+		set = n.set.String()
 	}
 	flags := " --set " + config.Quote(set)
 	if len(hosts) > 1 {
-		flags += " --host " + config.Quote(k.hostName)
+		flags += " --host " + config.Quote(n.hostName)
 	}
 	return flags
 }
