@@ -25,6 +25,7 @@ func (s *System) Backup(ctx, soft context.Context, spec *BackupSpec) (*BackupRes
 	if err != nil {
 		return nil, err
 	}
+	run.mem.Close()
 	done := answer.(*backupDone)
 	r := done.result
 	p := spec.Progress

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 
+	"vaultik/internal/arena"
 	"vaultik/messages"
 )
 
@@ -12,11 +13,12 @@ import (
 type budget struct {
 	free chan *messages.Buf
 	size int
+	mem  *arena.Arena
 }
 
 // newBudget bounds a job to n buffers of size bytes, each made when first needed.
-func newBudget(n, size int) *budget {
-	b := &budget{free: make(chan *messages.Buf, n), size: size}
+func newBudget(mem *arena.Arena, n, size int) *budget {
+	b := &budget{free: make(chan *messages.Buf, n), size: size, mem: mem}
 	for range n {
 		b.free <- &messages.Buf{}
 	}
@@ -28,7 +30,7 @@ func (b *budget) acquire(ctx context.Context) (*messages.Buf, error) {
 	select {
 	case x := <-b.free:
 		if x.B == nil {
-			x.B = make([]byte, b.size)
+			x.B = b.mem.Make(b.size)
 		}
 		x.B = x.B[:0]
 		return x, nil

@@ -235,7 +235,7 @@ func (p *packer) keep(buf *messages.Buf, data []byte, id chunk.ID) (seq uint64, 
 		f := p.newFrame()
 		f.raw, p.freeRaw = p.freeRaw[n-1], p.freeRaw[:n-1]
 		if f.raw == nil {
-			f.raw = make([]byte, 0, blob.FrameTarget)
+			f.raw = p.run.mem.Make(blob.FrameTarget)
 		}
 		f.raw = f.raw[:0]
 		p.open = f

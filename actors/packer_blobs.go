@@ -13,13 +13,15 @@ import (
 
 // compress keeps the sealers busy, and no more.
 func (p *packer) compress(c actor.Context) {
-	for len(p.queue) > 0 && p.compressing < p.run.limits.compressing {
+	for len(p.queue) > 0 && p.compressing+len(p.ready) < p.run.limits.compressing {
 		f := p.queue[0]
 		p.queue[0] = nil
 		p.queue = p.queue[1:]
 		var out []byte
 		if n := len(p.freeOut); n > 0 {
 			out, p.freeOut = p.freeOut[n-1], p.freeOut[:n-1]
+		} else {
+			out = p.run.mem.Make(blob.MaxCompressed(p.run.spec.Chunks.Max))
 		}
 		p.compressing++
 		c.Request(p.sealers, &messages.Submit[messages.Sealing]{Job: messages.Sealing{
@@ -73,7 +75,7 @@ func (p *packer) openBlob() bool {
 	buf := p.freeBlobs[n-1]
 	p.freeBlobs = p.freeBlobs[:n-1]
 	if buf == nil {
-		buf = make([]byte, 0, p.run.limits.blobBuffer)
+		buf = p.run.mem.Make(p.run.limits.blobBuffer)[:0]
 	}
 	p.current = &openBlob{builder: blob.NewBuilder(buf), buf: buf, target: blob.RandomTarget(p.run.limits.blobTarget)}
 	return true

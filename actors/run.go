@@ -10,6 +10,7 @@ import (
 
 	"github.com/zeebo/blake3"
 
+	"vaultik/internal/arena"
 	"vaultik/messages"
 	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
@@ -29,6 +30,7 @@ type backupRun struct {
 	leaves  *credit
 	bufs    *budget
 	faults  *faults
+	mem     arena.Arena   // of all large buffers
 	epoch   keys.EpochKey // set before the first actor needs it
 	mounts  vfs.Mounts
 	hlKey   [32]byte
@@ -54,7 +56,7 @@ func newBackupRun(spec *BackupSpec) *backupRun {
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.reading, r.stop = context.WithCancelCause(r.ctx)
 	r.leaves = newCredit(maxLeaves)
-	r.bufs = newBudget(r.limits.bufs, spec.Chunks.Max)
+	r.bufs = newBudget(&r.mem, r.limits.bufs, spec.Chunks.Max)
 	r.hlKey = spec.Host.Secret.HardLink()
 	r.present = map[blob.Name]struct{}{}
 	return r

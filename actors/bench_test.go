@@ -1,0 +1,36 @@
+package actors
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"vaultik/backends"
+	_ "vaultik/backends/file"
+	"vaultik/internal/testtree"
+)
+
+// BenchmarkBackup is a first backup to a directory, of a random tree or of
+// VAULTIK_BENCH_DIR; take profiles of it with -cpuprofile and -memprofile.
+func BenchmarkBackup(b *testing.B) {
+	dir := os.Getenv("VAULTIK_BENCH_DIR")
+	if dir == "" {
+		dir = b.TempDir()
+		makeTree(b, testtree.Random(1, testtree.RandomOptions{Nodes: 2000, MaxSize: 1 << 20}), dir)
+	}
+	for b.Loop() {
+		b.StopTimer()
+		h := newTestHost(b)
+		store, err := backends.Open(b.Context(), "file://"+filepath.Join(b.TempDir(), "store"), backends.Options{Create: true})
+		must(b, err)
+		h.store = store
+		h.edit = func(s *BackupSpec) { s.Chunkers = 0 }
+		b.StartTimer()
+		r := h.backup(dir)
+		b.SetBytes(r.BytesRead)
+		b.StopTimer()
+		h.closeIndex()
+		must(b, store.Close())
+		b.StartTimer()
+	}
+}

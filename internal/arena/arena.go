@@ -1,0 +1,48 @@
+// Package arena gives out large buffers that the garbage collector neither scans
+// nor counts. A program whose buffers are most of its memory would otherwise need
+// a good part of them again as room for garbage.
+package arena
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Arena owns the buffers of one job. Safe for many goroutines.
+type Arena struct {
+	mu     sync.Mutex
+	maps   [][]byte
+	closed bool
+}
+
+// Make returns size zero bytes. Memory is taken from the system when it is first
+// touched. Where the system has no mapping to give, the collector's heap serves.
+func (a *Arena) Make(size int) []byte {
+	if size <= 0 {
+		return nil
+	}
+	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return make([]byte, size)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		panic("arena: used after Close")
+	}
+	a.maps = append(a.maps, b)
+	return b
+}
+
+// Close returns everything to the system. Nothing may use the buffers any more:
+// a job closes its arena when its last actor has ended.
+func (a *Arena) Close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	for _, b := range a.maps {
+		_ = unix.Munmap(b) // cannot fail for what Mmap returned
+	}
+	a.maps = nil
+}
