@@ -1,9 +1,9 @@
 package fs
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -31,9 +31,10 @@ func (t *Target) CreateTemp(path string, size int64) (*File, error) {
 		return nil, t.error("create", path, err)
 	}
 	f := &File{t: t, d: d, path: path, name: name, size: size}
+	t.probed.Do(func() { t.unnamed = t.unnamed && t.canName(d.fd) })
 	fd, err := -1, error(unix.EOPNOTSUPP)
 	if t.unnamed {
-		fd, err = openat(d.fd, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+		fd, err = openat(d.fd, ".", unnamedFlags, 0o600)
 	}
 	if anyOf(err, unix.EOPNOTSUPP, unix.EISDIR, unix.EINVAL, unix.ENOENT) {
 		f.temp = t.tempName()
@@ -45,6 +46,26 @@ func (t *Target) CreateTemp(path string, size int64) (*File, error) {
 	}
 	f.f = os.NewFile(uintptr(fd), t.full(path))
 	return f, nil
+}
+
+// unnamedFlags make a file that vanishes with its descriptor unless it gets a name.
+const unnamedFlags = unix.O_TMPFILE | unix.O_RDWR | unix.O_CLOEXEC
+
+// canName reports whether a file made without a name can get one here: not every
+// file system can, and /proc must be there. Better to know before it holds data.
+func (t *Target) canName(dirfd int) bool {
+	fd, err := openat(dirfd, ".", unnamedFlags, 0o600)
+	if err != nil {
+		return false
+	}
+	defer closeFD(fd)
+	temp := t.tempName()
+	defer t.tempDone(temp)
+	return nameFile(fd, dirfd, temp) == nil && unix.Unlinkat(dirfd, temp, 0) == nil
+}
+
+func nameFile(fd, dirfd int, name string) error {
+	return unix.Linkat(unix.AT_FDCWD, node{fd: fd}.proc(), dirfd, name, unix.AT_SYMLINK_FOLLOW)
 }
 
 // WriteAt writes p at off; it refuses to write beyond the size of the file.
@@ -139,13 +160,11 @@ func (f *File) place(fd int) error {
 	if f.temp != "" {
 		return f.t.place(f.d, f.temp, f.path, f.name)
 	}
-	self := "/proc/self/fd/" + strconv.Itoa(fd)
-	err := unix.Linkat(unix.AT_FDCWD, self, f.d.fd, f.name, unix.AT_SYMLINK_FOLLOW)
-	if err != unix.EEXIST {
+	if err := nameFile(fd, f.d.fd, f.name); !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	f.temp = f.t.tempName()
-	if err := unix.Linkat(unix.AT_FDCWD, self, f.d.fd, f.temp, unix.AT_SYMLINK_FOLLOW); err != nil {
+	if err := nameFile(fd, f.d.fd, f.temp); err != nil {
 		return err
 	}
 	return f.t.place(f.d, f.temp, f.path, f.name)

@@ -35,7 +35,8 @@ type Target struct {
 	names   *NameCache
 	euid    uint32
 	dirs    dirCache
-	unnamed bool // files can be made without a name
+	unnamed bool      // files are made without a name
+	probed  sync.Once // whether that works here
 
 	mu    sync.Mutex
 	temps map[string]bool // temporary names in use
@@ -56,7 +57,7 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 		return nil, pathError("open", dir, err)
 	}
 	t := &Target{dir: dir, opt: opt, names: NewNameCache(), euid: uint32(os.Geteuid()), temps: map[string]bool{}}
-	t.unnamed = unix.Access("/proc/self/fd", unix.X_OK) == nil
+	t.unnamed = true
 	t.dirs.init(fd)
 	return t, nil
 }

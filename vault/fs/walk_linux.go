@@ -114,7 +114,12 @@ func (w *walker) step() error {
 	if name == nil {
 		return w.leave(d)
 	}
-	path := join(d.path, string(name))
+	var path string
+	if d.path == "." {
+		path = string(name)
+	} else {
+		path = d.path + "/" + string(name) // in one allocation, unlike join
+	}
 	var below *rootTree
 	base := path[len(path)-len(name):]
 	if d.below != nil {

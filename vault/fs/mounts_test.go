@@ -1,0 +1,39 @@
+package fs
+
+import (
+	"os"
+	"strconv"
+	"testing"
+)
+
+func TestMounts(t *testing.T) {
+	m := ReadMounts()
+	st, err := Lstat("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := m.Of(st.Dev); at != "/proc" {
+		t.Errorf("/proc is mounted at %q", at)
+	}
+	if at := m.Of(1 << 60); at != "dev 1152921504606846976" {
+		t.Errorf("nothing is mounted at %q", at)
+	}
+}
+
+func TestFstat(t *testing.T) {
+	f, err := os.Open("/proc/self")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Lstat("/proc/" + strconv.Itoa(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Fstat(f); err != nil || !got.SameFile(&want) {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	f.Close()
+	if _, err := Fstat(f); err == nil {
+		t.Error("a closed file was described")
+	}
+}
