@@ -241,8 +241,8 @@ func TestSecrets_neverPrinted(t *testing.T) {
 	raw := signer.key()
 	for name, needle := range map[string]string{
 		"identity": x, "identity inside": x[20:40], "seed": string(seed), "host secret": string(text),
-		"host secret hex": fmt.Sprintf("%x", secret[:8]), "host secret numbers": strings.Trim(fmt.Sprint(secret[:4]), "[]"),
-		"seed hex": fmt.Sprintf("%x", []byte(raw[:8])), "seed numbers": strings.Trim(fmt.Sprint([]byte(raw[:4])), "[]"),
+		"host secret hex": fmt.Sprintf("%x", secret[:8]), "host secret numbers": numbers(secret[:4]),
+		"seed hex": fmt.Sprintf("%x", []byte(raw[:8])), "seed numbers": numbers(raw[:4]),
 	} {
 		if strings.Contains(strings.ToLower(all.String()), strings.ToLower(needle)) {
 			t.Errorf("%s was printed", name)
@@ -252,6 +252,9 @@ func TestSecrets_neverPrinted(t *testing.T) {
 		t.Error("nothing was printed at all")
 	}
 }
+
+// numbers prints bytes as fmt prints an array of them.
+func numbers(b []byte) string { return strings.Trim(fmt.Sprintf("%d", b), "[]") }
 
 func TestHostSecret(t *testing.T) {
 	s := NewHostSecret()

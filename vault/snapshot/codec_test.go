@@ -73,11 +73,11 @@ func TestCodecs_acceptedBySSHKeygen(t *testing.T) {
 func TestCodecs_forgeries(t *testing.T) {
 	for _, c := range codecs(t) {
 		line := lineOf(t, c.good)
-		again := func(old, new string) []byte {
+		again := func(old, with string) []byte {
 			if !strings.Contains(line, old) {
 				t.Fatalf("%s has no %q", c.name, old)
 			}
-			return c.sign(t, c.signer, c.namespace, strings.Replace(line, old, new, 1))
+			return c.sign(t, c.signer, c.namespace, strings.Replace(line, old, with, 1))
 		}
 		other := keys.NewSigner()
 		otherSig, _ := other.Sign(c.namespace, []byte(line+"\n"))
@@ -91,40 +91,41 @@ func TestCodecs_forgeries(t *testing.T) {
 		for name, tt := range map[string]struct {
 			b    []byte
 			want error // nil: it is fine
+			any  bool  // any error will do
 		}{
-			"good":              {c.good, nil},
-			"again":             {c.sign(t, c.signer, c.namespace, line), nil},
-			"unknown field":     {again(`{`, `{"future":{"a":[1,{"b":2}]},`), nil},
-			"empty":             {nil, ErrDamaged},
-			"unsigned":          {unsigned, ErrSignature},
-			"other signer":      {swapped, ErrSignature},
-			"wrong namespace":   {c.sign(t, c.signer, "file", line), ErrSignature},
-			"flipped":           {flipped, errAny},
-			"truncated":         {c.good[:len(c.good)-1], errAny},
-			"appended":          {append([]byte(string(c.good)), 'x'), errAny},
-			"newer version":     {again(`"v":1`, `"v":2`), ErrNewerFormat},
-			"no version":        {again(`"v":1`, `"w":1`), ErrDamaged},
-			"required":          {again(`"required":[]`, `"required":["future"]`), ErrNewerFormat},
-			"other type":        {again(`{"type":"`, `{"type":"x`), ErrDamaged},
-			"duplicate key":     {again(`"v":1`, `"v":1,"v":1`), ErrDamaged},
-			"duplicate unknown": {again(`{`, `{"f":{"a":1,"a":2},`), ErrDamaged},
-			"other case":        {again(`"v":1`, `"v":1,"V":1`), ErrDamaged},
-			"escaped key":       {again(`"v":1`, `"v":1,"\u0076":1`), ErrDamaged},
-			"not UTF-8":         {again(`{`, "{\"f\":\"\xff\","), ErrDamaged},
-			"deep":              {again(`{`, `{"f":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+`,`), ErrDamaged},
-			"no store":          {again(`"store":"`, `"stove":"`), ErrDamaged},
-			"short store":       {again(`"store":"`, `"store":"00`), ErrDamaged},
-			"null":              {c.sign(t, c.signer, c.namespace, "null"), ErrDamaged},
-			"array":             {c.sign(t, c.signer, c.namespace, "["+line+"]"), ErrDamaged},
-			"trailing":          {c.sign(t, c.signer, c.namespace, line+"{}"), ErrDamaged},
+			"good":              {c.good, nil, false},
+			"again":             {c.sign(t, c.signer, c.namespace, line), nil, false},
+			"unknown field":     {again(`{`, `{"future":{"a":[1,{"b":2}]},`), nil, false},
+			"empty":             {nil, ErrDamaged, false},
+			"unsigned":          {unsigned, ErrSignature, false},
+			"other signer":      {swapped, ErrSignature, false},
+			"wrong namespace":   {c.sign(t, c.signer, "file", line), ErrSignature, false},
+			"flipped":           {flipped, nil, true},
+			"truncated":         {c.good[:len(c.good)-1], nil, true},
+			"appended":          {append([]byte(string(c.good)), 'x'), nil, true},
+			"newer version":     {again(`"v":1`, `"v":2`), ErrNewerFormat, false},
+			"no version":        {again(`"v":1`, `"w":1`), ErrDamaged, false},
+			"required":          {again(`"required":[]`, `"required":["future"]`), ErrNewerFormat, false},
+			"other type":        {again(`{"type":"`, `{"type":"x`), ErrDamaged, false},
+			"duplicate key":     {again(`"v":1`, `"v":1,"v":1`), ErrDamaged, false},
+			"duplicate unknown": {again(`{`, `{"f":{"a":1,"a":2},`), ErrDamaged, false},
+			"other case":        {again(`"v":1`, `"v":1,"V":1`), ErrDamaged, false},
+			"escaped key":       {again(`"v":1`, `"v":1,"\u0076":1`), ErrDamaged, false},
+			"not UTF-8":         {again(`{`, "{\"f\":\"\xff\","), ErrDamaged, false},
+			"deep":              {again(`{`, `{"f":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+`,`), ErrDamaged, false},
+			"no store":          {again(`"store":"`, `"stove":"`), ErrDamaged, false},
+			"short store":       {again(`"store":"`, `"store":"00`), ErrDamaged, false},
+			"null":              {c.sign(t, c.signer, c.namespace, "null"), ErrDamaged, false},
+			"array":             {c.sign(t, c.signer, c.namespace, "["+line+"]"), ErrDamaged, false},
+			"trailing":          {c.sign(t, c.signer, c.namespace, line+"{}"), ErrDamaged, false},
 		} {
 			v, err := c.decode(tt.b)
 			switch {
-			case tt.want == nil && err != nil:
+			case tt.want == nil && !tt.any && err != nil:
 				t.Errorf("%s, %s: %v", c.name, name, err)
-			case tt.want == errAny && err == nil || tt.want != nil && tt.want != errAny && !errors.Is(err, tt.want) && !isStoreCase(c, tt.want, err):
+			case tt.any && err == nil || tt.want != nil && !errors.Is(err, tt.want) && !isStoreCase(c, tt.want, err):
 				t.Errorf("%s, %s: %v, want %v", c.name, name, err, tt.want)
-			case tt.want == nil:
+			case tt.want == nil && !tt.any:
 				if want, _ := c.decode(c.good); name != "unknown field" && !reflect.DeepEqual(v, want) {
 					t.Errorf("%s, %s: decodes to something else", c.name, name)
 				}
@@ -132,8 +133,6 @@ func TestCodecs_forgeries(t *testing.T) {
 		}
 	}
 }
-
-var errAny = errors.New("any error")
 
 // isStoreCase: store.json is parsed before its key is known, so that what is
 // cut off is found to be that, and not to be unsigned.

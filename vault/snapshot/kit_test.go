@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -249,13 +248,4 @@ func lineOf(t *testing.T, b []byte) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSuffix(string(line), "\n")
-}
-
-func problemKeys(problems []Problem) []string {
-	var out []string
-	for _, p := range problems {
-		out = append(out, p.Key)
-	}
-	slices.Sort(out)
-	return out
 }

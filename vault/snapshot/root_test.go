@@ -94,11 +94,11 @@ func TestRoot_refuses(t *testing.T) {
 		w.must(a.Close())
 		return buf.Bytes()
 	}
-	again := func(old, new string) []byte {
+	again := func(old, with string) []byte {
 		if !strings.Contains(line, old) {
 			t.Fatalf("the root has no %q", old)
 		}
-		return seal(pad(compress([]byte(strings.Replace(line, old, new, 1)))), w.recipients)
+		return seal(pad(compress([]byte(strings.Replace(line, old, with, 1)))), w.recipients)
 	}
 	if _, err := OpenRoot(again("{", "{"), w.ids()); err != nil {
 		t.Fatal(err)
