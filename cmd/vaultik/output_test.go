@@ -76,10 +76,13 @@ func TestMeter(t *testing.T) {
 	if line != want {
 		t.Errorf("%q\n%q", line, want)
 	}
-	for width := 20; width < 120; width++ {
-		if got := m.line(start.Add(10*time.Second), width); utf8.RuneCountInString(got) >= width || !strings.HasPrefix(want, got) {
+	for width := 20; width < 130; width++ {
+		if got := m.line(start.Add(10*time.Second), width); columns(got) >= width || !strings.Contains(got, " 10 %") {
 			t.Errorf("width %d: %q", width, got)
 		}
+	}
+	if got := tail("home/user/pictures/漢字", 15); got != "...ictures/漢字" {
+		t.Errorf("%q", got)
 	}
 	b, err := json.Marshal(m.event(start.Add(10 * time.Second)))
 	if err != nil || !strings.Contains(string(b), `"seconds_left":90`) || !strings.Contains(string(b), `"files_done":1200`) {

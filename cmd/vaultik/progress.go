@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -14,6 +15,9 @@ import (
 const (
 	drawEvery  = 200 * time.Millisecond // often enough for the eye
 	eventEvery = time.Second            // --json
+
+	barFrom  = 110 // columns of a terminal that leave room for a bar
+	barWidth = 20
 )
 
 // showProgress shows p until the returned function is called: a line on a
@@ -109,8 +113,11 @@ func (m *meter) line(now time.Time, width int) string {
 	var b strings.Builder
 	if total && p.BytesTotal.Load() > 0 {
 		part := min(1, float64(p.BytesDone.Load())/float64(p.BytesTotal.Load()))
-		fill := int(part * 20)
-		fmt.Fprintf(&b, "[%s%s] %3.0f %%  ", strings.Repeat("=", fill), strings.Repeat(" ", 20-fill), part*100)
+		if width >= barFrom {
+			fill := int(part * barWidth)
+			fmt.Fprintf(&b, "[%s%s] ", strings.Repeat("=", fill), strings.Repeat(" ", barWidth-fill))
+		}
+		fmt.Fprintf(&b, "%3.0f %%  ", part*100)
 	}
 	if phase := p.Phase.Load(); phase != nil && *phase != "" {
 		b.WriteString(*phase + "  ")
@@ -125,7 +132,7 @@ func (m *meter) line(now time.Time, width int) string {
 		fmt.Fprintf(&b, "  %s errors", count(n))
 	}
 	if cur := p.Current.Load(); cur != nil && *cur != "" {
-		b.WriteString("  " + printable(*cur))
+		b.WriteString("  " + tail(printable(*cur), width-3-columns(b.String())))
 	}
 	return fit(b.String(), width-1) // the last column makes some terminals wrap
 }
@@ -148,16 +155,46 @@ func (m *meter) event(now time.Time) progressEvent {
 	return ev
 }
 
-// fit cuts s to so many columns; a rune beyond Latin may take two.
-func fit(s string, columns int) string {
+// columns is how wide s is at most: a rune beyond Latin may take two.
+func columns(s string) int {
+	n := 0
+	for _, r := range s {
+		n += runeColumns(r)
+	}
+	return n
+}
+
+func runeColumns(r rune) int {
+	if r >= 0x300 {
+		return 2
+	}
+	return 1
+}
+
+// fit cuts s to so many columns.
+func fit(s string, limit int) string {
 	used := 0
 	for i, r := range s {
-		if used++; r >= 0x300 {
-			used++
-		}
-		if used > columns {
+		if used += runeColumns(r); used > limit {
 			return s[:i]
 		}
 	}
 	return s
+}
+
+// tail keeps the end of a path, which tells more than its beginning; "" where
+// hardly anything of it would be left.
+func tail(s string, limit int) string {
+	if columns(s) <= limit {
+		return s
+	}
+	if limit < 8 {
+		return ""
+	}
+	for i, r := range s {
+		if rest := s[i+utf8.RuneLen(r):]; columns(rest) <= limit-3 {
+			return "..." + rest
+		}
+	}
+	return ""
 }
