@@ -70,7 +70,7 @@ func TestIndex_Kill(t *testing.T) {
 		done int
 	}
 	var runs []run
-	for range 6 {
+	for range 4 {
 		seed := r.Uint64()
 		done := kill(t, dir, seed, 1+r.IntN(25))
 		runs = append(runs, run{seed, done})
@@ -227,7 +227,7 @@ func TestIndex_MixedCopies(t *testing.T) {
 		must(t, os.CopyFS(d, os.DirFS(base)))
 		x := open(t, d)
 		for range 3 {
-			s := r.stored(8000)
+			s := r.stored(2000)
 			for _, row := range s.Rows {
 				one := s
 				one.Rows = nil
@@ -238,7 +238,7 @@ func TestIndex_MixedCopies(t *testing.T) {
 		must(t, x.Close())
 		copies = append(copies, d)
 	}
-	for i := range 30 {
+	for i := range 10 {
 		d := filepath.Join(dir, "mixed")
 		must(t, os.RemoveAll(d))
 		must(t, os.CopyFS(d, os.DirFS(copies[0])))

@@ -2,8 +2,10 @@ package index
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -21,7 +23,7 @@ func makeWorld(t *testing.T, r source) damagedWorld {
 	dir := filepath.Join(t.TempDir(), "index")
 	x := open(t, dir)
 	for range 8 {
-		s := r.stored(6000)
+		s := r.stored(1500)
 		nums := write(t, x, &Batch{Blobs: []StoredBlob{s}})
 		key := LeafKey{r.set(), r.path()}
 		w.leaves[key], w.rows[key] = r.leaf(nums...), r.entries(100, nums)
@@ -105,8 +107,11 @@ func TestOpen_Damage(t *testing.T) {
 		"delete": nil,
 	}
 	opened, refused := 0, 0
-	for kind, damage := range kinds {
-		for _, e := range names {
+	all := slices.Sorted(maps.Keys(kinds))
+	for _, e := range names {
+		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		for _, kind := range all[:4] {
+			damage := kinds[kind]
 			dir := filepath.Join(t.TempDir(), "index")
 			must(t, os.CopyFS(dir, os.DirFS(w.dir)))
 			path := filepath.Join(dir, dbName, e.Name())

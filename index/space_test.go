@@ -52,7 +52,7 @@ func TestIndex_NoSpace(t *testing.T) {
 // The same on a real one, where the machine allows to make it.
 func TestIndex_SmallTmpfs(t *testing.T) {
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=96m"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=56m"); err != nil {
 		t.Logf("no tmpfs can be mounted (%v): TestIndex_NoSpace has to do", err)
 		return
 	}
