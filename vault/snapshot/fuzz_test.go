@@ -32,7 +32,10 @@ func TestGolden(t *testing.T) {
 	golden(t, seedCheck, parseCheckpoint)
 	golden(t, seedGC, parseGC)
 	golden(t, seedRoot, parseRoot)
-	golden(t, seedStore, func(line []byte) (d StoreDoc, err error) { return d, unmarshal(line, storeType, &d) })
+	golden(t, seedStore, func(line []byte) (d StoreDoc, err error) {
+		err = unmarshal(line, storeType, &d)
+		return d, err
+	})
 }
 
 func golden[T any](t *testing.T, line string, parse func([]byte) (T, error)) {
