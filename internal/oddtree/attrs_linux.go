@@ -14,7 +14,7 @@ func (b *builder) attributes() {
 	b.xattr("attrs/user", "user.binary", []byte{0, 1, 2, 0xff, '\n', 0})
 	b.xattr("attrs/user", "user.näme\xff", []byte("a name that is not UTF-8"))
 	b.file("attrs/large", []byte("large"))
-	b.xattr("attrs/large", "user.large", b.bytes(3000))
+	b.xattr("attrs/large", "user.large", b.bytes(3300)) // more than a page takes inline
 	b.dir("attrs/dir", 0o755)
 	b.xattr("attrs/dir", "user.dir", []byte("of a directory"))
 	b.file("attrs/many", nil)

@@ -13,7 +13,7 @@ import (
 
 // Options choose how much is made.
 type Options struct {
-	Small  bool   // leave out files over 5 MiB
+	Small  bool   // leave out files over 5 MiB, and most of a wide directory
 	Deeper bool   // also a path longer than the 4,096 bytes the kernel takes at once
 	Seed   uint64 // of contents and times
 }

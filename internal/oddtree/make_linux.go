@@ -52,7 +52,7 @@ func (b *builder) names() {
 	for _, n := range list {
 		b.file("names/"+n, []byte("name: "+n))
 	}
-	for _, n := range []string{"d\nir", "d\xff\xfe", "-d", "ab.d", "ab-d", strings.Repeat("d", 255)} {
+	for _, n := range []string{"d\nir", "d\xff\xfe", "-d", "ab.d", "ab-d", "[@]", "$(d)", "\"]d", strings.Repeat("d", 255)} {
 		b.dir("names/"+n, 0o755)
 		b.file("names/"+n+"/f\xfe", []byte(n))
 	}
@@ -211,7 +211,11 @@ func (b *builder) shapes(o Options) {
 	b.dir("shapes/empty", 0o755)
 	b.dir("shapes/only-dirs/a/b/c", 0o755)
 	b.dir("shapes/wide", 0o755)
-	for i := range 3000 {
+	wide := 3000 // many leaves, and branches above them
+	if o.Small {
+		wide = 600
+	}
+	for i := range wide {
 		b.file(fmt.Sprintf("shapes/wide/%04d", i), fmt.Appendf(nil, "file %d\n", i))
 	}
 	b.deep("shapes/deep", "down", 200)
