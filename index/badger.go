@@ -62,5 +62,5 @@ func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
 	if classify(err) != nil {
 		return nil, fmt.Errorf("open index %q: %w", dir, typed(err))
 	}
-	return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+	return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 }

@@ -9,19 +9,19 @@ import (
 )
 
 var (
-	// ErrBusy: another process, or another part of this one, has the index open.
+	// ErrBusy means that another process, or another part of this one, has the index open.
 	// Wait for it. The error is a *BusyError.
 	ErrBusy = errors.New("index is in use")
-	// ErrDamaged: the index is unreadable. Recreate it; nothing in the store is affected.
+	// ErrDamaged means that the index is unreadable. Recreate it; nothing in the store is affected.
 	ErrDamaged = errors.New("index is damaged")
-	// ErrForeign: the directory holds something else, or another host's index.
+	// ErrForeign means that the directory holds something else, or another host's index.
 	// Choose another directory.
 	ErrForeign = errors.New("not an index of this host")
-	// ErrNewerFormat: a newer Vaultik wrote the index. Use that, or another directory.
+	// ErrNewerFormat means that a newer Vaultik wrote the index. Use that, or another directory.
 	ErrNewerFormat = errors.New("index was written by a newer version")
-	// ErrNoSpace: the disk is full or nearly so. Nothing is damaged; make space and go on.
+	// ErrNoSpace means that the disk is full or nearly so. Nothing is damaged; make space and go on.
 	ErrNoSpace = errors.New("no space left for the index")
-	// ErrClosed: the index was used after Close.
+	// ErrClosed means that the index was used after Close.
 	ErrClosed = errors.New("index is closed")
 )
 
@@ -76,7 +76,7 @@ func typed(err error) error {
 		return nil
 	}
 	if as := classify(err); as != nil && !errors.Is(err, as) {
-		return fmt.Errorf("%w: %v", as, err)
+		return fmt.Errorf("%w: %w", as, err)
 	}
 	return err
 }

@@ -166,8 +166,9 @@ func (x *Index) loadRows() error {
 			}
 			n := BlobNum(binary.BigEndian.Uint32(key[prefixLen:]))
 			err := it.Item().Value(func(v []byte) error {
-				in, ok := blob.Info{}, false
-				if v, ok = unseal(v, x.seed, key); ok {
+				var in blob.Info
+				v, ok := unseal(v, x.seed, key)
+				if ok {
 					in, ok = decodeBlob(v)
 				}
 				if !ok { // its number must not be given again

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -55,6 +56,10 @@ func newSource(t testing.TB) source {
 }
 
 func (r source) fill(b []byte) {
+	for len(b) >= 8 {
+		binary.LittleEndian.PutUint64(b, r.Uint64())
+		b = b[8:]
+	}
 	for i := range b {
 		b[i] = byte(r.Uint32())
 	}
@@ -439,7 +444,7 @@ func TestOpen_Directory(t *testing.T) {
 			tt.make(t, dir)
 			x, err := Open(dir, Options{Key: tt.key})
 			switch {
-			case tt.want == os.ErrInvalid:
+			case errors.Is(tt.want, os.ErrInvalid):
 				if err == nil {
 					t.Error("opened")
 				}
@@ -453,11 +458,11 @@ func TestOpen_Directory(t *testing.T) {
 			}
 			_, rerr := Recreate(dir)
 			switch {
-			case tt.want == ErrForeign && tt.key == testKey, tt.want == ErrNewerFormat:
+			case errors.Is(tt.want, ErrForeign) && tt.key == testKey, errors.Is(tt.want, ErrNewerFormat):
 				if !errors.Is(rerr, tt.want) {
 					t.Errorf("recreate: got %v, want %v", rerr, tt.want)
 				}
-			case tt.want == ErrDamaged:
+			case errors.Is(tt.want, ErrDamaged):
 				must(t, rerr)
 				x := open(t, dir)
 				if !x.Empty() {

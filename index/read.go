@@ -83,8 +83,8 @@ func (x *Index) get(txn *badger.Txn, key, dst []byte) (val []byte, ok bool) {
 
 // chunk reads one row. Its checksum covers the whole id and the blob's name.
 func (x *Index) chunk(txn *badger.Txn, key []byte, id *chunk.ID, l *lookups) (loc Loc) {
-	ok := false
-	if l.val, ok = x.get(txn, key, l.val); !ok {
+	val, ok := x.get(txn, key, l.val)
+	if l.val = val; !ok {
 		return loc
 	}
 	n := len(l.val) - sumLen

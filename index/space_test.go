@@ -4,9 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"vaultik/vault/blob"
 )
@@ -52,11 +51,11 @@ func TestIndex_NoSpace(t *testing.T) {
 // The same on a real one, where the machine allows to make it.
 func TestIndex_SmallTmpfs(t *testing.T) {
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=56m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=56m"); err != nil {
 		t.Logf("no tmpfs can be mounted (%v): TestIndex_NoSpace has to do", err)
 		return
 	}
-	defer func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }()
+	defer func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }()
 	r := newSource(t)
 	path := filepath.Join(dir, "index")
 	x := open(t, path)
@@ -81,7 +80,7 @@ func TestIndex_SmallTmpfs(t *testing.T) {
 		t.Fatalf("open on a full disk: %v", err)
 	}
 	must(t, os.Remove(filler))
-	must(t, unix.Mount("", dir, "", unix.MS_REMOUNT, "size=256m"))
+	must(t, syscall.Mount("", dir, "", syscall.MS_REMOUNT, "size=256m"))
 	x = open(t, path)
 	for _, s := range kept {
 		n, ok := x.Num(s.Name)

@@ -119,7 +119,7 @@ func verifyManifest(db string, sizes map[string]int64) (map[uint64]badger.TableM
 	defer func() { _ = f.Close() }()
 	m, _, err := badger.ReplayManifestFile(f, externalMagic, badger.DefaultOptions(db).WithLogger(nil))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrDamaged, err)
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	for id, t := range m.Tables {
 		if t.KeyID != 0 || t.Compression != 0 || t.Level >= 7 {

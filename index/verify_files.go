@@ -10,9 +10,6 @@ import (
 	"path/filepath"
 
 	"github.com/dgraph-io/badger/v4/fb"
-	"github.com/dgraph-io/badger/v4/pb"
-	"github.com/dgraph-io/badger/v4/y"
-	"google.golang.org/protobuf/proto"
 )
 
 // A table is blocks, then index, its length, checksum, its length; a block is
@@ -52,12 +49,12 @@ func verifyTable(path string, size int64, buf []byte) ([]byte, error) {
 		return read(end, n)
 	}
 	sumBytes, err := back()
-	var want pb.Checksum
-	if err != nil || proto.Unmarshal(sumBytes, &want) != nil {
+	if err != nil {
 		return bad("no index checksum")
 	}
+	want, ok := tableSum(sumBytes)
 	indexBytes, err := back()
-	if err != nil || y.VerifyChecksum(indexBytes, &want) != nil {
+	if err != nil || !ok || crc32.Checksum(indexBytes, castagnoli) != want {
 		return bad("index checksum")
 	}
 	index := fb.GetRootAsTableIndex(append([]byte(nil), indexBytes...), 0)
@@ -86,11 +83,27 @@ func blockGood(b []byte) bool {
 	if body < 4 {
 		return false
 	}
-	var want pb.Checksum
-	if proto.Unmarshal(b[body:len(b)-4], &want) != nil {
-		return false
+	want, ok := tableSum(b[body : len(b)-4])
+	return ok && be32(b[:body])*4 <= body-4 && crc32.Checksum(b[:body], castagnoli) == want
+}
+
+// tableSum reads Badger's checksum message: the algorithm (1: 0 is CRC-32C) and
+// the sum (2), both varints and left out when zero.
+func tableSum(b []byte) (sum uint32, ok bool) {
+	d := decoder{b: b}
+	for len(d.b) > 0 {
+		switch d.uvarint() {
+		case 1 << 3:
+			if d.uvarint() != 0 {
+				return 0, false
+			}
+		case 2 << 3:
+			sum = d.u32()
+		default:
+			return 0, false
+		}
 	}
-	return be32(b[:body])*4 <= body-4 && y.VerifyChecksum(b[:body], &want) == nil
+	return sum, !d.bad
 }
 
 // A log is 20 bytes, then entries: two flag bytes, key length, value length,
