@@ -21,17 +21,14 @@ func (configShowCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	settings := c.Settings(s.places)
-	s.out.raw("# " + c.File + "\n" + config.YAML(settings))
-	ev := map[string]any{"type": "config", "file": c.File}
-	for _, set := range settings {
-		ev[set.Key] = set.Value
-	}
-	sets := map[string]any{}
+	s.out.raw("# " + c.File + "\n" + config.YAML(c.Settings(s.places)))
+	ev := configEvent{Type: "config", File: c.File, StorageURL: c.StorageURL, Recipients: c.Recipients.Strings(),
+		Sets: map[string]configSet{}, Compression: c.Compression, ChunkSize: config.FormatSize(c.ChunkSize),
+		BlobSize: config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory), Parallel: c.Parallel,
+		IndexPath: s.places.IndexDir(c), Hostname: c.Hostname}
 	for _, set := range c.Sets {
-		sets[set.Name] = map[string]any{"paths": set.Paths}
+		ev.Sets[set.Name] = configSet{set.Paths}
 	}
-	ev["snapshots"] = sets
 	s.out.event(ev)
 	return nil
 }

@@ -118,6 +118,26 @@ type identityEvent struct {
 	Created   time.Time `json:"created"`
 }
 
+// configEvent is the configuration in force; sizes are written as in the file.
+type configEvent struct {
+	Type        string               `json:"type"` // config
+	File        string               `json:"file"`
+	StorageURL  string               `json:"storage_url"`
+	Recipients  []string             `json:"age_recipients"`
+	Sets        map[string]configSet `json:"snapshots"`
+	Compression int                  `json:"compression_level"`
+	ChunkSize   string               `json:"chunk_size"`
+	BlobSize    string               `json:"blob_size"`
+	Memory      string               `json:"memory"`
+	Parallel    int                  `json:"parallel"`
+	IndexPath   string               `json:"index_path"`
+	Hostname    string               `json:"hostname"`
+}
+
+type configSet struct {
+	Paths []string `json:"paths"`
+}
+
 type configPathEvent struct {
 	Type   string `json:"type"` // config-path
 	Config string `json:"config"`
