@@ -123,6 +123,22 @@ func testListMotion(t *testing.T, s *suite) {
 	for i := range stable {
 		put(t, b, keyOf("m/%d/stays-%d", i%4, i), make([]byte, 100))
 	}
+	for i := range 10 {
+		put(t, b, keyOf("half/%d", i), []byte("x"))
+	}
+	kept := 0
+	err := b.ListStream(t.Context(), "half/", func(o backends.ObjectInfo) error {
+		kept += int(o.Key[len("half/")]-'0') % 2
+		for i := 0; i < 10; i += 2 {
+			if err := b.Delete(t.Context(), keyOf("half/%d", i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || kept != 5 {
+		t.Errorf("half of the objects deleted while listed: %d of 5 others seen, %v", kept, err)
+	}
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	for w := range 2 {

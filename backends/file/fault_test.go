@@ -2,7 +2,10 @@ package file
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -139,6 +142,66 @@ func TestPut_FailingStepsKeepOld(t *testing.T) {
 			t.Errorf("%s fails: object is %q, %v; want %q", step, got, err, want)
 		}
 		wantFiles(t, root, "a/x")
+	}
+}
+
+// Cancelled when everything but the name is done.
+func TestPut_CancelledLate(t *testing.T) {
+	root := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	b, err := open(root, backends.Options{}, func(step atomicfile.Step, _ string) error {
+		if step == atomicfile.StepClose {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	if _, err := b.Put(ctx, "a/x", backends.Bytes([]byte("x"), nil), backends.PutOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled Put: %v", err)
+	}
+	wantFiles(t, root)
+}
+
+// A source that fails as a store could says nothing about the store.
+func TestPut_SourceErrorsAreNotOurs(t *testing.T) {
+	b, _, _ := openScripted(t)
+	for _, errno := range []unix.Errno{unix.ENOSPC, unix.EACCES, unix.ENOENT, unix.EIO} {
+		_, err := b.Put(t.Context(), "x", brokenSource{errno}, backends.PutOptions{})
+		for _, kind := range []error{backends.ErrNoSpace, backends.ErrPermission, backends.ErrNotFound, backends.ErrContainerNotFound} {
+			if errors.Is(err, kind) {
+				t.Errorf("source fails with %v: Put says %v", errno, kind)
+			}
+		}
+		if !errors.Is(err, errno) || backends.Retryable(err) {
+			t.Errorf("source fails with %v: %v", errno, err)
+		}
+	}
+}
+
+type brokenSource struct{ err error }
+
+func (brokenSource) Size() int64                        { return 1 }
+func (brokenSource) SHA256() []byte                     { return nil }
+func (s brokenSource) Open() (io.ReadSeekCloser, error) { return nil, s.err }
+
+// Directories that vanish while they are listed are not missed.
+func TestList_DirectoryGone(t *testing.T) {
+	b, _, root := openScripted(t)
+	for _, d := range "abcdef" {
+		for _, n := range "xyz" {
+			put(t, b, fmt.Sprintf("d/%c/%c/o", d, n), "x")
+		}
+	}
+	seen := 0
+	err := b.ListStream(t.Context(), "d/", func(backends.ObjectInfo) error {
+		seen++
+		return os.RemoveAll(filepath.Join(root, "d"))
+	})
+	if err != nil || seen != 1 {
+		t.Errorf("list of what vanishes: %d objects, %v; want 1", seen, err)
 	}
 }
 

@@ -131,10 +131,8 @@ func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backend
 	switch {
 	case l.stopped:
 		return err
-	case !b.root.Alive():
-		return b.fail("list", prefix, backends.ErrContainerNotFound)
-	case absent(err):
-		return nil // no such prefix
+	case err == nil && !b.root.Alive():
+		err = backends.ErrContainerNotFound
 	}
 	return b.fail("list", prefix, err)
 }
@@ -147,15 +145,20 @@ type lister struct {
 	stopped bool // by fn or ctx, whose error goes back as it is
 }
 
+// walk lists below rel; if there is no such directory, or it is removed meanwhile,
+// that is nothing.
 func (l *lister) walk(rel string) error {
 	dir, err := l.b.root.Sub(dot(rel))
+	if absent(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
 	err = dir.Names(func(name string) error { return l.visit(dir, rel, name) })
 	if !l.stopped && errors.Is(err, fs.ErrNotExist) {
-		return nil // removed while it was read
+		return nil
 	}
 	return err
 }
@@ -182,7 +185,7 @@ func (l *lister) visit(dir *atomicfile.Dir, rel, name string) error {
 	case err != nil:
 		return err
 	case st.Mode.IsDir():
-		return l.descend(key)
+		return l.walk(key)
 	case st.Mode&fs.ModeSymlink != 0:
 		return &fs.PathError{Op: "list", Path: dir.Path() + "/" + name, Err: atomicfile.ErrSymlink}
 	case !st.Mode.IsRegular():
@@ -193,13 +196,4 @@ func (l *lister) visit(dir *atomicfile.Dir, rel, name string) error {
 		return err
 	}
 	return nil
-}
-
-// descend walks a directory that was there a moment ago.
-func (l *lister) descend(key string) error {
-	err := l.walk(key)
-	if !l.stopped && absent(err) {
-		return nil
-	}
-	return err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -137,6 +138,51 @@ func TestWrite_FailingSteps(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The fsyncs are really made: on a descriptor that cannot do it they fail.
+func TestWrite_Syncs(t *testing.T) {
+	for _, step := range []Step{StepSync, StepSyncDir} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "f")
+		err := write(path, []byte("new"), 0o600, true, func(s Step, p string) error {
+			if s != step {
+				return nil
+			}
+			return crippleAll(p)
+		})
+		if !errors.Is(err, unix.EBADF) {
+			t.Errorf("%s on a descriptor that cannot sync: %v", step, err)
+		}
+		if got := names(t, dir); len(got) != 0 {
+			t.Errorf("%s fails: left behind %v", step, got)
+		}
+	}
+}
+
+// crippleAll puts one that can only name the file, not sync it, in the place of
+// every descriptor of path.
+func crippleAll(path string) error {
+	only, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(only) }()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		target, _ := os.Readlink("/proc/self/fd/" + e.Name())
+		fd, err := strconv.Atoi(e.Name())
+		if target != path || err != nil || fd == only {
+			continue
+		}
+		if err := unix.Dup3(only, fd, unix.O_CLOEXEC); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A name that cannot be made durable is not taken from someone else.
