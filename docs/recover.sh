@@ -23,7 +23,7 @@ umask 077
 die() { printf 'recover: %s\n' "$2" >&2; exit "$1"; }
 usage() { echo "usage: recover.sh STORE_DIR KIT OUT_DIR [HOST [SET [SEQ]]]" >&2; exit 64; }
 
-[ $# -ge 3 ] && [ $# -le 6 ] || usage
+if [ $# -lt 3 ] || [ $# -gt 6 ]; then usage; fi
 for tool in age zstd jq ssh-keygen sha256sum base64 dd; do
   command -v "$tool" >/dev/null || die 1 "$tool is not installed"
 done
@@ -59,7 +59,8 @@ is() {
 
 sum() { local s; s=$(sha256sum <"$1") && echo "${s%% *}"; }
 
-owner='' : >"$work/identities"
+owner=''
+: >"$work/identities"
 while IFS= read -r line || [ -n "$line" ]; do
   case $line in
   '# owner: SHA256:'*) owner=${line#\# owner: } ;;
