@@ -87,20 +87,20 @@ func (s *session) pinned(ctx context.Context, op *opened, host *config.Host, kno
 	pin := s.pinFor(op, host, known)
 	op.Store, err = snapshot.OpenStore(ctx, op.Objects, pin)
 	if errors.Is(err, snapshot.ErrOwnerChanged) {
-		return &ownerDiffers{url: op.URL, want: pin.Owner, asked: s.cli.Owner != "", err: err}
+		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: s.cli.Owner != "", err: err}
 	}
 	if err != nil {
 		return err
 	}
 	id, owner := op.Store.Doc.Store, op.Store.Doc.Owner.Fingerprint()
 	if host != nil && s.cli.Store == nil && host.Store != id {
-		return &otherStore{op.URL, id.String(), host.Store.String()}
+		return &otherStore{backends.Redact(op.URL), id.String(), host.Store.String()}
 	}
 	if k, ok := known.ByID(id); ok && k.Owner != owner && s.cli.Owner == "" {
-		return &ownerDiffers{url: op.URL, want: k.Owner, err: snapshot.ErrOwnerChanged}
+		return &ownerDiffers{url: backends.Redact(op.URL), want: k.Owner, err: snapshot.ErrOwnerChanged}
 	}
 	if p := op.Seen.Trust(id); op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq && op.Store.TrustSum != p.Sum {
-		return &staleTrust{url: op.URL, got: op.Store.TrustSeq, want: p.Seq}
+		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
 	}
 	s.remember(op, known, owner)
 	return nil
@@ -132,17 +132,20 @@ func (s *session) remember(op *opened, known *config.Known, owner string) {
 	old, before := known.ByID(id)
 	var err error
 	if !met {
-		switch {
-		case before && old.Owner == owner, s.cli.Owner == owner:
-			s.out.detail("store %s at %s belongs to %s", id, op.URL, owner)
-		default:
-			s.out.warn("compare this with the line \"# owner:\" of the recovery kit",
-				"store %s at %s is new to this machine; its owner is %s, which is remembered", id, backends.Redact(op.URL), owner)
-		}
 		err = s.state.UpdateKnown(func(k *config.Known) error {
 			k.Pin(config.KnownStore{Store: id, URL: op.URL, Owner: owner, Since: time.Now().UTC().Truncate(time.Second)})
 			return nil
 		})
+		switch {
+		case before && old.Owner == owner, s.cli.Owner == owner:
+			s.out.detail("store %s at %s belongs to %s", id, backends.Redact(op.URL), owner)
+		case err == nil:
+			s.out.warn("compare this with the line \"# owner:\" of the recovery kit",
+				"store %s at %s is new to this machine; its owner is %s, which is remembered", id, backends.Redact(op.URL), owner)
+		default:
+			s.out.warn("compare this with the line \"# owner:\" of the recovery kit",
+				"store %s at %s is new to this machine; its owner is %s", id, backends.Redact(op.URL), owner)
+		}
 	}
 	if now := (config.Point{Seq: op.Store.TrustSeq, Sum: op.Store.TrustSum}); err == nil && op.Seen.Trust(id) != now {
 		err = s.state.UpdateSeen(func(seen *config.Seen) error {
