@@ -41,7 +41,9 @@ func (b *Backend) classify(op string, err error) error {
 		return backends.WithKind(backends.ErrInvalidKey, err)
 	case errors.Is(err, atomicfile.ErrNoExclusive):
 		return backends.WithKind(backends.ErrUnsupported, err)
-	case errors.Is(err, atomicfile.ErrSymlink), op == "open" && notObject(err):
+	case errors.Is(err, atomicfile.ErrSymlink):
+		return backends.WithKind(backends.ErrUnsupported, err)
+	case op == "open" && notObject(err):
 		return backends.WithKind(backends.ErrConfig, err)
 	case op == "open":
 		return err

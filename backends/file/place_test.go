@@ -141,27 +141,27 @@ func TestSymlinks(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"out/x", "in/x", "dir/leaf", "broken", "broken/x"} {
-		if _, _, err := b.Get(t.Context(), key, 0, -1); !errors.Is(err, backends.ErrConfig) || errors.Is(err, backends.ErrNotFound) {
-			t.Errorf("Get %s: %v, want ErrConfig", key, err)
+		if _, _, err := b.Get(t.Context(), key, 0, -1); !errors.Is(err, backends.ErrUnsupported) || errors.Is(err, backends.ErrNotFound) {
+			t.Errorf("Get %s: %v, want ErrUnsupported", key, err)
 		}
-		if _, err := b.ReadRange(t.Context(), key, make([]byte, 1), 0); !errors.Is(err, backends.ErrConfig) {
-			t.Errorf("ReadRange %s: %v, want ErrConfig", key, err)
+		if _, err := b.ReadRange(t.Context(), key, make([]byte, 1), 0); !errors.Is(err, backends.ErrUnsupported) {
+			t.Errorf("ReadRange %s: %v, want ErrUnsupported", key, err)
 		}
-		if _, err := b.Stat(t.Context(), key); !errors.Is(err, backends.ErrConfig) {
-			t.Errorf("Stat %s: %v, want ErrConfig", key, err)
+		if _, err := b.Stat(t.Context(), key); !errors.Is(err, backends.ErrUnsupported) {
+			t.Errorf("Stat %s: %v, want ErrUnsupported", key, err)
 		}
 	}
 	for _, key := range []string{"out/y", "out/sub/y", "in/y"} {
-		if _, err := b.Put(t.Context(), key, backends.Bytes([]byte("y"), nil), backends.PutOptions{}); !errors.Is(err, backends.ErrConfig) {
-			t.Errorf("Put %s: %v, want ErrConfig", key, err)
+		if _, err := b.Put(t.Context(), key, backends.Bytes([]byte("y"), nil), backends.PutOptions{}); !errors.Is(err, backends.ErrUnsupported) {
+			t.Errorf("Put %s: %v, want ErrUnsupported", key, err)
 		}
 	}
-	if err := b.Delete(t.Context(), "out/x"); !errors.Is(err, backends.ErrConfig) {
-		t.Errorf("Delete out/x: %v, want ErrConfig", err)
+	if err := b.Delete(t.Context(), "out/x"); !errors.Is(err, backends.ErrUnsupported) {
+		t.Errorf("Delete out/x: %v, want ErrUnsupported", err)
 	}
 	for _, prefix := range []string{"", "out/", "in/", "dir/"} {
-		if list, err := backends.List(t.Context(), b, prefix); !errors.Is(err, backends.ErrConfig) {
-			t.Errorf("List %q: %v, %v; want ErrConfig", prefix, list, err)
+		if list, err := backends.List(t.Context(), b, prefix); !errors.Is(err, backends.ErrUnsupported) {
+			t.Errorf("List %q: %v, %v; want ErrUnsupported", prefix, list, err)
 		}
 	}
 	wantFiles(t, outside, "x")

@@ -28,7 +28,7 @@ var (
 	// ErrNotRegular says that a name is no regular file.
 	ErrNotRegular = errors.New("not a regular file")
 	// ErrSymlink says that there is a symlink where none is followed.
-	ErrSymlink = errors.New("is a symlink")
+	ErrSymlink = errors.New("is a symlink, and none is followed here")
 	// ErrNoExclusive says that the file system can neither link nor rename
 	// without replacing, so nothing can be created only if absent.
 	ErrNoExclusive = errors.New("file system cannot create a name only if it is absent")
