@@ -608,3 +608,14 @@ func TestFilter(t *testing.T) {
 		t.Errorf("%d false hits of 10000", hits)
 	}
 }
+
+func TestPathHasher(t *testing.T) {
+	h := NewPathHasher(testKey)
+	a, b := h.Key("etc/passwd"), h.Key("etc/passwe")
+	if a == b || a != h.Key("etc/passwd") || a == NewPathHasher([32]byte{9}).Key("etc/passwd") {
+		t.Error("path keys do not depend on exactly key and path")
+	}
+	if n := testing.AllocsPerRun(100, func() { h.Key("usr/share/doc/a path of some length that is usual") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
