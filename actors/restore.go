@@ -2,14 +2,127 @@ package actors
 
 import (
 	"context"
-	"errors"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/messages"
 )
 
 // Restore brings entries of a snapshot back. The error says why it ended early;
-// the result is valid in any case but a nil one.
+// what was restored until then stays, and the same restore goes on from there.
+// The result is valid beside an error, unless it is nil: then nothing was begun.
 func (s *System) Restore(ctx context.Context, spec *RestoreSpec) (*RestoreResult, error) {
+	began := time.Now()
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
-	return nil, errors.ErrUnsupported
+	run := newRestoreRun(spec)
+	defer run.cancel(nil)
+	if err := run.open(ctx); err != nil {
+		return nil, err
+	}
+	answer, err := s.run(ctx, "restore", func() actor.Actor { return &restoreJob{run: run} },
+		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	if err != nil {
+		return nil, err // an actor is still there, and uses what close would take away
+	}
+	run.close()
+	r := run.result
+	r.BytesRead = run.read.Load() + run.pages.bytes.Load()
+	r.Restarts, r.Duration = spec.Progress.Restarts.Load(), time.Since(began)
+	return &r, answer.(*restoreDone).err
+}
+
+type restoreDone struct{ err error }
+
+// restoreJob is the root of one restore. It ends with the first error, or when
+// the planner has nothing left to do.
+type restoreJob struct {
+	run       *restoreRun
+	requester *actor.PID
+	children  []*actor.PID
+	left      int
+	err       error
+	ended     bool
+}
+
+// HandleFailure: the walker and the planner are stateful. A panic in one is a
+// bug, and ends the job; what is restored stays restored.
+func (j *restoreJob) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+	sup.StopChildren(child)
+	j.end(sup.(actor.Context), internalError(child, reason))
+}
+
+func (j *restoreJob) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *start:
+		j.start(c)
+	case *restoreComplete:
+		j.end(c, nil)
+	case *messages.StageFailed:
+		j.end(c, m.Err)
+	case *messages.Cancel:
+		j.end(c, m.Reason)
+	case *actor.Stopping:
+		j.run.cancel(errInterrupted)
+	case *actor.Terminated:
+		j.left--
+		j.reply(c)
+	}
+}
+
+func (j *restoreJob) start(c actor.Context) {
+	j.requester = c.Sender()
+	if j.ended { // cancelled before it began
+		j.reply(c)
+		return
+	}
+	run := j.run
+	run.spec.Progress.SetPhase("restore")
+	restarted := func() { run.spec.Progress.Restarts.Add(1) }
+	root := c.ActorSystem().Root
+	var planner *actor.PID
+	writers := j.spawn(c, "writers", func() actor.Actor {
+		return &pool[messages.Writing, messages.WritingDone]{name: "writer", workers: run.limits.writers, onRestart: restarted,
+			newWork: func() work[messages.Writing, messages.WritingDone] { return newRestoreWriter(run) }, split: splitWriting}
+	})
+	downloaders := j.spawn(c, "downloaders", func() actor.Actor {
+		return &pool[messages.FetchBlob, messages.BlobFetched]{name: "downloader", workers: run.limits.parallel, onRestart: restarted,
+			newWork: func() work[messages.FetchBlob, messages.BlobFetched] {
+				return newDownloader(run, func(m any) { root.Send(planner, m) })
+			}, split: splitFetch}
+	})
+	planner = j.spawn(c, "planner", func() actor.Actor { return newRestorePlanner(run, downloaders, writers) })
+	walker := j.spawn(c, "walker", func() actor.Actor { return newWalker(run, planner) })
+	c.Send(walker, &startWalk{})
+}
+
+func (j *restoreJob) spawn(c actor.Context, name string, p actor.Producer) *actor.PID {
+	pid := c.SpawnPrefix(props(p), name)
+	j.children = append(j.children, pid)
+	j.left++
+	return pid
+}
+
+// end stops the job. The first reason counts.
+func (j *restoreJob) end(c actor.Context, err error) {
+	if j.ended {
+		return
+	}
+	j.ended, j.err = true, err
+	j.run.cancel(errInterrupted)
+	for _, p := range j.children {
+		c.Stop(p)
+	}
+	j.reply(c)
+}
+
+// reply answers when every child is gone.
+func (j *restoreJob) reply(c actor.Context) {
+	if !j.ended || j.left > 0 || j.requester == nil {
+		return
+	}
+	c.Send(j.requester, &restoreDone{err: j.err})
+	j.requester = nil
 }

@@ -72,6 +72,7 @@ type RestoreResult struct {
 	Replaced  int64           // made, instead of what was there
 	Unchanged int64           // were there already, with their contents
 	Kept      int64           // left as they were, as Overwrite wanted
+	Ignored   int64           // never restored: sockets
 	Failed    int64           // could not be restored, or not completely
 
 	Problems []RestoreProblem // the first 1,000 of those that failed

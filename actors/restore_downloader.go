@@ -1,0 +1,171 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+
+	"vaultik/backends"
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	"vaultik/vault/chunk"
+	"vaultik/vault/layout"
+	"vaultik/vault/plan"
+)
+
+// downloader fetches what is wanted of one blob a lease: it decrypts,
+// decompresses and checks every chunk, and sends frame by frame to the planner.
+type downloader struct {
+	run     *restoreRun
+	planner func(any)
+	hasher  *chunk.Hasher
+	zstd    *blob.Decompressor
+}
+
+func newDownloader(run *restoreRun, planner func(any)) work[messages.FetchBlob, messages.BlobFetched] {
+	d := &downloader{run: run, planner: planner, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID()), zstd: blob.NewDecompressor()}
+	return d.fetch
+}
+
+func (d *downloader) fetch(attempt int, job messages.FetchBlob) (done messages.BlobFetched) {
+	d.run.faults.downloader()
+	before := d.run.read.Load()
+	err := d.lease(attempt, job)
+	done = messages.BlobFetched{Bytes: d.run.read.Load() - before, Err: err}
+	done.Fatal = err != nil && (d.run.ctx.Err() != nil || storeGone(err))
+	return done
+}
+
+func (d *downloader) lease(attempt int, job messages.FetchBlob) error {
+	buf, err := d.run.blobs.acquire(d.run.ctx) // a token even if the buffer is not used
+	if err != nil {
+		return err
+	}
+	defer d.run.blobs.release(buf)
+	l := job.Lease
+	whole := job.Count == len(l.Frames) && attempt == 1 && l.Info.Size <= int64(d.run.limits.blobSize) && l.Whole()
+	if whole {
+		r, err := d.openWhole(l.Info, buf)
+		if err == nil {
+			return d.frames(r, l, 0, len(l.Frames))
+		}
+		if !errors.Is(err, blob.ErrDamaged) {
+			return err
+		}
+		// Something in it is damaged; the ranges of most frames may not be.
+	}
+	return d.ranges(job)
+}
+
+// openWhole fetches all of a blob into a buffer and decrypts it there.
+func (d *downloader) openWhole(info *blob.Info, buf *messages.Buf) (*blob.Reader, error) {
+	key := layout.Blob(d.run.spec.Root.Host, info.Name)
+	b, err := backends.ReadRange(d.run.ctx, d.run.spec.Store, key, 0, info.Size, buf.B)
+	if err != nil {
+		return nil, damagedIfShort(err)
+	}
+	d.run.read.Add(int64(len(b)))
+	buf.B = b
+	return blob.OpenBytes(*info, b, d.run.spec.Identities)
+}
+
+// damagedIfShort makes an error of an object that is shorter than recorded one of damage.
+func damagedIfShort(err error) error {
+	if errors.Is(err, backends.ErrInvalidRange) {
+		return fmt.Errorf("%w: %w", blob.ErrDamaged, err)
+	}
+	return err
+}
+
+// ranges fetches parts of a blob. What cannot be had of it fails alone.
+func (d *downloader) ranges(job messages.FetchBlob) error {
+	l := job.Lease
+	info := l.Info
+	r, err := blob.Open(d.run.ctx, *info, fetchFrom(d.run.spec.Store, d.run.spec.Root.Host, info.Name, &d.run.read), d.run.spec.Identities)
+	if err != nil {
+		return err
+	}
+	if job.Count < len(l.Frames) {
+		return d.frames(r, l, job.First, job.Count)
+	}
+	for _, g := range l.Ranges() {
+		if err := r.Load(d.run.ctx, g.Off, g.Len); err != nil && (d.run.ctx.Err() != nil || storeGone(err)) {
+			return err
+		} // any other error is met again by those frames that it concerns
+		if err := d.frames(r, l, g.First, g.Count); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// frames decodes frames and sends them on.
+func (d *downloader) frames(r *blob.Reader, l *plan.Lease[*messages.RestoreItem], first, count int) error {
+	for i := first; i < first+count; i++ {
+		if err := d.frame(r, l, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *downloader) frame(r *blob.Reader, l *plan.Lease[*messages.RestoreItem], i int) error {
+	d.run.faults.downloader()
+	buf, err := d.run.frames.acquire(d.run.ctx)
+	if err != nil {
+		return err
+	}
+	sent := false
+	defer func() {
+		if !sent {
+			d.run.frames.release(buf)
+		}
+	}()
+	f := &l.Frames[i]
+	raw, err := r.Frame(d.run.ctx, d.zstd, buf.B, f.Off, f.Len, -1)
+	if err != nil {
+		if d.run.ctx.Err() != nil || storeGone(err) {
+			return err
+		}
+		d.planner(&messages.FrameFetched{Lease: l, Index: i, Err: damagedIfShort(err)})
+		return nil
+	}
+	buf.B = raw
+	m := &messages.FrameFetched{Lease: l, Index: i, Buf: buf, Bad: d.check(raw, f)}
+	sent = true
+	d.planner(m)
+	return nil
+}
+
+// check compares every wanted chunk with its id; nil if all are right.
+func (d *downloader) check(raw []byte, f *plan.Frame[*messages.RestoreItem]) []error {
+	var bad []error
+	for i := range f.Pieces {
+		p := &f.Pieces[i]
+		if i > 0 && p.Off == f.Pieces[i-1].Off && p.Len == f.Pieces[i-1].Len && p.ID == f.Pieces[i-1].ID {
+			if bad != nil {
+				bad[i] = bad[i-1]
+			}
+			continue
+		}
+		b, err := slicePiece(raw, blob.Span{Off: p.Off, Len: p.Len})
+		if err == nil && d.hasher.ID(b) != p.ID {
+			err = errWrongChunk
+		}
+		if err != nil {
+			if bad == nil {
+				bad = make([]error, len(f.Pieces))
+			}
+			bad[i] = err
+		}
+	}
+	return bad
+}
+
+// splitFetch isolates the frame that makes a downloader panic.
+func splitFetch(j messages.FetchBlob) []messages.FetchBlob {
+	parts := make([]messages.FetchBlob, j.Count)
+	for i := range parts {
+		parts[i] = messages.FetchBlob{Lease: j.Lease, First: j.First + i, Count: 1}
+	}
+	return parts
+}

@@ -1,0 +1,333 @@
+package actors
+
+import (
+	"errors"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/messages"
+	"vaultik/vault/page"
+	"vaultik/vault/plan"
+)
+
+// restorePlanner decides which blob gives what to which file, and keeps the
+// accounts of a restore: it alone knows what is done. It never blocks.
+type restorePlanner struct {
+	run                  *restoreRun
+	downloaders, writers *actor.PID
+
+	waiting  plan.Blobs[*messages.RestoreItem]
+	batches  int // that are not done
+	leases   map[*plan.Lease[*messages.RestoreItem]]*fetching
+	writing  int // items, pieces and last steps with the writers
+	groups   map[string]*messages.LinkGroup
+	place    []*messages.RestoreItem // to be submitted
+	finish   []messages.FinishEntry  // to be submitted
+	walked   bool
+	failed   bool // the job knows why
+	reported bool
+}
+
+// fetching is a lease that a downloader has.
+type fetching struct {
+	came []bool // by frame
+	left int    // frames whose job has not ended
+}
+
+// restoreComplete says that everything has been done that could be.
+type restoreComplete struct{}
+
+func newRestorePlanner(run *restoreRun, downloaders, writers *actor.PID) actor.Actor {
+	return &restorePlanner{
+		run: run, downloaders: downloaders, writers: writers,
+		leases: map[*plan.Lease[*messages.RestoreItem]]*fetching{},
+		groups: map[string]*messages.LinkGroup{},
+	}
+}
+
+func (p *restorePlanner) Receive(c actor.Context) {
+	if p.failed {
+		return
+	}
+	switch m := c.Message().(type) {
+	case *messages.EntriesSelected:
+		p.selected(m)
+	case *messages.FrameFetched:
+		p.frame(c, m)
+	case *messages.Finished[messages.FetchBlob, messages.BlobFetched]:
+		p.fetched(c, m)
+	case *messages.Finished[messages.Writing, messages.WritingDone]:
+		p.written(c, m)
+	case *messages.PagesLost:
+		p.lost(m)
+	case *leftoversRemoved:
+		p.run.result.Leftovers += int64(m.n)
+	case *messages.WalkEnded:
+		p.walked = true
+		if m.Err != nil {
+			p.fail(c, m.Err)
+		} else {
+			p.run.spec.Progress.TotalKnown.Store(true)
+		}
+	default:
+		return
+	}
+	p.submit(c)
+	p.dispatch(c)
+	p.end(c)
+}
+
+// fail ends the job.
+func (p *restorePlanner) fail(c actor.Context, err error) {
+	if !p.failed {
+		p.failed = true
+		c.Send(c.Parent(), &messages.StageFailed{Err: err})
+	}
+}
+
+// end tells the job when nothing is under way any more.
+func (p *restorePlanner) end(c actor.Context) {
+	idle := p.walked && p.batches == 0 && len(p.leases) == 0 && p.writing == 0
+	if idle && !p.failed && !p.reported {
+		p.reported = true
+		c.Send(c.Parent(), &restoreComplete{})
+	}
+}
+
+// selected takes a batch of the walk.
+func (p *restorePlanner) selected(b *messages.EntriesSelected) {
+	p.batches++
+	b.Pending = len(b.Items) + 1 // one for what is done here
+	if b.Goes != nil {
+		b.Pending++ // its pieces
+	}
+	for _, d := range b.Opened {
+		if d.Parent != nil {
+			d.Parent.Pending++
+		}
+	}
+	for i := range b.Pieces {
+		p.piece(&b.Pieces[i])
+	}
+	prog := p.run.spec.Progress
+	for _, it := range b.Items {
+		it.Dir.Pending++
+		if it.Entry.Type == page.File && !p.run.whole {
+			prog.FilesTotal.Add(1)
+			prog.BytesTotal.Add(it.Entry.Size)
+		}
+		p.arrive(it)
+	}
+	if it := b.Goes; it != nil {
+		s := &it.State
+		if s.Done {
+			p.batchDone(b)
+		} else {
+			s.More = append(s.More, messages.MorePieces{Batch: b, UpTo: s.Planned + len(s.Held)})
+		}
+		if b.Ended {
+			s.Open = false
+			if b.Err != nil && s.Err == nil {
+				s.Err = b.Err
+			}
+			p.settle(it)
+		}
+	}
+	for _, d := range b.Left {
+		d.Left = true
+		p.leave(d)
+	}
+	p.batchDone(b)
+}
+
+// batchDone counts one thing of a batch as done.
+func (p *restorePlanner) batchDone(b *messages.EntriesSelected) {
+	if b.Pending--; b.Pending == 0 {
+		p.batches--
+		p.run.batches.release()
+	}
+}
+
+// dispatch sends blobs to the downloaders: when enough waits for blobs to be
+// wanted as a whole, or when nothing more will come before some is done.
+func (p *restorePlanner) dispatch(c actor.Context) {
+	for len(p.leases) <= p.run.limits.parallel && p.waiting.Pieces() > 0 {
+		if !p.walked && p.batches < restoreBatches && p.waiting.Pieces() < planPieces && p.waiting.Bytes() < planBytes {
+			return
+		}
+		l := p.waiting.Take()
+		p.leases[l] = &fetching{came: make([]bool, len(l.Frames)), left: len(l.Frames)}
+		c.Request(p.downloaders, &messages.Submit[messages.FetchBlob]{Job: messages.FetchBlob{Lease: l, Count: len(l.Frames)}})
+	}
+}
+
+// submit gives the writers what the message under way has brought about.
+func (p *restorePlanner) submit(c actor.Context) {
+	for len(p.place) > 0 {
+		n := min(len(p.place), placeBatch)
+		p.write(c, messages.Writing{Place: p.place[:n:n]})
+		p.place = p.place[n:]
+	}
+	for len(p.finish) > 0 {
+		n := min(len(p.finish), placeBatch)
+		p.write(c, messages.Writing{Finish: p.finish[:n:n]})
+		p.finish = p.finish[n:]
+	}
+	p.place, p.finish = nil, nil
+}
+
+// placeBatch is how many entries a writer gets at once, so that all writers have something.
+const placeBatch = 64
+
+func (p *restorePlanner) write(c actor.Context, job messages.Writing) {
+	p.writing += units(&job)
+	c.Request(p.writers, &messages.Submit[messages.Writing]{Job: job})
+}
+
+func units(j *messages.Writing) int { return len(j.Place) + len(j.Finish) + len(j.Pieces) }
+
+// frame takes a decoded frame, the first time that it comes.
+func (p *restorePlanner) frame(c actor.Context, m *messages.FrameFetched) {
+	l := p.leases[m.Lease]
+	if l == nil || l.came[m.Index] {
+		p.releaseFrame(m.Buf)
+		return
+	}
+	l.came[m.Index] = true
+	f := &m.Lease.Frames[m.Index]
+	var pieces []messages.WritePiece
+	if m.Err == nil {
+		pieces = make([]messages.WritePiece, 0, len(f.Pieces))
+	}
+	for i := range f.Pieces {
+		it := f.Pieces[i].To
+		err := m.Err
+		if err == nil && m.Bad != nil {
+			err = m.Bad[i]
+		}
+		switch s := &it.State; {
+		case err != nil || s.Err != nil:
+			p.pieceDone(it, 0, err)
+		default:
+			pieces = append(pieces, messages.WritePiece{Piece: f.Pieces[i], Whole: s.Planned == 1 && !s.Open})
+		}
+	}
+	if len(pieces) == 0 {
+		p.releaseFrame(m.Buf)
+		return
+	}
+	p.write(c, messages.Writing{Frame: &messages.FrameBuf{Buf: m.Buf, Left: len(pieces)}, Pieces: pieces})
+}
+
+func (p *restorePlanner) releaseFrame(b *messages.Buf) {
+	if b != nil {
+		p.run.frames.release(b)
+	}
+}
+
+// fetched ends a lease, or a part of one that was split. What has not come has failed.
+func (p *restorePlanner) fetched(c actor.Context, m *messages.Finished[messages.FetchBlob, messages.BlobFetched]) {
+	l := p.leases[m.Job.Lease]
+	if l == nil {
+		return
+	}
+	p.run.result.BlobsRead++
+	p.run.spec.Progress.BytesRead.Add(m.Result.Bytes)
+	if m.Result.Fatal {
+		p.fail(c, m.Result.Err)
+		return
+	}
+	err := m.Err
+	if err == nil {
+		err = m.Result.Err
+	}
+	for i := m.Job.First; i < m.Job.First+m.Job.Count; i++ {
+		if !l.came[i] {
+			l.came[i] = true
+			if err == nil {
+				err = errors.New("internal error: a frame was left out")
+			}
+			for k := range m.Job.Lease.Frames[i].Pieces {
+				p.pieceDone(m.Job.Lease.Frames[i].Pieces[k].To, 0, err)
+			}
+		}
+	}
+	if l.left -= m.Job.Count; l.left == 0 {
+		delete(p.leases, m.Job.Lease)
+	}
+}
+
+// written takes the result of a writer.
+func (p *restorePlanner) written(c actor.Context, m *messages.Finished[messages.Writing, messages.WritingDone]) {
+	job := &m.Job
+	p.writing -= units(job)
+	if m.Result.Full != nil {
+		p.fail(c, p.full(m.Result.Full))
+		return
+	}
+	if m.Err != nil {
+		m.Result = failedWriting(job, m.Err)
+	}
+	for i := range m.Result.Failed {
+		f := &m.Result.Failed[i]
+		if f.Item.State.Err == nil {
+			f.Item.State.Err = f.Err
+		}
+	}
+	for i := range job.Pieces {
+		if w := &job.Pieces[i]; !w.Whole {
+			p.pieceDone(w.To, int64(w.Len), nil)
+		}
+	}
+	for i := range m.Result.Placed {
+		p.placed(&m.Result.Placed[i])
+	}
+	if job.Frame != nil {
+		if job.Frame.Left -= len(job.Pieces); job.Frame.Left == 0 {
+			p.releaseFrame(job.Frame.Buf)
+		}
+	}
+}
+
+// failedWriting is the result of a job whose writer crashed each time.
+func failedWriting(job *messages.Writing, err error) (r messages.WritingDone) {
+	for _, it := range job.Place {
+		r.Placed = append(r.Placed, messages.Outcome{Item: it, Status: messages.StatusFailed, Err: err})
+	}
+	for _, f := range job.Finish {
+		o := messages.Outcome{Dir: f.Dir, Status: messages.StatusFailed, Err: err}
+		for _, it := range []*messages.RestoreItem{f.Commit, f.Abort, f.Link} {
+			if it != nil {
+				o.Item = it
+			}
+		}
+		r.Placed = append(r.Placed, o)
+	}
+	for i := range job.Pieces {
+		w := &job.Pieces[i]
+		o := messages.Outcome{Item: w.To, Status: messages.StatusFailed, Err: err}
+		if w.Whole {
+			r.Placed = append(r.Placed, o)
+		} else {
+			r.Failed = append(r.Failed, o)
+		}
+	}
+	return r
+}
+
+func (p *restorePlanner) full(err error) error {
+	n := p.run.spec.Progress
+	return &TargetFullError{
+		FilesDone: n.FilesDone.Load(), FilesLeft: max(0, n.FilesTotal.Load()-n.FilesDone.Load()),
+		BytesLeft: max(0, n.BytesTotal.Load()-n.BytesDone.Load()), Err: err,
+	}
+}
+
+func (p *restorePlanner) lost(m *messages.PagesLost) {
+	r := &p.run.result
+	r.Damaged = true
+	if len(r.Lost) < maxResultList {
+		r.Lost = append(r.Lost, LostPaths{After: m.After, Last: m.Last, Reason: m.Err.Error()})
+	}
+	p.run.spec.Progress.Errors.Add(1)
+}

@@ -1,0 +1,263 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"vaultik/backends"
+	"vaultik/internal/arena"
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	vfs "vaultik/vault/fs"
+	"vaultik/vault/page"
+	"vaultik/vault/plan"
+)
+
+// Bounds of a restore, beside those of memory.
+const (
+	// restoreBatchItems and restoreBatchPieces bound one batch of the walk.
+	restoreBatchItems  = 256
+	restoreBatchPieces = 1024
+
+	// restoreBatches is how many batches are under way: some 16,000 files or
+	// 64,000 chunks, some 20 MiB of paths and references.
+	restoreBatches = 64
+
+	// What waits for its blob until the one that was wanted longest ago is fetched:
+	// much more than one blob holds, so that each is mostly fetched once.
+	planPieces = 24 << 10
+	planBytes  = 256 << 20
+
+	defaultParallel = 4
+	defaultMemory   = 150 << 20
+	maxResultList   = 1000
+)
+
+// restoreRun is what the actors of one restore share.
+type restoreRun struct {
+	spec    *RestoreSpec
+	mode    Overwrite
+	limits  restoreLimits
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	target  *vfs.Target
+	madeTop bool // the target did not exist
+	newTop  bool // nothing was in it
+	tree    *page.Tree
+	pages   *chunkReader
+	part    plan.Selection
+	whole   bool // all of the snapshot: its root knows how much that is
+	batches *credit
+	mem     arena.Arena // of all large buffers
+	frames  *budget
+	blobs   *budget
+	read    atomic.Int64 // bytes of blobs
+	parts   partFiles
+	faults  *faults
+
+	result RestoreResult // of the planner until the job has ended
+}
+
+type restoreLimits struct {
+	parallel, writers int
+	frames, frameSize int
+	blobs, blobSize   int
+}
+
+// restoreFixed is what a restore needs beside its buffers, in bytes.
+const restoreFixed = 48 << 20
+
+func restoreLimitsFor(s *RestoreSpec) restoreLimits {
+	l := restoreLimits{parallel: s.Parallel, writers: min(max(2, runtime.GOMAXPROCS(0)), 8)}
+	if l.parallel <= 0 {
+		l.parallel = defaultParallel
+	}
+	memory := s.Memory
+	if memory <= 0 {
+		memory = defaultMemory
+	}
+	// Frames are decoded into buffers for the largest chunk, or the fullest shared
+	// frame; a larger one gets a larger buffer.
+	l.frameSize = min(max(s.Root.Chunker.Max, blob.FrameTarget+blob.SmallChunk), blob.MaxFrameRaw) + 64
+	l.blobSize = 20 << 20 // the default blob, with its table and padding
+	room := max(0, memory-restoreFixed)
+	l.blobs = int(min(max(1, room/2/int64(l.blobSize)), int64(l.parallel)))
+	l.frames = int(min(max(3, room/2/int64(l.frameSize)), int64(4*l.writers)))
+	return l
+}
+
+func newRestoreRun(spec *RestoreSpec) *restoreRun {
+	r := &restoreRun{spec: spec, mode: spec.Overwrite, limits: restoreLimitsFor(spec), faults: &spec.faults}
+	if r.mode == "" {
+		r.mode = OverwriteIfChanged
+	}
+	if spec.Progress == nil {
+		spec.Progress = &messages.Progress{}
+	}
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	r.batches = newCredit(restoreBatches)
+	r.frames = newBudget(&r.mem, r.limits.frames, r.limits.frameSize)
+	r.blobs = newBudget(&r.mem, r.limits.blobs, r.limits.blobSize)
+	r.parts.open = map[*messages.RestoreItem]*partFile{}
+	r.result.Meta = map[string]int64{}
+	r.pages = newChunkReader(spec.Store, spec.Root.Host, spec.Identities, spec.Root.Secret.ChunkID())
+	r.tree = &page.Tree{Fetch: r.pages.fetch, Top: spec.Root.Top.Ref()}
+	return r
+}
+
+// open settles what is restored and where, before anything is changed.
+func (r *restoreRun) open(ctx context.Context) error {
+	part, err := plan.Select(r.spec.From, r.spec.Paths)
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	r.part = part
+	for _, p := range append([]string{part.From}, part.Tops...) {
+		if p == "." {
+			continue
+		}
+		e, err := r.tree.Find(ctx, p)
+		switch {
+		case err == nil && p == part.From:
+			r.part.File = e.Type != page.Dir
+		case errors.Is(err, page.ErrNotFound), storeGone(err), ctx.Err() != nil:
+			return fmt.Errorf("restore %q: %w", p, err)
+		}
+		// A damaged page is met again by the walk, which reports it.
+	}
+	r.whole = r.part.From == "." && r.part.Tops[0] == "." && r.spec.Include == nil && r.spec.Exclude == nil
+	if prog := r.spec.Progress; r.whole {
+		prog.FilesTotal.Store(r.spec.Root.Counts.Files)
+		prog.BytesTotal.Store(r.spec.Root.Counts.Bytes)
+		prog.TotalKnown.Store(true)
+	}
+	r.madeTop, r.newTop = lookAtTarget(r.spec.Target)
+	r.target, err = vfs.OpenTarget(r.spec.Target, vfs.TargetOptions{
+		NumericOwner: r.spec.NumericOwner,
+		ReplaceFiles: r.mode == OverwriteIfChanged || r.mode == OverwriteAlways,
+	})
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	return nil
+}
+
+// close gives up what is unfinished. All actors are gone.
+func (r *restoreRun) close() {
+	r.cancel(errInterrupted)
+	r.parts.abortAll()
+	if r.target != nil {
+		_ = r.target.Close()
+	}
+	r.mem.Close()
+}
+
+// storeGone reports whether an error is about the store as a whole, so that
+// going on with the next object is in vain.
+func storeGone(err error) bool {
+	return errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrAuth) ||
+		errors.Is(err, backends.ErrClosed) || errors.Is(err, context.Canceled)
+}
+
+// targetFull reports whether the target can take nothing more.
+func targetFull(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EROFS)
+}
+
+// partFiles are the files that are being put together from several chunks. They
+// are here, rather than with a writer, so that a writer that crashes loses none.
+type partFiles struct {
+	mu   sync.Mutex
+	open map[*messages.RestoreItem]*partFile
+}
+
+type partFile struct {
+	mu   sync.Mutex
+	file *vfs.File
+}
+
+// write puts one chunk in its place; the first one makes the file.
+func (p *partFiles) write(t *vfs.Target, it *messages.RestoreItem, b []byte, at int64) error {
+	f, err := p.get(t, it)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, at)
+	return err
+}
+
+func (p *partFiles) get(t *vfs.Target, it *messages.RestoreItem) (*vfs.File, error) {
+	p.mu.Lock()
+	part := p.open[it]
+	if part == nil {
+		part = &partFile{}
+		p.open[it] = part
+	}
+	p.mu.Unlock()
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	if part.file == nil {
+		f, err := t.CreateTemp(it.Path, it.Entry.Size)
+		if err != nil {
+			return nil, err
+		}
+		part.file = f
+	}
+	return part.file, nil
+}
+
+// drop forgets an item, whose file has been committed or aborted.
+func (p *partFiles) drop(it *messages.RestoreItem) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, it)
+}
+
+// abort removes what there is of an item.
+func (p *partFiles) abort(it *messages.RestoreItem) {
+	p.mu.Lock()
+	part := p.open[it]
+	delete(p.open, it)
+	p.mu.Unlock()
+	part.abort()
+}
+
+func (p *partFiles) abortAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for it, part := range p.open {
+		part.abort()
+		delete(p.open, it)
+	}
+}
+
+func (p *partFile) abort() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.file != nil {
+		p.file.Abort()
+	}
+}
+
+// lookAtTarget reports whether there is nothing at path, and whether nothing is in it.
+func lookAtTarget(path string) (missing, empty bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		missing = errors.Is(err, os.ErrNotExist)
+		return missing, missing
+	}
+	defer func() { _ = f.Close() }()
+	_, err = f.Readdirnames(1)
+	return false, errors.Is(err, io.EOF)
+}

@@ -1,0 +1,381 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/messages"
+	vfs "vaultik/vault/fs"
+	"vaultik/vault/page"
+)
+
+// walker reads the pages of a snapshot in path order, makes directories, and
+// hands everything else to the planner, in batches. It blocks, under its credit.
+type walker struct {
+	run     *restoreRun
+	planner *actor.PID
+	c       actor.Context
+
+	stack []*walkDir // from the target down to where the walk is
+	batch *messages.EntriesSelected
+}
+
+// walkDir is a directory of the snapshot on the way to where the walk is.
+type walkDir struct {
+	entry    page.Entry
+	unknown  bool // the entry was lost with its page
+	included bool
+	dir      *messages.RestoreDir // nil until something below it is selected
+}
+
+type startWalk struct{}
+
+func newWalker(run *restoreRun, planner *actor.PID) actor.Actor {
+	return &walker{run: run, planner: planner}
+}
+
+func (w *walker) Receive(c actor.Context) {
+	if _, ok := c.Message().(*startWalk); ok {
+		w.c = c
+		w.batch = &messages.EntriesSelected{}
+		err := w.walk()
+		if err == nil {
+			w.popTo(0)
+			err = w.flush()
+		}
+		if w.run.ctx.Err() == nil {
+			c.Send(w.planner, &messages.WalkEnded{Err: err})
+		}
+	}
+}
+
+func (w *walker) walk() error {
+	w.run.tree.Lost = func(after, last string, err error) error {
+		if storeGone(err) {
+			return err
+		}
+		w.c.Send(w.planner, &messages.PagesLost{After: after, Last: last, Err: err})
+		return nil
+	}
+	for _, top := range w.run.part.Tops {
+		if ok, err := w.enter(top); err != nil {
+			return err
+		} else if !ok {
+			continue
+		}
+		from := top
+		if top == "." {
+			from = ""
+		}
+		err := w.run.tree.Walk(w.run.ctx, from, func(e *page.Entry) error {
+			if !page.Within(top, e.Path) {
+				return page.SkipAll
+			}
+			return w.entry(e)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter goes to the directory above a selected path. It reports false if one
+// of those on the way is left out.
+func (w *walker) enter(top string) (bool, error) {
+	above := w.run.part.Above(top)
+	for i, p := range above {
+		if i < len(w.stack) && w.stack[i].entry.Path == p {
+			continue
+		}
+		w.popTo(i)
+		e, err := w.run.tree.Find(w.run.ctx, p)
+		switch {
+		case err == nil && e.Type == page.Dir:
+			if w.excluded(e) {
+				return false, nil
+			}
+			w.push(e, false)
+			// It is on the way, not selected, unless Include wants it.
+			w.stack[i].included = w.run.spec.Include != nil && w.stack[i].included
+		case w.run.ctx.Err() != nil || storeGone(err):
+			return false, err
+		case err != nil && !errors.Is(err, page.ErrNotFound):
+			if err := w.run.tree.Lost(p, p, err); err != nil {
+				return false, err
+			}
+			fallthrough
+		default:
+			w.push(&page.Entry{Path: p, Type: page.Dir}, true)
+		}
+	}
+	return true, nil
+}
+
+func (w *walker) excluded(e *page.Entry) bool {
+	return w.run.spec.Exclude != nil && w.run.spec.Exclude(e.Path, e.Type)
+}
+
+// push enters a directory, without making it.
+func (w *walker) push(e *page.Entry, unknown bool) {
+	d := &walkDir{entry: *e, unknown: unknown}
+	include := w.run.spec.Include
+	switch n := len(w.stack); {
+	case n > 0 && w.stack[n-1].included:
+		d.included = true
+	case unknown:
+		d.included = include == nil
+	default:
+		d.included = include == nil || include(e.Path, e.Type)
+	}
+	w.stack = append(w.stack, d)
+}
+
+// popTo leaves directories until n are left.
+func (w *walker) popTo(n int) {
+	for len(w.stack) > n {
+		last := len(w.stack) - 1
+		if d := w.stack[last].dir; d != nil {
+			w.batch.Left = append(w.batch.Left, d)
+		}
+		w.stack[last] = nil
+		w.stack = w.stack[:last]
+	}
+}
+
+// entry deals with one entry of the tree.
+func (w *walker) entry(e *page.Entry) error {
+	w.run.faults.scanner()
+	if w.excluded(e) {
+		if e.Type == page.Dir {
+			return page.SkipSubtree
+		}
+		return nil
+	}
+	if w.run.part.File {
+		w.stack = append(w.stack, &walkDir{unknown: true})
+	} else {
+		w.below(e.Path)
+	}
+	if e.Type == page.Dir {
+		w.push(e, false)
+		if w.stack[len(w.stack)-1].included {
+			w.makeDirs()
+		}
+		return w.flushIfFull()
+	}
+	included := w.run.spec.Include == nil || len(w.stack) > 0 && w.stack[len(w.stack)-1].included
+	if !included && !w.run.spec.Include(e.Path, e.Type) {
+		return nil
+	}
+	return w.file(e)
+}
+
+// below leaves the directories that path is not in, and enters those whose
+// entries have been lost.
+func (w *walker) below(path string) {
+	for len(w.stack) > 0 {
+		d := &w.stack[len(w.stack)-1].entry
+		if d.Path != path && page.Within(d.Path, path) {
+			break
+		}
+		w.popTo(len(w.stack) - 1)
+	}
+	above := w.run.part.Above(path)
+	for _, p := range above[min(len(w.stack), len(above)):] {
+		w.push(&page.Entry{Path: p, Type: page.Dir}, true)
+	}
+}
+
+// makeDirs makes the directories of the stack in the target, and returns the last.
+func (w *walker) makeDirs() *messages.RestoreDir {
+	var parent *messages.RestoreDir
+	for _, d := range w.stack {
+		if d.dir == nil {
+			d.dir = w.makeDir(d, parent)
+			w.batch.Opened = append(w.batch.Opened, d.dir)
+		}
+		parent = d.dir
+	}
+	return parent
+}
+
+func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.RestoreDir {
+	run := w.run
+	path := "."
+	if !run.part.File {
+		path = run.part.Place(d.entry.Path)
+	}
+	m := &messages.RestoreDir{Path: path, Entry: d.entry, Parent: parent}
+	m.Entry.Refs = nil
+	m.Counts = d.included && !d.unknown && !d.entry.Implied
+	if parent != nil && parent.Err != nil {
+		m.Err = parent.Err
+		return m
+	}
+	m.Fresh, m.Err = w.place(m)
+	if len(m.Entry.XattrRefs) > 0 && !d.unknown {
+		list, err := run.tree.Xattrs(run.ctx, &d.entry)
+		if err != nil {
+			_ = run.tree.Lost(d.entry.Path, d.entry.Path, err)
+			d.unknown = true
+		}
+		m.Entry.Xattrs, m.Entry.XattrRefs = list, nil
+	}
+	switch {
+	case d.unknown || m.Err != nil:
+	case path == "." && !run.madeTop:
+		st, err := run.target.Lstat(".")
+		m.Attrs = m.Counts && run.mode != OverwriteNever && (m.Fresh || err == nil && st.Mode&sticky == 0)
+	default:
+		m.Attrs = m.Fresh || m.Counts && run.mode != OverwriteNever
+	}
+	return m
+}
+
+// sticky marks directories that many users share: such a target keeps its attributes.
+const sticky = 0o1000
+
+// place makes a directory, or finds it there, and removes what an interrupted
+// restore has left in it.
+func (w *walker) place(m *messages.RestoreDir) (fresh bool, err error) {
+	run := w.run
+	if m.Path == "." {
+		if run.newTop {
+			return true, nil
+		}
+		return false, w.sweep(m.Path)
+	}
+	if m.Parent != nil && m.Parent.Fresh {
+		return true, run.target.Mkdir(m.Path, &m.Entry)
+	}
+	st, err := run.target.Lstat(m.Path)
+	switch {
+	case err == nil && st.Type == page.Dir:
+		return false, w.sweep(m.Path)
+	case err == nil && (run.mode == OverwriteNever || run.mode == OverwriteIfNewer):
+		return false, vfs.ErrInTheWay
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return false, err
+	}
+	return true, run.target.Mkdir(m.Path, &m.Entry)
+}
+
+func (w *walker) sweep(path string) error {
+	n, err := w.run.target.RemoveTemps(path)
+	if n > 0 {
+		w.c.Send(w.planner, &leftoversRemoved{n})
+	}
+	if errors.Is(err, os.ErrPermission) { // may not be read; that says nothing about restoring into it
+		err = nil
+	}
+	return err
+}
+
+type leftoversRemoved struct{ n int }
+
+// file hands on anything but a directory.
+func (w *walker) file(e *page.Entry) error {
+	run := w.run
+	dir := w.makeDirs()
+	it := &messages.RestoreItem{Path: run.part.Place(e.Path), Entry: *e, Batch: w.batch, Dir: dir, Fresh: dir.Fresh, Err: dir.Err}
+	it.Entry.Refs = nil
+	w.batch.Items = append(w.batch.Items, it)
+	run.spec.Progress.SetCurrent(e.Path)
+	if it.Err != nil {
+		return w.flushIfFull()
+	}
+	if len(e.XattrRefs) > 0 {
+		it.Entry.Xattrs, it.Err = run.tree.Xattrs(run.ctx, e)
+		it.Entry.XattrRefs = nil
+		if it.Err != nil {
+			return w.fatal(it.Err)
+		}
+	}
+	if e.Type != page.File {
+		return w.flushIfFull()
+	}
+	if e.ListLevel > 0 && !it.Fresh && e.HL == "" {
+		// Its list pages need not be read if it is there.
+		if o := compareItem(run, it); o.Status != "" {
+			it.Known = &o
+			return w.flushIfFull()
+		}
+	}
+	return w.content(e, it)
+}
+
+// content sends the references of a file, over several batches if they are many.
+func (w *walker) content(e *page.Entry, it *messages.RestoreItem) error {
+	var at int64
+	sent := false
+	err := w.run.tree.Refs(w.run.ctx, e, func(ref page.Ref) error {
+		if ref.Hole == 0 {
+			if len(w.batch.Pieces) >= restoreBatchPieces {
+				if !sent {
+					it.State.Open = true
+				}
+				sent = true
+				if err := w.flush(); err != nil {
+					return err
+				}
+				w.batch.Goes = it
+			}
+			if !sent {
+				it.Content = true
+			}
+			w.batch.Pieces = append(w.batch.Pieces, messages.RestorePiece{Item: it, At: at, Ref: ref})
+		}
+		at += ref.Length()
+		return nil
+	})
+	if err != nil {
+		if err := w.fatal(err); err != nil {
+			return err
+		}
+		if err := w.run.tree.Lost(e.Path, e.Path, err); err != nil {
+			return err
+		}
+	}
+	if sent {
+		w.batch.Ended, w.batch.Err = true, err
+	} else {
+		it.Err = err
+	}
+	return w.flushIfFull()
+}
+
+// fatal returns those errors that end the walk.
+func (w *walker) fatal(err error) error {
+	if w.run.ctx.Err() != nil {
+		return context.Cause(w.run.ctx)
+	}
+	if storeGone(err) {
+		return err
+	}
+	return nil
+}
+
+func (w *walker) flushIfFull() error {
+	b := w.batch
+	if len(b.Items) < restoreBatchItems && len(b.Pieces) < restoreBatchPieces && len(b.Opened)+len(b.Left) < restoreBatchItems {
+		return nil
+	}
+	return w.flush()
+}
+
+func (w *walker) flush() error {
+	b := w.batch
+	if len(b.Items)+len(b.Opened)+len(b.Left) == 0 && b.Goes == nil {
+		return nil
+	}
+	if err := w.run.batches.acquire(w.run.ctx); err != nil {
+		return err
+	}
+	w.c.Send(w.planner, b)
+	w.batch = &messages.EntriesSelected{}
+	return nil
+}
