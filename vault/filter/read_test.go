@@ -1,0 +1,74 @@
+package filter
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+var vars = map[string]string{"HOME": "/home/u", "EMPTY": "", "STAR": "*"}
+
+func lookup(name string) (string, bool) {
+	v, ok := vars[name]
+	return v, ok
+}
+
+func TestRead(t *testing.T) {
+	text := "\xef\xbb\xbf# comment\r\n\n  *.go  \n\t# another\n\\#odd\n$HOME/a b \n!${HOME}/x\n$$REC.BIN\n~$$*\n$EMPTY/y$\na$.b\n\\ x\n$STAR.o"
+	got, err := Read("f", strings.NewReader(text), lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Pattern{{"*.go", "f:3"}, {`\#odd`, "f:5"}, {"/home/u/a b", "f:6"}, {"!/home/u/x", "f:7"}, {"$REC.BIN", "f:8"},
+		{"~$*", "f:9"}, {"/y$", "f:10"}, {"a$.b", "f:11"}, {`\ x`, "f:12"}, {"*.o", "f:13"}}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for _, p := range []string{"", "\n", "#", "\xef\xbb\xbf"} {
+		if got, err := Read("f", strings.NewReader(p), lookup); err != nil || len(got) != 0 {
+			t.Errorf("%q: %v %v", p, got, err)
+		}
+	}
+}
+
+func TestRead_UTF16(t *testing.T) {
+	for _, text := range []string{"\xff\xfea\x00\n\x00\xe9\x00", "\xfe\xff\x00a\x00\n\x00\xe9"} {
+		got, err := Read("f", strings.NewReader(text), lookup)
+		if err != nil || len(got) != 2 || got[0].Text != "a" || got[1] != (Pattern{"é", "f:2"}) {
+			t.Errorf("%q %v", got, err)
+		}
+	}
+}
+
+func TestRead_Errors(t *testing.T) {
+	for line, want := range map[string]string{
+		"$DATA/x": "variable DATA is not set", "${}": "a $ must begin", "${a": "a $ must begin", "$*": "a $ must begin", "$1": "a $ must begin",
+		"${a b}": "a $ must begin", "$RECYCLE.BIN": "variable RECYCLE is not set; write $$",
+	} {
+		_, err := Read("f", strings.NewReader("ok\n"+line+"\n"), lookup)
+		if !errors.Is(err, ErrPattern) || !strings.HasPrefix(err.Error(), fmt.Sprintf("f:2: pattern %q: ", line)) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	_, err := Read("f", iotest.ErrReader(errors.New("broken")), lookup)
+	if err == nil || errors.Is(err, ErrPattern) || !strings.Contains(err.Error(), "read patterns from f: broken") {
+		t.Error(err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	for _, s := range []string{"*.o\n# x\n$HOME/a", "\xff\xfea\x00", "${HOME", "\xef\xbb\xbf!x\r\n"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		patterns, err := Read("f", strings.NewReader(string(data)), lookup)
+		if err != nil {
+			return
+		}
+		if l, err := Compile(patterns, Options{}); err == nil {
+			l.Match("/a/b", false)
+		}
+	})
+}
