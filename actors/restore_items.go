@@ -158,6 +158,9 @@ func (p *restorePlanner) done(it *messages.RestoreItem, status messages.Status, 
 		status = messages.StatusFailed
 	}
 	p.count(it, status)
+	if s.Settled {
+		p.run.parts.drop(it)
+	}
 	for _, m := range s.More {
 		p.batchDone(m.Batch)
 	}

@@ -180,8 +180,10 @@ type partFiles struct {
 }
 
 type partFile struct {
-	mu   sync.Mutex
-	file *vfs.File
+	mu    sync.Mutex
+	file  *vfs.File
+	named bool // it was committed
+	attrs vfs.MetaProblems
 }
 
 // write puts one chunk in its place; the first one makes the file.
@@ -214,7 +216,27 @@ func (p *partFiles) get(t *vfs.Target, it *messages.RestoreItem) (*vfs.File, err
 	return part.file, nil
 }
 
-// drop forgets an item, whose file has been committed or aborted.
+// commit completes an item, all of whose chunks are written. A second time, after
+// a crash, it says again what the first one did.
+func (p *partFiles) commit(it *messages.RestoreItem) (vfs.MetaProblems, error) {
+	p.mu.Lock()
+	part := p.open[it]
+	p.mu.Unlock()
+	if part == nil {
+		return nil, errors.New("internal error: a file without chunks is complete")
+	}
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	if part.named {
+		return part.attrs, nil
+	}
+	var err error
+	part.attrs, err = part.file.Commit(&it.Entry)
+	part.named = err == nil
+	return part.attrs, err
+}
+
+// drop forgets an item that is done.
 func (p *partFiles) drop(it *messages.RestoreItem) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -139,7 +139,7 @@ func TestRestore_PanicsChangeNothing(t *testing.T) {
 	s := h.restoreSpec(dir, out)
 	var d, w atomic.Int64
 	s.faults.onDownload = func() {
-		if d.Add(1)%7 == 3 {
+		if d.Add(1)%29 == 3 {
 			panic("injected in downloader")
 		}
 	}

@@ -164,14 +164,8 @@ func (w *restoreWriter) finish(f *messages.FinishEntry) messages.Outcome {
 }
 
 func (w *restoreWriter) commit(it *messages.RestoreItem) messages.Outcome {
-	o := messages.Outcome{Item: it, Status: statusAsPlanned}
-	f, err := w.run.parts.get(w.run.target, it)
-	if err == nil {
-		o.Attrs, err = f.Commit(&it.Entry)
-	}
-	o.Err = err
-	w.run.parts.drop(it)
-	return o
+	attrs, err := w.run.parts.commit(it)
+	return messages.Outcome{Item: it, Status: statusAsPlanned, Attrs: attrs, Err: err}
 }
 
 // link makes an item another name of a file that is in its place.
