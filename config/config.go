@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 
+	"vaultik/vault/filter"
 	"vaultik/vault/keys"
 )
 
@@ -48,6 +49,9 @@ type Config struct {
 type Set struct {
 	Name  string
 	Paths []string // absolute and clean, in the order of the file
+
+	Exclude      []filter.Pattern // each is valid; variables and ~ are expanded
+	ExcludeFiles []string         // absolute and clean; files of more patterns
 }
 
 // Set finds a set by name.

@@ -78,7 +78,11 @@ func (l *loader) document(data []byte) error {
 			if t := ye.GetToken(); t != nil && t.Position != nil {
 				line = t.Position.Line
 			}
-			return l.failLine(line, "not YAML: %s", ye.GetMessage())
+			msg := ye.GetMessage()
+			if strings.Contains(msg, "alias") || strings.Contains(msg, "anchor") {
+				msg += "; a value that begins with * or & must stand in quotes"
+			}
+			return l.failLine(line, "not YAML: %s", msg)
 		}
 		return l.failLine(0, "not YAML: %v", err)
 	}
@@ -163,19 +167,16 @@ func (l *loader) set(name string, v ast.Node) error {
 	}
 	s := Set{Name: name}
 	where := fmt.Sprintf("snapshots: %s", name)
-	err := l.mapping(v, where, []string{"paths"}, func(_ string, v ast.Node) error {
-		items, err := l.list(where+": paths", v)
-		if err != nil {
-			return err
+	err := l.mapping(v, where, []string{"paths", "exclude", "exclude_file"}, func(key string, v ast.Node) (err error) {
+		switch in := where + ": " + key; key {
+		case "paths":
+			s.Paths, err = l.paths(in, v)
+		case "exclude":
+			s.Exclude, err = l.patterns(in, v)
+		case "exclude_file":
+			s.ExcludeFiles, err = l.paths(in, v)
 		}
-		for _, n := range items {
-			p, err := l.path(where+": paths", n)
-			if err != nil {
-				return err
-			}
-			s.Paths = append(s.Paths, p)
-		}
-		return nil
+		return err
 	})
 	if err == nil && len(s.Paths) == 0 {
 		err = l.fail(v, "%s has no paths; write at least one, such as `paths: [~/Documents]`", where)

@@ -1,12 +1,16 @@
 package config
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"vaultik/vault/filter"
 )
 
 // text reads one plain value as the user wrote it.
@@ -77,6 +81,73 @@ func (l *loader) path(key string, v ast.Node) (string, error) {
 		return "", l.fail(v, "%s: %q is not an absolute path; begin it with / or ~/", key, s)
 	}
 	return filepath.Clean(s), nil
+}
+
+// paths reads a list of paths.
+func (l *loader) paths(key string, v ast.Node) ([]string, error) {
+	items, err := l.list(key, v)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, 0, len(items))
+	for _, n := range items {
+		p, err := l.path(key, n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// patterns reads a list of patterns and checks each.
+func (l *loader) patterns(key string, v ast.Node) ([]filter.Pattern, error) {
+	items, err := l.list(key, v)
+	if err != nil {
+		return nil, err
+	}
+	var out []filter.Pattern
+	for _, n := range items {
+		switch n.(type) {
+		case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
+			return nil, l.fail(n, "%s: a pattern that begins with *, ! or & must stand in quotes, such as \"*.o\"", key)
+		}
+		s, err := l.text(key, n)
+		if err != nil {
+			return nil, err
+		}
+		s, err = expandPattern(s)
+		if err != nil {
+			return nil, l.fail(n, "%s: %v", key, err)
+		}
+		line := n.GetToken().Position.Line
+		out = append(out, filter.Pattern{Text: s, Source: fmt.Sprintf("%s:%d", l.file, line)})
+	}
+	return out, nil
+}
+
+// expandPattern expands variables and a ~ that is the first component.
+func expandPattern(s string) (string, error) {
+	text, reason := filter.Expand(s, os.LookupEnv)
+	if reason == "" {
+		reason = filter.Check(text)
+	}
+	if reason != "" {
+		return "", fmt.Errorf("pattern %q: %s", s, reason)
+	}
+	rest, negated := strings.CutPrefix(s, "!")
+	if rest != "~" && !strings.HasPrefix(rest, "~/") {
+		return text, nil
+	}
+	home, err := homeDir()
+	if err != nil {
+		return "", fmt.Errorf("expand %q: %w", s, err)
+	}
+	if negated {
+		home = "!" + home
+	}
+	_, after, _ := strings.Cut(text, "~")
+	return home + after, nil
 }
 
 func (l *loader) list(key string, v ast.Node) ([]ast.Node, error) {

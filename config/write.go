@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"vaultik/internal/atomicfile"
+	"vaultik/vault/filter"
 )
 
 // Create writes a first configuration, mode 0600, into a directory of mode 0700.
@@ -21,7 +22,7 @@ func Create(file, storageURL string, recipients []string) error {
 		fmt.Fprintf(&b, "  - %s\n", r)
 	}
 	b.WriteString("\n# What `vaultik backup` without paths saves.\n" +
-		"# snapshots:\n#   home:\n#     paths:\n#       - ~/Documents\n")
+		"# snapshots:\n#   home:\n#     paths:\n#       - ~/Documents\n#     exclude:\n#       - \"*.tmp\"\n")
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("make directory of configuration: %w", err)
 	}
@@ -36,7 +37,14 @@ func Create(file, storageURL string, recipients []string) error {
 func (c *Config) Settings(p Places) []Setting {
 	sets := make([]Setting, 0, len(c.Sets))
 	for _, s := range c.Sets {
-		sets = append(sets, Setting{s.Name, s.Paths})
+		set := []Setting{{"paths", s.Paths}}
+		if len(s.Exclude) > 0 {
+			set = append(set, Setting{"exclude", texts(s.Exclude)})
+		}
+		if len(s.ExcludeFiles) > 0 {
+			set = append(set, Setting{"exclude_file", s.ExcludeFiles})
+		}
+		sets = append(sets, Setting{s.Name, set})
 	}
 	return []Setting{
 		{"storage_url", c.StorageURL},
@@ -52,7 +60,16 @@ func (c *Config) Settings(p Places) []Setting {
 	}
 }
 
-// Setting is one key with a value: string, int, []string or, for the sets, []Setting.
+func texts(patterns []filter.Pattern) []string {
+	out := make([]string, 0, len(patterns))
+	for _, p := range patterns {
+		out = append(out, p.Text)
+	}
+	return out
+}
+
+// Setting is one key with a value: string, int, []string or, for the sets and in
+// each of them, []Setting.
 type Setting struct {
 	Key   string
 	Value any
@@ -83,9 +100,12 @@ func YAML(settings []Setting) string {
 			}
 			fmt.Fprintf(&b, "%s:\n", s.Key)
 			for _, set := range v {
-				fmt.Fprintf(&b, "  %s:\n    paths:\n", jsonString(set.Key))
-				for _, p := range set.Value.([]string) {
-					fmt.Fprintf(&b, "      - %s\n", quoteYAML(p))
+				fmt.Fprintf(&b, "  %s:\n", jsonString(set.Key))
+				for _, list := range set.Value.([]Setting) {
+					fmt.Fprintf(&b, "    %s:\n", list.Key)
+					for _, item := range list.Value.([]string) {
+						fmt.Fprintf(&b, "      - %s\n", quoteYAML(item))
+					}
 				}
 			}
 		}
