@@ -7,6 +7,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"vaultik/internal/clock"
 	"vaultik/messages"
 )
 
@@ -29,7 +30,7 @@ func (s *System) Backup(ctx, soft context.Context, spec *BackupSpec) (*BackupRes
 	done := answer.(*backupDone)
 	r := done.result
 	p := spec.Progress
-	r.Counts, r.Errors, r.BlobsStored = run.counts, run.failed, run.blobs
+	r.Counts, r.Errors, r.BlobsStored = run.counts, run.failed, int64(len(run.stored))
 	r.BytesRead, r.BytesStored, r.ObjectsStored = p.BytesRead.Load(), p.Stored.Load(), p.Objects.Load()
 	r.Restarts, r.Duration = p.Restarts.Load(), time.Since(began)
 	return &r, done.err
@@ -56,7 +57,17 @@ type backupJob struct {
 	result   BackupResult
 	err      error
 	ended    bool
+	walked   bool // the walk of this round is over
+	flushing bool // and what it found has been read
+	stored   bool // interrupted, and all that was read is stored
 	stopSoft func() bool
+	stopTick func()
+
+	pinned struct { // the newest checkpoint
+		at    time.Duration // clock.Boot
+		bytes int64         // stored until then
+		busy  int
+	}
 }
 
 type (
@@ -93,13 +104,16 @@ func (j *backupJob) Receive(c actor.Context) {
 	case *messages.ScanDone:
 		j.scanned(c, m)
 	case *drained, *entriesComplete:
-		if !j.ended {
-			c.Send(j.packer, &messages.Flush{})
-		}
+		j.readingEnded(c)
 	case *messages.Flushed:
 		j.flushed(c)
 	case *rowsFlushed:
-		j.end(c, errInterrupted)
+		j.stored = true
+		j.checkpoint(c)
+	case *checkpointTick:
+		j.tick(c)
+	case *checkpointEnded:
+		j.checkpointed(c, m)
 	case *treeWritten:
 		j.commit(c, m)
 	case *commitEnded:
@@ -110,6 +124,9 @@ func (j *backupJob) Receive(c actor.Context) {
 		j.end(c, m.Reason)
 	case *interrupt:
 		j.run.stop(errInterrupted)
+		if j.walked {
+			j.drain(c)
+		}
 	case *goroutinePanicked:
 		panic(m.err)
 	case *actor.Stopping:
@@ -166,6 +183,8 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 			}, split: splitBatch}
 	})
 	j.scanner = j.spawn(c, "scanner", func() actor.Actor { return newScanner(run, j.chunkers, j.committer) })
+	j.pinned.at = clock.Boot()
+	j.watchClock(c)
 	j.walk(c)
 }
 
@@ -179,6 +198,7 @@ func (j *backupJob) spawn(c actor.Context, name string, p actor.Producer) *actor
 // walk begins a round.
 func (j *backupJob) walk(c actor.Context) {
 	j.round++
+	j.walked, j.flushing = false, false
 	j.result.Rounds = j.round
 	j.run.counts, j.run.problems, j.run.failed = messages.Counts{}, nil, 0
 	p := j.run.spec.Progress
@@ -195,11 +215,27 @@ func (j *backupJob) scanned(c actor.Context, m *messages.ScanDone) {
 	switch {
 	case j.ended:
 	case j.run.interrupted():
-		c.Request(j.chunkers, &drain{})
+		j.drain(c)
 	case m.Err != nil:
 		j.end(c, m.Err)
 	default:
+		j.walked = true
 		c.Send(j.committer, m)
+	}
+}
+
+// drain waits for the chunkers to give up what they hold, after an interruption.
+func (j *backupJob) drain(c actor.Context) {
+	if !j.ended && !j.flushing {
+		c.Request(j.chunkers, &drain{})
+	}
+}
+
+// readingEnded brings everything that was read into the store, once a round.
+func (j *backupJob) readingEnded(c actor.Context) {
+	if !j.ended && !j.flushing {
+		j.flushing = true
+		c.Send(j.packer, &messages.Flush{})
 	}
 }
 
@@ -252,6 +288,9 @@ func (j *backupJob) end(c actor.Context, err error) {
 	j.ended, j.err = true, err
 	if j.stopSoft != nil {
 		j.stopSoft()
+	}
+	if j.stopTick != nil {
+		j.stopTick()
 	}
 	j.run.cancel(errInterrupted)
 	for _, p := range j.children {

@@ -19,12 +19,9 @@ import (
 )
 
 // freshListing is how old a listing may be when the manifest is acknowledged:
-// prune waits far longer before it deletes what it condemned. listingSlack leaves
-// time for the writes in between.
-const (
-	freshListing = 10 * time.Minute
-	listingSlack = 2 * time.Minute
-)
+// prune waits far longer before it deletes what it condemned. A listing that is
+// older than four fifths of this is made again before the last writes.
+const freshListing = 10 * time.Minute
 
 // commitResult is a committed snapshot, or how many blobs must be stored again first.
 type commitResult struct {
@@ -37,11 +34,11 @@ type commitResult struct {
 // commit writes lists, root and manifest, in this order, after making sure that
 // everything the manifest names is in the store.
 func (s *storeState) commit(top page.Ref, needed map[blob.Name]struct{}) (res commitResult, err error) {
-	blobs, epochs, err := s.blobs(needed)
-	if err != nil {
-		return res, err
-	}
-	if clock.Boot()-s.listedAt > freshListing-listingSlack {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	call(s.run.faults.onCommitStart)
+	fresh := s.run.freshListing()
+	if clock.Boot()-s.listedAt > fresh-fresh/5 {
 		if err := s.list(); err != nil {
 			return res, err
 		}
@@ -49,7 +46,7 @@ func (s *storeState) commit(top page.Ref, needed map[blob.Name]struct{}) (res co
 	if res.missing, err = s.missing(needed); err != nil || res.missing > 0 {
 		return res, err
 	}
-	m, err := s.write(top, blobs, epochs)
+	m, err := s.write(top, needed)
 	if err != nil {
 		return res, err
 	}
@@ -60,7 +57,7 @@ func (s *storeState) commit(top page.Ref, needed map[blob.Name]struct{}) (res co
 		return res, err
 	}
 	res.sum, res.seq, res.complete = s.head.Sum, s.head.Seq, m.Complete
-	if clock.Boot()-s.listedAt <= freshListing {
+	if clock.Boot()-s.listedAt <= fresh {
 		return res, nil
 	}
 	// The store, or this machine, slept between the listing and the answer. What
@@ -116,35 +113,47 @@ func (s *storeState) missing(needed map[blob.Name]struct{}) (int, error) {
 	return len(gone), nil
 }
 
+// needs stores the blob lists that say what is needed, and names them.
+func (s *storeState) needs(needed map[blob.Name]struct{}) (n snapshot.Needs, err error) {
+	blobs, epochs, err := s.blobs(needed)
+	if err != nil {
+		return n, err
+	}
+	if n.Keys, err = s.keyRefs(epochs); err != nil {
+		return n, err
+	}
+	n.Count, n.Bytes = int64(len(blobs)), snapshot.TotalSize(blobs)
+	lists, tail := snapshot.CutBlobLists(blobs)
+	n.Blobs = tail
+	for _, l := range lists {
+		b, err := snapshot.EncodeBlobList(l)
+		if err != nil {
+			return n, err
+		}
+		sum := sha256.Sum256(b)
+		n.Lists = append(n.Lists, snapshot.ListRef{Name: sum, Size: int64(len(b)), Count: int64(len(l))})
+		if size, there := s.lists[sum]; there && size == int64(len(b)) {
+			continue
+		}
+		if err := s.put(layout.BlobList(s.run.spec.Host.ID, sum), b, sum); err != nil {
+			return n, err
+		}
+		s.lists[sum] = int64(len(b))
+	}
+	return n, nil
+}
+
 // write stores blob lists and root, and returns the manifest that names them.
-func (s *storeState) write(top page.Ref, blobs []snapshot.BlobSize, epochs map[layout.Epoch]struct{}) (*snapshot.Manifest, error) {
+func (s *storeState) write(top page.Ref, needed map[blob.Name]struct{}) (*snapshot.Manifest, error) {
 	spec := s.run.spec
-	refs, err := s.keyRefs(epochs)
+	needs, err := s.needs(needed)
 	if err != nil {
 		return nil, err
 	}
 	m := &snapshot.Manifest{
 		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set,
 		Seq: s.head.Seq + 1, Prev: snapshot.Sum(s.head.Sum), Time: s.run.now().UTC().Truncate(time.Second),
-		Complete: s.run.failed == 0 && !spec.Partial, GC: s.gc,
-	}
-	m.Keys, m.Count, m.Bytes = refs, int64(len(blobs)), snapshot.TotalSize(blobs)
-	lists, tail := snapshot.CutBlobLists(blobs)
-	m.Blobs = tail
-	for _, l := range lists {
-		b, err := snapshot.EncodeBlobList(l)
-		if err != nil {
-			return nil, err
-		}
-		sum := sha256.Sum256(b)
-		m.Lists = append(m.Lists, snapshot.ListRef{Name: sum, Size: int64(len(b)), Count: int64(len(l))})
-		if size, there := s.lists[sum]; there && size == int64(len(b)) {
-			continue
-		}
-		if err := s.put(layout.BlobList(spec.Host.ID, sum), b, sum); err != nil {
-			return nil, err
-		}
-		s.lists[sum] = int64(len(b))
+		Complete: s.run.failed == 0 && !spec.Partial, GC: s.gc, Needs: needs,
 	}
 	root, err := s.root(m, top)
 	if err != nil {

@@ -66,6 +66,7 @@ type leafState struct {
 	frames     map[uint64]resolvedFrame
 	unresolved int
 	blocked    bool
+	kept       int64 // bytes of finished files that the index knows already
 	queued     bool
 	counts     messages.Counts
 }
@@ -127,6 +128,7 @@ func (k *committer) Receive(c actor.Context) {
 			delete(k.resolved, f.Frame)
 		}
 		k.rows.indexed(m.Info.Name)
+		k.keepFinished(c, partialBytes)
 	case *messages.HandedOver:
 		k.resolve(k.pages.adopt(m.Builder, m.Frames), nil)
 	case *messages.ScanDone:
@@ -135,6 +137,7 @@ func (k *committer) Receive(c actor.Context) {
 		k.finishing = true
 	case *flushRows:
 		k.flushing = true
+		k.keepFinished(c, 1)
 	case *messages.Finished[messages.Sealing, messages.SealingDone]:
 		k.blobSealed(c, m)
 	case *messages.Finished[messages.PutObject, messages.Stored]:

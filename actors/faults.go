@@ -1,5 +1,7 @@
 package actors
 
+import "time"
+
 // faults are the places where tests make actors panic or fail. Nil fields do nothing.
 type faults struct {
 	onScan     func()
@@ -11,6 +13,11 @@ type faults struct {
 	onCommit   func()
 	onDownload func()
 	onWrite    func()
+
+	onCommitStart   func()
+	fresh           time.Duration // instead of freshListing
+	checkpointEvery time.Duration // instead of checkpointLook
+	checkpointBytes int64         // instead of checkpointBytes
 }
 
 func (f *faults) chunker(path string) {

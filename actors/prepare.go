@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"vaultik/backends"
@@ -24,6 +25,7 @@ import (
 // commits. prepare and commit run beside the actors, one after the other.
 type storeState struct {
 	run      *backupRun
+	mu       sync.Mutex // of the rest: a checkpoint and the commit may overlap
 	objects  backends.ObjectReader
 	listedAt time.Duration // clock.Boot before the newest listing
 	lists    map[snapshot.Sum]int64
@@ -155,7 +157,7 @@ func (s *storeState) checkHead() error {
 	case s.newest > s.head.Seq+1:
 		return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d", ErrForeignWriter, s.newest, spec.SetName, s.head.Seq)
 	}
-	for seq := min(s.newest, s.head.Seq); seq <= s.newest && seq > 0; seq++ {
+	for seq := max(1, min(s.newest, s.head.Seq)); seq <= s.newest; seq++ {
 		m, sum, err := s.manifest(seq)
 		if err != nil {
 			if seq == s.head.Seq {

@@ -42,7 +42,7 @@ type backupRun struct {
 
 	mu      sync.Mutex
 	present map[blob.Name]struct{} // blobs known to be in the store
-	blobs   int64                  // stored by this run
+	stored  []blob.Name            // by this run
 }
 
 // problem is an entry that is missing in the snapshot, or not as it should be.
@@ -64,6 +64,14 @@ func newBackupRun(spec *BackupSpec) *backupRun {
 
 func (r *backupRun) now() time.Time { return r.spec.now() }
 
+// freshListing is how old a listing may be when the manifest is acknowledged.
+func (r *backupRun) freshListing() time.Duration {
+	if r.faults.fresh != 0 {
+		return r.faults.fresh
+	}
+	return freshListing
+}
+
 // interrupted reports whether the job was asked to stop.
 func (r *backupRun) interrupted() bool { return r.reading.Err() != nil && r.ctx.Err() == nil }
 
@@ -75,7 +83,7 @@ func (r *backupRun) accepted(bytes int64, name *blob.Name) {
 	if name != nil {
 		r.mu.Lock()
 		r.present[*name] = struct{}{}
-		r.blobs++
+		r.stored = append(r.stored, *name)
 		r.mu.Unlock()
 	}
 }
