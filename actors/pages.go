@@ -1,10 +1,6 @@
 package actors
 
 import (
-	"encoding/binary"
-
-	"github.com/zeebo/blake3"
-
 	"vaultik/index"
 	"vaultik/messages"
 	"vaultik/vault/blob"
@@ -275,7 +271,7 @@ func (w *pageWriter) branch(level int, part []page.Item, known func([32]byte) (*
 		it.entries += part[i].Entries
 		self = self || part[i].Ref.Blob == nil
 	}
-	digest := branchDigest(part)
+	digest := page.BranchDigest(part)
 	if !self {
 		if r, ok := known(digest); ok {
 			it.place = &pagePlace{known: r, id: r.ID}
@@ -293,29 +289,4 @@ func (w *pageWriter) branch(level int, part []page.Item, known func([32]byte) (*
 		b.branch = append(b.branch, branchPlace{digest, it.place})
 	}
 	return it, err
-}
-
-// branchDigest identifies a branch by what it would say: its children's paths,
-// counts, ids and places. A branch whose child had to be stored anew is another.
-func branchDigest(part []page.Item) (sum [32]byte) {
-	h := blake3.New()
-	var n [8 + 8 + 4*4]byte
-	le := binary.LittleEndian
-	for i := range part {
-		it := &part[i]
-		le.PutUint64(n[0:], uint64(len(it.Last)))
-		le.PutUint64(n[8:], uint64(it.Entries))
-		le.PutUint32(n[16:], it.Ref.Span.FrameOff)
-		le.PutUint32(n[20:], it.Ref.Span.FrameLen)
-		le.PutUint32(n[24:], it.Ref.Span.Off)
-		le.PutUint32(n[28:], it.Ref.Span.Len)
-		_, _ = h.Write(n[:])
-		_, _ = h.WriteString(it.Last)
-		_, _ = h.Write(it.Ref.ID[:])
-		if it.Ref.Blob != nil {
-			_, _ = h.Write(it.Ref.Blob.Name[:])
-		}
-	}
-	h.Sum(sum[:0])
-	return sum
 }

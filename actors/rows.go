@@ -1,11 +1,10 @@
 package actors
 
 import (
-	"github.com/zeebo/blake3"
-
 	"vaultik/index"
 	"vaultik/messages"
 	"vaultik/vault/blob"
+	"vaultik/vault/fs"
 	"vaultik/vault/page"
 )
 
@@ -25,8 +24,9 @@ type leafRow struct {
 }
 
 type rowEntry struct {
-	key, sum [16]byte
-	content  []page.Ref // before they went to list pages, which are made again from them
+	key     [16]byte
+	sum     fs.StatSum
+	content []page.Ref // before they went to list pages, which are made again from them
 }
 
 func newLeafRow(m *messages.LeafScanned) *leafRow {
@@ -35,10 +35,13 @@ func newLeafRow(m *messages.LeafScanned) *leafRow {
 
 // add takes an entry that will be in the page. content are its references before
 // they went to list pages.
-func (r *leafRow) add(run *backupRun, h *blake3.Hasher, i int, d *messages.EntryDone, content []page.Ref) {
+func (r *leafRow) add(run *backupRun, h *fs.StatHasher, i int, d *messages.EntryDone, content []page.Ref) {
 	sum := r.m.Sums[i]
 	if d.Status != messages.StatusUnchanged || d.Racy {
-		now := run.statSum(h, d.Entry.Path, &d.Stat, d.Racy)
+		var now fs.StatSum
+		if !d.Racy {
+			now = h.Sum(d.Entry.Path, &d.Stat, run.now())
+		}
 		if now != sum {
 			r.incomplete = true
 		}
@@ -63,7 +66,7 @@ func (r *leafRow) add(run *backupRun, h *blake3.Hasher, i int, d *messages.Entry
 type rowKeeper struct {
 	ix      *index.Index
 	run     *backupRun
-	hash    *blake3.Hasher
+	hash    *fs.StatHasher
 	waiting []*leafRow // for blobs with content
 	done    []*leafRow // content indexed, entries row to be written
 	pages   []*leafRow // page indexed, leaf row to be written
@@ -72,8 +75,7 @@ type rowKeeper struct {
 
 func (k *rowKeeper) init(run *backupRun) {
 	k.ix, k.run = run.spec.Index, run
-	key := run.spec.Host.Secret.IndexPath()
-	k.hash, _ = blake3.NewKeyed(key[:])
+	k.hash = fs.NewStatHasher(run.spec.Host.Secret.IndexPath())
 }
 
 // add takes the row of a leaf that has been written to a page of blob open, if

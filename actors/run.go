@@ -2,13 +2,8 @@ package actors
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/hex"
-	"fmt"
 	"sync"
 	"time"
-
-	"github.com/zeebo/blake3"
 
 	"vaultik/internal/arena"
 	"vaultik/messages"
@@ -105,15 +100,5 @@ func (r *backupRun) problem(d *messages.EntryDone) {
 
 // hardLink is equal for all names of one file, and says nothing else.
 func (r *backupRun) hardLink(st *vfs.Stat) string {
-	h, err := blake3.NewKeyed(r.hlKey[:])
-	if err != nil {
-		panic(fmt.Sprintf("hard-link key: %v", err))
-	}
-	var ino [8]byte
-	binary.LittleEndian.PutUint64(ino[:], st.Ino)
-	_, _ = h.WriteString(r.mounts.Of(st.Dev))
-	_, _ = h.Write(ino[:])
-	var sum [8]byte
-	_, _ = h.Digest().Read(sum[:])
-	return hex.EncodeToString(sum[:])
+	return vfs.HardLink(r.hlKey, r.mounts.Of(st.Dev), st.Ino)
 }

@@ -1,11 +1,9 @@
 package actors
 
 import (
-	"encoding/binary"
 	"errors"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"github.com/zeebo/blake3"
 
 	"vaultik/index"
 	"vaultik/messages"
@@ -30,11 +28,11 @@ type scanner struct {
 
 	cut    *page.Cutter
 	cuts   *page.Run
-	stats  *blake3.Hasher
+	stats  *fs.StatHasher
 	leaf   []messages.EntryTask
 	keys   [][16]byte
-	sums   [][16]byte // stat sums, zero where racy
-	ended  bool       // the leaf is full; an error of its last entry may still follow
+	sums   []fs.StatSum
+	ended  bool // the leaf is full; an error of its last entry may still follow
 	leaves int
 	sent   int
 	start  [16]byte // key of the last path before the leaf: what its rows go by
@@ -61,8 +59,7 @@ func (s *scanner) scan(c actor.Context) {
 	secret := s.run.spec.Host.Secret
 	s.cut = page.NewCutter(secret.PageCut())
 	s.cuts = s.cut.Run(0)
-	key := secret.IndexPath()
-	s.stats, _ = blake3.NewKeyed(key[:])
+	s.stats = fs.NewStatHasher(secret.IndexPath())
 	s.leaf, s.keys, s.sums = nil, nil, nil
 	s.leaves, s.sent, s.ended = 0, 0, false
 	s.start, s.memory = [16]byte{}, nil
@@ -81,7 +78,7 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	if n := len(s.leaf); it.Err != nil && n > 0 && s.leaf[n-1].Path == it.Path {
 		// A directory that could be looked at but not read: one entry, with its reason.
 		s.leaf[n-1].Unlisted = it.Err
-		s.sums[n-1] = [16]byte{}
+		s.sums[n-1] = fs.StatSum{}
 		return nil
 	}
 	if s.ended {
@@ -94,7 +91,11 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	t := messages.EntryTask{Index: len(s.leaf), Path: it.Path, Stat: it.Stat, Implied: it.Implied, Failed: it.Err}
 	s.leaf = append(s.leaf, t)
 	s.keys = append(s.keys, key)
-	s.sums = append(s.sums, s.run.statSum(s.stats, it.Path, &it.Stat, it.Err != nil))
+	var sum fs.StatSum
+	if it.Err == nil {
+		sum = s.stats.Sum(it.Path, &it.Stat, s.run.now())
+	}
+	s.sums = append(s.sums, sum)
 	p := s.run.spec.Progress
 	if it.Stat.Type == page.File && it.Err == nil {
 		p.FilesTotal.Add(1)
@@ -114,7 +115,7 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	n := len(s.leaf)
 	m := &messages.LeafScanned{
 		Seq: uint64(s.leaves), Last: s.leaf[n-1].Path, Entries: n,
-		Key: s.start, Digest: s.digest(),
+		Key: s.start, Digest: s.stats.Leaf(s.keys, s.sums),
 	}
 	s.leaves++
 	row := index.LeafKey{Set: s.run.spec.Set, Last: s.start}
@@ -131,20 +132,6 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	s.submit(c, m.Seq)
 	s.leaf, s.keys, s.sums = nil, nil, nil
 	return nil
-}
-
-// digest covers every entry's path and stat; zero if one of them is racy.
-func (s *scanner) digest() (d [32]byte) {
-	s.stats.Reset()
-	for i := range s.keys {
-		if s.sums[i] == ([16]byte{}) {
-			return [32]byte{}
-		}
-		_, _ = s.stats.Write(s.keys[i][:])
-		_, _ = s.stats.Write(s.sums[i][:])
-	}
-	s.stats.Sum(d[:0])
-	return d
 }
 
 // carry fills in m from the row if the page can stay as it is.
@@ -223,7 +210,7 @@ func (s *scanner) fill() bool {
 			continue
 		}
 		t.Seen = true
-		if row.Stat == s.sums[i] && row.Stat != ([16]byte{}) {
+		if fs.StatSum(row.Stat) == s.sums[i] && !s.sums[i].IsZero() {
 			t.Known = s.known(row)
 		}
 	}
@@ -312,37 +299,3 @@ func count(n *messages.Counts, t page.Type, size int64, st messages.Status) {
 
 // errInterrupted ends the reading of sources; what has been read is still stored.
 var errInterrupted = errors.New("interrupted")
-
-// racyWindow is how close to its reading, in seconds, a change may be before
-// timestamps can hide the next one.
-const racyWindow = 2
-
-func racy(t, now int64) bool { return t >= now-racyWindow && t <= now+racyWindow }
-
-// statSum is a keyed digest of what decides whether an entry is unchanged: type,
-// mode, owner, size, mtime, ctime, inode, links. Zero where it may not be relied on.
-func (r *backupRun) statSum(h *blake3.Hasher, path string, st *fs.Stat, failed bool) (sum [16]byte) {
-	now := r.now().Unix()
-	if failed || racy(st.Mtime.Sec, now) || racy(st.Ctime.Sec, now) {
-		return sum
-	}
-	var b [8 * 9]byte
-	le := binary.LittleEndian
-	le.PutUint64(b[0:], uint64(st.Mode)<<32|uint64(len(st.Type)))
-	b[7] = st.Type[0]
-	le.PutUint64(b[8:], uint64(st.UID)<<32|uint64(st.GID))
-	le.PutUint64(b[16:], uint64(st.Size))
-	le.PutUint64(b[24:], uint64(st.Mtime.Sec))
-	le.PutUint64(b[32:], uint64(st.Ctime.Sec))
-	le.PutUint64(b[40:], uint64(uint32(st.Mtime.Nsec))<<32|uint64(uint32(st.Ctime.Nsec)))
-	le.PutUint64(b[48:], st.Ino)
-	le.PutUint64(b[56:], st.Nlink)
-	le.PutUint64(b[64:], uint64(st.Major)<<32|uint64(st.Minor))
-	h.Reset()
-	_, _ = h.Write(b[:])
-	_, _ = h.Write([]byte(path))
-	var full [32]byte
-	h.Sum(full[:0])
-	copy(sum[:], full[:])
-	return sum
-}

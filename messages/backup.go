@@ -30,10 +30,10 @@ type LeafScanned struct {
 	Seq     uint64 // 0, 1, 2 ... in path order
 	Last    string // path of the last entry
 	Entries int
-	Key     [16]byte   // keyed hash of the last path before the leaf: what the index knows it by
-	Digest  [32]byte   // zero: racy, never to be carried over
-	Keys    [][16]byte // keyed path hashes of the entries, unless carried
-	Sums    [][16]byte // their stat sums
+	Key     [16]byte     // keyed hash of the last path before the leaf: what the index knows it by
+	Digest  [32]byte     // zero: racy, never to be carried over
+	Keys    [][16]byte   // keyed path hashes of the entries, unless carried
+	Sums    []fs.StatSum // their stat sums
 	Carried *CarriedPage
 	Counts  Counts // of a carried page
 }

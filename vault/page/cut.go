@@ -6,6 +6,7 @@ import (
 
 	"github.com/zeebo/blake3"
 
+	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
 )
 
@@ -122,20 +123,29 @@ func cutAfter[T any](all []T, ends func(i int) bool) (runs [][]T) {
 }
 
 // BranchDigest identifies the contents of a branch before it is encoded: BLAKE3
-// over the last paths, counts and chunk ids of its items. Ids are keyed, so the
-// digest says nothing to others. It does not cover where the pages are: who
-// carries a branch over by its digest must know that the blobs it names are still
-// wanted, and that it does not name self.
+// over the last paths, counts, chunk ids and places of its items. Ids are keyed, so
+// the digest says nothing to others. A branch one of whose pages had to be stored
+// anew has another digest; one that names self is never carried over.
 func BranchDigest(items []Item) (sum [32]byte) {
 	h := blake3.NewDeriveKey("vaultik v1 branch digest")
-	var n [16]byte
+	var n [32]byte
+	le := binary.LittleEndian
 	for i := range items {
 		it := &items[i]
-		binary.LittleEndian.PutUint64(n[:8], uint64(len(it.Last)))
-		binary.LittleEndian.PutUint64(n[8:], uint64(it.Entries))
+		le.PutUint64(n[0:], uint64(len(it.Last)))
+		le.PutUint64(n[8:], uint64(it.Entries))
+		le.PutUint32(n[16:], it.Ref.Span.FrameOff)
+		le.PutUint32(n[20:], it.Ref.Span.FrameLen)
+		le.PutUint32(n[24:], it.Ref.Span.Off)
+		le.PutUint32(n[28:], it.Ref.Span.Len)
 		_, _ = h.Write(n[:]) // a hash takes everything
 		_, _ = h.WriteString(it.Last)
 		_, _ = h.Write(it.Ref.ID[:])
+		var name blob.Name
+		if it.Ref.Blob != nil {
+			name = it.Ref.Blob.Name
+		}
+		_, _ = h.Write(name[:])
 	}
 	h.Sum(sum[:0])
 	return sum

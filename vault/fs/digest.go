@@ -1,0 +1,90 @@
+package fs
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/zeebo/blake3"
+)
+
+// StatSum is a keyed digest of what decides whether an entry is unchanged. Zero
+// means that it may not be relied on.
+type StatSum [16]byte
+
+// IsZero reports whether the sum says nothing.
+func (s StatSum) IsZero() bool { return s == StatSum{} }
+
+// StatHasher makes stat sums. It belongs to one goroutine.
+type StatHasher struct{ h *blake3.Hasher }
+
+// NewStatHasher is keyed by the host, so that sums say nothing to others.
+func NewStatHasher(key [32]byte) *StatHasher {
+	h, err := blake3.NewKeyed(key[:])
+	if err != nil {
+		panic(fmt.Sprintf("stat hasher: %v", err)) // a key of 32 bytes is always taken
+	}
+	return &StatHasher{h}
+}
+
+// racyWindow is how close to its reading, in seconds, a change may be before
+// timestamps can hide the next one.
+const racyWindow = 2
+
+func racy(t, read int64) bool { return t >= read-racyWindow && t <= read+racyWindow }
+
+// Sum covers path, type, mode, owner, size, mtime, ctime, inode and links. It is
+// zero if mtime or ctime lie within two seconds of when the entry was read.
+func (s *StatHasher) Sum(path string, st *Stat, read time.Time) (sum StatSum) {
+	if racy(st.Mtime.Sec, read.Unix()) || racy(st.Ctime.Sec, read.Unix()) {
+		return sum
+	}
+	var b [8 * 9]byte
+	le := binary.LittleEndian
+	le.PutUint32(b[0:], st.Mode)
+	copy(b[4:8], st.Type) // the first letters tell the types apart
+	le.PutUint64(b[8:], uint64(st.UID)<<32|uint64(st.GID))
+	le.PutUint64(b[16:], uint64(st.Size))
+	le.PutUint64(b[24:], uint64(st.Mtime.Sec))
+	le.PutUint64(b[32:], uint64(st.Ctime.Sec))
+	le.PutUint64(b[40:], uint64(uint32(st.Mtime.Nsec))<<32|uint64(uint32(st.Ctime.Nsec)))
+	le.PutUint64(b[48:], st.Ino)
+	le.PutUint64(b[56:], st.Nlink)
+	le.PutUint64(b[64:], uint64(st.Major)<<32|uint64(st.Minor))
+	s.h.Reset()
+	_, _ = s.h.Write(b[:]) // a hash takes everything
+	_, _ = s.h.WriteString(path)
+	var full [32]byte
+	s.h.Sum(full[:0])
+	copy(sum[:], full[:])
+	return sum
+}
+
+// Leaf covers the entries of a leaf page, by path key and stat sum; zero if one of
+// the sums is.
+func (s *StatHasher) Leaf(keys [][16]byte, sums []StatSum) (d [32]byte) {
+	s.h.Reset()
+	for i := range keys {
+		if sums[i].IsZero() {
+			return [32]byte{}
+		}
+		_, _ = s.h.Write(keys[i][:])
+		_, _ = s.h.Write(sums[i][:])
+	}
+	s.h.Sum(d[:0])
+	return d
+}
+
+// HardLink is equal for all names of one file, and says nothing else: a keyed
+// hash of where the file's source is mounted and of its inode, as 16 hex digits.
+func HardLink(key [32]byte, mount string, ino uint64) string {
+	h := NewStatHasher(key).h
+	var n [8]byte
+	binary.LittleEndian.PutUint64(n[:], ino)
+	_, _ = h.WriteString(mount)
+	_, _ = h.Write(n[:])
+	var full [32]byte
+	h.Sum(full[:0])
+	return hex.EncodeToString(full[:8])
+}

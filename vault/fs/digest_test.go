@@ -1,0 +1,86 @@
+package fs
+
+import (
+	"testing"
+	"time"
+
+	"vaultik/vault/page"
+)
+
+func TestStatHasher_Sum(t *testing.T) {
+	h, read := NewStatHasher([32]byte{1}), time.Unix(2000, 0)
+	base := Stat{Type: page.File, Mode: 0o644, UID: 1, GID: 2, Size: 3, Mtime: page.Time{Sec: 4, Nsec: 5}, Ctime: page.Time{Sec: 6, Nsec: 7}, Ino: 8, Nlink: 1}
+	want := h.Sum("a", &base, read)
+	if want.IsZero() || h.Sum("a", &base, read.Add(time.Hour)) != want {
+		t.Error("the sum depends on when it is taken")
+	}
+	if h.Sum("b", &base, read) == want || NewStatHasher([32]byte{2}).Sum("a", &base, read) == want {
+		t.Error("path or key does not count")
+	}
+	for name, change := range map[string]func(*Stat){
+		"type":       func(s *Stat) { s.Type = page.FIFO },
+		"mode":       func(s *Stat) { s.Mode = 0o4644 },
+		"uid":        func(s *Stat) { s.UID = 9 },
+		"gid":        func(s *Stat) { s.GID = 9 },
+		"size":       func(s *Stat) { s.Size = 9 },
+		"mtime":      func(s *Stat) { s.Mtime.Sec = 9 },
+		"mtime nsec": func(s *Stat) { s.Mtime.Nsec = 9 },
+		"ctime":      func(s *Stat) { s.Ctime.Sec = 9 },
+		"ctime nsec": func(s *Stat) { s.Ctime.Nsec = 9 },
+		"inode":      func(s *Stat) { s.Ino = 9 },
+		"links":      func(s *Stat) { s.Nlink = 9 },
+		"device":     func(s *Stat) { s.Minor = 9 },
+	} {
+		st := base
+		change(&st)
+		if h.Sum("a", &st, read) == want {
+			t.Errorf("%s does not count", name)
+		}
+	}
+	for _, d := range []int64{-2, 0, 2} {
+		st := base
+		st.Ctime.Sec = read.Unix() + d
+		if !h.Sum("a", &st, read).IsZero() {
+			t.Errorf("ctime %d s from the reading is relied on", d)
+		}
+		st = base
+		st.Mtime.Sec = read.Unix() + d
+		if !h.Sum("a", &st, read).IsZero() {
+			t.Errorf("mtime %d s from the reading is relied on", d)
+		}
+	}
+	types := map[StatSum]page.Type{}
+	for _, ty := range []page.Type{page.File, page.Dir, page.Symlink, page.FIFO, page.Char, page.Block, page.Socket} {
+		st := base
+		st.Type = ty
+		sum := h.Sum("a", &st, read)
+		if other, ok := types[sum]; ok {
+			t.Errorf("%s and %s have one sum", ty, other)
+		}
+		types[sum] = ty
+	}
+}
+
+func TestStatHasher_Leaf(t *testing.T) {
+	h := NewStatHasher([32]byte{1})
+	keys, sums := [][16]byte{{1}, {2}}, []StatSum{{3}, {4}}
+	want := h.Leaf(keys, sums)
+	if want == ([32]byte{}) || h.Leaf(keys[:1], sums[:1]) == want || h.Leaf([][16]byte{{2}, {1}}, sums) == want {
+		t.Error("the digest does not cover the entries and their order")
+	}
+	if h.Leaf(keys, []StatSum{{3}, {}}) != ([32]byte{}) {
+		t.Error("a racy entry does not show")
+	}
+}
+
+func TestHardLink(t *testing.T) {
+	a := HardLink([32]byte{1}, "/home", 7)
+	if len(a) != 16 || HardLink([32]byte{1}, "/home", 7) != a {
+		t.Errorf("%q", a)
+	}
+	for _, b := range []string{HardLink([32]byte{2}, "/home", 7), HardLink([32]byte{1}, "/", 7), HardLink([32]byte{1}, "/home", 8)} {
+		if a == b {
+			t.Error("key, mount or inode does not count")
+		}
+	}
+}
