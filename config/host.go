@@ -87,10 +87,13 @@ func (h *Host) Moved() bool {
 	return h.Machine != "" && now != "" && h.Machine != now
 }
 
+// machineFiles hold the machine id; the first that has one counts.
+var machineFiles = []string{"/etc/machine-id", "/var/lib/dbus/machine-id"}
+
 // MachineHash is a keyed hash of the operating system's machine id, so that the
 // id itself stands nowhere; "" where the system has none.
 func MachineHash(secret keys.HostSecret) string {
-	for _, f := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id"} {
+	for _, f := range machineFiles {
 		if b, err := os.ReadFile(f); err == nil {
 			if id := strings.TrimSpace(string(b)); len(id) >= 32 { // "uninitialized" and the like are no ids
 				key := secret.MachineID()

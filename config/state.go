@@ -109,12 +109,7 @@ func (s State) locked(fn func() error) error {
 		return fmt.Errorf("lock state: %w", err)
 	}
 	defer f.Close()
-	for {
-		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
+	if err := flock(f, unix.LOCK_EX); err != nil {
 		return fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	return fn() // closing the file releases the lock
@@ -127,6 +122,19 @@ func (p Places) Exposed() []string {
 	s := NewState(p.Dir())
 	for _, f := range []string{p.Config, s.Path(hostFile), s.Path(setsFile), s.Path(seenFile), s.Path(knownFile), p.Kit()} {
 		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o077 != 0 {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// HostFiles lists the files that make this machine the host that it is. Without
+// them init makes it another.
+func (p Places) HostFiles() []string {
+	var out []string
+	s := NewState(p.Dir())
+	for _, f := range []string{p.Config, s.Path(hostFile), s.Path(setsFile), p.Kit()} {
+		if _, err := os.Lstat(f); err == nil {
 			out = append(out, f)
 		}
 	}

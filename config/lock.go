@@ -1,0 +1,83 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const lockFile = "host.lock"
+
+// ErrBusy means that another process writes to the store as this host. Wait for
+// it. The error is a *BusyError.
+var ErrBusy = errors.New("another backup of this host is running")
+
+// BusyError says who writes. It is an ErrBusy.
+type BusyError struct {
+	PID   int       // 0: not known
+	Since time.Time // when it took the lock; zero: not known
+}
+
+func (e *BusyError) Error() string {
+	if e.PID == 0 {
+		return ErrBusy.Error()
+	}
+	return fmt.Sprintf("%v: process %d since %s", ErrBusy, e.PID, e.Since.Format(time.DateTime))
+}
+
+// Is makes a BusyError an ErrBusy.
+func (e *BusyError) Is(target error) bool { return target == ErrBusy }
+
+// HostLock makes this process the only one that writes to the store as this
+// host. Its end, however it comes, releases the lock.
+type HostLock struct{ f *os.File }
+
+// LockHost takes the lock without waiting: a *BusyError if another has it.
+// Whoever only reads needs no lock.
+func (s State) LockHost() (*HostLock, error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("lock host: %w", err)
+	}
+	f, err := os.OpenFile(s.Path(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock host: %w", err)
+	}
+	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		return nil, busy(f)
+	}
+	// Who holds it is a courtesy: a full disk does not stop the lock.
+	if err := f.Truncate(0); err == nil {
+		_, _ = f.WriteAt(fmt.Appendf(nil, "%d %d\n", os.Getpid(), time.Now().Unix()), 0)
+	}
+	return &HostLock{f}, nil
+}
+
+// busy reads who holds the lock.
+func busy(f *os.File) *BusyError {
+	var e BusyError
+	var since int64
+	if n, err := fmt.Fscanf(f, "%d %d\n", &e.PID, &since); err != nil || n != 2 {
+		return &BusyError{}
+	}
+	e.Since = time.Unix(since, 0)
+	return &e
+}
+
+// Release gives the lock up. The file stays: were it removed, two processes could
+// hold locks on two files of its name.
+func (l *HostLock) Release() { _ = l.f.Close() }
+
+func flock(f *os.File, how int) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
