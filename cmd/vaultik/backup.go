@@ -26,6 +26,7 @@ type backupCmd struct {
 	Set      string   `help:"Name of the set." placeholder:"NAME"`
 	Tag      []string `help:"Tag of the snapshot; may be repeated." placeholder:"T"`
 	Parallel int      `help:"Transfers at once, 1 to 64 (default: the configuration's)." placeholder:"N"`
+	SameHost bool     `name:"same-host" help:"This is the machine that was backed up before, though it has a new machine id (installed anew, say): remember it."`
 }
 
 // Help is shown by --help.
@@ -59,6 +60,11 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 		}
 		conf.Parallel = c.Parallel
 	}
+	unlock, err := s.lockHost()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	op, err := s.openStore(ctx, backends.Options{})
 	if err != nil {
 		return err
@@ -66,6 +72,9 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	defer op.Close()
 	if op.Host == nil {
 		return &notHost{op.URL}
+	}
+	if err := s.refuseClone(op.Host, c.SameHost); err != nil {
+		return err
 	}
 	sets, err := c.sets(conf, op.Sets)
 	if err != nil {

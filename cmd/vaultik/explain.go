@@ -47,6 +47,9 @@ func (s *session) explain(err error) explanation {
 	if ue := (*usageError)(nil); errors.As(err, &ue) {
 		e.Choices = ue.choices
 	}
+	if ce := (*cloned)(nil); errors.As(err, &ce) {
+		e.Choices = s.cloneChoices()
+	}
 	if ie := (*internalError)(nil); errors.As(err, &ie) {
 		s.out.say("this is a bug; please report what follows")
 		fmt.Fprintln(s.out.stderr, config.Scrub(ie.stack))
@@ -72,7 +75,10 @@ func (s *session) classify(err error) (exit, string) {
 		}
 	}
 	if busy := (*index.BusyError)(nil); errors.As(err, &busy) {
-		return exitBusy, "wait for it, or see what it does: ps -fp " + strconv.Itoa(busy.PID)
+		return exitBusy, busyHint(busy.PID)
+	}
+	if busy := (*config.BusyError)(nil); errors.As(err, &busy) {
+		return exitBusy, busyHint(busy.PID)
 	}
 	for _, c := range s.classes() {
 		if errors.Is(err, c.is) {
@@ -135,6 +141,13 @@ func (s *session) ownErrors(err error) (exit, string, bool) {
 	return 0, "", false
 }
 
+func busyHint(pid int) string {
+	if pid == 0 {
+		return "wait for it to end"
+	}
+	return "wait for it, or see what it does: ps -fp " + strconv.Itoa(pid)
+}
+
 func usageHint(e *usageError) string {
 	switch {
 	case len(e.choices) > 0:
@@ -189,7 +202,7 @@ func (s *session) classes() []class {
 		{keys.ErrBadIdentity, exitNoIdentity, "set it to the line of the recovery kit that begins with AGE-SECRET-KEY-"},
 		{keys.ErrWrongIdentity, exitNoIdentity, "use the recovery kit of this store; its \"# store:\" line has the store's id"},
 		{keys.ErrPlugin, exitNoIdentity, ""},
-		{actors.ErrForeignWriter, exitFailed, "if this machine was cloned, make it a host of its own: see vaultik help init"},
+		{actors.ErrForeignWriter, exitFailed, "if this machine was cloned, make it a host of its own: " + s.becomeNewHost()},
 		{index.ErrNoSpace, exitFailed, "make space where the index is: vaultik config path"},
 		{snapshot.ErrNoStore, exitNoStore, "see which store is meant: vaultik config show"},
 		{backends.ErrContainerNotFound, exitNoStore, "is it mounted? see which store is meant: vaultik config show"},
