@@ -29,6 +29,8 @@ func TestMain(m *testing.M) {
 //	field TYPE FIELD VAR        put a field of the first JSON object of a type on stdout into a variable
 //	mode FILE OCTAL             want these permissions
 //	plant SET ...               see plant
+//	hold FILE, unhold           lock a file, as another process would, and release it
+//	await FILE                  wait until a process has written it
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -36,11 +38,14 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			e.Values[held{}] = &held{}
 			e.Setenv("GOCOVERDIR", os.Getenv("GOCOVERDIR"))
 			return os.MkdirAll(filepath.Join(e.WorkDir, "home"), 0o700)
 		},
+		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
+			"hold": hold, "unhold": unhold, "await": await,
 		},
 	})
 }
