@@ -27,6 +27,10 @@ type Tree struct {
 	// ("" for the whole tree); of a list page, after and last are the path of the file
 	// whose content is lost. If it returns nil the walk goes on behind them.
 	Lost func(after, last string, err error) error
+
+	// Known, if set, is asked by WalkPages before it reads a page below the top.
+	// If it reports true, that page and all below it are left out.
+	Known func(it *Item) bool
 }
 
 // Walk calls fn for each entry at or after the path from, in order; "" and "."
@@ -83,7 +87,7 @@ func (w *walk) visit(ref Ref, p *Page) error {
 	}
 	for i := range p.Items {
 		it := &p.Items[i]
-		if !w.skips(it.Last) {
+		if !w.skips(it.Last) && !w.knows(it) {
 			child, err := w.tree.load(w.ctx, it.Ref, it, p.Level, w.after)
 			if err == nil {
 				err = w.visit(it.Ref, child)
@@ -127,6 +131,10 @@ func (w *walk) visitEntry(e *Entry) error {
 // is left out: all of a page's paths are then before it, and after what was left out so far.
 func (w *walk) skips(path string) bool {
 	return w.from != "" && Compare(path, w.from) < 0 || w.skip != "" && strings.HasPrefix(path, w.skip)
+}
+
+func (w *walk) knows(it *Item) bool {
+	return w.page != nil && w.tree.Known != nil && w.tree.Known(it)
 }
 
 // load reads one page of the tree and holds it against the item that names it

@@ -1,0 +1,181 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"filippo.io/age"
+
+	"vaultik/backends"
+	"vaultik/internal/arena"
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	"vaultik/vault/plan"
+)
+
+// verifyRun is what the actors of one verify share.
+type verifyRun struct {
+	spec     *VerifySpec
+	parallel int
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	inv      *plan.Inventory
+	hosts    []*hostSecrets // by number; complete before the first check of a blob
+	jobs     *credit        // checks under way
+	queued   int            // capacity of jobs
+	mem      arena.Arena
+	blobs    *budget
+	read     atomic.Int64
+	faults   *faults
+
+	mu  sync.Mutex
+	bad map[int]bool // objects known to be bad
+
+	report VerifyReport // of the job until it has ended
+}
+
+// hostSecrets are what opens the blobs of one host.
+type hostSecrets struct {
+	ids     []age.Identity
+	chunkID [][32]byte // one, unless the host began anew
+}
+
+const (
+	verifyFixed    = 48 << 20 // bytes beside the buffers
+	verifyBlobSize = 20 << 20 // of one buffer; larger blobs are read in parts
+)
+
+func newVerifyRun(spec *VerifySpec) *verifyRun {
+	r := &verifyRun{spec: spec, parallel: spec.Parallel, inv: plan.NewInventory(), bad: map[int]bool{}, faults: &spec.faults}
+	if r.parallel <= 0 {
+		r.parallel = defaultParallel
+	}
+	memory := spec.Memory
+	if memory <= 0 {
+		memory = defaultMemory
+	}
+	if spec.Progress == nil {
+		spec.Progress = &messages.Progress{}
+	}
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	r.queued = 2 * r.parallel
+	r.jobs = newCredit(r.queued)
+	buffers := min(max(1, (memory-verifyFixed)/verifyBlobSize), int64(r.parallel))
+	r.blobs = newBudget(&r.mem, int(buffers), verifyBlobSize)
+	return r
+}
+
+// setBad notes that an object is bad.
+func (r *verifyRun) setBad(i int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bad[i] = true
+}
+
+// ids are the snapshots that need an object, by their ids.
+func (r *verifyRun) ids(i int) []string {
+	nums := r.inv.Snapshots(i)
+	out := make([]string, len(nums))
+	for k, n := range nums {
+		out[k] = r.spec.Snapshots[n].ID()
+	}
+	return out
+}
+
+// kindOf says what sort of problem an error is.
+func kindOf(err error) ProblemKind {
+	switch {
+	case errors.Is(err, errReference):
+		return ProblemReference
+	case errors.Is(err, blob.ErrDamaged), errors.Is(err, backends.ErrInvalidRange):
+		return ProblemDamaged
+	case errors.Is(err, backends.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+		return ProblemMissing
+	}
+	return ProblemUnreadable
+}
+
+// errReference means that a page refers to something that is not there.
+var errReference = errors.New("a page refers to what is not there")
+
+// maxPaths is how many paths a problem names.
+const maxPaths = 5
+
+// problemFound tells the job of a problem. One of the same kind and key is the
+// same problem: what is new of it is added.
+type problemFound struct{ VerifyProblem }
+
+// pathAffected tells the job of an entry that needs a bad object.
+type pathAffected struct{ key, path string }
+
+// problems gathers what is wrong; one a kind and key.
+type problems struct {
+	list  []VerifyProblem
+	index map[string]int
+	found int64
+}
+
+// add reports whether the problem is a new one.
+func (p *problems) add(n VerifyProblem) bool {
+	key := string(n.Kind) + " " + n.Key
+	if p.index == nil {
+		p.index = map[string]int{}
+	}
+	i, ok := p.index[key]
+	if !ok {
+		p.found++
+		i = -1
+		if len(p.list) < maxResultList {
+			i = len(p.list)
+			p.list = append(p.list, VerifyProblem{Kind: n.Kind, Key: n.Key, Reason: n.Reason, Snapshots: n.Snapshots})
+		}
+		p.index[key] = i
+	}
+	if i < 0 {
+		return !ok
+	}
+	q := &p.list[i]
+	q.MorePaths = q.MorePaths || n.MorePaths
+	for _, s := range n.Snapshots {
+		if !slices.Contains(q.Snapshots, s) {
+			q.Snapshots = append(q.Snapshots, s)
+		}
+	}
+	for _, s := range n.Paths {
+		switch {
+		case slices.Contains(q.Paths, s):
+		case len(q.Paths) >= maxPaths:
+			q.MorePaths = true
+		default:
+			q.Paths = append(q.Paths, s)
+		}
+	}
+	return !ok
+}
+
+// affects adds a path to the problems of an object.
+func (p *problems) affects(m *pathAffected) {
+	for _, kind := range []ProblemKind{ProblemMissing, ProblemSize, ProblemDamaged, ProblemUnreadable} {
+		if i, ok := p.index[string(kind)+" "+m.key]; ok && i >= 0 {
+			p.add(VerifyProblem{Kind: kind, Key: m.key, Paths: []string{m.path}})
+		}
+	}
+}
+
+func (p *problems) sorted() []VerifyProblem {
+	slices.SortFunc(p.list, func(a, b VerifyProblem) int {
+		return strings.Compare(a.Key+" "+string(a.Kind), b.Key+" "+string(b.Kind))
+	})
+	return p.list
+}
+
+// plainReason is an error's text without the object's key in front, which is told beside it.
+func plainReason(err error, key string) string {
+	return strings.TrimPrefix(err.Error(), fmt.Sprintf("read %s: ", key))
+}

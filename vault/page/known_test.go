@@ -1,0 +1,36 @@
+package page
+
+import (
+	"context"
+	"fmt"
+	"testing"
+)
+
+func TestTree_KnownPagesAreNotRead(t *testing.T) {
+	var entries []Entry
+	for i := range 5000 {
+		entries = append(entries, Entry{Path: fmt.Sprintf("%04d", i), Type: Dir})
+	}
+	m := newMemory()
+	tree := m.tree(t, entries)
+	var last string
+	all := 0
+	if err := tree.WalkPages(context.Background(), func(_ Ref, p *Page) error {
+		if all++; all == 2 {
+			last = p.Last()
+		}
+		return nil
+	}); err != nil || all < 10 {
+		t.Fatal(all, err)
+	}
+	clear(m.reads)
+	tree.Known = func(it *Item) bool { return it.Last != last }
+	n := 0
+	if err := tree.WalkPages(context.Background(), func(Ref, *Page) error { n++; return nil }); err != nil || n != 2 || len(m.reads) != 2 {
+		t.Errorf("%d pages visited, %d read, %v", n, len(m.reads), err)
+	}
+	n = 0
+	if err := tree.Walk(context.Background(), "", func(*Entry) error { n++; return nil }); err != nil || n != len(entries) {
+		t.Errorf("Walk saw %d entries, %v", n, err)
+	}
+}

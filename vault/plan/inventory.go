@@ -1,0 +1,206 @@
+package plan
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"vaultik/vault/blob"
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// Inventory is all objects that some snapshots need, each once, with the
+// snapshots that need it. It takes some 150 bytes an object, however many snapshots share it.
+type Inventory struct {
+	objects []Object
+	byKey   map[objectKey]uint32
+	hosts   []layout.HostID
+	keys    map[uint32][32]byte // SHA-256 of epoch keys
+
+	sets  []set // of snapshots; 0 is empty
+	bySet map[set]uint32
+}
+
+// Object is one object of an inventory.
+type Object struct {
+	id    [32]byte // SHA-256; of an epoch key its epoch and number
+	Size  int64    // bytes
+	set   uint32
+	host  uint16
+	kind  uint8
+	State State
+}
+
+// State is what has been found out about an object.
+type State uint8
+
+// What can be known of an object.
+const (
+	Unseen  State = iota // not in the listing, so far
+	Present              // of the right size, by the listing
+	Checked              // its SHA-256 is right
+	Bad
+)
+
+type objectKey struct {
+	id   [32]byte
+	host uint16
+	kind uint8
+}
+
+// set is another set and one snapshot with a higher number.
+type set struct{ rest, snapshot uint32 }
+
+// NewInventory returns an empty inventory.
+func NewInventory() *Inventory {
+	return &Inventory{
+		byKey: map[objectKey]uint32{}, keys: map[uint32][32]byte{},
+		sets: make([]set, 1), bySet: map[set]uint32{},
+	}
+}
+
+// Len is the number of objects. They are numbered from 0.
+func (v *Inventory) Len() int { return len(v.objects) }
+
+// At returns an object, whose State the caller may set.
+func (v *Inventory) At(i int) *Object { return &v.objects[i] }
+
+// Hosts are the hosts of all objects; their numbers are what Host returns.
+func (v *Inventory) Hosts() []layout.HostID { return v.hosts }
+
+// Host returns the number of a host, which it gets if it has none.
+func (v *Inventory) Host(id layout.HostID) int {
+	for i, h := range v.hosts {
+		if h == id {
+			return i
+		}
+	}
+	v.hosts = append(v.hosts, id)
+	return len(v.hosts) - 1
+}
+
+// AddRoot notes that a snapshot needs its root. Snapshots are added in ascending order.
+func (v *Inventory) AddRoot(snap, host int, r snapshot.RootRef) (int, error) {
+	return v.add(snap, objectKey{r.Name, uint16(host), uint8(layout.KindRoot)}, r.Size)
+}
+
+// AddList notes that a snapshot needs a blob list.
+func (v *Inventory) AddList(snap, host int, l snapshot.ListRef) (int, error) {
+	return v.add(snap, objectKey{l.Name, uint16(host), uint8(layout.KindBlobList)}, l.Size)
+}
+
+// AddBlob notes that a snapshot needs a blob.
+func (v *Inventory) AddBlob(snap, host int, b snapshot.BlobSize) (int, error) {
+	return v.add(snap, objectKey{b.Name, uint16(host), uint8(layout.KindBlob)}, b.Size)
+}
+
+// AddKey notes that a snapshot needs an epoch key.
+func (v *Inventory) AddKey(snap, host int, k snapshot.KeyRef) (int, error) {
+	i, err := v.add(snap, objectKey{keyID(k.Epoch, k.N), uint16(host), uint8(layout.KindEpochKey)}, k.Size)
+	if sum, ok := v.keys[uint32(i)]; ok && sum != k.SHA256 && err == nil {
+		err = fmt.Errorf("manifests record it with two hashes, %x and %x", sum[:8], k.SHA256[:8])
+	}
+	v.keys[uint32(i)] = k.SHA256
+	return i, err
+}
+
+func keyID(e layout.Epoch, n int) (id [32]byte) {
+	copy(id[:], e[:])
+	binary.BigEndian.PutUint64(id[len(e):], uint64(n))
+	return id
+}
+
+// add returns the object's number, and an error if other snapshots say otherwise of it.
+func (v *Inventory) add(snap int, k objectKey, size int64) (int, error) {
+	i, ok := v.byKey[k]
+	if !ok {
+		i = uint32(len(v.objects))
+		v.byKey[k] = i
+		v.objects = append(v.objects, Object{id: k.id, Size: size, host: k.host, kind: k.kind})
+	}
+	o := &v.objects[i]
+	o.set = v.with(o.set, uint32(snap))
+	if o.Size != size {
+		return int(i), fmt.Errorf("manifests record it with two sizes, %d and %d", o.Size, size)
+	}
+	return int(i), nil
+}
+
+// with returns the set that has one more snapshot.
+func (v *Inventory) with(rest, snap uint32) uint32 {
+	if rest != 0 && v.sets[rest].snapshot == snap {
+		return rest
+	}
+	s := set{rest, snap}
+	i, ok := v.bySet[s]
+	if !ok {
+		i = uint32(len(v.sets))
+		v.sets = append(v.sets, s)
+		v.bySet[s] = i
+	}
+	return i
+}
+
+// Snapshots are the numbers of those that need an object, ascending.
+func (v *Inventory) Snapshots(i int) []int {
+	var out []int
+	for s := v.objects[i].set; s != 0; s = v.sets[s].rest {
+		out = append(out, int(v.sets[s].snapshot))
+	}
+	for a, b := 0, len(out)-1; a < b; a, b = a+1, b-1 {
+		out[a], out[b] = out[b], out[a]
+	}
+	return out
+}
+
+// Find returns the number of the object that a key of the store names.
+func (v *Inventory) Find(o layout.Object) (int, bool) {
+	id := o.Sum
+	switch o.Kind {
+	case layout.KindEpochKey:
+		id = keyID(o.Epoch, o.N)
+	case layout.KindBlob, layout.KindRoot, layout.KindBlobList:
+	default:
+		return 0, false
+	}
+	for h, host := range v.hosts {
+		if host == o.Host {
+			i, ok := v.byKey[objectKey{id, uint16(h), uint8(o.Kind)}]
+			return int(i), ok
+		}
+	}
+	return 0, false
+}
+
+// FindBlob returns the number of a blob.
+func (v *Inventory) FindBlob(host int, name blob.Name) (int, bool) {
+	i, ok := v.byKey[objectKey{name, uint16(host), uint8(layout.KindBlob)}]
+	return int(i), ok
+}
+
+// Key is an object's name in the store.
+func (v *Inventory) Key(i int) string {
+	o := &v.objects[i]
+	k := layout.Object{Kind: layout.Kind(o.kind), Host: v.hosts[o.host]}
+	if k.Kind == layout.KindEpochKey {
+		k.Epoch = layout.Epoch(o.id[:len(k.Epoch)])
+		k.N = int(binary.BigEndian.Uint64(o.id[len(k.Epoch):]))
+	} else {
+		k.Sum = o.id
+	}
+	return k.Key()
+}
+
+// Sum is an object's SHA-256, as recorded.
+func (v *Inventory) Sum(i int) [32]byte {
+	if sum, ok := v.keys[uint32(i)]; ok {
+		return sum
+	}
+	return v.objects[i].id
+}
+
+// HostOf is the number of an object's host.
+func (v *Inventory) HostOf(i int) int { return int(v.objects[i].host) }
+
+// IsBlob reports whether an object is a blob.
+func (v *Inventory) IsBlob(i int) bool { return layout.Kind(v.objects[i].kind) == layout.KindBlob }
