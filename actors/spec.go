@@ -93,7 +93,7 @@ var ErrInterrupted = errInterrupted
 var errNothingToSave = errors.New("nothing could be read: no snapshot is made")
 
 // maxLeaves is how many leaf pages may be between the walk and their page.
-const maxLeaves = 128
+const maxLeaves = 64
 
 // limits divide the memory of a process among the stages of a backup.
 type limits struct {
