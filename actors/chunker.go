@@ -153,6 +153,7 @@ func (k *chunker) content(abs string, st *vfs.Stat, d *messages.EntryDone) error
 		if err != nil {
 			return err
 		}
+		k.run.faults.read(abs)
 		after, err := vfs.Fstat(f)
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import "time"
 type faults struct {
 	onScan     func()
 	onChunk    func(path string)
+	onRead     func(path string) // after the content was read, before it is looked at again
 	onPack     func()
 	onSeal     func()
 	onUpload   func(after bool)
@@ -23,6 +24,12 @@ type faults struct {
 func (f *faults) chunker(path string) {
 	if f.onChunk != nil {
 		f.onChunk(path)
+	}
+}
+
+func (f *faults) read(path string) {
+	if f.onRead != nil {
+		f.onRead(path)
 	}
 }
 

@@ -85,8 +85,7 @@ func (r *backupRun) accepted(bytes int64, name *blob.Name) {
 
 // problem notes an entry that is not as it should be.
 func (r *backupRun) problem(d *messages.EntryDone) {
-	harmless := d.Status == messages.StatusNew || d.Status == messages.StatusChanged || d.Status == messages.StatusUnchanged
-	if !harmless && d.Status != messages.StatusVanished {
+	if d.Status == messages.StatusFailed {
 		r.failed++
 		r.spec.Progress.Errors.Add(1)
 	}
