@@ -54,6 +54,15 @@ type Set struct {
 	ExcludeFiles []string         // absolute and clean; files of more patterns
 }
 
+// Patterns are those of Exclude as texts, nil for none.
+func (s Set) Patterns() []string {
+	var out []string
+	for _, p := range s.Exclude {
+		out = append(out, p.Text)
+	}
+	return out
+}
+
 // Set finds a set by name.
 func (c *Config) Set(name string) (Set, bool) {
 	for _, s := range c.Sets {

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"vaultik/internal/atomicfile"
-	"vaultik/vault/filter"
 )
 
 // Create writes a first configuration, mode 0600, into a directory of mode 0700.
@@ -39,7 +38,7 @@ func (c *Config) Settings(p Places) []Setting {
 	for _, s := range c.Sets {
 		set := []Setting{{"paths", s.Paths}}
 		if len(s.Exclude) > 0 {
-			set = append(set, Setting{"exclude", texts(s.Exclude)})
+			set = append(set, Setting{"exclude", s.Patterns()})
 		}
 		if len(s.ExcludeFiles) > 0 {
 			set = append(set, Setting{"exclude_file", s.ExcludeFiles})
@@ -58,14 +57,6 @@ func (c *Config) Settings(p Places) []Setting {
 		{"index_path", p.IndexDir(c)},
 		{"hostname", c.Hostname},
 	}
-}
-
-func texts(patterns []filter.Pattern) []string {
-	out := make([]string, 0, len(patterns))
-	for _, p := range patterns {
-		out = append(out, p.Text)
-	}
-	return out
 }
 
 // Setting is one key with a value: string, int, []string or, for the sets and in

@@ -102,6 +102,7 @@ const (
 	StatusFailed    Status = "failed"
 	StatusVanished  Status = "vanished"
 	StatusIgnored   Status = "ignored"
+	StatusExcluded  Status = "excluded" // by a pattern; only a dry run says so
 )
 
 // EntryDone ends one entry: all its pieces have been sent before.

@@ -17,16 +17,19 @@ import (
 	"vaultik/index"
 	"vaultik/messages"
 	"vaultik/vault/chunk"
+	"vaultik/vault/filter"
 	"vaultik/vault/fs"
 	"vaultik/vault/keys"
 )
 
 type backupCmd struct {
-	Path     []string `arg:"" optional:"" help:"Files and directories to back up; without, every set of the configuration."`
-	Set      string   `help:"Name of the set." placeholder:"NAME"`
-	Tag      []string `help:"Tag of the snapshot; may be repeated." placeholder:"T"`
-	Parallel int      `help:"Transfers at once, 1 to 64 (default: the configuration's)." placeholder:"N"`
-	SameHost bool     `name:"same-host" help:"This is the machine that was backed up before, though it has a new machine id (installed anew, say): remember it."`
+	Path []string `arg:"" optional:"" help:"Files and directories to back up; without, every set of the configuration."`
+	Set  string   `help:"Name of the set." placeholder:"NAME"`
+	Tag  []string `help:"Tag of the snapshot; may be repeated." placeholder:"T"`
+	excludeFlags
+	DryRun   bool `name:"dry-run" short:"n" help:"Change nothing anywhere; say what would be saved, with -v of each path."`
+	Parallel int  `help:"Transfers at once, 1 to 64 (default: the configuration's)." placeholder:"N"`
+	SameHost bool `name:"same-host" help:"This is the machine that was backed up before, though it has a new machine id (installed anew, say): remember it."`
 }
 
 // Help is shown by --help.
@@ -35,13 +38,16 @@ func (backupCmd) Help() string {
 backed up before are the same set again, others a new one. The first backup on a
 machine without a configuration sets everything up, as vaultik init does.
 
-Interrupt it once and it finishes what is under way; the next run goes on.`
+Interrupt it once and it finishes what is under way; the next run goes on.
+
+` + excludeHelp
 }
 
 // backupSet is one set to be backed up now.
 type backupSet struct {
-	name  string
-	paths []string // absolute, clean, sorted
+	name    string
+	paths   []string // absolute, clean, sorted
+	exclude *filter.List
 }
 
 // Run backs up.
@@ -50,7 +56,7 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 		s.identity = nil
 		s.out.warn("leave "+keys.EnvIdentity+" out of the environment of backups", "%s is set: a backup does not need the secret key, it was dropped", keys.EnvIdentity)
 	}
-	conf, err := s.configOrInit(ctx)
+	patterns, err := c.patterns()
 	if err != nil {
 		return err
 	}
@@ -58,6 +64,15 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 		if err := config.CheckParallel(c.Parallel); err != nil {
 			return &usageError{msg: "--parallel: " + err.Error(), command: "backup"}
 		}
+	}
+	if c.DryRun {
+		return c.dryRun(ctx, s, patterns)
+	}
+	conf, err := s.configOrInit(ctx)
+	if err != nil {
+		return err
+	}
+	if c.Parallel != 0 {
 		conf.Parallel = c.Parallel
 	}
 	unlock, err := s.lockHost()
@@ -78,6 +93,9 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	}
 	sets, err := c.sets(conf, op.Sets)
 	if err != nil {
+		return err
+	}
+	if err := compileExcludes(conf, sets, patterns); err != nil {
 		return err
 	}
 	s.remindOfKit(op.Host)
@@ -126,14 +144,14 @@ func (c *backupCmd) sets(conf *config.Config, known *config.Sets) ([]backupSet, 
 		if name == "" {
 			name = nameOf(paths, conf, known)
 		}
-		return []backupSet{{name, paths}}, nil
+		return []backupSet{{name: name, paths: paths}}, nil
 	}
 	if c.Set != "" {
 		if set, ok := conf.Set(c.Set); ok {
-			return []backupSet{{set.Name, config.SortedPaths(set.Paths)}}, nil
+			return []backupSet{{name: set.Name, paths: config.SortedPaths(set.Paths)}}, nil
 		}
 		if old := known.ByName(c.Set); len(old) > 0 {
-			return []backupSet{{c.Set, old[len(old)-1].PathStrings()}}, nil
+			return []backupSet{{name: c.Set, paths: old[len(old)-1].PathStrings()}}, nil
 		}
 		return nil, &usageError{msg: fmt.Sprintf("--set %q: no set of this name in the configuration, and none was backed up", c.Set),
 			hint: "name its paths: vaultik backup --set " + config.Quote(c.Set) + " PATH"}
@@ -143,7 +161,7 @@ func (c *backupCmd) sets(conf *config.Config, known *config.Sets) ([]backupSet, 
 	}
 	var sets []backupSet
 	for _, set := range conf.Sets {
-		sets = append(sets, backupSet{set.Name, config.SortedPaths(set.Paths)})
+		sets = append(sets, backupSet{name: set.Name, paths: config.SortedPaths(set.Paths)})
 	}
 	return sets, nil
 }
@@ -191,20 +209,30 @@ func (s *session) record(set backupSet) (rec config.SetRecord, err error) {
 	return rec, err
 }
 
+// roots are the set's paths as they are walked; missing says that some are not
+// there, which was said.
+func (s *session) roots(set backupSet) (roots []string, missing bool, err error) {
+	roots, err = fs.Roots(set.paths)
+	if err == nil {
+		return roots, false, nil
+	}
+	var gone fs.RootErrors
+	switch {
+	case len(roots) == 0:
+		return nil, true, &nothingToSave{err}
+	case !errors.As(err, &gone):
+		return nil, true, err
+	}
+	for _, m := range gone {
+		s.out.warn("", "%v", m)
+	}
+	return roots, true, nil
+}
+
 func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config, op *opened, ix *index.Index, set backupSet) error {
-	roots, err := fs.Roots(set.paths)
-	partial := err != nil
+	roots, partial, err := s.roots(set)
 	if err != nil {
-		if len(roots) == 0 {
-			return &nothingToSave{err}
-		}
-		var missing fs.RootErrors
-		if !errors.As(err, &missing) {
-			return err
-		}
-		for _, m := range missing {
-			s.out.warn("", "%v", m)
-		}
+		return err
 	}
 	rec, err := s.record(set)
 	if err != nil {
@@ -229,7 +257,8 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 			return fmt.Errorf("read what was seen of set %q: %w", set.name, err)
 		}
 	}
-	spec.Exclude = s.excludeOwn(conf, op, roots)
+	exclude := s.exclusionOf(conf, op.URL, set, roots)
+	spec.Exclude, spec.Excludes = exclude.decide, set.exclude.Strings()
 	spec.OnItem = func(path string, st messages.Status, reason string) {
 		s.out.event(itemEvent{Type: "item", jsonPath: pathOf("/" + path), Status: string(st), Reason: reason})
 		switch {
@@ -310,37 +339,6 @@ func took(d time.Duration) string {
 	return clock(d)
 }
 
-// excludeOwn leaves out the program's own store and index, and says so.
-func (s *session) excludeOwn(conf *config.Config, op *opened, roots []string) func(string, *fs.Stat) fs.Decision {
-	own := map[string]string{s.places.IndexDir(conf): "index"}
-	if p := filePath(op.URL); p != "" {
-		own[p] = "store"
-	}
-	skip := map[string]bool{}
-	for p, what := range own {
-		real, err := filepath.EvalSymlinks(p)
-		if err != nil {
-			continue
-		}
-		for _, r := range roots {
-			if real == r || strings.HasPrefix(real, strings.TrimSuffix(r, "/")+"/") {
-				s.out.note("left out: %s, the %s of these backups", real, what)
-				skip[strings.TrimPrefix(real, "/")] = true
-				break
-			}
-		}
-	}
-	if len(skip) == 0 {
-		return nil
-	}
-	return func(path string, _ *fs.Stat) fs.Decision {
-		if skip[path] {
-			return fs.Skip
-		}
-		return fs.Keep
-	}
-}
-
 // openIndex opens the index; one that is damaged is set aside, which costs at
 // most one upload.
 func (s *session) openIndex(conf *config.Config, h *config.Host) (*index.Index, error) {
@@ -358,12 +356,12 @@ func (s *session) openIndex(conf *config.Config, h *config.Host) (*index.Index, 
 	return index.Open(dir, o)
 }
 
-// limitMemory tells the runtime what the configuration allows: the collector
-// works harder near the limit. What the runtime does not count (program text,
-// thread stacks) is left out of it.
+// limitMemory tells the runtime what is left to the collector's heap: a good half
+// of what the configuration allows. The buffers of a job, which are not in it,
+// program text and mapped tables take the rest. Less makes the collector thrash,
+// measured on 50,000 files.
 func limitMemory(memory int64) {
-	const notCounted = 24 << 20
-	debug.SetMemoryLimit(memory - notCounted)
+	debug.SetMemoryLimit(memory * 55 / 100)
 	debug.SetGCPercent(40)
 }
 

@@ -21,13 +21,15 @@ type cli struct {
 	Init      initCmd      `cmd:"" help:"Set up this machine: keys, configuration, a new store."`
 	Snapshots snapshotsCmd `cmd:"" help:"List the snapshots of a store."`
 	Backup    backupCmd    `cmd:"" help:"Save a snapshot of files and directories."`
+	Index     indexCmd     `cmd:"" help:"Make the index of a host anew."`
 	Keygen    keygenCmd    `cmd:"" help:"Make a key pair: the secret that reads backups and its recipient."`
-	Conf      configCmd    `cmd:"" name:"config" help:"Show the configuration or where it is."`
+	Conf      configCmd    `cmd:"" name:"config" help:"Show or check the configuration, or where it is."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 	Help      helpCmd      `cmd:"" help:"Explain a command."`
 }
 
 type configCmd struct {
-	Path configPathCmd `cmd:"" help:"Print where the configuration file is."`
-	Show configShowCmd `cmd:"" help:"Print every setting with its value in force."`
+	Path  configPathCmd  `cmd:"" help:"Print where the configuration file is."`
+	Show  configShowCmd  `cmd:"" help:"Print every setting with its value in force."`
+	Check configCheckCmd `cmd:"" help:"Look whether a backup has all that it needs; change nothing."`
 }

@@ -27,7 +27,7 @@ func (configShowCmd) Run(s *session) error {
 		BlobSize: config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory), Parallel: c.Parallel,
 		IndexPath: s.places.IndexDir(c), Hostname: c.Hostname}
 	for _, set := range c.Sets {
-		ev.Sets[set.Name] = configSet{set.Paths}
+		ev.Sets[set.Name] = configSet{set.Paths, set.Patterns(), set.ExcludeFiles}
 	}
 	s.out.event(ev)
 	return nil

@@ -135,7 +135,18 @@ type configEvent struct {
 }
 
 type configSet struct {
-	Paths []string `json:"paths"`
+	Paths        []string `json:"paths"`
+	Exclude      []string `json:"exclude,omitempty"`
+	ExcludeFiles []string `json:"exclude_file,omitempty"`
+}
+
+// checkEvent is one thing that config check looked at.
+type checkEvent struct {
+	Type   string `json:"type"` // check
+	Name   string `json:"name"`
+	Status string `json:"status"` // ok, warning or failed
+	Detail string `json:"detail"`
+	Hint   string `json:"hint,omitempty"`
 }
 
 type configPathEvent struct {

@@ -12,6 +12,7 @@ import (
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
+	"vaultik/vault/filter"
 	"vaultik/vault/keys"
 	"vaultik/vault/snapshot"
 )
@@ -198,6 +199,7 @@ func (s *session) classes() []class {
 		{keys.ErrSecretAsRecipient, exitUsage, "give the recipient (age1...), the public half; it stands in the identity file: grep 'public key' FILE"},
 		{keys.ErrMixedRecipients, exitUsage, "give recipients of one kind; make another with: vaultik keygen [--classic]"},
 		{keys.ErrBadRecipient, exitUsage, "a recipient begins with age1; make one with: vaultik keygen"},
+		{filter.ErrPattern, exitUsage, "correct it there; what patterns mean: vaultik help backup"},
 		{keys.ErrNoIdentity, exitNoIdentity, "set it to the secret key: export " + keys.EnvIdentity + "=\"$(grep -v '^#' RECOVERY-KIT)\""},
 		{keys.ErrBadIdentity, exitNoIdentity, "set it to the line of the recovery kit that begins with AGE-SECRET-KEY-"},
 		{keys.ErrWrongIdentity, exitNoIdentity, "use the recovery kit of this store; its \"# store:\" line has the store's id"},

@@ -26,6 +26,7 @@ type session struct {
 	identityErr error          // why identity is nil
 
 	conf *config.Config // once loaded
+	dry  bool           // nothing may be written, state files included
 }
 
 func newSession(stdout, stderr io.Writer) *session {

@@ -126,6 +126,9 @@ func (s *session) pinFor(op *opened, host *config.Host, known *config.Known) sna
 // remember pins a store met for the first time and the newest trust list. Where
 // that cannot be written (a rescue system, say) the command goes on.
 func (s *session) remember(op *opened, known *config.Known, owner string) {
+	if s.dry {
+		return
+	}
 	id := op.Store.Doc.Store
 	k, ok := known.ByURL(op.URL)
 	met := ok && k.Store == id && k.Owner == owner
