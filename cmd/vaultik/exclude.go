@@ -109,14 +109,14 @@ func (s *session) ownPlaces(conf *config.Config, url string, roots []string) map
 	}
 	inside := map[string]string{}
 	for p, what := range own {
-		real, err := filepath.EvalSymlinks(p)
+		path, err := filepath.EvalSymlinks(p)
 		if err != nil {
 			continue
 		}
 		for _, r := range roots {
-			if real == r || strings.HasPrefix(real, strings.TrimSuffix(r, "/")+"/") {
-				s.out.note("left out: %s, the %s of these backups", real, what)
-				inside[entryPath(real)] = what
+			if path == r || strings.HasPrefix(path, strings.TrimSuffix(r, "/")+"/") {
+				s.out.note("left out: %s, the %s of these backups", path, what)
+				inside[entryPath(path)] = what
 				break
 			}
 		}
