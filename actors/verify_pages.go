@@ -141,13 +141,13 @@ func (w *pageWalk) lost(after, last string, err error) error {
 	lost := LostPaths{After: after, Last: last}
 	if i, ok := w.n.run.inv.FindBlob(w.s.host, w.failed.Blob.Name); ok {
 		if _, isBad := w.bad[i]; isBad {
-			w.affected(i, lost.String())
+			w.n.c.Send(w.n.c.Parent(), &pathAffected{key: w.n.run.inv.Key(i), lost: &lost})
 			return nil
 		}
 	}
 	w.n.problem(VerifyProblem{
 		Kind: kindOf(err), Key: layout.Blob(w.s.Host, w.failed.Blob.Name), Snapshots: []string{w.s.ID()},
-		Reason: "a page in it cannot be read: " + err.Error(), Paths: []string{lost.String()},
+		Reason: "a page in it cannot be read: " + err.Error(), Lost: []LostPaths{lost},
 	})
 	return nil
 }

@@ -111,8 +111,11 @@ const maxPaths = 5
 // same problem: what is new of it is added.
 type problemFound struct{ VerifyProblem }
 
-// pathAffected tells the job of an entry that needs a bad object.
-type pathAffected struct{ key, path string }
+// pathAffected tells the job of an entry that needs a bad object, or of those lost with it.
+type pathAffected struct {
+	key, path string
+	lost      *LostPaths // instead of path
+}
 
 // problems gathers what is wrong; one a kind and key.
 type problems struct {
@@ -156,6 +159,15 @@ func (p *problems) add(n VerifyProblem) bool {
 			q.Paths = append(q.Paths, s)
 		}
 	}
+	for _, l := range n.Lost {
+		switch {
+		case slices.Contains(q.Lost, l):
+		case len(q.Lost) >= maxPaths:
+			q.MorePaths = true
+		default:
+			q.Lost = append(q.Lost, l)
+		}
+	}
 	return !ok
 }
 
@@ -163,7 +175,13 @@ func (p *problems) add(n VerifyProblem) bool {
 func (p *problems) affects(m *pathAffected) {
 	for _, kind := range []ProblemKind{ProblemMissing, ProblemSize, ProblemDamaged, ProblemUnreadable} {
 		if i, ok := p.index[string(kind)+" "+m.key]; ok && i >= 0 {
-			p.add(VerifyProblem{Kind: kind, Key: m.key, Paths: []string{m.path}})
+			n := VerifyProblem{Kind: kind, Key: m.key}
+			if m.lost != nil {
+				n.Lost = []LostPaths{*m.lost}
+			} else {
+				n.Paths = []string{m.path}
+			}
+			p.add(n)
 		}
 	}
 }

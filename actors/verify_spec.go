@@ -43,11 +43,12 @@ const (
 // VerifyProblem is one thing that is not as it should be.
 type VerifyProblem struct {
 	Kind      ProblemKind
-	Key       string   // of the object
-	Reason    string   // for people
-	Snapshots []string // ids of those affected, in the order of VerifySpec.Snapshots
-	Paths     []string // with the key: the first few entries that need it
-	MorePaths bool     // there are more than Paths
+	Key       string      // of the object
+	Reason    string      // for people
+	Snapshots []string    // ids of those affected, in the order of VerifySpec.Snapshots
+	Paths     []string    // with the key: the first few entries that need it
+	MorePaths bool        // there are more than Paths, or than Lost
+	Lost      []LostPaths // with the key: what a bad page held
 }
 
 // VerifyReport is the outcome of a check.

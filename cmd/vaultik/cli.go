@@ -22,6 +22,9 @@ type cli struct {
 	Snapshots snapshotsCmd `cmd:"" help:"List the snapshots of a store."`
 	Backup    backupCmd    `cmd:"" help:"Save a snapshot of files and directories."`
 	Index     indexCmd     `cmd:"" help:"Make the index of a host anew."`
+	Ls        lsCmd        `cmd:"" help:"List the files of a snapshot."`
+	Restore   restoreCmd   `cmd:"" help:"Bring files of a snapshot back."`
+	Verify    verifyCmd    `cmd:"" help:"Check that the store has what its snapshots need."`
 	Keygen    keygenCmd    `cmd:"" help:"Make a key pair: the secret that reads backups and its recipient."`
 	Conf      configCmd    `cmd:"" name:"config" help:"Show or check the configuration, or where it is."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

@@ -22,6 +22,15 @@ func pathOf(p string) jsonPath {
 	return jsonPath{Path64: base64.StdEncoding.EncodeToString([]byte(p))}
 }
 
+// raw is the path itself.
+func (p jsonPath) raw() string {
+	if p.Path64 == "" {
+		return p.Path
+	}
+	b, _ := base64.StdEncoding.DecodeString(p.Path64) // pathOf made it
+	return string(b)
+}
+
 // progressEvent comes about once a second while a job runs.
 type progressEvent struct {
 	Type       string   `json:"type"` // progress
@@ -74,6 +83,7 @@ type summary struct {
 	BytesRead int64   `json:"bytes_read"`
 	Stored    int64   `json:"bytes_stored"`
 	Objects   int64   `json:"objects_stored"`
+	Written   int64   `json:"bytes_written"`
 	Errors    int64   `json:"errors"`
 	Seconds   float64 `json:"seconds"`
 }
@@ -99,6 +109,67 @@ type snapshotEvent struct {
 	Files      *int64     `json:"files,omitempty"`
 	Bytes      *int64     `json:"bytes,omitempty"`
 	Errors     *int64     `json:"errors,omitempty"`
+}
+
+// entryEvent is one entry of a snapshot.
+type entryEvent struct {
+	Type string `json:"type"` // entry
+	jsonPath
+	Kind     string      `json:"kind"`
+	Mode     string      `json:"mode"` // octal, without the type
+	UID      uint32      `json:"uid"`
+	GID      uint32      `json:"gid"`
+	User     string      `json:"user,omitempty"`
+	User64   string      `json:"user64,omitempty"`
+	Group    string      `json:"group,omitempty"`
+	Group64  string      `json:"group64,omitempty"`
+	Size     *int64      `json:"size,omitempty"`
+	Mtime    string      `json:"mtime"`
+	Btime    string      `json:"btime,omitempty"`
+	Target   string      `json:"target,omitempty"`
+	Target64 string      `json:"target64,omitempty"`
+	Major    *uint32     `json:"major,omitempty"`
+	Minor    *uint32     `json:"minor,omitempty"`
+	HardLink string      `json:"hardlink,omitempty"` // equal in all names of one file
+	Flags    uint32      `json:"flags,omitempty"`
+	Xattrs   []jsonXattr `json:"xattrs,omitempty"`
+	SHA256   string      `json:"sha256,omitempty"`
+}
+
+type jsonXattr struct {
+	Name   string `json:"name,omitempty"`
+	Name64 string `json:"name64,omitempty"`
+	Value  []byte `json:"value"` // in base64
+}
+
+// problemEvent is something in the store that is not as it should be.
+type problemEvent struct {
+	Type      string     `json:"type"` // problem
+	Kind      string     `json:"kind"`
+	Key       string     `json:"key,omitempty"` // of the object; none for a gap
+	Host      string     `json:"host,omitempty"`
+	Set       string     `json:"set,omitempty"`
+	Seq       uint64     `json:"seq,omitempty"`
+	Reason    string     `json:"reason"`
+	Snapshots []string   `json:"snapshots,omitempty"` // ids of those affected
+	Paths     []jsonPath `json:"paths,omitempty"`     // the first few that need it
+	Lost      []string   `json:"lost,omitempty"`      // what a damaged page held, in words
+	MorePaths bool       `json:"more_paths,omitempty"`
+}
+
+// verifiedEvent is how much was checked.
+type verifiedEvent struct {
+	Type      string   `json:"type"` // verified
+	Snapshots int      `json:"snapshots"`
+	Affected  []string `json:"affected,omitempty"` // ids of snapshots that need something bad
+	Objects   int64    `json:"objects"`
+	Bytes     int64    `json:"bytes"` // of the objects
+	Checked   int64    `json:"checked"`
+	Pages     int64    `json:"pages"`
+	Chunks    int64    `json:"chunks"`
+	Entries   int64    `json:"entries"`
+	BytesRead int64    `json:"bytes_read"`
+	Problems  int64    `json:"problems"`
 }
 
 type storeEvent struct {

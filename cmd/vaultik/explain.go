@@ -14,6 +14,7 @@ import (
 	"vaultik/index"
 	"vaultik/vault/filter"
 	"vaultik/vault/keys"
+	"vaultik/vault/page"
 	"vaultik/vault/snapshot"
 )
 
@@ -105,8 +106,20 @@ func (s *session) ownErrors(err error) (exit, string, bool) {
 		dam   *damage
 		alien *notHost
 		empty *nothingToSave
+		lost  *lostSnapshot
+		path  *notInSnapshot
+		dir   *badTarget
+		zero  *nothingSelected
 	)
 	switch {
+	case errors.As(err, &lost):
+		return exitDamage, "see which snapshots are whole: " + s.commandHere("verify"), true
+	case errors.As(err, &path):
+		return exitFailed, path.hint(), true
+	case errors.As(err, &dir):
+		return exitFailed, "name a directory that this user may write to: --target DIR", true
+	case errors.As(err, &zero):
+		return exitFailed, "see what it has: " + s.commandHere("ls "+zero.id), true
 	case errors.As(err, &alien):
 		return exitFailed, "back up to this machine's own store, without --store: vaultik backup PATH", true
 	case errors.As(err, &empty):
@@ -214,6 +227,8 @@ func (s *session) classes() []class {
 		{snapshot.ErrDamaged, exitDamage, ""},
 		{keys.ErrSignature, exitDamage, ""},
 		{keys.ErrDamaged, exitDamage, ""},
+		{page.ErrDamaged, exitDamage, ""},
+		{page.ErrNewerFormat, exitFailed, "a newer program made it; see which one this is: vaultik version"},
 		{backends.ErrNoSpace, exitFailed, "make space where the store is, then run it again"},
 		{backends.ErrReadOnly, exitFailed, "make the store writable, or name another: --store URL"},
 		{backends.ErrPermission, exitFailed, "give this user access to the store, or name another: --store URL"},

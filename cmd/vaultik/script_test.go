@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"vaultik": main})
+	testscript.Main(m, map[string]func(){"vaultik": main, "mortal": mortal})
 }
 
 // TestScripts runs testdata/*.txtar. Beyond testscript's own commands they have:
@@ -29,6 +29,13 @@ func TestMain(m *testing.M) {
 //	field TYPE FIELD VAR        put a field of the first JSON object of a type on stdout into a variable
 //	mode FILE OCTAL             want these permissions
 //	plant SET ...               see plant
+//	flip FILE...                change a byte in the middle of each
+//	treecmp A B                 want two trees to be the same in everything
+//	oddtree DIR                 make a tree of each kind of entry
+//
+// and "mortal COMMAND ARG..." runs a command for which the modes of files count,
+// even if root runs the tests.
+//
 //	hold FILE, unhold           lock a file, as another process would, and release it
 //	await FILE                  wait until a process has written it
 func TestScripts(t *testing.T) {
@@ -45,6 +52,7 @@ func TestScripts(t *testing.T) {
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
+			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree,
 			"hold": hold, "unhold": unhold, "await": await,
 		},
 	})
@@ -68,7 +76,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if code != want {
 		ts.Fatalf("exit code %d, want %d", code, want)
 	}
-	if args[1] == "vaultik" {
+	if args[1] == "vaultik" || args[1] == "mortal" {
 		lawsOfStderr(ts, code, ts.ReadFile("stderr"))
 		if slices.Contains(args, "--json") {
 			lawsOfJSON(ts, code, ts.ReadFile("stdout"))

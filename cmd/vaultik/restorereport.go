@@ -1,0 +1,124 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"vaultik/actors"
+	"vaultik/messages"
+)
+
+// restoreItem tells what became of an entry.
+func (s *session) restoreItem(path string, st messages.Status, reason string) {
+	s.out.event(itemEvent{Type: "item", jsonPath: pathOf(shown(path)), Status: string(st), Reason: reason})
+	switch {
+	case st == messages.StatusFailed:
+		s.out.warn("", "%q: %s", shown(path), reason)
+	case st == messages.StatusIgnored:
+		s.out.note("not restored: %q: %s", shown(path), cmp.Or(reason, "a socket, which only its server can make"))
+	case s.out.verbose:
+		s.out.detail("%s %q", st, shown(path))
+	}
+}
+
+// report prints what became of a restore and returns what is to be said of it
+// as an error.
+func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *actors.RestoreResult, err error) error {
+	id := r.row.short()
+	if errors.Is(err, actors.ErrEmptySnapshot) {
+		return &noSnapshot{msg: "snapshot " + id + " is empty: there is nothing to restore"}
+	}
+	if res == nil {
+		return err
+	}
+	n := &s.sum
+	n.Files, n.New, n.Changed, n.Unchanged = res.Counts.Files, res.Restored, res.Replaced, res.Unchanged
+	n.BytesRead, n.Written, n.Errors = res.BytesRead, res.BytesWritten, res.Failed
+	if res.Leftovers > 0 {
+		s.out.note("%s of an interrupted restore removed", plural(res.Leftovers, "temporary file", "temporary files"))
+	}
+	for _, l := range res.Lost {
+		s.out.warn("", "lost: %s: %s", lostText(l), l.Reason)
+	}
+	attrs := s.sayMeta(res.Meta)
+	if err != nil {
+		if ctx.Err() != nil {
+			s.out.note("interrupted: %s restored; the same command goes on from there", plural(res.Counts.Files, "file is", "files are"))
+			return errInterrupted
+		}
+		return err
+	}
+	if nothing(res) {
+		return &nothingSelected{id}
+	}
+	s.out.result("%s", restoreLine(id, c.Target, res))
+	switch {
+	case res.Damaged:
+		return &damage{"pages of snapshot " + id + " are damaged, and what they held is lost; all that is not named above was restored"}
+	case res.Failed > 0:
+		return &partial{fmt.Sprintf("%s could not be restored as in the snapshot; all others were", plural(res.Failed, "entry", "entries"))}
+	case attrs > 0:
+		return &partial{"all contents were restored, but not all attributes could be set"}
+	}
+	return nil
+}
+
+// nothing reports that not one entry was selected.
+func nothing(r *actors.RestoreResult) bool {
+	return r.Restored+r.Replaced+r.Unchanged+r.Kept+r.Ignored+r.Failed+r.Counts.Dirs == 0 && !r.Damaged
+}
+
+// restoreLine is the last line, one to be quoted.
+func restoreLine(id, target string, r *actors.RestoreResult) string {
+	in := "restored"
+	if r.Failed > 0 || r.Damaged {
+		in = "restored in part"
+	}
+	line := fmt.Sprintf("snapshot %s %s to %s: %s, %s written", id, in, printable(target), plural(r.Counts.Files, "file", "files"), size(r.BytesWritten))
+	for _, n := range []struct {
+		n    int64
+		what string
+	}{{r.Unchanged, "were there already"}, {r.Kept, "left as they were"}, {r.Failed, "failed"}} {
+		if n.n > 0 {
+			line += fmt.Sprintf(", %s %s", count(n.n), n.what)
+		}
+	}
+	return line + " in " + took(r.Duration)
+}
+
+// sayMeta sums up which attributes could not be set.
+func (s *session) sayMeta(meta map[string]int64) (total int64) {
+	kinds := slices.Collect(maps.Keys(meta))
+	slices.SortFunc(kinds, func(a, b string) int { return cmp.Or(cmp.Compare(meta[b], meta[a]), cmp.Compare(a, b)) })
+	var parts []string
+	for i, k := range kinds {
+		total += meta[k]
+		if i < 10 {
+			parts = append(parts, fmt.Sprintf("%s of %s", k, plural(meta[k], "entry", "entries")))
+		}
+	}
+	if len(kinds) > 10 {
+		parts = append(parts, fmt.Sprintf("and %d kinds more", len(kinds)-10))
+	}
+	if total > 0 {
+		hint := ""
+		if os.Geteuid() != 0 {
+			hint = "run the same command as root: it only sets what is missing"
+		}
+		s.out.warn(hint, "attributes that could not be set: %s", strings.Join(parts, ", "))
+	}
+	return total
+}
+
+// nothingSelected: paths and patterns leave nothing to restore.
+type nothingSelected struct{ id string }
+
+func (e *nothingSelected) Error() string {
+	return "nothing was restored: no entry of snapshot " + e.id + " is selected"
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+
+	"vaultik/internal/oddtree"
+	"vaultik/internal/treecmp"
+)
+
+// mortal runs its arguments without the privileges of root.
+func mortal() {
+	runtime.LockOSThread() // the bounding set is a thread's, and passes on by exec
+	for c := 0; os.Geteuid() == 0 && c <= unix.CAP_LAST_CAP; c++ {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0); err != nil {
+			fmt.Fprintf(os.Stderr, "mortal: drop capability %d: %v\n", c, err)
+			os.Exit(99)
+		}
+	}
+	path, err := exec.LookPath(os.Args[1])
+	if err == nil {
+		err = unix.Exec(path, os.Args[1:], os.Environ())
+	}
+	fmt.Fprintf(os.Stderr, "mortal: run %s: %v\n", os.Args[1], err)
+	os.Exit(99)
+}
+
+// flip changes a byte in the middle of files.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		file := ts.MkAbs(name)
+		b, err := os.ReadFile(file)
+		ts.Check(err)
+		b[len(b)/2] ^= 1
+		ts.Check(os.WriteFile(file, b, 0o600))
+	}
+}
+
+// compareTrees is by a program that shares no code with the scanner or the restorer.
+func compareTrees(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: treecmp A B")
+	}
+	r, err := treecmp.Compare(context.Background(), ts.MkAbs(args[0]), ts.MkAbs(args[1]), treecmp.Options{})
+	ts.Check(err)
+	for _, d := range r.Differences {
+		ts.Logf("%v", d)
+	}
+	if (len(r.Differences) > 0) != neg {
+		ts.Fatalf("%d differences in %d entries", len(r.Differences), r.Entries)
+	}
+	ts.Logf("%d entries compared", r.Entries)
+}
+
+func oddTree(ts *testscript.TestScript, _ bool, args []string) {
+	leftOut, err := oddtree.Make(ts.MkAbs(args[0]), oddtree.Options{Seed: 1, Small: true})
+	ts.Check(err)
+	for _, what := range leftOut {
+		ts.Logf("left out: %s", what)
+	}
+}
