@@ -16,8 +16,9 @@ type Reader struct {
 	info      Info
 	plainSize int64
 
-	whole bool   // opened by OpenBytes: nothing below plain is used
-	plain []byte // the complete plaintext
+	whole bool    // opened by OpenBytes or Salvage: nothing below holes is used
+	plain []byte  // the complete plaintext
+	holes []int64 // where age's parts begin that could not be salvaged
 
 	fetch  Fetch
 	id     age.Identity // holds the file's key
@@ -115,7 +116,7 @@ func (r *Reader) read(ctx context.Context, dst []byte, off, n int64) ([]byte, er
 		return nil, damaged("%d bytes at %d are outside its %d", n, off, r.plainSize)
 	}
 	if r.whole {
-		return r.plain[off : off+n : off+n], nil
+		return r.plain[off : off+n : off+n], r.intact(off, n)
 	}
 	if n == 0 {
 		return dst[:0], nil
