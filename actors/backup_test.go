@@ -304,6 +304,23 @@ var leakOptions = []goleak.Option{
 	goleak.IgnoreAnyFunction("github.com/dgraph-io/ristretto/v2/z.(*Buffer).Release"),
 }
 
+// TestBackup_ManyLeavesInOneBlob: a blob of data that is larger than a blob of pages
+// should be, and is referred to as self by all leaves, stays open for all of them.
+func TestBackup_ManyLeavesInOneBlob(t *testing.T) {
+	for _, files := range []int{700, 3000} {
+		h := newTestHost(t)
+		dir := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(dir, "large"), testtree.Bytes(7, 5<<20), 0o600))
+		for i := range files {
+			must(t, os.WriteFile(filepath.Join(dir, fmt.Sprint("f", i)), fmt.Append(nil, i), 0o600))
+		}
+		if r := h.backup(dir); r.BlobsStored != 1 {
+			t.Errorf("%d blobs", r.BlobsStored)
+		}
+		h.checkTree(dir)
+	}
+}
+
 func TestBackup_SmallIsOneBlob(t *testing.T) {
 	h := newTestHost(t)
 	dir := t.TempDir()

@@ -33,6 +33,7 @@ type pageWriter struct {
 // pageBlob is a blob with pages: only pages, or all of a small run.
 type pageBlob struct {
 	builder *blob.Builder
+	adopted bool                  // leaves that are still to come refer to it as self: it stays open
 	self    map[chunk.ID]struct{} // pages that refer to self: no dedup
 	info    *blob.Info            // once sealed
 	leaves  []*leafRow
@@ -94,10 +95,11 @@ func (w *pageWriter) open() *pageBlob {
 // since they may refer to each other as self.
 func (w *pageWriter) adopt(b *blob.Builder, frames []messages.FramePlace) []messages.FramePlace {
 	if w.blob == nil && w.frame == nil {
-		w.blob = &pageBlob{builder: b, self: map[chunk.ID]struct{}{}}
+		w.blob = &pageBlob{builder: b, adopted: true, self: map[chunk.ID]struct{}{}}
 		return frames
 	}
 	w.flush()
+	w.open().adopted = true
 	rows := b.Rows()
 	moved := make([]messages.FramePlace, len(frames))
 	for i, f := range frames {
@@ -155,7 +157,7 @@ func (w *pageWriter) flush() {
 
 // full reports whether the open blob should be closed.
 func (w *pageWriter) full() bool {
-	return w.blob != nil && w.blob.builder.Len()+len(w.raw)/4 >= pageBlobTarget
+	return w.blob != nil && !w.blob.adopted && w.blob.builder.Len()+len(w.raw)/4 >= pageBlobTarget
 }
 
 // close gives the open blob away to be sealed; nil if there is none.
