@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"errors"
+
 	"vaultik/index"
 	"vaultik/messages"
 	"vaultik/vault/blob"
@@ -215,6 +217,20 @@ func hasSelf(refs []page.Ref) bool {
 	return false
 }
 
+// errNotSelf is a bug: a page would have been written that cannot be read.
+var errNotSelf = errors.New("internal error: a page refers to a frame that its blob has not")
+
+// holds makes sure that what refs call self is in the open blob.
+func (w *pageWriter) holds(refs []page.Ref) error {
+	n := int64(w.open().builder.Len())
+	for i := range refs {
+		if s := refs[i].Span; refs[i].Hole == 0 && refs[i].Blob == nil && int64(s.FrameOff)+int64(s.FrameLen) > n {
+			return errNotSelf
+		}
+	}
+	return nil
+}
+
 // leaf writes one leaf page.
 func (w *pageWriter) leaf(entries []page.Entry, cut *page.Cutter) (*pagePlace, bool, error) {
 	for i := range entries {
@@ -229,7 +245,15 @@ func (w *pageWriter) leaf(entries []page.Entry, cut *page.Cutter) (*pagePlace, b
 	w.buf = data
 	self := false
 	for i := range entries {
-		self = self || hasSelf(entries[i].Refs) || hasSelf(entries[i].XattrRefs)
+		for _, refs := range [][]page.Ref{entries[i].Refs, entries[i].XattrRefs} {
+			if !hasSelf(refs) {
+				continue
+			}
+			self = true
+			if err := w.holds(refs); err != nil {
+				return nil, false, err
+			}
+		}
 	}
 	p, err := w.put(data, self)
 	return p, self, err
