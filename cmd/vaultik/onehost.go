@@ -43,7 +43,9 @@ func (e *cloned) Error() string {
 }
 
 // cloneChoices are the ways on from there.
-func (s *session) cloneChoices() []string { return []string{s.becomeNewHost(), s.command("backup --same-host")} }
+func (s *session) cloneChoices() []string {
+	return []string{s.becomeNewHost(), s.command("backup --same-host")}
+}
 
 // becomeNewHost is the command that puts aside who this machine was and begins
 // with a store of its own.
