@@ -3,6 +3,7 @@ package actors
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,8 @@ const (
 	// maxCachedFrames bounds the decoded frames that it keeps, in bytes. Pages that
 	// were written together share frames of FrameTarget.
 	maxCachedFrames = 8 << 20
+	// maxSalvaged is how large a damaged blob may be to be read as a whole, in bytes.
+	maxSalvaged = 32 << 20
 )
 
 // chunkReader reads single chunks of one host by reference, for pages and the
@@ -44,15 +47,16 @@ type chunkReader struct {
 	ids   []age.Identity
 	bytes atomic.Int64 // fetched from the store
 
-	mu     sync.Mutex
-	hasher *chunk.Hasher
-	zstd   *blob.Decompressor
-	blobs  lru[blob.Name, *blob.Reader]
-	frames lru[frameKey, []byte]
+	mu       sync.Mutex
+	hasher   *chunk.Hasher
+	zstd     *blob.Decompressor
+	blobs    lru[blob.Info, *blob.Reader]
+	frames   lru[frameKey, []byte]
+	salvaged *blob.Reader // the damaged blob that was read last
 }
 
 type frameKey struct {
-	blob blob.Name
+	blob blob.Info // two that differ in anything but the name are not the same
 	off  uint32
 	len  uint32
 }
@@ -61,7 +65,7 @@ func newChunkReader(store backends.Backend, host layout.HostID, ids []age.Identi
 	return &chunkReader{
 		store: store, host: host, ids: ids,
 		hasher: chunk.NewHasher(key), zstd: blob.NewDecompressor(),
-		blobs:  newLRU[blob.Name, *blob.Reader](maxOpenBlobs),
+		blobs:  newLRU[blob.Info, *blob.Reader](maxOpenBlobs),
 		frames: newLRU[frameKey, []byte](maxCachedFrames),
 	}
 }
@@ -88,27 +92,50 @@ func (r *chunkReader) fetch(ctx context.Context, ref page.Ref) ([]byte, error) {
 }
 
 func (r *chunkReader) frame(ctx context.Context, ref page.Ref) ([]byte, error) {
-	key := frameKey{ref.Blob.Name, ref.Span.FrameOff, ref.Span.FrameLen}
+	key := frameKey{*ref.Blob, ref.Span.FrameOff, ref.Span.FrameLen}
 	if raw, ok := r.frames.get(key); ok {
 		return raw, nil
 	}
-	b, ok := r.blobs.get(ref.Blob.Name)
-	if ok && b.Info() != *ref.Blob {
-		return nil, fmt.Errorf("read blob %s: two references differ in its header or size: %w", ref.Blob.Name, blob.ErrDamaged)
+	raw, err := r.read(ctx, ref)
+	if err = damagedIfShort(err); errors.Is(err, blob.ErrDamaged) {
+		raw, err = r.fromDamaged(ctx, ref, err)
 	}
-	if !ok {
-		var err error
-		if b, err = blob.Open(ctx, *ref.Blob, fetchFrom(r.store, r.host, ref.Blob.Name, &r.bytes), r.ids); err != nil {
-			return nil, err
-		}
-		r.blobs.put(ref.Blob.Name, b, 1)
-	}
-	raw, err := b.Frame(ctx, r.zstd, nil, ref.Span.FrameOff, ref.Span.FrameLen, -1)
 	if err != nil {
 		return nil, err
 	}
 	r.frames.put(key, raw, max(1, len(raw)))
 	return raw, nil
+}
+
+func (r *chunkReader) read(ctx context.Context, ref page.Ref) ([]byte, error) {
+	b, ok := r.blobs.get(*ref.Blob)
+	if !ok {
+		var err error
+		if b, err = blob.Open(ctx, *ref.Blob, fetchFrom(r.store, r.host, ref.Blob.Name, &r.bytes), r.ids); err != nil {
+			return nil, err
+		}
+		r.blobs.put(*ref.Blob, b, 1)
+	}
+	return b.Frame(ctx, r.zstd, nil, ref.Span.FrameOff, ref.Span.FrameLen, -1)
+}
+
+// fromDamaged reads a frame of a damaged blob, if that frame is not concerned.
+func (r *chunkReader) fromDamaged(ctx context.Context, ref page.Ref, why error) ([]byte, error) {
+	if ref.Blob.Size > maxSalvaged {
+		return nil, why
+	}
+	if r.salvaged == nil || r.salvaged.Info() != *ref.Blob {
+		r.salvaged = nil
+		part, err := readAtMost(ctx, r.store, layout.Blob(r.host, ref.Blob.Name), make([]byte, ref.Blob.Size))
+		r.bytes.Add(int64(len(part)))
+		if err != nil {
+			return nil, err
+		}
+		if r.salvaged, err = blob.Salvage(*ref.Blob, part, r.ids); err != nil {
+			return nil, err
+		}
+	}
+	return r.salvaged.Frame(ctx, r.zstd, nil, ref.Span.FrameOff, ref.Span.FrameLen, -1)
 }
 
 var errWrongChunk = fmt.Errorf("%w: a chunk is not the one that was meant", blob.ErrDamaged)

@@ -1,8 +1,10 @@
 package actors
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"vaultik/backends"
 	"vaultik/messages"
@@ -19,6 +21,8 @@ type downloader struct {
 	planner func(any)
 	hasher  *chunk.Hasher
 	zstd    *blob.Decompressor
+
+	salvaged *blob.Reader // of the lease under way, if its blob is damaged
 }
 
 func newDownloader(run *restoreRun, planner func(any)) work[messages.FetchBlob, messages.BlobFetched] {
@@ -41,19 +45,51 @@ func (d *downloader) lease(attempt int, job messages.FetchBlob) error {
 		return err
 	}
 	defer d.run.blobs.release(buf)
+	d.salvaged = nil
 	l := job.Lease
 	whole := job.Count == len(l.Frames) && attempt == 1 && l.Info.Size <= int64(d.run.limits.blobSize) && l.Whole()
-	if whole {
-		r, err := d.openWhole(l.Info, buf)
-		if err == nil {
-			return d.frames(r, l, 0, len(l.Frames))
-		}
-		if !errors.Is(err, blob.ErrDamaged) {
-			return err
-		}
-		// Something in it is damaged; the ranges of most frames may not be.
+	if !whole {
+		return d.ranges(job, buf)
 	}
-	return d.ranges(job)
+	r, err := d.openWhole(l.Info, buf)
+	if errors.Is(err, blob.ErrDamaged) {
+		r, err = d.salvage(l.Info, buf, err)
+	}
+	if err != nil {
+		return err
+	}
+	return d.frames(r, l, 0, len(l.Frames), buf)
+}
+
+// salvage reads what is left of a blob that is damaged, as why says.
+func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*blob.Reader, error) {
+	if d.salvaged != nil {
+		return d.salvaged, nil
+	}
+	if info.Size > int64(d.run.limits.blobSize) {
+		return nil, why
+	}
+	key := layout.Blob(d.run.spec.Root.Host, info.Name)
+	part, err := readAtMost(d.run.ctx, d.run.spec.Store, key, buf.B[:cap(buf.B)][:info.Size])
+	d.run.read.Add(int64(len(part)))
+	if err == nil {
+		d.salvaged, err = blob.Salvage(*info, part, d.run.spec.Identities)
+	}
+	return d.salvaged, err
+}
+
+// readAtMost reads the beginning of an object into p, and returns how far it came.
+func readAtMost(ctx context.Context, store backends.Backend, key string, p []byte) ([]byte, error) {
+	r, _, err := store.Get(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	n, err := io.ReadFull(r, p)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return p[:n], err
 }
 
 // openWhole fetches all of a blob into a buffer and decrypts it there.
@@ -77,38 +113,41 @@ func damagedIfShort(err error) error {
 }
 
 // ranges fetches parts of a blob. What cannot be had of it fails alone.
-func (d *downloader) ranges(job messages.FetchBlob) error {
+func (d *downloader) ranges(job messages.FetchBlob, buf *messages.Buf) error {
 	l := job.Lease
 	info := l.Info
 	r, err := blob.Open(d.run.ctx, *info, fetchFrom(d.run.spec.Store, d.run.spec.Root.Host, info.Name, &d.run.read), d.run.spec.Identities)
+	if err = damagedIfShort(err); errors.Is(err, blob.ErrDamaged) {
+		r, err = d.salvage(info, buf, err)
+	}
 	if err != nil {
 		return err
 	}
 	if job.Count < len(l.Frames) {
-		return d.frames(r, l, job.First, job.Count)
+		return d.frames(r, l, job.First, job.Count, buf)
 	}
 	for _, g := range l.Ranges() {
 		if err := r.Load(d.run.ctx, g.Off, g.Len); err != nil && (d.run.ctx.Err() != nil || storeGone(err)) {
 			return err
 		} // any other error is met again by those frames that it concerns
-		if err := d.frames(r, l, g.First, g.Count); err != nil {
+		if err := d.frames(r, l, g.First, g.Count, buf); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// frames decodes frames and sends them on.
-func (d *downloader) frames(r *blob.Reader, l *plan.Lease[*messages.RestoreItem], first, count int) error {
+// frames decodes frames and sends them on. buf is for what is left of a damaged blob.
+func (d *downloader) frames(r *blob.Reader, l *plan.Lease[*messages.RestoreItem], first, count int, buf *messages.Buf) error {
 	for i := first; i < first+count; i++ {
-		if err := d.frame(r, l, i); err != nil {
+		if err := d.frame(r, l, i, buf); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *downloader) frame(r *blob.Reader, l *plan.Lease[*messages.RestoreItem], i int) error {
+func (d *downloader) frame(r *blob.Reader, l *plan.Lease[*messages.RestoreItem], i int, whole *messages.Buf) error {
 	d.run.faults.downloader()
 	buf, err := d.run.frames.acquire(d.run.ctx)
 	if err != nil {
@@ -122,11 +161,16 @@ func (d *downloader) frame(r *blob.Reader, l *plan.Lease[*messages.RestoreItem],
 	}()
 	f := &l.Frames[i]
 	raw, err := r.Frame(d.run.ctx, d.zstd, buf.B, f.Off, f.Len, -1)
+	if err = damagedIfShort(err); errors.Is(err, blob.ErrDamaged) && r != d.salvaged {
+		if left, _ := d.salvage(l.Info, whole, err); left != nil {
+			raw, err = left.Frame(d.run.ctx, d.zstd, buf.B, f.Off, f.Len, -1)
+		}
+	}
 	if err != nil {
 		if d.run.ctx.Err() != nil || storeGone(err) {
 			return err
 		}
-		d.planner(&messages.FrameFetched{Lease: l, Index: i, Err: damagedIfShort(err)})
+		d.planner(&messages.FrameFetched{Lease: l, Index: i, Err: err})
 		return nil
 	}
 	buf.B = raw

@@ -63,13 +63,25 @@ func (p *restorePlanner) want(it *messages.RestoreItem, status messages.Status) 
 
 // piece takes one chunk of an item.
 func (p *restorePlanner) piece(w *messages.RestorePiece) {
-	switch s := &w.Item.State; {
+	s := &w.Item.State
+	if s.Seen++; s.Seen == 2 {
+		p.parts++ // the walker has taken a slot
+		if s.Done {
+			p.releasePart()
+		}
+	}
+	switch {
 	case s.Done:
 	case !s.Decided:
 		s.Held = append(s.Held, *w)
 	default:
 		p.plan(w)
 	}
+}
+
+func (p *restorePlanner) releasePart() {
+	p.parts--
+	p.run.parts.slots.release()
 }
 
 func (p *restorePlanner) plan(w *messages.RestorePiece) {
@@ -116,7 +128,7 @@ func (p *restorePlanner) settle(it *messages.RestoreItem) {
 // placed takes what a writer says of an item or a directory.
 func (p *restorePlanner) placed(o *messages.Outcome) {
 	for _, a := range o.Attrs {
-		p.run.result.Meta[a.What]++
+		p.attr(a.What)
 	}
 	it := o.Item
 	switch {
@@ -141,6 +153,18 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 	}
 }
 
+// maxAttrKinds bounds the kinds of attributes that are told apart in the result.
+const maxAttrKinds = 50
+
+// attr counts an attribute that could not be set.
+func (p *restorePlanner) attr(what string) {
+	m := p.run.result.Meta
+	if _, ok := m[what]; !ok && len(m) >= maxAttrKinds {
+		what = "others"
+	}
+	m[what]++
+}
+
 // statusAsPlanned is the outcome of a piece or last step that went as it should.
 const statusAsPlanned messages.Status = "as planned"
 
@@ -160,6 +184,9 @@ func (p *restorePlanner) done(it *messages.RestoreItem, status messages.Status, 
 	p.count(it, status)
 	if s.Settled {
 		p.run.parts.drop(it)
+	}
+	if s.Seen > 1 {
+		p.releasePart()
 	}
 	for _, m := range s.More {
 		p.batchDone(m.Batch)

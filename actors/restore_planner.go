@@ -19,6 +19,7 @@ type restorePlanner struct {
 	waiting  plan.Blobs[*messages.RestoreItem]
 	batches  int // that are not done
 	leases   map[*plan.Lease[*messages.RestoreItem]]*fetching
+	parts    int // items of several pieces that are not done
 	writing  int // items, pieces and last steps with the writers
 	groups   map[string]*messages.LinkGroup
 	place    []*messages.RestoreItem // to be submitted
@@ -123,7 +124,7 @@ func (p *restorePlanner) selected(b *messages.EntriesSelected) {
 		if s.Done {
 			p.batchDone(b)
 		} else {
-			s.More = append(s.More, messages.MorePieces{Batch: b, UpTo: s.Planned + len(s.Held)})
+			s.More = append(s.More, messages.MorePieces{Batch: b, UpTo: s.Seen})
 		}
 		if b.Ended {
 			s.Open = false
@@ -152,7 +153,8 @@ func (p *restorePlanner) batchDone(b *messages.EntriesSelected) {
 // wanted as a whole, or when nothing more will come before some is done.
 func (p *restorePlanner) dispatch(c actor.Context) {
 	for len(p.leases) <= p.run.limits.parallel && p.waiting.Pieces() > 0 {
-		if !p.walked && p.batches < restoreBatches && p.waiting.Pieces() < planPieces && p.waiting.Bytes() < planBytes {
+		more := p.batches < restoreBatches && p.parts < p.run.parts.limit // the walker can go on
+		if !p.walked && more && p.waiting.Pieces() < planPieces && p.waiting.Bytes() < planBytes {
 			return
 		}
 		l := p.waiting.Take()

@@ -106,7 +106,7 @@ func newRestoreRun(spec *RestoreSpec) *restoreRun {
 	r.batches = newCredit(restoreBatches)
 	r.frames = newBudget(&r.mem, r.limits.frames, r.limits.frameSize)
 	r.blobs = newBudget(&r.mem, r.limits.blobs, r.limits.blobSize)
-	r.parts.open = map[*messages.RestoreItem]*partFile{}
+	r.parts.init()
 	r.result.Meta = map[string]int64{}
 	r.pages = newChunkReader(spec.Store, spec.Root.Host, spec.Identities, spec.Root.Secret.ChunkID())
 	r.tree = &page.Tree{Fetch: r.pages.fetch, Top: spec.Root.Top.Ref()}
@@ -175,8 +175,25 @@ func targetFull(err error) bool {
 // partFiles are the files that are being put together from several chunks. They
 // are here, rather than with a writer, so that a writer that crashes loses none.
 type partFiles struct {
+	slots *credit // one each; the walker takes them, the planner gives them back
+	limit int
+
 	mu   sync.Mutex
 	open map[*messages.RestoreItem]*partFile
+}
+
+// maxPartFiles bounds the files that are put together at once, each an open file.
+const maxPartFiles = 256
+
+// init leaves most of what the process may open to others.
+func (p *partFiles) init() {
+	p.limit = maxPartFiles
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err == nil && l.Cur/4 < maxPartFiles {
+		p.limit = int(max(l.Cur/4, 8))
+	}
+	p.slots = newCredit(p.limit)
+	p.open = map[*messages.RestoreItem]*partFile{}
 }
 
 type partFile struct {
@@ -184,6 +201,16 @@ type partFile struct {
 	file  *vfs.File
 	named bool // it was committed
 	attrs vfs.MetaProblems
+}
+
+// tryAcquire takes a token if one is free.
+func (k *credit) tryAcquire() bool {
+	select {
+	case k.ch <- struct{}{}:
+		return true
+	default:
+		return false
+	}
 }
 
 // write puts one chunk in its place; the first one makes the file.

@@ -311,23 +311,12 @@ func (w *walker) file(e *page.Entry) error {
 // content sends the references of a file, over several batches if they are many.
 func (w *walker) content(e *page.Entry, it *messages.RestoreItem) error {
 	var at int64
-	sent := false
+	s := sending{item: it}
 	err := w.run.tree.Refs(w.run.ctx, e, func(ref page.Ref) error {
 		if ref.Hole == 0 {
-			if len(w.batch.Pieces) >= restoreBatchPieces {
-				if !sent {
-					it.State.Open = true
-				}
-				sent = true
-				if err := w.flush(); err != nil {
-					return err
-				}
-				w.batch.Goes = it
+			if err := w.piece(&s, messages.RestorePiece{Item: it, At: at, Ref: ref}); err != nil {
+				return err
 			}
-			if !sent {
-				it.Content = true
-			}
-			w.batch.Pieces = append(w.batch.Pieces, messages.RestorePiece{Item: it, At: at, Ref: ref})
 		}
 		at += ref.Length()
 		return nil
@@ -340,12 +329,56 @@ func (w *walker) content(e *page.Entry, it *messages.RestoreItem) error {
 			return err
 		}
 	}
-	if sent {
-		w.batch.Ended, w.batch.Err = true, err
+	if s.sent {
+		w.batch.Goes, w.batch.Ended, w.batch.Err = it, true, err
 	} else {
 		it.Err = err
 	}
 	return w.flushIfFull()
+}
+
+// sending is the state of an item whose references are being read. Once it was
+// sent the item belongs to the planner.
+type sending struct {
+	item   *messages.RestoreItem
+	pieces int
+	sent   bool
+}
+
+func (w *walker) piece(s *sending, p messages.RestorePiece) error {
+	s.pieces++
+	if s.pieces == 2 && !w.run.parts.slots.tryAcquire() {
+		// The planner must know all those that hold a slot, or none would come free.
+		if err := w.sendOpen(s); err != nil {
+			return err
+		}
+		if err := w.run.parts.slots.acquire(w.run.ctx); err != nil {
+			return err
+		}
+	}
+	if len(w.batch.Pieces) >= restoreBatchPieces {
+		if err := w.sendOpen(s); err != nil {
+			return err
+		}
+	}
+	if !s.sent {
+		p.Item.Content = true
+	}
+	w.batch.Pieces = append(w.batch.Pieces, p)
+	return nil
+}
+
+// sendOpen sends the batch in the middle of an item.
+func (w *walker) sendOpen(s *sending) error {
+	if !s.sent {
+		s.item.State.Open = true
+	}
+	s.sent = true
+	if err := w.flush(); err != nil {
+		return err
+	}
+	w.batch.Goes = s.item
+	return nil
 }
 
 // fatal returns those errors that end the walk.

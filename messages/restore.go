@@ -35,7 +35,8 @@ type RestoreState struct {
 	Decided bool   // its content is wanted
 	Settled bool   // its last step is under way
 	Done    bool
-	Planned int // pieces in all, so far
+	Seen    int // pieces in all, so far
+	Planned int // of these, wanted
 	Left    int // pieces that are not written yet
 	Held    []RestorePiece
 	Counted int64 // bytes that the progress knows of
