@@ -124,6 +124,8 @@ func (s *session) oneHost(ctx context.Context, cat *catalog, p pick, key *keys.I
 	return chains, nil
 }
 
+var errNothingKnown = &damage{"no snapshot of the host can be read: there is nothing to make an index from"}
+
 // rebuilding is one rebuild under way.
 type rebuilding struct {
 	s      *session
@@ -158,7 +160,7 @@ func (r *rebuilding) read(ctx context.Context, chains []named) ([]index.Known, e
 		}
 	}
 	if len(known) == 0 {
-		return nil, &damage{"no snapshot of the host can be read: there is nothing to make an index from"}
+		return nil, errNothingKnown
 	}
 	return known, nil
 }
@@ -231,7 +233,10 @@ func (r *rebuilding) write(ctx context.Context, dir string, known []index.Known)
 	if err != nil {
 		return done, err
 	}
-	if done, err = ix.Rebuild(ctx, known); err == nil {
+	if done, err = ix.Rebuild(ctx, known); err == nil && done.Chunks == 0 {
+		err = errNothingKnown
+	}
+	if err == nil {
 		err = ix.Sync()
 	}
 	return done, errors.Join(err, ix.Close())
