@@ -100,7 +100,7 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.remindOfKit(op.Host)
 	limitMemory(conf.Memory)
-	ix, err := s.openIndex(conf, op.Host)
+	ix, err := s.openIndex(conf, op)
 	if err != nil {
 		return err
 	}
@@ -314,7 +314,11 @@ func (c *backupCmd) report(s *session, res *actors.BackupResult, err error, inco
 	s.out.result("snapshot %x saved: %s, %s, %s stored in %s", res.Snapshot[:4], plural(res.Counts.Files, "file", "files"),
 		plural(res.BlobsStored, "new blob", "new blobs"), size(res.BytesStored), took(res.Duration))
 	if res.Errors > 0 || incomplete {
-		return &partial{fmt.Sprintf("the snapshot is incomplete: %s could not be saved", countText(res.Errors, incomplete))}
+		hint := "run it as a user who may read them, or leave them out: --exclude PATTERN"
+		if incomplete {
+			hint = "see which paths are meant: vaultik config show"
+		}
+		return &hinted{&partial{fmt.Sprintf("the snapshot is incomplete: %s could not be saved", countText(res.Errors, incomplete))}, hint}
 	}
 	return nil
 }
@@ -337,23 +341,6 @@ func took(d time.Duration) string {
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	}
 	return clock(d)
-}
-
-// openIndex opens the index; one that is damaged is set aside, which costs at
-// most one upload.
-func (s *session) openIndex(conf *config.Config, h *config.Host) (*index.Index, error) {
-	dir := s.places.IndexDir(conf)
-	o := index.Options{Key: h.Secret.IndexPath()}
-	ix, err := index.Open(dir, o)
-	if !errors.Is(err, index.ErrDamaged) {
-		return ix, err
-	}
-	aside, rerr := index.Recreate(dir)
-	if rerr != nil {
-		return nil, errors.Join(err, rerr)
-	}
-	s.out.warn("", "%v; it was set aside as %s and a new one begun: this backup reads and uploads everything again", err, aside)
-	return index.Open(dir, o)
 }
 
 // limitMemory tells the runtime what is left to the collector's heap: a good half

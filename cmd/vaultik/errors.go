@@ -163,3 +163,11 @@ func (e *newestBad) Unwrap() error { return e.err }
 type damage struct{ msg string }
 
 func (e *damage) Error() string { return e.msg }
+
+// hinted is an error with a hint of its own, instead of that of its class.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }

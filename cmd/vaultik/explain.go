@@ -45,6 +45,9 @@ type explanation struct {
 // explain turns any error into its exit code and hint.
 func (s *session) explain(err error) explanation {
 	code, hint := s.classify(err)
+	if he := (*hinted)(nil); errors.As(err, &he) && code != exitInterrupted {
+		hint = he.hint
+	}
 	e := explanation{Message: config.Scrub(err.Error()), Hint: hint, Exit: code}
 	if ue := (*usageError)(nil); errors.As(err, &ue) {
 		e.Choices = ue.choices
@@ -81,6 +84,9 @@ func (s *session) classify(err error) (exit, string) {
 	}
 	if busy := (*config.BusyError)(nil); errors.As(err, &busy) {
 		return exitBusy, busyHint(busy.PID)
+	}
+	if bad := (*badIndex)(nil); errors.As(err, &bad) {
+		return exitFailed, s.badIndexHint(bad)
 	}
 	for _, c := range s.classes() {
 		if errors.Is(err, c.is) {
@@ -218,7 +224,7 @@ func (s *session) classes() []class {
 		{keys.ErrWrongIdentity, exitNoIdentity, "use the recovery kit of this store; its \"# store:\" line has the store's id"},
 		{keys.ErrPlugin, exitNoIdentity, ""},
 		{actors.ErrForeignWriter, exitFailed, "if this machine was cloned, make it a host of its own: " + s.becomeNewHost()},
-		{index.ErrNoSpace, exitFailed, "make space where the index is: vaultik config path"},
+		{index.ErrNoSpace, exitFailed, "make space where the index is (index_path): vaultik config show"},
 		{snapshot.ErrNoStore, exitNoStore, "see which store is meant: vaultik config show"},
 		{backends.ErrContainerNotFound, exitNoStore, "is it mounted? see which store is meant: vaultik config show"},
 		{snapshot.ErrNewerFormat, exitFailed, "a newer program made it; see which one this is: vaultik version"},

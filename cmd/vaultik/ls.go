@@ -72,7 +72,8 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.sum.Errors = lost
 	if lost > 0 {
-		return &damage{fmt.Sprintf("%s of snapshot %s could not be read; all that is listed is as it was", plural(lost, "page", "pages"), r.row.short())}
+		return &hinted{&damage{fmt.Sprintf("%s of snapshot %s could not be read; all that is listed is as it was", plural(lost, "page", "pages"), r.row.short())},
+			"see all that is wrong: " + s.commandHere("verify --read-data")}
 	}
 	return nil
 }

@@ -94,6 +94,9 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	stop := s.showProgress(spec.Progress)
 	res, err := system.Restore(ctx, spec)
 	stop()
+	if pe := (*fs.PathError)(nil); res == nil && errors.As(err, &pe) && within(pe.Path, target) {
+		return &badTarget{target, err} // it could not be made
+	}
 	return c.report(ctx, s, r, res, err)
 }
 

@@ -60,9 +60,11 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 	s.out.result("%s", restoreLine(id, c.Target, res))
 	switch {
 	case res.Damaged:
-		return &damage{"pages of snapshot " + id + " are damaged, and what they held is lost; all that is not named above was restored"}
+		return &hinted{&damage{"pages of snapshot " + id + " are damaged, and what they held is lost; all that is not named above was restored"},
+			"see all that is wrong: " + s.commandHere("verify --read-data")}
 	case res.Failed > 0:
-		return &partial{fmt.Sprintf("%s could not be restored as in the snapshot; all others were", plural(res.Failed, "entry", "entries"))}
+		return &hinted{&partial{fmt.Sprintf("%s could not be restored as in the snapshot; all others were", plural(res.Failed, "entry", "entries"))},
+			"the same command again restores only what is missing"}
 	case attrs > 0:
 		return &partial{"all contents were restored, but not all attributes could be set"}
 	}

@@ -12,10 +12,13 @@ import (
 	"vaultik/vault/keys"
 )
 
-// condition adds [machineid]: this machine has an id.
+// condition adds [machineid]: this machine has an id, and [root]: root runs the tests.
 func condition(cond string) (bool, error) {
-	if cond == "machineid" {
+	switch cond {
+	case "machineid":
 		return config.MachineHash(keys.HostSecret{}) != "", nil
+	case "root":
+		return os.Geteuid() == 0, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", cond)
 }

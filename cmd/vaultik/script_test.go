@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 //	flip FILE...                change a byte in the middle of each
 //	treecmp A B                 want two trees to be the same in everything
 //	oddtree DIR                 make a tree of each kind of entry
+//	newer STORE KIT             make store.json one of a newer version
 //
 // and "mortal COMMAND ARG..." runs a command for which the modes of files count,
 // even if root runs the tests.
@@ -52,7 +53,7 @@ func TestScripts(t *testing.T) {
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
-			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree,
+			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
 			"hold": hold, "unhold": unhold, "await": await,
 		},
 	})

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -12,6 +14,8 @@ import (
 
 	"vaultik/internal/oddtree"
 	"vaultik/internal/treecmp"
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
 )
 
 // mortal runs its arguments without the privileges of root.
@@ -64,4 +68,19 @@ func oddTree(ts *testscript.TestScript, _ bool, args []string) {
 	for _, what := range leftOut {
 		ts.Logf("left out: %s", what)
 	}
+}
+
+// makeNewer gives store.json a version that this program does not know, signed
+// by the owner whose recovery kit it gets: newer STORE KIT.
+func makeNewer(ts *testscript.TestScript, _ bool, args []string) {
+	kit, err := keys.ParseKit([]byte(ts.ReadFile(args[1])))
+	ts.Check(err)
+	file := filepath.Join(ts.MkAbs(args[0]), layout.StoreJSON)
+	b, err := os.ReadFile(file)
+	ts.Check(err)
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	line = append(bytes.Replace(line, []byte(`"v":1`), []byte(`"v":2`), 1), '\n')
+	sig, err := kit.Owner.Sign("store@vaultik", line)
+	ts.Check(err)
+	ts.Check(os.WriteFile(file, append(line, sig...), 0o600))
 }

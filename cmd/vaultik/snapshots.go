@@ -46,7 +46,7 @@ func (c *snapshotsCmd) Run(ctx context.Context, s *session) error {
 	s.sum.Errors = int64(len(cat.problems))
 	switch {
 	case len(cat.problems) > 0:
-		return &damage{fmt.Sprintf("%s in the store; the snapshots listed are not affected by that", plural(int64(len(cat.problems)), "problem", "problems"))}
+		return &hinted{&damage{fmt.Sprintf("%s in the store; the snapshots listed are not affected by that", plural(int64(len(cat.problems)), "problem", "problems"))}, "see all that is wrong: " + s.commandHere("verify --read-data")}
 	case wrong != nil && len(rows) > 0:
 		return wrong
 	}
