@@ -139,6 +139,10 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 		}
 		p.dirDone(o.Dir)
 	case o.NoLink:
+		if !p.unlinked {
+			p.unlinked = true
+			p.run.spec.warn("hard links cannot be made there; each name gets a copy of its own")
+		}
 		it.State.Group = nil
 		p.begin(it)
 	case o.Status == "":

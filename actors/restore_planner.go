@@ -25,6 +25,7 @@ type restorePlanner struct {
 	place    []*messages.RestoreItem // to be submitted
 	finish   []messages.FinishEntry  // to be submitted
 	walked   bool
+	unlinked bool // that was said
 	failed   bool // the job knows why
 	reported bool
 }

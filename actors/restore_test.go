@@ -80,7 +80,7 @@ func TestRestore_RoundTrip(t *testing.T) {
 	h := newTestHost(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	makeOdd(t, dir, 11, 1500)
-	must(t, os.WriteFile(filepath.Join(dir, "large"), testtree.Bytes(7, 70<<20), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "large"), testtree.Bytes(7, 40<<20), 0o600))
 	h.backup(dir)
 	s := h.restoreSpec(dir, out)
 	r := h.restore(s)
@@ -134,7 +134,7 @@ func TestRestore_PanicsChangeNothing(t *testing.T) {
 	h := newTestHost(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	makeOdd(t, dir, 13, 800)
-	must(t, os.WriteFile(filepath.Join(dir, "large"), testtree.Bytes(9, 90<<20), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "large"), testtree.Bytes(9, 40<<20), 0o600))
 	h.backup(dir)
 	s := h.restoreSpec(dir, out)
 	var d, w atomic.Int64
@@ -192,7 +192,7 @@ func TestRestore_Cancel(t *testing.T) {
 	h := newTestHost(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	makeOdd(t, dir, 15, 500)
-	must(t, os.WriteFile(filepath.Join(dir, "large"), testtree.Bytes(9, 60<<20), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "large"), testtree.Bytes(9, 30<<20), 0o600))
 	h.backup(dir)
 	for _, at := range []int64{1, 5, 50, 300} {
 		s := h.restoreSpec(dir, out)

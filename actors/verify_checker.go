@@ -92,7 +92,8 @@ func (k *checker) large(o *messages.CheckObject, buf []byte) (done messages.Chec
 	defer func() { _ = in.Close() }()
 	sum := sha256.New()
 	var head []byte
-	for n := 0; err == nil; {
+	for err == nil {
+		var n int
 		n, err = io.ReadFull(in, buf)
 		done.Bytes += int64(n)
 		if head == nil {

@@ -29,12 +29,13 @@ type inspector struct {
 	lists map[int]*listed // by object
 	snaps []inspectedSnapshot
 	known map[pageKey]*knownPage
+
+	warned map[string]bool
 }
 
 // listed is a blob list that was read.
 type listed struct {
 	blobs []snapshot.BlobSize
-	bytes int64
 	bad   bool
 }
 
@@ -61,7 +62,7 @@ func (n *inspector) Receive(c actor.Context) {
 }
 
 func (n *inspector) inspect(ctx context.Context) error {
-	n.lists, n.known = map[int]*listed{}, map[pageKey]*knownPage{}
+	n.lists, n.known, n.warned = map[int]*listed{}, map[pageKey]*knownPage{}, map[string]bool{}
 	for i, m := range n.run.spec.Snapshots {
 		n.run.faults.scanner()
 		if err := n.gather(ctx, i, m); err != nil {
@@ -272,6 +273,10 @@ func (n *inspector) roots(ctx context.Context) error {
 			if err := n.fatal(p.Err); err != nil {
 				return err
 			}
+			if errors.Is(p.Err, keys.ErrWrongIdentity) {
+				n.warnOnce(p.Key, "the identity does not open the epoch key "+p.Key)
+				continue
+			}
 			n.keyProblem(p)
 		}
 		n.keysChecked(s, bad)
@@ -282,8 +287,10 @@ func (n *inspector) roots(ctx context.Context) error {
 			}
 			if errors.Is(err, keys.ErrWrongIdentity) {
 				wrong++
+				n.warnOnce(s.ID(), fmt.Sprintf("the identity does not open snapshot %.8s, whose contents are not checked", s.ID()))
+			} else {
+				n.rootProblem(s, err)
 			}
-			n.rootProblem(s, err)
 			continue
 		}
 		n.checkedNow(layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name})
@@ -295,6 +302,13 @@ func (n *inspector) roots(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errNoKeyFits, keys.ErrWrongIdentity)
 	}
 	return nil
+}
+
+func (n *inspector) warnOnce(about, text string) {
+	if !n.warned[about] {
+		n.warned[about] = true
+		n.run.spec.warn(text)
+	}
 }
 
 // learn adds what one snapshot's root tells.

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"log/slog"
 	"time"
 
 	"vaultik/backends"
@@ -22,10 +23,18 @@ type VerifySpec struct {
 	Memory   int64
 
 	Progress  *messages.Progress  // may be nil; FilesTotal and FilesDone count objects
-	OnProblem func(VerifyProblem) // may be nil; from one goroutine, as soon as it is known, so without Paths
-	Warn      func(text string)
+	OnProblem func(VerifyProblem) // may be nil; from one goroutine, as soon as it is known, so mostly without Paths
+	Warn      func(text string)   // may be nil; from any goroutine; of what the identity does not open, which is no damage
 
 	faults faults
+}
+
+func (s *VerifySpec) warn(text string) {
+	if s.Warn != nil {
+		s.Warn(text)
+	} else {
+		slog.Warn(text)
+	}
 }
 
 // ProblemKind says what is wrong with an object.
