@@ -377,7 +377,7 @@ func (k *committer) write(l *leafState) error {
 		for j := range d.Entry.XattrRefs {
 			k.need(d.Entry.XattrRefs[j].Blob)
 		}
-		row.add(k.run, k.rows.hash, i, d, content)
+		row.add(k.run, k.rows.hash, l.m, i, d, content)
 		entries = append(entries, d.Entry)
 	}
 	if len(entries) == 0 {
@@ -448,6 +448,7 @@ func (k *committer) blobStored(c actor.Context, m *messages.Finished[messages.Pu
 	}
 	b := k.uploading[m.Job.Sum]
 	delete(k.uploading, m.Job.Sum)
+	defer b.release() // places of pages keep the blob until the branches are made
 	k.run.accepted(int64(len(m.Job.Bytes)), &b.info.Name)
 	rows := make([]blob.Row, 0, len(b.builder.Rows()))
 	for _, r := range b.builder.Rows() {

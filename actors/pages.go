@@ -42,6 +42,9 @@ type pageBlob struct {
 	branch  []branchPlace
 }
 
+// release gives up everything but the blob's name.
+func (b *pageBlob) release() { b.builder, b.self = nil, nil }
+
 type branchPlace struct {
 	digest [32]byte
 	place  *pagePlace

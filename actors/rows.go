@@ -11,9 +11,10 @@ import (
 // leafRow is what the index will know of a leaf: first where the content of its
 // files is, once their blobs are stored, then the page, once its own is.
 type leafRow struct {
-	m          *messages.LeafScanned
-	incomplete bool // an entry is missing or racy: the page may not be carried over
-	entries    []rowEntry
+	key, last  [16]byte // where the leaf begins, and its last path
+	digest     [32]byte
+	incomplete bool       // an entry is missing or racy: the page may not be carried over
+	entries    []rowEntry // until they are written
 	place      *pagePlace
 	self       bool
 	blobs      map[blob.Name]struct{} // that the page and its lists use, self left out
@@ -30,13 +31,16 @@ type rowEntry struct {
 }
 
 func newLeafRow(m *messages.LeafScanned) *leafRow {
-	return &leafRow{m: m, blobs: map[blob.Name]struct{}{}, incomplete: m.Digest == [32]byte{}}
+	return &leafRow{
+		key: m.Key, last: m.Keys[len(m.Keys)-1], digest: m.Digest,
+		blobs: map[blob.Name]struct{}{}, incomplete: m.Digest == [32]byte{},
+	}
 }
 
-// add takes an entry that will be in the page. content are its references before
-// they went to list pages.
-func (r *leafRow) add(run *backupRun, h *fs.StatHasher, i int, d *messages.EntryDone, content []page.Ref) {
-	sum := r.m.Sums[i]
+// add takes entry i of m, which will be in the page. content are its references
+// before they went to list pages.
+func (r *leafRow) add(run *backupRun, h *fs.StatHasher, m *messages.LeafScanned, i int, d *messages.EntryDone, content []page.Ref) {
+	sum := m.Sums[i]
 	if d.Status != messages.StatusUnchanged || d.Racy {
 		var now fs.StatSum
 		if !d.Racy {
@@ -59,7 +63,7 @@ func (r *leafRow) add(run *backupRun, h *fs.StatHasher, i int, d *messages.Entry
 	}
 	r.files++
 	r.bytes += d.Entry.Size
-	r.entries = append(r.entries, rowEntry{key: r.m.Keys[i], sum: sum, content: content})
+	r.entries = append(r.entries, rowEntry{key: m.Keys[i], sum: sum, content: content})
 }
 
 // rowKeeper holds rows back until what they name is stored.
@@ -162,6 +166,7 @@ func (k *rowKeeper) batch(all bool) *index.Batch {
 		if row, ok := k.entriesRow(r); ok {
 			b.Entries = append(b.Entries, row)
 		}
+		r.entries = nil // a run of small files has many leaves waiting for one blob of pages
 	}
 	for _, r := range k.pages {
 		if row, ok := k.leafRow(r); ok {
@@ -173,10 +178,10 @@ func (k *rowKeeper) batch(all bool) *index.Batch {
 }
 
 func (k *rowKeeper) entriesRow(r *leafRow) (row index.EntriesRow, ok bool) {
-	row.LeafKey = index.LeafKey{Set: k.run.spec.Set, Last: r.m.Key}
+	row.LeafKey = index.LeafKey{Set: k.run.spec.Set, Last: r.key}
 	defer func() {
 		// The scanner goes by the last entry to the row after this one.
-		last := index.PathKey(r.m.Keys[len(r.m.Keys)-1])
+		last := index.PathKey(r.last)
 		if n := len(row.Entries); n == 0 || row.Entries[n-1].Path != last {
 			row.Entries = append(row.Entries, index.LeafEntry{Path: last})
 		}
@@ -202,8 +207,8 @@ func (k *rowKeeper) entriesRow(r *leafRow) (row index.EntriesRow, ok bool) {
 }
 
 func (k *rowKeeper) leafRow(r *leafRow) (row index.LeafRow, ok bool) {
-	row.LeafKey = index.LeafKey{Set: k.run.spec.Set, Last: r.m.Key}
-	row.Digest, row.Self, row.PageID = r.m.Digest, r.self, r.place.id
+	row.LeafKey = index.LeafKey{Set: k.run.spec.Set, Last: r.key}
+	row.Digest, row.Self, row.PageID = r.digest, r.self, r.place.id
 	row.Files, row.Bytes = r.files, r.bytes
 	if r.incomplete {
 		row.Digest = [32]byte{}

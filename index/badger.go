@@ -34,7 +34,7 @@ func badgerOptions(dir string, log *slog.Logger) badger.Options {
 		WithNumGoroutines(1).
 		WithMemTableSize(memTable).
 		WithNumMemtables(1).
-		WithBaseTableSize(2 << 20). // buffers of twice this, for each table being made
+		WithBaseTableSize(1 << 20). // several tables are made at once, each in buffers of some times this
 		WithValueThreshold(inlineLimit).
 		WithValueLogFileSize(1 << 20). // never used, but made and mapped
 		WithCompression(options.None). // keys are random; blocks are read in place and need no cache
