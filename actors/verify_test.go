@@ -169,7 +169,7 @@ func TestVerify_Damage(t *testing.T) {
 							if p.Key != victim {
 								t.Errorf("%s: also %+v", name, p)
 							}
-							if key && kind == layout.KindBlob && a.name != "append" && len(p.Paths) == 0 {
+							if key && kind == layout.KindBlob && a.name != "append" && len(p.Paths)+len(p.Lost) == 0 {
 								t.Errorf("%s: no path: %+v", name, p)
 							}
 						}
