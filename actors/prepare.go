@@ -42,7 +42,7 @@ type keyObject struct {
 	size int64
 }
 
-// ErrForeignWriter: the store has manifests of this host and set that this
+// ErrForeignWriter says that the store has manifests of this host and set that this
 // machine did not write. Two machines use one identity.
 var ErrForeignWriter = errors.New("another machine writes to the store as this host")
 
@@ -81,9 +81,9 @@ func (s *storeState) list() error {
 		if _, gone := condemned[key]; gone {
 			return nil
 		}
-		o, err := layout.Parse(key)
-		if err != nil {
-			return nil // not ours to judge
+		o, perr := layout.Parse(key)
+		if perr != nil {
+			return nil //nolint:nilerr // a foreign name is not ours to judge
 		}
 		switch o.Kind {
 		case layout.KindBlob:
@@ -183,8 +183,26 @@ func (s *storeState) checkHead() error {
 		for _, k := range m.Keys {
 			s.prevKeys[k.Epoch] = k
 		}
+		if seq == s.newest {
+			s.sayForgotten(m)
+		}
 	}
 	return nil
+}
+
+// sayForgotten warns when the index does not know the last blobs of the newest
+// snapshot: it is an older copy.
+func (s *storeState) sayForgotten(m *snapshot.Manifest) {
+	n := 0
+	for _, b := range m.Blobs {
+		_, known := s.run.spec.Index.Num(b.Name)
+		if _, there := s.run.present[b.Name]; there && !known {
+			n++
+		}
+	}
+	if n > 0 && !s.run.spec.Index.Empty() {
+		s.run.spec.warn(fmt.Sprintf("the index is older than the newest snapshot: it does not know %d of its blobs; their files are read and stored again", n))
+	}
 }
 
 func (s *storeState) manifest(seq uint64) (*snapshot.Manifest, [32]byte, error) {

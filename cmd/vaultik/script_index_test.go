@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -51,5 +52,29 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		case <-end:
 			ts.Fatalf("nobody has written %s", args[0])
 		}
+	}
+}
+
+// tmpfs mounts a file system of so many MiB at a new directory, until the script ends.
+func tmpfs(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.Mkdir(dir, 0o700))
+	ts.Check(unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700,size="+args[1]+"m"))
+	ts.Defer(func() { ts.Check(unix.Unmount(dir, unix.MNT_DETACH)) })
+}
+
+// fill writes a file until there is no more space.
+func fill(ts *testscript.TestScript, _ bool, args []string) {
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	for block := make([]byte, 1<<20); len(block) > 0; {
+		_, err = f.Write(block)
+		if err != nil {
+			block = block[:len(block)/2]
+		}
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		ts.Fatalf("fill %s: %v", args[0], err)
 	}
 }
