@@ -69,7 +69,6 @@ func (k *chunker) read(attempt int, job messages.ReadEntries) batchRead {
 
 // entry reads one entry. Its error ends the batch: the job is ending.
 func (k *chunker) entry(t *messages.EntryTask) error {
-	k.run.spec.Progress.SetCurrent(t.Path)
 	d := messages.EntryDone{Index: t.Index, Stat: t.Stat, Status: messages.StatusUnchanged}
 	d.Entry.Path = t.Path
 	if t.Failed != nil {
@@ -81,29 +80,34 @@ func (k *chunker) entry(t *messages.EntryTask) error {
 	if t.Path == "." {
 		abs = "/"
 	}
-	d.Entry.Implied = t.Implied
+	k.run.spec.Progress.SetCurrent(abs)
+	capture := func() error { return vfs.CaptureMeta(abs, &st, &d.Entry, k.names) }
 	if st.Type == page.File && t.Known == nil {
 		d.Status = messages.StatusNew
 		if t.Seen {
 			d.Status = messages.StatusChanged
 		}
 		if st.Size > 0 {
-			if err := k.content(abs, &st, &d); err != nil {
+			f, err := k.content(abs, &st, &d)
+			if err != nil {
 				if k.run.ctx.Err() != nil || errors.Is(err, errInterrupted) {
 					return err
 				}
 				k.fail(&d, err)
 				return nil
 			}
+			defer func() { _ = f.Close() }()
+			capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names) }
 		}
 	}
 	d.Stat = st
-	if err := vfs.CaptureMeta(abs, &st, &d.Entry, k.names); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			k.fail(&d, err)
-			return nil
-		}
-		d.Reason = err.Error() // the content is safe, some attribute is not
+	metaErr := capture()
+	switch {
+	case errors.Is(metaErr, fs.ErrNotExist):
+		k.fail(&d, metaErr)
+		return nil
+	case metaErr != nil:
+		d.Reason = metaErr.Error() // the content is safe, some attribute is not
 		d.Status = messages.StatusFailed
 	}
 	d.Entry.Path, d.Entry.Implied = t.Path, t.Implied
@@ -136,14 +140,22 @@ func (k *chunker) fail(d *messages.EntryDone, err error) {
 	k.done = append(k.done, *d)
 }
 
-// content reads a file, once more if it changed meanwhile, and sets st to what
-// was true of the bytes that were read.
-func (k *chunker) content(abs string, st *vfs.Stat, d *messages.EntryDone) error {
+// content opens and reads a file, and sets st to what was true of the bytes that
+// were read. The file is still open, for its attributes.
+func (k *chunker) content(abs string, st *vfs.Stat, d *messages.EntryDone) (*os.File, error) {
 	f, now, err := vfs.OpenFile(abs, st)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { _ = f.Close() }()
+	if err := k.settled(f, now, abs, st, d); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// settled reads an open file, once more if it changed meanwhile.
+func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d *messages.EntryDone) error {
 	for again := false; ; again = true {
 		if again {
 			k.pieces = append(k.pieces, messages.Piece{Index: d.Index, Restart: true})
