@@ -1,0 +1,101 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"testing"
+
+	"vaultik/vault/blob"
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+func sum(i int) [32]byte { return sha256.Sum256(fmt.Append(nil, i)) }
+
+// Every object is there once, under the name that the store lists, with the
+// snapshots that need it.
+func TestInventory(t *testing.T) {
+	r := newRand(t)
+	v := NewInventory()
+	hosts := []layout.HostID{layout.NewHostID(), layout.NewHostID()}
+	want := map[int][]int{}
+	for snap := range 60 {
+		host := v.Host(hosts[snap%2])
+		note := func(i int, err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l := want[i]; len(l) == 0 || l[len(l)-1] != snap {
+				want[i] = append(l, snap)
+			}
+		}
+		note(v.AddRoot(snap, host, snapshot.RootRef{Name: sum(-snap), Size: 7}))
+		note(v.AddKey(snap, host, snapshot.KeyRef{Epoch: layout.Epoch{byte(snap / 10)}, N: 3, Size: 9, SHA256: sum(1000 + snap/10)}))
+		note(v.AddList(snap, host, snapshot.ListRef{Name: sum(2000 + snap/7), Size: 11, Count: 1}))
+		for range 50 {
+			n := r.IntN(200)
+			note(v.AddBlob(snap, host, snapshot.BlobSize{Name: sum(n), Size: int64(n + 1)}))
+		}
+	}
+	if v.Len() != len(want) || !slices.Equal(v.Hosts(), hosts) {
+		t.Fatalf("%d objects, not %d", v.Len(), len(want))
+	}
+	kinds := map[layout.Kind]int{}
+	for i := range v.Len() {
+		if got := v.Snapshots(i); !slices.Equal(got, want[i]) {
+			t.Errorf("object %d: snapshots %v, not %v", i, got, want[i])
+		}
+		o, err := layout.Parse(v.Key(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		kinds[o.Kind]++
+		if back, ok := v.Find(o); !ok || back != i {
+			t.Errorf("%s is object %d, not %d", v.Key(i), back, i)
+		}
+		if v.IsBlob(i) != (o.Kind == layout.KindBlob) || v.Hosts()[v.HostOf(i)] != o.Host {
+			t.Errorf("%s: %+v", v.Key(i), v.At(i))
+		}
+		switch o.Kind {
+		case layout.KindBlob:
+			if back, ok := v.FindBlob(v.HostOf(i), blob.Name(o.Sum)); !ok || back != i || v.Sum(i) != o.Sum {
+				t.Errorf("%s is blob %d, not %d", v.Key(i), back, i)
+			}
+		case layout.KindEpochKey:
+			if v.Sum(i) != sum(1000+int(o.Epoch[0])) || o.N != 3 {
+				t.Errorf("%s has another hash", v.Key(i))
+			}
+		default:
+			if v.Sum(i) != o.Sum {
+				t.Errorf("%s has another hash", v.Key(i))
+			}
+		}
+	}
+	if kinds[layout.KindRoot] != 60 || kinds[layout.KindEpochKey] != 12 || kinds[layout.KindBlobList] != 18 {
+		t.Errorf("%v", kinds)
+	}
+	if len(v.sets) > 20_000 {
+		t.Errorf("%d sets of snapshots", len(v.sets))
+	}
+	for _, o := range []layout.Object{{Kind: layout.KindStore}, {Kind: layout.KindBlob, Host: hosts[0]}, {Kind: layout.KindBlob}} {
+		if i, ok := v.Find(o); ok {
+			t.Errorf("%+v is object %d", o, i)
+		}
+	}
+}
+
+func TestInventory_Disagreement(t *testing.T) {
+	v := NewInventory()
+	h := v.Host(layout.NewHostID())
+	for i, size := range []int64{1, 1, 2} {
+		if _, err := v.AddBlob(i, h, snapshot.BlobSize{Size: size}); (err != nil) != (size == 2) {
+			t.Errorf("size %d: %v", size, err)
+		}
+	}
+	for i := range 2 {
+		if _, err := v.AddKey(i, h, snapshot.KeyRef{Size: 1, SHA256: sum(i)}); (err != nil) != (i == 1) {
+			t.Errorf("key %d: %v", i, err)
+		}
+	}
+}
