@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -183,10 +184,9 @@ func TestIndex_Rebuild(t *testing.T) {
 func TestIndex_RebuildDamaged(t *testing.T) {
 	r := newSource(t)
 	s := r.snapshot(t, 2000, nil)
-	for id := range s.pages {
-		if id != s.known.Tree.Top.ID && r.IntN(20) == 0 {
-			delete(s.pages, id)
-		}
+	below := slices.DeleteFunc(slices.Collect(maps.Keys(s.pages)), func(id chunk.ID) bool { return id == s.known.Tree.Top.ID })
+	for _, i := range r.Perm(len(below))[:1+len(below)/20] {
+		delete(s.pages, below[i])
 	}
 	unnamed := s.known.Blobs[r.IntN(len(s.known.Blobs))]
 	s.known.Blobs = slices.DeleteFunc(s.known.Blobs, func(n blob.Name) bool { return n == unnamed })
