@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -184,7 +185,8 @@ func TestIndex_Rebuild(t *testing.T) {
 func TestIndex_RebuildDamaged(t *testing.T) {
 	r := newSource(t)
 	s := r.snapshot(t, 2000, nil)
-	below := slices.DeleteFunc(slices.Collect(maps.Keys(s.pages)), func(id chunk.ID) bool { return id == s.known.Tree.Top.ID })
+	below := slices.DeleteFunc(slices.SortedFunc(maps.Keys(s.pages), func(a, b chunk.ID) int { return bytes.Compare(a[:], b[:]) }),
+		func(id chunk.ID) bool { return id == s.known.Tree.Top.ID })
 	for _, i := range r.Perm(len(below))[:1+len(below)/20] {
 		delete(s.pages, below[i])
 	}
