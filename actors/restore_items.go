@@ -267,7 +267,7 @@ func (p *restorePlanner) problem(path string, err error) {
 	r.Failed++
 	p.run.spec.Progress.Errors.Add(1)
 	if len(r.Problems) < maxResultList {
-		r.Problems = append(r.Problems, RestoreProblem{Path: path, Reason: err.Error()})
+		r.Problems = append(r.Problems, RestoreProblem{Path: path, Reason: err.Error(), Err: err})
 	}
 }
 

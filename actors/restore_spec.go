@@ -95,6 +95,7 @@ type RestoreResult struct {
 type RestoreProblem struct {
 	Path   string
 	Reason string
+	Err    error
 }
 
 // LostPaths are paths that a damaged page held: those after After, up to and

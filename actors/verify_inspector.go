@@ -202,7 +202,9 @@ func (n *inspector) blobList(ctx context.Context, i int, host layout.HostID, ref
 		if err := n.fatal(err); err != nil {
 			return nil, err
 		}
-		n.objectProblem(i, kindOf(err), err.Error())
+		if kind := kindOf(err); kind != ProblemMissing { // the listing says that
+			n.objectProblem(i, kind, err.Error())
+		}
 		return l, nil
 	}
 	n.run.inv.At(i).State = plan.Checked
@@ -237,6 +239,7 @@ func (n *inspector) list(ctx context.Context, host int) error {
 		}
 		seen[i] = true
 		switch obj := inv.At(i); {
+		case obj.State == plan.Bad: // that has been said
 		case obj.Size != o.Size:
 			n.objectProblem(i, ProblemSize, fmt.Sprintf("it has %d bytes, not %d", o.Size, obj.Size))
 		case obj.State == plan.Unseen:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -182,6 +183,9 @@ func (s *session) latest(c *catalog, chains []named, p pick) (*row, error) {
 	}
 	k := chains[0]
 	for _, pr := range c.problems {
+		if errors.Is(pr.Err, snapshot.ErrGap) {
+			continue // older ones are missing: this one is what it is
+		}
 		if pr.Host == k.host && pr.Set == k.set && (k.newest == nil || pr.Seq >= k.newest.Seq) {
 			return nil, &newestBad{set: k.setName, err: pr, older: c.beneath(k, pr.Seq), again: s.again}
 		}

@@ -11,7 +11,9 @@ import (
 	"strings"
 
 	"vaultik/actors"
+	"vaultik/backends"
 	"vaultik/messages"
+	"vaultik/vault/snapshot"
 )
 
 // restoreItem tells what became of an entry.
@@ -63,12 +65,21 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 		return &hinted{&damage{"pages of snapshot " + id + " are damaged, and what they held is lost; all that is not named above was restored"},
 			"see all that is wrong: " + s.commandHere("verify --read-data")}
 	case res.Failed > 0:
-		return &hinted{&partial{fmt.Sprintf("%s could not be restored as in the snapshot; all others were", plural(res.Failed, "entry", "entries"))},
-			"the same command again restores only what is missing"}
+		return &hinted{&partial{fmt.Sprintf("%s could not be restored as in the snapshot; all others were", plural(res.Failed, "entry", "entries"))}, s.tryAgain(res)}
 	case attrs > 0:
 		return &partial{"all contents were restored, but not all attributes could be set"}
 	}
 	return nil
+}
+
+// tryAgain is the way on where entries have failed: another look at the store, or at the target.
+func (s *session) tryAgain(r *actors.RestoreResult) string {
+	if slices.ContainsFunc(r.Problems, func(p actors.RestoreProblem) bool {
+		return errors.Is(p.Err, snapshot.ErrDamaged) || errors.Is(p.Err, backends.ErrNotFound)
+	}) {
+		return "see all that is wrong: " + s.commandHere("verify --read-data")
+	}
+	return "the same command again restores only what is missing"
 }
 
 // nothing reports that not one entry was selected.

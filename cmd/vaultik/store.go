@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"vaultik/backends"
 	_ "vaultik/backends/file" // the kinds of store that this program knows
 	"vaultik/config"
+	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
 
@@ -90,7 +92,7 @@ func (s *session) pinned(ctx context.Context, op *opened, host *config.Host, kno
 		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: s.cli.Owner != "", err: err}
 	}
 	if err != nil {
-		return err
+		return s.unreadable(ctx, op, err)
 	}
 	id, owner := op.Store.Doc.Store, op.Store.Doc.Owner.Fingerprint()
 	if host != nil && s.cli.Store == nil && host.Store != id {
@@ -104,6 +106,27 @@ func (s *session) pinned(ctx context.Context, op *opened, host *config.Host, kno
 	}
 	s.remember(op, known, owner)
 	return nil
+}
+
+// unreadable says what follows if store.json or the trust list is damaged, or
+// store.json is gone while the rest of the store is there.
+func (s *session) unreadable(ctx context.Context, op *opened, err error) error {
+	if errors.Is(err, snapshot.ErrNoStore) {
+		some := false
+		lerr := op.Objects.List(ctx, layout.TrustPrefix, func(string, int64) error {
+			some = true
+			return nil
+		})
+		if lerr != nil || !some {
+			return err
+		}
+		err = fmt.Errorf("open store: %w: %s is missing", snapshot.ErrDamaged, layout.StoreJSON)
+	}
+	if !errors.Is(err, snapshot.ErrDamaged) {
+		return err
+	}
+	return &hinted{fmt.Errorf("%w; the snapshots are not affected, but nobody vouches for them", err),
+		"put that object back from another copy of the store; it never changes"}
 }
 
 // pinFor is what must hold of the store at op.URL, as far as is known before it is read.

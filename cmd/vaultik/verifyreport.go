@@ -26,9 +26,9 @@ const maxNamed = 8
 
 // ofManifest is a problem that reading the manifests brought up.
 func (v *verification) ofManifest(p snapshot.Problem) problemEvent {
-	ev := problemEvent{Kind: manifestKind(p.Err), Key: p.Key, Reason: p.Err.Error(), Host: p.Host.String(), Set: p.Set.String(), Seq: p.Seq}
+	ev := problemEvent{Kind: manifestKind(p.Err), Key: p.Key, Reason: reasonOf(p.Err.Error()), Host: p.Host.String(), Set: p.Set.String(), Seq: p.Seq}
 	for _, r := range v.rows {
-		if r.Host == p.Host && r.Set == p.Set && r.Seq == p.Seq {
+		if r.Host == p.Host && r.Set == p.Set && r.Seq == p.Seq && !errors.Is(p.Err, snapshot.ErrGap) { // what comes after a gap is what it is
 			ev.Snapshots = append(ev.Snapshots, r.ID())
 		}
 	}
@@ -54,7 +54,7 @@ func manifestKind(err error) string {
 
 // ofObject is a problem that the check brought up.
 func ofObject(p actors.VerifyProblem) problemEvent {
-	ev := problemEvent{Kind: string(p.Kind), Key: p.Key, Reason: p.Reason, Snapshots: p.Snapshots, MorePaths: p.MorePaths}
+	ev := problemEvent{Kind: string(p.Kind), Key: p.Key, Reason: reasonOf(p.Reason), Snapshots: p.Snapshots, MorePaths: p.MorePaths}
 	for _, path := range p.Paths {
 		ev.Paths = append(ev.Paths, pathOf(shown(path)))
 	}
@@ -64,6 +64,11 @@ func ofObject(p actors.VerifyProblem) problemEvent {
 	return ev
 }
 
+// reasonOf leaves out what the kind says already.
+func reasonOf(text string) string {
+	return strings.TrimPrefix(text, snapshot.ErrDamaged.Error()+": ")
+}
+
 // sayProblem prints one problem: it is a result.
 func (v *verification) sayProblem(ev problemEvent) {
 	ev.Type = "problem"
@@ -71,7 +76,7 @@ func (v *verification) sayProblem(ev problemEvent) {
 	out.event(ev)
 	where := ev.Key
 	if where == "" {
-		where = fmt.Sprintf("seq %d of set %s of host %s", ev.Seq, ev.Set, ev.Host)
+		where = v.place(ev)
 	}
 	out.result("%s: %s: %s", ev.Kind, where, printable(ev.Reason))
 	if len(ev.Snapshots) > 0 {
@@ -90,6 +95,17 @@ func (v *verification) sayProblem(ev problemEvent) {
 		}
 		out.result("  for: %s", strings.Join(files, " "))
 	}
+}
+
+// place is a place in a chain, for people.
+func (v *verification) place(ev problemEvent) string {
+	set, host := ev.Set, ev.Host
+	for _, r := range v.rows {
+		if r.Set.String() == ev.Set && r.Host.String() == ev.Host {
+			set, host = printable(v.cat.setName(r.chain(), r.Root)), printable(v.cat.hostName(r.chain(), r.Root))
+		}
+	}
+	return fmt.Sprintf("snapshot %d of set %s of %s", ev.Seq, set, host)
 }
 
 // short are the ids as people know them, some of them if they are many.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"vaultik/vault/layout"
@@ -46,6 +47,9 @@ type Problem struct {
 func (p Problem) Error() string {
 	if p.Key == "" {
 		return fmt.Sprintf("set %s of host %s, seq %d: %v", p.Set, p.Host, p.Seq, p.Err)
+	}
+	if text := p.Err.Error(); strings.Contains(text, p.Key) {
+		return text
 	}
 	return fmt.Sprintf("%s: %v", p.Key, p.Err)
 }
