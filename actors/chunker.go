@@ -123,9 +123,6 @@ func (k *chunker) entry(t *messages.EntryTask) error {
 	if t.Unlisted != nil {
 		d.Status, d.Reason = messages.StatusFailed, t.Unlisted.Error()
 	}
-	if st.Type == page.Socket {
-		d.Reason = "socket: recorded, but it has no content to restore"
-	}
 	d.Racy = d.Status == messages.StatusInMotion || d.Status == messages.StatusFailed
 	k.done = append(k.done, d)
 	return nil

@@ -336,9 +336,6 @@ func (k *committer) account(l *leafState, d *messages.EntryDone) {
 		p.BytesDone.Add(d.Stat.Size)
 		p.BytesRead.Add(d.BytesRead)
 	}
-	if !d.Dropped && !d.Entry.Implied {
-		count(&l.counts, d.Entry.Type, d.Entry.Size, d.Status)
-	}
 	if d.Reason != "" {
 		k.run.problem(d)
 	} else if k.run.spec.OnItem != nil && d.Stat.Type == page.File && d.Status != messages.StatusUnchanged {
@@ -350,7 +347,7 @@ func (k *committer) account(l *leafState, d *messages.EntryDone) {
 func (k *committer) write(l *leafState) error {
 	k.run.faults.committer()
 	delete(k.leaves, l.m.Seq)
-	k.run.counts.Add(l.counts)
+	defer func() { k.run.counts.Add(l.counts) }()
 	entries := make([]page.Entry, 0, len(l.entries))
 	row := newLeafRow(l.m)
 	k.pages.open()
@@ -367,6 +364,16 @@ func (k *committer) write(l *leafState) error {
 		content := d.Entry.Refs
 		if err := k.pages.content(&d.Entry, k.cut); err != nil {
 			return err
+		}
+		if err := d.Entry.Check(); err != nil {
+			// No page may hold it; the others of the page are not to suffer for that.
+			d.Status, d.Dropped, d.Reason = messages.StatusFailed, true, err.Error()
+			k.run.problem(d)
+			row.incomplete = true
+			continue
+		}
+		if !d.Entry.Implied {
+			count(&l.counts, d.Entry.Type, d.Entry.Size, d.Status)
 		}
 		for j := range content {
 			k.need(content[j].Blob)

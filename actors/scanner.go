@@ -153,6 +153,9 @@ func (s *scanner) carry(m *messages.LeafScanned, row index.Leaf) bool {
 	}
 	m.Carried = p
 	for i := range s.leaf {
+		if s.leaf[i].Implied {
+			continue
+		}
 		count(&m.Counts, s.leaf[i].Stat.Type, s.leaf[i].Stat.Size, messages.StatusUnchanged)
 	}
 	return true
@@ -181,7 +184,7 @@ func (s *scanner) recall(row index.LeafKey) {
 }
 
 // maxNeighbours is how many rows are read beyond a leaf's own to find its files.
-const maxNeighbours = 2
+const maxNeighbours = 8
 
 // remember adds a row, whose last entry has the key of the leaf's last path.
 func (s *scanner) remember(entries []index.LeafEntry) {

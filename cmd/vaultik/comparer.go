@@ -30,7 +30,7 @@ type comparer struct {
 
 // neighbours is how many rows beyond a leaf's own are read where a leaf was split
 // or joined since the last backup; as in the scanner.
-const neighbours = 2
+const neighbours = 8
 
 func newComparer(op *opened, ix *index.Index) *comparer {
 	if op == nil || op.Host == nil || ix == nil {
