@@ -130,6 +130,31 @@ func TestRestore_FullPaths(t *testing.T) {
 	}
 }
 
+// Directories above what is restored have their modes even if it goes no further.
+func TestRestore_InterruptedAbove(t *testing.T) {
+	h := newTestHost(t)
+	dir, out := filepath.Join(t.TempDir(), "above", "dir"), filepath.Join(t.TempDir(), "out")
+	must(t, os.MkdirAll(dir, 0o755))
+	must(t, os.Chmod(filepath.Dir(dir), 0o751))
+	must(t, os.WriteFile(filepath.Join(dir, "f"), []byte("f"), 0o600))
+	h.backup(dir)
+	_, _, s := h.newest()
+	s.Target = out
+	s.faults.onWrite = func() { panic("always") }
+	if r := h.restore(s); r.Failed == 0 {
+		t.Errorf("%+v", r)
+	}
+	_, _, s = h.newest()
+	s.Target = out
+	h.restore(s)
+	sameTree(t, dir, filepath.Join(out, dir))
+	fi, err := os.Stat(filepath.Join(out, filepath.Dir(dir)))
+	must(t, err)
+	if fi.Mode().Perm() != 0o751 {
+		t.Errorf("mode %v", fi.Mode())
+	}
+}
+
 func TestRestore_PanicsChangeNothing(t *testing.T) {
 	h := newTestHost(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")

@@ -233,6 +233,11 @@ func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.Rest
 	default:
 		m.Attrs = m.Fresh || m.Counts && run.mode != OverwriteNever
 	}
+	if m.Attrs && !m.Counts {
+		// Now as well as at the end: if this restore is interrupted, the next one
+		// cannot tell whose directory it is, and leaves it as it finds it.
+		_, m.Err = run.target.SetDirMeta(path, &m.Entry)
+	}
 	return m
 }
 
@@ -255,6 +260,11 @@ func (w *walker) place(m *messages.RestoreDir) (fresh bool, err error) {
 	st, err := run.target.Lstat(m.Path)
 	switch {
 	case err == nil && st.Type == page.Dir:
+		if m.Counts && run.mode != OverwriteNever { // so it gets its mode back
+			if err := run.target.Enter(m.Path); err != nil {
+				return false, err
+			}
+		}
 		return false, w.sweep(m.Path)
 	case err == nil && (run.mode == OverwriteNever || run.mode == OverwriteIfNewer):
 		return false, vfs.ErrInTheWay
