@@ -13,10 +13,15 @@
 //	├─ store          the only writer of the index              stateful
 //	└─ committer      pages, lists, root, revalidate, manifest  stateful
 //
-//	restore-<n>       windows, accounting                       stateful
-//	├─ planner        walks the pages                           stateful
+//	restore-<n>       first error, end                          stateful
+//	├─ walker         pages in path order, makes directories    stateful
+//	├─ planner        which blob gives what; all accounts       stateful
 //	├─ downloaders    leases ── downloader 0..M                 restart
 //	└─ writers        leases ── writer 0..K                     restart
+//
+//	verify-<n>        accounting of problems                    stateful
+//	├─ inspector      manifests, listing, roots, pages          stateful
+//	└─ checkers       leases ── checker 0..M                    restart
 //
 // Credits, so that no mailbox can grow:
 //
@@ -25,4 +30,8 @@
 //	packer    -> sealers               compressions in flight, frame buffers
 //	packer    -> sealers, uploaders    blob buffers
 //	committer -> sealers, uploaders    one page blob at a time
+//	walker    -> planner               batches, and files of several chunks, not done
+//	planner   -> downloaders           leases, blob buffers
+//	downloaders -> planner, writers    frame buffers
+//	inspector -> checkers              checks under way
 package actors

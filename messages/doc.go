@@ -22,5 +22,12 @@
 //	Flush            job         packer      Flushed, or HandedOver to the committer and then Flushed
 //	FinishTree       job         committer   (the finished tree)
 //	StageFailed      any         job
+//	EntriesSelected  walker      planner     (returns one batch credit when all in it is done)
+//	PagesLost        walker      planner
+//	WalkEnded        walker      planner
+//	FetchBlob        planner     downloaders FrameFetched..., Finished[FetchBlob, BlobFetched]
+//	FrameFetched     downloader  planner     (its buffer goes on in Writing, then back)
+//	Writing          planner     writers     Finished[Writing, WritingDone]
+//	Checking         inspector   checkers    Finished[Checking, CheckDone] to the job
 //	Lease, Leased    pool        worker      Worked
 package messages
