@@ -69,10 +69,14 @@ func protect(ctx context.Context, fn func() error) (err error) {
 			err = &internalError{value: fmt.Sprint(p), stack: string(debug.Stack())}
 		}
 	}()
-	if err = fn(); err != nil && ctx.Err() != nil && errors.Is(context.Cause(ctx), errInterrupted) {
-		return fmt.Errorf("%w: %w", errInterrupted, err)
+	err = fn()
+	switch {
+	case err == nil || ctx.Err() == nil || !errors.Is(context.Cause(ctx), errInterrupted):
+		return err
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return errInterrupted
 	}
-	return err
+	return fmt.Errorf("%w: %w", errInterrupted, err)
 }
 
 var errInterrupted = errors.New("interrupted")

@@ -51,7 +51,7 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 	attrs := s.sayMeta(res.Meta)
 	if err != nil {
 		if ctx.Err() != nil {
-			s.out.note("interrupted: %s restored; the same command goes on from there", plural(res.Counts.Files, "file is", "files are"))
+			s.out.note("interrupted: what was restored stays; the same command goes on from there")
 			return errInterrupted
 		}
 		return err
