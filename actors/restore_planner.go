@@ -154,8 +154,9 @@ func (p *restorePlanner) batchDone(b *messages.EntriesSelected) {
 // wanted as a whole, or when nothing more will come before some is done.
 func (p *restorePlanner) dispatch(c actor.Context) {
 	for len(p.leases) <= p.run.limits.parallel && p.waiting.Pieces() > 0 {
-		more := p.batches < restoreBatches && p.parts < p.run.parts.limit // the walker can go on
-		if !p.walked && more && p.waiting.Pieces() < planPieces && p.waiting.Bytes() < planBytes {
+		b := &p.run.bounds
+		more := !p.walked && p.batches < b.batches && p.parts < b.parts // the walker can go on
+		if more && p.waiting.Pieces() < b.planPieces && p.waiting.Bytes() < b.planBytes {
 			return
 		}
 		l := p.waiting.Take()

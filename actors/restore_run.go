@@ -21,24 +21,37 @@ import (
 	"vaultik/vault/plan"
 )
 
-// Bounds of a restore, beside those of memory.
-const (
-	// restoreBatchItems and restoreBatchPieces bound one batch of the walk.
-	restoreBatchItems  = 256
-	restoreBatchPieces = 1024
+// restoreBounds are the bounds of a restore, beside those of memory.
+type restoreBounds struct {
+	// One batch of the walk.
+	items, pieces int
 
-	// restoreBatches is how many batches are under way: some 16,000 files or
-	// 64,000 chunks, some 20 MiB of paths and references.
-	restoreBatches = 64
+	// How many batches are under way: some 16,000 files or 64,000 chunks, some 20
+	// MiB of paths and references.
+	batches int
+
+	// How many files are put together from several chunks at once, each an open file.
+	parts int
 
 	// What waits for its blob until the one that was wanted longest ago is fetched:
 	// much more than one blob holds, so that each is mostly fetched once.
-	planPieces = 24 << 10
-	planBytes  = 256 << 20
+	planPieces int
+	planBytes  int64
+}
 
+func defaultBounds() restoreBounds {
+	b := restoreBounds{items: 256, pieces: 1024, batches: 64, parts: 256, planPieces: 24 << 10, planBytes: 256 << 20}
+	var l unix.Rlimit // leave most of what the process may open to others
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err == nil && l.Cur/4 < uint64(b.parts) {
+		b.parts = int(max(l.Cur/4, 8))
+	}
+	return b
+}
+
+const (
 	defaultParallel = 4
 	defaultMemory   = 150 << 20
-	maxResultList   = 1000
+	maxResultList   = 1000 // problems in a result
 )
 
 // restoreRun is what the actors of one restore share.
@@ -46,6 +59,7 @@ type restoreRun struct {
 	spec    *RestoreSpec
 	mode    Overwrite
 	limits  restoreLimits
+	bounds  restoreBounds
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	target  *vfs.Target
@@ -103,10 +117,13 @@ func newRestoreRun(spec *RestoreSpec) *restoreRun {
 		spec.Progress = &messages.Progress{}
 	}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
-	r.batches = newCredit(restoreBatches)
+	if r.bounds = spec.bounds; r.bounds == (restoreBounds{}) {
+		r.bounds = defaultBounds()
+	}
+	r.batches = newCredit(r.bounds.batches)
 	r.frames = newBudget(&r.mem, r.limits.frames, r.limits.frameSize)
 	r.blobs = newBudget(&r.mem, r.limits.blobs, r.limits.blobSize)
-	r.parts.init()
+	r.parts = partFiles{slots: newCredit(r.bounds.parts), open: map[*messages.RestoreItem]*partFile{}}
 	r.result.Meta = map[string]int64{}
 	r.pages = newChunkReader(spec.Store, spec.Root.Host, spec.Identities, spec.Root.Secret.ChunkID())
 	r.tree = &page.Tree{Fetch: r.pages.fetch, Top: spec.Root.Top.Ref()}
@@ -176,24 +193,9 @@ func targetFull(err error) bool {
 // are here, rather than with a writer, so that a writer that crashes loses none.
 type partFiles struct {
 	slots *credit // one each; the walker takes them, the planner gives them back
-	limit int
 
 	mu   sync.Mutex
 	open map[*messages.RestoreItem]*partFile
-}
-
-// maxPartFiles bounds the files that are put together at once, each an open file.
-const maxPartFiles = 256
-
-// init leaves most of what the process may open to others.
-func (p *partFiles) init() {
-	p.limit = maxPartFiles
-	var l unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err == nil && l.Cur/4 < maxPartFiles {
-		p.limit = int(max(l.Cur/4, 8))
-	}
-	p.slots = newCredit(p.limit)
-	p.open = map[*messages.RestoreItem]*partFile{}
 }
 
 type partFile struct {

@@ -63,6 +63,7 @@ type RestoreSpec struct {
 	Warn     func(text string)                                        // may be nil; from any goroutine
 
 	faults faults
+	bounds restoreBounds // zero: the defaults
 }
 
 // RestoreResult is what became of a restore.

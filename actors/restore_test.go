@@ -3,18 +3,21 @@ package actors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"vaultik/internal/testtree"
 	"vaultik/internal/treecmp"
 	"vaultik/messages"
+	"vaultik/vault/chunk"
 	"vaultik/vault/page"
 	"vaultik/vault/snapshot"
 )
@@ -127,6 +130,50 @@ func TestRestore_FullPaths(t *testing.T) {
 	s.OnItem = func(string, messages.Status, string) { item.Add(1) }
 	if r := h.restore(s); r.BlobsRead != 0 || item.Load() == 0 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Files of many pieces, links to them, and bounds so narrow that everything waits for everything.
+func TestRestore_NarrowBounds(t *testing.T) {
+	h := newTestHost(t)
+	h.edit = func(s *BackupSpec) {
+		s.Chunks = chunk.ParamsFor(16 << 10)
+		s.BlobSize = 1 << 20
+	}
+	dir := t.TempDir()
+	makeOdd(t, dir, 16, 100)
+	for _, name := range []string{"a", "b", "m", "z"} {
+		must(t, os.WriteFile(filepath.Join(dir, name), testtree.Bytes(uint64(name[0]), 1<<20), 0o600))
+	}
+	for i := range 30 {
+		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("s%03d", i)), testtree.Bytes(uint64(i), 100<<10), 0o600))
+	}
+	must(t, os.Mkdir(filepath.Join(dir, "n"), 0o755))
+	must(t, os.Link(filepath.Join(dir, "a"), filepath.Join(dir, "n", "link of a")))
+	must(t, os.Link(filepath.Join(dir, "m"), filepath.Join(dir, "zz")))
+	h.backup(dir)
+	for _, b := range []restoreBounds{
+		{},
+		{items: 1, pieces: 1, batches: 2, parts: 1, planPieces: 1 << 20, planBytes: 1 << 40},
+		{items: 4, pieces: 7, batches: 3, parts: 2, planPieces: 1 << 20, planBytes: 1 << 40},
+		{items: 300, pieces: 7, batches: 2, parts: 3, planPieces: 10, planBytes: 1 << 40},
+		{items: 4, pieces: 1000, batches: 64, parts: 1, planPieces: 1 << 20, planBytes: 1 << 16},
+	} {
+		out := filepath.Join(t.TempDir(), "out")
+		for round := range 3 { // the second finds all there, the third replaces it
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 2*time.Minute, errors.New("stuck"))
+			s := h.restoreSpec(dir, out)
+			s.bounds = b
+			if round == 2 {
+				s.Overwrite = OverwriteAlways
+			}
+			r, err := h.system.Restore(ctx, s)
+			cancel()
+			if err != nil || r.Failed != 0 || (r.BlobsRead == 0) != (round == 1) {
+				t.Fatalf("%+v, round %d: %+v, %v", b, round, r, err)
+			}
+			sameTree(t, dir, out)
+		}
 	}
 }
 

@@ -366,7 +366,7 @@ func (w *walker) piece(s *sending, p messages.RestorePiece) error {
 			return err
 		}
 	}
-	if len(w.batch.Pieces) >= restoreBatchPieces {
+	if len(w.batch.Pieces) >= w.run.bounds.pieces {
 		if err := w.sendOpen(s); err != nil {
 			return err
 		}
@@ -403,8 +403,8 @@ func (w *walker) fatal(err error) error {
 }
 
 func (w *walker) flushIfFull() error {
-	b := w.batch
-	if len(b.Items) < restoreBatchItems && len(b.Pieces) < restoreBatchPieces && len(b.Opened)+len(b.Left) < restoreBatchItems {
+	b, most := w.batch, &w.run.bounds
+	if len(b.Items) < most.items && len(b.Pieces) < most.pieces && len(b.Opened)+len(b.Left) < most.items {
 		return nil
 	}
 	return w.flush()
