@@ -413,6 +413,9 @@ func (d *decoder) ref() (r Ref) {
 		problem = "reference to a blob that the header does not name"
 	case first == 0:
 		r.Blob, d.page.Self = d.holder, true
+		if r.Blob != nil && r.Blob.Size > 0 {
+			problem = blobProblem(&r, r.Blob)
+		}
 	default:
 		r.Blob = d.page.Blobs[first-1]
 		problem = blobProblem(&r, r.Blob)

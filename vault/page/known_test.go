@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"testing"
+
+	"vaultik/vault/blob"
 )
 
 func TestTree_KnownPagesAreNotRead(t *testing.T) {
@@ -32,5 +34,18 @@ func TestTree_KnownPagesAreNotRead(t *testing.T) {
 	n = 0
 	if err := tree.Walk(context.Background(), "", func(*Entry) error { n++; return nil }); err != nil || n != len(entries) {
 		t.Errorf("Walk saw %d entries, %v", n, err)
+	}
+}
+
+func TestDecode_SelfReferencePastItsBlob(t *testing.T) {
+	e := Entry{Path: "a", Type: File, Size: 5, Refs: []Ref{{ID: someID("x"), Span: blob.Span{FrameOff: 90, FrameLen: 11, Len: 5}}}}
+	b, err := EncodeLeaf(nil, []Entry{e})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size, ok := range map[int64]bool{100: false, 101: true} {
+		if _, err := Decode(b, &blob.Info{Name: blob.Name{1}, Size: size}); (err == nil) != ok {
+			t.Errorf("in a blob of %d bytes: %v", size, err)
+		}
 	}
 }
