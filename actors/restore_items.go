@@ -128,7 +128,11 @@ func (p *restorePlanner) settle(it *messages.RestoreItem) {
 // placed takes what a writer says of an item or a directory.
 func (p *restorePlanner) placed(o *messages.Outcome) {
 	for _, a := range o.Attrs {
-		p.attr(a.What)
+		if o.Dir != nil && !o.Dir.Counts {
+			p.run.result.MetaAbove++
+		} else {
+			p.attr(a.What)
+		}
 	}
 	it := o.Item
 	switch {

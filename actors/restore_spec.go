@@ -82,7 +82,8 @@ type RestoreResult struct {
 
 	// Meta counts attributes that could not be set, by kind: "owner", "mode",
 	// "flags", "times", "xattr user.comment" and the like. They are no failures.
-	Meta map[string]int64
+	Meta      map[string]int64
+	MetaAbove int64 // the same, of directories that are only on the way to what was selected
 
 	BytesWritten int64 // contents of files
 	BytesRead    int64 // fetched from the store

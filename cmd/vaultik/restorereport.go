@@ -48,6 +48,9 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 	for _, l := range res.Lost {
 		s.out.warn("", "lost: %s: %s", lostText(l), l.Reason)
 	}
+	if res.MetaAbove > 0 {
+		s.out.note("directories above what was restored did not get all their attributes; they are not part of it")
+	}
 	attrs := s.sayMeta(res.Meta)
 	if err != nil {
 		if ctx.Err() != nil {
