@@ -1,6 +1,9 @@
 package actors
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // faults are the places where tests make actors panic or fail. Nil fields do nothing.
 type faults struct {
@@ -52,3 +55,7 @@ func call(fn func()) {
 		fn()
 	}
 }
+
+// onReceive, if set, is called with every message that an actor receives, before
+// it does: tests make any actor panic, of which faults names only those that work.
+var onReceive atomic.Pointer[func(who string, message any)]

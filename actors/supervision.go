@@ -27,6 +27,27 @@ func capturePanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 				panic(&PanicError{Value: v, Stack: debug.Stack()})
 			}
 		}()
+		if f := onReceive.Load(); f != nil {
+			(*f)(c.Self().Id, env.Message)
+		}
+		next(c, env)
+	}
+}
+
+// ender is the root of a job.
+type ender interface {
+	end(c actor.Context, err error)
+}
+
+// endOnPanic ends a job whose root panics. The library would start it anew, to
+// know nothing of the job and of who waits for its answer.
+func endOnPanic(next actor.ReceiverFunc) actor.ReceiverFunc {
+	return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {
+		defer func() {
+			if v := recover(); v != nil {
+				c.Actor().(ender).end(c.(actor.Context), internalError(c.Self(), v))
+			}
+		}()
 		next(c, env)
 	}
 }
@@ -34,6 +55,11 @@ func capturePanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 // props is how every actor of this package is made.
 func props(p actor.Producer) *actor.Props {
 	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(capturePanic))
+}
+
+// rootProps is how the root of a job is made.
+func rootProps(p actor.Producer) *actor.Props {
+	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(endOnPanic, capturePanic))
 }
 
 // asError turns the reason of a failure into an error.

@@ -67,7 +67,7 @@ type start struct{}
 // and waits until every actor of the job is gone.
 func (s *System) run(ctx context.Context, name string, producer actor.Producer, cancel func(error) any) (any, error) {
 	id := fmt.Sprintf("%s-%d", name, jobNumber.Add(1))
-	pid, err := s.sys.Root.SpawnNamed(props(producer), id)
+	pid, err := s.sys.Root.SpawnNamed(rootProps(producer), id)
 	if err != nil {
 		return nil, fmt.Errorf("start job %s: %w", id, err)
 	}
