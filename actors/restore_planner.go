@@ -66,7 +66,9 @@ func (p *restorePlanner) Receive(c actor.Context) {
 		p.run.result.Leftovers += int64(m.n)
 	case *messages.WalkEnded:
 		p.walked = true
-		if m.Err != nil {
+		if targetFull(m.Err) {
+			p.fail(c, p.full(m.Err))
+		} else if m.Err != nil {
 			p.fail(c, m.Err)
 		} else {
 			p.run.spec.Progress.TotalKnown.Store(true)

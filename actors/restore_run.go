@@ -101,10 +101,10 @@ func restoreLimitsFor(s *RestoreSpec) restoreLimits {
 	// Frames are decoded into buffers for the largest chunk, or the fullest shared
 	// frame; a larger one gets a larger buffer.
 	l.frameSize = min(max(s.Root.Chunker.Max, blob.FrameTarget+blob.SmallChunk), blob.MaxFrameRaw) + 64
-	l.blobSize = 20 << 20 // the default blob, with its table and padding
+	l.blobSize = 20 << 20 // more than the default blob; only what is used counts
 	room := max(0, memory-restoreFixed)
-	l.blobs = int(min(max(1, room/2/int64(l.blobSize)), int64(l.parallel)))
-	l.frames = int(min(max(3, room/2/int64(l.frameSize)), int64(4*l.writers)))
+	l.blobs = int(min(max(1, room*2/3/(17<<20)), int64(l.parallel)))
+	l.frames = int(min(max(3, room/3/int64(l.frameSize)), int64(4*l.writers)))
 	return l
 }
 

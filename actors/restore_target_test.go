@@ -290,4 +290,10 @@ func TestRestore_TargetFull(t *testing.T) {
 		t.Errorf("%+v", full)
 	}
 	noTemps(t, out)
+
+	must(t, syscall.Mount("", out, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+	s := h.restoreSpec(filepath.Dir(dir), out)
+	if _, err := h.system.Restore(t.Context(), s); !errors.As(err, &full) || !errors.Is(err, syscall.EROFS) {
+		t.Errorf("read-only: %v", err)
+	}
 }

@@ -21,6 +21,7 @@ type walker struct {
 
 	stack []*walkDir // from the target down to where the walk is
 	batch *messages.EntriesSelected
+	full  error // the target takes no more
 }
 
 // walkDir is a directory of the snapshot on the way to where the walk is.
@@ -217,6 +218,9 @@ func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.Rest
 		return m
 	}
 	m.Fresh, m.Err = w.place(m)
+	if targetFull(m.Err) {
+		w.full = m.Err
+	}
 	if len(m.Entry.XattrRefs) > 0 && !d.unknown {
 		list, err := run.tree.Xattrs(run.ctx, &d.entry)
 		if err != nil {
@@ -403,6 +407,9 @@ func (w *walker) fatal(err error) error {
 }
 
 func (w *walker) flushIfFull() error {
+	if w.full != nil {
+		return w.full
+	}
 	b, most := w.batch, &w.run.bounds
 	if len(b.Items) < most.items && len(b.Pieces) < most.pieces && len(b.Opened)+len(b.Left) < most.items {
 		return nil
