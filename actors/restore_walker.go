@@ -7,6 +7,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"vaultik/backends"
 	"vaultik/messages"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
@@ -55,7 +56,7 @@ func (w *walker) Receive(c actor.Context) {
 
 func (w *walker) walk() error {
 	w.run.tree.Lost = func(after, last string, err error) error {
-		if storeGone(err) {
+		if storeGone(err) || errors.Is(err, backends.ErrPermission) { // what may not be read is not damaged
 			return err
 		}
 		w.c.Send(w.planner, &messages.PagesLost{After: after, Last: last, Err: err})

@@ -165,7 +165,7 @@ func (v *verification) verdict(found int64) string {
 func (v *verification) checked(rep *actors.VerifyReport) string {
 	parts := []string{"signatures", "presence", "sizes"}
 	if v.readData {
-		parts = append(parts, "SHA-256 of all objects")
+		parts = append(parts, "SHA-256")
 	}
 	if v.key {
 		parts = append(parts, plural(rep.Pages, "page", "pages"))
@@ -231,7 +231,8 @@ func (v *verification) err(problems []problemEvent, found int64, affected []stri
 	if len(v.signed) > 0 || int64(len(problems)) < found {
 		return v.damage(found, affected)
 	}
-	return fmt.Errorf("%s could not be checked; nothing is known of them", plural(found, "object", "objects"))
+	return &hinted{fmt.Errorf("%s could not be read: whether there is damage is not known", plural(found, "object", "objects")),
+		"give this user access to the store, then: " + v.s.commandHere("verify --read-data")}
 }
 
 func (v *verification) damage(found int64, affected []string) error {
