@@ -52,7 +52,7 @@ func (c *verifyCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	v := &verification{s: s, cat: cat, rows: rows, signed: problems, readData: c.ReadData, key: key != nil}
+	v := &verification{s: s, cat: cat, rows: rows, signed: problems, readData: c.ReadData, key: key}
 	for _, p := range problems {
 		v.sayProblem(v.ofManifest(p))
 	}

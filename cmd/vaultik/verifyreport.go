@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"vaultik/actors"
+	"vaultik/vault/keys"
 	"vaultik/vault/snapshot"
 )
 
@@ -18,7 +19,7 @@ type verification struct {
 	rows     []*row
 	signed   []snapshot.Problem // of manifests and their chains
 	readData bool
-	key      bool
+	key      *keys.Identity // nil: none
 }
 
 // maxNamed is how many snapshots are named in one place.
@@ -147,7 +148,7 @@ func (v *verification) report(ctx context.Context, rep *actors.VerifyReport, err
 		v.s.out.note("the store has no snapshot yet")
 	}
 	if found > 0 {
-		v.sayAffected(affected)
+		v.sayAffected(ctx, affected)
 	}
 	v.s.out.result("%s, %s, %s: %s (%s)", plural(int64(len(v.rows)), "snapshot", "snapshots"), plural(rep.Objects, "object", "objects"),
 		size(rep.Bytes), v.verdict(found), v.checked(rep))
@@ -167,10 +168,10 @@ func (v *verification) checked(rep *actors.VerifyReport) string {
 	if v.readData {
 		parts = append(parts, "SHA-256")
 	}
-	if v.key {
+	if v.key != nil {
 		parts = append(parts, plural(rep.Pages, "page", "pages"))
 	}
-	if v.key && v.readData {
+	if v.key != nil && v.readData {
 		parts = append(parts, plural(rep.Chunks, "chunk", "chunks"))
 	}
 	return "checked: " + strings.Join(parts, ", ")
@@ -198,7 +199,7 @@ func (v *verification) affected(problems []problemEvent) (out []string) {
 }
 
 // sayAffected names the snapshots that are affected, and those that are not.
-func (v *verification) sayAffected(affected []string) {
+func (v *verification) sayAffected(ctx context.Context, affected []string) {
 	rows := slices.Clone(v.rows)
 	slices.Reverse(rows) // newest first
 	for _, bad := range []bool{true, false} {
@@ -209,6 +210,7 @@ func (v *verification) sayAffected(affected []string) {
 				continue
 			}
 			if n++; n <= maxNamed {
+				_, _ = v.cat.rootOf(ctx, r, v.key) // for its names; what is wrong with it has been said
 				v.s.out.result("%ssnapshot %s", title, v.name(r))
 			}
 		}
