@@ -27,6 +27,7 @@ type restoreCmd struct {
 	Exclude      []string `sep:"none" help:"Leave out what matches; may be repeated." placeholder:"PATTERN"`
 	Parallel     int      `help:"Transfers at once, 1 to 64 (default: the configuration's)." placeholder:"N"`
 	Overwrite    string   `enum:"if-changed,always,if-newer,never" default:"if-changed" help:"What becomes of files that are there: ${enum}." placeholder:"HOW"`
+	Verify       bool     `help:"Then read everything back from the disk and compare it with the snapshot."`
 	NumericOwner bool     `help:"Take owners by number, also where their names are known here."`
 }
 
@@ -63,6 +64,9 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	if c.Verify && c.Overwrite != string(actors.OverwriteIfChanged) && c.Overwrite != string(actors.OverwriteAlways) {
+		return &usageError{msg: "--verify does not go with --overwrite " + c.Overwrite + ": files that are kept may differ from the snapshot", command: "restore"}
+	}
 	parallel, memory, err := s.settings(c.Parallel)
 	if err != nil {
 		return err
@@ -97,7 +101,31 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	if pe := (*fs.PathError)(nil); res == nil && errors.As(err, &pe) && within(pe.Path, target) {
 		return &badTarget{target, err} // it could not be made
 	}
-	return c.report(ctx, s, r, res, err)
+	err = c.report(ctx, s, r, res, err)
+	if !c.Verify || err != nil && !errors.As(err, new(*partial)) {
+		return err
+	}
+	return errors.Join(err, c.readBack(ctx, s, system, spec))
+}
+
+// readBack compares what the target holds with the snapshot.
+func (c *restoreCmd) readBack(ctx context.Context, s *session, system *actors.System, spec *actors.RestoreSpec) error {
+	spec.Progress = &messages.Progress{}
+	stop := s.showProgress(spec.Progress)
+	res, err := system.ReadBack(ctx, spec)
+	stop()
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	for _, d := range res.Different {
+		s.restoreItem(d.Path, messages.StatusFailed, "read back: "+d.Reason)
+	}
+	s.out.result("read back: %s, %s, as in the snapshot", plural(res.Files, "file", "files"), size(res.Bytes))
+	if res.Differ > 0 {
+		s.sum.Errors += res.Differ
+		return &partial{fmt.Sprintf("%s in %s not as in the snapshot", plural(res.Differ, "file is", "files are"), spec.Target)}
+	}
+	return nil
 }
 
 // patterns compiles the patterns of a flag; nil for none.

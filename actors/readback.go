@@ -1,0 +1,342 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"golang.org/x/sys/unix"
+
+	"vaultik/messages"
+	"vaultik/vault/chunk"
+	"vaultik/vault/page"
+)
+
+// Limits of one ReadBack job.
+const (
+	readBackFiles = 64
+	readBackRefs  = 1024
+)
+
+// ReadBackResult is what a target holds of what was restored to it.
+type ReadBackResult struct {
+	Files, Bytes int64                      // that are as the snapshot says
+	Differ       int64                      // files that are not
+	Different    []messages.ReadBackProblem // the first 1,000 of them
+	Duration     time.Duration
+}
+
+// ReadBack reads the files of a finished restore from the target, past the page
+// cache, and compares each chunk with its id. The store's data is not read again.
+func (s *System) ReadBack(ctx context.Context, spec *RestoreSpec) (*ReadBackResult, error) {
+	began := time.Now()
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
+	run := newRestoreRun(spec)
+	defer run.cancel(nil)
+	if err := run.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := run.target.Sync(); err != nil {
+		run.close()
+		return nil, fmt.Errorf("sync the target: %w", err)
+	}
+	answer, err := s.run(ctx, "readback", func() actor.Actor { return &readBackJob{run: run, credit: newCredit(2 * runtime.GOMAXPROCS(0))} },
+		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	if err != nil {
+		return nil, err
+	}
+	run.close()
+	done := answer.(*readBackEnded)
+	done.result.Duration = time.Since(began)
+	return &done.result, done.err
+}
+
+type readBackEnded struct {
+	result ReadBackResult
+	err    error
+}
+
+type readBackWalked struct{ err error }
+
+// readBackJob walks beside itself and counts what its readers find.
+type readBackJob struct {
+	run       *restoreRun
+	credit    *credit
+	requester *actor.PID
+	readers   *actor.PID
+	result    ReadBackResult
+	err       error
+	sent      int // as the walk says at its end
+	answered  int
+	walked    bool
+	ended     bool
+	gone      bool
+}
+
+func (j *readBackJob) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+	sup.StopChildren(child)
+	j.end(sup.(actor.Context), internalError(child, reason))
+}
+
+func (j *readBackJob) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *start:
+		j.start(c)
+	case *readBackWalked:
+		j.walked = true
+		if m.err != nil {
+			j.end(c, m.err)
+		}
+	case *messages.Finished[messages.ReadBack, messages.ReadBackDone]:
+		j.answered++
+		j.credit.release()
+		j.found(m)
+	case *messages.Cancel:
+		j.end(c, m.Reason)
+	case *goroutinePanicked:
+		panic(m.err)
+	case *actor.Stopping:
+		j.run.cancel(errInterrupted)
+	case *actor.Terminated:
+		j.gone = true
+	default:
+		return
+	}
+	if j.walked && j.answered == j.sent {
+		j.end(c, nil)
+	}
+	if j.ended && j.gone && j.requester != nil {
+		c.Send(j.requester, &readBackEnded{j.result, j.err})
+		j.requester = nil
+	}
+}
+
+func (j *readBackJob) start(c actor.Context) {
+	j.requester = c.Sender()
+	run := j.run
+	run.spec.Progress.SetPhase("read back")
+	j.readers = c.SpawnPrefix(props(func() actor.Actor {
+		return &pool[messages.ReadBack, messages.ReadBackDone]{name: "reader", workers: runtime.GOMAXPROCS(0),
+			onRestart: func() { run.spec.Progress.Restarts.Add(1) },
+			newWork:   func() work[messages.ReadBack, messages.ReadBackDone] { return newReadBack(run) }}
+	}), "readers")
+	self, root, readers := c.Self(), c.ActorSystem().Root, j.readers
+	goSafe(c, func() any {
+		w := &readBackWalk{run: run, submit: func(files []messages.ReadBackFile) error {
+			if err := j.credit.acquire(run.ctx); err != nil {
+				return err
+			}
+			j.sent++ // read by the job only after readBackWalked
+			root.RequestWithCustomSender(readers, &messages.Submit[messages.ReadBack]{Job: messages.ReadBack{Files: files}}, self)
+			return nil
+		}}
+		return &readBackWalked{w.walk()}
+	})
+}
+
+func (j *readBackJob) found(m *messages.Finished[messages.ReadBack, messages.ReadBackDone]) {
+	if m.Err != nil {
+		for _, f := range m.Job.Files {
+			m.Result.Different = append(m.Result.Different, messages.ReadBackProblem{Path: f.Path, Reason: m.Err.Error()})
+		}
+	}
+	j.result.Files += m.Result.Files
+	j.result.Bytes += m.Result.Bytes
+	p := j.run.spec.Progress
+	p.FilesDone.Add(m.Result.Files)
+	p.BytesDone.Add(m.Result.Bytes)
+	for _, d := range m.Result.Different {
+		j.result.Differ++
+		if len(j.result.Different) < maxProblems {
+			j.result.Different = append(j.result.Different, d)
+		}
+	}
+}
+
+func (j *readBackJob) end(c actor.Context, err error) {
+	if j.ended {
+		return
+	}
+	j.ended, j.err = true, err
+	j.run.cancel(errInterrupted)
+	if j.readers == nil {
+		j.gone = true
+		return
+	}
+	c.Stop(j.readers)
+}
+
+// readBackWalk finds the files that the restore was asked for.
+type readBackWalk struct {
+	run      *restoreRun
+	submit   func([]messages.ReadBackFile) error
+	files    []messages.ReadBackFile
+	refs     int
+	included string // a directory that Include chose, with all below it
+}
+
+func (w *readBackWalk) walk() error {
+	for _, top := range w.run.part.Tops {
+		from := top
+		if top == "." {
+			from = ""
+		}
+		err := w.run.tree.Walk(w.run.ctx, from, func(e *page.Entry) error {
+			if !page.Within(top, e.Path) {
+				return page.SkipAll
+			}
+			return w.entry(e)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return w.flush()
+}
+
+func (w *readBackWalk) entry(e *page.Entry) error {
+	spec := w.run.spec
+	if spec.Exclude != nil && spec.Exclude(e.Path, e.Type) {
+		if e.Type == page.Dir {
+			return page.SkipSubtree
+		}
+		return nil
+	}
+	if spec.Include != nil && (w.included == "" || !page.Within(w.included, e.Path)) {
+		if !spec.Include(e.Path, e.Type) {
+			return nil
+		}
+		if e.Type == page.Dir {
+			w.included = e.Path
+		}
+	}
+	if e.Type != page.File {
+		return nil
+	}
+	f := messages.ReadBackFile{Path: e.Path, Place: w.run.part.Place(e.Path), Size: e.Size}
+	at := int64(0)
+	f.Unread = w.run.tree.Refs(w.run.ctx, e, func(r page.Ref) error {
+		f.Refs = append(f.Refs, r)
+		at += r.Length()
+		if w.refs++; w.refs < readBackRefs {
+			return nil
+		}
+		w.files = append(w.files, f)
+		f.Off, f.Refs = at, nil
+		return w.flush()
+	})
+	if w.run.ctx.Err() != nil {
+		return context.Cause(w.run.ctx)
+	}
+	f.Last = true
+	if w.files = append(w.files, f); len(w.files) < readBackFiles {
+		return nil
+	}
+	return w.flush()
+}
+
+func (w *readBackWalk) flush() error {
+	if len(w.files) == 0 {
+		return nil
+	}
+	files := w.files
+	w.files, w.refs = nil, 0
+	return w.submit(files)
+}
+
+// newReadBack makes a leaf that reads files of the target.
+func newReadBack(run *restoreRun) work[messages.ReadBack, messages.ReadBackDone] {
+	r := &readBack{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())}
+	return func(_ int, job messages.ReadBack) (done messages.ReadBackDone) {
+		for i := range job.Files {
+			f := &job.Files[i]
+			n, err := r.file(f)
+			done.Bytes += n
+			switch {
+			case run.ctx.Err() != nil:
+				return done
+			case err != nil:
+				done.Different = append(done.Different, messages.ReadBackProblem{Path: f.Path, Reason: err.Error()})
+			case f.Last:
+				done.Files++
+			}
+		}
+		return done
+	}
+}
+
+type readBack struct {
+	run    *restoreRun
+	hasher *chunk.Hasher
+	buf    []byte
+}
+
+func (r *readBack) file(m *messages.ReadBackFile) (n int64, err error) {
+	if m.Unread != nil {
+		return 0, m.Unread
+	}
+	f, st, err := r.run.target.OpenRead(m.Place)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = f.Close() }()
+	if m.Last && st.Size != m.Size {
+		return 0, fmt.Errorf("has %d bytes instead of %d", st.Size, m.Size)
+	}
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // advice: what the disk has, not what was just written
+	at := m.Off
+	for i := range m.Refs {
+		ref := &m.Refs[i]
+		if err := r.part(f, at, ref); err != nil {
+			return n, err
+		}
+		at += ref.Length()
+		n += ref.Length()
+		if r.run.ctx.Err() != nil {
+			return n, context.Cause(r.run.ctx)
+		}
+	}
+	return n, nil
+}
+
+// part compares one chunk, or a hole in pieces of a megabyte.
+func (r *readBack) part(f *os.File, at int64, ref *page.Ref) error {
+	for left := ref.Length(); left > 0; {
+		n := left
+		if ref.Hole > 0 {
+			n = min(n, 1<<20)
+		}
+		if int64(cap(r.buf)) < n {
+			r.buf = make([]byte, n)
+		}
+		b := r.buf[:n]
+		if _, err := f.ReadAt(b, at); err != nil {
+			if errors.Is(err, io.EOF) {
+				return fmt.Errorf("ends before byte %d", at+n)
+			}
+			return err
+		}
+		if ref.Hole == 0 && r.hasher.ID(b) != ref.ID || ref.Hole > 0 && !allZero(b) {
+			return fmt.Errorf("differs within bytes %d to %d", at, at+n)
+		}
+		at += n
+		left -= n
+	}
+	return nil
+}
+
+func allZero(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}

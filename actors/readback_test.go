@@ -1,0 +1,70 @@
+package actors
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"vaultik/internal/testtree"
+)
+
+func TestReadBack_SeesEachDifference(t *testing.T) {
+	h, dir := newTestHost(t), t.TempDir()
+	for _, n := range []string{"flipped", "cut", "longer", "gone", "filled", "good", "link"} {
+		must(t, os.WriteFile(filepath.Join(dir, n), testtree.Bytes(3, 2<<20), 0o600))
+	}
+	must(t, os.Truncate(filepath.Join(dir, "filled"), 8<<20)) // six megabytes of hole
+	h.backup(dir)
+	out := t.TempDir()
+	h.restore(h.restoreSpec(dir, out))
+
+	check := func(want ...string) {
+		t.Helper()
+		r, err := h.system.ReadBack(t.Context(), h.restoreSpec(dir, out))
+		must(t, err)
+		got := map[string]string{}
+		for _, d := range r.Different {
+			got[filepath.Base(d.Path)] = d.Reason
+		}
+		if len(got) != len(want) || int(r.Differ) != len(want) || int(r.Files) != 7-len(want) {
+			t.Errorf("%+v, want %v", r, want)
+		}
+		for _, n := range want {
+			if got[n] == "" {
+				t.Errorf("%s was taken for good", n)
+			}
+		}
+	}
+	check()
+	at := func(n string) string { return filepath.Join(out, n) }
+	b, err := os.ReadFile(at("flipped"))
+	must(t, err)
+	b[1<<20+5] ^= 1
+	must(t, os.WriteFile(at("flipped"), b, 0o600))
+	must(t, os.Truncate(at("cut"), 2<<20-1))
+	must(t, os.Truncate(at("longer"), 2<<20+1))
+	must(t, os.Remove(at("gone")))
+	f, err := os.OpenFile(at("filled"), os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt([]byte{1}, 5<<20)
+	must(t, err)
+	must(t, f.Close())
+	must(t, os.Remove(at("link")))
+	must(t, os.Symlink("good", at("link")))
+	check("flipped", "cut", "longer", "gone", "filled", "link")
+}
+
+func TestReadBack_Cancel(t *testing.T) {
+	h, dir := newTestHost(t), t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "a"), testtree.Bytes(3, 1<<20), 0o600))
+	h.backup(dir)
+	out := t.TempDir()
+	h.restore(h.restoreSpec(dir, out))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+	defer cancel()
+	if _, err := h.system.ReadBack(ctx, h.restoreSpec(dir, out)); err == nil {
+		t.Error("it went on")
+	}
+}
