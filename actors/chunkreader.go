@@ -47,11 +47,13 @@ type chunkReader struct {
 	ids   []age.Identity
 	bytes atomic.Int64 // fetched from the store
 
-	mu       sync.Mutex
-	hasher   *chunk.Hasher
-	zstd     *blob.Decompressor
-	blobs    lru[blob.Info, *blob.Reader]
-	frames   lru[frameKey, []byte]
+	mu     sync.Mutex
+	hasher *chunk.Hasher
+	zstd   *blob.Decompressor
+	blobs  lru[blob.Info, *blob.Reader]
+	frames lru[frameKey, []byte]
+	// onDamage, if set, hears of damaged blobs whose frame could be read all the same.
+	onDamage func(info *blob.Info, err error)
 	salvaged *blob.Reader // the damaged blob that was read last
 }
 
@@ -98,7 +100,10 @@ func (r *chunkReader) frame(ctx context.Context, ref page.Ref) ([]byte, error) {
 	}
 	raw, err := r.read(ctx, ref)
 	if err = damagedIfShort(err); errors.Is(err, blob.ErrDamaged) {
-		raw, err = r.fromDamaged(ctx, ref, err)
+		why := err
+		if raw, err = r.fromDamaged(ctx, ref, why); err == nil && r.onDamage != nil {
+			r.onDamage(ref.Blob, why)
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -133,3 +133,29 @@ func TestRestore_OneDamagedPart(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// Damage in what no file needs costs no file, and is told.
+func TestRestore_DamagedEnd(t *testing.T) {
+	h := newTestHost(t)
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	for i := range 8 {
+		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), testtree.Bytes(uint64(i), 1<<20), 0o600))
+	}
+	h.backup(dir)
+	for _, victim := range h.objects(layout.KindBlob) {
+		if b := h.get(victim); len(b) > 4<<20 { // that of the pages has only one part
+			b[len(b)-1] ^= 1
+			h.put(victim, b)
+		}
+	}
+	warned := 0
+	s := h.restoreSpec(dir, out)
+	s.Warn = func(string) { warned++ }
+	r := h.restore(s)
+	if r.Failed > 1 || r.Damaged || excused(t, "", dir, out, r) != int(r.Failed) || warned == 0 {
+		t.Errorf("%d warnings, %+v", warned, r)
+	}
+	if v := h.verify(true, false); v.Found == 0 {
+		t.Error("verify has found nothing")
+	}
+}

@@ -75,6 +75,9 @@ func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*bl
 	if err == nil {
 		d.salvaged, err = blob.Salvage(*info, part, d.run.spec.Identities)
 	}
+	if err == nil {
+		d.run.damaged(info, why)
+	}
 	return d.salvaged, err
 }
 

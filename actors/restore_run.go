@@ -76,6 +76,7 @@ type restoreRun struct {
 	read    atomic.Int64 // bytes of blobs
 	parts   partFiles
 	faults  *faults
+	hurt    sync.Map // of blob.Name: damaged blobs that were warned of
 
 	result RestoreResult // of the planner until the job has ended
 }
@@ -126,8 +127,16 @@ func newRestoreRun(spec *RestoreSpec) *restoreRun {
 	r.parts = partFiles{slots: newCredit(r.bounds.parts), open: map[*messages.RestoreItem]*partFile{}}
 	r.result.Meta = map[string]int64{}
 	r.pages = newChunkReader(spec.Store, spec.Root.Host, spec.Identities, spec.Root.Secret.ChunkID())
+	r.pages.onDamage = r.damaged
 	r.tree = &page.Tree{Fetch: r.pages.fetch, Top: spec.Root.Top.Ref()}
 	return r
+}
+
+// damaged warns of a blob in which something is damaged, but not all.
+func (r *restoreRun) damaged(info *blob.Info, err error) {
+	if _, told := r.hurt.LoadOrStore(info.Name, true); !told {
+		r.spec.warn(fmt.Sprintf("the store is damaged, and what is left is used: %v", err))
+	}
 }
 
 // open settles what is restored and where, before anything is changed.
@@ -187,118 +196,6 @@ func storeGone(err error) bool {
 // targetFull reports whether the target can take nothing more.
 func targetFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EROFS)
-}
-
-// partFiles are the files that are being put together from several chunks. They
-// are here, rather than with a writer, so that a writer that crashes loses none.
-type partFiles struct {
-	slots *credit // one each; the walker takes them, the planner gives them back
-
-	mu   sync.Mutex
-	open map[*messages.RestoreItem]*partFile
-}
-
-type partFile struct {
-	mu    sync.Mutex
-	file  *vfs.File
-	named bool // it was committed
-	attrs vfs.MetaProblems
-}
-
-// tryAcquire takes a token if one is free.
-func (k *credit) tryAcquire() bool {
-	select {
-	case k.ch <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-// write puts one chunk in its place; the first one makes the file.
-func (p *partFiles) write(t *vfs.Target, it *messages.RestoreItem, b []byte, at int64) error {
-	f, err := p.get(t, it)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(b, at)
-	return err
-}
-
-func (p *partFiles) get(t *vfs.Target, it *messages.RestoreItem) (*vfs.File, error) {
-	p.mu.Lock()
-	part := p.open[it]
-	if part == nil {
-		part = &partFile{}
-		p.open[it] = part
-	}
-	p.mu.Unlock()
-	part.mu.Lock()
-	defer part.mu.Unlock()
-	if part.file == nil {
-		f, err := t.CreateTemp(it.Path, it.Entry.Size)
-		if err != nil {
-			return nil, err
-		}
-		part.file = f
-	}
-	return part.file, nil
-}
-
-// commit completes an item, all of whose chunks are written. A second time, after
-// a crash, it says again what the first one did.
-func (p *partFiles) commit(it *messages.RestoreItem) (vfs.MetaProblems, error) {
-	p.mu.Lock()
-	part := p.open[it]
-	p.mu.Unlock()
-	if part == nil {
-		return nil, errors.New("internal error: a file without chunks is complete")
-	}
-	part.mu.Lock()
-	defer part.mu.Unlock()
-	if part.named {
-		return part.attrs, nil
-	}
-	var err error
-	part.attrs, err = part.file.Commit(&it.Entry)
-	part.named = err == nil
-	return part.attrs, err
-}
-
-// drop forgets an item that is done.
-func (p *partFiles) drop(it *messages.RestoreItem) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.open, it)
-}
-
-// abort removes what there is of an item.
-func (p *partFiles) abort(it *messages.RestoreItem) {
-	p.mu.Lock()
-	part := p.open[it]
-	delete(p.open, it)
-	p.mu.Unlock()
-	part.abort()
-}
-
-func (p *partFiles) abortAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for it, part := range p.open {
-		part.abort()
-		delete(p.open, it)
-	}
-}
-
-func (p *partFile) abort() {
-	if p == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.file != nil {
-		p.file.Abort()
-	}
 }
 
 // lookAtTarget reports whether there is nothing at path, and whether nothing is in it.

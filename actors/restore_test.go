@@ -39,7 +39,7 @@ func (h *testHost) newest() (*snapshot.Loaded, *snapshot.Root, *RestoreSpec) {
 	}
 	root, err := h.opened.Root(ctx, m.Manifest, ids)
 	must(h.t, err)
-	return m, root, &RestoreSpec{Store: h.store, Root: root, Identities: ids, Progress: &messages.Progress{}}
+	return m, root, &RestoreSpec{Store: h.store, Root: root, Identities: ids, Progress: &messages.Progress{}, Warn: func(text string) { h.t.Log("warning:", text) }}
 }
 
 // restoreSpec restores the contents of dir, as the newest snapshot has them.

@@ -61,6 +61,13 @@ func (n *inspector) pages(ctx context.Context, s *inspectedSnapshot) error {
 	n.run.mu.Unlock()
 
 	reader := newChunkReader(n.run.spec.Store, s.Host, n.run.hosts[s.host].ids, s.root.Secret.ChunkID())
+	reader.onDamage = func(info *blob.Info, err error) {
+		if i, ok := n.run.inv.FindBlob(s.host, info.Name); ok {
+			if _, isBad := w.bad[i]; !isBad {
+				w.tell(VerifyProblem{Kind: kindOf(err), Key: n.run.inv.Key(i), Reason: err.Error(), Snapshots: n.run.ids(i)})
+			}
+		}
+	}
 	tree := &page.Tree{Top: s.root.Top.Ref(), Known: w.known, Lost: w.lost}
 	tree.Fetch = func(ctx context.Context, ref page.Ref) ([]byte, error) {
 		w.failed = ref // if it does, here or when it is decoded

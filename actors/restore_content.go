@@ -1,0 +1,120 @@
+package actors
+
+import (
+	"vaultik/messages"
+	"vaultik/vault/page"
+)
+
+// file hands on anything but a directory.
+func (w *walker) file(e *page.Entry) error {
+	run := w.run
+	dir := w.makeDirs()
+	it := &messages.RestoreItem{Path: run.part.Place(e.Path), Entry: *e, Batch: w.batch, Dir: dir, Fresh: dir.Fresh, Err: dir.Err}
+	it.Entry.Refs = nil
+	w.batch.Items = append(w.batch.Items, it)
+	run.spec.Progress.SetCurrent(e.Path)
+	if it.Err != nil {
+		return w.flushIfFull()
+	}
+	if len(e.XattrRefs) > 0 {
+		it.Entry.Xattrs, it.Err = run.tree.Xattrs(run.ctx, e)
+		it.Entry.XattrRefs = nil
+		if it.Err != nil {
+			return w.fatal(it.Err)
+		}
+	}
+	if e.Type != page.File {
+		return w.flushIfFull()
+	}
+	if e.ListLevel > 0 && !it.Fresh && e.HL == "" {
+		// Its list pages need not be read if it is there.
+		if o := compareItem(run, it); o.Status != "" {
+			it.Known = &o
+			return w.flushIfFull()
+		}
+	}
+	return w.content(e, it)
+}
+
+// content sends the references of a file, over several batches if they are many.
+func (w *walker) content(e *page.Entry, it *messages.RestoreItem) error {
+	var at int64
+	s := sending{item: it}
+	err := w.run.tree.Refs(w.run.ctx, e, func(ref page.Ref) error {
+		if ref.Hole == 0 {
+			if err := w.piece(&s, messages.RestorePiece{Item: it, At: at, Ref: ref}); err != nil {
+				return err
+			}
+		}
+		at += ref.Length()
+		return nil
+	})
+	if err != nil {
+		if err := w.fatal(err); err != nil {
+			return err
+		}
+		if err := w.run.tree.Lost(e.Path, e.Path, err); err != nil {
+			return err
+		}
+	}
+	if s.sent {
+		w.batch.Goes, w.batch.Ended, w.batch.Err = it, true, err
+	} else {
+		it.Err = err
+	}
+	return w.flushIfFull()
+}
+
+// sending is the state of an item whose references are being read. Once it was
+// sent the item belongs to the planner.
+type sending struct {
+	item   *messages.RestoreItem
+	pieces int
+	sent   bool
+}
+
+func (w *walker) piece(s *sending, p messages.RestorePiece) error {
+	s.pieces++
+	if s.pieces == 2 && !w.run.parts.slots.tryAcquire() {
+		// The planner must know all those that hold a slot, or none would come free.
+		if err := w.sendOpen(s); err != nil {
+			return err
+		}
+		if err := w.run.parts.slots.acquire(w.run.ctx); err != nil {
+			return err
+		}
+	}
+	if len(w.batch.Pieces) >= w.run.bounds.pieces {
+		if err := w.sendOpen(s); err != nil {
+			return err
+		}
+	}
+	if !s.sent {
+		p.Item.Content = true
+	}
+	w.batch.Pieces = append(w.batch.Pieces, p)
+	return nil
+}
+
+// sendOpen sends the batch in the middle of an item.
+func (w *walker) sendOpen(s *sending) error {
+	if !s.sent {
+		s.item.State.Open = true
+	}
+	s.sent = true
+	if err := w.flush(); err != nil {
+		return err
+	}
+	w.batch.Goes = s.item
+	return nil
+}
+
+// tryAcquire takes a token if one is free.
+func (k *credit) tryAcquire() bool {
+	select {
+	case k.ch <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
