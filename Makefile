@@ -3,6 +3,9 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 20s
 BENCHRUNS ?= 3
+# Of make soak. A failed one prints its seed: SEED=n SEEDS=1 make soak repeats it.
+SEEDS ?= 200
+SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients)
 # In CI each test is named with its result.
 TESTFLAGS ?= $(if $(CI),-v)
 TOOLS := $(CURDIR)/.tools/bin
@@ -14,7 +17,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-race lint fuzz bench tools lint-tools fmt clean
+.PHONY: help build test test-race soak lint fuzz bench tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +31,9 @@ test: tools ## install what the tests need, run all tests
 
 test-race: tools ## run all tests under the race detector
 	$(GO) test -race -count=1 ./...
+
+soak: tools ## run the tests that have a large version as such: SOAK=1, SEEDS random histories (200)
+	SOAK=1 SEEDS=$(SEEDS) $(GO) test -count=1 -v -timeout 60m -run '$(SOAKS)' ./actors ./internal/e2e
 
 lint: lint-tools ## run golangci-lint: import rules, vet, style
 	golangci-lint run ./...
