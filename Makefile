@@ -3,9 +3,7 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 20s
 BENCHRUNS ?= 3
-# Of make soak. A failed one prints its seed: SEED=n SEEDS=1 make soak repeats it.
-SEEDS ?= 200
-SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients)
+SOAK ?= kill-backup kill-restore incremental memory full
 # In CI each test is named with its result.
 TESTFLAGS ?= $(if $(CI),-v)
 TOOLS := $(CURDIR)/.tools/bin
@@ -17,7 +15,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-race soak lint fuzz bench tools lint-tools fmt clean
+.PHONY: help build test test-race lint fuzz bench soak tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,9 +30,6 @@ test: tools ## install what the tests need, run all tests
 test-race: tools ## run all tests under the race detector
 	$(GO) test -race -count=1 ./...
 
-soak: tools ## run the tests that have a large version as such: SOAK=1, SEEDS random histories (200)
-	SOAK=1 SEEDS=$(SEEDS) $(GO) test -count=1 -v -timeout 60m -run '$(SOAKS)' ./actors ./internal/e2e
-
 lint: lint-tools ## run golangci-lint: import rules, vet, style
 	golangci-lint run ./...
 
@@ -46,6 +41,10 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 
 bench: build ## compare with restic, borg and tar|zstd|age; prints a table
 	$(GO) run ./internal/bench/cmd -vaultik bin/vaultik -runs $(BENCHRUNS) $(BENCHFLAGS)
+
+soak: build ## kill it, measure it, fill the disk, at real size (SOAK="MODE ..." chooses): half an hour
+	$(GO) build -o bin/soak ./internal/soak/cmd
+	@for mode in $(SOAK); do bin/soak $$mode -vaultik bin/vaultik $(SOAKFLAGS) || exit 1; done
 
 tools: ## install what the tests need (age, zstd, jq, ...)
 	@scripts/tools test
