@@ -169,7 +169,7 @@ func (s *storeState) write(top page.Ref, needed map[blob.Name]struct{}) (*snapsh
 
 func (s *storeState) put(key string, b []byte, sum [32]byte) error {
 	if _, err := putObject(s.run.ctx, s.run.spec.Store, messages.PutObject{Key: key, Bytes: b, Sum: sum}); err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
+		return notStored(key, err)
 	}
 	s.run.accepted(int64(len(b)), nil)
 	return nil
@@ -192,7 +192,7 @@ func (s *storeState) publish(m *snapshot.Manifest) error {
 		return fmt.Errorf("%w: manifest %d of set %q was written meanwhile", ErrForeignWriter, m.Seq, spec.SetName)
 	}
 	if err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
+		return notStored(key, err)
 	}
 	s.run.accepted(int64(len(b)), nil)
 	s.head = Head{Seq: m.Seq, Sum: sum}

@@ -1,10 +1,12 @@
 package actors
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"vaultik/backends"
 	"vaultik/index"
 	"vaultik/messages"
 	"vaultik/vault/blob"
@@ -176,9 +178,17 @@ func stored(m *messages.Finished[messages.PutObject, messages.Stored]) error {
 		err = m.Result.Err
 	}
 	if err != nil {
-		return fmt.Errorf("store %s: %w", m.Job.Key, err)
+		return notStored(m.Job.Key, err)
 	}
 	return nil
+}
+
+// notStored is the error of an object that is not in the store. Stores name it themselves.
+func notStored(key string, err error) error {
+	if of := (*backends.OpError)(nil); errors.As(err, &of) && of.Key == key {
+		return err
+	}
+	return fmt.Errorf("store %s: %w", key, err)
 }
 
 // sealed is the blob, or why it could not be sealed.

@@ -262,7 +262,7 @@ func (s *storeState) epochKey() error {
 	key := layout.EpochKey(spec.Host.ID, e.ID, 0)
 	put := messages.PutObject{Key: key, Bytes: sealed, Sum: sha256.Sum256(sealed), IfAbsent: s.conditional()}
 	if _, err := putObject(s.run.ctx, spec.Store, put); err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
+		return notStored(key, err)
 	}
 	s.run.accepted(int64(len(sealed)), nil)
 	if err := spec.SaveEpoch(e); err != nil {
