@@ -3,7 +3,10 @@ SHELL := /bin/bash
 GO ?= go
 FUZZTIME ?= 20s
 BENCHRUNS ?= 3
-SOAK ?= kill-backup kill-restore incremental memory full
+# Of make soak. A failed one prints its seed: SEED=n SEEDS=1 make soak repeats it.
+SEEDS ?= 200
+MODES ?= kill-backup kill-restore incremental memory full
+SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients)
 # In CI each test is named with its result.
 TESTFLAGS ?= $(if $(CI),-v)
 TOOLS := $(CURDIR)/.tools/bin
@@ -15,7 +18,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-race lint fuzz bench soak tools lint-tools fmt clean
+.PHONY: help build test test-race soak lint fuzz bench tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +33,11 @@ test: tools ## install what the tests need, run all tests
 test-race: tools ## run all tests under the race detector
 	$(GO) test -race -count=1 ./...
 
+soak: tools build ## large versions of tests (SOAK=1, SEEDS random histories), then internal/soak in MODES: half an hour
+	SOAK=1 SEEDS=$(SEEDS) $(GO) test -count=1 -v -timeout 60m -run '$(SOAKS)' ./actors ./internal/e2e
+	$(GO) build -o bin/soak ./internal/soak/cmd
+	@for mode in $(MODES); do echo; bin/soak $$mode -vaultik bin/vaultik || exit 1; done
+
 lint: lint-tools ## run golangci-lint: import rules, vet, style
 	golangci-lint run ./...
 
@@ -41,10 +49,6 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 
 bench: build ## compare with restic, borg and tar|zstd|age; prints a table
 	$(GO) run ./internal/bench/cmd -vaultik bin/vaultik -runs $(BENCHRUNS) $(BENCHFLAGS)
-
-soak: build ## kill it, measure it, fill the disk, at real size (SOAK="MODE ..." chooses): half an hour
-	$(GO) build -o bin/soak ./internal/soak/cmd
-	@for mode in $(SOAK); do bin/soak $$mode -vaultik bin/vaultik $(SOAKFLAGS) || exit 1; done
 
 tools: ## install what the tests need (age, zstd, jq, ...)
 	@scripts/tools test
