@@ -133,9 +133,9 @@ func newRestoreRun(spec *RestoreSpec) *restoreRun {
 }
 
 // damaged warns of a blob in which something is damaged, but not all.
-func (r *restoreRun) damaged(info *blob.Info, err error) {
+func (r *restoreRun) damaged(info *blob.Info, _ error) {
 	if _, told := r.hurt.LoadOrStore(info.Name, true); !told {
-		r.spec.warn(fmt.Sprintf("the store is damaged, and what is left is used: %v", err))
+		r.spec.warn(fmt.Sprintf("blob %s is damaged; what is left of it is used", info.Name))
 	}
 }
 
