@@ -81,13 +81,14 @@ type panicCase struct {
 	set          func(f *faults, p *panicker) // nil: at a message to who
 	who          string
 	at           int64 // which call; 0: by chance among the first few
+	anywhere     bool  // by chance among as many as there are files
 	restarts     bool  // nothing else happens; otherwise the job fails
 }
 
 var backupPanics = []panicCase{
 	{actor: "scanner", place: "between leaves", set: func(f *faults, p *panicker) { f.onScan = p.hit }},
-	{actor: "chunker", place: "before a file", set: func(f *faults, p *panicker) { f.onChunk = func(string) { p.hit() } }, restarts: true},
-	{actor: "chunker", place: "after reading", set: func(f *faults, p *panicker) { f.onRead = func(string) { p.hit() } }, restarts: true},
+	{actor: "chunker", place: "before a file", set: func(f *faults, p *panicker) { f.onChunk = func(string) { p.hit() } }, anywhere: true, restarts: true},
+	{actor: "chunker", place: "after reading", set: func(f *faults, p *panicker) { f.onRead = func(string) { p.hit() } }, anywhere: true, restarts: true},
 	{actor: "packer", place: "entries read", set: func(f *faults, p *panicker) { f.onPack = p.hit }},
 	{actor: "sealer", place: "frame or blob", at: 1, set: func(f *faults, p *panicker) { f.onSeal = p.hit }, restarts: true},
 	{actor: "uploader", place: "before", set: func(f *faults, p *panicker) {
@@ -122,9 +123,12 @@ var backupPanics = []panicCase{
 	{actor: "committer", place: "any message", who: "committer"},
 }
 
-func (c *panicCase) panicker(r *rand.Rand) *panicker {
+func (c *panicCase) panicker(r *rand.Rand, files int) *panicker {
 	at := c.at
-	if at == 0 {
+	switch {
+	case c.anywhere:
+		at = 1 + r.Int64N(int64(files))
+	case at == 0:
 		at = 1 + r.Int64N(5)
 	}
 	return &panicker{name: c.actor, at: at}
@@ -175,7 +179,7 @@ func TestPanics_Backup(t *testing.T) {
 	for i := range backupPanics {
 		c := &backupPanics[i]
 		h := newTestHost(t)
-		began, p := time.Now(), c.panicker(r)
+		began, p := time.Now(), c.panicker(r, n)
 		s := h.spec(dir)
 		stop := func() {}
 		if c.set != nil {
@@ -293,9 +297,9 @@ func (h *testHost) verifyClean() {
 }
 
 var restorePanics = []panicCase{
-	{actor: "walker", place: "at an entry", set: func(f *faults, p *panicker) { f.onScan = p.hit }},
+	{actor: "walker", place: "at an entry", set: func(f *faults, p *panicker) { f.onScan = p.hit }, anywhere: true},
 	{actor: "downloader", place: "lease or frame", set: func(f *faults, p *panicker) { f.onDownload = p.hit }, at: 2, restarts: true},
-	{actor: "writer", place: "before an item", set: func(f *faults, p *panicker) { f.onWrite = p.hit }, restarts: true},
+	{actor: "writer", place: "before an item", set: func(f *faults, p *panicker) { f.onWrite = p.hit }, anywhere: true, restarts: true},
 	{actor: "job", place: "first message", who: "restore", at: 1},
 	{actor: "walker", place: "first message", who: "walker", at: 1},
 	{actor: "planner", place: "any message", who: "planner"},
@@ -320,7 +324,7 @@ func TestPanics_Restore(t *testing.T) {
 	before := descriptors(t)
 	for i := range restorePanics {
 		c := &restorePanics[i]
-		began, p := time.Now(), c.panicker(r)
+		began, p := time.Now(), c.panicker(r, n)
 		out := filepath.Join(t.TempDir(), "out")
 		s := h.restoreSpec(dir, out)
 		stop := func() {}
@@ -379,16 +383,17 @@ func TestPanics_Verify(t *testing.T) {
 	seed := soak.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 2))
 	dir := t.TempDir()
-	manyFiles(t, dir, soak.Pick(1500, 60_000))
+	n := soak.Pick(1500, 60_000)
+	manyFiles(t, dir, n)
 	h := newTestHost(t)
 	h.backup(dir)
 	all, _, err := h.opened.Manifests(t.Context(), snapshot.Filter{})
 	must(t, err)
-	t.Logf("seed %d", seed)
+	t.Logf("%d files, seed %d", n, seed)
 	before := descriptors(t)
 	for i := range verifyPanics {
 		c := &verifyPanics[i]
-		began, p := time.Now(), c.panicker(r)
+		began, p := time.Now(), c.panicker(r, n)
 		s := &VerifySpec{Store: h.store, Opened: h.opened, Snapshots: all, ReadData: true, Identity: h.identity}
 		stop := func() {}
 		if c.set != nil {
@@ -401,6 +406,9 @@ func TestPanics_Verify(t *testing.T) {
 		cancel()
 		stop()
 		how := c.outcome(t, p, s.Progress.Restarts.Load(), err)
+		if err != nil {
+			h.verifyClean()
+		}
 		if err == nil && (report.Found != 0 || report.Checked != report.Objects) {
 			t.Errorf("%s, %s: %+v", c.actor, c.place, report)
 		}
@@ -409,7 +417,6 @@ func TestPanics_Verify(t *testing.T) {
 			t.Errorf("%s, %s: %d descriptors, %d before", c.actor, c.place, d, before)
 		}
 	}
-	h.verifyClean()
 	h.closeIndex()
 	h.system.Close()
 }
