@@ -21,7 +21,7 @@ func (s *System) Backup(ctx, soft context.Context, spec *BackupSpec) (*BackupRes
 	began := time.Now()
 	run := newBackupRun(spec)
 	defer run.cancel(nil)
-	answer, err := s.run(ctx, "backup", func() actor.Actor { return &backupJob{run: run, soft: soft} },
+	answer, err := s.run(ctx, "backup", func() actor.Actor { return newBackupJob(soft, run) },
 		func(reason error) any { return &messages.Cancel{Reason: reason} })
 	if err != nil {
 		return nil, err
@@ -44,19 +44,15 @@ type backupDone struct {
 // backupJob is the root of one backup. It owns the order of the phases:
 // prepare, walk, flush, tree, commit; and ends with the first error.
 type backupJob struct {
-	run       *backupRun
-	soft      context.Context
-	requester *actor.PID
-	children  []*actor.PID
-	left      int
+	job
+	run  *backupRun
+	soft context.Context
 
 	scanner, chunkers, packer, committer *actor.PID
 
 	state    *storeState
 	round    int
 	result   BackupResult
-	err      error
-	ended    bool
 	walked   bool // the walk of this round is over
 	flushing bool // and what it found has been read
 	stored   bool // interrupted, and all that was read is stored
@@ -68,6 +64,21 @@ type backupJob struct {
 		bytes int64         // stored until then
 		busy  int
 	}
+}
+
+func newBackupJob(soft context.Context, run *backupRun) actor.Actor {
+	j := &backupJob{run: run, soft: soft}
+	j.onEnd = func() {
+		if j.stopSoft != nil {
+			j.stopSoft()
+		}
+		if j.stopTick != nil {
+			j.stopTick()
+		}
+		run.cancel(errInterrupted)
+	}
+	j.answer = func(err error) any { return &backupDone{result: j.result, err: err} }
+	return j
 }
 
 type (
@@ -83,13 +94,6 @@ type (
 	flushRows   struct{}
 	rowsFlushed struct{}
 )
-
-// HandleFailure: the children are stateful stages. A panic in one is a bug, and
-// ends the job; what is stored stays stored.
-func (j *backupJob) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
-	sup.StopChildren(child)
-	j.end(sup.(actor.Context), internalError(child, reason))
-}
 
 func internalError(child *actor.PID, reason any) error {
 	return fmt.Errorf("internal error in %s: %w", child.Id, asError(reason))
@@ -132,13 +136,14 @@ func (j *backupJob) Receive(c actor.Context) {
 	case *actor.Stopping:
 		j.run.cancel(errInterrupted)
 	case *actor.Terminated:
-		j.left--
-		j.reply(c)
+		j.terminated(c)
 	}
 }
 
 func (j *backupJob) start(c actor.Context) {
-	j.requester = c.Sender()
+	if !j.begin(c) {
+		return
+	}
 	self, root := c.Self(), c.ActorSystem().Root
 	j.stopSoft = context.AfterFunc(j.soft, func() { root.Send(self, &interrupt{}) })
 	j.run.spec.Progress.SetPhase("prepare")
@@ -186,13 +191,6 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 	j.pinned.at = clock.Boot()
 	j.watchClock(c)
 	j.walk(c)
-}
-
-func (j *backupJob) spawn(c actor.Context, name string, p actor.Producer) *actor.PID {
-	pid := c.SpawnPrefix(props(p), name)
-	j.children = append(j.children, pid)
-	j.left++
-	return pid
 }
 
 // walk begins a round.
@@ -278,32 +276,4 @@ func (j *backupJob) committed(c actor.Context, m *commitEnded) {
 	default:
 		j.end(c, nil)
 	}
-}
-
-// end stops the job. The first reason counts.
-func (j *backupJob) end(c actor.Context, err error) {
-	if j.ended {
-		return
-	}
-	j.ended, j.err = true, err
-	if j.stopSoft != nil {
-		j.stopSoft()
-	}
-	if j.stopTick != nil {
-		j.stopTick()
-	}
-	j.run.cancel(errInterrupted)
-	for _, p := range j.children {
-		c.Stop(p)
-	}
-	j.reply(c)
-}
-
-// reply answers when every child is gone.
-func (j *backupJob) reply(c actor.Context) {
-	if !j.ended || j.left > 0 || j.requester == nil {
-		return
-	}
-	c.Send(j.requester, &backupDone{result: j.result, err: j.err})
-	j.requester = nil
 }

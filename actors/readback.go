@@ -47,7 +47,7 @@ func (s *System) ReadBack(ctx context.Context, spec *RestoreSpec) (*ReadBackResu
 		run.close()
 		return nil, fmt.Errorf("sync the target: %w", err)
 	}
-	answer, err := s.run(ctx, "readback", func() actor.Actor { return &readBackJob{run: run, credit: newCredit(2 * runtime.GOMAXPROCS(0))} },
+	answer, err := s.run(ctx, "readback", func() actor.Actor { return newReadBackJob(run) },
 		func(reason error) any { return &messages.Cancel{Reason: reason} })
 	if err != nil {
 		return nil, err
@@ -67,22 +67,20 @@ type readBackWalked struct{ err error }
 
 // readBackJob walks beside itself and counts what its readers find.
 type readBackJob struct {
-	run       *restoreRun
-	credit    *credit
-	requester *actor.PID
-	readers   *actor.PID
-	result    ReadBackResult
-	err       error
-	sent      int // as the walk says at its end
-	answered  int
-	walked    bool
-	ended     bool
-	gone      bool
+	job
+	run      *restoreRun
+	credit   *credit
+	result   ReadBackResult
+	sent     int // as the walk says at its end
+	answered int
+	walked   bool
 }
 
-func (j *readBackJob) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
-	sup.StopChildren(child)
-	j.end(sup.(actor.Context), internalError(child, reason))
+func newReadBackJob(run *restoreRun) actor.Actor {
+	j := &readBackJob{run: run, credit: newCredit(2 * runtime.GOMAXPROCS(0))}
+	j.onEnd = func() { run.cancel(errInterrupted) }
+	j.answer = func(err error) any { return &readBackEnded{j.result, err} }
+	return j
 }
 
 func (j *readBackJob) Receive(c actor.Context) {
@@ -105,29 +103,27 @@ func (j *readBackJob) Receive(c actor.Context) {
 	case *actor.Stopping:
 		j.run.cancel(errInterrupted)
 	case *actor.Terminated:
-		j.gone = true
+		j.terminated(c)
 	default:
 		return
 	}
 	if j.walked && j.answered == j.sent {
 		j.end(c, nil)
 	}
-	if j.ended && j.gone && j.requester != nil {
-		c.Send(j.requester, &readBackEnded{j.result, j.err})
-		j.requester = nil
-	}
 }
 
 func (j *readBackJob) start(c actor.Context) {
-	j.requester = c.Sender()
+	if !j.begin(c) {
+		return
+	}
 	run := j.run
 	run.spec.Progress.SetPhase("read back")
-	j.readers = c.SpawnPrefix(props(func() actor.Actor {
+	readers := j.spawn(c, "readers", func() actor.Actor {
 		return &pool[messages.ReadBack, messages.ReadBackDone]{name: "reader", workers: runtime.GOMAXPROCS(0),
 			onRestart: func() { run.spec.Progress.Restarts.Add(1) },
 			newWork:   func() work[messages.ReadBack, messages.ReadBackDone] { return newReadBack(run) }}
-	}), "readers")
-	self, root, readers := c.Self(), c.ActorSystem().Root, j.readers
+	})
+	self, root := c.Self(), c.ActorSystem().Root
 	goSafe(c, func() any {
 		w := &readBackWalk{run: run, submit: func(files []messages.ReadBackFile) error {
 			if err := j.credit.acquire(run.ctx); err != nil {
@@ -158,19 +154,6 @@ func (j *readBackJob) found(m *messages.Finished[messages.ReadBack, messages.Rea
 			j.result.Different = append(j.result.Different, d)
 		}
 	}
-}
-
-func (j *readBackJob) end(c actor.Context, err error) {
-	if j.ended {
-		return
-	}
-	j.ended, j.err = true, err
-	j.run.cancel(errInterrupted)
-	if j.readers == nil {
-		j.gone = true
-		return
-	}
-	c.Stop(j.readers)
 }
 
 // readBackWalk finds the files that the restore was asked for.

@@ -22,7 +22,7 @@ func (s *System) Restore(ctx context.Context, spec *RestoreSpec) (*RestoreResult
 	if err := run.open(ctx); err != nil {
 		return nil, err
 	}
-	answer, err := s.run(ctx, "restore", func() actor.Actor { return &restoreJob{run: run} },
+	answer, err := s.run(ctx, "restore", func() actor.Actor { return newRestoreJob(run) },
 		func(reason error) any { return &messages.Cancel{Reason: reason} })
 	if err != nil {
 		return nil, err // an actor is still there, and uses what close would take away
@@ -39,19 +39,15 @@ type restoreDone struct{ err error }
 // restoreJob is the root of one restore. It ends with the first error, or when
 // the planner has nothing left to do.
 type restoreJob struct {
-	run       *restoreRun
-	requester *actor.PID
-	children  []*actor.PID
-	left      int
-	err       error
-	ended     bool
+	job
+	run *restoreRun
 }
 
-// HandleFailure: the walker and the planner are stateful. A panic in one is a
-// bug, and ends the job; what is restored stays restored.
-func (j *restoreJob) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
-	sup.StopChildren(child)
-	j.end(sup.(actor.Context), internalError(child, reason))
+func newRestoreJob(run *restoreRun) actor.Actor {
+	j := &restoreJob{run: run}
+	j.onEnd = func() { run.cancel(errInterrupted) }
+	j.answer = func(err error) any { return &restoreDone{err} }
+	return j
 }
 
 func (j *restoreJob) Receive(c actor.Context) {
@@ -67,15 +63,12 @@ func (j *restoreJob) Receive(c actor.Context) {
 	case *actor.Stopping:
 		j.run.cancel(errInterrupted)
 	case *actor.Terminated:
-		j.left--
-		j.reply(c)
+		j.terminated(c)
 	}
 }
 
 func (j *restoreJob) start(c actor.Context) {
-	j.requester = c.Sender()
-	if j.ended { // cancelled before it began
-		j.reply(c)
+	if !j.begin(c) {
 		return
 	}
 	run := j.run
@@ -96,33 +89,4 @@ func (j *restoreJob) start(c actor.Context) {
 	planner = j.spawn(c, "planner", func() actor.Actor { return newRestorePlanner(run, downloaders, writers) })
 	walker := j.spawn(c, "walker", func() actor.Actor { return newWalker(run, planner) })
 	c.Send(walker, &startWalk{})
-}
-
-func (j *restoreJob) spawn(c actor.Context, name string, p actor.Producer) *actor.PID {
-	pid := c.SpawnPrefix(props(p), name)
-	j.children = append(j.children, pid)
-	j.left++
-	return pid
-}
-
-// end stops the job. The first reason counts.
-func (j *restoreJob) end(c actor.Context, err error) {
-	if j.ended {
-		return
-	}
-	j.ended, j.err = true, err
-	j.run.cancel(errInterrupted)
-	for _, p := range j.children {
-		c.Stop(p)
-	}
-	j.reply(c)
-}
-
-// reply answers when every child is gone.
-func (j *restoreJob) reply(c actor.Context) {
-	if !j.ended || j.left > 0 || j.requester == nil {
-		return
-	}
-	c.Send(j.requester, &restoreDone{err: j.err})
-	j.requester = nil
 }

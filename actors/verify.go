@@ -16,7 +16,7 @@ func (s *System) Verify(ctx context.Context, spec *VerifySpec) (*VerifyReport, e
 	began := time.Now()
 	run := newVerifyRun(spec)
 	defer run.cancel(nil)
-	answer, err := s.run(ctx, "verify", func() actor.Actor { return &verifyJob{run: run} },
+	answer, err := s.run(ctx, "verify", func() actor.Actor { return newVerifyJob(run) },
 		func(reason error) any { return &messages.Cancel{Reason: reason} })
 	if err != nil {
 		return nil, err
@@ -31,13 +31,19 @@ type verifyDone struct{ err error }
 
 // verifyJob is the root of one verify: it keeps the accounts.
 type verifyJob struct {
-	run       *verifyRun
-	requester *actor.PID
-	children  []*actor.PID
-	left      int
-	problems  problems
-	err       error
-	ended     bool
+	job
+	run      *verifyRun
+	problems problems
+}
+
+func newVerifyJob(run *verifyRun) actor.Actor {
+	j := &verifyJob{run: run}
+	j.onEnd = func() {
+		run.report.Problems, run.report.Found = j.problems.sorted(), j.problems.found
+		run.cancel(errInterrupted)
+	}
+	j.answer = func(err error) any { return &verifyDone{err} }
+	return j
 }
 
 // inspected says that the inspector has seen everything, and every check has ended.
@@ -46,12 +52,6 @@ type inspected struct{ err error }
 // tally adds to the report what the inspector has seen.
 type tally struct {
 	objects, bytes, checked, pages, entries int64
-}
-
-// HandleFailure: a panic of the inspector is a bug, and ends the job.
-func (j *verifyJob) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
-	sup.StopChildren(child)
-	j.end(sup.(actor.Context), internalError(child, reason))
 }
 
 func (j *verifyJob) Receive(c actor.Context) {
@@ -73,15 +73,12 @@ func (j *verifyJob) Receive(c actor.Context) {
 	case *actor.Stopping:
 		j.run.cancel(errInterrupted)
 	case *actor.Terminated:
-		j.left--
-		j.reply(c)
+		j.terminated(c)
 	}
 }
 
 func (j *verifyJob) start(c actor.Context) {
-	j.requester = c.Sender()
-	if j.ended {
-		j.reply(c)
+	if !j.begin(c) {
 		return
 	}
 	run := j.run
@@ -92,13 +89,6 @@ func (j *verifyJob) start(c actor.Context) {
 			newWork:   func() work[messages.Checking, messages.CheckDone] { return newChecker(run) }}
 	})
 	c.Send(j.spawn(c, "inspector", func() actor.Actor { return &inspector{run: run, checkers: checkers} }), &startWalk{})
-}
-
-func (j *verifyJob) spawn(c actor.Context, name string, p actor.Producer) *actor.PID {
-	pid := c.SpawnPrefix(props(p), name)
-	j.children = append(j.children, pid)
-	j.left++
-	return pid
 }
 
 func (j *verifyJob) problem(p VerifyProblem) {
@@ -158,29 +148,6 @@ func (j *verifyJob) checked(c actor.Context, m *messages.Finished[messages.Check
 		p.Snapshots = j.run.ids(i)
 	}
 	j.problem(p)
-}
-
-// end stops the job. The first reason counts.
-func (j *verifyJob) end(c actor.Context, err error) {
-	if j.ended {
-		return
-	}
-	j.ended, j.err = true, err
-	j.run.report.Problems, j.run.report.Found = j.problems.sorted(), j.problems.found
-	j.run.cancel(errInterrupted)
-	for _, p := range j.children {
-		c.Stop(p)
-	}
-	j.reply(c)
-}
-
-// reply answers when every child is gone.
-func (j *verifyJob) reply(c actor.Context) {
-	if !j.ended || j.left > 0 || j.requester == nil {
-		return
-	}
-	c.Send(j.requester, &verifyDone{err: j.err})
-	j.requester = nil
 }
 
 // errNoKeyFits means that the identity opens none of the snapshots.
