@@ -15,7 +15,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"go.uber.org/goleak"
 
-	"vaultik/internal/soak"
+	"vaultik/internal/testsize"
 	"vaultik/vault/snapshot"
 )
 
@@ -169,10 +169,10 @@ func row(t *testing.T, c *panicCase, p *panicker, restarts int64, how string, be
 // job fails cleanly and the next one is; nothing is left behind.
 func TestPanics_Backup(t *testing.T) {
 	defer goleak.VerifyNone(t, leakOptions...)
-	seed := soak.Seed(t)
+	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
-	n := soak.Pick(3000, 60_000)
+	n := testsize.Pick(3000, 60_000)
 	manyFiles(t, dir, n)
 	t.Logf("%d files, seed %d", n, seed)
 	before := -1
@@ -234,10 +234,10 @@ func (h *testHost) finishBackup(s *BackupSpec) (*BackupResult, error) {
 func TestPanics_BackupAtRandom(t *testing.T) {
 	defer goleak.VerifyNone(t, leakOptions...)
 	dir := t.TempDir()
-	n := soak.Pick(3000, 60_000)
+	n := testsize.Pick(3000, 60_000)
 	manyFiles(t, dir, n)
 	before := -1
-	for round := range soak.Pick(3, 5) {
+	for round := range testsize.Pick(3, 5) {
 		h := newTestHost(t)
 		began := time.Now()
 		var panics, restarts int64
@@ -313,10 +313,10 @@ var restorePanics = []panicCase{
 // TestPanics_Restore: the same for restore, whose next run goes on.
 func TestPanics_Restore(t *testing.T) {
 	defer goleak.VerifyNone(t, leakOptions...)
-	seed := soak.Seed(t)
+	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 1))
 	dir := t.TempDir()
-	n := soak.Pick(1500, 60_000)
+	n := testsize.Pick(1500, 60_000)
 	manyFiles(t, dir, n)
 	h := newTestHost(t)
 	h.backup(dir)
@@ -380,10 +380,10 @@ var verifyPanics = []panicCase{
 // TestPanics_Verify: a panic is never taken for damage, nor for its absence.
 func TestPanics_Verify(t *testing.T) {
 	defer goleak.VerifyNone(t, leakOptions...)
-	seed := soak.Seed(t)
+	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 2))
 	dir := t.TempDir()
-	n := soak.Pick(1500, 60_000)
+	n := testsize.Pick(1500, 60_000)
 	manyFiles(t, dir, n)
 	h := newTestHost(t)
 	h.backup(dir)

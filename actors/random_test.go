@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"vaultik/internal/soak"
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/vault/chunk"
 	"vaultik/vault/snapshot"
@@ -26,8 +26,8 @@ import (
 // interruptions and lost indexes: each snapshot comes back as the tree was then,
 // at once and when all are made; and all that is stored is as it should be.
 func TestBackup_RandomEdits(t *testing.T) {
-	first := soak.Seed(t)
-	for n := range soak.Seeds(t, 10) {
+	first := testsize.Seed(t)
+	for n := range testsize.Seeds(t, 10) {
 		seed := first + uint64(n)
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			e := newEditor(t, seed)

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"vaultik/internal/soak"
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 )
 
@@ -134,13 +134,13 @@ func problemOf(src string) string {
 // the index, the state, temporary files, nor in what is said, but for files that
 // had a problem; whether a run ended well, was interrupted or killed.
 func TestCanaries(t *testing.T) {
-	seed := soak.Seed(t)
+	seed := testsize.Seed(t)
 	t.Logf("seed %d", seed)
 	a := &aviary{Rand: rand.New(rand.NewPCG(seed, 0x63616e))}
 	m := newMachine(t)
 	m.mortal = true
 	src := filepath.Join(t.TempDir(), a.text("path source"))
-	canaryTree(t, a, src, soak.Pick(10, 60))
+	canaryTree(t, a, src, testsize.Pick(10, 60))
 
 	m.exits(0, "init")
 	kit := m.config("recovery-kit.txt")

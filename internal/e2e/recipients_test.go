@@ -11,7 +11,7 @@ import (
 
 	"vaultik/internal/agetest"
 	"vaultik/internal/oddtree"
-	"vaultik/internal/soak"
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 )
 
@@ -41,7 +41,7 @@ func TestRecipients(t *testing.T) {
 	odd := filepath.Join(src, "odd")
 	_, err := oddtree.Make(odd, oddtree.Options{Seed: 5, Small: true})
 	must(t, err)
-	must(t, os.WriteFile(filepath.Join(src, "large"), testtree.Bytes(5, int64(soak.Pick(3, 100))<<20), 0o600))
+	must(t, os.WriteFile(filepath.Join(src, "large"), testtree.Bytes(5, int64(testsize.Pick(3, 100))<<20), 0o600))
 
 	for _, holders := range [][]holder{
 		{classic}, {pq}, {tag}, {tagpq},

@@ -1,6 +1,6 @@
-// Package soak sizes tests: small ones run always, large ones where SOAK is set,
+// Package testsize sizes tests: small ones run always, large ones where SOAK is set,
 // as make soak does.
-package soak
+package testsize
 
 import (
 	"os"
