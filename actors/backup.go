@@ -52,6 +52,7 @@ type backupJob struct {
 
 	state    *storeState
 	round    int
+	leaves   uint64 // of the rounds before
 	result   BackupResult
 	walked   bool // the walk of this round is over
 	flushing bool // and what it found has been read
@@ -204,12 +205,13 @@ func (j *backupJob) walk(c actor.Context) {
 	for _, n := range []interface{ Store(int64) }{&p.FilesTotal, &p.BytesTotal, &p.FilesDone, &p.BytesDone} {
 		n.Store(0)
 	}
-	m := &messages.ScanRoots{Round: j.round}
+	m := &messages.ScanRoots{Round: j.round, First: j.leaves}
 	c.Send(j.committer, m)
 	c.Send(j.scanner, m)
 }
 
 func (j *backupJob) scanned(c actor.Context, m *messages.ScanDone) {
+	j.leaves += uint64(m.Leaves)
 	switch {
 	case j.ended:
 	case j.run.interrupted():

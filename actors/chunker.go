@@ -140,6 +140,7 @@ func (k *chunker) fail(d *messages.EntryDone, err error) {
 // content opens and reads a file, and sets st to what was true of the bytes that
 // were read. The file is still open, for its attributes.
 func (k *chunker) content(abs string, st *vfs.Stat, d *messages.EntryDone) (*os.File, error) {
+	d.Read = k.run.now()
 	f, now, err := vfs.OpenFile(abs, st)
 	if err != nil {
 		return nil, err
@@ -163,6 +164,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 			return err
 		}
 		k.run.faults.read(abs)
+		looked := k.run.now()
 		after, err := vfs.Fstat(f)
 		if err != nil {
 			return err
@@ -176,7 +178,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 			d.Status, d.Reason = messages.StatusInMotion, "changed while it was read; saved as it was read last"
 			return nil
 		}
-		now = after
+		now, d.Read = after, looked
 	}
 }
 

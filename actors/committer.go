@@ -33,7 +33,8 @@ type committer struct {
 	pages pageWriter
 
 	leaves   map[uint64]*leafState
-	items    []treeItem // by leaf
+	first    uint64     // leaf of the round
+	items    []treeItem // by leaf, from the first
 	total    int        // leaves announced by the end of the walk; -1: not known
 	ready    []*leafState
 	resolved map[uint64]resolvedFrame
@@ -44,6 +45,7 @@ type committer struct {
 	uploading map[[32]byte]*pageBlob
 	writing   []func() // what to do when the store answers, in order
 	rows      rowKeeper
+	row       *leafRow // of the leaf whose page is being written
 
 	needed    map[blob.Name]struct{}
 	top       *pagePlace
@@ -63,13 +65,15 @@ func newCommitter(run *backupRun, sealers, uploaders, store *actor.PID) actor.Ac
 		},
 		sealing: map[*messages.Seal]*pageBlob{}, uploading: map[[32]byte]*pageBlob{},
 	}
+	k.pages.uses = k.uses
 	k.rows.init(run)
-	k.reset()
+	k.reset(0)
 	return k
 }
 
 // reset begins a round.
-func (k *committer) reset() {
+func (k *committer) reset(first uint64) {
+	k.first = first
 	k.leaves, k.items, k.total = map[uint64]*leafState{}, nil, -1
 	k.resolved, k.waiting, k.blocked = map[uint64]resolvedFrame{}, map[uint64][]*leafState{}, 0
 	k.needed = map[blob.Name]struct{}{}
@@ -88,7 +92,7 @@ func (k *committer) Receive(c actor.Context) {
 	case *packerIs:
 		k.packer = m.pid
 	case *messages.ScanRoots:
-		k.reset()
+		k.reset(m.First)
 	case *messages.LeafScanned:
 		k.run.faults.committer()
 		k.leafScanned(c, m)
@@ -178,12 +182,13 @@ func (k *committer) left() (n int) {
 }
 
 func (k *committer) leafScanned(c actor.Context, m *messages.LeafScanned) {
-	for len(k.items) <= int(m.Seq) {
+	i := int(m.Seq - k.first)
+	for len(k.items) <= i {
 		k.items = append(k.items, treeItem{})
 	}
 	if cp := m.Carried; cp != nil {
 		ref := cp.Ref
-		k.items[m.Seq] = treeItem{last: m.Last, place: &pagePlace{known: &ref, id: ref.ID}, entries: int64(m.Entries)}
+		k.items[i] = treeItem{last: m.Last, place: &pagePlace{known: &ref, id: ref.ID}, entries: int64(m.Entries)}
 		k.need(ref.Blob)
 		for _, n := range cp.Blobs {
 			k.needed[n] = struct{}{}
@@ -203,6 +208,15 @@ func (k *committer) leafScanned(c actor.Context, m *messages.LeafScanned) {
 func (k *committer) need(b *blob.Info) {
 	if b != nil {
 		k.needed[b.Name] = struct{}{}
+	}
+}
+
+// uses hears of pages that stand in earlier blobs: a leaf, a list page at any
+// level below it, a branch.
+func (k *committer) uses(b *blob.Info) {
+	k.need(b)
+	if k.row != nil {
+		k.row.blobs[b.Name] = struct{}{}
 	}
 }
 
@@ -234,6 +248,8 @@ func (k *committer) write(l *leafState) error {
 	defer func() { k.run.counts.Add(l.counts) }()
 	entries := make([]page.Entry, 0, len(l.entries))
 	row := newLeafRow(l.m)
+	k.row = row
+	defer func() { k.row = nil }()
 	k.pages.open()
 	for i := range l.entries {
 		e := &l.entries[i]
@@ -268,7 +284,7 @@ func (k *committer) write(l *leafState) error {
 		for j := range d.Entry.XattrRefs {
 			k.need(d.Entry.XattrRefs[j].Blob)
 		}
-		row.add(k.run, k.rows.hash, l.m, i, d, content)
+		row.add(k.rows.hash, l.m, i, d, content)
 		entries = append(entries, d.Entry)
 	}
 	if len(entries) == 0 {
@@ -278,10 +294,7 @@ func (k *committer) write(l *leafState) error {
 	if err != nil {
 		return err
 	}
-	if place.known != nil {
-		k.need(place.known.Blob)
-	}
-	k.items[l.m.Seq] = treeItem{last: entries[len(entries)-1].Path, place: place, entries: int64(len(entries))}
+	k.items[l.m.Seq-k.first] = treeItem{last: entries[len(entries)-1].Path, place: place, entries: int64(len(entries))}
 	row.place, row.self = place, self
 	k.rows.add(row, k.pages.blob)
 	return nil

@@ -57,6 +57,9 @@ func (k *committer) entriesPlaced(_ actor.Context, m *messages.EntriesPlaced) {
 		if e.done != nil {
 			continue
 		}
+		if m.Attempt > e.attempt {
+			e.attempt, e.pieces = m.Attempt, nil // this attempt has none
+		}
 		e.done = d
 		l.left--
 		k.account(l, d)

@@ -22,7 +22,7 @@ type packer struct {
 	sealers, uploaders, store, committer *actor.PID
 
 	backlog []*messages.EntriesRead
-	placed  []messages.Placed // of the first message in the backlog, so far
+	placed  []messages.Placed // of the first message in the backlog, not passed on yet
 	next    int               // its next piece
 	ask     []chunk.ID        // its chunks that this run has not promised ...
 	found   []index.Loc       // ... and what the index says of them
@@ -151,17 +151,28 @@ func (p *packer) decide(c actor.Context, m *messages.EntriesRead) bool {
 		default:
 			pl, ok := p.place(m.Buf, pc)
 			if !ok {
+				// The frames promised so far may be in the index before the next one is free:
+				// the committer must have heard of the promises first.
+				p.tell(c, m, nil)
 				return false
 			}
 			p.placed = append(p.placed, pl)
 		}
 	}
-	c.Send(p.committer, &messages.EntriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: m.Done})
-	p.placed, p.next = nil, 0
+	p.tell(c, m, m.Done)
+	p.next = 0
 	if m.Buf != nil {
 		p.unuse(m.Buf)
 	}
 	return true
+}
+
+// tell passes on what has been placed.
+func (p *packer) tell(c actor.Context, m *messages.EntriesRead, done []messages.EntryDone) {
+	if len(p.placed)+len(done) > 0 {
+		c.Send(p.committer, &messages.EntriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: done})
+	}
+	p.placed = nil
 }
 
 // lookUp asks the index once for all chunks of a message that this run has not promised.

@@ -150,6 +150,10 @@ func (p *packer) finish(c actor.Context) {
 	if small && !p.run.interrupted() {
 		b := p.current
 		p.current = nil
+		for _, r := range b.builder.Rows() {
+			delete(p.seen, r.ID) // in another round the index answers, or the chunk is stored again
+		}
+		p.freeBlobs = append(p.freeBlobs, nil) // its buffer is the committer's now
 		c.Send(p.committer, &messages.HandedOver{Builder: b.builder, Frames: b.frames})
 	}
 	p.closeBlob(c)

@@ -21,6 +21,7 @@ const pageBlobTarget = 4 << 20
 // pages and attribute chunks, never spans two blobs.
 type pageWriter struct {
 	ix     *index.Index
+	uses   func(*blob.Info) // is told of each blob where a page was found
 	enc    page.Encoder
 	z      *blob.Compressor
 	hasher *chunk.Hasher
@@ -129,6 +130,7 @@ func (w *pageWriter) put(data []byte, self bool) (*pagePlace, error) {
 			return nil, err
 		}
 		if info, ok := w.ix.Blob(locs[0].Blob); ok && locs[0].Blob != 0 {
+			w.uses(&info)
 			return &pagePlace{known: &page.Ref{Blob: &info, Span: locs[0].Span, ID: id}, id: id}, nil
 		}
 	}

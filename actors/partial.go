@@ -38,7 +38,7 @@ func (k *committer) partialRow(l *leafState, least int64) (row index.EntriesRow,
 		}
 		if refs, ok := k.stored(l, e); ok {
 			size += e.done.Entry.Size
-			r.add(k.run, k.rows.hash, l.m, i, e.done, refs)
+			r.add(k.rows.hash, l.m, i, e.done, refs)
 		}
 	}
 	if size-l.kept < least {

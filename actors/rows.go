@@ -39,12 +39,16 @@ func newLeafRow(m *messages.LeafScanned) *leafRow {
 
 // add takes entry i of m, which will be in the page. content are its references
 // before they went to list pages.
-func (r *leafRow) add(run *backupRun, h *fs.StatHasher, m *messages.LeafScanned, i int, d *messages.EntryDone, content []page.Ref) {
+func (r *leafRow) add(h *fs.StatHasher, m *messages.LeafScanned, i int, d *messages.EntryDone, content []page.Ref) {
 	sum := m.Sums[i]
 	if d.Status != messages.StatusUnchanged || d.Racy {
 		var now fs.StatSum
-		if !d.Racy {
-			now = h.Sum(d.Entry.Path, &d.Stat, run.now())
+		switch {
+		case d.Racy:
+		case d.Read.IsZero():
+			now = sum // there was nothing to read
+		default:
+			now = h.Sum(d.Entry.Path, &d.Stat, d.Read)
 		}
 		if now != sum {
 			r.incomplete = true

@@ -32,7 +32,8 @@ type scanner struct {
 	leaf   []messages.EntryTask
 	keys   [][16]byte
 	sums   []fs.StatSum
-	ended  bool // the leaf is full; an error of its last entry may still follow
+	ended  bool   // the leaf is full; an error of its last entry may still follow
+	first  uint64 // leaf of the round
 	leaves int
 	sent   int
 	start  [16]byte // key of the last path before the leaf: what its rows go by
@@ -49,7 +50,8 @@ func newScanner(run *backupRun, chunkers, committer *actor.PID) actor.Actor {
 }
 
 func (s *scanner) Receive(c actor.Context) {
-	if _, ok := c.Message().(*messages.ScanRoots); ok {
+	if m, ok := c.Message().(*messages.ScanRoots); ok {
+		s.first = m.First
 		s.scan(c)
 	}
 }
@@ -94,6 +96,9 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	var sum fs.StatSum
 	if it.Err == nil {
 		sum = s.stats.Sum(it.Path, &it.Stat, s.run.now())
+		if it.Implied && !sum.IsZero() {
+			sum[0] ^= 1 // the same directory, now a source itself, is another entry
+		}
 	}
 	s.sums = append(s.sums, sum)
 	p := s.run.spec.Progress
@@ -114,7 +119,7 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	s.ended = false
 	n := len(s.leaf)
 	m := &messages.LeafScanned{
-		Seq: uint64(s.leaves), Last: s.leaf[n-1].Path, Entries: n,
+		Seq: s.first + uint64(s.leaves), Last: s.leaf[n-1].Path, Entries: n,
 		Key: s.start, Digest: s.stats.Leaf(s.keys, s.sums),
 	}
 	s.leaves++

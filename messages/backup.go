@@ -1,6 +1,8 @@
 package messages
 
 import (
+	"time"
+
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
 	"vaultik/vault/fs"
@@ -12,7 +14,10 @@ import (
 type Buf struct{ B []byte }
 
 // ScanRoots starts the walk. One a round.
-type ScanRoots struct{ Round int }
+type ScanRoots struct {
+	Round int
+	First uint64 // number of its first leaf: what is late of an earlier round finds no leaf
+}
 
 // ScanDone ends the walk of a round.
 type ScanDone struct {
@@ -27,7 +32,7 @@ type Known struct{ Refs []page.Ref }
 // LeafScanned announces one leaf page. If Carried is set the page stands in the
 // store as it is needed; otherwise each of its entries follows by EntriesPlaced.
 type LeafScanned struct {
-	Seq     uint64 // 0, 1, 2 ... in path order
+	Seq     uint64 // First, First+1 ... in path order
 	Last    string // path of the last entry
 	Entries int
 	Key     [16]byte     // keyed hash of the last path before the leaf: what the index knows it by
@@ -113,8 +118,9 @@ type EntryDone struct {
 	Reason    string // of anything but new, changed, unchanged
 	Dropped   bool   // the entry is not part of the snapshot
 	BytesRead int64
-	Stat      fs.Stat // as it was when read
-	Racy      bool    // changed too close to its reading: read again next time
+	Stat      fs.Stat   // as it was when read
+	Read      time.Time // when it was looked at before it was read; zero: there was nothing to read
+	Racy      bool      // changed too close to its reading: read again next time
 }
 
 // EntriesRead carries a chunker's results to the packer, which owns Buf from then on (it may be nil).
