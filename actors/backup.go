@@ -21,8 +21,11 @@ func (s *System) Backup(ctx, soft context.Context, spec *BackupSpec) (*BackupRes
 	began := time.Now()
 	run := newBackupRun(spec)
 	defer run.cancel(nil)
-	answer, err := s.run(ctx, "backup", func() actor.Actor { return newBackupJob(soft, run) },
+	job := newBackupJob(soft, run)
+	answer, err := s.run(ctx, "backup", func() actor.Actor { return job },
 		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	run.cancel(errInterrupted)
+	job.aside.Wait()
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +70,7 @@ type backupJob struct {
 	}
 }
 
-func newBackupJob(soft context.Context, run *backupRun) actor.Actor {
+func newBackupJob(soft context.Context, run *backupRun) *backupJob {
 	j := &backupJob{run: run, soft: soft}
 	j.onEnd = func() {
 		if j.stopSoft != nil {
@@ -148,7 +151,7 @@ func (j *backupJob) start(c actor.Context) {
 	self, root := c.Self(), c.ActorSystem().Root
 	j.stopSoft = context.AfterFunc(j.soft, func() { root.Send(self, &interrupt{}) })
 	j.run.spec.Progress.SetPhase("prepare")
-	goSafe(c, func() any {
+	j.beside(c, func() any {
 		st, err := prepare(j.run)
 		return &prepareEnded{st, err}
 	})
@@ -256,7 +259,7 @@ func (j *backupJob) commit(c actor.Context, m *treeWritten) {
 	}
 	j.run.spec.Progress.SetPhase("commit")
 	top, needed := m.top, m.needed
-	goSafe(c, func() any {
+	j.beside(c, func() any {
 		r, err := j.state.commit(top, needed)
 		return &commitEnded{r, err}
 	})

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"sync"
+
 	"github.com/asynkron/protoactor-go/actor"
 )
 
@@ -12,6 +14,7 @@ type job struct {
 	left      int // children that are not gone yet
 	err       error
 	ended     bool
+	aside     sync.WaitGroup      // what runs beside the job's actors
 	onEnd     func()              // once, when the end is decided: cancels what blocks
 	answer    func(err error) any // once, when every child is gone
 }
@@ -48,6 +51,16 @@ func (j *job) end(c actor.Context, err error) {
 		c.Stop(p)
 	}
 	j.reply(c)
+}
+
+// beside runs fn beside the actors of the job, and sends the job what it returns.
+// Whoever runs the job waits for aside, when the job has ended and cancelled it.
+func (j *job) beside(c actor.Context, fn func() any) {
+	j.aside.Add(1)
+	goSafe(c, func() any {
+		defer j.aside.Done()
+		return fn()
+	})
 }
 
 // terminated hears that a child is gone.

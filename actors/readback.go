@@ -47,8 +47,11 @@ func (s *System) ReadBack(ctx context.Context, spec *RestoreSpec) (*ReadBackResu
 		run.close()
 		return nil, fmt.Errorf("sync the target: %w", err)
 	}
-	answer, err := s.run(ctx, "readback", func() actor.Actor { return newReadBackJob(run) },
+	job := newReadBackJob(run)
+	answer, err := s.run(ctx, "readback", func() actor.Actor { return job },
 		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	run.cancel(errInterrupted)
+	job.aside.Wait()
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +79,7 @@ type readBackJob struct {
 	walked   bool
 }
 
-func newReadBackJob(run *restoreRun) actor.Actor {
+func newReadBackJob(run *restoreRun) *readBackJob {
 	j := &readBackJob{run: run, credit: newCredit(2 * runtime.GOMAXPROCS(0))}
 	j.onEnd = func() { run.cancel(errInterrupted) }
 	j.answer = func(err error) any { return &readBackEnded{j.result, err} }
@@ -124,7 +127,7 @@ func (j *readBackJob) start(c actor.Context) {
 			newWork:   func() work[messages.ReadBack, messages.ReadBackDone] { return newReadBack(run) }}
 	})
 	self, root := c.Self(), c.ActorSystem().Root
-	goSafe(c, func() any {
+	j.beside(c, func() any {
 		w := &readBackWalk{run: run, submit: func(files []messages.ReadBackFile) error {
 			if err := j.credit.acquire(run.ctx); err != nil {
 				return err
