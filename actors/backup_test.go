@@ -122,21 +122,28 @@ func (h *testHost) backup(paths ...string) *BackupResult {
 	return r
 }
 
-// readBack reads the newest snapshot with no code of the restorer.
+// readBack reads the newest snapshot of the set with no code of the restorer.
 func (h *testHost) readBack() map[string]readEntry {
 	h.t.Helper()
-	ctx := h.t.Context()
-	all, problems, err := h.opened.Manifests(ctx, snapshot.Filter{})
+	all, problems, err := h.opened.Manifests(h.t.Context(), snapshot.Filter{})
 	must(h.t, err)
 	if len(problems) > 0 {
 		h.t.Fatalf("problems: %v", problems)
 	}
-	newest := all[0]
+	var newest *snapshot.Loaded
 	for _, m := range all {
-		if m.Seq > newest.Seq {
+		if m.Set == h.set && (newest == nil || m.Seq > newest.Seq) {
 			newest = m
 		}
 	}
+	return h.readSnapshot(newest)
+}
+
+// readSnapshot reads all of a snapshot, and checks that its manifest names exactly
+// the blobs that it uses.
+func (h *testHost) readSnapshot(newest *snapshot.Loaded) map[string]readEntry {
+	h.t.Helper()
+	ctx := h.t.Context()
 	ids, problems, err := h.opened.Identities(ctx, newest.Manifest, h.identity)
 	must(h.t, err)
 	if len(problems) > 0 {
