@@ -110,6 +110,9 @@ func KillRestore(ctx context.Context, p KillRestores) (*KilledRestores, error) {
 		if err := p.goOn(ctx, m, restore, source, all, res); err != nil {
 			return nil, fmt.Errorf("after kill %d: %w", res.Kills, err)
 		}
+		if res.Kills%10 == 0 {
+			fmt.Fprintf(p.Log, "kill-restore: %d killed\n", res.Kills)
+		}
 	}
 	if err := os.RemoveAll(m.Dir); err != nil {
 		return nil, err

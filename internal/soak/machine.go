@@ -61,13 +61,13 @@ type Event struct {
 type Outcome struct {
 	Args     []string
 	Killed   bool
-	Exit     int     // -1 if killed
-	Summary  Event   // of type summary, zero if killed
-	Error    Event   // of type error, if there was one
-	Warnings []Event // of type warning
-	Problems int     // that verify found
+	Exit     int   // -1 if killed
+	Summary  Event // of type summary, zero if killed
+	Error    Event // of type error, if there was one
+	Problems int   // that verify found
 	Wall     time.Duration
 	stderr   string
+	line     []byte // of stdout, begun
 }
 
 // NewMachine makes a host in dir, which must not be there yet.
@@ -129,8 +129,9 @@ func (m *Machine) Run(ctx context.Context, watch func(p *os.Process, ended <-cha
 	if args[0] != "backup" {
 		c.Env = append(slices.Clone(m.env), "VAULTIK_AGE_SECRET_KEY="+m.secret)
 	}
-	var stdout, stderr bytes.Buffer
-	c.Stdout, c.Stderr = &stdout, &stderr
+	o := &Outcome{Args: args}
+	var stderr bytes.Buffer
+	c.Stdout, c.Stderr = o, &stderr
 	start := time.Now()
 	if err := c.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", all[0], err)
@@ -143,7 +144,7 @@ func (m *Machine) Run(ctx context.Context, watch func(p *os.Process, ended <-cha
 		}
 	}()
 	err := c.Wait()
-	o := &Outcome{Args: args, Wall: time.Since(start), Exit: c.ProcessState.ExitCode(), stderr: stderr.String()}
+	o.Wall, o.Exit, o.stderr = time.Since(start), c.ProcessState.ExitCode(), stderr.String()
 	close(ended)
 	<-watched
 	if err := ctx.Err(); err != nil {
@@ -158,7 +159,10 @@ func (m *Machine) Run(ctx context.Context, watch func(p *os.Process, ended <-cha
 		}
 		return o, nil
 	}
-	return o, o.read(stdout.Bytes())
+	if o.Summary.Type == "" || o.Summary.Exit != o.Exit {
+		return o, fmt.Errorf("run %q: exit %d, but the summary says %+v: %s", args, o.Exit, o.Summary, o.stderr)
+	}
+	return o, nil
 }
 
 // MustRun is Run of a command that has to succeed.
@@ -170,28 +174,33 @@ func (m *Machine) MustRun(ctx context.Context, args ...string) (*Outcome, error)
 	return o, err
 }
 
-// read takes the objects of --json apart.
-func (o *Outcome) read(stdout []byte) error {
-	for line := range bytes.Lines(stdout) {
+// Write takes the objects of --json apart as they come. Those of single files, of which there
+// may be millions, are not kept.
+func (o *Outcome) Write(p []byte) (int, error) {
+	o.line = append(o.line, p...)
+	for {
+		line, rest, whole := bytes.Cut(o.line, []byte("\n"))
+		if !whole {
+			o.line = append(o.line[:0], line...)
+			return len(p), nil
+		}
+		o.line = rest
+		if bytes.HasPrefix(line, []byte(`{"type":"item",`)) {
+			continue
+		}
 		var e Event
 		if err := json.Unmarshal(line, &e); err != nil {
-			return fmt.Errorf("run %q: read %q: %w", o.Args, line, err)
+			return 0, fmt.Errorf("run %q: read %q: %w", o.Args, line, err)
 		}
 		switch e.Type {
 		case "summary":
 			o.Summary = e
 		case "error":
 			o.Error = e
-		case "warning":
-			o.Warnings = append(o.Warnings, e)
 		case "problem":
 			o.Problems++
 		}
 	}
-	if o.Summary.Type == "" || o.Summary.Exit != o.Exit {
-		return fmt.Errorf("run %q: exit %d, but the summary says %+v", o.Args, o.Exit, o.Summary)
-	}
-	return nil
 }
 
 // CheckStore verifies all data of the store.
