@@ -116,12 +116,12 @@ func limitsFor(s *BackupSpec) limits {
 		l.chunkers = min(max(2, cores), 8)
 	}
 	l.frames = l.sealers + 2
-	l.compressing = l.sealers + 2
+	l.compressing = l.sealers + 1
 	l.bufs = l.chunkers + 2
 	l.blobTarget = int(s.BlobSize)
 	l.blobBuffer = blob.BufferSize(l.blobTarget + s.Chunks.Max)
 	rest := s.Memory - fixedMemory - int64(l.bufs*s.Chunks.Max) - int64((l.frames+l.compressing)*blob.FrameTarget)
-	l.blobs = int(min(max(2, rest/int64(l.blobTarget+2<<20)), int64(s.Parallel+2)))
+	l.blobs = int(min(max(2, rest/int64(l.blobTarget+s.Chunks.Max)), int64(s.Parallel+2)))
 	return l
 }
 
