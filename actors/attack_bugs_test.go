@@ -200,6 +200,37 @@ func TestBackup_PanicBesideTheActors(t *testing.T) {
 	h.checkTree(dir)
 }
 
+// TestBackup_NothingGoesOnAfterTheEnd: a job that is cancelled in its commit ends when
+// the commit has.
+func TestBackup_NothingGoesOnAfterTheEnd(t *testing.T) {
+	h := newTestHost(t)
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "a"), []byte("a"), 0o600))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var late atomic.Bool
+	ended, gone := make(chan struct{}), make(chan struct{})
+	h.edit = func(s *BackupSpec) {
+		s.faults.onCommitStart = func() {
+			defer close(gone)
+			cancel(errors.New("enough"))
+			select {
+			case <-ended:
+				late.Store(true)
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}
+	_, err := h.system.Backup(ctx, context.Background(), h.spec(dir))
+	close(ended)
+	if err == nil {
+		t.Error("no error")
+	}
+	<-gone
+	if late.Load() {
+		t.Error("the commit went on after the job had ended")
+	}
+}
+
 // TestBackup_ImpliedBecomesWanted: a directory above the sources that becomes a source
 // is not carried over as one above.
 func TestBackup_ImpliedBecomesWanted(t *testing.T) {

@@ -111,9 +111,9 @@ func (a *attack) size() int {
 func (a *attack) change() {
 	p := a.path()
 	write := func(flag int, off int64, b []byte) {
-		f, err := os.OpenFile(p, flag|os.O_CREATE|os.O_WRONLY, 0o600)
+		f, err := os.OpenFile(p, flag|os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, 0o600)
 		if err != nil {
-			return // something else stands there
+			return // something else stands there, such as a fifo without reader
 		}
 		_, err = f.WriteAt(b, off)
 		must(a.t, err)
