@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +20,7 @@ import (
 // Usage is what one step cost.
 type Usage struct {
 	Wall, CPU time.Duration
-	Peak      int64 // bytes resident at most, summed over the processes
+	Peak      int64 // bytes resident at most (VmHWM as sampled), summed over the processes
 }
 
 // Sample is one round of one tool on one corpus. Steps that the tool has not are nil.
@@ -140,6 +139,7 @@ func (pl pipeline) run(ctx context.Context, env []string) (u Usage, err error) {
 		}
 		started++
 	}
+	watched := watchPeaks(cmds[:started])
 	for _, p := range pipes { // the children have their own
 		err = errors.Join(err, p.Close())
 	}
@@ -147,12 +147,10 @@ func (pl pipeline) run(ctx context.Context, env []string) (u Usage, err error) {
 		if werr := c.Wait(); werr != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", c.Path, werr))
 		}
-		if usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			u.Peak += usage.Maxrss << 10 // the kernel says KiB
-		}
 		u.CPU += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 	}
 	u.Wall = time.Since(start)
+	u.Peak = watched()
 	if err != nil {
 		return u, fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
 	}
