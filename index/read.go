@@ -156,8 +156,9 @@ func (x *Index) row(key, fullKey []byte) ([]byte, bool) {
 	}
 	for i := 1; i < pieces; i++ {
 		part, ok := x.get(txn, appendPieceKey(nil, key, i), nil)
-		if !ok {
-			break // the checksum will tell
+		if !ok { // the number of pieces is damaged, or one is lost
+			x.bad.Add(1)
+			return nil, false
 		}
 		val = append(val, part...)
 	}
