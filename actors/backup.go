@@ -276,7 +276,7 @@ func (j *backupJob) committed(c actor.Context, m *commitEnded) {
 	case m.commit.missing > 0 && j.round >= maxRounds:
 		j.end(c, fmt.Errorf("%d blobs went missing from the store while the backup ran, in each of %d rounds: something else deletes them", m.commit.missing, maxRounds))
 	case m.commit.missing > 0:
-		j.run.spec.warn(fmt.Sprintf("%d blobs are missing from the store; their files are stored again", m.commit.missing))
+		j.run.spec.warn(fmt.Sprintf("blobs missing from the store: %d; their files are stored again", m.commit.missing))
 		j.walk(c)
 	default:
 		j.end(c, nil)

@@ -141,7 +141,7 @@ func (s *storeState) dropMissing() error {
 	if len(gone) == 0 {
 		return nil
 	}
-	s.run.spec.warn(fmt.Sprintf("%d blobs that the index knows are not in the store; their files are read and stored again", len(gone)))
+	s.run.spec.warn(fmt.Sprintf("blobs that the index knows, but the store has not: %d; their files are read and stored again", len(gone)))
 	if err := s.run.spec.Index.DropBlobs(gone); err != nil {
 		return fmt.Errorf("update the index: %w", err)
 	}
