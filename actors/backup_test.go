@@ -102,7 +102,7 @@ func (h *testHost) spec(paths ...string) *BackupSpec {
 	must(h.t, err)
 	s := &BackupSpec{
 		Store: h.store, Opened: h.opened, Index: h.index, Host: h.host, Recipients: h.recips, Epoch: h.epoch,
-		Set: h.set, SetName: "test", Head: h.head, Paths: roots, Wanted: paths,
+		Set: h.set, SetName: "test", Head: h.head, Paths: roots,
 		Chunks: chunk.DefaultParams(), BlobSize: 15 << 20, Memory: 150 << 20, Parallel: 4, Chunkers: 4,
 		Tool: "vaultik test", Progress: &messages.Progress{}, Now: h.now,
 		Warn:      func(text string) { h.t.Log("warning:", text) },

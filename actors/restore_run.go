@@ -176,6 +176,16 @@ func (r *restoreRun) open(ctx context.Context) error {
 	return nil
 }
 
+// below calls fn for a selected path and everything under it, in order.
+func (r *restoreRun) below(top string, fn func(*page.Entry) error) error {
+	return r.tree.Walk(r.ctx, top, func(e *page.Entry) error {
+		if !page.Within(top, e.Path) {
+			return page.SkipAll
+		}
+		return fn(e)
+	})
+}
+
 // close gives up what is unfinished. All actors are gone.
 func (r *restoreRun) close() {
 	r.cancel(errInterrupted)

@@ -68,17 +68,7 @@ func (w *walker) walk() error {
 		} else if !ok {
 			continue
 		}
-		from := top
-		if top == "." {
-			from = ""
-		}
-		err := w.run.tree.Walk(w.run.ctx, from, func(e *page.Entry) error {
-			if !page.Within(top, e.Path) {
-				return page.SkipAll
-			}
-			return w.entry(e)
-		})
-		if err != nil {
+		if err := w.run.below(top, w.entry); err != nil {
 			return err
 		}
 	}

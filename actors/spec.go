@@ -45,7 +45,6 @@ type BackupSpec struct {
 	Head       Head
 
 	Paths    []string // roots: absolute, sorted, merged
-	Wanted   []string // as the user gave them, for the record
 	Excludes []string
 	Tags     []string
 	Exclude  func(path string, st *fs.Stat) fs.Decision
