@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/url"
 	"path/filepath"
@@ -20,6 +21,15 @@ type Options struct {
 	// ReadOnly refuses Put and Delete with ErrReadOnly and changes nothing in
 	// the store, not even leftovers of writers that died.
 	ReadOnly bool
+	// Connections is how many calls that carry data will run at once, for pools
+	// of connections; 0: the backend's own choice, Capabilities.Connections.
+	Connections int
+	// Log hears what a backend does that is no error of a call (a warning of a
+	// library, say); nil: nobody. Never a secret.
+	Log *slog.Logger
+
+	S3     S3Options
+	Rclone RcloneOptions
 }
 
 // Opener opens the store that u names. It returns *[OpError].
