@@ -9,11 +9,11 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"vaultik/backends"
 	"vaultik/internal/arena"
+	"vaultik/internal/platform"
 	"vaultik/messages"
 	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
@@ -41,9 +41,9 @@ type restoreBounds struct {
 
 func defaultBounds() restoreBounds {
 	b := restoreBounds{items: 256, pieces: 1024, batches: 64, parts: 256, planPieces: 24 << 10, planBytes: 256 << 20}
-	var l unix.Rlimit // leave most of what the process may open to others
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err == nil && l.Cur/4 < uint64(b.parts) {
-		b.parts = int(max(l.Cur/4, 8))
+	// Leave most of what the process may open to others.
+	if n, ok := platform.OpenFiles(); ok && n/4 < uint64(b.parts) {
+		b.parts = int(max(n/4, 8))
 	}
 	return b
 }
@@ -205,7 +205,7 @@ func storeGone(err error) bool {
 
 // targetFull reports whether the target can take nothing more.
 func targetFull(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EROFS)
+	return platform.NoSpace(err) || errors.Is(err, syscall.EROFS)
 }
 
 // lookAtTarget reports whether there is nothing at path, and whether nothing is in it.

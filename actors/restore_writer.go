@@ -3,8 +3,7 @@ package actors
 import (
 	"errors"
 	"os"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"vaultik/messages"
 	vfs "vaultik/vault/fs"
@@ -189,7 +188,7 @@ func (w *restoreWriter) link(it *messages.RestoreItem, to string) messages.Outco
 	}
 	o.Err = t.Link(to, it.Path)
 	// The file system has no links, or no more of this file, or not across its parts.
-	for _, err := range []error{unix.EMLINK, unix.EPERM, unix.EXDEV, unix.EOPNOTSUPP} {
+	for _, err := range []error{syscall.EMLINK, syscall.EPERM, syscall.EXDEV, syscall.EOPNOTSUPP} {
 		if errors.Is(o.Err, err) {
 			return messages.Outcome{Item: it, NoLink: true}
 		}

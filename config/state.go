@@ -11,9 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"vaultik/internal/atomicfile"
+	"vaultik/internal/platform"
 	"vaultik/vault/snapshot"
 )
 
@@ -109,7 +108,7 @@ func (s State) locked(fn func() error) error {
 		return fmt.Errorf("lock state: %w", err)
 	}
 	defer f.Close()
-	if err := flock(f, unix.LOCK_EX); err != nil {
+	if err := platform.Lock(f, false, true); err != nil {
 		return fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	return fn() // closing the file releases the lock

@@ -8,11 +8,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
+	"vaultik/internal/platform"
 	"vaultik/vault/fs"
 	"vaultik/vault/layout"
 )
@@ -149,7 +148,7 @@ func storeDirs(dir string, h *config.Host) []string {
 // mayWrite fails at the first directory that is there and cannot be written to.
 func mayWrite(dirs ...string) error {
 	for _, d := range dirs {
-		err := unix.Access(d, unix.W_OK|unix.X_OK)
+		err := platform.Writable(d)
 		if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 			return &iofs.PathError{Op: "write to", Path: d, Err: err}
 		}
@@ -270,7 +269,7 @@ func readable(path string) error {
 	if err != nil || !st.IsDir() && !st.Mode().IsRegular() {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|platform.NoFollow|platform.NonBlock, 0)
 	if err != nil {
 		return err
 	}

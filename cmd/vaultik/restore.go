@@ -8,11 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"vaultik/actors"
 	"vaultik/config"
+	"vaultik/internal/platform"
 	"vaultik/messages"
 	"vaultik/vault/filter"
 	"vaultik/vault/page"
@@ -201,10 +201,10 @@ func (c *restoreCmd) target(r *reading) (string, error) {
 	case err != nil:
 		return "", &badTarget{dir, err}
 	case !st.IsDir():
-		return "", &badTarget{dir, unix.ENOTDIR}
+		return "", &badTarget{dir, syscall.ENOTDIR}
 	}
 	// A directory that may not be changed may still have others in it that may be.
-	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil && emptyDir(dir) {
+	if err := platform.Writable(dir); err != nil && emptyDir(dir) {
 		return "", &badTarget{dir, err}
 	}
 	return dir, nil

@@ -1,3 +1,5 @@
+//go:build unix
+
 package atomicfile
 
 import (
@@ -192,7 +194,7 @@ func (d *Dir) Space() (total, free int64, err error) {
 	if err := retry(func() error { return unix.Fstatfs(d.fd, &s) }); err != nil {
 		return -1, -1, d.wrap("statfs", "", err)
 	}
-	return int64(s.Blocks) * s.Frsize, int64(s.Bavail) * s.Frsize, nil
+	return int64(s.Blocks) * blockSize(&s), int64(s.Bavail) * blockSize(&s), nil
 }
 
 func (d *Dir) join(rel string) string { return path.Join(d.path, rel) }
@@ -240,7 +242,7 @@ func isSymlink(at int, name string, err error) bool {
 }
 
 func newStat(raw *unix.Stat_t) Stat {
-	st := Stat{Size: raw.Size, ModTime: time.Unix(raw.Mtim.Unix()), dev: raw.Dev, ino: raw.Ino}
+	st := Stat{Size: raw.Size, ModTime: time.Unix(raw.Mtim.Unix()), dev: uint64(raw.Dev), ino: raw.Ino}
 	switch raw.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 	case unix.S_IFDIR:

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"vaultik/internal/platform"
 )
 
 // lockDir takes the index for this process, until the file is closed or the
@@ -17,7 +18,7 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open index lock: %w", err)
 	}
-	if err := flock(f, syscall.LOCK_EX, dir); err != nil {
+	if err := lockFile(f, false, dir); err != nil {
 		_ = f.Close()
 		return nil, err
 	}
@@ -29,15 +30,15 @@ func lockDir(dir string) (*os.File, error) {
 }
 
 // shareLock keeps writers out of the index until f, its lock file, is closed.
-func shareLock(f *os.File, dir string) error { return flock(f, syscall.LOCK_SH, dir) }
+func shareLock(f *os.File, dir string) error { return lockFile(f, true, dir) }
 
-// flock locks f, which is dir's lock file, or says who has it.
-func flock(f *os.File, how int, dir string) error {
-	err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+// lockFile locks f, which is dir's lock file, or says who has it.
+func lockFile(f *os.File, shared bool, dir string) error {
+	err := platform.Lock(f, shared, false)
 	if err == nil {
 		return nil
 	}
-	if !errors.Is(err, syscall.EWOULDBLOCK) {
+	if !errors.Is(err, platform.ErrLocked) {
 		return fmt.Errorf("lock index %q: %w", dir, err)
 	}
 	busy := &BusyError{Dir: dir}

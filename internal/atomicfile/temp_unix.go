@@ -1,37 +1,16 @@
+//go:build unix
+
 package atomicfile
 
 import (
-	"bytes"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
-)
-
-// TempPrefix starts the name of every temporary file. The leading dot keeps them
-// apart from objects, whose names start with a letter or digit.
-const TempPrefix = ".vtmp-"
-
-// staleAge is how long a temporary file of another machine, or of an earlier
-// start of this one, is left alone: its writer may live where our locks do not
-// reach, but nothing takes a day to write one file.
-const staleAge = 24 * time.Hour
-
-var (
-	// ErrNotRegular says that a name is no regular file.
-	ErrNotRegular = errors.New("not a regular file")
-	// ErrSymlink says that there is a symlink where none is followed.
-	ErrSymlink = errors.New("is a symlink, and none is followed here")
-	// ErrNoExclusive says that the file system can neither link nor rename
-	// without replacing, so nothing can be created only if absent.
-	ErrNoExclusive = errors.New("file system cannot create a name only if it is absent")
 )
 
 // Temp is a file that is being written. Exactly one goroutine uses it. Abort must
@@ -187,11 +166,9 @@ func (t *Temp) link(name string) error {
 func (t *Temp) renameNew(name string) error {
 	err := t.dir.hook.at(StepRename, t.dir.join(name))
 	if err == nil {
-		err = retry(func() error {
-			return unix.Renameat2(t.dir.fd, t.name, t.dir.fd, name, unix.RENAME_NOREPLACE)
-		})
+		err = retry(func() error { return renameExclusive(t.dir.fd, t.name, name) })
 	}
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
 		err = ErrNoExclusive
 	}
 	t.done = err == nil
@@ -202,7 +179,7 @@ func (t *Temp) renameNew(name string) error {
 func (t *Temp) is(name string) bool {
 	var mine unix.Stat_t
 	st, err := t.dir.Lstat(name)
-	return err == nil && unix.Fstat(t.lock, &mine) == nil && st.ino == mine.Ino && st.dev == mine.Dev
+	return err == nil && unix.Fstat(t.lock, &mine) == nil && st.ino == mine.Ino && st.dev == uint64(mine.Dev)
 }
 
 // Abort removes what was not committed and releases the file.
@@ -247,17 +224,6 @@ func (d *Dir) RemoveStale(name string) bool {
 	}
 	return d.Remove(name) == nil
 }
-
-// machine returns a short name of this start of this machine; of this process
-// alone if the system does not tell.
-var machine = sync.OnceValue(func() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return rand.Text()[:8]
-	}
-	sum := sha256.Sum256(bytes.TrimSpace(id))
-	return hex.EncodeToString(sum[:4])
-})
 
 func flock(fd int) error {
 	return retry(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"vaultik/backends"
@@ -37,10 +38,14 @@ func pathOf(u *url.URL) (string, error) {
 		return "", fmt.Errorf("file URL names the host %q; for a path write file:///path", u.Host)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", errors.New("file URL with user, query or fragment; write ? as %3F and # as %23")
-	case !filepath.IsAbs(u.Path):
+	case !strings.HasPrefix(u.Path, "/"):
 		return "", errors.New("file URL without an absolute path; write file:///path")
 	}
-	return filepath.Clean(u.Path), nil
+	p := u.Path
+	if filepath.VolumeName(p[1:]) != "" {
+		p = p[1:] // file:///C:/path
+	}
+	return filepath.Clean(filepath.FromSlash(p)), nil
 }
 
 // Backend is a store in a directory.
@@ -65,13 +70,21 @@ func open(root string, o backends.Options, hook atomicfile.Hook) (*Backend, erro
 	b := &Backend{readOnly: o.ReadOnly, made: map[string]bool{}}
 	root, err := filepath.Abs(root)
 	if err == nil {
-		b.location = (&url.URL{Scheme: Scheme, Path: root}).String()
+		b.location = (&url.URL{Scheme: Scheme, Path: slashed(root)}).String()
 		b.root, err = openRoot(root, o, hook)
 	}
 	if err != nil {
 		return nil, b.fail("open", "", err)
 	}
 	return b, nil
+}
+
+// slashed is an absolute path as it stands in a URL.
+func slashed(root string) string {
+	if root = filepath.ToSlash(root); !strings.HasPrefix(root, "/") {
+		return "/" + root // C:/path
+	}
+	return root
 }
 
 func openRoot(root string, o backends.Options, hook atomicfile.Hook) (*atomicfile.Dir, error) {

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"vaultik/backends"
 	"vaultik/internal/atomicfile"
+	"vaultik/internal/platform"
 )
 
 // fail makes err the error of an operation, nil if it is nil.
@@ -22,22 +23,22 @@ func (b *Backend) fail(op, key string, err error) error {
 		return e // says nothing about this store
 	}
 	e.Err = b.classify(op, err)
-	e.Retryable = op == "put" && errors.Is(e.Err, unix.ENOENT) && !errors.Is(e.Err, backends.ErrContainerNotFound) || // directory tidied away
-		isAny(err, unix.EIO, unix.ESTALE, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EAGAIN, unix.EBUSY, unix.ETIMEDOUT)
+	e.Retryable = op == "put" && errors.Is(e.Err, fs.ErrNotExist) && !errors.Is(e.Err, backends.ErrContainerNotFound) || // directory tidied away
+		isAny(err, syscall.EIO, syscall.ESTALE, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.EBUSY, syscall.ETIMEDOUT)
 	return e
 }
 
 func (b *Backend) classify(op string, err error) error {
 	switch {
-	case errors.Is(err, backends.ErrContainerNotFound):
+	case errors.Is(err, backends.ErrContainerNotFound), errors.Is(err, backends.ErrReadOnly):
 		return err
-	case isAny(err, unix.ENOSPC, unix.EDQUOT):
+	case platform.NoSpace(err):
 		return backends.WithKind(backends.ErrNoSpace, fmt.Errorf("%w%s", err, b.freeText()))
-	case isAny(err, unix.EROFS):
+	case isAny(err, syscall.EROFS):
 		return backends.WithKind(backends.ErrReadOnly, err)
-	case isAny(err, unix.EACCES, unix.EPERM):
+	case errors.Is(err, fs.ErrPermission):
 		return backends.WithKind(backends.ErrPermission, err)
-	case isAny(err, unix.ENAMETOOLONG):
+	case isAny(err, syscall.ENAMETOOLONG):
 		return backends.WithKind(backends.ErrInvalidKey, err)
 	case errors.Is(err, atomicfile.ErrNoExclusive):
 		return backends.WithKind(backends.ErrUnsupported, err)
@@ -47,9 +48,9 @@ func (b *Backend) classify(op string, err error) error {
 		return backends.WithKind(backends.ErrConfig, err)
 	case op == "open":
 		return err
-	case b.root != nil && errors.Is(err, unix.ENOENT) && !b.root.Alive():
+	case b.root != nil && errors.Is(err, fs.ErrNotExist) && !b.root.Alive():
 		return backends.WithKind(backends.ErrContainerNotFound, err)
-	case op == "put" && (notObject(err) || isAny(err, unix.EISDIR, unix.ENOTEMPTY, unix.EEXIST)):
+	case op == "put" && (notObject(err) || isAny(err, syscall.EISDIR, syscall.ENOTEMPTY, syscall.EEXIST)):
 		return backends.WithKind(backends.ErrInvalidKey, err)
 	case absent(err) && op != "put":
 		return backends.WithKind(backends.ErrNotFound, err)
@@ -60,18 +61,18 @@ func (b *Backend) classify(op string, err error) error {
 // absent reports whether err says that there is no object of a name: nothing at
 // all, or something that is none.
 func absent(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || notObject(err) || isAny(err, unix.EISDIR)
+	return errors.Is(err, fs.ErrNotExist) || notObject(err) || isAny(err, syscall.EISDIR)
 }
 
 // notObject recognises sockets (ENXIO), files where a directory should be, and all
 // else that is not a regular file. Symlinks are not among them: what they point
 // to may well be the object, so they are errors, never absence.
 func notObject(err error) bool {
-	return errors.Is(err, atomicfile.ErrNotRegular) || isAny(err, unix.ENOTDIR, unix.ENXIO)
+	return errors.Is(err, atomicfile.ErrNotRegular) || isAny(err, syscall.ENOTDIR, syscall.ENXIO)
 }
 
-func isAny(err error, list ...unix.Errno) bool {
-	var errno unix.Errno
+func isAny(err error, list ...syscall.Errno) bool {
+	var errno syscall.Errno
 	if !errors.As(err, &errno) {
 		return false
 	}
