@@ -50,7 +50,7 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 bench: build ## compare with restic, borg and tar|zstd|age; prints a table
 	$(GO) run ./internal/bench/cmd -vaultik bin/vaultik -runs $(BENCHRUNS) $(BENCHFLAGS)
 
-tools: ## install what the tests need (age, zstd, jq, ...)
+tools: ## install what the tests need (age, servers of S3, jq, ...)
 	@scripts/tools test
 
 lint-tools:
