@@ -52,19 +52,6 @@ func CaptureOpen(f *os.File, st *Stat, e *page.Entry, names *NameCache) error {
 	return n.capture(f.Name(), e)
 }
 
-func (s *Stat) fill(e *page.Entry, names *NameCache) {
-	e.Type, e.Mode = s.Type, s.Mode
-	e.UID, e.GID = s.UID, s.GID
-	e.User, e.Group = names.User(s.UID), names.Group(s.GID)
-	e.Mtime, e.Btime = s.Mtime, s.Btime
-	e.Major, e.Minor = s.Major, s.Minor
-	e.Size = 0
-	if s.Type == page.File {
-		e.Size = s.Size
-	}
-	e.Target, e.Flags, e.Xattrs = "", 0, nil
-}
-
 // capture reads what only an open entry tells.
 func (n node) capture(absPath string, e *page.Entry) error {
 	var errs []error

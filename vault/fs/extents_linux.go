@@ -7,12 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MinHole is the smallest hole worth recording, in bytes: a smaller one is read as zeros.
-const MinHole = 64 << 10
-
-// An Extent is a run of data in a file, in bytes.
-type Extent struct{ Off, Len int64 }
-
 // Extents lists the data of the first size bytes of f in order; what is not
 // listed are holes of at least MinHole bytes. It is the whole file where the file system
 // knows no holes, and nothing for a file without data. It leaves the read offset at 0.

@@ -1,27 +1,10 @@
 package fs
 
 import (
-	iofs "io/fs"
-
 	"golang.org/x/sys/unix"
 
 	"vaultik/vault/page"
 )
-
-// Stat is what the kernel says about one entry, of which symbolic links are never followed.
-type Stat struct {
-	Type                page.Type
-	Mode                uint32 // permission, setuid, setgid and sticky bits: 07777
-	UID, GID            uint32
-	Size                int64 // bytes
-	Mtime, Ctime, Btime page.Time
-	Dev, Ino            uint64
-	Nlink               uint64
-	Major, Minor        uint32 // of a char or block device
-}
-
-// SameFile reports whether both describe one inode.
-func (s *Stat) SameFile(o *Stat) bool { return s.Dev == o.Dev && s.Ino == o.Ino }
 
 // Lstat describes path; errors are *fs.PathError.
 func Lstat(path string) (Stat, error) {
@@ -98,11 +81,4 @@ func typeOf(mode uint16) page.Type {
 		return page.Socket
 	}
 	return "" // no other kind exists on Linux
-}
-
-func pathError(op, path string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &iofs.PathError{Op: op, Path: path, Err: err}
 }

@@ -3,11 +3,10 @@ package fs
 import (
 	"errors"
 	iofs "io/fs"
-	"os"
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"vaultik/vault/page"
 )
@@ -78,14 +77,11 @@ func entryPath(abs string) string {
 // the real place. A link that is the argument itself may lead nowhere.
 func resolve(arg string) ([]root, error) {
 	if arg == "" {
-		return nil, unix.ENOENT
+		return nil, syscall.ENOENT
 	}
-	if !strings.HasPrefix(arg, "/") {
-		wd, err := os.Getwd()
-		if err != nil {
-			return nil, err
-		}
-		arg = wd + "/" + arg
+	arg, err := absolute(arg)
+	if err != nil {
+		return nil, err
 	}
 	at, err := look("/")
 	if err != nil {
@@ -97,7 +93,7 @@ func resolve(arg string) ([]root, error) {
 	for len(rest) > 0 {
 		var next root
 		if next, err = at.step(rest[0]); err != nil {
-			if isLink && anyOf(err, unix.ENOENT, unix.ENOTDIR) {
+			if isLink && anyOf(err, iofs.ErrNotExist, syscall.ENOTDIR) {
 				return links, nil
 			}
 			return nil, err
@@ -109,12 +105,12 @@ func resolve(arg string) ([]root, error) {
 		}
 		links = append(links, next)
 		isLink = isLink || len(rest) == 0
-		target, err := os.Readlink(next.path)
+		target, err := readlink(next.path)
 		if err != nil {
 			return nil, errno(err)
 		}
 		if len(links) > maxLinks {
-			return nil, unix.ELOOP
+			return nil, syscall.ELOOP
 		}
 		rest = append(components(target), rest...)
 		if strings.HasPrefix(target, "/") {
@@ -134,7 +130,7 @@ func components(path string) []string {
 // step goes from the directory r, whose path has no links, to name in it.
 func (r root) step(name string) (root, error) {
 	if r.st.Type != page.Dir {
-		return root{}, unix.ENOTDIR
+		return root{}, syscall.ENOTDIR
 	}
 	if name == ".." {
 		return look("/" + strings.TrimPrefix(r.path[:strings.LastIndexByte(r.path, '/')], "/"))
