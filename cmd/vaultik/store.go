@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"vaultik/backends"
-	_ "vaultik/backends/file" // the kinds of store that this program knows
 	"vaultik/config"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"

@@ -1,0 +1,6 @@
+package main
+
+// The kinds of store that this program knows; rclone's are in stores_*.go.
+import (
+	_ "vaultik/backends/file"
+)
