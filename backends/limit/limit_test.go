@@ -27,9 +27,9 @@ func parse(t *testing.T, text string) Schedule {
 
 // A limit that is never reached changes nothing.
 func TestBackend(t *testing.T) {
-	backendtest.Run(t, func(t *testing.T) backendtest.Opener {
+	l := New(parse(t, "100G:200G"))
+	backendtest.Run(t, backendtest.Harness{New: func(t *backendtest.T) backendtest.Opener {
 		t.Cleanup(func() { mem.Drop("limit") })
-		l := New(parse(t, "100G:200G"))
 		return func(ctx context.Context, o backends.Options) (backends.Backend, error) {
 			b, err := backends.Open(ctx, "mem://limit", o)
 			if err != nil {
@@ -37,7 +37,7 @@ func TestBackend(t *testing.T) {
 			}
 			return Wrap(b, l), nil
 		}
-	})
+	}})
 }
 
 func TestWrap_NoLimit(t *testing.T) {
