@@ -87,7 +87,7 @@ func Full() Profile {
 // Light is for stores where every byte and every call costs time and money. The
 // list is longer than a page of it still.
 func Light() Profile {
-	return Profile{MaxObject: 5<<20 + 1, Many: 1100, Stats: 20, Rounds: 4, Reads: 15, Block: 1 << 20, MaxKey: backends.MaxKey, Up: 44e6, Down: 28e6, Calls: 3000}
+	return Profile{MaxObject: 5<<20 + 1, Many: 1100, Stats: 20, Rounds: 4, Reads: 15, Block: 1 << 20, MaxKey: backends.MaxKey, Up: 44e6, Down: 32e6, Calls: 3000}
 }
 
 func (h *Harness) profile() Profile {

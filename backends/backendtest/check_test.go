@@ -171,3 +171,46 @@ func TestCheck_OmitsAndStops(t *testing.T) {
 		t.Errorf("%+v, %v", seen, err)
 	}
 }
+
+// Everything holds below a prefix as well, beside objects that are not seen there.
+func TestScratch(t *testing.T) {
+	t.Cleanup(func() { mem.Drop("scratch") })
+	open := func(ctx context.Context, o backends.Options) (backends.Backend, error) {
+		return backends.Open(ctx, "mem://scratch", o)
+	}
+	all, err := open(t.Context(), backends.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside := []string{"store.json", "check/0/1", "check/00/x", "check/0"}
+	for _, key := range outside {
+		if _, err := all.Put(t.Context(), key, backends.Bytes([]byte(key), nil), backends.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	p := Light()
+	p.MaxKey -= len("check/0/000/")
+	h := Harness{Profile: p, Omit: map[string]string{"Missing store": "it is there"}, New: func(*T) Opener {
+		n++
+		return Scratch(open, keyOf("check/0/%03d/", n))
+	}}
+	for _, r := range results(t, h) {
+		if len(r.Failures) > 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	for _, key := range outside {
+		if b, err := backends.Objects(all).Get(t.Context(), key, 0, -1); err != nil || string(b) != key {
+			t.Errorf("%s: %q, %v", key, b, err)
+		}
+	}
+	if err := all.ListStream(t.Context(), "", func(o backends.ObjectInfo) error {
+		if !strings.HasPrefix(o.Key, "check/0/0") && o.Size != int64(len(o.Key)) {
+			t.Errorf("%s is outside", o.Key)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
