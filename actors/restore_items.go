@@ -2,6 +2,7 @@ package actors
 
 import (
 	"vaultik/messages"
+	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
 )
 
@@ -127,14 +128,17 @@ func (p *restorePlanner) settle(it *messages.RestoreItem) {
 
 // placed takes what a writer says of an item or a directory.
 func (p *restorePlanner) placed(o *messages.Outcome) {
+	it := o.Item
 	for _, a := range o.Attrs {
-		if o.Dir != nil && !o.Dir.Counts {
+		switch {
+		case o.Dir == nil:
+			p.attr(it.Entry.Path, a)
+		case o.Dir.Counts:
+			p.attr(o.Dir.Entry.Path, a)
+		default:
 			p.run.result.MetaAbove++
-		} else {
-			p.attr(a.What)
 		}
 	}
-	it := o.Item
 	switch {
 	case o.Dir != nil:
 		if o.Err != nil {
@@ -156,7 +160,9 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 		if status == statusAsPlanned {
 			status = it.State.Status
 		}
-		p.run.result.BytesWritten += o.Written
+		if o.Err == nil {
+			p.run.result.BytesWritten += o.Written
+		}
 		p.done(it, status, o.Err)
 	}
 }
@@ -165,12 +171,15 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 const maxAttrKinds = 50
 
 // attr counts an attribute that could not be set.
-func (p *restorePlanner) attr(what string) {
-	m := p.run.result.Meta
-	if _, ok := m[what]; !ok && len(m) >= maxAttrKinds {
+func (p *restorePlanner) attr(path string, a vfs.MetaProblem) {
+	m, what := p.run.result.Meta, a.What
+	if m[what] == nil && len(m) >= maxAttrKinds {
 		what = "others"
 	}
-	m[what]++
+	if m[what] == nil {
+		m[what] = &MetaLoss{Path: path, Err: a.Err}
+	}
+	m[what].Entries++
 }
 
 // statusAsPlanned is the outcome of a piece or last step that went as it should.

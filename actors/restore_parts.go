@@ -74,6 +74,19 @@ func (p *partFiles) commit(it *messages.RestoreItem) (vfs.MetaProblems, error) {
 	return part.attrs, err
 }
 
+// unfinished is how many bytes that count as done are of files that are not
+// complete, and will be thrown away. Only the planner may ask.
+func (p *partFiles) unfinished() (n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for it := range p.open {
+		if !it.State.Done {
+			n += it.State.Counted
+		}
+	}
+	return n
+}
+
 // drop forgets an item that is done.
 func (p *partFiles) drop(it *messages.RestoreItem) {
 	p.mu.Lock()

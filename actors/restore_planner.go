@@ -25,8 +25,9 @@ type restorePlanner struct {
 	place    []*messages.RestoreItem // to be submitted
 	finish   []messages.FinishEntry  // to be submitted
 	walked   bool
-	unlinked bool // that was said
-	failed   bool // the job knows why
+	unlinked bool  // that was said
+	full     error // the target takes no more; the job ends when the writers have said what they did
+	failed   bool  // the job knows why
 	reported bool
 }
 
@@ -67,7 +68,7 @@ func (p *restorePlanner) Receive(c actor.Context) {
 	case *messages.WalkEnded:
 		p.walked = true
 		if targetFull(m.Err) {
-			p.fail(c, p.full(m.Err))
+			p.targetFull(m.Err)
 		} else if m.Err != nil {
 			p.fail(c, m.Err)
 		} else {
@@ -76,9 +77,29 @@ func (p *restorePlanner) Receive(c actor.Context) {
 	default:
 		return
 	}
+	if p.full != nil {
+		p.drain(c)
+		return
+	}
 	p.submit(c)
 	p.dispatch(c)
 	p.end(c)
+}
+
+// targetFull stops all that would write more.
+func (p *restorePlanner) targetFull(err error) {
+	if p.full == nil {
+		p.full = err
+		p.run.full.Store(true)
+	}
+}
+
+// drain ends the job when no writer has anything left, so that what was restored is counted.
+func (p *restorePlanner) drain(c actor.Context) {
+	p.place, p.finish = nil, nil
+	if p.writing == 0 {
+		p.fail(c, p.fullError())
+	}
 }
 
 // fail ends the job.
@@ -195,7 +216,7 @@ func units(j *messages.Writing) int { return len(j.Place) + len(j.Finish) + len(
 // frame takes a decoded frame, the first time that it comes.
 func (p *restorePlanner) frame(c actor.Context, m *messages.FrameFetched) {
 	l := p.leases[m.Lease]
-	if l == nil || l.came[m.Index] {
+	if l == nil || l.came[m.Index] || p.full != nil {
 		p.releaseFrame(m.Buf)
 		return
 	}
@@ -234,7 +255,7 @@ func (p *restorePlanner) releaseFrame(b *messages.Buf) {
 // fetched ends a lease, or a part of one that was split. What has not come has failed.
 func (p *restorePlanner) fetched(c actor.Context, m *messages.Finished[messages.FetchBlob, messages.BlobFetched]) {
 	l := p.leases[m.Job.Lease]
-	if l == nil {
+	if l == nil || p.full != nil {
 		return
 	}
 	p.run.result.BlobsRead++
@@ -268,8 +289,7 @@ func (p *restorePlanner) written(c actor.Context, m *messages.Finished[messages.
 	job := &m.Job
 	p.writing -= units(job)
 	if m.Result.Full != nil {
-		p.fail(c, p.full(m.Result.Full))
-		return
+		p.targetFull(m.Result.Full)
 	}
 	if m.Err != nil {
 		m.Result = failedWriting(job, m.Err)
@@ -281,7 +301,7 @@ func (p *restorePlanner) written(c actor.Context, m *messages.Finished[messages.
 		}
 	}
 	for i := range job.Pieces {
-		if w := &job.Pieces[i]; !w.Whole {
+		if w := &job.Pieces[i]; !w.Whole && p.full == nil {
 			p.pieceDone(w.To, int64(w.Len), nil)
 		}
 	}
@@ -321,11 +341,12 @@ func failedWriting(job *messages.Writing, err error) (r messages.WritingDone) {
 	return r
 }
 
-func (p *restorePlanner) full(err error) error {
+func (p *restorePlanner) fullError() error {
 	n := p.run.spec.Progress
+	done := n.BytesDone.Load() - p.run.parts.unfinished()
 	return &TargetFullError{
 		FilesDone: n.FilesDone.Load(), FilesLeft: max(0, n.FilesTotal.Load()-n.FilesDone.Load()),
-		BytesLeft: max(0, n.BytesTotal.Load()-n.BytesDone.Load()), Err: err,
+		BytesLeft: max(0, n.BytesTotal.Load()-done), Err: p.full,
 	}
 }
 

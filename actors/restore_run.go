@@ -75,6 +75,7 @@ type restoreRun struct {
 	blobs   *budget
 	read    atomic.Int64 // bytes of blobs
 	parts   partFiles
+	full    atomic.Bool // the target takes no more
 	faults  *faults
 	hurt    sync.Map // of blob.Name: damaged blobs that were warned of
 
@@ -125,10 +126,10 @@ func newRestoreRun(spec *RestoreSpec) *restoreRun {
 	r.frames = newBudget(&r.mem, r.limits.frames, r.limits.frameSize)
 	r.blobs = newBudget(&r.mem, r.limits.blobs, r.limits.blobSize)
 	r.parts = partFiles{slots: newCredit(r.bounds.parts), open: map[*messages.RestoreItem]*partFile{}}
-	r.result.Meta = map[string]int64{}
+	r.result.Meta = map[string]*MetaLoss{}
 	r.pages = newChunkReader(spec.Store, spec.Root.Host, spec.Identities, spec.Root.Secret.ChunkID())
 	r.pages.onDamage = r.damaged
-	r.tree = &page.Tree{Fetch: r.pages.fetch, Top: spec.Root.Top.Ref()}
+	r.tree = &page.Tree{Fetch: r.faults.pages(r.pages.fetch), Top: spec.Root.Top.Ref()}
 	return r
 }
 
@@ -154,7 +155,7 @@ func (r *restoreRun) open(ctx context.Context) error {
 		switch {
 		case err == nil && p == part.From:
 			r.part.File = e.Type != page.Dir
-		case errors.Is(err, page.ErrNotFound), storeGone(err), ctx.Err() != nil:
+		case errors.Is(err, page.ErrNotFound), noneRead(err), ctx.Err() != nil:
 			return fmt.Errorf("restore %q: %w", p, err)
 		}
 		// A damaged page is met again by the walk, which reports it.
@@ -201,6 +202,12 @@ func (r *restoreRun) close() {
 func storeGone(err error) bool {
 	return errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrAuth) ||
 		errors.Is(err, backends.ErrClosed) || errors.Is(err, context.Canceled)
+}
+
+// noneRead reports whether an error of reading pages ends a walk: nothing is
+// damaged, but this program, or this user, cannot read the store.
+func noneRead(err error) bool {
+	return storeGone(err) || errors.Is(err, backends.ErrPermission) || errors.Is(err, page.ErrNewerFormat)
 }
 
 // targetFull reports whether the target can take nothing more.

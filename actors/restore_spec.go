@@ -80,9 +80,9 @@ type RestoreResult struct {
 	Lost     []LostPaths      // what cannot be known because pages are damaged
 	Damaged  bool             // pages of the snapshot are damaged: more may be missing than Failed says
 
-	// Meta counts attributes that could not be set, by kind: "owner", "mode",
+	// Meta has the attributes that could not be set, by kind: "owner", "mode",
 	// "flags", "times", "xattr user.comment" and the like. They are no failures.
-	Meta      map[string]int64
+	Meta      map[string]*MetaLoss
 	MetaAbove int64 // the same, of directories that are only on the way to what was selected
 
 	BytesWritten int64 // contents of files
@@ -98,6 +98,13 @@ type RestoreProblem struct {
 	Path   string
 	Reason string
 	Err    error
+}
+
+// MetaLoss is one kind of attribute that could not be set.
+type MetaLoss struct {
+	Entries int64
+	Path    string // the first of them
+	Err     error  // why not there
 }
 
 // LostPaths are paths that a damaged page held: those after After, up to and

@@ -7,7 +7,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"vaultik/backends"
 	"vaultik/messages"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
@@ -22,7 +21,7 @@ type walker struct {
 
 	stack []*walkDir // from the target down to where the walk is
 	batch *messages.EntriesSelected
-	full  error // the target takes no more
+	ends  error // why the walk cannot go on: the target takes no more, for instance
 }
 
 // walkDir is a directory of the snapshot on the way to where the walk is.
@@ -56,7 +55,7 @@ func (w *walker) Receive(c actor.Context) {
 
 func (w *walker) walk() error {
 	w.run.tree.Lost = func(after, last string, err error) error {
-		if storeGone(err) || errors.Is(err, backends.ErrPermission) { // what may not be read is not damaged
+		if noneRead(err) {
 			return err
 		}
 		w.c.Send(w.planner, &messages.PagesLost{After: after, Last: last, Err: err})
@@ -93,7 +92,7 @@ func (w *walker) enter(top string) (bool, error) {
 			w.push(e, false)
 			// It is on the way, not selected, unless Include wants it.
 			w.stack[i].included = w.run.spec.Include != nil && w.stack[i].included
-		case w.run.ctx.Err() != nil || storeGone(err):
+		case w.run.ctx.Err() != nil || noneRead(err):
 			return false, err
 		case err != nil && !errors.Is(err, page.ErrNotFound):
 			if err := w.run.tree.Lost(p, p, err); err != nil {
@@ -209,13 +208,15 @@ func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.Rest
 		return m
 	}
 	m.Fresh, m.Err = w.place(m)
-	if targetFull(m.Err) {
-		w.full = m.Err
+	if targetFull(m.Err) && w.ends == nil {
+		w.ends = m.Err
 	}
 	if len(m.Entry.XattrRefs) > 0 && !d.unknown {
 		list, err := run.tree.Xattrs(run.ctx, &d.entry)
 		if err != nil {
-			_ = run.tree.Lost(d.entry.Path, d.entry.Path, err)
+			if fatal := run.tree.Lost(d.entry.Path, d.entry.Path, err); fatal != nil && w.ends == nil {
+				w.ends = fatal
+			}
 			d.unknown = true
 		}
 		m.Entry.Xattrs, m.Entry.XattrRefs = list, nil
@@ -287,15 +288,15 @@ func (w *walker) fatal(err error) error {
 	if w.run.ctx.Err() != nil {
 		return context.Cause(w.run.ctx)
 	}
-	if storeGone(err) {
+	if noneRead(err) {
 		return err
 	}
 	return nil
 }
 
 func (w *walker) flushIfFull() error {
-	if w.full != nil {
-		return w.full
+	if w.ends != nil {
+		return w.ends
 	}
 	b, most := w.batch, &w.run.bounds
 	if len(b.Items) < most.items && len(b.Pieces) < most.pieces && len(b.Opened)+len(b.Left) < most.items {

@@ -49,11 +49,16 @@ func (w *restoreWriter) write(_ int, job messages.Writing) messages.WritingDone 
 }
 
 // stopped reports whether the job ends, so that results do not matter any more.
-func (w *restoreWriter) stopped() bool { return w.done.Full != nil || w.run.ctx.Err() != nil }
+func (w *restoreWriter) stopped() bool { return w.run.full.Load() || w.run.ctx.Err() != nil }
+
+func (w *restoreWriter) targetFull(err error) {
+	w.done.Full = err
+	w.run.full.Store(true) // others need not try
+}
 
 func (w *restoreWriter) placed(o messages.Outcome) {
 	if targetFull(o.Err) {
-		w.done.Full = o.Err
+		w.targetFull(o.Err)
 		return
 	}
 	if o.Err != nil && o.Status != messages.StatusIgnored {
@@ -73,7 +78,7 @@ func (w *restoreWriter) piece(frame []byte, p *messages.WritePiece) {
 	err := w.run.parts.write(w.run.target, p.To, b, p.At)
 	switch {
 	case targetFull(err):
-		w.done.Full = err
+		w.targetFull(err)
 	case err != nil:
 		w.done.Failed = append(w.done.Failed, messages.Outcome{Item: p.To, Err: err})
 	}

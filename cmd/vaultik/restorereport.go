@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"os"
 	"slices"
-	"strings"
 
 	"vaultik/actors"
 	"vaultik/backends"
@@ -51,7 +48,7 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 	if res.MetaAbove > 0 {
 		s.out.note("directories above what was restored did not get all their attributes; they are not part of it")
 	}
-	attrs := s.sayMeta(res.Meta)
+	s.tellRestored(res)
 	if err != nil {
 		if ctx.Err() != nil {
 			s.out.note("interrupted: what was restored stays; the same command goes on from there")
@@ -69,7 +66,7 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 			"see all that is wrong: " + s.commandHere("verify --read-data")}
 	case res.Failed > 0:
 		return &hinted{&partial{fmt.Sprintf("%s could not be restored as in the snapshot; all others were", plural(res.Failed, "entry", "entries"))}, s.tryAgain(res)}
-	case attrs > 0:
+	case len(res.Meta) > 0:
 		return &partial{"all contents were restored, but not all attributes could be set"}
 	}
 	return nil
@@ -106,30 +103,6 @@ func restoreLine(id, target string, r *actors.RestoreResult) string {
 		}
 	}
 	return line + " in " + took(r.Duration)
-}
-
-// sayMeta sums up which attributes could not be set.
-func (s *session) sayMeta(meta map[string]int64) (total int64) {
-	kinds := slices.Collect(maps.Keys(meta))
-	slices.SortFunc(kinds, func(a, b string) int { return cmp.Or(cmp.Compare(meta[b], meta[a]), cmp.Compare(a, b)) })
-	var parts []string
-	for i, k := range kinds {
-		total += meta[k]
-		if i < 10 {
-			parts = append(parts, fmt.Sprintf("%s of %s", k, plural(meta[k], "entry", "entries")))
-		}
-	}
-	if len(kinds) > 10 {
-		parts = append(parts, fmt.Sprintf("and %d kinds more", len(kinds)-10))
-	}
-	if total > 0 {
-		hint := ""
-		if os.Geteuid() != 0 {
-			hint = "run the same command as root: it only sets what is missing"
-		}
-		s.out.warn(hint, "attributes that could not be set: %s", strings.Join(parts, ", "))
-	}
-	return total
 }
 
 // nothingSelected: paths and patterns leave nothing to restore.
