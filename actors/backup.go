@@ -9,6 +9,7 @@ import (
 
 	"vaultik/internal/clock"
 	"vaultik/messages"
+	"vaultik/vault/snapshot"
 )
 
 // maxRounds is how often a backup walks again because blobs went missing from
@@ -19,6 +20,9 @@ const maxRounds = 3
 // soft ends it stops reading, stores what it has read and returns ErrInterrupted.
 func (s *System) Backup(ctx, soft context.Context, spec *BackupSpec) (*BackupResult, error) {
 	began := time.Now()
+	if len(spec.Tags) > snapshot.MaxTags {
+		return nil, fmt.Errorf("backup: %d tags are too many: a snapshot has at most %d", len(spec.Tags), snapshot.MaxTags)
+	}
 	run := newBackupRun(spec)
 	defer run.cancel(nil)
 	job := newBackupJob(soft, run)

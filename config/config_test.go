@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"vaultik/internal/fuzzbound"
 	"vaultik/vault/keys"
 )
 
@@ -133,9 +134,11 @@ func FuzzParse(f *testing.F) {
 	f.Add("snapshots: {a: {paths: [/x, ~]}}\n? [k]\n: v\n<<: *a\n")
 	f.Add("a: &x !!binary |\n  zz\n--- \n- b\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		if c, err := Parse("c", []byte(text)); (c == nil) == (err == nil) && err == nil {
-			t.Error("neither a configuration nor an error")
-		}
+		fuzzbound.Check(t, 8<<20+4000*int64(len(text)), func() {
+			if c, err := Parse("c", []byte(text)); (c == nil) == (err == nil) && err == nil {
+				t.Error("neither a configuration nor an error")
+			}
+		})
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"vaultik/internal/fuzzbound"
 	"vaultik/vault/fs"
 	"vaultik/vault/page"
 )
@@ -332,7 +333,9 @@ func FuzzMatch(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, pattern, p string) {
 		for _, o := range []Options{{}, {DirSlash: true}, {IgnoreCase: true}} {
-			l, err := Compile(From("fuzz", pattern), o)
+			var l *List
+			var err error
+			fuzzbound.Check(t, 1<<20+200*int64(len(pattern)), func() { l, err = Compile(From("fuzz", pattern), o) })
 			if err != nil {
 				if !errors.Is(err, ErrPattern) {
 					t.Fatal(err)

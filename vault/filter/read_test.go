@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"vaultik/internal/fuzzbound"
 )
 
 var vars = map[string]string{"HOME": "/home/u", "EMPTY": "", "STAR": "*"}
@@ -63,7 +65,9 @@ func FuzzRead(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		patterns, err := Read("f", strings.NewReader(string(data)), lookup)
+		var patterns []Pattern
+		var err error
+		fuzzbound.Check(t, 1<<20+200*int64(len(data)), func() { patterns, err = Read("f", strings.NewReader(string(data)), lookup) })
 		if err != nil {
 			return
 		}

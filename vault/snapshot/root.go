@@ -229,6 +229,11 @@ func encodeRoot(r *Root) ([]byte, error) {
 // pad appends a skippable frame, so that the whole has a Padmé size.
 func pad(b []byte) []byte {
 	n := int(blob.Padme(int64(len(b)+padHeader))) - len(b) - padHeader
+	return skippable(b, n)
+}
+
+// skippable appends a frame of n zeros that decoders leave out.
+func skippable(b []byte, n int) []byte {
 	b = binary.LittleEndian.AppendUint32(b, padMagic)
 	b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	return append(b, make([]byte, n)...)
