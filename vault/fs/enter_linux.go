@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 // Enter opens the existing directory path to an unprivileged owner whom its mode

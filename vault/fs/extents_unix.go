@@ -1,3 +1,5 @@
+//go:build unix
+
 package fs
 
 import (
@@ -39,7 +41,7 @@ func NextExtent(f *os.File, off, size int64) (Extent, error) {
 	if size < MinHole {
 		return Extent{off, size - off}, nil
 	}
-	data, err := seek(f, off, unix.SEEK_DATA, size)
+	data, err := seek(f, off, seekData, size)
 	if err != nil {
 		return Extent{}, err
 	}
@@ -53,14 +55,14 @@ func NextExtent(f *os.File, off, size int64) (Extent, error) {
 		return Extent{size, 0}, nil
 	}
 	for end := data; ; {
-		hole, err := seek(f, end, unix.SEEK_HOLE, size)
+		hole, err := seek(f, end, seekHole, size)
 		if err != nil {
 			return Extent{}, err
 		}
 		if hole >= size {
 			return Extent{data, size - data}, nil
 		}
-		next, err := seek(f, hole, unix.SEEK_DATA, size)
+		next, err := seek(f, hole, seekData, size)
 		if err != nil {
 			return Extent{}, err
 		}
@@ -84,8 +86,8 @@ func seek(f *os.File, off int64, whence int, size int64) (int64, error) {
 		case unix.EINTR:
 		case unix.ENXIO: // nothing but a hole up to the end, or the file was cut
 			return size, nil
-		case unix.EINVAL, unix.EOPNOTSUPP: // no holes here: all is data
-			if whence == unix.SEEK_DATA {
+		case unix.EINVAL, unix.EOPNOTSUPP, unix.ENOTTY: // no holes here: all is data
+			if whence == seekData {
 				return off, nil
 			}
 			return size, nil
