@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"vaultik/backends"
 )
@@ -43,8 +44,10 @@ func testCancelledPut(t *T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		src := newSource(random(20, int(size)))
 		src.block = 100_000
+		var cancelled time.Time
 		src.at = func(off int64) error {
-			if off+100_000 > at {
+			if off+100_000 > at && cancelled.IsZero() {
+				cancelled = time.Now()
 				cancel()
 			}
 			return nil
@@ -52,6 +55,9 @@ func testCancelledPut(t *T) {
 		_, err := b.Put(ctx, "c/new", src, backends.PutOptions{})
 		cancel()
 		wantCancelled(t, keyOf("Put, at %d", at), err)
+		if took := time.Since(cancelled); took > 2*time.Second {
+			t.Errorf("Put, cancelled at %d, has returned %v later", at, took)
+		}
 		if n := src.open.Load(); n != 0 {
 			t.Errorf("%d readers of the source left open", n)
 		}

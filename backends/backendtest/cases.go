@@ -64,6 +64,9 @@ type Harness struct {
 	Profile Profile
 	// Omit has the names of cases that cannot run here, each with the reason.
 	Omit map[string]string
+	// Report, if set, hears from Run what became of each case. What failed is told
+	// by the test, Failures only that something did.
+	Report func(Result)
 }
 
 // Profile is how much the cases ask of a store.

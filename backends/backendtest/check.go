@@ -14,6 +14,7 @@ type Result struct {
 	Name     string
 	Failures []string // in words, the first few; none: the promise holds
 	Omitted  string   // why it did not run; "": it ran
+	Lacks    string   // what the store cannot do, so that only its saying so was checked; "": nothing
 	Took     time.Duration
 }
 
@@ -33,18 +34,19 @@ func Check(ctx context.Context, h Harness, report func(Result)) error {
 		}
 		began := time.Now()
 		r := &recorder{ctx: ctx}
+		t := &T{TB: r, Profile: h.profile()}
 		ended := make(chan struct{})
 		go func() { // Fatalf ends the goroutine
 			defer close(ended)
 			defer r.cleanUp()
 			defer r.recover()
-			h.run(c, &T{TB: r, Profile: h.profile()})
+			h.run(c, t)
 		}()
 		<-ended
 		if err := ctx.Err(); err != nil { // what failed then says nothing about the store
 			return err
 		}
-		report(Result{Name: c.Name, Failures: r.told(), Took: time.Since(began)})
+		report(Result{Name: c.Name, Failures: r.told(), Lacks: t.lacks, Took: time.Since(began)})
 	}
 	return nil
 }

@@ -157,6 +157,31 @@ func TestCheck_FindsWhatIsWrong(t *testing.T) {
 	}
 }
 
+// poor cannot create if absent, and says so.
+type poor struct{ backends.Backend }
+
+func (b poor) Info(ctx context.Context) (backends.Info, error) {
+	info, err := b.Backend.Info(ctx)
+	info.ConditionalPut = false
+	return info, err
+}
+
+func (b poor) Put(ctx context.Context, key string, src backends.Source, o backends.PutOptions) (backends.ObjectInfo, error) {
+	if o.IfAbsent {
+		return backends.ObjectInfo{}, &backends.OpError{Op: "put", Key: key, Err: backends.ErrUnsupported}
+	}
+	return b.Backend.Put(ctx, key, src, o)
+}
+
+// What a store cannot do is no failure, and is told.
+func TestCheck_Lacks(t *testing.T) {
+	for name, r := range results(t, harness(Light(), func(b backends.Backend) backends.Backend { return poor{b} })) {
+		if len(r.Failures) > 0 || (r.Lacks != "") != strings.HasPrefix(name, "If absent") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 func TestCheck_OmitsAndStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	h := harness(Light(), func(b backends.Backend) backends.Backend { return b })

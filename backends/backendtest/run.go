@@ -25,16 +25,31 @@ func Run[R Runner[R]](t R, h Harness) {
 	for _, c := range Cases() {
 		if h.Omit[c.Name] != "" {
 			t.Logf("%s is left out: %s", c.Name, h.Omit[c.Name])
+			h.report(Result{Name: c.Name, Omitted: h.Omit[c.Name]})
 			continue
 		}
-		t.Run(c.Name, func(t R) {
+		r := Result{Name: c.Name}
+		began := time.Now()
+		if !t.Run(c.Name, func(t R) {
 			goroutines, fds := runtime.NumGoroutine(), openFiles(t)
-			h.run(c, &T{TB: t, Profile: h.profile()})
+			own := &T{TB: t, Profile: h.profile()}
+			h.run(c, own)
+			r.Lacks = own.lacks
 			wantGoroutines(t, goroutines)
 			if now := openFiles(t); now > fds {
 				t.Errorf("%d files open after the test, %d before", now, fds)
 			}
-		})
+		}) {
+			r.Failures = []string{"see the test"}
+		}
+		r.Took = time.Since(began)
+		h.report(r)
+	}
+}
+
+func (h *Harness) report(r Result) {
+	if h.Report != nil {
+		h.Report(r)
 	}
 }
 

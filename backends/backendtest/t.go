@@ -25,7 +25,12 @@ type T struct {
 
 	open    Opener
 	handles []backends.Backend
+	lacks   string
 }
+
+// without notes that the store cannot do what this case is about: only that it
+// says so is checked.
+func (t *T) without(what string) { t.lacks = what }
 
 // handle opens the store, made if it is missing, until the end of the case.
 func (t *T) handle(o backends.Options) backends.Backend {
