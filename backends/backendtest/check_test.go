@@ -168,6 +168,9 @@ func (b poor) Info(ctx context.Context) (backends.Info, error) {
 
 func (b poor) Put(ctx context.Context, key string, src backends.Source, o backends.PutOptions) (backends.ObjectInfo, error) {
 	if o.IfAbsent {
+		if err := b.Delete(ctx, "none"); err != nil { // read-only, closed, cancelled
+			return backends.ObjectInfo{}, err
+		}
 		return backends.ObjectInfo{}, &backends.OpError{Op: "put", Key: key, Err: backends.ErrUnsupported}
 	}
 	return b.Backend.Put(ctx, key, src, o)
