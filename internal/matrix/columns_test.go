@@ -1,0 +1,65 @@
+package matrix
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"vaultik/backends/backendtest"
+	_ "vaultik/backends/file"
+	"vaultik/backends/mem"
+)
+
+// starter makes a column when its turn has come.
+type starter struct {
+	name  string
+	start func(t *testing.T) *column
+}
+
+func columns() []starter {
+	return []starter{
+		{"memory", memory},
+		{"file", file},
+	}
+}
+
+// number is different each time, for names of stores.
+var number atomic.Int64
+
+func memory(*testing.T) *column {
+	return &column{
+		url: "mem://name (tests only)",
+		fresh: func(tb backendtest.TB) place {
+			name := fmt.Sprintf("matrix-%d", number.Add(1))
+			tb.Cleanup(func() { mem.Drop(name) })
+			return place{URL: "mem://" + name}
+		},
+	}
+}
+
+func file(t *testing.T) *column {
+	root := t.TempDir()
+	return &column{
+		url: "file:///path",
+		fresh: func(backendtest.TB) place {
+			return place{URL: filepath.Join(root, fmt.Sprint(number.Add(1)), "a b", "störe")}
+		},
+		destroy: func(tb backendtest.TB, p place) { removeAll(tb, p.URL) },
+		file: func(tb backendtest.TB) place {
+			path := filepath.Join(root, "plain-file")
+			if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+				tb.Fatalf("%v", err)
+			}
+			return place{URL: path}
+		},
+	}
+}
+
+func removeAll(tb backendtest.TB, path string) {
+	tb.Helper()
+	if err := os.RemoveAll(path); err != nil {
+		tb.Fatalf("%v", err)
+	}
+}

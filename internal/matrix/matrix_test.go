@@ -1,0 +1,84 @@
+package matrix
+
+import (
+	"context"
+	"flag"
+	"os"
+	"testing"
+
+	"vaultik/backends"
+	"vaultik/backends/backendtest"
+	"vaultik/internal/testsize"
+)
+
+var update = flag.Bool("update", false, "write docs/conformance.md as it was seen")
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childPlace) != "" {
+		os.Exit(child())
+	}
+	os.Exit(m.Run())
+}
+
+// place is where one store is, or will be.
+type place struct {
+	URL     string
+	Options backends.Options
+}
+
+func (p place) open(ctx context.Context, o backends.Options) (backends.Backend, error) {
+	all := p.Options
+	all.Create, all.ReadOnly = o.Create, o.ReadOnly
+	return backends.Open(ctx, p.URL, all)
+}
+
+// column is a kind of store on one server.
+type column struct {
+	name    string // as in the table
+	url     string // what a user writes
+	command string // how the server starts; "": there is none
+
+	fresh   func(tb backendtest.TB) place                   // a store that does not exist yet
+	destroy func(tb backendtest.TB, p place)                // removes all of a store, behind its back
+	wrong   func(tb backendtest.TB, p place) (place, error) // the same with wrong credentials; nil: there are none
+	away    func(tb backendtest.TB, p place) (place, error) // the same on a server that does not listen; nil: there is none
+	file    func(tb backendtest.TB) place                   // a path that is a file; nil: no such thing
+}
+
+// TestMatrix is one run of everything. Servers start when their column does.
+func TestMatrix(t *testing.T) {
+	r := report{}
+	for _, start := range columns() {
+		t.Run(start.name, func(t *testing.T) {
+			c := start.start(t)
+			c.name = start.name
+			seen := r.column(c)
+			h := backendtest.Harness{
+				Profile: profile(),
+				New:     func(t *backendtest.T) backendtest.Opener { return c.fresh(t).open },
+				Report:  seen.add,
+			}
+			backendtest.Run(t, h)
+			for _, e := range extras() {
+				seen.extra(t, c, e)
+			}
+			seen.capabilities(t, c)
+		})
+	}
+	if testing.Short() || t.Failed() || !r.whole() {
+		t.Log("docs/conformance.md is compared when everything has run and passed")
+		return
+	}
+	r.compare(t, "../../docs/conformance.md", *update)
+}
+
+// profile is what the suite asks of each column: half a minute in all, unless
+// time is no matter.
+func profile() backendtest.Profile {
+	if testsize.Pick(0, 1) == 1 {
+		return backendtest.Full()
+	}
+	p := backendtest.Light()
+	p.MaxObject = 16<<20 + 1
+	return p
+}
