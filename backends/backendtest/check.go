@@ -34,7 +34,7 @@ func Check(ctx context.Context, h Harness, report func(Result)) error {
 		}
 		began := time.Now()
 		r := &recorder{ctx: ctx}
-		t := &T{TB: r, Profile: h.profile()}
+		t := &T{TB: r, Name: c.Name, Profile: h.profile()}
 		ended := make(chan struct{})
 		go func() { // Fatalf ends the goroutine
 			defer close(ended)

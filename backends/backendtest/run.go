@@ -32,7 +32,7 @@ func Run[R Runner[R]](t R, h Harness) {
 		began := time.Now()
 		if !t.Run(c.Name, func(t R) {
 			goroutines, fds := runtime.NumGoroutine(), openFiles(t)
-			own := &T{TB: t, Profile: h.profile()}
+			own := &T{TB: t, Name: c.Name, Profile: h.profile()}
 			h.run(c, own)
 			r.Lacks = own.lacks
 			wantGoroutines(t, goroutines)

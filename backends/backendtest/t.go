@@ -21,6 +21,7 @@ type TB interface {
 // T is one run of a case: where it reports to, its store, the handles on it.
 type T struct {
 	TB
+	Name    string // of the case
 	Profile Profile
 
 	open    Opener

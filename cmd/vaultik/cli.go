@@ -25,6 +25,7 @@ type cli struct {
 	Ls        lsCmd        `cmd:"" help:"List the files of a snapshot."`
 	Restore   restoreCmd   `cmd:"" help:"Bring files of a snapshot back."`
 	Verify    verifyCmd    `cmd:"" help:"Check that the store has what its snapshots need."`
+	StoreCmd  storeCmd     `cmd:"" name:"store" help:"Look at, try out or mirror the place where backups are kept."`
 	Keygen    keygenCmd    `cmd:"" help:"Make a key pair: the secret that reads backups and its recipient."`
 	Conf      configCmd    `cmd:"" name:"config" help:"Show or check the configuration, or where it is."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

@@ -54,7 +54,7 @@ func (k *checks) say(status, name, detail, hint string) {
 	if hint != "" {
 		k.s.out.result("%-24s hint: %s", "", printable(hint))
 	}
-	k.s.out.event(checkEvent{"check", name, status, detail, hint})
+	k.s.out.event(checkEvent{Type: "check", Name: name, Status: status, Detail: detail, Hint: hint})
 }
 
 func (k *checks) ok(name, format string, args ...any) {

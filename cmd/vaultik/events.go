@@ -211,13 +211,15 @@ type configSet struct {
 	ExcludeFiles []string `json:"exclude_file,omitempty"`
 }
 
-// checkEvent is one thing that config check looked at.
+// checkEvent is one thing that config check or store check looked at.
 type checkEvent struct {
 	Type   string `json:"type"` // check
 	Name   string `json:"name"`
-	Status string `json:"status"` // ok, warning or failed
+	Status string `json:"status"` // ok, warning, failed or omitted
 	Detail string `json:"detail"`
 	Hint   string `json:"hint,omitempty"`
+
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 type configPathEvent struct {
