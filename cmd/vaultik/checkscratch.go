@@ -232,7 +232,7 @@ func (sc scratch) removeDirs() {
 		if err == nil && d.IsDir() {
 			dirs = append(dirs, path)
 		}
-		return nil //nolint:nilerr // what cannot be seen stays
+		return nil
 	})
 	for _, d := range slices.Backward(dirs) {
 		_ = os.Remove(d) // only if empty
