@@ -67,7 +67,10 @@ func (s *scanner) scan(c actor.Context) {
 	s.start, s.memory = [16]byte{}, nil
 	s.infos = map[index.BlobNum]*blob.Info{}
 
-	opt := fs.WalkOptions{Exclude: s.run.spec.Exclude}
+	opt := fs.WalkOptions{OneFS: s.run.spec.OneFS}
+	if choose := s.run.spec.Choose; choose != nil {
+		opt.Choose = choose()
+	}
 	err := fs.Walk(s.run.reading, s.run.spec.Paths, opt, func(it fs.WalkItem) error { return s.item(c, it) })
 	if err == nil && len(s.leaf) > 0 {
 		err = s.endLeaf(c)

@@ -44,10 +44,12 @@ type BackupSpec struct {
 	SetName    string
 	Head       Head
 
-	Paths    []string // roots: absolute, sorted, merged
-	Excludes []string
+	Paths    []string          // roots: absolute, sorted, merged
+	Choose   func() fs.Chooser // of one walk; nil keeps everything
+	OneFS    bool              // see fs.WalkOptions
+	Excludes []string          // for the record, as are Filters
+	Filters  *snapshot.Filters
 	Tags     []string
-	Exclude  func(path string, st *fs.Stat) fs.Decision
 	Partial  bool // some of the wanted paths are missing: the snapshot cannot be complete
 
 	Chunks           chunk.Params

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 
-	"vaultik/vault/filter"
 	"vaultik/vault/keys"
 )
 
@@ -50,17 +49,7 @@ type Set struct {
 	Name  string
 	Paths []string // absolute and clean, in the order of the file
 
-	Exclude      []filter.Pattern // each is valid; variables and ~ are expanded
-	ExcludeFiles []string         // absolute and clean; files of more patterns
-}
-
-// Patterns are those of Exclude as texts, nil for none.
-func (s Set) Patterns() []string {
-	var out []string
-	for _, p := range s.Exclude {
-		out = append(out, p.Text)
-	}
-	return out
+	Filters
 }
 
 // Set finds a set by name.

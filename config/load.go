@@ -167,16 +167,13 @@ func (l *loader) set(name string, v ast.Node) error {
 	}
 	s := Set{Name: name}
 	where := fmt.Sprintf("snapshots: %s", name)
-	err := l.mapping(v, where, []string{"paths", "exclude", "exclude_file"}, func(key string, v ast.Node) (err error) {
-		switch in := where + ": " + key; key {
-		case "paths":
+	err := l.mapping(v, where, append([]string{"paths"}, filterKeys()...), func(key string, v ast.Node) (err error) {
+		in := where + ": " + key
+		if key == "paths" {
 			s.Paths, err = l.paths(in, v)
-		case "exclude":
-			s.Exclude, err = l.patterns(in, v)
-		case "exclude_file":
-			s.ExcludeFiles, err = l.paths(in, v)
+			return err
 		}
-		return err
+		return l.filter(&s.Filters, key, in, v)
 	})
 	if err == nil && len(s.Paths) == 0 {
 		err = l.fail(v, "%s has no paths; write at least one, such as `paths: [~/Documents]`", where)

@@ -36,14 +36,7 @@ func Create(file, storageURL string, recipients []string) error {
 func (c *Config) Settings(p Places) []Setting {
 	sets := make([]Setting, 0, len(c.Sets))
 	for _, s := range c.Sets {
-		set := []Setting{{"paths", s.Paths}}
-		if len(s.Exclude) > 0 {
-			set = append(set, Setting{"exclude", s.Patterns()})
-		}
-		if len(s.ExcludeFiles) > 0 {
-			set = append(set, Setting{"exclude_file", s.ExcludeFiles})
-		}
-		sets = append(sets, Setting{s.Name, set})
+		sets = append(sets, Setting{s.Name, s.Settings()})
 	}
 	return []Setting{
 		{"storage_url", c.StorageURL},
@@ -59,8 +52,8 @@ func (c *Config) Settings(p Places) []Setting {
 	}
 }
 
-// Setting is one key with a value: string, int, []string or, for the sets and in
-// each of them, []Setting.
+// Setting is one key with a value: string, int, bool, []string or, for the sets
+// and in each of them, []Setting.
 type Setting struct {
 	Key   string
 	Value any
@@ -92,16 +85,25 @@ func YAML(settings []Setting) string {
 			fmt.Fprintf(&b, "%s:\n", s.Key)
 			for _, set := range v {
 				fmt.Fprintf(&b, "  %s:\n", jsonString(set.Key))
-				for _, list := range set.Value.([]Setting) {
-					fmt.Fprintf(&b, "    %s:\n", list.Key)
-					for _, item := range list.Value.([]string) {
-						fmt.Fprintf(&b, "      - %s\n", quoteYAML(item))
-					}
+				for _, one := range set.Value.([]Setting) {
+					writeOfSet(&b, one)
 				}
 			}
 		}
 	}
 	return b.String()
+}
+
+func writeOfSet(b *strings.Builder, s Setting) {
+	list, ok := s.Value.([]string)
+	if !ok {
+		fmt.Fprintf(b, "    %s: %v\n", s.Key, s.Value) // a size, true or false
+		return
+	}
+	fmt.Fprintf(b, "    %s:\n", s.Key)
+	for _, item := range list {
+		fmt.Fprintf(b, "      - %s\n", quoteYAML(item))
+	}
 }
 
 // quoteYAML writes a value so that neither YAML nor variable expansion changes it.

@@ -20,6 +20,7 @@ import (
 	"vaultik/vault/filter"
 	"vaultik/vault/fs"
 	"vaultik/vault/keys"
+	"vaultik/vault/snapshot"
 )
 
 type backupCmd struct {
@@ -45,9 +46,14 @@ Interrupt it once and it finishes what is under way; the next run goes on.
 
 // backupSet is one set to be backed up now.
 type backupSet struct {
-	name    string
-	paths   []string // absolute, clean, sorted
-	exclude *filter.List
+	name  string
+	paths []string // absolute, clean, sorted
+
+	rules    filter.Rules
+	oneFS    config.Switch
+	excludes []string // for the record
+	filters  *snapshot.Filters
+	broken   int64 // ignore files that mean nothing, in part or as a whole
 }
 
 // Run backs up.
@@ -56,7 +62,7 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 		s.identity = nil
 		s.out.warn("leave "+keys.EnvIdentity+" out of the environment of backups", "%s is set: a backup does not need the secret key, it was dropped", keys.EnvIdentity)
 	}
-	patterns, err := c.patterns()
+	flags, err := c.exclusions()
 	if err != nil {
 		return err
 	}
@@ -66,7 +72,7 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 		}
 	}
 	if c.DryRun {
-		return c.dryRun(ctx, s, patterns)
+		return c.dryRun(ctx, s, flags)
 	}
 	conf, err := s.configOrInit(ctx)
 	if err != nil {
@@ -95,7 +101,7 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := compileExcludes(conf, sets, patterns); err != nil {
+	if err := compileExcludes(conf, sets, flags); err != nil {
 		return err
 	}
 	s.remindOfKit(op.Host)
@@ -106,7 +112,8 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	}
 	defer ix.Close()
 	var failed []error
-	for _, set := range sets {
+	for i := range sets {
+		set := &sets[i]
 		if err := c.backup(ctx, s, conf, op, ix, set); err != nil {
 			if ctx.Err() != nil || len(sets) == 1 {
 				return err
@@ -195,7 +202,7 @@ func nameOf(paths []string, conf *config.Config, known *config.Sets) string {
 }
 
 // record finds or makes the set's id.
-func (s *session) record(set backupSet) (rec config.SetRecord, err error) {
+func (s *session) record(set *backupSet) (rec config.SetRecord, err error) {
 	err = s.state.UpdateSets(func(sets *config.Sets) error {
 		for _, r := range sets.ByPaths(set.paths) {
 			if string(r.Name) == set.name {
@@ -211,7 +218,7 @@ func (s *session) record(set backupSet) (rec config.SetRecord, err error) {
 
 // roots are the set's paths as they are walked; missing says that some are not
 // there, which was said.
-func (s *session) roots(set backupSet) (roots []string, missing bool, err error) {
+func (s *session) roots(set *backupSet) (roots []string, missing bool, err error) {
 	roots, err = fs.Roots(set.paths)
 	if err == nil {
 		return roots, false, nil
@@ -229,7 +236,7 @@ func (s *session) roots(set backupSet) (roots []string, missing bool, err error)
 	return roots, true, nil
 }
 
-func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config, op *opened, ix *index.Index, set backupSet) error {
+func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config, op *opened, ix *index.Index, set *backupSet) error {
 	roots, partial, err := s.roots(set)
 	if err != nil {
 		return err
@@ -257,8 +264,9 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 			return fmt.Errorf("read what was seen of set %q: %w", set.name, err)
 		}
 	}
-	exclude := s.exclusionOf(conf, op.URL, set, roots)
-	spec.Exclude, spec.Excludes = exclude.decide, set.exclude.Strings()
+	s.prepareRules(conf, op.URL, set, roots)
+	spec.Choose = func() fs.Chooser { return choice{set.rules.Walk(nil), &set.broken} }
+	spec.OneFS, spec.Excludes, spec.Filters = set.oneFS.On, set.excludes, set.filters
 	spec.OnItem = func(path string, st messages.Status, reason string) {
 		s.out.event(itemEvent{Type: "item", jsonPath: pathOf("/" + path), Status: string(st), Reason: reason})
 		switch {
@@ -285,11 +293,11 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 	stop := s.showProgress(spec.Progress)
 	res, err := system.Backup(context.WithoutCancel(ctx), ctx, spec)
 	stop()
-	return c.report(s, res, err, partial)
+	return c.report(s, res, err, partial, set.broken > 0)
 }
 
 // report prints what became of a set, and adds it to the summary.
-func (c *backupCmd) report(s *session, res *actors.BackupResult, err error, incomplete bool) error {
+func (c *backupCmd) report(s *session, res *actors.BackupResult, err error, incomplete, broken bool) error {
 	if res != nil {
 		n := &s.sum
 		n.Files += res.Counts.Files
@@ -315,10 +323,13 @@ func (c *backupCmd) report(s *session, res *actors.BackupResult, err error, inco
 		plural(res.BlobsStored, "new blob", "new blobs"), size(res.BytesStored), took(res.Duration))
 	if res.Errors > 0 || incomplete {
 		hint := "run it as a user who may read them, or leave them out: --exclude PATTERN"
-		if incomplete {
+		switch {
+		case broken:
+			hint = "correct the ignore files named above; what patterns mean: vaultik help backup"
+		case incomplete:
 			hint = "see which paths are meant: vaultik config show"
 		}
-		return &hinted{&partial{fmt.Sprintf("the snapshot is incomplete: %s could not be saved", countText(res.Errors, incomplete))}, hint}
+		return &hinted{&partial{fmt.Sprintf("the snapshot is incomplete: %s could not be saved as asked", countText(res.Errors, incomplete))}, hint}
 	}
 	return nil
 }

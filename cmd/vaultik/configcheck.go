@@ -221,18 +221,18 @@ func (k *checks) sets(conf *config.Config) {
 	for _, set := range conf.Sets {
 		name := "set " + set.Name
 		list := []backupSet{{name: set.Name, paths: config.SortedPaths(set.Paths)}}
-		if err := compileExcludes(conf, list, nil); err != nil {
+		if err := compileExcludes(conf, list, exclusions{}); err != nil {
 			k.fail(name, err)
 			continue
 		}
-		if k.paths(name, list[0]) {
-			k.ok(name, "%s, %s", plural(int64(len(set.Paths)), "path", "paths"), plural(int64(list[0].exclude.Len()), "pattern", "patterns"))
+		if k.paths(name, &list[0]) {
+			k.ok(name, "%s, %s", plural(int64(len(set.Paths)), "path", "paths"), list[0].patterns())
 		}
 	}
 }
 
 // paths says what is wrong with the paths of a set; true for nothing.
-func (k *checks) paths(name string, set backupSet) bool {
+func (k *checks) paths(name string, set *backupSet) bool {
 	roots, err := fs.Roots(set.paths)
 	var gone fs.RootErrors
 	switch {
@@ -255,9 +255,9 @@ func (k *checks) paths(name string, set backupSet) bool {
 			fine = false
 			k.warn(name, err.Error(), "")
 		}
-		if ok, by := set.exclude.Match(r, true); ok {
+		if by := set.emptied(r); by != nil {
 			fine = false
-			k.warn(name, fmt.Sprintf("the pattern %q matches %s itself: what is in it is left out", by, r), "")
+			k.warn(name, fmt.Sprintf("%s: pattern %q matches %s itself: what is in it is left out", by.Source, by.Text, r), "")
 		}
 	}
 	return fine

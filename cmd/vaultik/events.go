@@ -191,24 +191,18 @@ type identityEvent struct {
 
 // configEvent is the configuration in force; sizes are written as in the file.
 type configEvent struct {
-	Type        string               `json:"type"` // config
-	File        string               `json:"file"`
-	StorageURL  string               `json:"storage_url"`
-	Recipients  []string             `json:"age_recipients"`
-	Sets        map[string]configSet `json:"snapshots"`
-	Compression int                  `json:"compression_level"`
-	ChunkSize   string               `json:"chunk_size"`
-	BlobSize    string               `json:"blob_size"`
-	Memory      string               `json:"memory"`
-	Parallel    int                  `json:"parallel"`
-	IndexPath   string               `json:"index_path"`
-	Hostname    string               `json:"hostname"`
-}
-
-type configSet struct {
-	Paths        []string `json:"paths"`
-	Exclude      []string `json:"exclude,omitempty"`
-	ExcludeFiles []string `json:"exclude_file,omitempty"`
+	Type        string                    `json:"type"` // config
+	File        string                    `json:"file"`
+	StorageURL  string                    `json:"storage_url"`
+	Recipients  []string                  `json:"age_recipients"`
+	Sets        map[string]map[string]any `json:"snapshots"` // settings as in the file
+	Compression int                       `json:"compression_level"`
+	ChunkSize   string                    `json:"chunk_size"`
+	BlobSize    string                    `json:"blob_size"`
+	Memory      string                    `json:"memory"`
+	Parallel    int                       `json:"parallel"`
+	IndexPath   string                    `json:"index_path"`
+	Hostname    string                    `json:"hostname"`
 }
 
 // checkEvent is one thing that config check or store check looked at.

@@ -162,6 +162,12 @@ func entryOf(t *testing.T, abs string) page.Entry {
 	return e
 }
 
+// chooseFunc is a Chooser that only decides.
+type chooseFunc func(path string, st *Stat) Decision
+
+func (f chooseFunc) Decide(path string, st *Stat) Decision     { return f(path, st) }
+func (f chooseFunc) Enter(Dir) (func(name string) bool, error) { return nil, nil }
+
 // walkAll walks dir and returns the paths below it in their order: those of
 // failures with "!" before, those of implied directories with "^".
 func walkAll(t *testing.T, dir string, opt WalkOptions) []string {

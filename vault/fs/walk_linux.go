@@ -54,6 +54,7 @@ type walker struct {
 	spare []*openDir
 	buf   []byte
 	item  WalkItem
+	dir   linuxDir // what the chooser is shown
 }
 
 // openDir is one directory whose names are being visited.
@@ -112,8 +113,8 @@ func (w *walker) visit(parent *openDir, name, path string, below *rootTree) erro
 	if err := statx(dirfd, name, unix.AT_SYMLINK_NOFOLLOW, st); err != nil {
 		return w.fail("lstat", path, inside, below, err)
 	}
-	if inside && w.opt.Exclude != nil {
-		switch w.opt.Exclude(path, st) {
+	if inside && w.opt.Choose != nil {
+		switch w.opt.Choose.Decide(path, st) {
 		case Skip:
 			return nil
 		case SkipContents:
@@ -153,7 +154,7 @@ func (w *walker) enter(below *rootTree, device uint64) error {
 	if below != nil && below.root {
 		d.device = d.dev
 	} else if inside && w.opt.OneFS && d.dev != device {
-		d.implied = true // nothing but the roots inside
+		d.implied, it.Mount = true, true // nothing but the roots inside
 	}
 	into, err := w.report()
 	if err != nil || !into {
@@ -165,9 +166,9 @@ func (w *walker) enter(below *rootTree, device uint64) error {
 		}
 		return w.fail("open", d.path, inside, below, openErr)
 	}
-	var readErr error
+	var problem error
 	if !d.implied {
-		readErr = d.names.read(d.fd, w.buf)
+		problem = w.list(d)
 	} else if below != nil {
 		d.names.set(below.names())
 	}
@@ -175,10 +176,30 @@ func (w *walker) enter(below *rootTree, device uint64) error {
 	w.spareDescriptors()
 	path := d.path
 	d = nil
-	if readErr != nil {
-		return w.fail("read", path, true, nil, readErr)
+	if problem != nil {
+		return w.tell(path, problem)
 	}
 	return nil
+}
+
+// list reads the names in d, and lets the chooser look at them.
+func (w *walker) list(d *openDir) error {
+	err := d.names.read(d.fd, w.buf)
+	if err != nil {
+		err = pathError("read", "/"+d.path, err)
+	}
+	if w.opt.Choose == nil || d.names.empty() {
+		return err
+	}
+	w.dir = linuxDir{d, &w.item.Stat}
+	visit, cerr := w.opt.Choose.Enter(&w.dir)
+	if visit != nil {
+		d.names.keep(visit)
+	}
+	if err == nil {
+		return cerr
+	}
+	return errors.Join(err, cerr)
 }
 
 // leave ends the visit of d, the last of the stack, and makes the one above it usable again.
@@ -260,13 +281,7 @@ func (w *walker) report() (into bool, err error) {
 // fail reports that path could not be read: as its own item if it was to be saved
 // itself, and as one for each root below it, since those are what the user asked for.
 func (w *walker) fail(op, path string, inside bool, below *rootTree, err error) error {
-	tell := func(path string) error {
-		err := w.fn(WalkItem{Path: path, Err: pathError(op, "/"+path, err)})
-		if errors.Is(err, iofs.SkipDir) {
-			return nil
-		}
-		return err
-	}
+	tell := func(path string) error { return w.tell(path, pathError(op, "/"+path, err)) }
 	if inside && (below == nil || !below.root) {
 		if err := tell(path); err != nil {
 			return err
@@ -276,6 +291,15 @@ func (w *walker) fail(op, path string, inside bool, below *rootTree, err error) 
 		return nil
 	}
 	return below.roots(path, tell)
+}
+
+// tell gives the callback a failure.
+func (w *walker) tell(path string, err error) error {
+	err = w.fn(WalkItem{Path: path, Err: err})
+	if errors.Is(err, iofs.SkipDir) {
+		return nil
+	}
+	return err
 }
 
 // maxSpareNames is how many bytes of names a directory may leave allocated for the next one.

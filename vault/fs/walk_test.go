@@ -54,13 +54,13 @@ func TestWalk(t *testing.T) {
 		dir e
 		file z/1 text=1
 		file z/2 text=1`)
-	skip := func(name string, d Decision) func(string, *Stat) Decision {
-		return func(path string, _ *Stat) Decision {
+	skip := func(name string, d Decision) Chooser {
+		return chooseFunc(func(path string, _ *Stat) Decision {
 			if filepath.Base(path) == name {
 				return d
 			}
 			return Keep
-		}
+		})
 	}
 	for _, test := range []struct {
 		name  string
@@ -74,10 +74,10 @@ func TestWalk(t *testing.T) {
 		{"empty directory", "e", WalkOptions{}, "e"},
 		{"several, unsorted", "z/2 a-c a/c", WalkOptions{}, "^a a/c a/c/d a-c ^z z/2"},
 		{"overlapping", "a a/c a/b", WalkOptions{}, "a a/b a/c a/c/d"},
-		{"skip", ".", WalkOptions{Exclude: skip("a", Skip)}, "a-c e l z z/1 z/2"},
-		{"skip contents", ".", WalkOptions{Exclude: skip("a", SkipContents)}, "a a-c e l z z/1 z/2"},
-		{"skip a root", "a z", WalkOptions{Exclude: skip("z", Skip)}, "a a/b a/c a/c/d"},
-		{"implied is not asked", "a/c", WalkOptions{Exclude: skip("a", Skip)}, "^a a/c a/c/d"},
+		{"skip", ".", WalkOptions{Choose: skip("a", Skip)}, "a-c e l z z/1 z/2"},
+		{"skip contents", ".", WalkOptions{Choose: skip("a", SkipContents)}, "a a-c e l z z/1 z/2"},
+		{"skip a root", "a z", WalkOptions{Choose: skip("z", Skip)}, "a a/b a/c a/c/d"},
+		{"implied is not asked", "a/c", WalkOptions{Choose: skip("a", Skip)}, "^a a/c a/c/d"},
 		{"missing", "a/x z", WalkOptions{}, "^a !a/x z z/1 z/2"},
 		{"missing above", "x/y/1 x/z", WalkOptions{}, "!x/y/1 !x/z"},
 		{"file above", "a-c/y", WalkOptions{}, "!a-c/y"},
@@ -167,14 +167,14 @@ func TestWalk_swapped(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			testtree.Make(t, dir, "dir a/x\nfile b/f text=1")
-			opt := WalkOptions{Exclude: func(path string, _ *Stat) Decision {
+			opt := WalkOptions{Choose: chooseFunc(func(path string, _ *Stat) Decision {
 				if strings.HasSuffix(path, "/a/x") {
 					if err := test.swap(dir); err != nil {
 						t.Error(err)
 					}
 				}
 				return Keep
-			}}
+			})}
 			if got := strings.Join(walkAll(t, dir, opt), " "); got != test.want {
 				t.Errorf("walked %q, want %q", got, test.want)
 			}

@@ -40,6 +40,7 @@ type Root struct {
 	Seq      uint64         `json:"seq"`
 	Paths    []Text         `json:"paths"` // absolute, as backed up
 	Excludes []Text         `json:"excludes"`
+	Filters  *Filters       `json:"filters,omitempty"` // nil: no others than excludes
 	Tags     []Tag          `json:"tags"`
 	Tool     string         `json:"tool"` // name and version of what made it
 	Started  time.Time      `json:"started"`
@@ -54,6 +55,16 @@ type Root struct {
 	Recipients []string        `json:"recipients"`
 
 	Top *Top `json:"top"` // nil: the snapshot holds nothing
+}
+
+// Filters are what a backup left out by other rules than excludes: for the record,
+// no reader needs them.
+type Filters struct {
+	IExcludes     []Text `json:"iexcludes,omitempty"` // patterns that ignore case
+	Tags          []Text `json:"tags,omitempty"`      // NAME[:HEADER]: contents of directories that hold one
+	LargerThan    *int64 `json:"larger_than,omitempty"`
+	OneFileSystem bool   `json:"one_file_system,omitempty"`
+	IgnoreFile    string `json:"ignore_file,omitempty"` // name of files with patterns that were obeyed
 }
 
 // Tag is the name of a tag or pin.
