@@ -55,8 +55,8 @@ func (w *walker) visit(path string, below *rootTree, saved bool, device uint64) 
 		return w.fail("lstat", path, inside, below, bare(err))
 	}
 	it.Stat = st
-	if inside && w.opt.Exclude != nil {
-		switch w.opt.Exclude(path, &it.Stat) {
+	if inside && w.opt.Choose != nil {
+		switch w.opt.Choose.Decide(path, &it.Stat) {
 		case Skip:
 			return nil
 		case SkipContents:
@@ -72,21 +72,21 @@ func (w *walker) visit(path string, below *rootTree, saved bool, device uint64) 
 		_, err := w.report(it)
 		return err
 	}
-	into, err := w.report(it)
-	if err != nil || !into {
-		return err
-	}
 	contents := inside
 	if isRoot {
 		device = st.Dev
 	} else if inside && w.opt.OneFS && st.Dev != device {
-		contents = false // nothing but the roots inside
+		contents, it.Mount = false, true // nothing but the roots inside
+	}
+	into, err := w.report(it)
+	if err != nil || !into {
+		return err
 	}
 	var names []string
 	if contents {
-		var readErr error
-		if names, readErr = namesIn(abs, &st); readErr != nil {
-			if err := w.fail("read", path, true, nil, bare(readErr)); err != nil {
+		var problem error
+		if names, problem = w.list(path, abs, &st); problem != nil {
+			if err := w.tell(path, problem); err != nil {
 				return err
 			}
 		}
@@ -104,6 +104,52 @@ func (w *walker) visit(path string, below *rootTree, saved bool, device uint64) 
 	}
 	return nil
 }
+
+// list reads the names in a directory, and lets the chooser look at them.
+func (w *walker) list(path, abs string, st *Stat) ([]string, error) {
+	names, err := namesIn(abs, st)
+	if err != nil {
+		err = pathError("read", "/"+path, bare(err))
+	}
+	if w.opt.Choose == nil || len(names) == 0 {
+		return names, err
+	}
+	visit, cerr := w.opt.Choose.Enter(&plainDir{path, abs, st, names})
+	if visit != nil {
+		names = slices.DeleteFunc(names, func(name string) bool { return !visit(name) })
+	}
+	if err == nil {
+		return names, cerr
+	}
+	return names, errors.Join(err, cerr)
+}
+
+// plainDir is the Dir of a directory that is known by its path.
+type plainDir struct {
+	path, abs string
+	st        *Stat
+	names     []string
+}
+
+// Path implements Dir.
+func (d *plainDir) Path() string { return d.path }
+
+// Stat implements Dir.
+func (d *plainDir) Stat() *Stat { return d.st }
+
+// Has implements Dir.
+func (d *plainDir) Has(name string) bool {
+	_, found := slices.BinarySearch(d.names, name)
+	return found
+}
+
+// Lstat implements Dir.
+func (d *plainDir) Lstat(name string) (Stat, error) { return Lstat(d.under(name)) }
+
+// Open implements Dir.
+func (d *plainDir) Open(name string) (*os.File, Stat, error) { return OpenFile(d.under(name), nil) }
+
+func (d *plainDir) under(name string) string { return "/" + join(d.path, name) }
 
 // namesIn returns the sorted names in the directory abs, if it still is the one
 // that st describes. Names read before an error are returned with it.
@@ -136,13 +182,7 @@ func (w *walker) report(it WalkItem) (into bool, err error) {
 // fail reports that path could not be read: as its own item if it was to be saved
 // itself, and as one for each root below it, since those are what the user asked for.
 func (w *walker) fail(op, path string, inside bool, below *rootTree, err error) error {
-	tell := func(path string) error {
-		err := w.fn(WalkItem{Path: path, DirFD: -1, Err: pathError(op, "/"+path, err)})
-		if errors.Is(err, iofs.SkipDir) {
-			return nil
-		}
-		return err
-	}
+	tell := func(path string) error { return w.tell(path, pathError(op, "/"+path, err)) }
 	if inside && (below == nil || !below.root) {
 		if err := tell(path); err != nil {
 			return err
@@ -152,4 +192,13 @@ func (w *walker) fail(op, path string, inside bool, below *rootTree, err error) 
 		return nil
 	}
 	return below.roots(path, tell)
+}
+
+// tell gives the callback a failure.
+func (w *walker) tell(path string, err error) error {
+	err = w.fn(WalkItem{Path: path, DirFD: -1, Err: err})
+	if errors.Is(err, iofs.SkipDir) {
+		return nil
+	}
+	return err
 }
