@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"runtime"
 	"strings"
+	"sync"
 
 	"vaultik/backends"
 )
@@ -98,11 +99,12 @@ func testClose(t *T) {
 		t.Fatalf("%v", err)
 	}
 	started, release := make(chan struct{}), make(chan struct{})
+	start := sync.OnceFunc(func() { close(started) }) // a source may be opened more than once
 	src := newSource(data)
 	src.block = 64 << 10
 	src.at = func(at int64) error {
 		if at == 0 {
-			close(started)
+			start()
 			<-release
 		}
 		return nil
