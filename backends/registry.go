@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"vaultik/internal/platform"
 )
 
 // Options says how a store is opened.
@@ -82,14 +84,14 @@ func parse(location string) (*url.URL, error) {
 		return nil, errors.New("zero byte in the location")
 	}
 	if !isURL(location) {
-		if head, _, ok := strings.Cut(location, ":"); ok && !strings.Contains(head, "/") {
+		if head, _, ok := strings.Cut(location, ":"); ok && !strings.Contains(head, "/") && filepath.VolumeName(location) == "" {
 			return nil, fmt.Errorf("%q is neither a URL nor clearly a path; for a path write ./%s", location, location)
 		}
 		abs, err := filepath.Abs(location)
 		if err != nil {
 			return nil, fmt.Errorf("make path absolute: %w", err)
 		}
-		return &url.URL{Scheme: "file", Path: abs}, nil
+		return &url.URL{Scheme: "file", Path: platform.URLPath(abs)}, nil
 	}
 	u, err := url.Parse(location)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"vaultik/internal/atomicfile"
@@ -115,9 +116,13 @@ func (s State) locked(fn func() error) error {
 }
 
 // Exposed lists the files of the directory that others than their owner may
-// read or write; each should get mode 0600.
+// read or write; each should get mode 0600. On Windows a file has the rights that
+// its directory hands down, and modes say nothing.
 func (p Places) Exposed() []string {
 	var out []string
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	s := NewState(p.Dir())
 	for _, f := range []string{p.Config, s.Path(hostFile), s.Path(setsFile), s.Path(seenFile), s.Path(knownFile), p.Kit()} {
 		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o077 != 0 {

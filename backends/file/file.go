@@ -13,6 +13,7 @@ import (
 
 	"vaultik/backends"
 	"vaultik/internal/atomicfile"
+	"vaultik/internal/platform"
 )
 
 // Scheme is the scheme of this kind's URLs.
@@ -41,11 +42,7 @@ func pathOf(u *url.URL) (string, error) {
 	case !strings.HasPrefix(u.Path, "/"):
 		return "", errors.New("file URL without an absolute path; write file:///path")
 	}
-	p := u.Path
-	if filepath.VolumeName(p[1:]) != "" {
-		p = p[1:] // file:///C:/path
-	}
-	return filepath.Clean(filepath.FromSlash(p)), nil
+	return platform.FilePath(u.Path), nil
 }
 
 // Backend is a store in a directory.
@@ -70,21 +67,13 @@ func open(root string, o backends.Options, hook atomicfile.Hook) (*Backend, erro
 	b := &Backend{readOnly: o.ReadOnly, made: map[string]bool{}}
 	root, err := filepath.Abs(root)
 	if err == nil {
-		b.location = (&url.URL{Scheme: Scheme, Path: slashed(root)}).String()
+		b.location = (&url.URL{Scheme: Scheme, Path: platform.URLPath(root)}).String()
 		b.root, err = openRoot(root, o, hook)
 	}
 	if err != nil {
 		return nil, b.fail("open", "", err)
 	}
 	return b, nil
-}
-
-// slashed is an absolute path as it stands in a URL.
-func slashed(root string) string {
-	if root = filepath.ToSlash(root); !strings.HasPrefix(root, "/") {
-		return "/" + root // C:/path
-	}
-	return root
 }
 
 func openRoot(root string, o backends.Options, hook atomicfile.Hook) (*atomicfile.Dir, error) {

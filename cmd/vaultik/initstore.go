@@ -14,6 +14,7 @@ import (
 
 	"vaultik/backends"
 	"vaultik/config"
+	"vaultik/internal/platform"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
@@ -169,5 +170,5 @@ func filePath(storeURL string) string {
 	if err != nil || u.Scheme != "file" || u.Host != "" && u.Host != "localhost" {
 		return ""
 	}
-	return filepath.Clean(u.Path)
+	return platform.FilePath(u.Path)
 }

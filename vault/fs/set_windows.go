@@ -40,6 +40,9 @@ var (
 func chown(string, uint32, uint32) error { return errOwner }
 
 func setMtime(path string, e *page.Entry) error {
+	if e.Path == "." && e.Mtime == (page.Time{}) { // what stands above the drives has none
+		return nil
+	}
 	name, err := windows.UTF16PtrFromString(long(path))
 	if err != nil {
 		return err

@@ -256,8 +256,8 @@ func (t *Target) OpenRead(path string) (*os.File, Stat, error) {
 		return nil, Stat{}, t.error("open", path, err)
 	}
 	st, err := fstat(f)
-	if err == nil && st.Type != page.File {
-		err = ErrSwapped
+	if err == nil {
+		err = isStill(t.full(path), &st, nil)
 	}
 	if err != nil {
 		_ = f.Close()

@@ -107,10 +107,8 @@ func (w *walker) visit(path string, below *rootTree, saved bool, device uint64) 
 
 // list reads the names in a directory, and lets the chooser look at them.
 func (w *walker) list(path, abs string, st *Stat) ([]string, error) {
-	names, err := namesIn(abs, st)
-	if err != nil {
-		err = pathError("read", "/"+path, bare(err))
-	}
+	names, op, err := namesIn(abs, st)
+	err = pathError(op, "/"+path, bare(err))
 	if w.opt.Choose == nil || len(names) == 0 {
 		return names, err
 	}
@@ -152,22 +150,22 @@ func (d *plainDir) Open(name string) (*os.File, Stat, error) { return OpenFile(d
 func (d *plainDir) under(name string) string { return "/" + join(d.path, name) }
 
 // namesIn returns the sorted names in the directory abs, if it still is the one
-// that st describes. Names read before an error are returned with it.
-func namesIn(abs string, st *Stat) ([]string, error) {
+// that st describes. Names read before an error are returned with it and op, what failed.
+func namesIn(abs string, st *Stat) (names []string, op string, err error) {
 	if native(abs) == "" {
-		return drives(), nil
+		return drives(), "", nil
 	}
 	f, err := os.Open(native(abs))
 	if err != nil {
-		return nil, err
+		return nil, "open", err
 	}
 	defer func() { _ = f.Close() }()
 	if now, err := fstat(f); err != nil || now.Type != page.Dir || !now.SameFile(st) {
-		return nil, ErrSwapped
+		return nil, "open", ErrSwapped
 	}
-	names, err := f.Readdirnames(-1)
+	names, err = f.Readdirnames(-1)
 	slices.Sort(names)
-	return slices.Compact(names), err
+	return slices.Compact(names), "read", err
 }
 
 // report gives it to the callback, and says whether to go into it.
