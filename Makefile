@@ -18,7 +18,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-race soak lint fuzz bench tools lint-tools fmt clean
+.PHONY: help build test test-race test-portable cross soak lint fuzz bench tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,13 @@ test: tools ## install what the tests need, run all tests
 
 test-race: tools ## run all tests under the race detector
 	$(GO) test -race -count=1 ./...
+
+test-portable: ## run what reads and writes trees on macOS, FreeBSD and Windows, here
+	$(GO) vet -tags portable,norclone ./vault/fs ./actors ./cmd/vaultik
+	$(GO) test -count=1 -tags portable,norclone ./vault/fs ./actors
+
+cross: ## build for macOS, FreeBSD, Windows and arm64
+	@GO="$(GO)" scripts/cross
 
 soak: tools build ## large versions of tests (SOAK=1, SEEDS random histories), then internal/soak in MODES: half an hour
 	SOAK=1 SEEDS=$(SEEDS) $(GO) test -count=1 -v -timeout 60m -run '$(SOAKS)' ./actors ./internal/e2e
