@@ -52,6 +52,8 @@ func (b *Backend) classify(ctx context.Context, op string, c *call, err error) (
 		return existing.Retryable, existing.Err
 	case errors.As(err, &source), errors.Is(err, backends.ErrSourceSize), ours(err):
 		return false, err
+	case errors.Is(err, backends.ErrChecksum):
+		return true, err
 	case errors.As(c.err, &key):
 		return key.retry && op != "open", key.err
 	case c.err != nil:
@@ -242,9 +244,14 @@ func codeText(code string, status int) string {
 	return fmt.Sprintf("%d %s", status, printable(code))
 }
 
-// sentence is the server's own message, which it may have filled with anything.
+// sentence is the server's own message, which it may have filled with anything;
+// proxies send pages of HTML.
 func sentence(answer minio.ErrorResponse) string {
-	return strings.TrimSuffix(short(answer.Error()), ".")
+	text := answer.Error()
+	if strings.HasPrefix(strings.TrimSpace(text), "<") {
+		return "the server refuses without saying why"
+	}
+	return strings.TrimSuffix(short(text), ".")
 }
 
 const maxMessage = 300 // bytes

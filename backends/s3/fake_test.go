@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,12 +30,14 @@ const (
 	testSecret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 )
 
-// fake is a server of S3 with one bucket, "b", that believes nothing: signatures
+// fake is a server of S3 with one bucket, "bucket", that believes nothing: signatures
 // and hashes are computed anew, in the plainest way. Hooks make it misbehave.
 type fake struct {
 	*httptest.Server
 	id, secret, token string
 	region            string
+
+	opened atomic.Int64 // connections so far
 
 	mu       sync.Mutex
 	objects  map[string][]byte
@@ -50,7 +54,13 @@ type fake struct {
 func newFake(t *testing.T) *fake {
 	t.Helper()
 	f := &fake{id: testID, secret: testSecret, region: "us-east-1", objects: map[string][]byte{}}
-	f.Server = httptest.NewServer(f)
+	f.Server = httptest.NewUnstartedServer(f)
+	f.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			f.opened.Add(1)
+		}
+	}
+	f.Start()
 	t.Cleanup(f.Close)
 	return f
 }
@@ -75,7 +85,7 @@ func (f *fake) open(t *testing.T, query string, o backends.Options) (*Backend, e
 	if o.S3.Credentials.Source == "" {
 		o.S3.Credentials = backends.S3Credentials{Source: "file", Path: f.keyFile(t)}
 	}
-	return f.openParts(t, "s3://b/p?endpoint="+f.URL+query, o, parts{})
+	return f.openParts(t, "s3://bucket/p?endpoint="+f.URL+query, o, parts{})
 }
 
 func (f *fake) openParts(t *testing.T, location string, o backends.Options, p parts) (*Backend, error) {
@@ -126,7 +136,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	bucket, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch {
-	case bucket != "b":
+	case bucket != "bucket":
 		refuse(w, http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist")
 	case name == "":
 		f.list(w, r)

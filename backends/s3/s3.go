@@ -23,6 +23,7 @@ const Scheme = "s3"
 const defaultRegion = "us-east-1"
 
 func init() {
+	minio.DefaultRetryUnit = 0 // it waits after the last attempt, too, and there is only one
 	backends.Register(Scheme, func(ctx context.Context, u *url.URL, o backends.Options) (backends.Backend, error) {
 		b, err := open(ctx, u, o, parts{})
 		if err != nil {
