@@ -51,7 +51,7 @@ func chooseSource(c backends.S3Credentials, log func(string, ...any)) (source, s
 	case "anonymous":
 		return nil, region, nil
 	}
-	return nil, "", fmt.Errorf("credentials %.20q are none of env, file, profile, command, iam and anonymous", c.Source)
+	return nil, "", errors.New("the source of credentials is none of env, file, profile, command, iam and anonymous")
 }
 
 // chooseFound takes the first that there is: the environment, a profile, a role.
