@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	iofs "io/fs"
 	"os"
 	"path/filepath"
@@ -182,6 +183,51 @@ func TestWalk_swapped(t *testing.T) {
 	}
 }
 
+// lookChooser looks into each directory.
+type lookChooser struct {
+	*testing.T
+	visit  func(name string) bool
+	err    error
+	looked []string
+}
+
+func (c *lookChooser) Decide(string, *Stat) Decision { return Keep }
+
+func (c *lookChooser) Enter(d Dir) (func(string) bool, error) {
+	c.looked = append(c.looked, filepath.Base(d.Path()))
+	st, err := d.Lstat("b")
+	f, opened, oerr := d.Open("b")
+	if has := d.Has("b"); has != (err == nil) || has != (oerr == nil) || d.Has("") || d.Has("bb") {
+		c.Errorf("%s: has %v, but %v, %v", d.Path(), has, err, oerr)
+	} else if has {
+		text, err := io.ReadAll(f)
+		if err != nil || string(text) != "1" || !opened.SameFile(&st) || d.Stat().Type != page.Dir || st.Type != page.File {
+			c.Errorf("%s: %q, %+v, %v", d.Path(), text, st, err)
+		}
+		_ = f.Close()
+	}
+	return c.visit, c.err
+}
+
+// A chooser is shown each directory that is not empty, once, chooses among the
+// names, and what it finds wrong is told after the directory.
+func TestWalk_enter(t *testing.T) {
+	dir := t.TempDir()
+	testtree.Make(t, dir, "file a/b text=1\nfile a/c text=1\nfile ab/b text=1\ndir e\nsymlink l a\nfile z/y text=2")
+	c := &lookChooser{T: t, visit: func(name string) bool { return name != "b" && name != "l" }, err: errors.New("wrong")}
+	got := strings.Join(walkAll(t, dir, WalkOptions{Choose: c}), " ")
+	if want := "a !a a/c ab !ab e z !z z/y"; got != want {
+		t.Errorf("walked %q, want %q", got, want)
+	}
+	if looked := strings.Join(c.looked[1:], " "); looked != "a ab z" {
+		t.Errorf("looked into %q", looked)
+	}
+	c = &lookChooser{T: t}
+	if got := strings.Join(walkAll(t, dir, WalkOptions{Choose: c}), " "); got != "a a/b a/c ab ab/b e l z z/y" {
+		t.Errorf("walked %q", got)
+	}
+}
+
 // A directory deeper than descriptors are held is moved away while the walk is in it.
 func TestWalk_moved(t *testing.T) {
 	dir := t.TempDir()
@@ -237,6 +283,11 @@ func TestWalk_oneFS(t *testing.T) {
 	err = Walk(t.Context(), []string{"/dev"}, WalkOptions{OneFS: true}, func(it WalkItem) error {
 		if it.Err == nil && !it.Implied && it.Stat.Dev != top.Dev {
 			mounts[it.Path] = true
+			if !it.Mount {
+				t.Errorf("nobody is told that %s is a mount point", it.Path)
+			}
+		} else if it.Mount {
+			t.Errorf("%s is no mount point", it.Path)
 		}
 		if dir, _ := split(it.Path); mounts[dir] {
 			inside++
