@@ -356,3 +356,41 @@ func FuzzMatch(f *testing.F) {
 		}
 	})
 }
+
+// TestMatch_Documentation: the table of patterns in docs/operations.md is true.
+func TestMatch_Documentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "\n| pattern | matches | does not match |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	cell := func(s string) (out []string) {
+		for i, part := range strings.Split(s, "`") {
+			if i%2 == 1 {
+				out = append(out, part)
+			}
+		}
+		return out
+	}
+	rows := 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		if len(cells) != 5 || strings.HasPrefix(line, "| ---") {
+			continue
+		}
+		rows++
+		l := compile(t, Options{}, cell(cells[1])...)
+		for i, want := range []bool{true, false} {
+			for _, p := range cell(cells[2+i]) {
+				name, isDir := strings.CutSuffix(p, "/")
+				if got, _ := l.Match(name, isDir); got != want {
+					t.Errorf("%q on %q: %v", l.Strings(), p, got)
+				}
+			}
+		}
+	}
+	if rows < 12 {
+		t.Errorf("%d rows", rows)
+	}
+}
