@@ -41,7 +41,7 @@ func (w *walker) content(e *page.Entry, it *messages.RestoreItem) error {
 	var at int64
 	s := sending{item: it}
 	err := w.run.tree.Refs(w.run.ctx, e, func(ref page.Ref) error {
-		if ref.Hole == 0 {
+		if ref.Hole == 0 || !it.Fresh { // what is there may not have that hole
 			if err := w.piece(&s, messages.RestorePiece{Item: it, At: at, Ref: ref}); err != nil {
 				return err
 			}

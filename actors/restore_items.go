@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"fmt"
+
 	"vaultik/messages"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
@@ -44,16 +46,18 @@ func (p *restorePlanner) begin(it *messages.RestoreItem) {
 	case it.Known != nil:
 		p.placed(it.Known)
 	case it.Fresh && it.Content:
-		p.want(it, messages.StatusRestored)
+		p.want(it, &messages.Outcome{New: messages.StatusRestored})
 	default:
 		p.place = append(p.place, it)
 	}
 }
 
-// want fetches the content of an item.
-func (p *restorePlanner) want(it *messages.RestoreItem, status messages.Status) {
+// want gets the content of an item: from the store, or from what is there.
+func (p *restorePlanner) want(it *messages.RestoreItem, o *messages.Outcome) {
 	s := &it.State
-	s.Status, s.Decided = status, true
+	s.Status, s.Decided, s.Source, s.There = o.New, true, o.Source, o.There
+	// Only if all pieces are known can they all be compared before one is copied.
+	s.Keep = o.Keep && !s.Open
 	held := s.Held
 	s.Held = nil
 	for i := range held {
@@ -87,29 +91,57 @@ func (p *restorePlanner) releasePart() {
 
 func (p *restorePlanner) plan(w *messages.RestorePiece) {
 	s := &w.Item.State
-	s.Planned++
-	s.Left++
-	p.waiting.Add(&w.Ref, w.Item, w.At)
+	switch {
+	case s.Source != messages.NoSource:
+		s.Left++
+		p.compare(w)
+	case w.Ref.Hole > 0:
+		p.came(w.Item) // a new file has a hole where nothing is written
+	default:
+		s.Left++
+		p.waiting.Add(&w.Ref, w.Item, w.At)
+	}
 }
 
-// pieceDone counts a chunk as written, or as one that never will be.
-func (p *restorePlanner) pieceDone(it *messages.RestoreItem, n int64, err error) {
+// alone reports whether an item has only one piece, so that it can be made in one go.
+func alone(s *messages.RestoreState) bool {
+	return s.Seen == 1 && !s.Open && s.Source != messages.FromPart
+}
+
+// pieceDone counts a chunk of n bytes as there; written, if it was not before.
+func (p *restorePlanner) pieceDone(it *messages.RestoreItem, n int64, written bool) {
 	s := &it.State
 	s.Left--
-	s.Came++
-	if err != nil && s.Err == nil {
-		s.Err = err
-	}
-	if n > 0 && s.Err == nil && it.Entry.Type == page.File {
+	if s.Err == nil && it.Entry.Type == page.File {
 		s.Counted += n
 		p.run.spec.Progress.BytesDone.Add(n)
-		p.run.result.BytesWritten += n
+		if written {
+			p.run.result.BytesWritten += n
+		}
 	}
+	p.came(it)
+	p.settle(it)
+}
+
+// pieceFailed counts a chunk as one that never will be there.
+func (p *restorePlanner) pieceFailed(it *messages.RestoreItem, err error) {
+	s := &it.State
+	s.Left--
+	if s.Err == nil {
+		s.Err = err
+	}
+	p.came(it)
+	p.settle(it)
+}
+
+// came ends the batches all of whose pieces are there or given up.
+func (p *restorePlanner) came(it *messages.RestoreItem) {
+	s := &it.State
+	s.Came++
 	for len(s.More) > 0 && s.More[0].UpTo <= s.Came {
 		p.batchDone(s.More[0].Batch)
 		s.More = s.More[1:]
 	}
-	p.settle(it)
 }
 
 // settle ends an item that is put together from pieces, when all are there.
@@ -119,10 +151,13 @@ func (p *restorePlanner) settle(it *messages.RestoreItem) {
 		return
 	}
 	s.Settled = true
-	if s.Err != nil {
+	switch {
+	case s.Err != nil:
 		p.finish = append(p.finish, messages.FinishEntry{Abort: it})
-	} else {
-		p.finish = append(p.finish, messages.FinishEntry{Commit: it})
+	case s.Keep:
+		p.finish = append(p.finish, messages.FinishEntry{Keep: it, There: s.There})
+	default:
+		p.finish = append(p.finish, messages.FinishEntry{Commit: it, Source: s.Source, There: s.There})
 	}
 }
 
@@ -141,6 +176,7 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 	}
 	switch {
 	case o.Dir != nil:
+		p.run.result.Leftovers += int64(o.Removed)
 		if o.Err != nil {
 			o.Dir.Failed = true
 			p.problem(o.Dir.Entry.Path, o.Err)
@@ -154,7 +190,7 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 		it.State.Group = nil
 		p.begin(it)
 	case o.Status == "":
-		p.want(it, o.New)
+		p.want(it, o)
 	default:
 		status := o.Status
 		if status == statusAsPlanned {
@@ -162,10 +198,19 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 		}
 		if o.Err == nil {
 			p.run.result.BytesWritten += o.Written
+			p.run.result.BytesReused += o.Reused
+		}
+		if o.Half && it.State.Err != nil {
+			it.State.Err = fmt.Errorf("%w%s", it.State.Err, halfDone)
+		} else if o.Half {
+			o.Err = fmt.Errorf("%w%s", o.Err, halfDone)
 		}
 		p.done(it, status, o.Err)
 	}
 }
+
+// halfDone is what is to be said of a file that could not be changed in place as a whole.
+const halfDone = "; it is left changed in part, and one byte too long"
 
 // maxAttrKinds bounds the kinds of attributes that are told apart in the result.
 const maxAttrKinds = 50
@@ -208,7 +253,7 @@ func (p *restorePlanner) done(it *messages.RestoreItem, status messages.Status, 
 	for _, m := range s.More {
 		p.batchDone(m.Batch)
 	}
-	s.More, s.Held = nil, nil
+	s.More, s.Held, s.Check, s.Present, s.Lacking = nil, nil, nil, nil, nil
 	if g := s.Group; g != nil && g.Leader == it {
 		p.led(g, it, status)
 	}
@@ -222,12 +267,17 @@ func (p *restorePlanner) led(g *messages.LinkGroup, it *messages.RestoreItem, st
 	g.Leader = nil
 	waiting := g.Waiting
 	g.Waiting = nil
-	if status == messages.StatusRestored || status == messages.StatusReplaced || status == messages.StatusUnchanged {
+	if asInSnapshot(status) {
 		g.Path = it.Path
 	}
 	for _, w := range waiting {
 		p.join(w, g)
 	}
+}
+
+// asInSnapshot reports whether an item of this status now is what the snapshot has.
+func asInSnapshot(s messages.Status) bool {
+	return s == messages.StatusRestored || s == messages.StatusReplaced || s == messages.StatusChanged || s == messages.StatusUnchanged
 }
 
 // count adds an item to the result.
@@ -242,6 +292,8 @@ func (p *restorePlanner) count(it *messages.RestoreItem, status messages.Status)
 		r.Restored++
 	case messages.StatusReplaced:
 		r.Replaced++
+	case messages.StatusChanged:
+		r.Changed++
 	case messages.StatusUnchanged:
 		r.Unchanged++
 	case messages.StatusKept:
@@ -251,7 +303,7 @@ func (p *restorePlanner) count(it *messages.RestoreItem, status messages.Status)
 	default:
 		p.problem(e.Path, it.State.Err)
 	}
-	if status == messages.StatusRestored || status == messages.StatusReplaced || status == messages.StatusUnchanged {
+	if asInSnapshot(status) {
 		switch e.Type {
 		case page.File:
 			r.Counts.Files++

@@ -23,6 +23,7 @@ type restorePlanner struct {
 	writing  int // items, pieces and last steps with the writers
 	groups   map[string]*messages.LinkGroup
 	place    []*messages.RestoreItem // to be submitted
+	check    []*messages.RestoreItem // with State.Check, to be submitted
 	finish   []messages.FinishEntry  // to be submitted
 	walked   bool
 	unlinked bool  // that was said
@@ -96,7 +97,7 @@ func (p *restorePlanner) targetFull(err error) {
 
 // drain ends the job when no writer has anything left, so that what was restored is counted.
 func (p *restorePlanner) drain(c actor.Context) {
-	p.place, p.finish = nil, nil
+	p.place, p.check, p.finish = nil, nil, nil
 	if p.writing == 0 {
 		p.fail(c, p.fullError())
 	}
@@ -195,6 +196,7 @@ func (p *restorePlanner) submit(c actor.Context) {
 		p.write(c, messages.Writing{Place: p.place[:n:n]})
 		p.place = p.place[n:]
 	}
+	p.submitChecks(c)
 	for len(p.finish) > 0 {
 		n := min(len(p.finish), placeBatch)
 		p.write(c, messages.Writing{Finish: p.finish[:n:n]})
@@ -211,7 +213,9 @@ func (p *restorePlanner) write(c actor.Context, job messages.Writing) {
 	c.Request(p.writers, &messages.Submit[messages.Writing]{Job: job})
 }
 
-func units(j *messages.Writing) int { return len(j.Place) + len(j.Finish) + len(j.Pieces) }
+func units(j *messages.Writing) int {
+	return len(j.Place) + len(j.Check) + len(j.Finish) + len(j.Pieces)
+}
 
 // frame takes a decoded frame, the first time that it comes.
 func (p *restorePlanner) frame(c actor.Context, m *messages.FrameFetched) {
@@ -234,9 +238,9 @@ func (p *restorePlanner) frame(c actor.Context, m *messages.FrameFetched) {
 		}
 		switch s := &it.State; {
 		case err != nil || s.Err != nil:
-			p.pieceDone(it, 0, err)
+			p.pieceFailed(it, err)
 		default:
-			pieces = append(pieces, messages.WritePiece{Piece: f.Pieces[i], Whole: s.Planned == 1 && !s.Open})
+			pieces = append(pieces, messages.WritePiece{Piece: f.Pieces[i], Source: s.Source, Whole: alone(s)})
 		}
 	}
 	if len(pieces) == 0 {
@@ -275,7 +279,7 @@ func (p *restorePlanner) fetched(c actor.Context, m *messages.Finished[messages.
 				err = errors.New("internal error: a frame was left out")
 			}
 			for k := range m.Job.Lease.Frames[i].Pieces {
-				p.pieceDone(m.Job.Lease.Frames[i].Pieces[k].To, 0, err)
+				p.pieceFailed(m.Job.Lease.Frames[i].Pieces[k].To, err)
 			}
 		}
 	}
@@ -302,9 +306,10 @@ func (p *restorePlanner) written(c actor.Context, m *messages.Finished[messages.
 	}
 	for i := range job.Pieces {
 		if w := &job.Pieces[i]; !w.Whole && p.full == nil {
-			p.pieceDone(w.To, int64(w.Len), nil)
+			p.pieceDone(w.To, int64(w.Len), true)
 		}
 	}
+	p.checked(job, m.Result.Missing)
 	for i := range m.Result.Placed {
 		p.placed(&m.Result.Placed[i])
 	}
@@ -320,9 +325,12 @@ func failedWriting(job *messages.Writing, err error) (r messages.WritingDone) {
 	for _, it := range job.Place {
 		r.Placed = append(r.Placed, messages.Outcome{Item: it, Status: messages.StatusFailed, Err: err})
 	}
+	for i := range job.Check { // whatever is wrong there, the store can help
+		r.Missing = append(r.Missing, i)
+	}
 	for _, f := range job.Finish {
 		o := messages.Outcome{Dir: f.Dir, Status: messages.StatusFailed, Err: err}
-		for _, it := range []*messages.RestoreItem{f.Commit, f.Abort, f.Link} {
+		for _, it := range []*messages.RestoreItem{f.Commit, f.Abort, f.Keep, f.Link} {
 			if it != nil {
 				o.Item = it
 			}

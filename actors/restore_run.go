@@ -33,6 +33,9 @@ type restoreBounds struct {
 	// How many files are put together from several chunks at once, each an open file.
 	parts int
 
+	// How many bytes a file has that is gone on with after an interruption; 0: as vault/fs has it.
+	large int64
+
 	// What waits for its blob until the one that was wanted longest ago is fetched:
 	// much more than one blob holds, so that each is mostly fetched once.
 	planPieces int
@@ -170,6 +173,8 @@ func (r *restoreRun) open(ctx context.Context) error {
 	r.target, err = vfs.OpenTarget(r.spec.Target, vfs.TargetOptions{
 		NumericOwner: r.spec.NumericOwner,
 		ReplaceFiles: r.mode == OverwriteIfChanged || r.mode == OverwriteAlways,
+		KeepLinks:    r.spec.InPlace,
+		LargeFile:    r.bounds.large,
 	})
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
@@ -190,7 +195,11 @@ func (r *restoreRun) below(top string, fn func(*page.Entry) error) error {
 // close gives up what is unfinished. All actors are gone.
 func (r *restoreRun) close() {
 	r.cancel(errInterrupted)
-	r.parts.abortAll()
+	parts, half := r.parts.suspendAll()
+	r.result.Parts += parts
+	for _, it := range half {
+		r.result.Half = append(r.result.Half, it.Entry.Path)
+	}
 	if r.target != nil {
 		_ = r.target.Close()
 	}

@@ -21,9 +21,11 @@ type Overwrite string
 // The ways to treat what is there.
 const (
 	// OverwriteIfChanged replaces what differs in type, size or mtime (a link: in
-	// its target), and corrects other attributes in place. The zero value means this.
+	// its target), and corrects other attributes in place. A file of the right size
+	// with another mtime is in doubt: it is read, and if its contents are right it
+	// stays. The zero value means this.
 	OverwriteIfChanged Overwrite = "if-changed"
-	// OverwriteAlways replaces everything.
+	// OverwriteAlways replaces everything, whatever size and mtime say.
 	OverwriteAlways Overwrite = "always"
 	// OverwriteIfNewer replaces only what has an older mtime than the snapshot.
 	OverwriteIfNewer Overwrite = "if-newer"
@@ -52,7 +54,10 @@ type RestoreSpec struct {
 	// path and are called from one goroutine.
 	Include, Exclude func(path string, t page.Type) bool
 
-	Overwrite    Overwrite
+	Overwrite Overwrite
+	// InPlace changes files that are to be replaced where they stand, instead of in
+	// one step: only what differs is written, and inode, other names and the like stay.
+	InPlace      bool
 	NumericOwner bool // owners by number, even where their names are known here
 
 	Parallel int   // transfers at once; 0: 4
@@ -71,6 +76,7 @@ type RestoreResult struct {
 	Counts    messages.Counts // selected entries that are as in the snapshot now; Bytes of files
 	Restored  int64           // made, where nothing was
 	Replaced  int64           // made, instead of what was there
+	Changed   int64           // changed in place
 	Unchanged int64           // were there already, with their contents
 	Kept      int64           // left as they were, as Overwrite wanted
 	Ignored   int64           // never restored: sockets
@@ -86,11 +92,17 @@ type RestoreResult struct {
 	MetaAbove int64 // the same, of directories that are only on the way to what was selected
 
 	BytesWritten int64 // contents of files
+	BytesReused  int64 // contents of files that were in the target already, and compared, so that they were not fetched
 	BytesRead    int64 // fetched from the store
 	BlobsRead    int64 // leases of blobs
 	Leftovers    int64 // temporary files of interrupted restores, removed
+	Parts        int64 // large files that are not complete, and are gone on with by the next restore
 	Restarts     int64
 	Duration     time.Duration
+
+	// Half are files that were to be changed in place and are left changed in part,
+	// each one byte too long; beside those among the problems.
+	Half []string
 }
 
 // RestoreProblem is one entry that failed.

@@ -248,7 +248,7 @@ func (w *walker) place(m *messages.RestoreDir) (fresh bool, err error) {
 		if run.newTop {
 			return true, nil
 		}
-		return false, w.sweep(m.Path)
+		return false, w.sweep(m)
 	}
 	if m.Parent != nil && m.Parent.Fresh {
 		return true, run.target.Mkdir(m.Path, &m.Entry)
@@ -261,7 +261,7 @@ func (w *walker) place(m *messages.RestoreDir) (fresh bool, err error) {
 				return false, err
 			}
 		}
-		return false, w.sweep(m.Path)
+		return false, w.sweep(m)
 	case err == nil && (run.mode == OverwriteNever || run.mode == OverwriteIfNewer):
 		return false, vfs.ErrInTheWay
 	case err != nil && !errors.Is(err, os.ErrNotExist):
@@ -270,11 +270,12 @@ func (w *walker) place(m *messages.RestoreDir) (fresh bool, err error) {
 	return true, run.target.Mkdir(m.Path, &m.Entry)
 }
 
-func (w *walker) sweep(path string) error {
-	n, err := w.run.target.RemoveTemps(path)
-	if n > 0 {
-		w.c.Send(w.planner, &leftoversRemoved{n})
+func (w *walker) sweep(m *messages.RestoreDir) error {
+	s, err := w.run.target.RemoveTemps(m.Path)
+	if s.Removed > 0 {
+		w.c.Send(w.planner, &leftoversRemoved{s.Removed})
 	}
+	m.Parts = s.Parts
 	if errors.Is(err, os.ErrPermission) { // may not be read; that says nothing about restoring into it
 		err = nil
 	}

@@ -27,6 +27,7 @@ type restoreCmd struct {
 	Exclude      []string `sep:"none" help:"Leave out what matches; may be repeated." placeholder:"PATTERN"`
 	Parallel     int      `help:"Transfers at once, 1 to 64 (default: the configuration's)." placeholder:"N"`
 	Overwrite    string   `enum:"if-changed,always,if-newer,never" default:"if-changed" help:"What becomes of files that are there: ${enum}." placeholder:"HOW"`
+	InPlace      bool     `help:"Change files that differ where they stand, instead of replacing them in one step."`
 	Verify       bool     `help:"Then read everything back from the disk and compare it with the snapshot."`
 	NumericOwner bool     `help:"Take owners by number, also where their names are known here."`
 }
@@ -41,10 +42,15 @@ VAULTIK_AGE_SECRET_KEY.
   vaultik restore 4e1f09ab:/home/ann/Documents --target Documents
 
 What is in DIR already stays, unless something of the same path is restored:
-  if-changed  replaced if type, size or time differ, each in one step
-  always      replaced
+  if-changed  replaced if type, size or time differ, each in one step; where only
+              the time differs, the contents are compared, and stay if they are right
+  always      replaced, whatever size and time say
   if-newer    replaced if it is older than what the snapshot has
   never       left alone
+What a file that is replaced has already of the snapshot's contents is not fetched. With
+--in-place it is not replaced but changed where it stands, and only where it differs: for
+large files such as disk images. It keeps its other names. Until it is complete it is one
+byte too long; the same command completes it.
 
 Patterns match full paths: * and ? within a name, [a-z], ** for any number of
 directories; a pattern with a leading / begins at the root, any other anywhere. ! before
@@ -63,6 +69,9 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	exclude, err := patterns("--exclude", c.Exclude)
 	if err != nil {
 		return err
+	}
+	if c.InPlace && c.Overwrite == string(actors.OverwriteNever) {
+		return &usageError{msg: "--in-place does not go with --overwrite never: nothing would be changed", command: "restore"}
 	}
 	if c.Verify && c.Overwrite != string(actors.OverwriteIfChanged) && c.Overwrite != string(actors.OverwriteAlways) {
 		return &usageError{msg: "--verify does not go with --overwrite " + c.Overwrite + ": files that are kept may differ from the snapshot", command: "restore"}
@@ -87,7 +96,7 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	spec := &actors.RestoreSpec{
 		Store: r.Backend, Root: r.root, Identities: r.ids,
 		Target: target, From: r.from, Paths: paths,
-		Overwrite: actors.Overwrite(c.Overwrite), NumericOwner: c.NumericOwner,
+		Overwrite: actors.Overwrite(c.Overwrite), InPlace: c.InPlace, NumericOwner: c.NumericOwner,
 		Parallel: parallel, Memory: memory, Progress: &messages.Progress{},
 		Warn: func(text string) { s.out.warn("", "%s", text) },
 	}

@@ -22,12 +22,16 @@ type restoredEvent struct {
 	Others       int64          `json:"others"`
 	Restored     int64          `json:"restored"`
 	Replaced     int64          `json:"replaced"`
+	Changed      int64          `json:"changed"`
 	Unchanged    int64          `json:"unchanged"`
 	Kept         int64          `json:"kept"`
 	Ignored      int64          `json:"ignored"`
 	Failed       int64          `json:"failed"`
 	Written      int64          `json:"bytes_written"`
+	Reused       int64          `json:"bytes_reused"`
 	BytesRead    int64          `json:"bytes_read"`
+	Parts        int64          `json:"parts"`
+	Half         []jsonPath     `json:"half,omitempty"`
 	Damaged      bool           `json:"damaged"`
 	Problems     []itemProblem  `json:"problems,omitempty"`
 	MoreProblems bool           `json:"more_problems,omitempty"`
@@ -55,8 +59,8 @@ func (s *session) tellRestored(r *actors.RestoreResult) {
 	slices.SortFunc(r.Problems, func(a, b actors.RestoreProblem) int { return page.Compare(a.Path, b.Path) })
 	e := &restoredEvent{
 		Type: "restored", Files: r.Counts.Files, Dirs: r.Counts.Dirs, Symlinks: r.Counts.Symlinks, Others: r.Counts.Others,
-		Restored: r.Restored, Replaced: r.Replaced, Unchanged: r.Unchanged, Kept: r.Kept, Ignored: r.Ignored, Failed: r.Failed,
-		Written: r.BytesWritten, BytesRead: r.BytesRead, Damaged: r.Damaged, MoreProblems: r.Failed > int64(len(r.Problems)),
+		Restored: r.Restored, Replaced: r.Replaced, Changed: r.Changed, Unchanged: r.Unchanged, Kept: r.Kept, Ignored: r.Ignored, Failed: r.Failed,
+		Written: r.BytesWritten, Reused: r.BytesReused, BytesRead: r.BytesRead, Parts: r.Parts, Damaged: r.Damaged, MoreProblems: r.Failed > int64(len(r.Problems)),
 		Attributes: attributeSums(r.Meta),
 	}
 	for _, p := range r.Problems {
@@ -64,6 +68,9 @@ func (s *session) tellRestored(r *actors.RestoreResult) {
 	}
 	for _, l := range r.Lost {
 		e.Lost = append(e.Lost, lostText(l))
+	}
+	for _, p := range r.Half {
+		e.Half = append(e.Half, pathOf(shown(p)))
 	}
 	s.out.event(e)
 	s.sayProblems(r)

@@ -37,7 +37,7 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 		return err
 	}
 	n := &s.sum
-	n.Files, n.New, n.Changed, n.Unchanged = res.Counts.Files, res.Restored, res.Replaced, res.Unchanged
+	n.Files, n.New, n.Changed, n.Unchanged = res.Counts.Files, res.Restored, res.Replaced+res.Changed, res.Unchanged
 	n.BytesRead, n.Written, n.Errors = res.BytesRead, res.BytesWritten, res.Failed
 	if res.Leftovers > 0 {
 		s.out.note("%s of an interrupted restore removed", plural(res.Leftovers, "temporary file", "temporary files"))
@@ -49,6 +49,12 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 		s.out.note("directories above what was restored did not get all their attributes; they are not part of it")
 	}
 	s.tellRestored(res)
+	if res.Parts > 0 {
+		s.out.note("%s not complete; the same command goes on within", plural(res.Parts, "large file is", "large files are"))
+	}
+	for _, p := range res.Half {
+		s.out.warn("", "%q is changed in part, and one byte too long until the same command completes it", shown(p))
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			s.out.note("interrupted: what was restored stays; the same command goes on from there")
@@ -94,10 +100,13 @@ func restoreLine(id, target string, r *actors.RestoreResult) string {
 		in = "restored in part"
 	}
 	line := fmt.Sprintf("snapshot %s %s to %s: %s, %s written", id, in, printable(target), plural(r.Counts.Files, "file", "files"), size(r.BytesWritten))
+	if r.BytesReused > 0 {
+		line += fmt.Sprintf(", %s taken from what was there", size(r.BytesReused))
+	}
 	for _, n := range []struct {
 		n    int64
 		what string
-	}{{r.Unchanged, "were there already"}, {r.Kept, "left as they were"}, {r.Failed, "failed"}} {
+	}{{r.Changed, "changed in place"}, {r.Unchanged, "were there already"}, {r.Kept, "left as they were"}, {r.Failed, "failed"}} {
 		if n.n > 0 {
 			line += fmt.Sprintf(", %s %s", count(n.n), n.what)
 		}

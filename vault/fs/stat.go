@@ -12,6 +12,7 @@ type Stat struct {
 	Mode                uint32 // permission, setuid, setgid and sticky bits: 07777
 	UID, GID            uint32
 	Size                int64 // bytes
+	Blocks              int64 // bytes that it takes on its file system, holes left out
 	Mtime, Ctime, Btime page.Time
 	Dev, Ino            uint64
 	Nlink               uint64

@@ -45,16 +45,17 @@ func statx(dirfd int, name string, flags int, st *Stat) error {
 		break
 	}
 	*st = Stat{
-		Type:  typeOf(x.Mode),
-		Mode:  uint32(x.Mode) & 0o7777,
-		UID:   x.Uid,
-		GID:   x.Gid,
-		Size:  int64(x.Size),
-		Mtime: page.Time{Sec: x.Mtime.Sec, Nsec: int32(x.Mtime.Nsec)},
-		Ctime: page.Time{Sec: x.Ctime.Sec, Nsec: int32(x.Ctime.Nsec)},
-		Dev:   unix.Mkdev(x.Dev_major, x.Dev_minor),
-		Ino:   x.Ino,
-		Nlink: uint64(x.Nlink),
+		Type:   typeOf(x.Mode),
+		Mode:   uint32(x.Mode) & 0o7777,
+		UID:    x.Uid,
+		GID:    x.Gid,
+		Size:   int64(x.Size),
+		Blocks: int64(x.Blocks) * 512,
+		Mtime:  page.Time{Sec: x.Mtime.Sec, Nsec: int32(x.Mtime.Nsec)},
+		Ctime:  page.Time{Sec: x.Ctime.Sec, Nsec: int32(x.Ctime.Nsec)},
+		Dev:    unix.Mkdev(x.Dev_major, x.Dev_minor),
+		Ino:    x.Ino,
+		Nlink:  uint64(x.Nlink),
 	}
 	if x.Mask&unix.STATX_BTIME != 0 {
 		st.Btime = page.Time{Sec: x.Btime.Sec, Nsec: int32(x.Btime.Nsec)}

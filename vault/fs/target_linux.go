@@ -19,6 +19,11 @@ type TargetOptions struct {
 	NumericOwner bool // take owners by number, even where their names are known here
 	ReplaceFiles bool // remove a file that stands where a directory belongs (a symbolic link always is)
 	Fsync        bool // write each file to disk before it gets its name; Sync is faster for many
+	KeepLinks    bool // a file with other names may get the attributes of an entry that has none
+
+	// LargeFile is how many bytes a file has at least that is restored as a part,
+	// so that the next restore goes on within it. 0: 64 MiB.
+	LargeFile int64
 }
 
 // A Target makes entries below one directory. Paths are those of entries,
@@ -237,7 +242,7 @@ func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 		return false, fmt.Sprintf("has %d bytes", st.Size)
 	case e.Type == page.File && st.Mtime != e.Mtime:
 		return false, "was modified at another time"
-	case e.Type == page.File && st.Nlink > 1 && e.HL == "":
+	case e.Type == page.File && st.Nlink > 1 && e.HL == "" && !t.opt.KeepLinks:
 		return false, "has other names" // which must not get these attributes
 	case st.Major != e.Major || st.Minor != e.Minor:
 		return false, "is another device"

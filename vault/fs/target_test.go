@@ -308,8 +308,8 @@ func TestTarget_RemoveTemps(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Abort()
-	if n, err := target.RemoveTemps("d"); n != 2 || err != nil {
-		t.Errorf("removed %d, %v", n, err)
+	if s, err := target.RemoveTemps("d"); s != (Swept{Removed: 2}) || err != nil {
+		t.Errorf("removed %+v, %v", s, err)
 	}
 	if _, err := f.Commit(newEntry(page.File)); err != nil {
 		t.Errorf("what was being made is gone: %v", err)
