@@ -29,8 +29,9 @@ type Server struct {
 	Dir        string // what it serves; each directory in it is a bucket of s3
 	Command    string // how it was started
 
-	section string // settings of a remote
-	process *process
+	host, port string
+	secret     string // Pass as the section has it
+	process    *process
 }
 
 // RcloneServe starts rclone's server of a kind, "s3", "webdav", "sftp" or "ftp",
@@ -38,32 +39,28 @@ type Server struct {
 func RcloneServe(tb testing.TB, kind, dir string) *Server {
 	tb.Helper()
 	s := &Server{Kind: kind, User: random(20), Pass: random(40), Dir: dir}
+	s.setSecret(tb, s.Pass)
 	s.process = start(tb, "rclone-"+kind, func(work string) plan {
 		s.Addr = freePort(tb)
 		pl := plan{
 			program: rcloneServe, args: []string{"serve", kind, "--addr", s.Addr},
 			env: append(rcloneEnv(work), "RCLONE_USER="+s.User, "RCLONE_PASS="+s.Pass),
 		}
-		host, port, _ := net.SplitHostPort(s.Addr)
+		s.host, s.port, _ = net.SplitHostPort(s.Addr)
 		switch kind {
 		case "s3":
 			s.URL = "http://" + s.Addr
-			s.section = fmt.Sprintf("type = s3\nprovider = Rclone\nendpoint = %s\naccess_key_id = %s\nsecret_access_key = %s\n", s.URL, s.User, s.Pass)
 			pl.env = append(pl.env, authKey(s.User, s.Pass))
 			pl.ready = answers(s.URL, 0)
 		case "webdav":
 			s.URL = "http://" + s.Addr
-			s.section = fmt.Sprintf("type = webdav\nvendor = rclone\nurl = %s\nuser = %s\npass = %s\n", s.URL, s.User, obscured(tb, s.Pass))
 			pl.ready = answers(s.URL, 0)
 		case "sftp":
 			s.URL = "sftp://" + s.Addr
-			key := hostKey(tb, s, work)
-			pl.args = append(pl.args, "--key", key)
-			s.section = fmt.Sprintf("type = sftp\nhost = %s\nport = %s\nuser = %s\npass = %s\nknown_hosts_file = %s\n", host, port, s.User, obscured(tb, s.Pass), s.KnownHosts)
+			pl.args = append(pl.args, "--key", hostKey(tb, s, work))
 			pl.ready = greets(s.Addr, "SSH-2.0-")
 		case "ftp":
 			s.URL = "ftp://" + s.Addr
-			s.section = fmt.Sprintf("type = ftp\nhost = %s\nport = %s\nuser = %s\npass = %s\n", host, port, s.User, obscured(tb, s.Pass))
 			pl.ready = greets(s.Addr, "220")
 		default:
 			tb.Fatalf("rclone serves no %q here", kind)
@@ -77,8 +74,46 @@ func RcloneServe(tb testing.TB, kind, dir string) *Server {
 	return s
 }
 
+// setSecret sets what clients say.
+func (s *Server) setSecret(tb testing.TB, pass string) {
+	tb.Helper()
+	if s.secret = pass; s.Kind != "s3" {
+		s.secret = Obscure(tb, pass)
+	}
+}
+
+// Wrong returns the server as those see it who have a wrong password.
+func (s *Server) Wrong(tb testing.TB) *Server {
+	tb.Helper()
+	o := *s
+	o.setSecret(tb, random(40))
+	return &o
+}
+
+// At returns the server as if it were at another address, host:port.
+func (s *Server) At(addr string) *Server {
+	o := *s
+	o.URL = strings.Replace(s.URL, s.Addr, addr, 1)
+	o.Addr = addr
+	o.host, o.port, _ = net.SplitHostPort(addr)
+	return &o
+}
+
 // Section returns a section of rclone.conf for the server.
-func (s *Server) Section(name string) string { return "[" + name + "]\n" + s.section }
+func (s *Server) Section(name string) string {
+	lines := []string{"[" + name + "]", "type = " + s.Kind}
+	switch s.Kind {
+	case "s3":
+		lines = append(lines, "provider = Rclone", "endpoint = "+s.URL, "access_key_id = "+s.User, "secret_access_key = "+s.secret)
+	case "webdav":
+		lines = append(lines, "vendor = rclone", "url = "+s.URL, "user = "+s.User, "pass = "+s.secret)
+	case "sftp":
+		lines = append(lines, "host = "+s.host, "port = "+s.port, "user = "+s.User, "pass = "+s.secret, "known_hosts_file = "+s.KnownHosts)
+	case "ftp":
+		lines = append(lines, "host = "+s.host, "port = "+s.port, "user = "+s.User, "pass = "+s.secret)
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
 
 // rcloneEnv keeps rclone to its own directory.
 func rcloneEnv(work string) []string {
@@ -103,10 +138,9 @@ func hostKey(tb testing.TB, s *Server, work string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	host, port, _ := net.SplitHostPort(s.Addr)
 	key := filepath.Join(work, "host.key")
 	s.KnownHosts = filepath.Join(work, "known_hosts")
-	line := fmt.Sprintf("[%s]:%s %s", host, port, ssh.MarshalAuthorizedKey(pub))
+	line := fmt.Sprintf("[%s]:%s %s", s.host, s.port, ssh.MarshalAuthorizedKey(pub))
 	for path, b := range map[string][]byte{key: pem.EncodeToMemory(block), s.KnownHosts: []byte(line)} {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			tb.Fatal(err)
@@ -115,8 +149,8 @@ func hostKey(tb testing.TB, s *Server, work string) string {
 	return key
 }
 
-// obscured is how rclone.conf holds passwords.
-func obscured(tb testing.TB, pass string) string {
+// Obscure returns a password as rclone.conf holds it.
+func Obscure(tb testing.TB, pass string) string {
 	tb.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), Find(tb, rcloneServe), "obscure", "-")
 	cmd.Stdin = strings.NewReader(pass)

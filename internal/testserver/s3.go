@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+
 	"vaultik/internal/testcert"
 )
 
@@ -140,11 +142,41 @@ func (s *S3) Missing() string { return "vaultik-" + random(12) }
 // KeyFile writes a file of two lines, access key and secret key.
 func (s *S3) KeyFile(tb testing.TB) string {
 	tb.Helper()
+	return KeyFile(tb, s.AccessKey, s.SecretKey)
+}
+
+// KeyFile writes a file of two lines, access key and secret key.
+func KeyFile(tb testing.TB, access, secret string) string {
+	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "s3.key")
-	if err := os.WriteFile(path, []byte(s.AccessKey+"\n"+s.SecretKey+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(access+"\n"+secret+"\n"), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	return path
+}
+
+// Other returns the same server with a bucket that does not exist.
+func (s *S3) Other() *S3 {
+	o := *s
+	o.Bucket = s.Missing()
+	return &o
+}
+
+// Destroy removes the bucket and all that is in it.
+func (s *S3) Destroy(ctx context.Context) error {
+	c, err := s.Client()
+	if err != nil {
+		return err
+	}
+	for o := range c.ListObjectsIter(ctx, s.Bucket, minio.ListObjectsOptions{Recursive: true}) {
+		if o.Err != nil {
+			return o.Err
+		}
+		if err := c.RemoveObject(ctx, s.Bucket, o.Key, minio.RemoveObjectOptions{}); err != nil {
+			return err
+		}
+	}
+	return c.RemoveBucket(ctx, s.Bucket)
 }
 
 // URL returns the storage_url of a prefix in the bucket, without credentials.
