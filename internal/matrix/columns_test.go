@@ -10,6 +10,7 @@ import (
 	"vaultik/backends/backendtest"
 	_ "vaultik/backends/file"
 	"vaultik/backends/mem"
+	"vaultik/internal/testserver"
 )
 
 // starter makes a column when its turn has come.
@@ -22,8 +23,15 @@ func columns() []starter {
 	return []starter{
 		{"memory", memory},
 		{"file", file},
+		{"S3, versitygw", s3(testserver.VersityGW)},
+		{"S3, MinIO", s3(testserver.MinIO)},
+		{"S3, MinIO with TLS", s3(testserver.MinIO, testserver.TLS())},
+		{"S3, rclone serve s3", s3(testserver.RcloneS3)},
 	}
 }
+
+// remote is the name of the remote in every rclone.conf of these tests.
+const remote = "here"
 
 // number is different each time, for names of stores.
 var number atomic.Int64
@@ -48,11 +56,7 @@ func file(t *testing.T) *column {
 		},
 		destroy: func(tb backendtest.TB, p place) { removeAll(tb, p.URL) },
 		file: func(tb backendtest.TB) place {
-			path := filepath.Join(root, "plain-file")
-			if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
-				tb.Fatalf("%v", err)
-			}
-			return place{URL: path}
+			return place{URL: plainFile(tb, root)}
 		},
 	}
 }
@@ -62,4 +66,13 @@ func removeAll(tb backendtest.TB, path string) {
 	if err := os.RemoveAll(path); err != nil {
 		tb.Fatalf("%v", err)
 	}
+}
+
+func plainFile(tb backendtest.TB, dir string) string {
+	tb.Helper()
+	path := filepath.Join(dir, "plain-file")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		tb.Fatalf("%v", err)
+	}
+	return path
 }

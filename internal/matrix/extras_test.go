@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,12 @@ func extras() []extra {
 			}
 			return ""
 		}, testFile},
+		{"Unknown remote", func(c *column) string {
+			if c.unknown == nil {
+				return "names of remotes"
+			}
+			return ""
+		}, testUnknown},
 	}
 }
 
@@ -87,13 +94,9 @@ func testWrong(t *testing.T, c *column) {
 	if err := opened(t, p).Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []place{p, c.fresh(t)} {
-		p, err := c.wrong(t, p)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, p := range append(c.wrong(t, p), c.wrong(t, c.fresh(t))...) {
 		began := time.Now()
-		err = use(t, p)
+		err := use(t, p)
 		if took := time.Since(began); took > quick {
 			t.Errorf("took %v", took)
 		}
@@ -108,11 +111,7 @@ func testWrong(t *testing.T, c *column) {
 
 // testAway: a server that does not answer may be back later.
 func testAway(t *testing.T, c *column) {
-	p, err := c.away(t, c.fresh(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = use(t, p)
+	err := use(t, c.away(t, c.fresh(t)))
 	var op *backends.OpError
 	if !errors.As(err, &op) || !op.Retryable {
 		t.Errorf("%v, want an error that is worth another try", err)
@@ -135,6 +134,17 @@ func testFile(t *testing.T, c *column) {
 		} else if !errors.Is(err, backends.ErrConfig) || backends.Retryable(err) {
 			t.Errorf("create %v: %v, want ErrConfig", create, err)
 		}
+	}
+}
+
+// testUnknown: a remote that is not configured is told as such, with those that are.
+func testUnknown(t *testing.T, c *column) {
+	_, err := c.unknown(c.fresh(t)).open(t.Context(), backends.Options{})
+	if !errors.Is(err, backends.ErrRemoteNotFound) || backends.Retryable(err) {
+		t.Errorf("%v, want ErrRemoteNotFound", err)
+	}
+	if err != nil && !strings.Contains(err.Error(), remote) {
+		t.Errorf("%v; it must name the remotes that there are: %s", err, remote)
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"flag"
 	"os"
 	"testing"
+	"time"
 
 	"vaultik/backends"
 	"vaultik/backends/backendtest"
+	"vaultik/backends/retry"
 	"vaultik/internal/testsize"
 )
 
@@ -20,16 +22,37 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// place is where one store is, or will be.
+// place is where one store is, or will be. A child process gets it as JSON.
 type place struct {
 	URL     string
 	Options backends.Options
+	Retried bool // through backends/retry
+	Torn    bool // known not to replace atomically, which the store itself cannot find out
 }
 
 func (p place) open(ctx context.Context, o backends.Options) (backends.Backend, error) {
 	all := p.Options
 	all.Create, all.ReadOnly = o.Create, o.ReadOnly
-	return backends.Open(ctx, p.URL, all)
+	b, err := backends.Open(ctx, p.URL, all)
+	if err != nil {
+		return nil, err
+	}
+	if p.Torn {
+		b = torn{b}
+	}
+	if p.Retried {
+		b = retry.Wrap(b, retry.Options{Elapsed: time.Minute})
+	}
+	return b, nil
+}
+
+// torn is a store that says of itself what is known of its server.
+type torn struct{ backends.Backend }
+
+func (b torn) Info(ctx context.Context) (backends.Info, error) {
+	info, err := b.Backend.Info(ctx)
+	info.AtomicReplace = false
+	return info, err
 }
 
 // column is a kind of store on one server.
@@ -38,11 +61,13 @@ type column struct {
 	url     string // what a user writes
 	command string // how the server starts; "": there is none
 
-	fresh   func(tb backendtest.TB) place                   // a store that does not exist yet
-	destroy func(tb backendtest.TB, p place)                // removes all of a store, behind its back
-	wrong   func(tb backendtest.TB, p place) (place, error) // the same with wrong credentials; nil: there are none
-	away    func(tb backendtest.TB, p place) (place, error) // the same on a server that does not listen; nil: there is none
-	file    func(tb backendtest.TB) place                   // a path that is a file; nil: no such thing
+	fresh   func(tb backendtest.TB) place       // a store that does not exist yet
+	destroy func(tb backendtest.TB, p place)    // removes all of a store, behind its back; nil: cannot be
+	wrong   func(t *testing.T, p place) []place // the same with wrong credentials; nil: there are none
+	away    func(t *testing.T, p place) place   // the same on a server that does not listen; nil: there is none
+	file    func(tb backendtest.TB) place       // a path that is a file; nil: no such thing
+	note    string                              // what else is to be known of it; "": nothing
+	unknown func(p place) place                 // with a remote that is not configured; nil: no such thing
 }
 
 // TestMatrix is one run of everything. Servers start when their column does.

@@ -39,7 +39,12 @@ func (s *seen) extra(t *testing.T, c *column, e extra) {
 
 func (s *seen) capabilities(t *testing.T, c *column) {
 	t.Helper()
-	info, err := opened(t, c.fresh(t)).Info(t.Context())
+	b, err := c.fresh(t).open(t.Context(), backends.Options{Create: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	info, err := b.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +147,11 @@ a cell is not counted as passed.
 		rows = append(rows, []string{fmt.Sprint(i + 1), s.column.name, "`" + s.column.url + "`", command})
 	}
 	table(&b, []string{"", "store", "URL", "server, as the test starts it"}, rows)
+	for i, s := range r.seen {
+		if s.column.note != "" {
+			fmt.Fprintf(&b, "\n%d: %s\n", i+1, s.column.note)
+		}
+	}
 	b.WriteString("\nThe servers are children of the test, on free ports of the loopback interface, with\n" +
 		"random keys in their environment; `scripts/tools test` installs them.\n\n## What each can do\n\n")
 	rows = nil
