@@ -119,6 +119,7 @@ var refusals = map[string]refusal{
 	"Unauthorized":                {kind: backends.ErrAuth},
 	"RequestTimeTooSkewed":        {kind: backends.ErrAuth},
 	"RequestExpired":              {kind: backends.ErrAuth},
+	"XAdminUserNotFound":          {kind: backends.ErrAuth}, // of versitygw, with status 404
 
 	"QuotaExceeded":                  {kind: backends.ErrNoSpace},
 	"QuotaExceededException":         {kind: backends.ErrNoSpace},
