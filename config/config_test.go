@@ -186,18 +186,6 @@ func TestFindPlaces(t *testing.T) {
 	}
 }
 
-func TestStoreURL(t *testing.T) {
-	t.Setenv("HOME", "/home/u")
-	t.Chdir("/")
-	for in, want := range map[string]string{
-		"/srv/b": "file:///srv/b", "x y": "file:///x%20y", "~/b": "file:///home/u/b", "file:///a": "file:///a", "s3://b/p": "s3://b/p",
-	} {
-		if got, err := StoreURL(in); err != nil || got != want {
-			t.Errorf("%q: %q, %v", in, got, err)
-		}
-	}
-}
-
 func TestLoad_MissingAndUnreadable(t *testing.T) {
 	dir := t.TempDir()
 	var ce *Error
