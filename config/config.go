@@ -50,6 +50,15 @@ type Config struct {
 	Warnings []string
 }
 
+// Default is the configuration of a machine without one, as far as it says how to
+// work: it names no store.
+func Default() *Config {
+	return &Config{
+		Compression: DefaultCompression, ChunkSize: DefaultChunkSize, BlobSize: BlobSizeFor(DefaultBlobSize, DefaultMemory),
+		Memory: DefaultMemory, Parallel: DefaultParallel, Retry: Retry{DefaultElapsed, DefaultStall},
+	}
+}
+
 // Set is one named group of paths.
 type Set struct {
 	Name  string

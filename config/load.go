@@ -33,10 +33,8 @@ func Load(file string) (*Config, error) {
 
 // Parse is Load on bytes; file is only for messages.
 func Parse(file string, data []byte) (*Config, error) {
-	l := &loader{file: file, cfg: &Config{
-		File: file, Compression: DefaultCompression, ChunkSize: DefaultChunkSize,
-		Memory: DefaultMemory, Parallel: DefaultParallel, Retry: Retry{DefaultElapsed, DefaultStall},
-	}}
+	l := &loader{file: file, cfg: Default()}
+	l.cfg.File = file
 	if err := l.document(data); err != nil {
 		return nil, err
 	}

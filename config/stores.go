@@ -17,6 +17,12 @@ type Retry struct {
 	Stall   time.Duration // that a transfer may stand still; < 0: for ever
 }
 
+// ElapsedText is Elapsed as it stands in the file.
+func (r Retry) ElapsedText() string { return formatDuration(r.Elapsed, "unlimited") }
+
+// StallText is Stall as it stands in the file.
+func (r Retry) StallText() string { return formatDuration(r.Stall, "off") }
+
 // Limits of Retry, and its defaults.
 const (
 	DefaultElapsed = 15 * time.Minute
@@ -240,8 +246,8 @@ func (c *Config) storeSettings() []Setting {
 		{"bwlimit", c.BWLimit.String()},
 		{"connections", c.Parallel},
 		{"retry", []Setting{
-			{"elapsed", formatDuration(c.Retry.Elapsed, "unlimited")},
-			{"stall", formatDuration(c.Retry.Stall, "off")},
+			{"elapsed", c.Retry.ElapsedText()},
+			{"stall", c.Retry.StallText()},
 		}},
 	}
 	s, cr := &c.S3, &c.S3.Credentials

@@ -121,7 +121,7 @@ func TestStoreURL(t *testing.T) {
 		{"/srv/b", "file:///srv/b"}, {"srv/../b", "file:///b"}, {"~/b", "file:///home/u/b"}, {"x y", "file:///x%20y"}, {"./a:b", "file:///a:b"}, {"/a b/c:d", "file:///a%20b/c:d"},
 		{"file:///srv/b", "file:///srv/b"}, {"file:/srv/b", "file:/srv/b"},
 		{"s3://bucket", "s3://bucket"}, {"s3://bucket/a/b?endpoint=https://h:9000&region=x&credentials=profile", "s3://bucket/a/b?endpoint=https://h:9000&region=x&credentials=profile"},
-		{"rclone://remote/a/b", "rclone://remote/a/b"}, {"rclone://remote", "rclone://remote"},
+		{"ftp://h/x", "ftp://h/x"}, {"rclone://remote/a/b", "rclone://remote/a/b"}, {"rclone://remote", "rclone://remote"},
 	} {
 		if got, err := StoreURL(c.in); err != nil || got != c.want {
 			t.Errorf("%s: %q, %v; want %q", c.in, got, err, c.want)
@@ -129,7 +129,7 @@ func TestStoreURL(t *testing.T) {
 	}
 	for _, c := range []struct{ in, want string }{
 		{"", "is empty"}, {"~bob/x", "not another user's home"},
-		{"ftp://h/x", `unknown scheme "ftp"; known are file, s3 and rclone`}, {"sftp://u:hunter2@h/x", `unknown scheme "sftp"`},
+		{"sftp://u:hunter2@h/x", "holds a user name or a password"},
 		{"s4://b", `did you mean "s3"?`}, {"flie:///x", `did you mean "file"?`}, {"rclnoe://x", `did you mean "rclone"?`},
 		{"gdrive:backup/x", `for that remote of rclone write rclone://gdrive/backup/x, for a path ./gdrive:backup/x`},
 		{"s3:bucket/x", "for that bucket write s3://bucket/x"}, {"s3:/bucket", "write s3://bucket"},

@@ -27,13 +27,15 @@ func StoreURL(s string) (string, error) {
 	if err != nil {
 		return "", errors.New("this is no URL, though it looks like one") // the error of package url repeats it
 	}
-	switch {
-	case !slices.Contains(schemes, u.Scheme):
-		return "", unknownScheme(u.Scheme)
+	switch near := didYouMean(u.Scheme, schemes); {
+	case !slices.Contains(schemes, u.Scheme) && strings.HasPrefix(near, "did"):
+		return "", fmt.Errorf("unknown scheme %q; %s", u.Scheme, near) // of others the backends speak
 	case u.User != nil:
 		return "", fmt.Errorf("the URL holds a user name or a password; leave them out: %s", whereKeysAre(u.Scheme))
-	case u.Scheme != "file" && u.Host == "":
-		return "", fmt.Errorf("the URL names no %s", map[string]string{"s3": "bucket; write s3://BUCKET/PREFIX", "rclone": "remote; write rclone://REMOTE/PATH"}[u.Scheme])
+	case u.Scheme == "s3" && u.Host == "":
+		return "", errors.New("the URL names no bucket; write s3://BUCKET/PREFIX")
+	case u.Scheme == "rclone" && u.Host == "":
+		return "", errors.New("the URL names no remote; write rclone://REMOTE/PATH")
 	}
 	for name := range u.Query() {
 		if looksSecret(name) {
@@ -68,14 +70,6 @@ func notURL(s, head, rest string) error {
 	}
 	return fmt.Errorf("%q is neither a URL nor clearly a path; for that %s write %s://%s, for a path ./%s",
 		s, map[string]string{"s3": "bucket", "rclone": "remote of rclone"}[scheme], scheme, place, s)
-}
-
-func unknownScheme(scheme string) error {
-	hint := didYouMean(scheme, schemes)
-	if strings.HasPrefix(hint, "known") {
-		hint = "known are file, s3 and rclone; whatever rclone can reach is a remote of it (rclone config), then rclone://REMOTE/PATH"
-	}
-	return fmt.Errorf("unknown scheme %q; %s", scheme, hint)
 }
 
 func whereKeysAre(scheme string) string {

@@ -48,6 +48,9 @@ func (c *call) begin(slots chan struct{}) (*attempt, error) {
 	}
 	c.attempts++
 	a := &attempt{c: c, slots: slots, lastMoved: time.Now(), stall: c.b.o.Stall}
+	if c.b.given() {
+		a.stall = min(a.stall, hurriedStall)
+	}
 	a.ctx, a.cancel = context.WithCancelCause(c.ctx)
 	if a.stall > 0 {
 		a.timer = time.AfterFunc(a.stall, a.bark)

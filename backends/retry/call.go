@@ -74,6 +74,9 @@ func (c *call) again(err error) error {
 	if c.badSince.IsZero() {
 		c.badSince = time.Now()
 	}
+	if c.b.given() {
+		return c.unreachable(err)
+	}
 	if errors.Is(err, backends.ErrChecksum) && c.fails >= checksumAttempts || c.b.o.Patience.Err() != nil {
 		return c.numbered(err)
 	}
@@ -139,22 +142,35 @@ func (c *call) numbered(err error) error {
 }
 
 // givenUp is the end of a call that took too long. The store as a whole cannot be
-// reached if it answered nobody meanwhile.
+// reached if it answered nobody meanwhile; then nobody else has to wait as long.
 func (c *call) givenUp(err error, after time.Duration) error {
-	c.b.mu.Lock()
-	alone := c.b.answered.After(c.badSince)
-	c.b.mu.Unlock()
 	op := *err.(*backends.OpError) //nolint:errorlint,forcetypeassert // result makes every error one
-	op.Attempt = 0
 	if after > 0 {
 		op.Err = fmt.Errorf("%w; given up, since the store asks to wait %v", op.Err, after.Round(time.Second))
 	} else {
 		op.Err = fmt.Errorf("%w; given up after %d attempts in %v", op.Err, c.attempts, time.Since(c.badSince).Round(time.Second))
 	}
-	if !alone {
-		op.Err = backends.WithKind(backends.ErrUnreachable, op.Err)
+	c.b.mu.Lock()
+	defer c.b.mu.Unlock()
+	if c.b.answered.After(c.badSince) {
+		return &op
 	}
+	c.b.gone = true
+	return c.unreachable(&op)
+}
+
+// unreachable says of an error that it is the store that cannot be reached.
+func (c *call) unreachable(err error) error {
+	op := *err.(*backends.OpError) //nolint:errorlint,forcetypeassert // as above
+	op.Err = backends.WithKind(backends.ErrUnreachable, op.Err)
 	return &op
+}
+
+// given reports whether the store was given up, and has not answered since.
+func (b *Backend) given() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.gone
 }
 
 // limit is the quiet time that ends a call, < 0 for none.
@@ -197,7 +213,7 @@ func (c *call) answered() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c.op != "open" { // for which many kinds of store ask nobody
-		b.answered = time.Now()
+		b.answered, b.gone = time.Now(), false
 	}
 	if b.troubled == 0 {
 		return

@@ -13,6 +13,9 @@
 //   - The store is in trouble from the first failure of a call until every call that
 //     failed has succeeded, or has ended with an answer.
 //
+// When a call has failed so while no other call was answered either, the store is given
+// up: further calls are made once, until one of them is answered.
+//
 // What may be tried again is for the backend inside to say ([backends.OpError]): it
 // knows what its errors mean. A waiting call holds no connection, and its context
 // ends it at once.

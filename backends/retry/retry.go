@@ -24,7 +24,7 @@ const (
 	// maxAfter bounds what a store may ask to wait.
 	maxAfter = time.Hour
 
-	// hurriedStall is Stall once the program is to stop.
+	// hurriedStall is Stall once the program is to stop, or the store was given up.
 	hurriedStall = 10 * time.Second
 
 	// checksumAttempts is how often bytes are sent that arrive as others: if it was
@@ -78,6 +78,7 @@ type Backend struct {
 	troubled int           // calls whose last attempt failed
 	since    time.Time     // when the trouble began
 	answered time.Time     // when the store last answered; zero: never
+	gone     bool          // it was given up, and has not answered since: one attempt is enough
 	back     chan struct{} // closed when a call succeeds while others are in trouble
 	closing  chan struct{}
 	caps     *backends.Capabilities // once known

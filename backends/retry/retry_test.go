@@ -82,12 +82,11 @@ func TestBackend_GivesUp(t *testing.T) {
 		want  time.Duration
 	}{{0, 15 * time.Minute}, {time.Minute, time.Minute}, {time.Nanosecond, time.Second}, {24 * time.Hour, 24 * time.Hour}} {
 		bubble(t, func(t *testing.T) {
-			s := newStore(t, Options{Elapsed: c.limit})
-			s.faulty.Add(faulty.Rule{Do: faulty.Fail(refused())})
-			for name, call := range everyCall(t.Context(), s) {
+			for name := range everyCall(t.Context(), nil) {
+				s := newStore(t, Options{Elapsed: c.limit})
+				s.faulty.Add(faulty.Rule{Do: faulty.Fail(refused())})
 				began := time.Now()
-				s.retries = nil
-				err := call()
+				err := everyCall(t.Context(), s)[name]()
 				wantTook(t, began, c.want, c.want)
 				if !errors.Is(err, errDown) || !errors.Is(err, backends.ErrUnreachable) || len(s.retries) == 0 {
 					t.Errorf("%s: %v, after %d retries", name, err, len(s.retries))
@@ -95,12 +94,57 @@ func TestBackend_GivesUp(t *testing.T) {
 				if text := fmt.Sprintf("given up after %d attempts in %v", len(s.retries)+1, c.want.Round(time.Second)); !strings.Contains(err.Error(), text) {
 					t.Errorf("%s: %q, want %q", name, err, text)
 				}
-			}
-			if len(s.backs) != 0 {
-				t.Errorf("back %v", s.backs)
+				if len(s.backs) != 0 {
+					t.Errorf("back %v", s.backs)
+				}
 			}
 		})
 	}
+}
+
+// A store that was given up makes nobody else wait, until it answers.
+func TestBackend_GivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newStore(t, Options{})
+		s.has(t, "a/x", random(1, 100))
+		s.faulty.Add(faulty.Rule{Do: faulty.Fail(refused())})
+		var all sync.WaitGroup
+		began := time.Now()
+		for range 4 {
+			for _, call := range everyCall(t.Context(), s) {
+				all.Go(func() {
+					if err := call(); !errors.Is(err, backends.ErrUnreachable) {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		all.Wait()
+		wantTook(t, began, 15*time.Minute, 16*time.Minute)
+		began = time.Now()
+		for name, call := range everyCall(t.Context(), s) {
+			if err := call(); !errors.Is(err, backends.ErrUnreachable) || !errors.Is(err, errDown) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		wantTook(t, began, 0, 0)
+		s.faulty.Heal()
+		s.faulty.Add(faulty.Rule{Do: faulty.Wait(nil)})
+		if _, err := s.Stat(t.Context(), "x"); !errors.Is(err, backends.ErrUnreachable) {
+			t.Error(err)
+		}
+		wantTook(t, began, 10*time.Second, 10*time.Second)
+		s.faulty.Heal()
+		if _, err := s.Stat(t.Context(), "a/x"); err != nil {
+			t.Error(err)
+		}
+		s.faulty.Add(down("", 2*time.Minute))
+		for name, call := range everyCall(t.Context(), s) {
+			if err := call(); err != nil {
+				t.Errorf("%s in another outage: %v", name, err)
+			}
+		}
+	})
 }
 
 // Without a limit it goes on for days.

@@ -29,7 +29,7 @@ type backupCmd struct {
 	Tag  []string `help:"Tag of the snapshot; may be repeated." placeholder:"T"`
 	excludeFlags
 	DryRun   bool `name:"dry-run" short:"n" help:"Change nothing anywhere; say what would be saved, with -v of each path."`
-	Parallel int  `help:"Transfers at once, 1 to 64 (default: the configuration's)." placeholder:"N"`
+	Parallel int  `help:"The same as --connections." placeholder:"N"`
 	SameHost bool `name:"same-host" help:"This is the machine that was backed up before, though it has a new machine id (installed anew, say): remember it."`
 }
 
@@ -66,10 +66,8 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if c.Parallel != 0 {
-		if err := config.CheckParallel(c.Parallel); err != nil {
-			return &usageError{msg: "--parallel: " + err.Error(), command: "backup"}
-		}
+	if err := s.parallel(c.Parallel); err != nil {
+		return err
 	}
 	if c.DryRun {
 		return c.dryRun(ctx, s, flags)
@@ -78,9 +76,7 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if c.Parallel != 0 {
-		conf.Parallel = c.Parallel
-	}
+	s.patience = ctx
 	unlock, err := s.lockHost()
 	if err != nil {
 		return err
@@ -252,7 +248,7 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name, Head: actors.Head{Seq: head.Seq},
 		Paths: roots, Tags: c.Tag, Partial: partial,
 		Chunks: chunk.ParamsFor(int(conf.ChunkSize)), CompressionLevel: conf.Compression,
-		BlobSize: conf.BlobSize, Memory: conf.Memory, Parallel: conf.Parallel,
+		BlobSize: conf.BlobSize, Memory: conf.Memory, Parallel: s.transfers(conf),
 		Tool: tool(), Progress: &messages.Progress{},
 		Warn: func(text string) { s.out.warn("", "%s", text) },
 	}
@@ -293,6 +289,10 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 	stop := s.showProgress(spec.Progress)
 	res, err := system.Backup(context.WithoutCancel(ctx), ctx, spec)
 	stop()
+	if res != nil && err != nil && ctx.Err() != nil && !errors.Is(err, actors.ErrInterrupted) {
+		// The store failed when what had been read was to be stored.
+		s.out.note("interrupted: %s are stored, not all that was read; the next run goes on from there", size(res.BytesStored))
+	}
 	return c.report(s, res, err, partial, set.broken > 0)
 }
 

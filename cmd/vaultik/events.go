@@ -85,6 +85,7 @@ type summary struct {
 	Objects   int64   `json:"objects_stored"`
 	Written   int64   `json:"bytes_written"`
 	Errors    int64   `json:"errors"`
+	Retries   int64   `json:"retries"` // calls of the store that were made again
 	Seconds   float64 `json:"seconds"`
 }
 
@@ -200,7 +201,11 @@ type configEvent struct {
 	ChunkSize   string                    `json:"chunk_size"`
 	BlobSize    string                    `json:"blob_size"`
 	Memory      string                    `json:"memory"`
-	Parallel    int                       `json:"parallel"`
+	BWLimit     string                    `json:"bwlimit"`
+	Connections int                       `json:"connections"`
+	Parallel    int                       `json:"parallel"` // the same
+	Elapsed     string                    `json:"retry_elapsed"`
+	Stall       string                    `json:"retry_stall"`
 	IndexPath   string                    `json:"index_path"`
 	Hostname    string                    `json:"hostname"`
 }

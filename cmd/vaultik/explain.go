@@ -93,6 +93,9 @@ func (s *session) classify(err error) (exit, string) {
 			return c.code, c.hint
 		}
 	}
+	if backends.Retryable(err) {
+		return exitFailed, "run the same command again: it goes on where it was"
+	}
 	return exitFailed, ""
 }
 
@@ -235,11 +238,12 @@ func (s *session) classes() []class {
 		{keys.ErrDamaged, exitDamage, ""},
 		{page.ErrDamaged, exitDamage, ""},
 		{page.ErrNewerFormat, exitFailed, "a newer program made it; see which one this is: vaultik version"},
+		{backends.ErrUnreachable, exitFailed, "see whether the store can be reached, then run the same command again: it goes on where it was"},
 		{backends.ErrNoSpace, exitFailed, "make space where the store is, then run it again"},
 		{backends.ErrReadOnly, exitFailed, "make the store writable, or name another: --store URL"},
 		{backends.ErrPermission, exitFailed, "give this user access to the store, or name another: --store URL"},
 		{backends.ErrAuth, exitFailed, ""},
-		{backends.ErrConfig, exitUsage, "write it like file:///srv/backup or /srv/backup"},
+		{backends.ErrConfig, exitUsage, "write it like /srv/backup, s3://BUCKET/PREFIX?endpoint=https://HOST or rclone://REMOTE/PATH"},
 		{backends.ErrUnsupported, exitFailed, ""},
 		{fs.ErrPermission, exitFailed, "look at owner and mode with: ls -ld"},
 		{syscall.ENOSPC, exitFailed, "make space on that file system, then run it again"},

@@ -36,7 +36,7 @@ func (s *session) newStore(ctx context.Context, p *initPlan, undo *undoList) (*n
 			undo.add(func() { _ = os.Remove(p.path) }) // only if empty
 		}
 	}
-	b, err := backends.Open(ctx, p.url, backends.Options{Create: true})
+	b, err := s.openBackend(ctx, p.url, backends.Options{Create: true})
 	if err != nil {
 		return nil, fmt.Errorf("make store: %w", err)
 	}

@@ -27,7 +27,7 @@ func (s *session) showProgress(p *messages.Progress) (stop func()) {
 	if s.out.quiet || width == 0 && !s.out.json {
 		return func() {}
 	}
-	m := &meter{p: p, began: time.Now()}
+	m := &meter{p: p, began: time.Now(), waiting: s.trouble.waiting}
 	m.last = m.began
 	every, show := drawEvery, func(now time.Time) { s.out.draw(m.line(now, terminalWidth(s.out.stderr))) }
 	if s.out.json {
@@ -88,6 +88,7 @@ type meter struct {
 	last      time.Time
 	lastBytes int64
 	rate      float64 // bytes a second, smoothed over some seconds
+	waiting   func(now time.Time) time.Duration
 }
 
 // measure updates the rate; it returns the time left, negative if unknown.
@@ -131,7 +132,9 @@ func (m *meter) line(now time.Time, width int) string {
 	if n := p.Errors.Load(); n > 0 {
 		fmt.Fprintf(&b, "  %s errors", count(n))
 	}
-	if cur := p.Current.Load(); cur != nil && *cur != "" {
+	if d := m.waiting(now); d > 0 {
+		b.WriteString("  the store fails, waiting for " + lasting(d))
+	} else if cur := p.Current.Load(); cur != nil && *cur != "" {
 		b.WriteString("  " + tail(printable(*cur), width-3-columns(b.String())))
 	}
 	return fit(b.String(), width-1) // the last column makes some terminals wrap

@@ -25,7 +25,7 @@ type restoreCmd struct {
 	pick
 	Include      []string `sep:"none" help:"Only what matches, with all below it; may be repeated." placeholder:"PATTERN"`
 	Exclude      []string `sep:"none" help:"Leave out what matches; may be repeated." placeholder:"PATTERN"`
-	Parallel     int      `help:"Transfers at once, 1 to 64 (default: the configuration's)." placeholder:"N"`
+	Parallel     int      `help:"The same as --connections." placeholder:"N"`
 	Overwrite    string   `enum:"if-changed,always,if-newer,never" default:"if-changed" help:"What becomes of files that are there: ${enum}." placeholder:"HOW"`
 	InPlace      bool     `help:"Change files that differ where they stand, instead of replacing them in one step."`
 	Verify       bool     `help:"Then read everything back from the disk and compare it with the snapshot."`

@@ -47,7 +47,7 @@ func (s *session) openStore(ctx context.Context, o backends.Options) (*opened, e
 	if err != nil {
 		return nil, err
 	}
-	b, err := backends.Open(ctx, url, o)
+	b, err := s.openBackend(ctx, url, o)
 	if err != nil {
 		return nil, err
 	}

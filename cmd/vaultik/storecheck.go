@@ -93,7 +93,7 @@ func (c *storeCheckCmd) Run(ctx context.Context, s *session) (err error) {
 
 // openPlace opens a place that need not be a store.
 func (s *session) openPlace(ctx context.Context, url string, o backends.Options) (backends.Backend, error) {
-	b, err := backends.Open(ctx, url, o)
+	b, err := s.openUncounted(ctx, url, o)
 	if errors.Is(err, backends.ErrContainerNotFound) {
 		hint := "name one that is there"
 		if dir := filePath(url); dir != "" {
