@@ -27,6 +27,7 @@ type backupCmd struct {
 	Path []string `arg:"" optional:"" help:"Files and directories to back up; without, every set of the configuration."`
 	Set  string   `help:"Name of the set." placeholder:"NAME"`
 	Tag  []string `help:"Tag of the snapshot; may be repeated." placeholder:"T"`
+	listFlags
 	excludeFlags
 	DryRun   bool `name:"dry-run" short:"n" help:"Change nothing anywhere; say what would be saved, with -v of each path."`
 	Parallel int  `help:"The same as --connections." placeholder:"N"`
@@ -46,8 +47,9 @@ Interrupt it once and it finishes what is under way; the next run goes on.
 
 // backupSet is one set to be backed up now.
 type backupSet struct {
-	name  string
-	paths []string // absolute, clean, sorted
+	name   string
+	source string   // of config.SetRecord
+	paths  []string // absolute, clean, sorted
 
 	rules    filter.Rules
 	oneFS    config.Switch
@@ -138,6 +140,9 @@ func (s *session) configOrInit(ctx context.Context) (*config.Config, error) {
 
 // sets are what is to be backed up: the paths given, or what the configuration says.
 func (c *backupCmd) sets(conf *config.Config, known *config.Sets) ([]backupSet, error) {
+	if c.listed() {
+		return c.listSet()
+	}
 	if len(c.Path) > 0 {
 		paths, err := absolute(c.Path)
 		if err != nil {
@@ -154,6 +159,10 @@ func (c *backupCmd) sets(conf *config.Config, known *config.Sets) ([]backupSet, 
 			return []backupSet{{name: set.Name, paths: config.SortedPaths(set.Paths)}}, nil
 		}
 		if old := known.ByName(c.Set); len(old) > 0 {
+			if old[len(old)-1].Source != "" {
+				return nil, &usageError{msg: fmt.Sprintf("--set %q: its paths came from a list", c.Set),
+					hint: "name the list: vaultik backup --set " + config.Quote(c.Set) + " --files-from FILE"}
+			}
 			return []backupSet{{name: c.Set, paths: old[len(old)-1].PathStrings()}}, nil
 		}
 		return nil, &usageError{msg: fmt.Sprintf("--set %q: no set of this name in the configuration, and none was backed up", c.Set),
@@ -200,6 +209,10 @@ func nameOf(paths []string, conf *config.Config, known *config.Sets) string {
 // record finds or makes the set's id.
 func (s *session) record(set *backupSet) (rec config.SetRecord, err error) {
 	err = s.state.UpdateSets(func(sets *config.Sets) error {
+		if set.source != "" {
+			rec = sets.Named(set.source, set.name)
+			return nil
+		}
 		for _, r := range sets.ByPaths(set.paths) {
 			if string(r.Name) == set.name {
 				rec = r

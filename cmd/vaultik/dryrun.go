@@ -229,6 +229,14 @@ func (d *dryRun) decided(path string, what fs.Decision, why filter.Reason) {
 
 // setID is the id of a set, zero if it was not backed up before.
 func setID(op *opened, set *backupSet) layout.SetID {
+	if set.source != "" {
+		for _, r := range op.Sets.ByName(set.name) {
+			if r.Source == set.source {
+				return r.ID
+			}
+		}
+		return layout.SetID{}
+	}
 	for _, r := range op.Sets.ByPaths(set.paths) {
 		if string(r.Name) == set.name {
 			return r.ID

@@ -176,6 +176,9 @@ func (b *backupSet) patterns() string {
 	return plural(int64(len(b.excludes)+len(b.filters.IExcludes)), "pattern", "patterns")
 }
 
+// maxEmptied is how many named directories that a pattern empties are told.
+const maxEmptied = 10
+
 // prepareRules tells the rules of a set what was named, and what of the program's
 // own lies inside.
 func (s *session) prepareRules(conf *config.Config, url string, set *backupSet, roots []string) {
@@ -187,22 +190,29 @@ func (s *session) prepareRules(conf *config.Config, url string, set *backupSet, 
 	for _, path := range append(roots[:len(roots):len(roots)], set.paths...) {
 		r.Keep(path)
 	}
+	said := 0
 	for _, path := range roots {
 		if by := set.emptied(path); by != nil {
-			s.out.warn("", "%s: pattern %q matches %s itself: that is kept because it was named, but what is in it is left out", by.Source, by.Text, path)
+			if said++; said <= maxEmptied {
+				s.out.warn("", "%s: pattern %q matches %s itself: that is kept because it was named, but what is in it is left out", by.Source, by.Text, path)
+			}
 		}
+	}
+	if said > maxEmptied {
+		s.out.warn("", "patterns match %s more that were named", count(int64(said-maxEmptied)))
 	}
 }
 
 // emptied is the pattern that leaves out what is in a named directory, nil for none.
 func (b *backupSet) emptied(root string) *filter.Pattern {
+	matched, by := b.rules.Match(root, true)
+	if !matched {
+		return nil
+	}
 	if st, err := fs.Lstat(root); err != nil || st.Type != page.Dir {
 		return nil
 	}
-	if matched, by := b.rules.Match(root, true); matched {
-		return by
-	}
-	return nil
+	return by
 }
 
 // choice is one walk by the rules; it counts the directories with an ignore file
