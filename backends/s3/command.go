@@ -67,7 +67,7 @@ func (c *commandSource) run(ctx context.Context, page []byte) (text, rest []byte
 	}
 	text, rest, err = readAll(r, page)
 	_ = r.Close() // a command that would go on writing ends
-	if werr := cmd.Wait(); werr != nil {
+	if werr := cmd.Wait(); err == nil {
 		err = werr
 	}
 	if err != nil && ctx.Err() != nil {

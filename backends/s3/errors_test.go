@@ -173,7 +173,7 @@ func TestErrors_Head(t *testing.T) {
 	}
 	f.before = func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Retry-After", "3")
-		w.WriteHeader(503)
+		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
 	}
 	_, err := b.Stat(t.Context(), "x")

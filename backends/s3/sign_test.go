@@ -100,7 +100,7 @@ func TestSign_LikeMinio(t *testing.T) {
 
 // What may change on the way is not signed.
 func TestSign_Unsigned(t *testing.T) {
-	req, err := http.NewRequest("PUT", "http://h/b/x", strings.NewReader("body"))
+	req, err := http.NewRequest(http.MethodPut, "http://h/b/x", strings.NewReader("body"))
 	if err != nil {
 		t.Fatal(err)
 	}
