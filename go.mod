@@ -26,6 +26,7 @@ require (
 )
 
 require (
+	before.vaultik/rcloneenv v0.0.0
 	cloud.google.com/go/auth v0.24.1-0.20261001053825-dbc26066f70a // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.3.0 // indirect
 	cloud.google.com/go/compute/metadata v0.10.0 // indirect
@@ -261,3 +262,5 @@ require (
 	storj.io/picobuf v0.0.4 // indirect
 	storj.io/uplink v1.14.5 // indirect
 )
+
+replace before.vaultik/rcloneenv => ./internal/rcloneenv

@@ -50,7 +50,7 @@ func RcloneServe(tb testing.TB, kind, dir string) *Server {
 		switch kind {
 		case "s3":
 			s.URL = "http://" + s.Addr
-			pl.env = append(pl.env, authKey(s.User, s.Pass))
+			pl.env = append(rcloneEnv(work), authKey(s.User, s.Pass)) // a user would mean basic authentication
 			pl.ready = answers(s.URL, 0)
 		case "webdav":
 			s.URL = "http://" + s.Addr
