@@ -127,7 +127,7 @@ func retryable(op string, kind, err error) bool {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return false
-	case kind == backends.ErrChecksum, errors.Is(err, errChanged), errors.Is(err, errVanished):
+	case errors.Is(kind, backends.ErrChecksum), errors.Is(err, errChanged), errors.Is(err, errVanished):
 		return true
 	case kind != nil, fserrors.IsFatalError(err), fserrors.IsNoRetryError(err):
 		return false
