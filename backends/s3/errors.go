@@ -171,6 +171,9 @@ func (b *Backend) refused(ctx context.Context, c *call, answer minio.ErrorRespon
 	if r := b.region(answer, status); r != nil {
 		return false, r
 	}
+	if wantsTLS(answer, status) {
+		return false, backends.WithKind(backends.ErrConfig, fmt.Errorf("the server speaks TLS only; write endpoint=https://%s", b.settings.endpoint.Host))
+	}
 	r, known := refusals[answer.Code]
 	if !known {
 		r = byStatus(status)
@@ -206,6 +209,12 @@ func byStatus(status int) refusal {
 		return refusal{retry: true}
 	}
 	return refusal{}
+}
+
+// wantsTLS recognises what the servers of Go and nginx say to plain HTTP.
+func wantsTLS(answer minio.ErrorResponse, status int) bool {
+	return status == http.StatusBadRequest && (strings.Contains(answer.Message, "HTTP request to an HTTPS server") ||
+		strings.Contains(answer.Message, "plain HTTP request was sent to HTTPS port"))
 }
 
 // region returns an error where the answer says that the bucket is elsewhere.

@@ -204,7 +204,7 @@ func searchRegion(r io.Reader, needles map[string][]byte, found map[string]int) 
 			// What lies whole in the part that was kept was counted before.
 			found[name] += bytes.Count(buf[:kept+n], needle) - bytes.Count(buf[:kept], needle)
 		}
-		if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // of io.ReadFull
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			return total, nil
 		}
 		if err != nil {

@@ -126,8 +126,11 @@ func (b *Backend) enterBucket(ctx context.Context, c *call, create bool) error {
 		err = b.client.MakeBucket(ctx, b.settings.bucket, minio.MakeBucketOptions{
 			Region: b.settings.region, ObjectLocking: b.settings.lock != "",
 		})
-		if code := minio.ToErrorResponse(err).Code; code == "BucketAlreadyOwnedByYou" {
+		switch answer := minio.ToErrorResponse(err); {
+		case answer.Code == "BucketAlreadyOwnedByYou":
 			err = nil // somebody else was faster
+		case answer.StatusCode == http.StatusNotImplemented && b.settings.lock != "":
+			return errNoLock
 		}
 	}
 	if err != nil || b.settings.lock == "" || b.readOnly {
@@ -149,12 +152,14 @@ func (b *Backend) checkLock(ctx context.Context, c *call, made bool) error {
 	case c.err != nil:
 		return err
 	case made:
-		return fmt.Errorf("%w: the server has no object lock; leave out lock=", backends.ErrConfig)
+		return errNoLock
 	case err == nil || c.status < 500 || c.status == http.StatusNotImplemented:
 		return fmt.Errorf("%w: bucket %s was made without object lock; name a new bucket (init makes it), or leave out lock=", backends.ErrConfig, b.settings.bucket)
 	}
 	return err
 }
+
+var errNoLock = fmt.Errorf("%w: the server has no object lock; leave out lock=", backends.ErrConfig)
 
 // errEnough stops a listing.
 var errEnough = errors.New("enough")
