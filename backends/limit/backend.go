@@ -102,6 +102,10 @@ type source struct {
 	pass
 }
 
+// Unwrap returns the source at full speed, for bytes that are read and not sent: to
+// hash them, say.
+func (s *source) Unwrap() backends.Source { return s.Source }
+
 func (s *source) Open() (io.ReadSeekCloser, error) {
 	r, err := s.Source.Open()
 	if err != nil {

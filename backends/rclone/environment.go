@@ -71,7 +71,7 @@ func keys(m configmap.Simple) string {
 }
 
 // settings is the context of all calls for one store, with rclone's settings in it.
-func settings(connections int, verifyHash bool) context.Context {
+func settings(connections int) context.Context {
 	ctx, ci := fs.AddConfig(context.Background())
 	ci.LogLevel = fs.LogLevelAlert // of a call: its error is returned, and may be retried
 	ci.Transfers = connections
@@ -79,8 +79,7 @@ func settings(connections int, verifyHash bool) context.Context {
 	ci.LowLevelRetries = 3 // the outer layer waits and tries again
 	ci.BufferSize = 0      // a block is in memory already
 	ci.MultiThreadStreams = 0
-	ci.Inplace = true // the temporary name is ours, see put.go
-	ci.IgnoreChecksum = !verifyHash
+	ci.Inplace = true          // the temporary name is ours, see put.go
 	ci.UseServerModTime = true // a request for each object listed otherwise
 	return ctx
 }

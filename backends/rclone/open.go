@@ -30,8 +30,12 @@ func open(ctx context.Context, remote, location string, o backends.Options) (*Ba
 	}
 	verify, err := verifyHash(o.Rclone.VerifyUpload)
 	if err == nil {
-		b.base = settings(b.connections, verify)
+		b.base = settings(b.connections)
 		err = b.connect(ctx, remote)
+	}
+	if err == nil {
+		// What the remote would have to read back, or run a program for, is not free.
+		fs.GetConfig(b.base).IgnoreChecksum = !verify || b.f.Features().SlowHash
 	}
 	if err != nil {
 		release()

@@ -24,10 +24,11 @@ import (
 var process struct {
 	sync.Mutex
 	ready    bool
-	stores   int    // open, or about to be
-	conf     string // what they use; "" in memory only
-	passed   string // the password command they were opened with
-	fallback string // where rclone has its file if nobody says otherwise
+	stores   int      // open, or about to be
+	conf     string   // what they use; "" in memory only
+	passed   string   // the password command they were opened with
+	fallback string   // where rclone has its file if nobody says otherwise
+	command  []string // of RCLONE_PASSWORD_COMMAND
 }
 
 func init() {
@@ -46,6 +47,7 @@ func acquire(ctx context.Context, o backends.RcloneOptions, log *slog.Logger) er
 		if err := globalOptions(log); err != nil {
 			return backends.WithKind(backends.ErrConfig, err)
 		}
+		process.command = fs.GetConfig(ctx).PasswordCommand
 		process.ready = true
 	}
 	conf, command := confPath(o), strings.Join(o.PasswordCommand, "\x00")
@@ -103,10 +105,10 @@ func loadConf(ctx context.Context, path string, passwordCommand []string) error 
 	if path == "" {
 		return nil
 	}
-	ci := fs.GetConfig(ctx)
-	if len(passwordCommand) > 0 {
-		ci.PasswordCommand = passwordCommand
+	if len(passwordCommand) == 0 {
+		passwordCommand = process.command
 	}
+	fs.GetConfig(ctx).PasswordCommand = passwordCommand
 	config.ClearConfigPassword()
 	err := (&configfile.Storage{}).Load()
 	if err != nil && !errors.Is(err, config.ErrorConfigFileNotFound) {

@@ -26,12 +26,11 @@ const connections = 4
 
 func init() {
 	backends.Register(Scheme, func(ctx context.Context, u *url.URL, o backends.Options) (backends.Backend, error) {
-		location := backends.Redact(u.String())
 		remote, err := remoteOf(u)
 		if err != nil {
-			return nil, &backends.OpError{Op: "open", Backend: location, Err: backends.WithKind(backends.ErrConfig, err)}
+			return nil, &backends.OpError{Op: "open", Backend: Scheme + " store", Err: backends.WithKind(backends.ErrConfig, err)}
 		}
-		b, err := open(ctx, remote, location, o)
+		b, err := open(ctx, remote, backends.Redact(u.String()), o)
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +49,8 @@ func remoteOf(u *url.URL) (string, error) {
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", errors.New("rclone URL with user, query or fragment; all settings of a remote are in rclone.conf; write rclone://remote/path")
 	case !remoteName.MatchString(u.Host):
-		return "", fmt.Errorf("%q cannot be the name of a remote; write rclone://remote/path with a name that \"rclone listremotes\" shows", u.Host)
+		// What stands there instead may hold a secret.
+		return "", errors.New("no name of a remote; write rclone://remote/path with a name that \"rclone listremotes\" shows")
 	}
 	// One slash parts remote and path; a second makes the path an absolute one.
 	p := strings.TrimPrefix(u.Path, "/")

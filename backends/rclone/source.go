@@ -104,7 +104,11 @@ func (u *upload) open(sums hash.Set, store bool) (r *sourceReader, err error) {
 	if u.finished || u.failure != nil {
 		return nil, u.fail(errFinished)
 	}
-	in, err := u.src.Open()
+	src := u.src
+	if limited, ok := src.(interface{ Unwrap() backends.Source }); ok && !store {
+		src = limited.Unwrap() // these bytes are not sent
+	}
+	in, err := src.Open()
 	if err != nil {
 		return nil, u.fail(&backends.SourceError{Err: fmt.Errorf("open: %w", err)})
 	}
