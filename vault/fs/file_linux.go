@@ -103,34 +103,6 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, o
 // Handle is the open file, for looking at its holes. It belongs to the File.
 func (f *File) Handle() *os.File { return f.f }
 
-// PunchHole turns n bytes at off, which may have been written, into a hole: into zeros at the least.
-func (f *File) PunchHole(off, n int64) error {
-	if off < 0 || n < 0 || off > f.size || n > f.size-off {
-		return f.t.error("punch hole", f.path, unix.EINVAL)
-	}
-	if n == 0 {
-		return nil
-	}
-	if err := f.mark(); err != nil {
-		return err
-	}
-	err := unix.Fallocate(int(f.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
-	if !anyOf(err, unix.EOPNOTSUPP, unix.ENOSYS) {
-		return f.t.error("punch hole", f.path, err)
-	}
-	st, err := f.f.Stat()
-	if err != nil {
-		return err
-	}
-	zeros := make([]byte, 64<<10)
-	for end := min(off+n, st.Size()); off < end; off += int64(len(zeros)) {
-		if _, err := f.f.WriteAt(zeros[:min(int64(len(zeros)), end-off)], off); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Commit gives the file its size, the attributes in e, and then its name. On an
 // error nothing of it is left, and what stood there still does (of a file that is
 // changed in place: see OpenInPlace).
@@ -153,7 +125,7 @@ func (f *File) commit(e *page.Entry) (MetaProblems, error) {
 	}
 	n := node{fd: int(f.f.Fd())}
 	if f.inPlace != nil {
-		return f.commitInPlace(n, e)
+		return f.commitInPlace(e)
 	}
 	if err := f.flush(n.fd); err != nil {
 		return nil, err

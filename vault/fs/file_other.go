@@ -18,17 +18,28 @@ type File struct {
 	path string
 	temp string
 	size int64
-	f    *os.File // nil after Commit or Abort
+	f    *os.File // nil after Commit, Suspend or Abort
+
+	part    bool     // temp is the name of a part, which Suspend leaves for the next restore
+	inPlace *inPlace // nil for a new file
 }
 
 // CreateTemp begins the file path of size bytes.
 func (t *Target) CreateTemp(path string, size int64) (*File, error) {
-	dir, _, err := t.parent(path, true)
+	return t.create(path, size, false)
+}
+
+func (t *Target) create(path string, size int64, resume bool) (*File, error) {
+	dir, base, err := t.parent(path, true)
 	if err != nil {
 		return nil, t.error("create", path, err)
 	}
+	f := &File{t: t, path: path, size: size}
+	if t.isLarge(size) && f.openPart(dir, base, resume) {
+		return f, nil
+	}
 	name := t.tempName()
-	f := &File{t: t, path: path, temp: join(dir, name), size: size}
+	f.temp = join(dir, name)
 	if f.f, err = t.root.OpenFile(f.temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 		t.tempDone(name)
 		return nil, t.error("create", path, err)
@@ -41,26 +52,17 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off > f.size || int64(len(p)) > f.size-off {
 		return 0, f.t.error("write", f.path, fmt.Errorf("%d bytes at %d of %d: %w", len(p), off, f.size, syscall.EFBIG))
 	}
+	if err := f.mark(); err != nil {
+		return 0, err
+	}
 	return f.f.WriteAt(p, off)
 }
 
-// PunchHole turns n bytes at off, which may have been written, into zeros.
-func (f *File) PunchHole(off, n int64) error {
-	if off < 0 || n < 0 || off > f.size || n > f.size-off {
-		return f.t.error("punch hole", f.path, syscall.EINVAL)
-	}
-	st, err := f.f.Stat()
-	if err != nil {
-		return err
-	}
-	zeros := make([]byte, 64<<10)
-	for end := min(off+n, st.Size()); off < end; off += int64(len(zeros)) {
-		if _, err := f.f.WriteAt(zeros[:min(int64(len(zeros)), end-off)], off); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// ReadAt reads what was written so far, or what was there before.
+func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
+
+// Handle is the open file, for looking at its holes. It belongs to the File.
+func (f *File) Handle() *os.File { return f.f }
 
 // Commit gives the file its size, the attributes in e, and then its name. On an
 // error nothing of it is left, and what stood there still does.
@@ -79,6 +81,13 @@ func (f *File) Commit(e *page.Entry) (MetaProblems, error) {
 func (f *File) commit(e *page.Entry) (MetaProblems, error) {
 	if e.Type != page.File {
 		return nil, syscall.EINVAL
+	}
+	if f.inPlace != nil {
+		problems, err := f.commitInPlace(e)
+		if err == nil {
+			f.f = nil
+		}
+		return problems, err
 	}
 	st, err := f.f.Stat()
 	if err != nil {
@@ -120,6 +129,9 @@ func (f *File) Abort() {
 	}
 	_ = f.f.Close() // it is thrown away
 	f.f = nil
+	if f.inPlace != nil {
+		return
+	}
 	_ = f.t.root.Remove(f.temp) // where that fails, RemoveTemps finds it
 	f.done()
 }

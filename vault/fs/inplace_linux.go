@@ -1,21 +1,15 @@
+//go:build !portable
+
 package fs
 
 import (
 	"errors"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"vaultik/vault/page"
 )
-
-// inPlace is the state of a file that is changed where it stands.
-type inPlace struct {
-	once   sync.Once
-	err    error // of marking it
-	marked bool
-}
 
 // OpenInPlace opens the regular file path, which is to become size bytes long, to
 // change it where it stands: it keeps its inode, all of its names and whatever
@@ -89,46 +83,13 @@ func makeWritable(dirfd int, name string) error {
 	return nil
 }
 
-// mark makes a file that is changed in place look incomplete, before its first change.
-func (f *File) mark() error {
-	p := f.inPlace
-	if p == nil {
-		return nil
-	}
-	p.once.Do(func() {
-		fd := int(f.f.Fd())
-		if p.err = unix.Ftruncate(fd, f.size+1); p.err == nil {
-			p.marked = true
-			p.err = unix.Fsync(fd)
-		}
-		p.err = f.t.error("mark as incomplete", f.path, p.err)
-	})
-	return p.err
-}
-
-// commitInPlace makes the file look complete, when all that it holds is on disk.
-func (f *File) commitInPlace(n node, e *page.Entry) (MetaProblems, error) {
-	if f.inPlace.marked {
-		if err := unix.Fsync(n.fd); err != nil {
-			return nil, err
-		}
-	}
-	st, err := fstat(n.fd)
-	if err != nil {
-		return nil, err
-	}
-	if st.Size != f.size {
-		if err := unix.Ftruncate(n.fd, f.size); err != nil {
-			return nil, err
-		}
-	}
+// setMeta gives a file that was changed in place its attributes.
+func (f *File) setMeta(e *page.Entry) (MetaProblems, error) {
+	n := node{fd: int(f.f.Fd())}
 	problems := f.t.apply(n, e, false)
 	problems.add("flags", n.lock(e))
 	return problems, nil
 }
-
-// Unfinished reports whether Abort leaves the file changed in part, and marked as such.
-func (f *File) Unfinished() bool { return f.inPlace != nil && f.inPlace.marked }
 
 // lockedOut reports the error that a locking flag causes.
 func lockedOut(err error) bool { return errors.Is(err, unix.EPERM) }

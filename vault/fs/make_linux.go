@@ -12,9 +12,6 @@ import (
 	"vaultik/vault/page"
 )
 
-// tempPrefix begins the names of unfinished entries; random letters follow.
-const tempPrefix = ".vaultik-tmp-"
-
 // tempName returns a name that nobody can foresee, and notes that it is in use.
 func (t *Target) tempName() string {
 	name := tempPrefix + rand.Text()
@@ -32,18 +29,6 @@ func (t *Target) tempDone(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.temps, name)
-}
-
-// isTemp reports whether name has the form of those that tempName makes.
-func isTemp(name string) bool {
-	rest, ok := strings.CutPrefix(name, tempPrefix)
-	return ok && len(rest) == 26 && strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
-}
-
-// Swept is what RemoveTemps found.
-type Swept struct {
-	Removed int  // temporary entries
-	Parts   bool // there are parts of large files, which it leaves
 }
 
 // RemoveTemps removes from the directory path, not from those below, what an

@@ -1,40 +1,14 @@
+//go:build !portable
+
 package fs
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"vaultik/vault/page"
 )
-
-// partPrefix begins the names of large files that are not complete; a hash of
-// the name that each is to have follows, so that the next restore finds it.
-const partPrefix = ".vaultik-part-"
-
-// defaultLarge is how long a file is at least that is worth going on with after
-// an interruption, in bytes: all smaller ones that are under way are fetched in seconds.
-const defaultLarge = 64 << 20
-
-func (t *Target) isLarge(size int64) bool {
-	if t.opt.LargeFile > 0 {
-		return size >= t.opt.LargeFile
-	}
-	return size >= defaultLarge
-}
-
-func partName(name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return partPrefix + base32.StdEncoding.EncodeToString(sum[:])[:26]
-}
-
-func isPart(name string) bool {
-	rest, ok := strings.CutPrefix(name, partPrefix)
-	return ok && len(rest) == 26 && strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
-}
 
 // HasPart reports whether an interrupted restore has left a part of the file path.
 func (t *Target) HasPart(path string, size int64) bool {

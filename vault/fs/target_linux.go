@@ -14,18 +14,6 @@ import (
 	"vaultik/vault/page"
 )
 
-// TargetOptions change how a Target makes entries. The zero value is what a user expects.
-type TargetOptions struct {
-	NumericOwner bool // take owners by number, even where their names are known here
-	ReplaceFiles bool // remove a file that stands where a directory belongs (a symbolic link always is)
-	Fsync        bool // write each file to disk before it gets its name; Sync is faster for many
-	KeepLinks    bool // a file with other names may get the attributes of an entry that has none
-
-	// LargeFile is how many bytes a file has at least that is restored as a part,
-	// so that the next restore goes on within it. 0: 64 MiB.
-	LargeFile int64
-}
-
 // A Target makes entries below one directory. Paths are those of entries,
 // relative to that directory, "." being the directory itself; one that
 // page.CheckPath refuses is refused, and no symbolic link below it is ever

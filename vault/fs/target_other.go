@@ -17,13 +17,6 @@ import (
 	"vaultik/vault/page"
 )
 
-// TargetOptions change how a Target makes entries. The zero value is what a user expects.
-type TargetOptions struct {
-	NumericOwner bool // take owners by number, even where their names are known here
-	ReplaceFiles bool // remove a file that stands where a directory belongs (a symbolic link always is)
-	Fsync        bool // write each file to disk before it gets its name; Sync is faster for many
-}
-
 // A Target makes entries below one directory. Paths are those of entries,
 // relative to that directory, "." being the directory itself; one that
 // page.CheckPath refuses is refused, and no symbolic link below it is ever
@@ -284,7 +277,7 @@ func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 		return false, fmt.Sprintf("has %d bytes", st.Size)
 	case e.Type == page.File && !sameTime(st.Mtime, e.Mtime):
 		return false, "was modified at another time"
-	case e.Type == page.File && st.Nlink > 1 && e.HL == "":
+	case e.Type == page.File && st.Nlink > 1 && e.HL == "" && !t.opt.KeepLinks:
 		return false, "has other names" // which must not get these attributes
 	case st.Major != e.Major || st.Minor != e.Minor:
 		return false, "is another device"
@@ -299,16 +292,17 @@ func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 // Sync writes everything made so far to disk, as far as there is a call for that.
 func (t *Target) Sync() error { return t.error("sync", ".", syncAll(t.dir)) }
 
-// tempPrefix begins the names of unfinished entries; random letters follow.
-const tempPrefix = ".vaultik-tmp-"
-
 // tempName returns a name that nobody can foresee, and notes that it is in use.
 func (t *Target) tempName() string {
 	name := tempPrefix + rand.Text()
+	t.useTemp(name)
+	return name
+}
+
+func (t *Target) useTemp(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.temps[name] = true
-	return name
 }
 
 func (t *Target) tempDone(name string) {
@@ -317,31 +311,25 @@ func (t *Target) tempDone(name string) {
 	delete(t.temps, name)
 }
 
-// isTemp reports whether name has the form of those that tempName makes.
-func isTemp(name string) bool {
-	rest, ok := strings.CutPrefix(name, tempPrefix)
-	return ok && len(rest) == 26 && strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
-}
-
 // RemoveTemps removes from the directory path, not from those below, what an
-// interrupted restore has left, and returns how many there were. It leaves alone
-// what this Target is making, but not what another process is.
-func (t *Target) RemoveTemps(path string) (int, error) {
+// interrupted restore has left. It leaves alone what this Target is making, but
+// not what another process is.
+func (t *Target) RemoveTemps(path string) (s Swept, err error) {
 	if err := check(path); err != nil {
-		return 0, t.error("open", path, err)
+		return s, t.error("open", path, err)
 	}
 	if err := t.enter(path, false); err != nil {
-		return 0, t.error("open", path, err)
+		return s, t.error("open", path, err)
 	}
 	d, err := t.root.Open(path)
 	if err != nil {
-		return 0, t.error("open", path, err)
+		return s, t.error("open", path, err)
 	}
 	defer func() { _ = d.Close() }()
-	removed := 0
 	for {
 		names, err := d.Readdirnames(1000)
 		for _, name := range names {
+			s.Parts = s.Parts || isPart(name)
 			if !isTemp(name) || t.inUse(name) {
 				continue
 			}
@@ -349,15 +337,15 @@ func (t *Target) RemoveTemps(path string) (int, error) {
 				continue
 			}
 			if err := t.root.Remove(join(path, name)); err != nil {
-				return removed, t.error("remove", join(path, name), err)
+				return s, t.error("remove", join(path, name), err)
 			}
-			removed++
+			s.Removed++
 		}
 		if errors.Is(err, io.EOF) {
-			return removed, nil
+			return s, nil
 		}
 		if err != nil {
-			return removed, t.error("read", path, err)
+			return s, t.error("read", path, err)
 		}
 	}
 }

@@ -19,38 +19,6 @@ import (
 	"vaultik/vault/page"
 )
 
-func openTarget(t *testing.T, dir string, opt TargetOptions) *Target {
-	t.Helper()
-	target, err := OpenTarget(dir, opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { target.Close() })
-	return target
-}
-
-// fileEntry is an entry of the user who runs the test.
-func newEntry(kind page.Type) *page.Entry {
-	return &page.Entry{Type: kind, Mode: 0o644, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Mtime: page.Time{Sec: 7, Nsec: 9}}
-}
-
-// put makes a file with text as the engine would.
-func put(target *Target, path, text string) error {
-	f, err := target.CreateTemp(path, int64(len(text)))
-	if err != nil {
-		return err
-	}
-	defer f.Abort()
-	if _, err := f.WriteAt([]byte(text), 0); err != nil {
-		return err
-	}
-	problems, err := f.Commit(newEntry(page.File))
-	for _, p := range problems {
-		err = errors.Join(err, p)
-	}
-	return err
-}
-
 // Whatever stands under a path, nothing outside of the target is touched.
 func TestTarget_inTheWay(t *testing.T) {
 	makers := map[string]func(*Target, string) error{
