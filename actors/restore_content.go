@@ -16,13 +16,7 @@ func (w *walker) file(e *page.Entry) error {
 	if it.Err != nil {
 		return w.flushIfFull()
 	}
-	if len(e.XattrRefs) > 0 {
-		it.Entry.Xattrs, it.Err = run.tree.Xattrs(run.ctx, e)
-		it.Entry.XattrRefs = nil
-		if it.Err != nil {
-			return w.fatal(it.Err)
-		}
-	}
+	w.held += weight(e)
 	if e.Type != page.File {
 		return w.flushIfFull()
 	}
@@ -117,4 +111,13 @@ func (k *credit) tryAcquire() bool {
 	default:
 		return false
 	}
+}
+
+// weight is roughly how many bytes an entry takes, beside its references.
+func weight(e *page.Entry) int {
+	n := 200 + len(e.Path) + len(e.Target) + len(e.User) + len(e.Group)
+	for i := range e.Xattrs {
+		n += 40 + len(e.Xattrs[i].Name) + len(e.Xattrs[i].Value)
+	}
+	return n
 }

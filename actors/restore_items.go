@@ -20,8 +20,12 @@ func (p *restorePlanner) arrive(it *messages.RestoreItem) {
 	default:
 		g := p.groups[hl]
 		if g == nil {
-			g = &messages.LinkGroup{}
+			g = &messages.LinkGroup{Type: it.Entry.Type}
 			p.groups[hl] = g
+		}
+		if g.Type != it.Entry.Type {
+			p.done(it, messages.StatusFailed, fmt.Errorf("%w: another name of the same file is a %s", page.ErrDamaged, g.Type))
+			return
 		}
 		it.State.Group = g
 		p.join(it, g)
@@ -331,8 +335,10 @@ func (p *restorePlanner) problem(path string, err error) {
 	r := &p.run.result
 	r.Failed++
 	p.run.spec.Progress.Errors.Add(1)
-	if len(r.Problems) < maxResultList {
-		r.Problems = append(r.Problems, RestoreProblem{Path: path, Reason: err.Error(), Err: err})
+	if len(r.Problems) < maxResultList && p.listed < maxResultBytes {
+		problem := RestoreProblem{Path: path, Reason: err.Error(), Err: err}
+		p.listed += len(problem.Path) + 2*len(problem.Reason) // Err has it too
+		r.Problems = append(r.Problems, problem)
 	}
 }
 

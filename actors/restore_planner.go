@@ -30,6 +30,7 @@ type restorePlanner struct {
 	full     error // the target takes no more; the job ends when the writers have said what they did
 	failed   bool  // the job knows why
 	reported bool
+	listed   int // bytes of what is listed in the result
 }
 
 // fetching is a lease that a downloader has.
@@ -361,8 +362,10 @@ func (p *restorePlanner) fullError() error {
 func (p *restorePlanner) lost(m *messages.PagesLost) {
 	r := &p.run.result
 	r.Damaged = true
-	if len(r.Lost) < maxResultList {
-		r.Lost = append(r.Lost, LostPaths{After: m.After, Last: m.Last, Reason: m.Err.Error()})
+	if len(r.Lost) < maxResultList && p.listed < maxResultBytes {
+		lost := LostPaths{After: m.After, Last: m.Last, Reason: m.Err.Error()}
+		p.listed += len(lost.After) + len(lost.Last) + len(lost.Reason)
+		r.Lost = append(r.Lost, lost)
 	}
 	p.run.spec.Progress.Errors.Add(1)
 }

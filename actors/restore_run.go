@@ -23,8 +23,8 @@ import (
 
 // restoreBounds are the bounds of a restore, beside those of memory.
 type restoreBounds struct {
-	// One batch of the walk.
-	items, pieces int
+	// One batch of the walk; bytes of its entries, roughly.
+	items, pieces, bytes int
 
 	// How many batches are under way: some 16,000 files or 64,000 chunks, some 20
 	// MiB of paths and references.
@@ -43,7 +43,7 @@ type restoreBounds struct {
 }
 
 func defaultBounds() restoreBounds {
-	b := restoreBounds{items: 256, pieces: 1024, batches: 64, parts: 256, planPieces: 24 << 10, planBytes: 256 << 20}
+	b := restoreBounds{items: 256, pieces: 1024, bytes: 512 << 10, batches: 64, parts: 256, planPieces: 24 << 10, planBytes: 256 << 20}
 	// Leave most of what the process may open to others.
 	if n, ok := platform.OpenFiles(); ok && n/4 < uint64(b.parts) {
 		b.parts = int(max(n/4, 8))
@@ -54,7 +54,8 @@ func defaultBounds() restoreBounds {
 const (
 	defaultParallel = 4
 	defaultMemory   = 150 << 20
-	maxResultList   = 1000 // problems in a result
+	maxResultList   = 1000    // problems in a result
+	maxResultBytes  = 8 << 20 // of their text
 )
 
 // restoreRun is what the actors of one restore share.
@@ -175,6 +176,7 @@ func (r *restoreRun) open(ctx context.Context) error {
 		ReplaceFiles: r.mode == OverwriteIfChanged || r.mode == OverwriteAlways,
 		KeepLinks:    r.spec.InPlace,
 		LargeFile:    r.bounds.large,
+		Xattrs:       func(e *page.Entry) ([]page.Xattr, error) { return r.tree.Xattrs(r.ctx, e) },
 	})
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)

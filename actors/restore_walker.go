@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -21,6 +22,9 @@ type walker struct {
 
 	stack []*walkDir // from the target down to where the walk is
 	batch *messages.EntriesSelected
+	held  int   // bytes of the entries in batch
+	found int64 // entries so far
+	lost  int64 // directories made without knowing their entries
 	ends  error // why the walk cannot go on: the target takes no more, for instance
 }
 
@@ -140,6 +144,7 @@ func (w *walker) popTo(n int) {
 // entry deals with one entry of the tree.
 func (w *walker) entry(e *page.Entry) error {
 	w.run.faults.scanner()
+	w.found++
 	if w.excluded(e) {
 		if e.Type == page.Dir {
 			return page.SkipSubtree
@@ -202,24 +207,21 @@ func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.Rest
 	}
 	m := &messages.RestoreDir{Path: path, Entry: d.entry, Parent: parent}
 	m.Entry.Refs = nil
+	w.held += weight(&d.entry)
 	m.Counts = d.included && !d.unknown && !d.entry.Implied
 	if parent != nil && parent.Err != nil {
 		m.Err = parent.Err
 		return m
 	}
+	if d.unknown && d.entry.Path != run.part.From {
+		if w.lost++; w.lost > maxLostDirs+w.found {
+			m.Err = errLostDirs
+			return m
+		}
+	}
 	m.Fresh, m.Err = w.place(m)
 	if targetFull(m.Err) && w.ends == nil {
 		w.ends = m.Err
-	}
-	if len(m.Entry.XattrRefs) > 0 && !d.unknown {
-		list, err := run.tree.Xattrs(run.ctx, &d.entry)
-		if err != nil {
-			if fatal := run.tree.Lost(d.entry.Path, d.entry.Path, err); fatal != nil && w.ends == nil {
-				w.ends = fatal
-			}
-			d.unknown = true
-		}
-		m.Entry.Xattrs, m.Entry.XattrRefs = list, nil
 	}
 	switch {
 	case d.unknown || m.Err != nil:
@@ -236,6 +238,12 @@ func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.Rest
 	}
 	return m
 }
+
+// maxLostDirs is how many directories a restore makes whose entries are lost, beside
+// one for each entry that is there. A path of 64 KiB can name 32,768.
+const maxLostDirs = 10_000
+
+var errLostDirs = fmt.Errorf("too many directories above such entries are not in the snapshot: %w", page.ErrDamaged)
 
 // sticky marks directories that many users share: such a target keeps its attributes.
 const sticky = 0o1000
@@ -300,7 +308,7 @@ func (w *walker) flushIfFull() error {
 		return w.ends
 	}
 	b, most := w.batch, &w.run.bounds
-	if len(b.Items) < most.items && len(b.Pieces) < most.pieces && len(b.Opened)+len(b.Left) < most.items {
+	if w.held < most.bytes && len(b.Items) < most.items && len(b.Pieces) < most.pieces && len(b.Opened)+len(b.Left) < most.items {
 		return nil
 	}
 	return w.flush()
@@ -315,6 +323,6 @@ func (w *walker) flush() error {
 		return err
 	}
 	w.c.Send(w.planner, b)
-	w.batch = &messages.EntriesSelected{}
+	w.batch, w.held = &messages.EntriesSelected{}, 0
 	return nil
 }

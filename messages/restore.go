@@ -73,6 +73,7 @@ type MorePieces struct {
 
 // LinkGroup are the names of one file.
 type LinkGroup struct {
+	Type    page.Type
 	Leader  *RestoreItem   // whose content the others will share; nil: none yet
 	Path    string         // of a name that is in its place; or ""
 	Waiting []*RestoreItem // for the leader

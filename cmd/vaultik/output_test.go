@@ -22,6 +22,16 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
+func TestCut(t *testing.T) {
+	if s := strings.Repeat("x", maxLine); cut(s) != s {
+		t.Error("what fits was cut")
+	}
+	long := "begin" + strings.Repeat("x", 3*maxLine) + "end"
+	if got := cut(long); len(got) > maxLine+30 || !strings.HasPrefix(got, "beginx") || !strings.HasSuffix(got, "xend") || !strings.Contains(got, "[20488 bytes more]") {
+		t.Errorf("%d bytes: %s", len(got), got)
+	}
+}
+
 func FuzzPrintable(f *testing.F) {
 	f.Add("\xc3\x28\x1b\u2028")
 	f.Fuzz(func(t *testing.T, s string) {

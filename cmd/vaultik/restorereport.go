@@ -18,7 +18,7 @@ func (s *session) restoreItem(path string, st messages.Status, reason string) {
 	s.out.event(itemEvent{Type: "item", jsonPath: pathOf(shown(path)), Status: string(st), Reason: reason})
 	switch {
 	case st == messages.StatusFailed:
-		s.out.warn("", "%q: %s", shown(path), reason)
+		s.out.warn("", "%q: %s", cut(shown(path)), cut(reason))
 	case st == messages.StatusIgnored:
 		s.out.note("not restored: %q: %s", shown(path), cmp.Or(reason, "a socket, which only its server can make"))
 	case s.out.verbose:

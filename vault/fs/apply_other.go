@@ -33,7 +33,12 @@ func (t *Target) apply(path string, e *page.Entry, st *Stat, fresh bool) (proble
 			}
 		}
 	}
-	t.applyXattrs(path, e, &problems)
+	all, done, err := t.whole(e)
+	problems.add("attributes", err)
+	if err == nil { // else those that are there stay as they are
+		t.applyXattrs(path, all, &problems)
+	}
+	done()
 	if !link {
 		problems.add("mode", bare(chmod(path, mode)))
 	}

@@ -110,6 +110,9 @@ func (t *Target) Special(path string, e *page.Entry) (MetaProblems, error) {
 	default:
 		return nil, t.error("make", path, unix.EINVAL)
 	}
+	if e.Major >= 1<<12 || e.Minor >= 1<<20 { // the kernel would drop the upper bits, and make another device
+		return nil, t.error("make", path, unix.EOVERFLOW)
+	}
 	return t.make("make", path, e, func(dirfd int, name string) error {
 		return unix.Mknodat(dirfd, name, kind|0o600, int(unix.Mkdev(e.Major, e.Minor)))
 	})

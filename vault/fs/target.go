@@ -21,6 +21,10 @@ type TargetOptions struct {
 	// LargeFile is how many bytes a file has at least that is restored as a part,
 	// so that the next restore goes on within it, where the system has locks for that. 0: 64 MiB.
 	LargeFile int64
+
+	// Xattrs reads the attributes of an entry that has them in chunks. It is called
+	// for one entry at a time, and what it returns is soon forgotten: it may be 16 MiB.
+	Xattrs func(*page.Entry) ([]page.Xattr, error)
 }
 
 const (

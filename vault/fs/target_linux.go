@@ -35,6 +35,8 @@ type Target struct {
 
 	mu    sync.Mutex
 	temps map[string]bool // temporary names in use
+
+	many sync.Mutex // held by who has attributes in memory that Xattrs read
 }
 
 // OpenTarget opens dir, which may lead through symbolic links, and makes it
@@ -66,7 +68,12 @@ func (t *Target) Close() error {
 // full is the path for messages.
 func (t *Target) full(path string) string { return filepath.Join(t.dir, path) }
 
-func (t *Target) error(op, path string, err error) error { return pathError(op, t.full(path), err) }
+func (t *Target) error(op, path string, err error) error {
+	if err == nil {
+		return nil // without joining a path of up to 64 KiB
+	}
+	return pathError(op, t.full(path), err)
+}
 
 // parent opens the directory that holds path. With create, it and those above are made if missing.
 func (t *Target) parent(path string, create bool) (*dirHandle, string, error) {

@@ -38,6 +38,8 @@ type Target struct {
 	mu    sync.Mutex
 	temps map[string]bool // temporary names in use
 	dirs  map[string]bool // directories that were found to be some, and true: usable
+
+	many sync.Mutex // held by who has attributes in memory that Xattrs read
 }
 
 // maxKnownDirs bounds Target.dirs.
