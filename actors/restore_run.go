@@ -211,7 +211,7 @@ func (r *restoreRun) close() {
 // storeGone reports whether an error is about the store as a whole, so that
 // going on with the next object is in vain.
 func storeGone(err error) bool {
-	return errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrAuth) ||
+	return errors.Is(err, backends.ErrUnreachable) || errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrAuth) ||
 		errors.Is(err, backends.ErrClosed) || errors.Is(err, context.Canceled)
 }
 
