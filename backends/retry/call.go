@@ -220,20 +220,23 @@ func (c *call) answered() {
 	}
 	close(b.back)
 	b.back = make(chan struct{})
-	if c.troubled {
-		c.troubled = false
-		if b.troubled--; b.troubled == 0 {
-			b.o.OnBack(time.Since(b.since))
-		}
+	c.calm(true)
+}
+
+// calm takes the call out of the count of those in trouble. Backend.mu is held.
+func (c *call) calm(answered bool) {
+	if !c.troubled {
+		return
+	}
+	c.troubled = false
+	if c.b.troubled--; c.b.troubled == 0 {
+		c.b.o.OnOver(time.Since(c.b.since), answered)
 	}
 }
 
-// end takes the call out of the count of those in trouble.
+// end is the end of the call, whatever came of it.
 func (c *call) end() {
-	if c.troubled {
-		c.b.mu.Lock()
-		defer c.b.mu.Unlock()
-		c.troubled = false
-		c.b.troubled--
-	}
+	c.b.mu.Lock()
+	defer c.b.mu.Unlock()
+	c.calm(false)
 }

@@ -36,6 +36,7 @@ type heard struct {
 	mu      sync.Mutex
 	retries []Retry
 	backs   []time.Duration
+	ends    int // of troubles without an answer
 }
 
 func (h *heard) options(o Options) Options {
@@ -44,10 +45,14 @@ func (h *heard) options(o Options) Options {
 		defer h.mu.Unlock()
 		h.retries = append(h.retries, r)
 	}
-	o.OnBack = func(d time.Duration) {
+	o.OnOver = func(d time.Duration, answered bool) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.backs = append(h.backs, d)
+		if answered {
+			h.backs = append(h.backs, d)
+		} else {
+			h.ends++
+		}
 	}
 	return o
 }

@@ -49,11 +49,12 @@ type Options struct {
 	// Patience, if set, is a context whose end says that the program is to stop: what
 	// fails from then on is not tried again, and what stands still ends soon.
 	Patience context.Context
-	// OnRetry hears of each failure after which a call is made again. OnBack hears
-	// that the store is out of trouble, and how long that was. Both are called one
-	// at a time and must not use the backend.
+	// OnRetry hears of each failure after which a call is made again. OnOver hears
+	// that the trouble is over and how long it was; answered is false if it is only
+	// that nobody waits any more. Both are called one at a time and must not use the
+	// backend.
 	OnRetry func(Retry)
-	OnBack  func(trouble time.Duration)
+	OnOver  func(trouble time.Duration, answered bool)
 }
 
 // Retry is a failure that is not the last word.
@@ -98,8 +99,8 @@ func Wrap(b backends.Backend, o Options) *Backend {
 	if o.OnRetry == nil {
 		o.OnRetry = func(Retry) {}
 	}
-	if o.OnBack == nil {
-		o.OnBack = func(time.Duration) {}
+	if o.OnOver == nil {
+		o.OnOver = func(time.Duration, bool) {}
 	}
 	r := &Backend{inner: b, o: o, rand: rand.Float64, back: make(chan struct{}), closing: make(chan struct{})}
 	if o.Connections > 0 {

@@ -94,8 +94,8 @@ func TestBackend_GivesUp(t *testing.T) {
 				if text := fmt.Sprintf("given up after %d attempts in %v", len(s.retries)+1, c.want.Round(time.Second)); !strings.Contains(err.Error(), text) {
 					t.Errorf("%s: %q, want %q", name, err, text)
 				}
-				if len(s.backs) != 0 {
-					t.Errorf("back %v", s.backs)
+				if len(s.backs) != 0 || s.ends != 1 {
+					t.Errorf("back %v, %d ends", s.backs, s.ends)
 				}
 			}
 		})

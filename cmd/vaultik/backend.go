@@ -38,7 +38,7 @@ func (s *session) openUncounted(ctx context.Context, url string, o backends.Opti
 func (s *session) open(ctx context.Context, url string, o backends.Options, conf *config.Config, connections int) (backends.Backend, error) {
 	o.Log = slog.New(logs{s.out})
 	o.S3, o.Rclone = s3Options(conf.S3), backends.RcloneOptions(conf.Rclone)
-	l := s.limiter(conf)
+	l, trouble := s.limiter(conf), s.troubles.of(backends.Redact(url))
 	b, err := retry.Open(ctx, func(ctx context.Context) (backends.Backend, error) {
 		b, err := backends.Open(ctx, url, o)
 		if err != nil {
@@ -47,7 +47,7 @@ func (s *session) open(ctx context.Context, url string, o backends.Options, conf
 		return limit.Wrap(b, l), nil
 	}, retry.Options{
 		Connections: connections, Elapsed: conf.Retry.Elapsed, Stall: conf.Retry.Stall,
-		Patience: s.patience, OnRetry: s.trouble.retried, OnBack: s.trouble.back,
+		Patience: s.patience, OnRetry: trouble.retried, OnOver: trouble.over,
 	})
 	if err != nil {
 		return nil, err // a nil *retry.Backend is no nil Backend

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -48,6 +49,11 @@ func (s *session) catalog(ctx context.Context, op *opened) (*catalog, error) {
 	loaded, problems, err := op.Store.Manifests(ctx, snapshot.Filter{})
 	if err != nil {
 		return nil, err
+	}
+	for _, p := range problems {
+		if errors.Is(p.Err, backends.ErrUnreachable) {
+			return nil, p.Err
+		}
 	}
 	c := &catalog{problems: problems, op: op, hostname: s.hostname()}
 	for _, l := range loaded {

@@ -66,6 +66,9 @@ func (s *session) classify(err error) (exit, string) {
 	if errors.Is(err, errInterrupted) {
 		return exitInterrupted, ""
 	}
+	if errors.Is(err, backends.ErrUnreachable) { // whatever is made of it: nothing is known of what it has
+		return exitFailed, "see whether the store can be reached, then run the same command again: it goes on where it was"
+	}
 	if code, hint, ok := s.ownErrors(err); ok {
 		return code, hint
 	}
@@ -238,7 +241,6 @@ func (s *session) classes() []class {
 		{keys.ErrDamaged, exitDamage, ""},
 		{page.ErrDamaged, exitDamage, ""},
 		{page.ErrNewerFormat, exitFailed, "a newer program made it; see which one this is: vaultik version"},
-		{backends.ErrUnreachable, exitFailed, "see whether the store can be reached, then run the same command again: it goes on where it was"},
 		{backends.ErrNoSpace, exitFailed, "make space where the store is, then run it again"},
 		{backends.ErrReadOnly, exitFailed, "make the store writable, or name another: --store URL"},
 		{backends.ErrPermission, exitFailed, "give this user access to the store, or name another: --store URL"},

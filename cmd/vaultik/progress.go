@@ -27,7 +27,7 @@ func (s *session) showProgress(p *messages.Progress) (stop func()) {
 	if s.out.quiet || width == 0 && !s.out.json {
 		return func() {}
 	}
-	m := &meter{p: p, began: time.Now(), waiting: s.trouble.waiting}
+	m := &meter{p: p, began: time.Now(), waiting: s.troubles.waiting}
 	m.last = m.began
 	every, show := drawEvery, func(now time.Time) { s.out.draw(m.line(now, terminalWidth(s.out.stderr))) }
 	if s.out.json {

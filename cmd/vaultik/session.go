@@ -33,13 +33,13 @@ type session struct {
 	bwlimit  limit.Schedule  // --bwlimit
 	limits   *limit.Limiter  // of all stores, once needed
 	patience context.Context // its end says that the program is to stop, and go on as long as it may; nil: none
-	trouble  *trouble
+	troubles *troubles
 	dry      bool // nothing may be written, state files included
 }
 
 func newSession(stdout, stderr io.Writer) *session {
 	out := &output{stdout: stdout, stderr: stderr}
-	return &session{out: out, trouble: &trouble{out: out}, began: time.Now(), sum: summary{Type: "summary"}}
+	return &session{out: out, troubles: newTroubles(out), began: time.Now(), sum: summary{Type: "summary"}}
 }
 
 // prepare checks the global flags, before any command.
@@ -68,7 +68,7 @@ func (s *session) finish(err error) int {
 		s.out.fail(e)
 		s.sum.Exit = e.Exit
 	}
-	s.sum.Retries = s.trouble.sum()
+	s.sum.Retries = s.troubles.sum()
 	s.sum.Seconds = time.Since(s.began).Seconds()
 	s.out.event(s.sum)
 	return int(s.sum.Exit)

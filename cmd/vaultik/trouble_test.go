@@ -22,21 +22,22 @@ func TestTrouble(t *testing.T) {
 		want    []string
 	}{
 		{"an outage, said once", false, []int{0, 1, 3, 30, 60, 100, -120}, []string{
-			`warning: the store fails: put "h/x": connection refused; trying again, for up to 14 min 30 s`, "the store answers again, after 2 min"}},
+			`warning: mem://x fails: put "h/x": connection refused; trying again, for up to 14 min 30 s`, "mem://x answers again, after 2 min"}},
 		{"hiccups, the first is said", false, []int{0, -1, 10, -11, 20, -21, 30, -31}, []string{
-			"warning: ", "the store answers again, after 1 s", "3 more calls of the store failed and were made again"}},
+			"warning: ", "mem://x answers again, after 1 s", "3 more calls of the store failed and were made again"}},
 		{"hiccups, one a minute is said", false, []int{0, -1, 61, -62, 70, -71}, []string{
 			"warning: ", "again, after 1 s", "warning: ", "again, after 1 s", "1 more call of the store failed and was made again"}},
 		{"a hiccup that becomes an outage", false, []int{0, -1, 5, 6, 14, 15, 16, -30}, []string{"warning: ", "after 1 s", "warning: ", "after 25 s"}},
 		{"every one with -v", true, []int{0, 1, -2}, []string{"warning: ", `put "h/x": connection refused; attempt 7, the next within 3.0 s`, "after 2 s"}},
 	} {
 		var stderr bytes.Buffer
-		tr := &trouble{out: &output{stderr: &stderr, verbose: c.verbose}}
+		all := newTroubles(&output{stderr: &stderr, verbose: c.verbose})
+		tr := all.of("mem://x")
 		began := -1
 		n := int64(0)
 		for _, sec := range c.fails {
 			if sec < 0 {
-				tr.back(time.Duration(-sec-began) * time.Second)
+				tr.over(time.Duration(-sec-began)*time.Second, true)
 				began = -1
 				continue
 			}
@@ -47,12 +48,12 @@ func TestTrouble(t *testing.T) {
 			now := start.Add(time.Duration(sec) * time.Second)
 			tr.retriedAt(now, retry.Retry{Op: "put", Key: "h/x", Attempt: 7, Err: down, Wait: 3 * time.Second,
 				Trouble: time.Duration(sec-began) * time.Second, Left: 14*time.Minute + 30*time.Second})
-			if got := tr.waiting(now.Add(5 * time.Second)); got != time.Duration(sec-began+5)*time.Second {
+			if got := all.waiting(now.Add(5 * time.Second)); got != time.Duration(sec-began+5)*time.Second {
 				t.Errorf("%s: waiting for %v", c.name, got)
 			}
 		}
-		if got := tr.sum(); got != n || tr.waiting(start) != 0 {
-			t.Errorf("%s: %d retries, waiting for %v", c.name, got, tr.waiting(start))
+		if got := all.sum(); got != n || all.waiting(start) != 0 {
+			t.Errorf("%s: %d retries, waiting for %v", c.name, got, all.waiting(start))
 		}
 		lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
 		if len(lines) != len(c.want) {
@@ -67,18 +68,27 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
-// One trouble that ended without an answer is not taken for the next one.
-func TestTrouble_Another(t *testing.T) {
+// A trouble that ends without an answer is over, and two stores are two.
+func TestTroubles_Two(t *testing.T) {
 	var stderr, stdout bytes.Buffer
-	tr := &trouble{out: &output{stderr: &stderr, stdout: &stdout, json: true}}
+	all := newTroubles(&output{stderr: &stderr, stdout: &stdout, json: true})
+	a, b := all.of("mem://x"), all.of("mem://y")
 	now := time.Now()
-	for i := range 2 {
-		tr.retriedAt(now.Add(time.Duration(i)*time.Hour), retry.Retry{Op: "get", Err: errors.New("x"), Left: -1})
+	a.retriedAt(now, retry.Retry{Op: "get", Err: errors.New("x"), Left: -1})
+	b.retriedAt(now, retry.Retry{Op: "put", Err: errors.New("y")})
+	if d := all.waiting(now.Add(time.Minute)); d != time.Minute || !strings.Contains(stderr.String(), "warning: mem://y fails: y; trying again, for up to 0 s") {
+		t.Errorf("waiting for %v\n%s", d, stderr.String())
 	}
-	if n := strings.Count(stderr.String(), "warning: the store fails: x; trying again, until it answers"); n != 2 {
+	a.over(time.Second, false)
+	b.over(time.Second, true)
+	if all.waiting(now) != 0 || strings.Contains(stderr.String(), "mem://x answers") || !strings.Contains(stdout.String(), `{"type":"store-back","store":"mem://y","trouble_seconds":1}`) {
+		t.Errorf("%s\n%s", stderr.String(), stdout.String())
+	}
+	a.retriedAt(now.Add(time.Hour), retry.Retry{Op: "get", Err: errors.New("x"), Left: -1})
+	if n := strings.Count(stderr.String(), "warning: mem://x fails: x; trying again, until it answers"); n != 2 {
 		t.Errorf("%d warnings\n%s", n, stderr.String())
 	}
-	if n := strings.Count(stdout.String(), `{"type":"retry","op":"get","attempt":0,"reason":"x","wait_seconds":0,"trouble_seconds":0}`); n != 2 {
+	if n := strings.Count(stdout.String(), `{"type":"retry","store":"mem://x","op":"get","attempt":0,"reason":"x","wait_seconds":0,"trouble_seconds":0}`); n != 2 {
 		t.Errorf("%s", stdout.String())
 	}
 }
