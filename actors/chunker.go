@@ -81,6 +81,9 @@ func (k *chunker) entry(t *messages.EntryTask) error {
 		abs = "/"
 	}
 	k.run.spec.Progress.SetCurrent(abs)
+	if t.Made {
+		return k.made(t, &d)
+	}
 	capture := func() error { return vfs.CaptureMeta(abs, &st, &d.Entry, k.names) }
 	if st.Type == page.File && t.Known == nil {
 		d.Status = messages.StatusNew
@@ -235,6 +238,11 @@ func (k *chunker) extent(f io.ReaderAt, e vfs.Extent, index int) (int64, error) 
 	if e.Len <= int64(k.run.spec.Chunks.Min) {
 		return k.small(r, e.Len, index)
 	}
+	return k.cut(r, index)
+}
+
+// cut cuts all that r has.
+func (k *chunker) cut(r io.Reader, index int) (int64, error) {
 	k.cutter.Reset(r)
 	var n int64
 	for {

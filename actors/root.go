@@ -18,10 +18,14 @@ func (s *storeState) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, e
 	if err != nil {
 		return nil, err
 	}
+	paths := spec.Paths[:min(len(spec.Paths), maxRootPaths)]
+	if spec.Stream != nil {
+		paths = spec.Stream.paths()
+	}
 	r := &snapshot.Root{
 		Store: m.Store, Owner: spec.Opened.Doc.Owner.Fingerprint(), Host: m.Host, Hostname: snapshot.Text(spec.Host.Name),
 		Set: m.Set, SetName: snapshot.Text(spec.SetName), Seq: m.Seq,
-		Paths: texts(spec.Paths[:min(len(spec.Paths), maxRootPaths)]), Excludes: texts(spec.Excludes), Filters: spec.Filters, Tool: spec.Tool,
+		Paths: texts(paths), Excludes: texts(spec.Excludes), Filters: spec.Filters, Tool: spec.Tool,
 		Started: run.began.UTC().Truncate(time.Second), Finished: m.Time,
 		Counts: snapshot.Counts{
 			Files: run.counts.Files, Dirs: run.counts.Dirs, Symlinks: run.counts.Symlinks, Other: run.counts.Others,

@@ -43,6 +43,8 @@ type scanner struct {
 	memory map[index.PathKey]*index.LeafEntry
 	next   index.PathKey // start of the row after those in memory
 	infos  map[index.BlobNum]*blob.Info
+
+	streamed bool // the stream has been read
 }
 
 func newScanner(run *backupRun, chunkers, committer *actor.PID) actor.Actor {
@@ -67,16 +69,23 @@ func (s *scanner) scan(c actor.Context) {
 	s.start, s.memory = [16]byte{}, nil
 	s.infos = map[index.BlobNum]*blob.Info{}
 
+	err := s.walk(c)
+	if err == nil && len(s.leaf) > 0 {
+		err = s.endLeaf(c)
+	}
+	s.run.spec.Progress.TotalKnown.Store(err == nil && s.run.spec.Stream == nil)
+	c.Send(c.Parent(), &messages.ScanDone{Leaves: s.leaves, Batches: s.sent, Err: err})
+}
+
+func (s *scanner) walk(c actor.Context) error {
+	if s.run.spec.Stream != nil {
+		return s.scanStream(c)
+	}
 	opt := fs.WalkOptions{OneFS: s.run.spec.OneFS}
 	if choose := s.run.spec.Choose; choose != nil {
 		opt.Choose = choose()
 	}
-	err := fs.Walk(s.run.reading, s.run.spec.Paths, opt, func(it fs.WalkItem) error { return s.item(c, it) })
-	if err == nil && len(s.leaf) > 0 {
-		err = s.endLeaf(c)
-	}
-	s.run.spec.Progress.TotalKnown.Store(err == nil)
-	c.Send(c.Parent(), &messages.ScanDone{Leaves: s.leaves, Batches: s.sent, Err: err})
+	return fs.Walk(s.run.reading, s.run.spec.Paths, opt, func(it fs.WalkItem) error { return s.item(c, it) })
 }
 
 func (s *scanner) item(c actor.Context, it fs.WalkItem) error {

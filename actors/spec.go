@@ -45,6 +45,7 @@ type BackupSpec struct {
 	Head       Head
 
 	Paths    []string          // roots: absolute, sorted, merged
+	Stream   *Stream           // instead of Paths
 	Choose   func() fs.Chooser // of one walk; nil keeps everything
 	OneFS    bool              // see fs.WalkOptions
 	Excludes []string          // for the record, as are Filters

@@ -21,12 +21,15 @@ type Sets struct {
 type SetRecord struct {
 	ID     layout.SetID `json:"id"`
 	Name   Text         `json:"name"`
-	Source string       `json:"source,omitempty"` // SourceList; "": paths
+	Source string       `json:"source,omitempty"` // "": paths
 	Paths  []Text       `json:"paths"`            // absolute, sorted; none of a list: it may be long, and another each time
 }
 
-// SourceList is a set whose paths come from a list; its name makes it the same again.
-const SourceList = "list"
+// Sources of sets that are the same again by their name.
+const (
+	SourceList   = "list"   // paths come from a list
+	SourceStream = "stream" // content is no file; its one path is a name for it
+)
 
 // SortedPaths is the form in which the paths of two sets are compared.
 func SortedPaths(paths []string) []string {

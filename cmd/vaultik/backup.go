@@ -5,9 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,10 +15,8 @@ import (
 	"vaultik/index"
 	"vaultik/messages"
 	"vaultik/vault/chunk"
-	"vaultik/vault/filter"
 	"vaultik/vault/fs"
 	"vaultik/vault/keys"
-	"vaultik/vault/snapshot"
 )
 
 type backupCmd struct {
@@ -28,6 +24,7 @@ type backupCmd struct {
 	Set  string   `help:"Name of the set." placeholder:"NAME"`
 	Tag  []string `help:"Tag of the snapshot; may be repeated." placeholder:"T"`
 	listFlags
+	streamFlags
 	excludeFlags
 	DryRun   bool `name:"dry-run" short:"n" help:"Change nothing anywhere; say what would be saved, with -v of each path."`
 	Parallel int  `help:"The same as --connections." placeholder:"N"`
@@ -42,20 +39,11 @@ machine without a configuration sets everything up, as vaultik init does.
 
 Interrupt it once and it finishes what is under way; the next run goes on.
 
+Paths can come from a list (--files-from), and what is saved from a program or a pipe:
+
+  vaultik backup --stdin-command --stdin-name db.sql -- pg_dump mydb
+
 ` + excludeHelp
-}
-
-// backupSet is one set to be backed up now.
-type backupSet struct {
-	name   string
-	source string   // of config.SetRecord
-	paths  []string // absolute, clean, sorted
-
-	rules    filter.Rules
-	oneFS    config.Switch
-	excludes []string // for the record
-	filters  *snapshot.Filters
-	broken   int64 // ignore files that mean nothing, in part or as a whole
 }
 
 // Run backs up.
@@ -68,11 +56,15 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	made, err := c.madeSet()
+	if err != nil {
+		return err
+	}
 	if err := s.parallel(c.Parallel); err != nil {
 		return err
 	}
 	if c.DryRun {
-		return c.dryRun(ctx, s, flags)
+		return c.dryRun(ctx, s, flags, made)
 	}
 	conf, err := s.configOrInit(ctx)
 	if err != nil {
@@ -95,9 +87,11 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	if err := s.refuseClone(op.Host, c.SameHost); err != nil {
 		return err
 	}
-	sets, err := c.sets(conf, op.Sets)
-	if err != nil {
-		return err
+	sets := made
+	if sets == nil {
+		if sets, err = c.sets(conf, op.Sets); err != nil {
+			return err
+		}
 	}
 	if err := compileExcludes(conf, sets, flags); err != nil {
 		return err
@@ -138,117 +132,14 @@ func (s *session) configOrInit(ctx context.Context) (*config.Config, error) {
 	return s.config()
 }
 
-// sets are what is to be backed up: the paths given, or what the configuration says.
-func (c *backupCmd) sets(conf *config.Config, known *config.Sets) ([]backupSet, error) {
-	if c.listed() {
-		return c.listSet()
-	}
-	if len(c.Path) > 0 {
-		paths, err := absolute(c.Path)
-		if err != nil {
-			return nil, err
-		}
-		name := c.Set
-		if name == "" {
-			name = nameOf(paths, conf, known)
-		}
-		return []backupSet{{name: name, paths: paths}}, nil
-	}
-	if c.Set != "" {
-		if set, ok := conf.Set(c.Set); ok {
-			return []backupSet{{name: set.Name, paths: config.SortedPaths(set.Paths)}}, nil
-		}
-		if old := known.ByName(c.Set); len(old) > 0 {
-			if old[len(old)-1].Source != "" {
-				return nil, &usageError{msg: fmt.Sprintf("--set %q: its paths came from a list", c.Set),
-					hint: "name the list: vaultik backup --set " + config.Quote(c.Set) + " --files-from FILE"}
-			}
-			return []backupSet{{name: c.Set, paths: old[len(old)-1].PathStrings()}}, nil
-		}
-		return nil, &usageError{msg: fmt.Sprintf("--set %q: no set of this name in the configuration, and none was backed up", c.Set),
-			hint: "name its paths: vaultik backup --set " + config.Quote(c.Set) + " PATH"}
-	}
-	if len(conf.Sets) == 0 {
-		return nil, &usageError{msg: "nothing to back up: no path is given, and the configuration has no set", hint: "name a path: vaultik backup ~/Documents"}
-	}
-	var sets []backupSet
-	for _, set := range conf.Sets {
-		sets = append(sets, backupSet{name: set.Name, paths: config.SortedPaths(set.Paths)})
-	}
-	return sets, nil
-}
-
-func absolute(paths []string) ([]string, error) {
-	var out []string
-	for _, p := range paths {
-		if p == "" {
-			return nil, &usageError{msg: "a path is empty", command: "backup"}
-		}
-		abs, err := filepath.Abs(p)
-		if err != nil {
-			return nil, fmt.Errorf("find %q: %w", p, err)
-		}
-		out = append(out, abs)
-	}
-	return config.SortedPaths(out), nil
-}
-
-// nameOf is the name of the set that has exactly these paths.
-func nameOf(paths []string, conf *config.Config, known *config.Sets) string {
-	for _, set := range conf.Sets {
-		if slices.Equal(config.SortedPaths(set.Paths), paths) {
-			return set.Name
-		}
-	}
-	if old := known.ByPaths(paths); len(old) > 0 {
-		return string(old[len(old)-1].Name)
-	}
-	return strings.Join(paths, ":")
-}
-
-// record finds or makes the set's id.
-func (s *session) record(set *backupSet) (rec config.SetRecord, err error) {
-	err = s.state.UpdateSets(func(sets *config.Sets) error {
-		if set.source != "" {
-			rec = sets.Named(set.source, set.name)
-			return nil
-		}
-		for _, r := range sets.ByPaths(set.paths) {
-			if string(r.Name) == set.name {
-				rec = r
-				return nil
-			}
-		}
-		rec = sets.Add(set.name, set.paths)
-		return nil
-	})
-	return rec, err
-}
-
-// roots are the set's paths as they are walked; missing says that some are not
-// there, which was said.
-func (s *session) roots(set *backupSet) (roots []string, missing bool, err error) {
-	roots, err = fs.Roots(set.paths)
-	if err == nil {
-		return roots, false, nil
-	}
-	var gone fs.RootErrors
-	switch {
-	case len(roots) == 0:
-		return nil, true, &nothingToSave{err}
-	case !errors.As(err, &gone):
-		return nil, true, err
-	}
-	for _, m := range gone {
-		s.out.warn("", "%v", m)
-	}
-	return roots, true, nil
-}
-
 func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config, op *opened, ix *index.Index, set *backupSet) error {
-	roots, partial, err := s.roots(set)
-	if err != nil {
-		return err
+	var roots []string
+	partial := false
+	if set.source != config.SourceStream {
+		var err error
+		if roots, partial, err = s.roots(set); err != nil {
+			return err
+		}
 	}
 	rec, err := s.record(set)
 	if err != nil {
@@ -273,9 +164,18 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 			return fmt.Errorf("read what was seen of set %q: %w", set.name, err)
 		}
 	}
-	s.prepareRules(conf, op.URL, set, roots)
-	spec.Choose = func() fs.Chooser { return choice{set.rules.Walk(nil), &set.broken} }
-	spec.OneFS, spec.Excludes, spec.Filters = set.oneFS.On, set.excludes, set.filters
+	if set.source == config.SourceStream {
+		m, end, err := c.stream(s, set)
+		if err != nil {
+			return err
+		}
+		defer end()
+		spec.Stream = m
+	} else {
+		s.prepareRules(conf, op.URL, set, roots)
+		spec.Choose = func() fs.Chooser { return choice{set.rules.Walk(nil), &set.broken} }
+		spec.OneFS, spec.Excludes, spec.Filters = set.oneFS.On, set.excludes, set.filters
+	}
 	spec.OnItem = func(path string, st messages.Status, reason string) {
 		s.out.event(itemEvent{Type: "item", jsonPath: pathOf("/" + path), Status: string(st), Reason: reason})
 		switch {
@@ -306,6 +206,9 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 		// The store failed when what had been read was to be stored.
 		s.out.note("interrupted: %s are stored, not all that was read; the next run goes on from there", size(res.BytesStored))
 	}
+	if errors.Is(err, actors.ErrEmptyStream) {
+		err = &emptyStream{c.StdinCommand, err}
+	}
 	return c.report(s, res, err, partial, set.broken > 0)
 }
 
@@ -326,7 +229,11 @@ func (c *backupCmd) report(s *session, res *actors.BackupResult, err error, inco
 		}
 	}
 	if errors.Is(err, actors.ErrInterrupted) {
-		s.out.note("interrupted: %s are stored; the next run goes on from there", size(res.BytesStored))
+		if c.streamed() {
+			s.out.note("interrupted: no snapshot is made; %s are stored, and not stored again when they come again", size(res.BytesStored))
+		} else {
+			s.out.note("interrupted: %s are stored; the next run goes on from there", size(res.BytesStored))
+		}
 		return errInterrupted
 	}
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 // dryRun says what a backup would do. It opens the store as a backup does, but
 // writes nothing there and nothing on this machine: it looks into a copy of the
 // index in the directory for temporary files, which it removes again.
-func (c *backupCmd) dryRun(ctx context.Context, s *session, flags exclusions) error {
+func (c *backupCmd) dryRun(ctx context.Context, s *session, flags exclusions, sets []backupSet) error {
 	s.dry = true
 	conf, op, ix, done, err := s.openDry(ctx)
 	if err != nil {
@@ -42,9 +42,10 @@ func (c *backupCmd) dryRun(ctx context.Context, s *session, flags exclusions) er
 		}
 		known = op.Sets
 	}
-	sets, err := c.sets(conf, known)
-	if err != nil {
-		return err
+	if sets == nil {
+		if sets, err = c.sets(conf, known); err != nil {
+			return err
+		}
 	}
 	if err := compileExcludes(conf, sets, flags); err != nil {
 		return err

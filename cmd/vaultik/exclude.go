@@ -67,6 +67,12 @@ func (f *excludeFlags) exclusions() (x exclusions, err error) {
 	return x, x.compile()
 }
 
+// given reports whether any of the flags is set.
+func (f *excludeFlags) given() bool {
+	return len(f.Exclude)+len(f.ExcludeFile)+len(f.IExclude)+len(f.IExcludeFile)+len(f.ExcludeIfPresent) > 0 || f.ExcludeLargerThan != "" ||
+		f.IgnoreFiles != nil || f.ExcludeCaches != nil || f.OneFileSystem != nil
+}
+
 func switchOf(flag string, value *bool) config.Switch {
 	if value == nil {
 		return config.Switch{}

@@ -122,8 +122,14 @@ func (s *session) ownErrors(err error) (exit, string, bool) {
 		path  *notInSnapshot
 		dir   *badTarget
 		zero  *nothingSelected
+		blank *emptyStream
+		child *commandFailed
 	)
 	switch {
+	case errors.As(err, &blank):
+		return exitFailed, blank.hint(), true
+	case errors.As(err, &child):
+		return exitFailed, "run it by itself, and look at its exit status: echo $?", true
 	case errors.As(err, &lost):
 		return exitDamage, "see which snapshots are whole: " + s.commandHere("verify"), true
 	case errors.As(err, &path):

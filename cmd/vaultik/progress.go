@@ -124,8 +124,11 @@ func (m *meter) line(now time.Time, width int) string {
 		b.WriteString(*phase + "  ")
 	}
 	plus := map[bool]string{true: "", false: "+"}[total] // more to come
-	fmt.Fprintf(&b, "%s/%s%s files  %s/%s%s  %s/s", count(p.FilesDone.Load()), count(p.FilesTotal.Load()), plus,
-		size(p.BytesDone.Load()), size(p.BytesTotal.Load()), plus, size(int64(m.rate)))
+	bytes := size(p.BytesDone.Load())                    // more than the total is where nobody knows the total: of a stream
+	if all := p.BytesTotal.Load(); total || all >= p.BytesDone.Load() {
+		bytes += "/" + size(all) + plus
+	}
+	fmt.Fprintf(&b, "%s/%s%s files  %s  %s/s", count(p.FilesDone.Load()), count(p.FilesTotal.Load()), plus, bytes, size(int64(m.rate)))
 	if left >= 0 {
 		fmt.Fprintf(&b, "  %s left", clock(left))
 	}

@@ -2,7 +2,9 @@ package fs
 
 import "vaultik/vault/page"
 
-func (s *Stat) fill(e *page.Entry, names *NameCache) {
+// Fill gives e what s says: all but its path, contents, and what only the file
+// system knows.
+func (s *Stat) Fill(e *page.Entry, names *NameCache) {
 	e.Type, e.Mode = s.Type, s.Mode
 	e.UID, e.GID = s.UID, s.GID
 	e.User, e.Group = names.User(s.UID), names.Group(s.GID)

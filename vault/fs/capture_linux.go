@@ -22,7 +22,7 @@ import (
 func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache) error {
 	dirfd, name, err := openParent(absPath)
 	if err != nil {
-		st.fill(e, names)
+		st.Fill(e, names)
 		return err
 	}
 	defer closeParent(dirfd)
@@ -31,7 +31,7 @@ func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache) erro
 
 // CaptureMetaAt is CaptureMeta by directory descriptor; absPath only names the entry in errors.
 func CaptureMetaAt(dirfd int, name, absPath string, st *Stat, e *page.Entry, names *NameCache) error {
-	st.fill(e, names)
+	st.Fill(e, names)
 	n, err := openNode(dirfd, name, st.Type)
 	if err != nil {
 		return pathError("open", absPath, err)
@@ -49,7 +49,7 @@ func CaptureMetaAt(dirfd int, name, absPath string, st *Stat, e *page.Entry, nam
 
 // CaptureOpen is CaptureMeta for a file that OpenFile has opened: it saves opening it twice.
 func CaptureOpen(f *os.File, st *Stat, e *page.Entry, names *NameCache) error {
-	st.fill(e, names)
+	st.Fill(e, names)
 	n := node{fd: int(f.Fd())}
 	return n.capture(f.Name(), e)
 }

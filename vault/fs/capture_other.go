@@ -18,7 +18,7 @@ import (
 // gone. Another error means that an attribute could not be read; e holds all the
 // others and is worth saving.
 func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache) error {
-	st.fill(e, names)
+	st.Fill(e, names)
 	path := native(absPath)
 	if path == "" {
 		return nil
@@ -56,7 +56,7 @@ func CaptureMetaAt(_ int, _, absPath string, st *Stat, e *page.Entry, names *Nam
 
 // CaptureOpen is CaptureMeta for a file that OpenFile has opened.
 func CaptureOpen(f *os.File, st *Stat, e *page.Entry, names *NameCache) error {
-	st.fill(e, names)
+	st.Fill(e, names)
 	var errs [2]error
 	e.Flags, errs[0] = readFlagsOf(f.Name())
 	e.Xattrs, errs[1] = xattrs(f.Name(), page.File)
