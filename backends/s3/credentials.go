@@ -75,7 +75,6 @@ func chooseFound(c backends.S3Credentials, region string, log func(string, ...an
 		}
 		return p, region, nil
 	}
-	log("no key in the environment or in a profile; asking for a role", "profile", p.name())
 	if region == "" {
 		region = p.region()
 	}
@@ -93,7 +92,7 @@ func (f *foundSource) load(ctx context.Context, now time.Time) (*grant, error) {
 	g, err := f.source.load(ctx, now)
 	if err != nil && ctx.Err() == nil {
 		return nil, &credentialError{err: backends.WithKind(backends.ErrAuth, fmt.Errorf(
-			"%w: %s is not set, %s has no key, and there is no role of this machine (%w)", errNoCredentials, envID, f.file, err))}
+			"%w: %s is not set, %s has no key, and asking for %w", errNoCredentials, envID, f.file, err))}
 	}
 	return g, err
 }

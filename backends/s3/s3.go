@@ -154,12 +154,12 @@ func (b *Backend) checkLock(ctx context.Context, c *call, made bool) error {
 	case made:
 		return errNoLock
 	case err == nil || c.status < 500 || c.status == http.StatusNotImplemented:
-		return fmt.Errorf("%w: bucket %s was made without object lock; name a new bucket (init makes it), or leave out lock=", backends.ErrConfig, b.settings.bucket)
+		return backends.WithKind(backends.ErrConfig, fmt.Errorf("bucket %s was made without object lock; name a new bucket (init makes it), or leave out lock=", b.settings.bucket))
 	}
 	return err
 }
 
-var errNoLock = fmt.Errorf("%w: the server has no object lock; leave out lock=", backends.ErrConfig)
+var errNoLock = backends.WithKind(backends.ErrConfig, errors.New("the server has no object lock; leave out lock="))
 
 // errEnough stops a listing.
 var errEnough = errors.New("enough")

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"vaultik/actors"
@@ -93,7 +94,7 @@ func (s *session) classify(err error) (exit, string) {
 	}
 	for _, c := range s.classes() {
 		if errors.Is(err, c.is) {
-			return c.code, c.hint
+			return c.code, bucketHint(c, err)
 		}
 	}
 	if backends.Retryable(err) {
@@ -222,6 +223,25 @@ type class struct {
 	is   error
 	code exit
 	hint string
+}
+
+// bucketHint is the hint of a class, in other words where the store is a bucket: it
+// is not mounted, has no mode, and its errors of settings say what to write.
+func bucketHint(c class, err error) string {
+	if op := (*backends.OpError)(nil); !errors.As(err, &op) || !strings.HasPrefix(op.Backend, "s3://") {
+		return c.hint
+	}
+	switch {
+	case errors.Is(c.is, backends.ErrContainerNotFound):
+		return "compare bucket and endpoint with the server's; a new store is made by: vaultik init --store URL"
+	case errors.Is(c.is, backends.ErrAuth):
+		return "say where the key is: export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=..., or s3: credentials: in the configuration"
+	case errors.Is(c.is, backends.ErrPermission):
+		return "let this key read, write, delete and list there"
+	case errors.Is(c.is, backends.ErrConfig):
+		return ""
+	}
+	return c.hint
 }
 
 // classes are tried in order: the first that fits decides.
