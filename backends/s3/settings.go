@@ -50,7 +50,7 @@ var parameters = map[string]func(*backends.S3Options, string) error{
 	"ca_file":       func(o *backends.S3Options, v string) error { o.CAFile = v; return nil },
 	"storage_class": func(o *backends.S3Options, v string) error { o.StorageClass = v; return nil },
 	"lock":          func(o *backends.S3Options, v string) error { o.LockMode = v; return nil },
-	"credentials":   func(o *backends.S3Options, v string) error { o.Credentials.Source = v; return nil },
+	"credentials":   func(o *backends.S3Options, v string) error { setSource(&o.Credentials, v); return nil },
 	"profile":       func(o *backends.S3Options, v string) error { o.Credentials.Profile = v; return nil },
 	"lock_days": func(o *backends.S3Options, v string) (err error) {
 		if o.LockDays, err = strconv.Atoi(v); err != nil {
@@ -58,6 +58,14 @@ var parameters = map[string]func(*backends.S3Options, string) error{
 		}
 		return nil
 	},
+}
+
+// setSource names another source than the options do; what they say of theirs no
+// longer counts.
+func setSource(c *backends.S3Credentials, source string) {
+	if c.Source != source {
+		*c = backends.S3Credentials{Source: source, Profile: c.Profile}
+	}
 }
 
 // location is the URL of a store as it may be shown.
@@ -87,6 +95,13 @@ func parseSettings(u *url.URL, o backends.S3Options) (*settings, error) {
 		if err := set(&o, values[0]); err != nil {
 			return nil, err
 		}
+	}
+	switch {
+	case !query.Has("profile"):
+	case !query.Has("credentials"):
+		setSource(&o.Credentials, "profile")
+	case o.Credentials.Source != "profile":
+		return nil, errors.New("profile needs credentials=profile")
 	}
 	s := &settings{bucket: u.Host, region: o.Region, class: o.StorageClass, creds: o.Credentials}
 	for _, step := range []func() error{

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -44,6 +45,29 @@ func TestSettings(t *testing.T) {
 		}
 		if s.bucket != c.bucket || s.prefix != c.prefix || s.endpoint.String() != c.end || s.region != c.region || (s.lookup == 1) != c.dns || s.lockDays != c.lockFor {
 			t.Errorf("%s: %+v", c.url, s)
+		}
+	}
+}
+
+func TestSettings_Credentials(t *testing.T) {
+	file := backends.S3Credentials{Source: "file", Path: "/key"}
+	profile := backends.S3Credentials{Source: "profile", Path: "/aws", Profile: "a"}
+	for _, c := range []struct {
+		query string
+		o     backends.S3Credentials
+		want  backends.S3Credentials
+	}{
+		{"", file, file},
+		{"credentials=file", file, file},
+		{"credentials=env", file, backends.S3Credentials{Source: "env"}},
+		{"credentials=profile", profile, profile},
+		{"profile=b", profile, backends.S3Credentials{Source: "profile", Path: "/aws", Profile: "b"}},
+		{"profile=b", file, backends.S3Credentials{Source: "profile", Profile: "b"}},
+		{"profile=b&credentials=profile", file, backends.S3Credentials{Source: "profile", Profile: "b"}},
+	} {
+		s, err := parseSettings(&url.URL{Host: "bucket", RawQuery: c.query}, backends.S3Options{Credentials: c.o})
+		if err != nil || !reflect.DeepEqual(s.creds, c.want) {
+			t.Errorf("%+v and %q: %+v, %v; want %+v", c.o, c.query, s, err, c.want)
 		}
 	}
 }
@@ -88,6 +112,7 @@ func TestSettings_Refused(t *testing.T) {
 		{"s3://bucket/p?lock_days=3", "lock_days without lock"},
 		{"s3://bucket/p?credentials=hidden", "none of env, file"},
 		{"s3://bucket/p?credentials=file", "need its name"},
+		{"s3://bucket/p?credentials=env&profile=hidden", "profile needs credentials=profile"},
 		{"s3://bucket/p?credentials=command", "need one"},
 		{"s3://bucket/p?ca_file=" + filepath.Join(dir, "none"), "ca_file"},
 		{"s3://bucket/p?ca_file=" + empty, "no certificate"},
