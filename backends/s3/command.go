@@ -27,7 +27,7 @@ const commandTime = time.Minute
 
 func (c *commandSource) name() string { return "command " + c.shown }
 
-func (c *commandSource) load(ctx context.Context, now time.Time) (g *grant, err error) {
+func (c *commandSource) load(ctx context.Context, n need) (g *grant, err error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
 	retry := false
@@ -37,7 +37,7 @@ func (c *commandSource) load(ctx context.Context, now time.Time) (g *grant, err 
 			retry = true
 			return err
 		}
-		g, err = commandGrant(text, rest, now)
+		g, err = commandGrant(text, rest, n)
 		return err
 	})
 	if err != nil {
@@ -104,7 +104,7 @@ func (h *hidden) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func commandGrant(text, scratch []byte, now time.Time) (*grant, error) {
+func commandGrant(text, scratch []byte, n need) (*grant, error) {
 	var key struct {
 		Version         int
 		AccessKeyID     string `json:"AccessKeyId"`
@@ -131,7 +131,7 @@ func commandGrant(text, scratch []byte, now time.Time) (*grant, error) {
 			return nil, errors.New("its Expiration is not a time of RFC 3339")
 		}
 	}
-	g := newGrant(secret, scratch, now, 1)
+	g := newGrant(secret, scratch, n, 1)
 	g.id, g.token, g.expires, g.again = key.AccessKeyID, key.SessionToken, expires, true
 	return g, checkID(g.id)
 }

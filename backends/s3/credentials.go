@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"vaultik/backends"
 )
@@ -88,8 +87,8 @@ type foundSource struct {
 	file string
 }
 
-func (f *foundSource) load(ctx context.Context, now time.Time) (*grant, error) {
-	g, err := f.source.load(ctx, now)
+func (f *foundSource) load(ctx context.Context, n need) (*grant, error) {
+	g, err := f.source.load(ctx, n)
 	if err != nil && ctx.Err() == nil {
 		return nil, &credentialError{err: backends.WithKind(backends.ErrAuth, fmt.Errorf(
 			"%w: %s is not set, %s has no key, and asking for %w", errNoCredentials, envID, f.file, err))}
@@ -106,13 +105,13 @@ type fileSource struct {
 
 func (f *fileSource) name() string { return f.path }
 
-func (f *fileSource) load(_ context.Context, now time.Time) (g *grant, err error) {
+func (f *fileSource) load(_ context.Context, n need) (g *grant, err error) {
 	err = withScratch(func(page []byte) error {
 		text, rest, err := readSecret(f.path, page)
 		if err != nil {
 			return err
 		}
-		g, err = fileGrant(text, rest, now)
+		g, err = fileGrant(text, rest, n)
 		return err
 	})
 	if err != nil {
@@ -129,7 +128,7 @@ func (f *fileSource) warn() {
 	}
 }
 
-func fileGrant(text, scratch []byte, now time.Time) (*grant, error) {
+func fileGrant(text, scratch []byte, n need) (*grant, error) {
 	var lines [][]byte
 	for line := range bytes.Lines(text) {
 		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
@@ -142,7 +141,7 @@ func fileGrant(text, scratch []byte, now time.Time) (*grant, error) {
 	case len(lines) < 2 || len(lines) > 3:
 		return nil, fmt.Errorf("it has %d lines, not two: the id of the key and the secret", len(lines))
 	}
-	g := newGrant(lines[1], scratch, now, 1)
+	g := newGrant(lines[1], scratch, n, 1)
 	g.id, g.again = string(lines[0]), true
 	if len(lines) == 3 {
 		g.token = string(lines[2])

@@ -47,16 +47,16 @@ func write(t *testing.T, path, text string) string {
 func wantKey(t *testing.T, what string, src source, token string) *grant {
 	t.Helper()
 	now := time.Now()
-	g, err := src.load(t.Context(), now)
+	g, err := src.load(t.Context(), need{now, "r"})
 	if err != nil {
 		t.Errorf("%s: %v", what, err)
 		return nil
 	}
 	day, key, ok := g.on(now)
-	if g.id != testID || g.token != token || !ok || key != dayKey([]byte(testSecret), day, make([]byte, hmacScratch)) {
+	if g.id != testID || g.token != token || !ok || key != signingKey(dayKey([]byte(testSecret), day, make([]byte, hmacScratch)), "r") {
 		t.Errorf("%s: another key: id %s, token %q", what, g.id, g.token)
 	}
-	if s := fmt.Sprintf("%v %+v %s", g, newSigning(g.id, g.token, day, "r", key), g); strings.Contains(s, "[") {
+	if s := fmt.Sprintf("%v %+v %s", g, &signing{id: g.id, key: key}, g); strings.Contains(s, "[") {
 		t.Errorf("printed, a key shows: %s", s)
 	}
 	return g
@@ -65,7 +65,7 @@ func wantKey(t *testing.T, what string, src source, token string) *grant {
 // wantNoKey checks an error of a source.
 func wantNoKey(t *testing.T, what string, src source, want string) {
 	t.Helper()
-	_, err := src.load(t.Context(), time.Now())
+	_, err := src.load(t.Context(), need{time.Now(), "r"})
 	var ce *credentialError
 	if !errors.As(err, &ce) || !errors.Is(err, backends.ErrAuth) || !strings.Contains(err.Error(), want) {
 		t.Errorf("%s: %v, want %s", what, err, want)
@@ -117,7 +117,7 @@ func TestCredentials_File(t *testing.T) {
 
 func TestCredentials_Environment(t *testing.T) {
 	bare(t)
-	fromEnv.grant = nil // of an earlier run
+	fromEnv.regions = nil // of an earlier run
 	wantNoKey(t, "nothing set", envSource{}, "AWS_ACCESS_KEY_ID is not set")
 	t.Setenv(envID, testID)
 	wantNoKey(t, "no secret", envSource{}, "AWS_SECRET_ACCESS_KEY is not set")
@@ -129,6 +129,18 @@ func TestCredentials_Environment(t *testing.T) {
 	wantKey(t, "once more", envSource{}, "") // from memory
 	if _, _, ok := g.on(time.Now().AddDate(0, 0, envDays-1)); !ok {
 		t.Error("no key for the last of the days")
+	}
+	now := time.Now()
+	other, err := envSource{}.load(t.Context(), need{now, "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	day, key, ok := other.on(now)
+	if !ok || key != signingKey(dayKey([]byte(testSecret), day, make([]byte, hmacScratch)), "other") {
+		t.Error("a store in another region has another key")
+	}
+	if _, _, ok := other.on(now.AddDate(0, 0, 1)); ok {
+		t.Error("the key of all regions was kept for more than a day")
 	}
 	t.Setenv(envID, "OTHER")
 	wantNoKey(t, "another key, whose secret is missing", envSource{}, "AWS_SECRET_ACCESS_KEY is not set")

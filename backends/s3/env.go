@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"sync"
@@ -29,10 +30,14 @@ func (envSource) name() string { return "the environment" }
 
 var fromEnv = struct {
 	sync.Mutex
-	grant *grant
+	id, token string
+	regions   map[string]*grant
+	// For stores in further regions, on the day on which the secret was read only.
+	day time.Time
+	key [sha256.Size]byte
 }{}
 
-func (envSource) load(_ context.Context, now time.Time) (*grant, error) {
+func (envSource) load(_ context.Context, n need) (*grant, error) {
 	fromEnv.Lock()
 	defer fromEnv.Unlock()
 	id, token := os.Getenv(envID), os.Getenv(envToken)
@@ -40,18 +45,21 @@ func (envSource) load(_ context.Context, now time.Time) (*grant, error) {
 	switch {
 	case id == "":
 		return nil, missingVariable(envID)
-	case secret == "" && fromEnv.grant != nil && fromEnv.grant.id == id && fromEnv.grant.token == token:
-		return fromEnv.grant, nil
+	case secret == "" && fromEnv.regions != nil && fromEnv.id == id && fromEnv.token == token:
+		return remembered(n.region), nil
 	case secret == "":
 		return nil, missingVariable(envSecret)
 	}
 	if err := checkID(id); err != nil {
 		return nil, &credentialError{err: backends.WithKind(backends.ErrAuth, fmt.Errorf("%s: %w", envID, err))}
 	}
-	var g *grant
 	err := withScratch(func(page []byte) error {
-		n := copy(page[hmacScratch:], secret)
-		g = newGrant(page[hmacScratch:hmacScratch+n], page, now, envDays)
+		end := hmacScratch + copy(page[hmacScratch:], secret)
+		g := newGrant(page[hmacScratch:end], page, n, envDays)
+		g.id, g.token = id, token
+		fromEnv.id, fromEnv.token, fromEnv.regions = id, token, map[string]*grant{n.region: g}
+		fromEnv.day = dayOf(n.now)
+		fromEnv.key = dayKey(page[hmacScratch:end], fromEnv.day.Format(dayForm), page)
 		return nil
 	})
 	secret = "" // what it pointed to is overwritten now
@@ -59,9 +67,17 @@ func (envSource) load(_ context.Context, now time.Time) (*grant, error) {
 		return nil, &credentialError{err: err}
 	}
 	platform.ForgetEnv(envSecret)
-	g.id, g.token = id, token
-	fromEnv.grant = g
-	return g, nil
+	return fromEnv.regions[n.region], nil
+}
+
+// remembered is the grant of a region. One that is new has a key of one day.
+func remembered(region string) *grant {
+	if g := fromEnv.regions[region]; g != nil {
+		return g
+	}
+	g := &grant{id: fromEnv.id, token: fromEnv.token, from: fromEnv.day, keys: [][sha256.Size]byte{signingKey(fromEnv.key, region)}}
+	fromEnv.regions[region] = g
+	return g
 }
 
 func missingVariable(name string) error {

@@ -33,7 +33,7 @@ func newIAM() *iamSource {
 
 func (s *iamSource) name() string { return "the role of this machine" }
 
-func (s *iamSource) load(ctx context.Context, now time.Time) (*grant, error) {
+func (s *iamSource) load(ctx context.Context, n need) (*grant, error) {
 	ctx, cancel := context.WithTimeout(ctx, iamTime)
 	defer cancel()
 	v, err := s.provider.RetrieveWithCredContext(&credentials.CredContext{Client: s.client, Context: ctx})
@@ -45,8 +45,8 @@ func (s *iamSource) load(ctx context.Context, now time.Time) (*grant, error) {
 	}
 	var g *grant
 	err = withScratch(func(page []byte) error {
-		n := copy(page[hmacScratch:], v.SecretAccessKey)
-		g = newGrant(page[hmacScratch:hmacScratch+n], page, now, 1)
+		end := hmacScratch + copy(page[hmacScratch:], v.SecretAccessKey)
+		g = newGrant(page[hmacScratch:end], page, n, 1)
 		return nil
 	})
 	if err != nil {

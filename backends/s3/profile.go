@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"vaultik/backends"
 )
@@ -128,13 +127,13 @@ func (p *profileSource) region() (region string) {
 	return region
 }
 
-func (p *profileSource) load(ctx context.Context, now time.Time) (g *grant, err error) {
+func (p *profileSource) load(ctx context.Context, n need) (g *grant, err error) {
 	var process string
 	err = p.read(func(found fields, rest []byte) error {
 		id, secret := found[fieldID], found[fieldSecret]
 		switch {
 		case len(id) > 0 && len(secret) > 0:
-			g = newGrant(secret, rest, now, 1)
+			g = newGrant(secret, rest, n, 1)
 			g.id, g.token, g.again = string(id), string(found[fieldToken]), true
 			return checkID(g.id)
 		case len(found[fieldProcess]) > 0:
@@ -149,7 +148,7 @@ func (p *profileSource) load(ctx context.Context, now time.Time) (g *grant, err 
 	if g != nil {
 		return g, nil
 	}
-	return (&commandSource{command: shell(process), shown: "credential_process of " + p.name()}).load(ctx, now)
+	return (&commandSource{command: shell(process), shown: "credential_process of " + p.name()}).load(ctx, n)
 }
 
 // incomplete says what is wrong with a profile without a key.

@@ -28,7 +28,13 @@ func withScratch(fn func(page []byte) error) error {
 	return fn(page)
 }
 
-// grant is what is kept of an access key.
+// need is what a key is needed for.
+type need struct {
+	now    time.Time
+	region string
+}
+
+// grant is what is kept of an access key: signing keys of one region, of a day each.
 type grant struct {
 	id, token string
 	expires   time.Time // zero: never
@@ -42,14 +48,20 @@ func (g *grant) String() string { return "access key " + g.id }
 
 // newGrant derives the keys of days days from now on, and the one before, for
 // clocks that are corrected backwards. scratch is at least hmacScratch bytes.
-func newGrant(secret, scratch []byte, now time.Time, days int) *grant {
-	g := &grant{from: now.UTC().AddDate(0, 0, -1).Truncate(24 * time.Hour)}
+func newGrant(secret, scratch []byte, n need, days int) *grant {
+	g := &grant{from: dayOf(n.now).AddDate(0, 0, -1)}
 	for i := range days + 1 {
 		day := g.from.AddDate(0, 0, i).Format(dayForm)
-		g.keys = append(g.keys, dayKey(secret, day, scratch))
+		g.keys = append(g.keys, signingKey(dayKey(secret, day, scratch), n.region))
 	}
 	return g
 }
+
+// dayOf is the beginning of the day of t, UTC.
+func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// until is when the last key ends.
+func (g *grant) until() time.Time { return g.from.AddDate(0, 0, len(g.keys)) }
 
 // on returns the key of the day of now, false if there is none.
 func (g *grant) on(now time.Time) (day string, key [sha256.Size]byte, ok bool) {

@@ -41,13 +41,14 @@ type signing struct {
 	key       [sha256.Size]byte
 }
 
-// newSigning derives the signing key of a region from the key of a day.
-func newSigning(id, token, day, region string, dayKey [sha256.Size]byte) *signing {
+// signingKey restricts the key of a day, which opens all of Amazon, to S3 in one region.
+func signingKey(dayKey [sha256.Size]byte, region string) [sha256.Size]byte {
 	k := mac(dayKey[:], region)
 	k = mac(k, "s3")
-	k = mac(k, "aws4_request")
-	return &signing{id: id, token: token, scope: day + "/" + region + "/s3/aws4_request", key: [sha256.Size]byte(k)}
+	return [sha256.Size]byte(mac(k, "aws4_request"))
 }
+
+func scopeOf(day, region string) string { return day + "/" + region + "/s3/aws4_request" }
 
 // String says nothing of the key.
 func (s *signing) String() string { return "signing key (secret) of " + s.id }

@@ -14,9 +14,9 @@ import (
 
 // key signs as testID does on the day of now.
 func testKey(now time.Time, region, token string) *signing {
-	g := newGrant([]byte(testSecret), make([]byte, hmacScratch), now, 1)
+	g := newGrant([]byte(testSecret), make([]byte, hmacScratch), need{now, region}, 1)
 	day, key, _ := g.on(now)
-	return newSigning(testID, token, day, region, key)
+	return &signing{id: testID, token: token, scope: scopeOf(day, region), key: key}
 }
 
 // The examples of Amazon's own description of the signature.
@@ -137,7 +137,7 @@ func TestDayKey(t *testing.T) {
 
 func TestGrant_Days(t *testing.T) {
 	now := time.Date(2026, 2, 28, 23, 59, 59, 0, time.FixedZone("west", -5*3600)) // 1 March in UTC
-	g := newGrant([]byte("x"), make([]byte, hmacScratch), now, 2)
+	g := newGrant([]byte("x"), make([]byte, hmacScratch), need{now, "r"}, 2)
 	for _, c := range []struct {
 		at   time.Time
 		want string
@@ -150,7 +150,7 @@ func TestGrant_Days(t *testing.T) {
 		if day != c.want || ok != (c.want != "") {
 			t.Errorf("%v: %q, %v; want %q", c.at, day, ok, c.want)
 		}
-		if want := dayKey([]byte("x"), c.want, make([]byte, hmacScratch)); ok && key != want {
+		if want := signingKey(dayKey([]byte("x"), c.want, make([]byte, hmacScratch)), "r"); ok && key != want {
 			t.Errorf("%v: the key is not that of %s", c.at, c.want)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 
 // source is where an access key comes from.
 type source interface {
-	// load reads the key and derives a grant from it, at least for the day of now.
-	load(ctx context.Context, now time.Time) (*grant, error)
+	// load reads the key and derives a grant from it, at least for the day of n.now.
+	load(ctx context.Context, n need) (*grant, error)
 	// name says where, for messages.
 	name() string
 }
@@ -119,12 +119,12 @@ func (s *signer) hold(g *grant, now, renew time.Time) *held {
 	if !ok {
 		return nil
 	}
-	return &held{signing: newSigning(g.id, g.token, day, s.region, key), grant: g, day: day, renew: renew}
+	return &held{signing: &signing{id: g.id, token: g.token, scope: scopeOf(day, s.region), key: key}, grant: g, day: day, renew: renew}
 }
 
 // load asks the source.
 func (s *signer) load(ctx context.Context, now time.Time) (*held, error) {
-	g, err := s.source.load(ctx, now)
+	g, err := s.source.load(ctx, need{now, s.region})
 	if err != nil {
 		if cause := ctx.Err(); cause != nil {
 			return nil, cause
@@ -138,8 +138,8 @@ func (s *signer) load(ctx context.Context, now time.Time) (*held, error) {
 	h := s.hold(g, now, renewAt(now, g.expires))
 	if h == nil {
 		return nil, &credentialError{err: backends.WithKind(backends.ErrAuth, fmt.Errorf(
-			"the key from %s served for %d days and cannot be read again; start the program anew, or name a source that can (credentials=file)",
-			s.source.name(), len(g.keys)-1))}
+			"the key from %s served until %s and cannot be read again; start the program anew, or name a source that can (credentials=file)",
+			s.source.name(), g.until().Format(time.DateOnly)))}
 	}
 	s.held.Store(h)
 	return h, nil

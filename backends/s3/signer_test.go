@@ -27,7 +27,7 @@ type scripted struct {
 
 func (s *scripted) name() string { return "a script" }
 
-func (s *scripted) load(ctx context.Context, now time.Time) (*grant, error) {
+func (s *scripted) load(ctx context.Context, n need) (*grant, error) {
 	s.asked.Add(1)
 	if s.wait != nil {
 		select {
@@ -39,7 +39,7 @@ func (s *scripted) load(ctx context.Context, now time.Time) (*grant, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	g := newGrant([]byte(s.secret), make([]byte, hmacScratch), now, max(1, s.days))
+	g := newGrant([]byte(s.secret), make([]byte, hmacScratch), n, max(1, s.days))
 	g.id, g.expires, g.again = s.id, s.expires, s.days == 0
 	return g, nil
 }
@@ -89,9 +89,9 @@ func TestSigner_ManyDays(t *testing.T) {
 	c.at = c.at.AddDate(0, 0, 2)
 	c.want(t, "the last day", "20260710/r/s3/aws4_request", 1)
 	c.at = c.at.AddDate(0, 0, 1)
-	fixed := newGrant([]byte("x"), make([]byte, hmacScratch), c.at.AddDate(0, 0, -3), 3)
+	fixed := newGrant([]byte("x"), make([]byte, hmacScratch), need{c.at.AddDate(0, 0, -3), "r"}, 3)
 	c.source = envLike{fixed}
-	if _, _, err := c.get(t.Context()); !errors.Is(err, backends.ErrAuth) || !strings.Contains(err.Error(), "served for 3 days and cannot be read again") {
+	if _, _, err := c.get(t.Context()); !errors.Is(err, backends.ErrAuth) || !strings.Contains(err.Error(), "served until 2026-07-11 and cannot be read again") {
 		t.Errorf("after the last day: %v", err)
 	}
 }
@@ -99,8 +99,8 @@ func TestSigner_ManyDays(t *testing.T) {
 // envLike answers with the same grant always.
 type envLike struct{ g *grant }
 
-func (envLike) name() string                                      { return "the environment" }
-func (e envLike) load(context.Context, time.Time) (*grant, error) { return e.g, nil }
+func (envLike) name() string                                 { return "the environment" }
+func (e envLike) load(context.Context, need) (*grant, error) { return e.g, nil }
 
 func TestSigner_Temporary(t *testing.T) {
 	src := &scripted{id: "ID", secret: "x"}
