@@ -262,6 +262,7 @@ func (s *session) classes() []class {
 		{snapshot.ErrNewerFormat, exitFailed, "a newer program made it; see which one this is: vaultik version"},
 		{snapshot.ErrTrustRollback, exitDamage, "the store shows an older state than was seen before; look for a complete copy of it"},
 		{snapshot.ErrOwnerChanged, exitDamage, ""},
+		{snapshot.ErrFork, exitDamage, ""},
 		{snapshot.ErrDamaged, exitDamage, ""},
 		{keys.ErrSignature, exitDamage, ""},
 		{keys.ErrDamaged, exitDamage, ""},

@@ -21,6 +21,7 @@ type opened struct {
 	Seen    *config.Seen // what was seen of stores before now
 	Sets    *config.Sets // of this host; empty if Host is nil
 	Host    *config.Host // nil if this machine is no host of this store
+	Mirror  bool         // a place that store copy made, named by --store: it may be behind
 }
 
 // Close releases the backend.
@@ -100,7 +101,9 @@ func (s *session) pinned(ctx context.Context, op *opened, host *config.Host, kno
 	if k, ok := known.ByID(id); ok && k.Owner != owner && s.cli.Owner == "" {
 		return &ownerDiffers{url: backends.Redact(op.URL), want: k.Owner, err: snapshot.ErrOwnerChanged}
 	}
-	if p := op.Seen.Trust(id); op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq && op.Store.TrustSum != p.Sum {
+	if p := op.Seen.Trust(id); op.Mirror && op.Store.TrustSeq < p.Seq {
+		s.out.warn(s.command("store copy --to "+config.Quote(op.URL)), "the mirror %s has trust list %d; list %d of its store was seen", backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
+	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq && op.Store.TrustSum != p.Sum {
 		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
 	}
 	s.remember(op, known, owner)
@@ -133,6 +136,9 @@ func (s *session) pinFor(op *opened, host *config.Host, known *config.Known) sna
 	var pin snapshot.Pin
 	if k, ok := known.ByURL(op.URL); ok {
 		t := op.Seen.Trust(k.Store)
+		if op.Mirror = k.Mirror && s.cli.Store != nil; op.Mirror {
+			t = op.Seen.Mirror(op.URL).Trust
+		}
 		pin = snapshot.Pin{Owner: k.Owner, TrustSeq: t.Seq, TrustSum: t.Sum}
 	}
 	if host != nil && s.cli.Store == nil {

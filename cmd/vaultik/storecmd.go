@@ -12,6 +12,7 @@ import (
 type storeCmd struct {
 	Info  storeInfoCmd  `cmd:"" help:"Show whose store it is and what is in it."`
 	Check storeCheckCmd `cmd:"" help:"Try out whether backups can be kept in a place, and what it can do."`
+	Copy  storeCopyCmd  `cmd:"" help:"Mirror a store to another place, or bring a mirror up to date."`
 }
 
 // abilities are what a place can do, for people.
