@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,6 +46,7 @@ type storeCheckEvent struct {
 	Total  *int64 `json:"total,omitempty"` // bytes
 	Free   *int64 `json:"free,omitempty"`
 	jsonAbilities
+	Lock  string   `json:"object_lock"`                // in words
 	Clock *float64 `json:"clock_difference,omitempty"` // seconds that the store's clock is ahead
 	jsonSpeed
 	Stuck int64 `json:"left_behind"` // objects that could not be removed
@@ -58,6 +62,7 @@ type storeCheck struct {
 	scratch scratch
 	profile backendtest.Profile
 	omit    map[string]string
+	lock    string // what was asked for
 	clock   *time.Duration
 	speed   speed
 
@@ -70,17 +75,24 @@ func (c *storeCheckCmd) Run(ctx context.Context, s *session) (err error) {
 	if k.url, err = s.storeURL(); err != nil {
 		return err
 	}
+	if k.lock, err = s.tryLock(ctx, k.url); err != nil {
+		return err
+	}
 	if k.backend, err = s.openPlace(ctx, k.url, backends.Options{}); err != nil {
 		return err
 	}
 	defer func() { _ = k.backend.Close() }()
+	conf, err := s.tuning()
+	if err != nil {
+		return err
+	}
 	if k.info, err = k.backend.Info(ctx); err != nil {
 		return err
 	}
 	if err := k.look(ctx); err != nil {
 		return err
 	}
-	if k.scratch, err = newScratch(ctx, k.backend, k.url, max(1, k.info.Connections)); err != nil {
+	if k.scratch, err = newScratch(ctx, k.backend, k.url, s.transfers(conf)); err != nil {
 		return err
 	}
 	defer func() {
@@ -91,17 +103,71 @@ func (c *storeCheckCmd) Run(ctx context.Context, s *session) (err error) {
 	return k.check(ctx, c.Full)
 }
 
-// openPlace opens a place that need not be a store.
+// tryLock opens the place as a backup would where objects are to be locked: that
+// fails if they cannot be. It returns what is asked for.
+func (s *session) tryLock(ctx context.Context, url string) (string, error) {
+	conf, err := s.tuning()
+	if err != nil {
+		return "", err
+	}
+	mode, days := conf.S3.LockMode, strconv.Itoa(conf.S3.LockDays)
+	bare, own := withoutLock(url)
+	switch {
+	case bare == "":
+		return "not to be had here", nil
+	case own.Get("lock") != "":
+		mode, days = own.Get("lock"), cmp.Or(own.Get("lock_days"), days)
+	}
+	if mode == "" {
+		return "not asked for: lock=governance&lock_days=N in the URL, or s3: in the configuration", nil
+	}
+	b, err := s.openUncounted(ctx, url, backends.Options{})
+	if err != nil {
+		return "", placeError(url, err)
+	}
+	return mode + ", " + days + " days; what this check writes is not locked", b.Close()
+}
+
+// withoutLock is a URL of S3 without what locks objects, and its parameters; "" for
+// URLs of other kinds.
+func withoutLock(location string) (string, url.Values) {
+	u, err := url.Parse(location)
+	if err != nil || u.Scheme != "s3" {
+		return "", nil
+	}
+	all := u.Query()
+	q := u.Query()
+	q.Del("lock")
+	q.Del("lock_days")
+	u.RawQuery = q.Encode()
+	return u.String(), all
+}
+
+// openPlace opens a place that need not be a store, to try things out: nothing that
+// is put there is locked, whatever the configuration says.
 func (s *session) openPlace(ctx context.Context, url string, o backends.Options) (backends.Backend, error) {
-	b, err := s.openUncounted(ctx, url, o)
+	tuning, err := s.tuning()
+	if err != nil {
+		return nil, err
+	}
+	conf := *tuning
+	conf.S3.LockMode, conf.S3.LockDays = "", 0
+	o.Connections = s.transfers(&conf)
+	bare, _ := withoutLock(url)
+	b, err := s.open(ctx, cmp.Or(bare, url), o, &conf, 0)
+	return b, placeError(url, err)
+}
+
+// placeError gives a missing place a hint that fits it.
+func placeError(url string, err error) error {
 	if errors.Is(err, backends.ErrContainerNotFound) {
 		hint := "name one that is there"
 		if dir := filePath(url); dir != "" {
 			hint = "is it mounted? a new one: mkdir " + config.Quote(dir)
 		}
-		return nil, &hinted{err, hint}
+		return &hinted{err, hint}
 	}
-	return b, err
+	return err
 }
 
 // look reads which store is there, if there is one.
@@ -126,6 +192,9 @@ func (k *storeCheck) check(ctx context.Context, full bool) error {
 	clock, latency, err := k.scratch.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("write to %s: %w", backends.Redact(k.url), err)
+	}
+	if d, ok := clockOf(k.backend); ok {
+		clock = &d
 	}
 	k.clock = clock
 	now := time.Now()
@@ -237,7 +306,7 @@ func (k *storeCheck) report(r backendtest.Result) {
 func (k *storeCheck) summary() {
 	left, _ := k.scratch.left()
 	word, meaning := safety(k.doc, k.info.ConditionalPut)
-	rows := append(abilities(k.info), [2]string{"clock", k.clockText()}, [2]string{"space", room(k.info)})
+	rows := append(abilities(k.info), [2]string{"object lock", k.lock}, [2]string{"clock", k.clockText()}, [2]string{"space", room(k.info)})
 	rows = append(rows, k.speed.rows()...)
 	k.s.out.result("")
 	k.s.out.table(append(rows, [2]string{"safety", word + ": " + meaning}))
@@ -247,7 +316,7 @@ func (k *storeCheck) summary() {
 	}
 	ev := storeCheckEvent{Type: "store-check", URL: backends.Redact(k.url), Kind: k.info.Kind, Safety: word, Passed: k.passed, Failed: k.failed,
 		Left: k.omitted, Total: known(k.info.Total, 0), Free: known(k.info.Free, 0), jsonAbilities: jsonAbilitiesOf(k.info),
-		jsonSpeed: k.speed.json(), Stuck: left}
+		jsonSpeed: k.speed.json(), Lock: k.lock, Stuck: left}
 	if k.doc != nil {
 		ev.Store = k.doc.Store.String()
 	}
@@ -261,7 +330,7 @@ func (k *storeCheck) summary() {
 // clockText says how the store's clock stands to ours.
 func (k *storeCheck) clockText() string {
 	switch {
-	case k.clock == nil:
+	case k.clock == nil, *k.clock == 0 && k.info.Kind == "rclone": // who often sets the times of objects itself
 		return "not known"
 	case *k.clock == 0:
 		return "as this machine's"
@@ -269,6 +338,21 @@ func (k *storeCheck) clockText() string {
 		return took(*k.clock) + " ahead of this machine's"
 	}
 	return took(-*k.clock) + " behind this machine's"
+}
+
+// clockOf asks a store that tells its time how far its clock is ahead.
+func clockOf(b backends.Backend) (time.Duration, bool) {
+	for {
+		if c, ok := b.(interface{ ClockDifference() (time.Duration, bool) }); ok {
+			d, ok := c.ClockDifference()
+			return -d, ok
+		}
+		w, ok := b.(interface{ Unwrap() backends.Backend })
+		if !ok {
+			return 0, false
+		}
+		b = w.Unwrap()
+	}
 }
 
 // cleanUp removes what this check has left, also after Ctrl-C.
