@@ -272,7 +272,7 @@ func (s *session) classes() []class {
 		{backends.ErrReadOnly, exitFailed, "make the store writable, or name another: --store URL"},
 		{backends.ErrPermission, exitFailed, "give this user access to the store, or name another: --store URL"},
 		{backends.ErrAuth, exitFailed, ""},
-		{backends.ErrConfig, exitUsage, "write it like /srv/backup, s3://BUCKET/PREFIX?endpoint=https://HOST or rclone://REMOTE/PATH"},
+		{backends.ErrConfig, exitUsage, "correct the URL or the settings of the store (storage_url, s3, rclone): vaultik config show"},
 		{backends.ErrUnsupported, exitFailed, ""},
 		{fs.ErrPermission, exitFailed, "look at owner and mode with: ls -ld"},
 		{syscall.ENOSPC, exitFailed, "make space on that file system, then run it again"},

@@ -90,7 +90,10 @@ func (t *trouble) over(d time.Duration, answered bool) {
 	if answered {
 		t.out.event(backEvent{"store-back", t.store, d.Seconds()})
 	}
-	if answered && t.said {
+	switch {
+	case answered && t.said && d < time.Second:
+		t.out.note("%s answers again", t.store)
+	case answered && t.said:
 		t.out.note("%s answers again, after %s", t.store, lasting(d))
 	}
 	if !t.said {
