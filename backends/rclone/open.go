@@ -38,7 +38,7 @@ func open(ctx context.Context, remote, location string, o backends.Options) (*Ba
 		fs.GetConfig(b.base).IgnoreChecksum = !verify || b.f.Features().SlowHash
 	}
 	if err != nil {
-		release()
+		release(&b.running)
 		return nil, b.fail("open", "", err)
 	}
 	if err := b.look(ctx, remote, o.Create); err != nil {

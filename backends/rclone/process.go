@@ -24,11 +24,13 @@ import (
 var process struct {
 	sync.Mutex
 	ready    bool
-	stores   int      // open, or about to be
-	conf     string   // what they use; "" in memory only
-	passed   string   // the password command they were opened with
-	fallback string   // where rclone has its file if nobody says otherwise
-	command  []string // of RCLONE_PASSWORD_COMMAND
+	stores   int           // open, or about to be
+	left     int           // closed, but a call that was left behind still runs
+	ended    chan struct{} // closed when one of these has ended
+	conf     string        // what they use; "" in memory only
+	passed   string        // the password command they were opened with
+	fallback string        // where rclone has its file if nobody says otherwise
+	command  []string      // of RCLONE_PASSWORD_COMMAND
 }
 
 func init() {
@@ -51,11 +53,16 @@ func acquire(ctx context.Context, o backends.RcloneOptions, log *slog.Logger) er
 		process.ready = true
 	}
 	conf, command := confPath(o), strings.Join(o.PasswordCommand, "\x00")
-	if process.stores > 0 && (conf != process.conf || command != process.passed) {
-		return fmt.Errorf("%w: rclone has %s open for another store; one program uses one rclone.conf at a time",
-			backends.ErrConfig, confName(process.conf))
+	for process.stores+process.left > 0 && (conf != process.conf || command != process.passed) {
+		if process.stores > 0 {
+			return fmt.Errorf("%w: rclone has %s open for another store; one program uses one rclone.conf at a time",
+				backends.ErrConfig, confName(process.conf))
+		}
+		if err := waitLeft(ctx); err != nil {
+			return err
+		}
 	}
-	if process.stores == 0 {
+	if process.stores+process.left == 0 {
 		if err := loadConf(ctx, conf, o.PasswordCommand); err != nil {
 			return backends.WithKind(backends.ErrConfig, err)
 		}
@@ -65,10 +72,40 @@ func acquire(ctx context.Context, o backends.RcloneOptions, log *slog.Logger) er
 	return nil
 }
 
-func release() {
+// waitLeft waits until a call that was left behind has ended, or ctx. It lets go of
+// the process meanwhile.
+func waitLeft(ctx context.Context) error {
+	if process.ended == nil {
+		process.ended = make(chan struct{})
+	}
+	ended := process.ended
+	process.Unlock()
+	defer process.Lock()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// release ends the use of rclone by a store whose calls running counts; those that
+// were left behind may still need what is there.
+func release(running *sync.WaitGroup) {
 	process.Lock()
-	defer process.Unlock()
 	process.stores--
+	process.left++
+	process.Unlock()
+	go func() {
+		running.Wait()
+		process.Lock()
+		defer process.Unlock()
+		process.left--
+		if process.ended != nil {
+			close(process.ended)
+			process.ended = nil
+		}
+	}()
 }
 
 // confPath is where rclone.conf is meant to be: our setting, then rclone's own.

@@ -167,7 +167,7 @@ func (b *Backend) Close() error {
 	if last {
 		b.shutdown()
 	}
-	release()
+	release(&b.running)
 	return nil
 }
 
