@@ -79,7 +79,10 @@ func settings(connections int) context.Context {
 	ci.LowLevelRetries = 3 // the outer layer waits and tries again
 	ci.BufferSize = 0      // a block is in memory already
 	ci.MultiThreadStreams = 0
-	ci.Inplace = true          // the temporary name is ours, see put.go
+	ci.Inplace = true // the temporary name is ours, see put.go
+	// So is the check of what was stored: rclone would delete an object that is not
+	// as it was sent, which may be one that somebody else stored a moment later.
+	ci.IgnoreSize, ci.IgnoreChecksum = true, true
 	ci.UseServerModTime = true // a request for each object listed otherwise
 	return ctx
 }

@@ -51,7 +51,7 @@ func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backend
 		case part := <-parts:
 			if err := give(part); err != nil {
 				stop()
-				_ = <-ended // the answer is the error of fn
+				<-ended //nolint:errcheck // the answer is the error of fn
 				return err
 			}
 		case err := <-ended:

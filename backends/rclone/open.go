@@ -34,8 +34,8 @@ func open(ctx context.Context, remote, location string, o backends.Options) (*Ba
 		err = b.connect(ctx, remote)
 	}
 	if err == nil {
-		// What the remote would have to read back, or run a program for, is not free.
-		fs.GetConfig(b.base).IgnoreChecksum = !verify || b.f.Features().SlowHash
+		b.staged = staged(b.f)
+		b.check(verify)
 	}
 	if err != nil {
 		release(&b.running)
@@ -56,6 +56,20 @@ func verifyHash(setting string) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("%w: verify_upload %q is neither \"hash\" nor \"size\"", backends.ErrConfig, setting)
+}
+
+// check decides how uploads are checked: by a hash, if the remote need not read the
+// object back for it.
+func (b *Backend) check(verify bool) {
+	if !verify || b.f.Features().SlowHash {
+		return
+	}
+	b.verify = b.f.Hashes().GetOne()
+	if b.staged {
+		// Remotes that encrypt have no hash of what we sent. They check what they
+		// have made of it, if they may, and delete it if it is not that.
+		fs.GetConfig(b.base).IgnoreChecksum = false
+	}
 }
 
 // connect makes the provider. It keeps the context it is made with for later, to
@@ -117,7 +131,6 @@ func providers() string {
 func (b *Backend) look(ctx context.Context, remote string, create bool) error {
 	bottom := bottomOf(b.f)
 	b.kind = fs.Type(bottom)
-	b.staged = staged(b.f)
 	if err := b.sound(bottom, remote); err != nil {
 		return fmt.Errorf("%w: %w", backends.ErrConfig, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"regexp"
 	"slices"
 	"sync"
@@ -69,7 +68,7 @@ func (b *Backend) put(ctx context.Context, key string, src backends.Source, o ba
 	if b.staged {
 		name = newTempName()
 	}
-	u := newUpload(ctx, src, name, hash.Supported())
+	u := newUpload(ctx, src, name, b.verify)
 	defer u.finish()
 	obj, err := b.transfer(u, key, o.Progress)
 	u.finish()
@@ -118,12 +117,15 @@ func (b *Backend) transfer(u *upload, key string, progress func(done, total int6
 
 // store uploads u and, if it is staged, moves it to key.
 func (b *Backend) store(ctx context.Context, u *upload, key string) (obj fs.Object, err error) {
+	if !b.staged {
+		defer lock(b.location + "/" + key)()
+	}
 	for range 5 {
 		if obj, err = operations.Copy(ctx, b.f, nil, u.name, u); absent(err) {
 			err = fmt.Errorf("%w: %w", errVanished, err)
 		}
 		if err == nil {
-			err = u.complete()
+			err = u.arrived(ctx, obj)
 		}
 		if err == nil && b.staged {
 			obj, err = b.rename(ctx, obj, key)
@@ -142,33 +144,67 @@ func (b *Backend) store(ctx context.Context, u *upload, key string) (obj fs.Obje
 // Somebody may have deleted it already.
 var errVanished = errors.New("object has vanished while it was stored")
 
-// complete is an error if the source was not read to its end: several providers
+// arrived is an error unless obj has all bytes of the source: several providers
 // take a part for the whole.
-func (u *upload) complete() error {
+func (u *upload) arrived(ctx context.Context, obj fs.Object) error {
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.failure == nil && u.read != u.src.Size() {
-		return fmt.Errorf("%w: the remote took %d bytes of %d", backends.ErrChecksum, u.read, u.src.Size())
+	read, failure, sum := u.read, u.failure, u.sums[u.verify]
+	u.mu.Unlock()
+	size := u.Size()
+	switch {
+	case failure != nil:
+		return failure
+	case read != size:
+		return fmt.Errorf("%w: the remote took %d bytes of %d", backends.ErrChecksum, read, size)
+	case obj == nil || obj.Size() != size:
+		return fmt.Errorf("%w: the remote does not have the %d bytes it was sent", backends.ErrChecksum, size)
+	case u.verify == hash.None:
+		return nil
 	}
-	return u.failure
+	got, err := obj.Hash(ctx, u.verify)
+	if err == nil && got != "" && got != sum {
+		err = fmt.Errorf("%w: %v of the object in the remote is %s, of what was sent %s", backends.ErrChecksum, u.verify, got, sum)
+	}
+	return err
 }
 
-// naming has a lock for each key, shared by many: some servers refuse two renames
-// to one name at once, or mix them up. They are held for a rename or a removal.
-var (
-	naming  [64]sync.Mutex
-	keySeed = maphash.MakeSeed()
-)
+// busy has the keys that are being given their objects. Some servers refuse two
+// renames to one name at once, or mix them up; where nothing is renamed, one upload
+// could find the bytes of the other and take them for damaged.
+var busy = struct {
+	sync.Mutex
+	keys map[string]*busyKey
+}{keys: map[string]*busyKey{}}
 
-func (b *Backend) lock(key string) *sync.Mutex {
-	return &naming[maphash.String(keySeed, b.location+"/"+key)%uint64(len(naming))]
+type busyKey struct {
+	sync.Mutex
+	users int
+}
+
+// lock waits until nobody else in this process has key, and returns what ends that.
+func lock(key string) (unlock func()) {
+	busy.Lock()
+	k := busy.keys[key]
+	if k == nil {
+		k = &busyKey{}
+		busy.keys[key] = k
+	}
+	k.users++
+	busy.Unlock()
+	k.Lock()
+	return func() {
+		k.Unlock()
+		busy.Lock()
+		defer busy.Unlock()
+		if k.users--; k.users == 0 {
+			delete(busy.keys, key)
+		}
+	}
 }
 
 // rename moves a complete file to its name.
 func (b *Backend) rename(ctx context.Context, obj fs.Object, key string) (fs.Object, error) {
-	lock := b.lock(key)
-	lock.Lock()
-	defer lock.Unlock()
+	defer lock(b.location + "/" + key)()
 	move := b.f.Features().Move
 	if !slices.Contains(replacing, b.kind) {
 		if _, err := b.remove(ctx, key); err != nil {
@@ -260,10 +296,9 @@ func (b *Backend) Delete(ctx context.Context, key string) error {
 	}
 	defer b.gate.Leave()
 	err := b.await(ctx, func(ctx context.Context) error {
-		lock := b.lock(key)
-		lock.Lock()
+		unlock := lock(b.location + "/" + key)
 		there, err := b.remove(ctx, key)
-		lock.Unlock()
+		unlock()
 		if err == nil && !there {
 			err = b.rootExists(ctx)
 		}

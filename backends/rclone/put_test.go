@@ -210,7 +210,12 @@ func childFill() {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	for i := uint64(0); ; i++ {
+	start, err := strconv.ParseUint(os.Getenv("START"), 10, 64)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	for i := start; ; i++ {
 		if _, err := b.Put(context.Background(), fmt.Sprintf("o/%02x/%d", i%7, i), backends.Bytes(contentOf(i), nil), backends.PutOptions{}); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
@@ -229,7 +234,7 @@ func TestPut_Killed(t *testing.T) {
 			stored := map[uint64]bool{}
 			for round := range 3 {
 				cmd := exec.Command(os.Args[0])
-				cmd.Env = []string{childEnv + "=fill", "STORE=rclone://r/dir", "RCLONE_CONFIG=" + o.Config, "HOME=" + t.TempDir()}
+				cmd.Env = []string{childEnv + "=fill", "STORE=rclone://r/dir", "RCLONE_CONFIG=" + o.Config, "HOME=" + t.TempDir(), fmt.Sprintf("START=%d", round*1000)}
 				out, err := cmd.StdoutPipe()
 				if err != nil {
 					t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rclone/rclone/fs"
+	"github.com/rclone/rclone/fs/hash"
 
 	"vaultik/backends"
 )
@@ -72,8 +73,9 @@ type Backend struct {
 	f           fs.Fs
 	base        context.Context // with rclone's settings for this store
 	location    string
-	kind        string // of the provider at the bottom, "sftp"
-	staged      bool   // Put writes to a temporary name first
+	kind        string    // of the provider at the bottom, "sftp"
+	staged      bool      // Put writes to a temporary name first
+	verify      hash.Type // compared after an upload; hash.None: only the size
 	readOnly    bool
 	connections int
 	log         *slog.Logger

@@ -103,8 +103,11 @@ func (b *Backend) get(ctx, call context.Context, key string, off, length int64) 
 // goneOr returns the error for an object that could not be read: ErrNotFound if it
 // has just been deleted, which providers have many words for.
 func (b *Backend) goneOr(ctx context.Context, key string, err error) error {
-	if _, again := b.object(ctx, key); errors.Is(again, backends.ErrNotFound) {
+	switch _, again := b.object(ctx, key); {
+	case errors.Is(again, backends.ErrNotFound):
 		return again
+	case again == nil && (absent(err) || statusOf(err) == 404):
+		return fmt.Errorf("%w: %w", errChanged, err) // deleted, and put again
 	}
 	return err
 }
@@ -159,14 +162,15 @@ func modTime(ctx context.Context, obj fs.Object) time.Time {
 // reader reads a range. What the provider delivers is fetched by a goroutine of
 // its own, because not every one ends a Read when the context does.
 type reader struct {
-	ctx   context.Context
-	b     *Backend
-	key   string
-	left  int64         // bytes not yet given to the caller
-	block []byte        // fetched and not yet given
-	in    io.ReadCloser // nil for what was read whole
-	late  chan struct{} // closed when the fetch that was left behind has ended
-	done  bool
+	ctx    context.Context
+	b      *Backend
+	key    string
+	left   int64         // bytes not yet given to the caller
+	buffer []byte        // for blocks
+	block  []byte        // fetched and not yet given
+	in     io.ReadCloser // nil for what was read whole
+	late   chan struct{} // closed when the fetch that was left behind has ended
+	done   bool
 }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -193,14 +197,14 @@ func (r *reader) fetch() error {
 	if r.late != nil {
 		return r.ctx.Err()
 	}
-	var err error
+	if r.buffer == nil {
+		r.buffer = make([]byte, min(readBlock, r.left))
+	}
+	block, err := r.buffer[:min(readBlock, r.left)], error(nil)
 	ended := make(chan struct{})
-	block := make([]byte, min(readBlock, r.left))
 	go func() {
 		defer close(ended)
-		var n int
-		n, err = io.ReadAtLeast(r.in, block, 1)
-		block = block[:n]
+		_, err = io.ReadFull(r.in, block)
 	}()
 	select {
 	case <-ended:
@@ -209,7 +213,7 @@ func (r *reader) fetch() error {
 		return r.ctx.Err()
 	}
 	if errors.Is(err, io.EOF) {
-		return r.b.fail("get", r.key, io.ErrUnexpectedEOF)
+		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
 		return r.b.fail("get", r.key, err)

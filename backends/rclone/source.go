@@ -24,7 +24,7 @@ type upload struct {
 	src    backends.Source
 	name   string
 	time   time.Time
-	hashes hash.Set
+	verify hash.Type // computed while the source is read to be stored
 
 	// progress has one note while nobody has heard of what was read last.
 	progress chan struct{}
@@ -38,17 +38,17 @@ type upload struct {
 	sums     map[hash.Type]string
 }
 
-func newUpload(ctx context.Context, src backends.Source, name string, hashes hash.Set) *upload {
+func newUpload(ctx context.Context, src backends.Source, name string, verify hash.Type) *upload {
 	ctx, cancel := context.WithCancel(ctx)
 	return &upload{
-		ctx: ctx, cancel: cancel, readers: map[*sourceReader]bool{}, src: src, name: name, time: time.Now(), hashes: hashes,
+		ctx: ctx, cancel: cancel, readers: map[*sourceReader]bool{}, src: src, name: name, time: time.Now(), verify: verify,
 		progress: make(chan struct{}, 1), sums: map[hash.Type]string{},
 	}
 }
 
 var _ fs.Object = (*upload)(nil)
 
-func (u *upload) Fs() fs.Info                                 { return sourceInfo{u.hashes} }
+func (u *upload) Fs() fs.Info                                 { return sourceInfo{} }
 func (u *upload) String() string                              { return u.name }
 func (u *upload) Remote() string                              { return u.name }
 func (u *upload) ModTime(context.Context) time.Time           { return u.time }
@@ -60,7 +60,7 @@ func (u *upload) Update(context.Context, io.Reader, fs.ObjectInfo, ...fs.OpenOpt
 	return errors.ErrUnsupported
 }
 
-// Hash reads the source, unless it has just been read with this hash in mind.
+// Hash reads the source, unless it has been read with this hash in mind.
 func (u *upload) Hash(_ context.Context, t hash.Type) (string, error) {
 	u.mu.Lock()
 	sum := u.sums[t]
@@ -68,7 +68,7 @@ func (u *upload) Hash(_ context.Context, t hash.Type) (string, error) {
 	if sum != "" {
 		return sum, nil
 	}
-	r, err := u.open(hash.NewHashSet(t), false)
+	r, err := u.open(t, false)
 	if err != nil {
 		return "", err
 	}
@@ -81,23 +81,20 @@ func (u *upload) Hash(_ context.Context, t hash.Type) (string, error) {
 
 // Open opens the source from its first byte: a second attempt starts again.
 func (u *upload) Open(_ context.Context, options ...fs.OpenOption) (io.ReadCloser, error) {
-	var sums hash.Set
 	for _, option := range options {
-		switch o := option.(type) {
-		case *fs.HashesOption:
-			sums = o.Hashes
+		switch option.(type) {
 		case *fs.RangeOption, *fs.SeekOption:
 			return nil, fserrors.NoLowLevelRetryError(errors.ErrUnsupported) // none of our errors asks for the rest
 		}
 	}
-	r, err := u.open(sums, true)
+	r, err := u.open(u.verify, true)
 	if err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func (u *upload) open(sums hash.Set, store bool) (r *sourceReader, err error) {
+func (u *upload) open(sum hash.Type, store bool) (r *sourceReader, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	defer u.rescue(&err)
@@ -113,8 +110,8 @@ func (u *upload) open(sums hash.Set, store bool) (r *sourceReader, err error) {
 		return nil, u.fail(&backends.SourceError{Err: fmt.Errorf("open: %w", err)})
 	}
 	r = &sourceReader{u: u, in: in, store: store}
-	if sums.Count() > 0 {
-		if r.sums, err = hash.NewMultiHasherTypes(sums); err != nil {
+	if sum != hash.None {
+		if r.sums, err = hash.NewMultiHasherTypes(hash.NewHashSet(sum)); err != nil {
 			_ = in.Close()
 			return nil, err
 		}
@@ -284,11 +281,11 @@ func (r *sourceReader) close() error {
 }
 
 // sourceInfo is the remote that an upload is said to come from.
-type sourceInfo struct{ hashes hash.Set }
+type sourceInfo struct{}
 
 func (sourceInfo) Name() string             { return "vaultik" }
 func (sourceInfo) Root() string             { return "" }
 func (sourceInfo) String() string           { return "this machine" }
 func (sourceInfo) Precision() time.Duration { return time.Nanosecond }
-func (s sourceInfo) Hashes() hash.Set       { return s.hashes }
+func (sourceInfo) Hashes() hash.Set         { return hash.Supported() }
 func (sourceInfo) Features() *fs.Features   { return &fs.Features{} }

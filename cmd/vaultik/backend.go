@@ -133,6 +133,7 @@ func (s *session) limitsOnTheLine() (err error) {
 }
 
 // logs takes what backends log: warnings are the program's, the rest is said with -v.
+// The attribute "hint" is what to do.
 type logs struct{ out *output }
 
 func (l logs) Enabled(_ context.Context, level slog.Level) bool {
@@ -142,12 +143,17 @@ func (l logs) Enabled(_ context.Context, level slog.Level) bool {
 func (l logs) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
 	b.WriteString(r.Message)
+	hint := ""
 	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "hint" {
+			hint = a.Value.String()
+			return true
+		}
 		fmt.Fprintf(&b, ", %s %v", a.Key, a.Value.Resolve())
 		return true
 	})
 	if r.Level >= slog.LevelWarn {
-		l.out.warn("", "%s", b.String())
+		l.out.warn(hint, "%s", b.String())
 	} else {
 		l.out.detail("%s", config.Scrub(b.String()))
 	}
