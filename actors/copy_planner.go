@@ -200,7 +200,7 @@ func (p *copyPlanner) job(i int) (messages.Copying, bool) {
 	return job, o.State != plan.Bad
 }
 
-// heads puts store.json, the trust lists and gc objects.
+// heads puts the trust lists, store.json and gc objects.
 func (p *copyPlanner) heads(ctx context.Context) error {
 	for _, h := range p.run.spec.Heads {
 		sum := sha256.Sum256(h.Data)

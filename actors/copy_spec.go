@@ -16,8 +16,8 @@ type CopySpec struct {
 	Opened    *snapshot.Store    // of From
 	Snapshots []*snapshot.Loaded // of From, verified; all that are to be in To
 
-	// Heads are put first, in this order, where To does not have them: store.json,
-	// trust lists, gc objects. Their bytes have been verified.
+	// Heads are put first, in this order, where To does not have them: trust lists,
+	// store.json, gc objects. Their bytes have been verified.
 	Heads []CopyHead
 	// There has the manifests that To has already, verified. Damaged has those that
 	// To holds damaged: they are replaced.
@@ -73,7 +73,7 @@ func (e *TargetError) Unwrap() error { return e.Err }
 
 // copyRound is after how many bytes the snapshots that are complete by then are
 // committed, so that a copy that is interrupted has brought something.
-const copyRound = 1 << 30
+const copyRound = 256 << 20
 
 // copyChain names the snapshots of one set of one host.
 type copyChain struct {

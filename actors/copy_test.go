@@ -39,7 +39,7 @@ func (h *testHost) copySpec(to backends.Backend) *CopySpec {
 	}
 	s := &CopySpec{From: h.store, To: to, Opened: opened, Snapshots: all, There: map[string]bool{}, Damaged: map[string]bool{},
 		Conditional: true, Progress: &messages.Progress{}}
-	for _, key := range []string{layout.StoreJSON, layout.Trust(1)} {
+	for _, key := range []string{layout.Trust(1), layout.StoreJSON} {
 		if _, err := to.Stat(h.t.Context(), key); err != nil {
 			s.Heads = append(s.Heads, CopyHead{Key: key, Data: h.get(key)})
 		}
@@ -217,7 +217,7 @@ func TestCopy_Order(t *testing.T) {
 	h := twoSets(t)
 	w := &watcher{Backend: mem.New(), h: h}
 	h.copyTo(w)
-	if len(w.bad) > 0 || w.puts[0] != layout.StoreJSON || w.puts[1] != layout.Trust(1) {
+	if len(w.bad) > 0 || w.puts[0] != layout.Trust(1) || w.puts[1] != layout.StoreJSON {
 		t.Errorf("%v; first: %v", w.bad, w.puts[:2])
 	}
 	h.closeIndex()

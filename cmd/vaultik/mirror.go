@@ -26,6 +26,7 @@ type mirror struct {
 	backend backends.Backend
 	info    backends.Info
 
+	fresh          bool              // nothing was there
 	heads          []actors.CopyHead // that it lacks
 	there, damaged map[string]bool   // manifests of the source that it has, whole and damaged
 	extra          int               // snapshots that only it has
@@ -80,6 +81,9 @@ func (m *mirror) identify(ctx context.Context, was bool) error {
 	if err != nil {
 		return err
 	}
+	// store.json comes last: until then the place is no store, and when it is one its
+	// trust list is the newest.
+	m.heads = trust.lacking
 	target := backends.Objects(m.backend)
 	got, err := target.Get(ctx, layout.StoreJSON, 0, -1)
 	switch {
@@ -100,10 +104,10 @@ func (m *mirror) identify(ctx context.Context, was bool) error {
 			if err := m.empty(ctx, was); err != nil {
 				return err
 			}
+			m.fresh = true
 		}
 		m.heads = append(m.heads, actors.CopyHead{Key: layout.StoreJSON, Data: source})
 	}
-	m.heads = append(m.heads, trust.lacking...)
 	return nil
 }
 

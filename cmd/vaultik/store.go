@@ -92,6 +92,9 @@ func (s *session) pinned(ctx context.Context, op *opened, host *config.Host, kno
 		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: s.cli.Owner != "", err: err}
 	}
 	if err != nil {
+		if op.Mirror { // without store.json it is one that has hardly begun
+			return &hinted{err, "make the mirror whole: " + s.command("store copy --to "+config.Quote(op.URL))}
+		}
 		return s.unreadable(ctx, op, err)
 	}
 	id, owner := op.Store.Doc.Store, op.Store.Doc.Owner.Fingerprint()

@@ -79,6 +79,9 @@ func (c *storeCopyCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer func() { _ = m.backend.Close() }()
+	if err := m.pin(); err != nil {
+		s.out.warn("", "cannot remember the mirror: %v", err)
+	}
 	v := &verification{s: s, cat: cat, rows: cat.rows, signed: cat.problems}
 	for _, p := range cat.problems {
 		v.sayProblem(v.ofManifest(p))
@@ -99,8 +102,8 @@ func (c *storeCopyCmd) Run(ctx context.Context, s *session) error {
 	if rep == nil {
 		return err
 	}
-	if pinErr := m.remember(rep); pinErr != nil {
-		s.out.warn("", "cannot remember the mirror: %v", pinErr)
+	if nerr := m.note(rep); nerr != nil {
+		s.out.warn("", "cannot remember what the mirror has: %v", nerr)
 	}
 	return m.report(ctx, v, rep, err)
 }
@@ -180,18 +183,37 @@ func (m *mirror) targetError(err error) error {
 	return &hinted{err, hint}
 }
 
-// remember pins the mirror, and what it has now.
-func (m *mirror) remember(rep *actors.CopyReport) error {
-	doc := &m.op.Store.Doc
-	if c, err := m.s.config(); err == nil && c.StorageURL == m.url {
-		return nil // a store that was brought back from its mirror
+// home reports whether the target is this machine's own store, brought back from
+// a mirror.
+func (m *mirror) home() bool {
+	c, err := m.s.config()
+	return err == nil && c.StorageURL == m.url
+}
+
+// pin remembers that the place is a mirror: before the first object, since a copy that
+// is killed leaves one, too.
+func (m *mirror) pin() error {
+	if m.home() {
+		return nil
 	}
+	doc := &m.op.Store.Doc
 	err := m.s.state.UpdateKnown(func(k *config.Known) error {
 		k.Pin(config.KnownStore{Store: doc.Store, URL: m.url, Owner: doc.Owner.Fingerprint(), Since: time.Now().UTC().Truncate(time.Second), Mirror: true})
 		return nil
 	})
-	if err != nil || rep.Snapshots < len(m.rows) {
+	if err != nil || !m.fresh {
 		return err
+	}
+	return m.s.state.UpdateSeen(func(seen *config.Seen) error { // of a mirror that was there before
+		delete(seen.Mirrors, m.url)
+		return nil
+	})
+}
+
+// note remembers what the mirror has now, if it has everything.
+func (m *mirror) note(rep *actors.CopyReport) error {
+	if m.home() || rep.Snapshots < len(m.rows) {
+		return nil
 	}
 	newest := map[chain]*row{}
 	for _, r := range m.rows {
