@@ -65,6 +65,9 @@ func (p *restorePlanner) checked(job *messages.Writing, missing []int) {
 		if gone {
 			missing = missing[1:]
 		}
+		if gone {
+			c.Item.State.Missing++
+		}
 		switch s := &c.Item.State; {
 		case c.Only:
 			p.compared(c, gone)

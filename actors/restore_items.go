@@ -35,7 +35,7 @@ func (p *restorePlanner) arrive(it *messages.RestoreItem) {
 func (p *restorePlanner) join(it *messages.RestoreItem, g *messages.LinkGroup) {
 	switch {
 	case g.Path != "":
-		p.finish = append(p.finish, messages.FinishEntry{Link: it, To: g.Path})
+		p.finish = append(p.finish, messages.FinishEntry{Link: it, To: g.Path, Anew: g.Anew})
 	case g.Leader != nil:
 		g.Waiting = append(g.Waiting, it)
 	default:
@@ -59,7 +59,7 @@ func (p *restorePlanner) begin(it *messages.RestoreItem) {
 // want gets the content of an item: from the store, or from what is there.
 func (p *restorePlanner) want(it *messages.RestoreItem, o *messages.Outcome) {
 	s := &it.State
-	s.Status, s.Decided, s.Source, s.There = o.New, true, o.Source, o.There
+	s.Status, s.Decided, s.Source, s.There, s.Why = o.New, true, o.Source, o.There, o.Why
 	// Only if all pieces are known can they all be compared before one is copied.
 	s.Keep = o.Keep && !s.Open
 	held := s.Held
@@ -73,6 +73,7 @@ func (p *restorePlanner) want(it *messages.RestoreItem, o *messages.Outcome) {
 // piece takes one chunk of an item.
 func (p *restorePlanner) piece(w *messages.RestorePiece) {
 	s := &w.Item.State
+	s.Data += int64(w.Ref.Span.Len)
 	if s.Seen++; s.Seen == 2 {
 		p.parts++ // the walker has taken a slot
 		if s.Done {
@@ -158,7 +159,7 @@ func (p *restorePlanner) settle(it *messages.RestoreItem) {
 	switch {
 	case s.Err != nil:
 		p.finish = append(p.finish, messages.FinishEntry{Abort: it})
-	case s.Keep:
+	case s.Keep || p.run.dry && s.Source == messages.SourceInPlace && s.Missing == 0 && s.There.Size == it.Entry.Size:
 		p.finish = append(p.finish, messages.FinishEntry{Keep: it, There: s.There})
 	default:
 		p.finish = append(p.finish, messages.FinishEntry{Commit: it, Source: s.Source, There: s.There})
@@ -185,7 +186,10 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 			o.Dir.Failed = true
 			p.problem(o.Dir.Entry.Path, o.Err)
 		}
-		p.dirDone(o.Dir)
+		if o.Fixed && o.Dir.Counts {
+			p.run.result.Corrected++
+		}
+		p.dirDone(o.Dir, o.Why)
 	case o.NoLink:
 		if !p.unlinked {
 			p.unlinked = true
@@ -199,6 +203,11 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 		status := o.Status
 		if status == statusAsPlanned {
 			status = it.State.Status
+		} else {
+			it.State.Why, it.State.There = o.Why, o.There
+		}
+		if o.Fixed {
+			p.run.result.Corrected++
 		}
 		if o.Err == nil {
 			p.run.result.BytesWritten += o.Written
@@ -273,6 +282,7 @@ func (p *restorePlanner) led(g *messages.LinkGroup, it *messages.RestoreItem, st
 	g.Waiting = nil
 	if asInSnapshot(status) {
 		g.Path = it.Path
+		g.Anew = status == messages.StatusRestored || status == messages.StatusReplaced
 	}
 	for _, w := range waiting {
 		p.join(w, g)
@@ -287,9 +297,12 @@ func asInSnapshot(s messages.Status) bool {
 // count adds an item to the result.
 func (p *restorePlanner) count(it *messages.RestoreItem, status messages.Status) {
 	r, prog, e := &p.run.result, p.run.spec.Progress, &it.Entry
-	reason := ""
+	reason := it.State.Why
 	if it.State.Err != nil {
 		reason = it.State.Err.Error()
+	}
+	if p.run.dry {
+		p.account(it, status)
 	}
 	switch status {
 	case messages.StatusRestored:
@@ -351,20 +364,25 @@ func (p *restorePlanner) leave(d *messages.RestoreDir) {
 	case d.Err != nil:
 		d.Failed = true
 		p.problem(d.Entry.Path, d.Err)
-		p.dirDone(d)
+		p.dirDone(d, "")
 	case d.Attrs:
 		p.finish = append(p.finish, messages.FinishEntry{Dir: d})
 	default:
-		p.dirDone(d)
+		p.dirDone(d, "")
 	}
 }
 
-func (p *restorePlanner) dirDone(d *messages.RestoreDir) {
+func (p *restorePlanner) dirDone(d *messages.RestoreDir, reason string) {
+	if p.run.dry && d.Fresh && !d.Failed {
+		p.accountDir(d)
+	}
 	if d.Counts {
 		status := messages.StatusUnchanged
 		switch {
 		case d.Failed:
 			status = messages.StatusFailed
+		case d.Other:
+			status = messages.StatusReplaced
 		case d.Fresh:
 			status = messages.StatusRestored
 		case !d.Attrs:
@@ -373,7 +391,6 @@ func (p *restorePlanner) dirDone(d *messages.RestoreDir) {
 		if !d.Failed {
 			p.run.result.Counts.Dirs++
 		}
-		reason := ""
 		if d.Err != nil {
 			reason = d.Err.Error()
 		}

@@ -38,6 +38,9 @@ func (w *restoreWriter) check(pieces []messages.CheckPiece) {
 // checkPiece reports whether a piece is in its place, or was put there.
 func (w *restoreWriter) checkPiece(c *messages.CheckPiece) bool {
 	run, r := w.run, &w.compare
+	if run.dry {
+		return w.wouldFind(c)
+	}
 	if c.Source == messages.FromPart {
 		f, err := run.parts.get(run.target, c.Item, c.Source)
 		if err != nil {
@@ -46,7 +49,7 @@ func (w *restoreWriter) checkPiece(c *messages.CheckPiece) bool {
 		}
 		return w.inItsPlace(f.Handle(), c)
 	}
-	if !r.open(c.Item) {
+	if !r.open(c.Item, c.Source) {
 		return w.noFile(c)
 	}
 	switch {
@@ -102,12 +105,16 @@ func (w *restoreWriter) punch(c *messages.CheckPiece) {
 	w.failed(c.Item, err)
 }
 
-// open opens what stands under an item's name; false if it cannot be read.
-func (r *localReader) open(it *messages.RestoreItem) bool {
+// open opens the source of an item for reading; false if it cannot be read.
+func (r *localReader) open(it *messages.RestoreItem, from messages.Source) bool {
 	if r.item != it {
 		r.close()
 		r.item = it
-		r.file, _, _ = r.run.target.OpenRead(it.Path)
+		if from == messages.FromPart {
+			r.file, _ = r.run.target.ReadPart(it.Path)
+		} else {
+			r.file, _, _ = r.run.target.OpenRead(it.Path)
+		}
 	}
 	return r.file != nil
 }

@@ -22,9 +22,10 @@ type restorePlanner struct {
 	parts    int // items of several pieces that are not done
 	writing  int // items, pieces and last steps with the writers
 	groups   map[string]*messages.LinkGroup
-	place    []*messages.RestoreItem // to be submitted
-	check    []*messages.RestoreItem // with State.Check, to be submitted
-	finish   []messages.FinishEntry  // to be submitted
+	place    []*messages.RestoreItem        // to be submitted
+	check    []*messages.RestoreItem        // with State.Check, to be submitted
+	finish   []messages.FinishEntry         // to be submitted
+	need     map[*messages.FileSystem]*need // of a dry run
 	walked   bool
 	unlinked bool  // that was said
 	full     error // the target takes no more; the job ends when the writers have said what they did
@@ -85,6 +86,9 @@ func (p *restorePlanner) Receive(c actor.Context) {
 	}
 	p.submit(c)
 	p.dispatch(c)
+	if p.run.dry {
+		p.submit(c) // what dispatch has brought about
+	}
 	p.end(c)
 }
 
@@ -116,6 +120,7 @@ func (p *restorePlanner) fail(c actor.Context, err error) {
 func (p *restorePlanner) end(c actor.Context) {
 	idle := p.walked && p.batches == 0 && len(p.leases) == 0 && p.writing == 0
 	if idle && !p.failed && !p.reported {
+		p.needs()
 		p.reported = true
 		c.Send(c.Parent(), &restoreComplete{})
 	}
@@ -185,6 +190,10 @@ func (p *restorePlanner) dispatch(c actor.Context) {
 			return
 		}
 		l := p.waiting.Take()
+		if p.run.dry {
+			p.pretend(l)
+			continue
+		}
 		p.leases[l] = &fetching{came: make([]bool, len(l.Frames)), left: len(l.Frames)}
 		c.Request(p.downloaders, &messages.Submit[messages.FetchBlob]{Job: messages.FetchBlob{Lease: l, Count: len(l.Frames)}})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,7 @@ type restoreRun struct {
 	bounds  restoreBounds
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
+	abs     string // the target
 	target  *vfs.Target
 	madeTop bool // the target did not exist
 	newTop  bool // nothing was in it
@@ -80,6 +82,7 @@ type restoreRun struct {
 	read    atomic.Int64 // bytes of blobs
 	parts   partFiles
 	full    atomic.Bool // the target takes no more
+	dry     bool        // nothing is changed
 	faults  *faults
 	hurt    sync.Map // of blob.Name: damaged blobs that were warned of
 
@@ -115,13 +118,11 @@ func restoreLimitsFor(s *RestoreSpec) restoreLimits {
 }
 
 func newRestoreRun(spec *RestoreSpec) *restoreRun {
-	r := &restoreRun{spec: spec, mode: spec.Overwrite, limits: restoreLimitsFor(spec), faults: &spec.faults}
+	r := &restoreRun{spec: spec, mode: spec.Overwrite, limits: restoreLimitsFor(spec), faults: &spec.faults, dry: spec.DryRun}
 	if r.mode == "" {
 		r.mode = OverwriteIfChanged
 	}
-	if spec.Progress == nil {
-		spec.Progress = &messages.Progress{}
-	}
+	spec.progress()
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	if r.bounds = spec.bounds; r.bounds == (restoreBounds{}) {
 		r.bounds = defaultBounds()
@@ -170,13 +171,17 @@ func (r *restoreRun) open(ctx context.Context) error {
 		prog.BytesTotal.Store(r.spec.Root.Counts.Bytes)
 		prog.TotalKnown.Store(true)
 	}
-	r.madeTop, r.newTop = lookAtTarget(r.spec.Target)
+	if r.abs, err = filepath.Abs(r.spec.Target); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	r.madeTop, r.newTop = lookAtTarget(r.abs)
 	r.target, err = vfs.OpenTarget(r.spec.Target, vfs.TargetOptions{
 		NumericOwner: r.spec.NumericOwner,
 		ReplaceFiles: r.mode == OverwriteIfChanged || r.mode == OverwriteAlways,
 		KeepLinks:    r.spec.InPlace,
 		LargeFile:    r.bounds.large,
 		Xattrs:       func(e *page.Entry) ([]page.Xattr, error) { return r.tree.Xattrs(r.ctx, e) },
+		ReadOnly:     r.spec.DryRun,
 	})
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
@@ -207,6 +212,9 @@ func (r *restoreRun) close() {
 	}
 	r.mem.Close()
 }
+
+// absIn is the absolute path of an entry of the target.
+func absIn(target, path string) string { return filepath.Join(target, filepath.FromSlash(path)) }
 
 // storeGone reports whether an error is about the store as a whole, so that
 // going on with the next object is in vain.

@@ -60,6 +60,12 @@ type RestoreSpec struct {
 	InPlace      bool
 	NumericOwner bool // owners by number, even where their names are known here
 
+	// DryRun finds out what a restore would do and changes nothing: the result has
+	// its counts, and OnItem is told the reasons.
+	DryRun bool
+	// NoSpaceCheck begins even if the target cannot take all that is to be written.
+	NoSpaceCheck bool
+
 	Parallel int   // transfers at once; 0: 4
 	Memory   int64 // bytes, of the whole process; 0: 150 MiB
 
@@ -67,6 +73,7 @@ type RestoreSpec struct {
 	OnItem   func(path string, status messages.Status, reason string) // may be nil; from one goroutine, with paths of the snapshot
 	Warn     func(text string)                                        // may be nil; from any goroutine
 
+	quick  bool // of a dry run: only what is needed to know the space
 	faults faults
 	bounds restoreBounds // zero: the defaults
 }
@@ -91,12 +98,15 @@ type RestoreResult struct {
 	Meta      map[string]*MetaLoss
 	MetaAbove int64 // the same, of directories that are only on the way to what was selected
 
-	BytesWritten int64 // contents of files
-	BytesReused  int64 // contents of files that were in the target already, and compared, so that they were not fetched
-	BytesRead    int64 // fetched from the store
-	BlobsRead    int64 // leases of blobs
-	Leftovers    int64 // temporary files of interrupted restores, removed
-	Parts        int64 // large files that are not complete, and are gone on with by the next restore
+	BytesWritten int64       // contents of files
+	BytesReused  int64       // contents of files that were in the target already, and compared, so that they were not fetched
+	BytesRead    int64       // fetched from the store
+	BytesFetch   int64       // of a dry run: about what would be fetched of the files' contents
+	Corrected    int64       // of a dry run: entries that stay, and would get other attributes
+	Space        []SpaceNeed // of a dry run: by file system of the target
+	BlobsRead    int64       // leases of blobs
+	Leftovers    int64       // temporary files of interrupted restores, removed
+	Parts        int64       // large files that are not complete, and are gone on with by the next restore
 	Restarts     int64
 	Duration     time.Duration
 
@@ -163,6 +173,13 @@ func (s *RestoreSpec) warn(text string) {
 	} else {
 		slog.Warn(text)
 	}
+}
+
+func (s *RestoreSpec) progress() *messages.Progress {
+	if s.Progress == nil {
+		s.Progress = &messages.Progress{}
+	}
+	return s.Progress
 }
 
 func (s *RestoreSpec) check() error {

@@ -20,12 +20,13 @@ type walker struct {
 	planner *actor.PID
 	c       actor.Context
 
-	stack []*walkDir // from the target down to where the walk is
-	batch *messages.EntriesSelected
-	held  int   // bytes of the entries in batch
-	found int64 // entries so far
-	lost  int64 // directories made without knowing their entries
-	ends  error // why the walk cannot go on: the target takes no more, for instance
+	stack  []*walkDir // from the target down to where the walk is
+	batch  *messages.EntriesSelected
+	held   int                             // bytes of the entries in batch
+	found  int64                           // entries so far
+	lost   int64                           // directories made without knowing their entries
+	spaces map[uint64]*messages.FileSystem // of a dry run, by device
+	ends   error                           // why the walk cannot go on: the target takes no more, for instance
 }
 
 // walkDir is a directory of the snapshot on the way to where the walk is.
@@ -219,7 +220,11 @@ func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.Rest
 			return m
 		}
 	}
-	m.Fresh, m.Err = w.place(m)
+	if run.dry {
+		m.Fresh, m.Err = w.look(m)
+	} else {
+		m.Fresh, m.Err = w.place(m)
+	}
 	if targetFull(m.Err) && w.ends == nil {
 		w.ends = m.Err
 	}
@@ -231,7 +236,7 @@ func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.Rest
 	default:
 		m.Attrs = m.Fresh || m.Counts && run.mode != OverwriteNever
 	}
-	if m.Attrs && !m.Counts {
+	if m.Attrs && !m.Counts && !run.dry {
 		// Now as well as at the end: if this restore is interrupted, the next one
 		// cannot tell whose directory it is, and leaves it as it finds it.
 		_, m.Err = run.target.SetDirMeta(path, &m.Entry)
@@ -275,7 +280,54 @@ func (w *walker) place(m *messages.RestoreDir) (fresh bool, err error) {
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return false, err
 	}
+	m.Other = err == nil
 	return true, run.target.Mkdir(m.Path, &m.Entry)
+}
+
+// look is place for a dry run: it finds out what place would do.
+func (w *walker) look(m *messages.RestoreDir) (fresh bool, err error) {
+	run := w.run
+	if m.Parent != nil {
+		m.FS = m.Parent.FS
+	}
+	switch {
+	case m.Path == ".":
+		m.FS, err = w.fileSystem(m.Path)
+		return run.newTop, err
+	case m.Parent != nil && m.Parent.Fresh:
+		return true, nil
+	}
+	st, err := run.target.Lstat(m.Path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return true, nil
+	case err != nil:
+		return false, err
+	case st.Type == page.Dir:
+		if m.FS == nil || st.Dev != m.FS.Dev {
+			m.FS, err = w.fileSystem(m.Path)
+		}
+		return false, err
+	case run.mode == OverwriteNever, run.mode == OverwriteIfNewer:
+		return false, vfs.ErrInTheWay
+	}
+	m.Other = true
+	return true, nil
+}
+
+// fileSystem is where a directory of the target stands, or would.
+func (w *walker) fileSystem(path string) (*messages.FileSystem, error) {
+	s, err := vfs.SpaceAt(absIn(w.run.abs, path))
+	if err != nil {
+		return nil, err
+	}
+	if w.spaces == nil {
+		w.spaces = map[uint64]*messages.FileSystem{}
+	}
+	if w.spaces[s.Dev] == nil {
+		w.spaces[s.Dev] = &messages.FileSystem{Path: path, Dev: s.Dev}
+	}
+	return w.spaces[s.Dev], nil
 }
 
 func (w *walker) sweep(m *messages.RestoreDir) error {

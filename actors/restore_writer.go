@@ -119,6 +119,9 @@ func (w *restoreWriter) place(it *messages.RestoreItem) messages.Outcome {
 			return o
 		}
 	}
+	if w.run.dry {
+		return w.wouldPlace(o)
+	}
 	if it.Content {
 		return o
 	}
@@ -149,22 +152,32 @@ func compareItem(run *restoreRun, it *messages.RestoreItem) messages.Outcome {
 	t, e := run.target, &it.Entry
 	o := messages.Outcome{Item: it, New: messages.StatusReplaced}
 	if run.mode == OverwriteIfChanged || run.mode == OverwriteIfNewer {
-		if same, _ := t.Same(it.Path, e); same {
+		same, why := t.Same(it.Path, e)
+		switch {
+		case same && run.dry:
+			o.Status = messages.StatusUnchanged
+			o.Why, o.Fixed = run.corrections(it.Path, e)
+			return o
+		case same:
 			o.Status = messages.StatusUnchanged
 			o.Attrs, o.Err = t.SetFileMeta(it.Path, e)
 			return o
 		}
+		o.Why = why
 	}
 	st, err := t.Lstat(it.Path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		o.New = messages.StatusRestored
+		o.New, o.Why = messages.StatusRestored, ""
 	case err != nil:
 		o.Status, o.Err = messages.StatusFailed, err
-	case run.mode == OverwriteNever, run.mode == OverwriteIfNewer && !e.Mtime.Time().After(st.Mtime.Time()):
-		o.Status = messages.StatusKept
+	case run.keeps(e, &st):
+		o.Status, o.Why = messages.StatusKept, run.whyKept()
 	default:
 		o.There = st
+		if o.Err = inTheWay(run, it, &st); o.Err != nil {
+			o.Status = messages.StatusFailed
+		}
 	}
 	if o.Status == "" && e.Type == page.File {
 		useLocal(run, it, &o)
@@ -172,9 +185,27 @@ func compareItem(run *restoreRun, it *messages.RestoreItem) messages.Outcome {
 	return o
 }
 
+// keeps reports whether what stands there is to be left as it is.
+func (r *restoreRun) keeps(e *page.Entry, there *vfs.Stat) bool {
+	return r.mode == OverwriteNever || r.mode == OverwriteIfNewer && !e.Mtime.Time().After(there.Mtime.Time())
+}
+
+func (r *restoreRun) whyKept() string {
+	if r.mode == OverwriteNever {
+		return "it is there"
+	}
+	return "it is not older"
+}
+
 // useLocal decides where chunks of a file that is to be made may be found in the target.
 func useLocal(run *restoreRun, it *messages.RestoreItem, o *messages.Outcome) {
 	e, there := &it.Entry, &o.There
+	if run.spec.quick {
+		if run.spec.InPlace && there.Type == page.File {
+			o.New = messages.StatusChanged
+		}
+		return
+	}
 	switch {
 	case run.spec.InPlace && there.Type == page.File:
 		o.New, o.Source = messages.StatusChanged, messages.SourceInPlace
@@ -190,6 +221,8 @@ func useLocal(run *restoreRun, it *messages.RestoreItem, o *messages.Outcome) {
 func (w *restoreWriter) finish(f *messages.FinishEntry) messages.Outcome {
 	run := w.run
 	switch {
+	case run.dry:
+		return w.wouldFinish(f)
 	case f.Commit != nil:
 		return w.commit(f)
 	case f.Abort != nil:
@@ -197,7 +230,7 @@ func (w *restoreWriter) finish(f *messages.FinishEntry) messages.Outcome {
 	case f.Keep != nil:
 		return w.keep(f)
 	case f.Link != nil:
-		return w.link(f.Link, f.To)
+		return w.link(f)
 	}
 	o := messages.Outcome{Dir: f.Dir}
 	if f.Dir.Parts && f.Dir.Counts {
@@ -241,26 +274,38 @@ func (w *restoreWriter) untouched(it *messages.RestoreItem, there *vfs.Stat) err
 	return err
 }
 
-// link makes an item another name of a file that is in its place.
-func (w *restoreWriter) link(it *messages.RestoreItem, to string) messages.Outcome {
-	run, t := w.run, w.run.target
+// linkStatus is what becomes of an item that is to be another name of a file.
+func (w *restoreWriter) linkStatus(f *messages.FinishEntry) messages.Outcome {
+	it, run, t := f.Link, w.run, w.run.target
 	o := messages.Outcome{Item: it, Status: messages.StatusRestored}
-	if !it.Fresh {
-		st, err := t.Lstat(it.Path)
-		if err == nil {
-			o.Status = messages.StatusReplaced
-			if run.mode == OverwriteNever || run.mode == OverwriteIfNewer && !it.Entry.Mtime.Time().After(st.Mtime.Time()) {
-				o.Status = messages.StatusKept
-			}
-			if same, err := t.Lstat(to); err == nil && st.SameFile(&same) {
-				o.Status = messages.StatusUnchanged
-			}
-		}
-	}
-	if o.Status == messages.StatusKept || o.Status == messages.StatusUnchanged {
+	if it.Fresh {
 		return o
 	}
-	o.Err = t.Link(to, it.Path)
+	st, err := t.Lstat(it.Path)
+	if err != nil {
+		return o
+	}
+	o.There = st
+	same, err := t.Lstat(f.To)
+	switch {
+	case err == nil && st.SameFile(&same) && !(run.dry && f.Anew):
+		o.Status = messages.StatusUnchanged
+	case run.keeps(&it.Entry, &st):
+		o.Status, o.Why = messages.StatusKept, run.whyKept()
+	default:
+		o.Status, o.Why, o.Err = messages.StatusReplaced, "is another file", inTheWay(run, it, &st)
+	}
+	return o
+}
+
+// link makes an item another name of a file that is in its place.
+func (w *restoreWriter) link(f *messages.FinishEntry) messages.Outcome {
+	it, t := f.Link, w.run.target
+	o := w.linkStatus(f)
+	if o.Status == messages.StatusKept || o.Status == messages.StatusUnchanged || o.Err != nil {
+		return o
+	}
+	o.Err = t.Link(f.To, it.Path)
 	// The file system has no links, or no more of this file, or not across its parts.
 	for _, err := range []error{syscall.EMLINK, syscall.EPERM, syscall.EXDEV, syscall.EOPNOTSUPP} {
 		if errors.Is(o.Err, err) {

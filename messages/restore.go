@@ -62,7 +62,10 @@ type RestoreState struct {
 	Err     error // the first thing that went wrong
 	Group   *LinkGroup
 	More    []MorePieces
-	Came    int // pieces that are written or given up
+	Came    int    // pieces that are written or given up
+	Data    int64  // bytes of all pieces but holes, so far
+	Missing int    // pieces that were compared, and not there
+	Why     string // why it is what it is, of one that went well
 }
 
 // MorePieces is a later batch with pieces of an item.
@@ -76,6 +79,7 @@ type LinkGroup struct {
 	Type    page.Type
 	Leader  *RestoreItem   // whose content the others will share; nil: none yet
 	Path    string         // of a name that is in its place; or ""
+	Anew    bool           // that was made
 	Waiting []*RestoreItem // for the leader
 }
 
@@ -99,15 +103,23 @@ type RestoreDir struct {
 	Path   string
 	Entry  page.Entry
 	Parent *RestoreDir
-	Fresh  bool  // it was just made
-	Attrs  bool  // it gets the attributes in Entry
-	Counts bool  // it is a selected entry, and part of the result
-	Parts  bool  // it holds parts of large files, which an interrupted restore has left
-	Err    error // it cannot be made, and nothing below it
+	Fresh  bool        // it was just made
+	Other  bool        // it was made instead of something else
+	FS     *FileSystem // of a dry run: where it stands, or would
+	Attrs  bool        // it gets the attributes in Entry
+	Counts bool        // it is a selected entry, and part of the result
+	Parts  bool        // it holds parts of large files, which an interrupted restore has left
+	Err    error       // it cannot be made, and nothing below it
 
 	Pending int  // of the planner: entries and directories in it that are not done
 	Left    bool // of the planner: no more will come
 	Failed  bool // of the planner
+}
+
+// FileSystem is one that a restore would write to.
+type FileSystem struct {
+	Path string // in the target: of the first directory there
+	Dev  uint64
 }
 
 // EntriesSelected is a batch of the walk, in path order. It holds one of the
@@ -189,6 +201,7 @@ type FinishEntry struct {
 	There  fs.Stat      // of Commit and Keep: what stood there when it was looked at
 	Link   *RestoreItem // another name of To
 	To     string       // in the target
+	Anew   bool         // To was made
 	Dir    *RestoreDir  // below which all is done: its attributes
 }
 
@@ -202,11 +215,13 @@ type Outcome struct {
 	Keep    bool   // then: if all are there, what stands there stays
 	There   fs.Stat
 	Err     error
-	NoLink  bool  // it cannot be a link, and needs contents of its own
-	Removed int   // parts of files that nobody goes on with, from a directory
-	Half    bool  // it was to be changed in place, and is left changed in part
-	Written int64 // bytes
-	Reused  int64 // bytes that were there
+	NoLink  bool   // it cannot be a link, and needs contents of its own
+	Removed int    // parts of files that nobody goes on with, from a directory
+	Half    bool   // it was to be changed in place, and is left changed in part
+	Why     string // it is to be made, or stays
+	Fixed   bool   // of a dry run: it would get other attributes
+	Written int64  // bytes
+	Reused  int64  // bytes that were there
 	Attrs   fs.MetaProblems
 }
 

@@ -125,6 +125,8 @@ func (s *session) ownErrors(err error) (exit, string, bool) {
 		zero  *nothingSelected
 		blank *emptyStream
 		child *commandFailed
+		space *actors.SpaceError
+		full  *actors.TargetFullError
 	)
 	switch {
 	case errors.As(err, &blank):
@@ -137,6 +139,10 @@ func (s *session) ownErrors(err error) (exit, string, bool) {
 		return exitFailed, path.hint(), true
 	case errors.As(err, &dir):
 		return exitFailed, "name a directory that this user may write to: --target DIR", true
+	case errors.As(err, &space):
+		return exitFailed, "make space there, or name another --target; to begin all the same: --no-space-check", true
+	case errors.As(err, &full):
+		return exitFailed, "make room there; what was restored stays, and the same command restores the rest", true
 	case errors.As(err, &zero):
 		return exitFailed, "see what it has: " + s.commandHere("ls "+zero.id), true
 	case errors.As(err, &alien):

@@ -22,6 +22,7 @@ type restoreCmd struct {
 	Snapshot string   `arg:"" name:"snapshot[:path]" help:"Digits of a snapshot's id, or latest; with :PATH the contents of PATH come directly into DIR."`
 	Path     []string `arg:"" optional:"" help:"Only these files and directories: absolute, or below the PATH of SNAPSHOT:PATH."`
 	Target   string   `required:"" help:"Directory to restore to; made if it is missing." placeholder:"DIR"`
+	DryRun   bool     `name:"dry-run" short:"n" help:"Change nothing anywhere; say what would be done, with -v of each path, and why."`
 	pick
 	Include      []string `sep:"none" help:"Only what matches, with all below it; may be repeated." placeholder:"PATTERN"`
 	Exclude      []string `sep:"none" help:"Leave out what matches; may be repeated." placeholder:"PATTERN"`
@@ -29,6 +30,7 @@ type restoreCmd struct {
 	Overwrite    string   `enum:"if-changed,always,if-newer,never" default:"if-changed" help:"What becomes of files that are there: ${enum}." placeholder:"HOW"`
 	InPlace      bool     `help:"Change files that differ where they stand, instead of replacing them in one step."`
 	Verify       bool     `help:"Then read everything back from the disk and compare it with the snapshot."`
+	NoSpaceCheck bool     `help:"Begin even if DIR has too little space or too few inodes."`
 	NumericOwner bool     `help:"Take owners by number, also where their names are known here."`
 }
 
@@ -70,6 +72,9 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	if c.Verify && c.DryRun {
+		return &usageError{msg: "--verify does not go with --dry-run: nothing is restored that could be read back", command: "restore"}
+	}
 	if c.InPlace && c.Overwrite == string(actors.OverwriteNever) {
 		return &usageError{msg: "--in-place does not go with --overwrite never: nothing would be changed", command: "restore"}
 	}
@@ -97,16 +102,23 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 		Store: r.Backend, Root: r.root, Identities: r.ids,
 		Target: target, From: r.from, Paths: paths,
 		Overwrite: actors.Overwrite(c.Overwrite), InPlace: c.InPlace, NumericOwner: c.NumericOwner,
-		Parallel: parallel, Memory: memory, Progress: &messages.Progress{},
+		NoSpaceCheck: c.NoSpaceCheck,
+		Parallel:     parallel, Memory: memory, Progress: &messages.Progress{},
 		Warn: func(text string) { s.out.warn("", "%s", text) },
 	}
 	spec.Include, spec.Exclude = selection(include, exclude)
 	spec.OnItem = s.restoreItem
 	system := actors.NewSystem(nil)
 	defer system.Close()
+	if c.DryRun {
+		return c.dryRun(ctx, s, r, system, spec)
+	}
 	stop := s.showProgress(spec.Progress)
 	res, err := system.Restore(ctx, spec)
 	stop()
+	if full := (*actors.SpaceError)(nil); errors.As(err, &full) {
+		return &noRoom{full}
+	}
 	if pe := (*fs.PathError)(nil); res == nil && errors.As(err, &pe) && within(pe.Path, target) {
 		return &badTarget{target, err} // it could not be made
 	}

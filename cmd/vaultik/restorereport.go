@@ -30,11 +30,8 @@ func (s *session) restoreItem(path string, st messages.Status, reason string) {
 // as an error.
 func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *actors.RestoreResult, err error) error {
 	id := r.row.short()
-	if errors.Is(err, actors.ErrEmptySnapshot) {
-		return &noSnapshot{msg: "snapshot " + id + " is empty: there is nothing to restore"}
-	}
 	if res == nil {
-		return err
+		return c.explainEmpty(r, err)
 	}
 	n := &s.sum
 	n.Files, n.New, n.Changed, n.Unchanged = res.Counts.Files, res.Restored, res.Replaced+res.Changed, res.Unchanged
@@ -59,6 +56,9 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 		if ctx.Err() != nil {
 			s.out.note("interrupted: what was restored stays; the same command goes on from there")
 			return errInterrupted
+		}
+		if full := (*actors.TargetFullError)(nil); errors.As(err, &full) {
+			return &targetFull{full}
 		}
 		return err
 	}
@@ -120,3 +120,14 @@ type nothingSelected struct{ id string }
 func (e *nothingSelected) Error() string {
 	return "nothing was restored: no entry of snapshot " + e.id + " is selected"
 }
+
+// targetFull: the target took some of it, and takes no more.
+type targetFull struct{ err *actors.TargetFullError }
+
+func (e *targetFull) Error() string {
+	f := e.err
+	return fmt.Sprintf("the target takes no more: %s restored, at least %s (%s) left: %v",
+		plural(f.FilesDone, "file", "files"), plural(f.FilesLeft, "file", "files"), size(f.BytesLeft), f.Err)
+}
+
+func (e *targetFull) Unwrap() error { return e.err }

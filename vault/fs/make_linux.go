@@ -35,7 +35,10 @@ func (t *Target) tempDone(name string) {
 // interrupted restore has left. It leaves alone what this Target is making, but
 // not what another process is.
 func (t *Target) RemoveTemps(path string) (s Swept, err error) {
-	err = t.eachName(path, func(d *dirHandle, name string) error {
+	if t.opt.ReadOnly {
+		return s, t.error("remove", path, errReadOnly)
+	}
+	err = t.eachNameIn(path, func(d *dirHandle, name string) error {
 		s.Parts = s.Parts || isPart(name)
 		if !isTemp(name) || t.inUse(name) {
 			return nil
@@ -52,8 +55,12 @@ func (t *Target) RemoveTemps(path string) (s Swept, err error) {
 	return s, err
 }
 
-// eachName calls fn for each name in the directory path.
-func (t *Target) eachName(path string, fn func(d *dirHandle, name string) error) error {
+// eachName calls fn for each name in the directory path, in order.
+func (t *Target) eachName(path string, fn func(name string) error) error {
+	return t.eachNameIn(path, func(_ *dirHandle, name string) error { return fn(name) })
+}
+
+func (t *Target) eachNameIn(path string, fn func(d *dirHandle, name string) error) error {
 	if err := page.CheckPath(path); err != nil {
 		return t.error("open", path, err)
 	}

@@ -38,17 +38,18 @@ func fstat(f *os.File) (Stat, error) {
 
 func statOf(raw *unix.Stat_t) Stat {
 	st := Stat{
-		Type:  typeOf(uint32(raw.Mode)),
-		Mode:  uint32(raw.Mode) & 0o7777,
-		UID:   raw.Uid,
-		GID:   raw.Gid,
-		Size:  raw.Size,
-		Mtime: page.Time{Sec: raw.Mtim.Sec, Nsec: int32(raw.Mtim.Nsec)},
-		Ctime: page.Time{Sec: raw.Ctim.Sec, Nsec: int32(raw.Ctim.Nsec)},
-		Btime: birth(raw),
-		Dev:   uint64(raw.Dev),
-		Ino:   raw.Ino,
-		Nlink: uint64(raw.Nlink),
+		Type:   typeOf(uint32(raw.Mode)),
+		Mode:   uint32(raw.Mode) & 0o7777,
+		UID:    raw.Uid,
+		GID:    raw.Gid,
+		Size:   raw.Size,
+		Blocks: int64(raw.Blocks) * 512,
+		Mtime:  page.Time{Sec: raw.Mtim.Sec, Nsec: int32(raw.Mtim.Nsec)},
+		Ctime:  page.Time{Sec: raw.Ctim.Sec, Nsec: int32(raw.Ctim.Nsec)},
+		Btime:  birth(raw),
+		Dev:    uint64(raw.Dev),
+		Ino:    raw.Ino,
+		Nlink:  uint64(raw.Nlink),
 	}
 	if st.Type == page.Char || st.Type == page.Block {
 		st.Major, st.Minor = unix.Major(uint64(raw.Rdev)), unix.Minor(uint64(raw.Rdev))

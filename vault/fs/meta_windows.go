@@ -66,6 +66,7 @@ func statHandle(h windows.Handle) (Stat, error) {
 		Ino:   uint64(raw.FileIndexHigh)<<32 | uint64(raw.FileIndexLow),
 		Nlink: uint64(raw.NumberOfLinks),
 	}
+	st.Blocks = st.Size
 	switch {
 	case raw.FileAttributes&windows.FILE_ATTRIBUTE_REPARSE_POINT != 0 && isLink(h):
 		st.Type, st.Mode = page.Symlink, 0o777

@@ -24,6 +24,17 @@ func (t *Target) HasPart(path string, size int64) bool {
 	return err == nil && t.ownPart(&st)
 }
 
+// ReadPart opens for reading what HasPart reports.
+func (t *Target) ReadPart(path string) (*os.File, error) {
+	d, name, err := t.parent(path, false)
+	if err != nil {
+		return nil, t.error("open", path, err)
+	}
+	defer d.release()
+	f, _, err := openFileAt(d.fd, partName(name), t.full(path), nil)
+	return f, err
+}
+
 // ownPart reports whether nobody else can have put a part there, or change it.
 func (t *Target) ownPart(st *Stat) bool {
 	return st.Type == page.File && st.UID == t.euid && st.Nlink == 1 && st.Mode == 0o600
@@ -84,7 +95,10 @@ func (f *File) Suspend() (kept bool) {
 // RemoveParts removes from the directory path the parts that no restore works
 // on, and returns how many there were.
 func (t *Target) RemoveParts(path string) (removed int, err error) {
-	err = t.eachName(path, func(d *dirHandle, name string) error {
+	if t.opt.ReadOnly {
+		return 0, t.error("remove", path, errReadOnly)
+	}
+	err = t.eachNameIn(path, func(d *dirHandle, name string) error {
 		if !isPart(name) || t.inUse(name) {
 			return nil
 		}

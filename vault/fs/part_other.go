@@ -3,8 +3,6 @@
 package fs
 
 import (
-	"errors"
-	"io"
 	"os"
 
 	"vaultik/vault/page"
@@ -85,37 +83,38 @@ func (f *File) Suspend() (kept bool) {
 // RemoveParts removes from the directory path the parts that no restore works
 // on, and returns how many there were.
 func (t *Target) RemoveParts(path string) (removed int, err error) {
-	d, err := t.root.Open(path)
-	if err != nil {
-		return 0, t.error("open", path, err)
+	if t.opt.ReadOnly {
+		return 0, t.error("remove", path, errReadOnly)
 	}
-	defer func() { _ = d.Close() }()
-	for {
-		names, err := d.Readdirnames(1000)
-		for _, name := range names {
-			if !isPart(name) || t.inUse(name) {
-				continue
-			}
-			temp := join(path, name)
-			f, err := t.root.OpenFile(temp, changeFlags, 0)
-			if err != nil {
-				continue // not ours
-			}
-			mine := t.lockPart(f, temp)
-			_ = f.Close()
-			if !mine {
-				continue
-			}
-			if err := t.root.Remove(temp); err != nil {
-				return removed, t.error("remove", temp, err)
-			}
-			removed++
+	err = t.eachName(path, func(name string) error {
+		if !isPart(name) || t.inUse(name) {
+			return nil
 		}
-		if errors.Is(err, io.EOF) {
-			return removed, nil
-		}
+		temp := join(path, name)
+		f, err := t.root.OpenFile(temp, changeFlags, 0)
 		if err != nil {
-			return removed, t.error("read", path, err)
+			return nil //nolint:nilerr // not ours
 		}
+		mine := t.lockPart(f, temp)
+		_ = f.Close()
+		if !mine {
+			return nil
+		}
+		if err := t.root.Remove(temp); err != nil {
+			return t.error("remove", temp, err)
+		}
+		removed++
+		return nil
+	})
+	return removed, err
+}
+
+// ReadPart opens for reading what HasPart reports.
+func (t *Target) ReadPart(path string) (*os.File, error) {
+	dir, name, err := t.parent(path, false)
+	if err != nil {
+		return nil, t.error("open", path, err)
 	}
+	f, err := t.root.OpenFile(join(dir, partName(name)), readFlags, 0)
+	return f, t.error("open", path, err)
 }

@@ -1,9 +1,11 @@
 package fs
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +19,7 @@ type TargetOptions struct {
 	ReplaceFiles bool // remove a file that stands where a directory belongs (a symbolic link always is)
 	Fsync        bool // write each file to disk before it gets its name; Sync is faster for many
 	KeepLinks    bool // a file with other names may get the attributes of an entry that has none
+	ReadOnly     bool // change nothing: whatever would is an error, and the target need not exist
 
 	// LargeFile is how many bytes a file has at least that is restored as a part,
 	// so that the next restore goes on within it, where the system has locks for that. 0: 64 MiB.
@@ -26,6 +29,9 @@ type TargetOptions struct {
 	// for one entry at a time, and what it returns is soon forgotten: it may be 16 MiB.
 	Xattrs func(*page.Entry) ([]page.Xattr, error)
 }
+
+// errReadOnly is a bug of whoever asks a Target to change something in spite of ReadOnly.
+var errReadOnly = errors.New("internal error: nothing may be changed here")
 
 const (
 	// tempPrefix begins the names of unfinished entries; random letters follow.
@@ -137,4 +143,49 @@ func (f *File) PunchHole(off, n int64) error {
 		}
 	}
 	return nil
+}
+
+// Empty reports whether the directory path has no entries.
+func (t *Target) Empty(path string) (bool, error) {
+	err := t.eachName(path, func(string) error { return errFound })
+	if errors.Is(err, errFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+var errFound = errors.New("found")
+
+// Differs names the attributes of what stands under path that SetFileMeta or
+// SetDirMeta would change: "owner", "mode", "times", "flags", "attributes".
+func (t *Target) Differs(path string, e *page.Entry) ([]string, error) {
+	st, err := t.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	var now page.Entry
+	if err := CaptureMeta(t.full(path), &st, &now, t.names); err != nil {
+		return nil, err
+	}
+	e, done, err := t.whole(e)
+	defer done()
+	if err != nil {
+		return nil, err
+	}
+	uid, gid := t.ids(e)
+	var out []string
+	note := func(differs bool, what string) {
+		if differs {
+			out = append(out, what)
+		}
+	}
+	note(now.UID != uid || now.GID != gid, "owner")
+	note(e.Type != page.Symlink && now.Mode != e.Mode&0o7777, "mode")
+	note(now.Mtime != e.Mtime, "times")
+	note(now.Flags != e.Flags, "flags")
+	have := slices.DeleteFunc(now.Xattrs, func(x page.Xattr) bool {
+		return !removable(x.Name) && !slices.ContainsFunc(e.Xattrs, func(y page.Xattr) bool { return x.Name == y.Name })
+	})
+	note(!slices.EqualFunc(have, e.Xattrs, func(x, y page.Xattr) bool { return x.Name == y.Name && bytes.Equal(x.Value, y.Value) }), "attributes")
+	return out, nil
 }

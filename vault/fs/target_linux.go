@@ -46,10 +46,15 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open target: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make target: %w", err)
+	if !opt.ReadOnly {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make target: %w", err)
+		}
 	}
 	fd, err := openat(unix.AT_FDCWD, dir, searchFlags&^unix.O_NOFOLLOW, 0)
+	if opt.ReadOnly && errors.Is(err, unix.ENOENT) {
+		fd, err = -1, nil // everything in it is missing
+	}
 	if err != nil {
 		return nil, pathError("open", dir, err)
 	}
@@ -183,6 +188,9 @@ func (t *Target) SetFileMeta(path string, e *page.Entry) (MetaProblems, error) {
 }
 
 func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
+	if t.opt.ReadOnly {
+		return nil, t.error("set attributes", path, errReadOnly)
+	}
 	n, st, err := t.openNode(path)
 	if err != nil {
 		return nil, t.error("set attributes", path, err)
@@ -198,6 +206,9 @@ func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 
 // Lstat describes what stands under path.
 func (t *Target) Lstat(path string) (Stat, error) {
+	if path == "." && t.dirs.top.fd < 0 {
+		return Stat{}, t.error("lstat", path, unix.ENOENT)
+	}
 	if path == "." {
 		st, err := fstat(t.dirs.top.fd)
 		return st, t.error("lstat", path, err)

@@ -10,6 +10,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -52,10 +53,15 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open target: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make target: %w", err)
+	if !opt.ReadOnly {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make target: %w", err)
+		}
 	}
 	root, err := os.OpenRoot(dir)
+	if opt.ReadOnly && errors.Is(err, iofs.ErrNotExist) {
+		root, err = nil, nil // everything in it is missing
+	}
 	if err != nil {
 		return nil, pathError("open", dir, bare(err))
 	}
@@ -66,7 +72,12 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 }
 
 // Close gives back all descriptors but those of open Files.
-func (t *Target) Close() error { return t.root.Close() }
+func (t *Target) Close() error {
+	if t.root == nil {
+		return nil
+	}
+	return t.root.Close()
+}
 
 // full is the path of an entry for the system, and for messages.
 func (t *Target) full(path string) string { return filepath.Join(t.dir, filepath.FromSlash(path)) }
@@ -104,6 +115,12 @@ func (t *Target) parent(path string, create bool) (dir, name string, err error) 
 // enter checks that dir and all above it are directories. With create, entries
 // are to be made in it, and it is made itself if missing.
 func (t *Target) enter(dir string, create bool) error {
+	if create && t.opt.ReadOnly {
+		return errReadOnly
+	}
+	if t.root == nil {
+		return syscall.ENOENT
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.enterLocked(dir, create)
@@ -218,6 +235,9 @@ func (t *Target) SetFileMeta(path string, e *page.Entry) (MetaProblems, error) {
 }
 
 func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
+	if t.opt.ReadOnly {
+		return nil, t.error("set attributes", path, errReadOnly)
+	}
 	st, err := t.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -317,39 +337,50 @@ func (t *Target) tempDone(name string) {
 // interrupted restore has left. It leaves alone what this Target is making, but
 // not what another process is.
 func (t *Target) RemoveTemps(path string) (s Swept, err error) {
+	if t.opt.ReadOnly {
+		return s, t.error("remove", path, errReadOnly)
+	}
+	err = t.eachName(path, func(name string) error {
+		s.Parts = s.Parts || isPart(name)
+		if !isTemp(name) || t.inUse(name) {
+			return nil
+		}
+		if st, err := t.root.Lstat(join(path, name)); err != nil || st.IsDir() {
+			return nil //nolint:nilerr // not ours
+		}
+		if err := t.root.Remove(join(path, name)); err != nil {
+			return t.error("remove", join(path, name), err)
+		}
+		s.Removed++
+		return nil
+	})
+	return s, err
+}
+
+// eachName calls fn for each name in the directory path, in order.
+func (t *Target) eachName(path string, fn func(name string) error) error {
 	if err := check(path); err != nil {
-		return s, t.error("open", path, err)
+		return t.error("open", path, err)
 	}
 	if err := t.enter(path, false); err != nil {
-		return s, t.error("open", path, err)
+		return t.error("open", path, err)
 	}
 	d, err := t.root.Open(path)
 	if err != nil {
-		return s, t.error("open", path, err)
+		return t.error("open", path, err)
 	}
-	defer func() { _ = d.Close() }()
-	for {
-		names, err := d.Readdirnames(1000)
-		for _, name := range names {
-			s.Parts = s.Parts || isPart(name)
-			if !isTemp(name) || t.inUse(name) {
-				continue
-			}
-			if st, err := t.root.Lstat(join(path, name)); err != nil || st.IsDir() { // not ours
-				continue
-			}
-			if err := t.root.Remove(join(path, name)); err != nil {
-				return s, t.error("remove", join(path, name), err)
-			}
-			s.Removed++
-		}
-		if errors.Is(err, io.EOF) {
-			return s, nil
-		}
-		if err != nil {
-			return s, t.error("read", path, err)
+	names, err := d.Readdirnames(-1)
+	_ = d.Close() // only read
+	if err != nil {
+		return t.error("read", path, err)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if err := fn(name); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 func (t *Target) inUse(name string) bool {
