@@ -18,7 +18,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-race test-portable cross soak lint fuzz bench tools lint-tools fmt clean
+.PHONY: help build test test-race test-portable cross soak lint fuzz bench fidelity tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 
 bench: build ## compare with restic, borg and tar|zstd|age; prints a table
 	$(GO) run ./internal/bench/cmd -vaultik bin/vaultik -runs $(BENCHRUNS) $(BENCHFLAGS)
+
+fidelity: build ## what Vaultik, restic, borg and kopia keep, those that are installed: writes docs/fidelity.md; as root
+	$(GO) run ./internal/fidelity/cmd -vaultik bin/vaultik -o docs/fidelity.md
 
 tools: ## install what the tests need (age, servers of S3, jq, ...)
 	@scripts/tools test

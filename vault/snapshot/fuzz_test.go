@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"reflect"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -165,7 +166,7 @@ func FuzzDecompress(f *testing.F) {
 func FuzzCheckJSON(f *testing.F) {
 	for _, s := range []string{
 		seedMan, seedRoot, `{"a":{"b":1},"b":{"b":2}}`, `{"a":1,"a":2}`, `[{"a":"}"},{"a":"\""}]`, `{"a":["b","b",{"b":"b"}],"b":1}`,
-		`{"A":1}`, `{"\u0061":1}`, `{"a":"\\","b":"\\\""}`, "{\"a\":\"\xff\"}", `[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]`, `""`, `{}`,
+		`1` + strings.Repeat("8", 310), `{"A":1}`, `{"\u0061":1}`, `{"a":"\\","b":"\\\""}`, "{\"a\":\"\xff\"}", `[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]`, `""`, `{}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -181,6 +182,7 @@ func slowCheckJSON(b []byte) bool {
 		return false
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // one of 305 digits is a number too
 	return slowValue(d, 0)
 }
 
