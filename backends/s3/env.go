@@ -60,13 +60,12 @@ func (envSource) load(_ context.Context, n need) (*grant, error) {
 		fromEnv.id, fromEnv.token, fromEnv.regions = id, token, map[string]*grant{n.region: g}
 		fromEnv.day = dayOf(n.now)
 		fromEnv.key = dayKey(page[hmacScratch:end], fromEnv.day.Format(dayForm), page)
+		platform.ForgetEnv(envSecret) // and so what secret points to
 		return nil
 	})
-	secret = "" // what it pointed to is overwritten now
 	if err != nil {
 		return nil, &credentialError{err: err}
 	}
-	platform.ForgetEnv(envSecret)
 	return fromEnv.regions[n.region], nil
 }
 

@@ -260,26 +260,26 @@ func TestErrors_Locked(t *testing.T) {
 func TestErrors_Network(t *testing.T) {
 	f := newFake(t)
 	b := f.mustOpen(t, "", backends.Options{})
-	f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+	reset := func(w http.ResponseWriter, _ *http.Request) bool {
 		conn, _, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			t.Error(err)
 			return true
 		}
 		_ = conn.(*net.TCPConn).SetLinger(0)
-		_ = conn.Close() // a reset
+		_ = conn.Close()
 		return true
 	}
+	f.change(func() { f.before = reset })
 	wantRetry(t, f, "reset", put(t.Context(), b, "x", "x"))
 	wantRetry(t, f, "reset", listError(t, b))
 	wantRetry(t, f, "reset", getError(b.Get(t.Context(), "x", 0, -1)))
-	f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+	cut := func(w http.ResponseWriter, _ *http.Request) bool {
 		_, _ = io.WriteString(w, "<ListBucketResult><Contents><Key>p/")
 		return true
 	}
+	f.change(func() { f.before = cut })
 	wantRetry(t, f, "list that is cut off", listError(t, b))
-	f.before = nil
-
 	f.Server.Close()
 	wantRetry(t, f, "refused", put(t.Context(), b, "x", "x"))
 	_, err := f.open(t, "", backends.Options{})

@@ -65,6 +65,13 @@ func newFake(t *testing.T) *fake {
 	return f
 }
 
+// change changes f while it may be serving.
+func (f *fake) change(how func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	how()
+}
+
 // keyFile writes the fake's key as a file of two or three lines.
 func (f *fake) keyFile(t *testing.T) string {
 	t.Helper()

@@ -178,9 +178,9 @@ func search(t *testing.T, pid int, needles map[string][]byte) (found map[string]
 		from, to, _ := strings.Cut(fields[0], "-")
 		start, err1 := strconv.ParseUint(from, 16, 64)
 		end, err2 := strconv.ParseUint(to, 16, 64)
-		// vvar and vsyscall are the kernel's; the terabytes of the race detector's
+		// vvar and vsyscall are the kernel's; the gigabytes of the race detector's
 		// shadow hold times, no data.
-		if err1 != nil || err2 != nil || fields[1][0] != 'r' || strings.Contains(line, "[vvar") || strings.Contains(line, "[vsyscall") || end-start > 16<<30 {
+		if err1 != nil || err2 != nil || fields[1][0] != 'r' || strings.Contains(line, "[vvar") || strings.Contains(line, "[vsyscall") || end-start > 1<<30 {
 			continue
 		}
 		n, err := searchRegion(io.NewSectionReader(mem, int64(start), int64(end-start)), needles, found)
@@ -305,7 +305,7 @@ func TestMemory_NoSecret(t *testing.T) {
 		secret := newSecret(c.size)
 		t.Run(fmt.Sprintf("%s, %d bytes", c.source, c.size), func(t *testing.T) {
 			f := newFake(t)
-			f.secret = secret
+			f.change(func() { f.secret = secret })
 			env := []string{childKind + "=" + c.source, childStore + "=s3://bucket/p?endpoint=" + f.URL}
 			file := filepath.Join(t.TempDir(), "key")
 			env = append(env, childFile+"="+file)
@@ -323,8 +323,12 @@ func TestMemory_NoSecret(t *testing.T) {
 			child(t, func(pid int, where string) {
 				looked = append(looked, where)
 				found, read := search(t, pid, needles(secret))
+				known := 0
+				if c.source == "env" {
+					known = copiesOfDetector
+				}
 				for _, form := range slices.Sorted(maps.Keys(found)) {
-					if found[form] > 0 {
+					if found[form] > known {
 						t.Errorf("%s: %d copies of the secret, %s", where, found[form], form)
 					}
 				}

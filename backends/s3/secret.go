@@ -16,16 +16,22 @@ import (
 const scratchSize = 1 << 20 // bytes
 
 // withScratch runs fn with memory that is overwritten and given back afterwards.
-func withScratch(fn func(page []byte) error) error {
+func withScratch(fn func(page []byte) error) (err error) {
 	page, err := platform.Map(scratchSize)
 	if err != nil {
 		return fmt.Errorf("take memory for a secret: %w", err)
 	}
-	defer func() {
-		clear(page)
-		_ = platform.Unmap(page) // cannot fail for what Map returned
-	}()
-	return fn(page)
+	platform.WithoutSignals(func() {
+		defer func() {
+			clear(page)
+			// Copying and comparing use vector registers. A copy of this length
+			// goes through all sixteen, which then hold zeros.
+			copy(page[256:512], page[:256])
+			_ = platform.Unmap(page) // cannot fail for what Map returned
+		}()
+		err = fn(page)
+	})
+	return err
 }
 
 // need is what a key is needed for.

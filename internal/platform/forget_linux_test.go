@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 const forgetChild = "PLATFORM_TEST_FORGET_CHILD"
@@ -73,5 +76,29 @@ func TestForgetEnv_SetLater(t *testing.T) {
 	}
 	if value != strings.Repeat("\x00", 12) {
 		t.Errorf("Go's copy is still %q", value)
+	}
+}
+
+// Signals of the thread are held back, and come afterwards.
+func TestWithoutSignals(t *testing.T) {
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, unix.SIGUSR1)
+	defer signal.Stop(got)
+	WithoutSignals(func() {
+		if err := unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGUSR1); err != nil {
+			t.Fatal(err)
+		}
+		status, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/status", unix.Gettid()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(status, []byte(fmt.Sprintf("SigPnd:\t%016x\n", 1<<(unix.SIGUSR1-1)))) {
+			t.Errorf("the signal is not pending:\n%s", status)
+		}
+	})
+	<-got
+	var now unix.Sigset_t
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, nil, &now); err != nil || now.Val[0]&(1<<(unix.SIGUSR1-1)) != 0 {
+		t.Errorf("still blocked: %x, %v", now.Val[0], err)
 	}
 }
