@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -91,6 +92,9 @@ func (s *session) classify(err error) (exit, string) {
 	}
 	if bad := (*badIndex)(nil); errors.As(err, &bad) {
 		return exitFailed, s.badIndexHint(bad)
+	}
+	if cert := (*tls.CertificateVerificationError)(nil); errors.As(err, &cert) {
+		return exitFailed, "" // nothing that was written wrong; the error says what to do
 	}
 	for _, c := range s.classes() {
 		if errors.Is(err, c.is) {

@@ -4,7 +4,7 @@
 //
 //	p := faultproxy.HTTP(t, server.Endpoint)
 //	p.Script(
-//		faultproxy.Rule{Method: "PUT", Path: "/bucket/h/", Nth: 3, Do: faultproxy.LoseReply()},
+//		faultproxy.Rule{Method: "PUT", Path: "/b/", Nth: 3, Do: faultproxy.LoseReply()},
 //		faultproxy.Rule{Method: "GET", Times: 2, Do: faultproxy.Status(503, "1")},
 //	)
 //	... use p.URL ...

@@ -165,6 +165,19 @@ func TestHTTP_Faults(t *testing.T) {
 	}
 }
 
+func TestRule_Each(t *testing.T) {
+	s := newServer(t)
+	p := faultproxy.HTTP(t, s.URL, faultproxy.Rule{Nth: 2, Each: true, Do: faultproxy.Status(500, "")})
+	for _, c := range []struct {
+		path string
+		want int
+	}{{"/a", 200}, {"/b", 200}, {"/a?x", 500}, {"/a", 200}, {"/b", 500}, {"/b", 200}} {
+		if status, _, _, err := do(t.Context(), client(t), "GET", p.URL+c.path, nil); err != nil || status != c.want {
+			t.Errorf("%s: %d, %v; want %d", c.path, status, err, c.want)
+		}
+	}
+}
+
 // A black hole and a stall end when the client has had enough.
 func TestHTTP_Silence(t *testing.T) {
 	for name, f := range map[string]faultproxy.Fault{"black hole": faultproxy.BlackHole(), "stall": faultproxy.Stall(1000)} {

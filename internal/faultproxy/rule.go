@@ -9,9 +9,10 @@ import (
 // Rule says what happens to which requests, or connections of [TCP].
 type Rule struct {
 	Method string // "": every one; connections have none
-	Path   string // prefix of the path as sent, without the query; "": all
+	Path   string // a part of the path as sent, without the query; "": all
 	Nth    int    // only the nth matching request, from 1; 0: from the first on
 	Times  int    // how many from Nth on; 0: one if Nth is set, else all
+	Each   bool   // Nth and Times count for each path by itself
 	Do     Fault
 }
 
@@ -88,15 +89,15 @@ func Rate(n int64) Fault { return Fault{rate: n} }
 type script struct {
 	mu    sync.Mutex
 	rules []Rule
-	seen  []int // by rule: matching requests so far
-	hit   int   // requests that had a fault
+	seen  []map[string]int // by rule and, with Each, path: matching requests so far
+	hit   int              // requests that had a fault
 	all   int
 }
 
 func (s *script) set(rules []Rule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rules, s.seen = rules, make([]int, len(rules))
+	s.rules, s.seen = rules, make([]map[string]int, len(rules))
 	s.hit, s.all = 0, 0
 }
 
@@ -108,15 +109,22 @@ func (s *script) next(method, path string) Fault {
 	s.all++
 	var f Fault
 	for i, r := range s.rules {
-		if r.Method != "" && r.Method != method || !strings.HasPrefix(path, r.Path) {
+		if r.Method != "" && r.Method != method || !strings.Contains(path, r.Path) {
 			continue
 		}
-		s.seen[i]++
+		of := ""
+		if r.Each {
+			of = path
+		}
+		if s.seen[i] == nil {
+			s.seen[i] = map[string]int{}
+		}
+		s.seen[i][of]++
 		first, times := max(r.Nth, 1), r.Times
 		if times == 0 && r.Nth > 0 {
 			times = 1
 		}
-		if n := s.seen[i]; f == (Fault{}) && n >= first && (times == 0 || n < first+times) {
+		if n := s.seen[i][of]; f == (Fault{}) && n >= first && (times == 0 || n < first+times) {
 			f = r.Do
 		}
 	}

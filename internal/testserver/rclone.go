@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -97,6 +98,15 @@ func (s *Server) At(addr string) *Server {
 	o.Addr = addr
 	o.host, o.port, _ = net.SplitHostPort(addr)
 	return &o
+}
+
+// Forget makes the server look into its directory again: it remembers for five
+// minutes what was there. It does so soon, not at once.
+func (s *Server) Forget(tb testing.TB) {
+	tb.Helper()
+	if err := s.process.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // Section returns a section of rclone.conf for the server.
