@@ -177,10 +177,16 @@ func uncovered(want, have []extent, size, block int64) []extent {
 func (c *comparison) links(a, b map[string]*entry) {
 	ga, gb := groups(a), groups(b)
 	seen := map[string]bool{}
+	done := map[[2]inode]bool{} // a group may have 100,000 names
 	for _, path := range union(a, b) {
 		if a[path] == nil || b[path] == nil || a[path].typ != b[path].typ {
 			continue // reported already; its group is compared by the names both have
 		}
+		pair := [2]inode{a[path].inode, b[path].inode}
+		if done[pair] {
+			continue
+		}
+		done[pair] = true
 		x, y := shared(ga[a[path].inode], b), shared(gb[b[path].inode], a)
 		if slices.Equal(x, y) {
 			continue
