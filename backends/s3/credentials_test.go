@@ -259,6 +259,30 @@ func TestCredentials_Role(t *testing.T) {
 	}
 }
 
+// The machine's own service, which wants a token first.
+func TestCredentials_Machine(t *testing.T) {
+	bare(t)
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
+	machine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPut && r.URL.Path == "/latest/api/token":
+			fmt.Fprint(w, "session")
+		case r.Header.Get("X-Aws-Ec2-Metadata-Token") != "session":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.URL.Path == "/latest/meta-data/iam/security-credentials/":
+			fmt.Fprint(w, "backup-role")
+		case r.URL.Path == "/latest/meta-data/iam/security-credentials/backup-role":
+			fmt.Fprintf(w, `{"Code": "Success", "AccessKeyId": %q, "SecretAccessKey": %q, "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}`, testID, testSecret)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer machine.Close()
+	iam := newIAM()
+	iam.provider.Endpoint = machine.URL
+	wantKey(t, "role of a machine", iam, "t")
+}
+
 func TestCredentials_Anonymous(t *testing.T) {
 	bare(t)
 	f := newFake(t)

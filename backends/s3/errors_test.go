@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,11 +10,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"vaultik/backends"
+	"vaultik/internal/testcert"
 )
 
 // What a server says becomes a kind, a judgement whether to try again, and a text
@@ -300,21 +303,31 @@ func wantRetry(t *testing.T, f *fake, what string, err error) {
 
 func TestErrors_TLS(t *testing.T) {
 	f := newFake(t)
-	secure := httptest.NewUnstartedServer(f)
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
-	secure.StartTLS()
-	defer secure.Close()
-	https := strings.Replace(f.URL, "http://", "https://", 1)
+	ca := testcert.NewCA(t)
+	trusted := "&ca_file=" + write(t, filepath.Join(t.TempDir(), "ca.pem"), string(ca.PEM))
+	serve := func(cert testcert.Certificate) string {
+		server := httptest.NewUnstartedServer(f)
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{cert.Certificate}, MinVersion: tls.VersionTLS12}
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	good := serve(ca.Issue(t, "127.0.0.1"))
 	for what, c := range map[string]struct{ endpoint, want string }{
-		"unknown authority": {secure.URL, "ca_file=FILE"},
-		"TLS to plain HTTP": {https, "write endpoint=http://" + strings.TrimPrefix(f.URL, "http://")},
+		"unknown authority": {good, "ca_file=FILE"},
+		"expired":           {serve(ca.Expired(t, "127.0.0.1")) + trusted, "a new certificate, or the clock"},
+		"another host":      {serve(ca.Issue(t, "other.example.net")) + trusted, "as its certificate does"},
+		"TLS to plain HTTP": {strings.Replace(f.URL, "http://", "https://", 1), "write endpoint=http://" + strings.TrimPrefix(f.URL, "http://")},
+		"plain HTTP to TLS": {strings.Replace(good, "https://", "http://", 1), "write endpoint=" + good},
 	} {
-		_, err := f.openParts(t, "s3://bucket/p?endpoint="+c.endpoint, backends.Options{S3: backends.S3Options{
-			Credentials: backends.S3Credentials{Source: "anonymous"},
-		}}, parts{})
+		_, err := f.open(t, "", backends.Options{S3: backends.S3Options{Credentials: backends.S3Credentials{Source: "anonymous"}}}, c.endpoint)
 		if !errors.Is(err, backends.ErrConfig) || backends.Retryable(err) || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", what, err)
+			t.Errorf("%s: %v, want %s", what, err, c.want)
 		}
+	}
+	if _, err := f.open(t, "", backends.Options{}, good+trusted); err != nil {
+		t.Errorf("a good certificate: %v", err)
 	}
 }
 

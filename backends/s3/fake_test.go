@@ -86,13 +86,14 @@ func (f *fake) keyFile(t *testing.T) string {
 	return path
 }
 
-// open opens the fake's bucket with a key from a file.
-func (f *fake) open(t *testing.T, query string, o backends.Options) (*Backend, error) {
+// open opens the fake's bucket with a key from a file, perhaps at another endpoint.
+func (f *fake) open(t *testing.T, query string, o backends.Options, endpoint ...string) (*Backend, error) {
 	t.Helper()
 	if o.S3.Credentials.Source == "" {
 		o.S3.Credentials = backends.S3Credentials{Source: "file", Path: f.keyFile(t)}
 	}
-	return f.openParts(t, "s3://bucket/p?endpoint="+f.URL+query, o, parts{})
+	endpoint = append(endpoint, f.URL)
+	return f.openParts(t, "s3://bucket/p?endpoint="+endpoint[0]+query, o, parts{})
 }
 
 func (f *fake) openParts(t *testing.T, location string, o backends.Options, p parts) (*Backend, error) {

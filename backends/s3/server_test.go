@@ -1,6 +1,8 @@
 package s3
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"net/url"
 	"strings"
@@ -166,6 +168,26 @@ func TestServer_TLS(t *testing.T) {
 	if !errors.Is(err, backends.ErrConfig) || !strings.Contains(err.Error(), "write endpoint="+s.Endpoint) {
 		t.Errorf("plain HTTP to a server of TLS: %v", err)
 	}
+}
+
+// The server says that it has checked the hash, so that nothing has to be asked
+// after a Put, and vouches for it later.
+func TestServer_Checksum(t *testing.T) {
+	onServers(t, func(t *testing.T, s *testserver.S3) {
+		b, err := openServer(t, s, s.URL("p"), backends.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := []byte("some text")
+		sum := sha256.Sum256(data)
+		info, err := b.Put(t.Context(), "x", bytesOf(data), backends.PutOptions{})
+		if err != nil || !bytes.Equal(info.SHA256, sum[:]) {
+			t.Errorf("Put: %+v, %v", info, err)
+		}
+		if info, err = b.Stat(t.Context(), "x"); err != nil || !bytes.Equal(info.SHA256, sum[:]) {
+			t.Errorf("Stat: %+v, %v", info, err)
+		}
+	})
 }
 
 // Each wrong thing is called by its name.
