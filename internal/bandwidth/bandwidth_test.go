@@ -3,6 +3,8 @@ package bandwidth
 import (
 	"testing"
 	"time"
+
+	"vaultik/internal/fuzzbound"
 )
 
 const (
@@ -85,4 +87,30 @@ func TestSchedule_At(t *testing.T) {
 			t.Errorf("%q: Off %v, String %q", c.text, s.Off(), s)
 		}
 	}
+}
+
+// What is accepted has a rate at any time that is no nonsense, and comes back the
+// same after it was written.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"off", "2M", "512K:10M", "off:1.5G", "08:00,2M 18:00,off", "Mon-08:00,1M Sat-00:00,off 12:30,1M:2M", "", "8,2M", "99999999T", "Foo-08:00,1M"} {
+		f.Add(s, int64(1_700_000_000))
+	}
+	f.Fuzz(func(t *testing.T, text string, sec int64) {
+		var s Schedule
+		var err error
+		fuzzbound.Check(t, 256<<10+100*int64(len(text)), func() { s, err = Parse(text) })
+		if err != nil {
+			return
+		}
+		again, err := Parse(s.String())
+		if err != nil {
+			t.Fatalf("%q is written as %q: %v", text, s.String(), err)
+		}
+		for _, when := range []time.Time{time.Unix(sec%(1<<40), 0).UTC(), time.Unix(0, 0).UTC()} {
+			r := s.At(when)
+			if r.Up < 0 || r.Down < 0 || again.At(when) != r || s.Off() && r != (Rate{}) {
+				t.Fatalf("%q at %v: %v, then %v", text, when, r, again.At(when))
+			}
+		}
+	})
 }

@@ -76,3 +76,24 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// A tag that is accepted is the name of one file, and comes back.
+func FuzzParseTag(f *testing.F) {
+	for _, s := range []string{".nobackup", "CACHEDIR.TAG:Signature: 8a477f597d28d172789f06886806bc55", "", "..", "a/b", ":x", "a:", "a\x00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var tag Tag
+		var err error
+		fuzzbound.Check(t, 64<<10+20*int64(len(text)), func() { tag, err = ParseTag(text, "fuzz") })
+		if err != nil {
+			return
+		}
+		if strings.ContainsAny(tag.Name, "/\x00") || tag.Name == "" {
+			t.Fatalf("%q gives the name %q", text, tag.Name)
+		}
+		if again, err := ParseTag(tag.String(), "fuzz"); err != nil || again != tag {
+			t.Fatalf("%q: %+v, then %+v, %v", text, tag, again, err)
+		}
+	})
+}
