@@ -6,7 +6,7 @@ BENCHRUNS ?= 3
 # Of make soak. A failed one prints its seed: SEED=n SEEDS=1 make soak repeats it.
 SEEDS ?= 200
 MODES ?= kill-backup kill-restore incremental memory full
-SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients)
+SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients|TestLifecycle)
 # In CI each test is named with its result.
 TESTFLAGS ?= $(if $(CI),-v)
 TOOLS := $(CURDIR)/.tools/bin
