@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/rclone/rclone/fs"
 	"github.com/rclone/rclone/fs/config"
@@ -162,11 +163,16 @@ func (b *Backend) sound(bottom fs.Fs, remote string) error {
 		return errors.New("a remote of type cache may show what is no longer there; name the remote that it wraps")
 	}
 	if b.kind == "sftp" && get("known_hosts_file") == "" && get("ssh") == "" {
-		b.log.Warn("rclone: nobody checks that "+get("host")+" is the server it claims to be",
-			"hint", "add to the section ["+nameOf(bottom)+"] of rclone.conf: known_hosts_file = ~/.ssh/known_hosts")
+		if _, said := warned.LoadOrStore(config.GetConfigPath()+"\x00"+nameOf(bottom), true); !said {
+			b.log.Warn("rclone: nobody checks that "+get("host")+" is the server it claims to be",
+				"hint", "add to the section ["+nameOf(bottom)+"] of rclone.conf: known_hosts_file = ~/.ssh/known_hosts")
+		}
 	}
 	return nil
 }
+
+// warned has the remotes that were warned of: once in a process is enough.
+var warned sync.Map
 
 // wrapped is the one remote that f wraps, nil if none.
 func wrapped(f fs.Fs) fs.Fs {

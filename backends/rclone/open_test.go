@@ -209,17 +209,27 @@ func TestOpen_HostKeys(t *testing.T) {
 	if err := os.WriteFile(other, []byte(host+" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFJvbGxpbmcgdGhlIGRpY2UgZm9yIGFuIGVkMjU1MTkg\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := conf(t, s.Section("checked")+
-		strings.ReplaceAll(s.Section("open"), "known_hosts_file = "+s.KnownHosts, "")+
-		strings.ReplaceAll(s.Section("other"), s.KnownHosts, other)+
-		"[sealed]\ntype = crypt\nremote = open:sealed\npassword = "+testserver.Obscure(t, "x")+"\n")
-	for name, warned := range map[string]bool{"checked": false, "open": true, "sealed": true} {
+	sections := s.Section("checked") +
+		strings.ReplaceAll(s.Section("open"), "known_hosts_file = "+s.KnownHosts, "") +
+		strings.ReplaceAll(s.Section("other"), s.KnownHosts, other) +
+		"[sealed]\ntype = crypt\nremote = open:sealed\npassword = " + testserver.Obscure(t, "x") + "\n"
+	for name, warned := range map[string]int{"checked": 0, "open": 1, "sealed": 1} {
 		var text bytes.Buffer
-		b := openStore(t, "rclone://"+name+"/dir", backends.Options{Create: true, Rclone: o, Log: slog.New(slog.NewTextHandler(&text, nil))})
-		if got := strings.Contains(text.String(), "[open] of rclone.conf: known_hosts_file = ~/.ssh/known_hosts"); got != warned {
-			t.Errorf("%s: warned %v: %s", b.location, got, text.String())
+		o := conf(t, sections)
+		for range 2 {
+			b, err := backends.Open(t.Context(), "rclone://"+name+"/dir", backends.Options{Create: true, Rclone: o, Log: slog.New(slog.NewTextHandler(&text, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strings.Count(text.String(), "[open] of rclone.conf: known_hosts_file = ~/.ssh/known_hosts"); got != warned {
+			t.Errorf("%s: warned %d times, want %d: %s", name, got, warned, text.String())
 		}
 	}
+	o := conf(t, sections)
 	_, err := backends.Open(t.Context(), "rclone://other/dir", backends.Options{Create: true, Rclone: o})
 	if err == nil || backends.Retryable(err) || !strings.Contains(err.Error(), "knownhosts") {
 		t.Errorf("a server with another key: %v", err)
