@@ -167,7 +167,7 @@ var refusals = map[string]refusal{
 // refused judges an answer of the server.
 func (b *Backend) refused(ctx context.Context, c *call, answer minio.ErrorResponse) (bool, error) {
 	status := answer.StatusCode
-	err := fmt.Errorf("%s (%s)", sentence(answer), codeText(answer.Code, status))
+	err := explained(answer, status)
 	if r := b.region(answer, status); r != nil {
 		return false, r
 	}
@@ -228,7 +228,7 @@ func (b *Backend) region(answer minio.ErrorResponse, status int) error {
 		return backends.WithKind(backends.ErrConfig, fmt.Errorf("the bucket is in region %s, not %s; write region=%[1]s (%[3]s)",
 			printable(answer.Region), b.settings.region, codeText(answer.Code, status)))
 	}
-	return backends.WithKind(backends.ErrConfig, fmt.Errorf("%s; is region=%s right? (%s)", sentence(answer), b.settings.region, codeText(answer.Code, status)))
+	return backends.WithKind(backends.ErrConfig, fmt.Errorf("%w; is region=%s right?", explained(answer, status), b.settings.region))
 }
 
 // locked reports whether an answer is about retention: servers agree on no code.
@@ -254,14 +254,14 @@ func codeText(code string, status int) string {
 	return fmt.Sprintf("%d %s", status, printable(code))
 }
 
-// sentence is the server's own message, which it may have filled with anything;
-// proxies send pages of HTML.
-func sentence(answer minio.ErrorResponse) string {
-	text := answer.Error()
-	if strings.HasPrefix(strings.TrimSpace(text), "<") {
-		return "the server refuses without saying why"
+// explained is the server's own message, which it may have filled with anything,
+// and its code. Those who stand before a server send pages of HTML, or nothing.
+func explained(answer minio.ErrorResponse, status int) error {
+	code, text := codeText(answer.Code, status), answer.Error()
+	if text == answer.Code || strings.HasPrefix(strings.TrimSpace(text), "<") {
+		return errors.New("the server answers " + code)
 	}
-	return strings.TrimSuffix(short(text), ".")
+	return fmt.Errorf("%s (%s)", strings.TrimSuffix(short(text), "."), code)
 }
 
 const maxMessage = 300 // bytes

@@ -226,7 +226,7 @@ func TestErrors_Region(t *testing.T) {
 		want   string
 	}{
 		{400, "<Error><Code>AuthorizationHeaderMalformed</Code><Message>wrong</Message><Region>eu-west-3</Region></Error>", "the bucket is in region eu-west-3, not us-east-1; write region=eu-west-3"},
-		{301, "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>", "elsewhere; is region=us-east-1 right?"},
+		{301, "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>", "elsewhere (301 PermanentRedirect); is region=us-east-1 right?"},
 	} {
 		f.before = func(w http.ResponseWriter, _ *http.Request) bool {
 			w.WriteHeader(c.status)
