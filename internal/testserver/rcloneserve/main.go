@@ -1,4 +1,4 @@
-// Command rcloneserve is rclone with nothing but the servers that tests need:
+// Command rcloneserve is rclone with nothing but what tests and benchmarks need:
 //
 //	rcloneserve serve webdav --addr 127.0.0.1:8080 DIR
 //
@@ -7,7 +7,9 @@ package main
 
 import (
 	_ "github.com/rclone/rclone/backend/local"
+	_ "github.com/rclone/rclone/backend/s3"
 	"github.com/rclone/rclone/cmd"
+	_ "github.com/rclone/rclone/cmd/copy" // a peer of benchmarks
 	_ "github.com/rclone/rclone/cmd/obscure"
 	_ "github.com/rclone/rclone/cmd/serve/ftp"
 	_ "github.com/rclone/rclone/cmd/serve/s3"
