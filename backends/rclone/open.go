@@ -136,6 +136,9 @@ func (b *Backend) look(ctx context.Context, remote string, create bool) error {
 		return fmt.Errorf("%w: %w", backends.ErrConfig, err)
 	}
 	features := b.f.Features()
+	if err := b.await(ctx, b.notFile); err != nil {
+		return err
+	}
 	err := b.await(ctx, b.rootExists)
 	if errors.Is(err, backends.ErrContainerNotFound) && create && !b.readOnly {
 		err = b.await(ctx, func(ctx context.Context) error { return b.f.Mkdir(ctx, "") })
@@ -218,6 +221,19 @@ func settingsOf(f fs.Fs) func(key string) string {
 		value, _ := m.Get(key)
 		return value
 	}
+}
+
+// notFile fails if the store's path is a file, where files and directories differ:
+// of a path that ends with a slash rclone does not ask, and several servers list a
+// file as a directory that holds nothing but itself.
+func (b *Backend) notFile(ctx context.Context) error {
+	if !slices.Contains(replacing, fs.Type(b.f)) || b.f.Root() == "" {
+		return nil
+	}
+	if obj, err := b.f.NewObject(ctx, ""); err == nil && obj != nil {
+		return fmt.Errorf("%w: that is a file, not a directory", backends.ErrConfig)
+	}
+	return nil // what else is wrong the next question will tell
 }
 
 // rootExists returns nil if the store's own directory can be listed.

@@ -27,6 +27,13 @@ func columns() []starter {
 		{"S3, MinIO", s3(testserver.MinIO)},
 		{"S3, MinIO with TLS", s3(testserver.MinIO, testserver.TLS())},
 		{"S3, rclone serve s3", s3(testserver.RcloneS3)},
+		{"rclone, local", rcloneLocal},
+		{"rclone, memory", rcloneMemory},
+		{"rclone, crypt", rcloneCrypt},
+		{"rclone, webdav", rcloneServed("webdav")},
+		{"rclone, sftp", rcloneServed("sftp")},
+		{"rclone, ftp", rcloneServed("ftp")},
+		{"rclone, s3", rcloneS3},
 	}
 }
 
@@ -54,7 +61,7 @@ func file(t *testing.T) *column {
 		fresh: func(backendtest.TB) place {
 			return place{URL: filepath.Join(root, fmt.Sprint(number.Add(1)), "a b", "störe")}
 		},
-		destroy: func(tb backendtest.TB, p place) { removeAll(tb, p.URL) },
+		destroy: func(t *testing.T, p place) { removeAll(t, p.URL) },
 		file: func(tb backendtest.TB) place {
 			return place{URL: plainFile(tb, root)}
 		},

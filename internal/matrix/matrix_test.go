@@ -19,6 +19,11 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childPlace) != "" {
 		os.Exit(child())
 	}
+	// rclone's remotes of HTTP keep idle connections for a minute, which the suite
+	// would take for leaks.
+	if err := os.Setenv("RCLONE_DISABLE_HTTP_KEEP_ALIVES", "true"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -62,7 +67,7 @@ type column struct {
 	command string // how the server starts; "": there is none
 
 	fresh   func(tb backendtest.TB) place       // a store that does not exist yet
-	destroy func(tb backendtest.TB, p place)    // removes all of a store, behind its back; nil: cannot be
+	destroy func(t *testing.T, p place)         // removes all of a store, behind its back; nil: cannot be
 	wrong   func(t *testing.T, p place) []place // the same with wrong credentials; nil: there are none
 	away    func(t *testing.T, p place) place   // the same on a server that does not listen; nil: there is none
 	file    func(tb backendtest.TB) place       // a path that is a file; nil: no such thing

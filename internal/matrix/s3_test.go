@@ -34,9 +34,9 @@ func s3(start func(testing.TB, ...testserver.Option) *testserver.S3, opts ...tes
 			url:     "s3://bucket/prefix?endpoint=" + anyPort(server.Endpoint),
 			command: command(server.Command, server.Dir, server.Endpoint),
 			fresh:   func(backendtest.TB) place { return at(server.Other()) },
-			destroy: func(tb backendtest.TB, p place) {
-				if err := buckets[p.URL].Destroy(tb.Context()); err != nil {
-					tb.Fatalf("remove the bucket: %v", err)
+			destroy: func(t *testing.T, p place) {
+				if err := buckets[p.URL].Destroy(t.Context()); err != nil {
+					t.Fatalf("remove the bucket: %v", err)
 				}
 			},
 			wrong: func(t *testing.T, p place) []place {
