@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strconv"
 	"strings"
@@ -143,6 +144,10 @@ func withoutLock(location string) (string, url.Values) {
 	return u.String(), all
 }
 
+// checkPatience is how long a check waits for a place that fails: whether it does
+// is what it is to find out.
+const checkPatience = 2 * time.Minute
+
 // openPlace opens a place that need not be a store, to try things out: nothing that
 // is put there is locked, whatever the configuration says.
 func (s *session) openPlace(ctx context.Context, url string, o backends.Options) (backends.Backend, error) {
@@ -152,6 +157,9 @@ func (s *session) openPlace(ctx context.Context, url string, o backends.Options)
 	}
 	conf := *tuning
 	conf.S3.LockMode, conf.S3.LockDays = "", 0
+	if conf.Retry.Elapsed < 0 || conf.Retry.Elapsed > checkPatience {
+		conf.Retry.Elapsed = checkPatience
+	}
 	o.Connections = s.transfers(&conf)
 	bare, _ := withoutLock(url)
 	b, err := s.open(ctx, cmp.Or(bare, url), o, &conf, 0)
@@ -268,10 +276,13 @@ func (k *storeCheck) newStore(t *backendtest.T) backendtest.Opener {
 	if terminalWidth(k.s.out.stderr) > 0 && !k.s.out.quiet {
 		k.s.out.draw("checking: " + t.Name)
 	}
+	// Cases provoke failures, which are made again and no trouble worth telling.
+	silent := *k.s
+	silent.troubles = newTroubles(&output{stdout: io.Discard, stderr: io.Discard})
 	prefix := k.scratch.next()
 	t.Cleanup(func() { k.scratch.remove(context.WithoutCancel(t.Context()), prefix) })
 	return backendtest.Scratch(func(ctx context.Context, o backends.Options) (backends.Backend, error) {
-		return k.s.openPlace(ctx, k.url, o)
+		return silent.openPlace(ctx, k.url, o)
 	}, prefix)
 }
 

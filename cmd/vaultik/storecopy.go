@@ -142,8 +142,7 @@ func (m *mirror) report(ctx context.Context, v *verification, rep *actors.CopyRe
 		s.out.note("the target has %s that the source has not any more: nothing is deleted there", plural(int64(m.extra), "snapshot", "snapshots"))
 	}
 	if !m.info.ConditionalPut && m.op.Store.Doc.Safety == "" {
-		_, meaning := safety(&m.op.Store.Doc, false)
-		s.out.note("%s: %s", backends.Redact(m.url), meaning)
+		s.out.note("%s cannot create an object only if absent, which this store asks for: the mirror can be read and restored, backups to it fail", backends.Redact(m.url))
 	}
 	affected := v.affected(problems)
 	if found > 0 {
