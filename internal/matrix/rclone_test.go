@@ -10,9 +10,9 @@ import (
 	"time"
 
 	_ "github.com/rclone/rclone/backend/memory" // the program does not link it
+
 	"vaultik/backends"
 	"vaultik/backends/backendtest"
-
 	_ "vaultik/backends/rclone"
 	_ "vaultik/backends/rclone/few"
 	"vaultik/internal/testserver"
