@@ -3,6 +3,8 @@ package rclone
 import (
 	"context"
 	"log/slog"
+	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/rclone/rclone/fs"
@@ -12,8 +14,9 @@ import (
 // that was opened last with Options.Log has it.
 var logger atomic.Pointer[slog.Logger]
 
-// bridge is rclone's slog handler. What rclone calls an error is mostly one that a
-// call returns as well; here it is a warning.
+// bridge is rclone's slog handler. What rclone calls an error of an object some call
+// returns as well, so here it is a remark; of a remote as a whole it is a warning,
+// said once.
 type bridge struct{}
 
 func (bridge) Enabled(context.Context, slog.Level) bool { return true }
@@ -25,20 +28,43 @@ func (bridge) Handle(ctx context.Context, r slog.Record) error {
 	if log == nil {
 		return nil
 	}
+	text, whole := "rclone: ", true
+	r.Attrs(func(a slog.Attr) bool {
+		switch a.Key {
+		case "object":
+			text += a.Value.String() + ": "
+		case "objectType":
+			whole = strings.HasSuffix(a.Value.String(), ".Fs")
+		}
+		return true
+	})
+	text += r.Message
 	level := slog.LevelInfo
 	switch {
 	case r.Level >= fs.SlogLevelCritical:
 		level = slog.LevelError
-	case r.Level >= slog.LevelWarn:
+	case r.Level >= slog.LevelWarn && whole && firstTime(text):
 		level = slog.LevelWarn
 	}
-	text := "rclone: "
-	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "object" {
-			text += a.Value.String() + ": "
-		}
-		return a.Key != "object"
-	})
-	log.Log(ctx, level, text+r.Message)
+	log.Log(ctx, level, text)
 	return nil
+}
+
+// said has the warnings that were given.
+var said = struct {
+	sync.Mutex
+	texts map[string]bool
+}{texts: map[string]bool{}}
+
+// maxSaid is how many warnings are told; from then on it is always the same.
+const maxSaid = 100
+
+func firstTime(text string) bool {
+	said.Lock()
+	defer said.Unlock()
+	if said.texts[text] || len(said.texts) == maxSaid {
+		return false
+	}
+	said.texts[text] = true
+	return true
 }

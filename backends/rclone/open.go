@@ -165,7 +165,7 @@ func (b *Backend) sound(bottom fs.Fs, remote string) error {
 	case through(b.f, "cache"):
 		return errors.New("a remote of type cache may show what is no longer there; name the remote that it wraps")
 	}
-	if b.kind == "sftp" && get("known_hosts_file") == "" && get("ssh") == "" {
+	if b.kind == "sftp" && get("known_hosts_file") == "" && get("ssh") == "" && get("host_keys") == "" && get("pin_host_key") != "true" {
 		if _, said := warned.LoadOrStore(config.GetConfigPath()+"\x00"+nameOf(bottom), true); !said {
 			b.log.Warn("rclone: nobody checks that "+get("host")+" is the server it claims to be",
 				"hint", "add to the section ["+nameOf(bottom)+"] of rclone.conf: known_hosts_file = ~/.ssh/known_hosts")

@@ -212,8 +212,9 @@ func TestOpen_HostKeys(t *testing.T) {
 	sections := s.Section("checked") +
 		strings.ReplaceAll(s.Section("open"), "known_hosts_file = "+s.KnownHosts, "") +
 		strings.ReplaceAll(s.Section("other"), s.KnownHosts, other) +
+		strings.ReplaceAll(s.Section("pinned"), "known_hosts_file = "+s.KnownHosts, "pin_host_key = true") +
 		"[sealed]\ntype = crypt\nremote = open:sealed\npassword = " + testserver.Obscure(t, "x") + "\n"
-	for name, warned := range map[string]int{"checked": 0, "open": 1, "sealed": 1} {
+	for name, warned := range map[string]int{"checked": 0, "pinned": 0, "open": 1, "sealed": 1} {
 		var text bytes.Buffer
 		o := conf(t, sections)
 		for range 2 {

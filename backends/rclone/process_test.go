@@ -16,6 +16,7 @@ import (
 
 	"github.com/rclone/rclone/fs"
 	"github.com/rclone/rclone/fs/config"
+	"github.com/rclone/rclone/fs/hash"
 	"github.com/rclone/rclone/lib/atexit"
 
 	"vaultik/backends"
@@ -260,8 +261,12 @@ func TestLog(t *testing.T) {
 	fs.Infof(nil, "hidden")
 	fs.Logf(b.f, "a notice")
 	fs.Errorf(nil, "an error")
+	fs.Errorf(nil, "an error")
+	fs.Errorf(b.f, "an error of all")
+	fs.Errorf(newUpload(t.Context(), failing{}, "x", hash.None), "an error of one")
 	fs.LogPrintf(fs.LogLevelCritical, nil, "the end")
-	for _, want := range []string{"level=INFO msg=\"rclone: Local file system at ", ": a notice\"", "level=WARN msg=\"rclone: an error\"", "level=ERROR msg=\"rclone: the end\""} {
+	for _, want := range []string{"level=INFO msg=\"rclone: Local file system at ", ": a notice\"", "level=WARN msg=\"rclone: an error\"", "level=INFO msg=\"rclone: an error\"",
+		": an error of all\"", "level=INFO msg=\"rclone: x: an error of one\"", "level=ERROR msg=\"rclone: the end\""} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())
 		}
