@@ -55,7 +55,7 @@ type BackupSpec struct {
 
 	Chunks           chunk.Params
 	CompressionLevel int   // 0: zstd's default
-	BlobSize         int64 // bytes; where blobs are sealed
+	BlobSize         int64 // bytes; where blobs are sealed, at the latest
 	Memory           int64 // bytes; of the whole process
 	Parallel         int   // transfers at once
 	Chunkers         int   // 0: as many as cores
@@ -108,6 +108,10 @@ type limits struct {
 	blobBuffer        int
 }
 
+// minBlob is the size in bytes down to which blobs are made smaller so that more of
+// them are in memory, and on their way, at once.
+const minBlob = 4 << 20
+
 // fixedMemory is what a process needs beside the buffers: runtime, index, leaves, programs.
 const fixedMemory = 56 << 20
 
@@ -120,9 +124,11 @@ func limitsFor(s *BackupSpec) limits {
 	l.frames = l.sealers + 2
 	l.compressing = l.sealers + 1
 	l.bufs = l.chunkers + 2
-	l.blobTarget = int(s.BlobSize)
-	l.blobBuffer = blob.BufferSize(l.blobTarget + s.Chunks.Max)
 	rest := s.Memory - fixedMemory - int64(l.bufs*s.Chunks.Max) - int64((l.frames+l.compressing)*blob.FrameTarget)
+	// Each transfer holds a blob, and one more is filled meanwhile.
+	fits := max(minBlob, rest/int64(s.Parallel+1)-int64(s.Chunks.Max))
+	l.blobTarget = int(min(s.BlobSize, fits))
+	l.blobBuffer = blob.BufferSize(l.blobTarget + s.Chunks.Max)
 	l.blobs = int(min(max(2, rest/int64(l.blobTarget+s.Chunks.Max)), int64(s.Parallel+2)))
 	return l
 }
