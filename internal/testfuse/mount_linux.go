@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -54,10 +55,13 @@ type Mount struct {
 
 const rootNode = 1
 
-// New mounts files, by name, in a new directory until the test ends.
-func New(t testing.TB, files map[string]File) *Mount {
+// New mounts files, by name, at a new directory until the test ends.
+func New(t testing.TB, dir string, files map[string]File) *Mount {
 	t.Helper()
-	m := &Mount{Dir: t.TempDir(), files: files, fd: -1, end: make(chan struct{}), ended: make(chan struct{})}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m := &Mount{Dir: dir, files: files, fd: -1, end: make(chan struct{}), ended: make(chan struct{})}
 	for name := range files {
 		m.names = append(m.names, name)
 	}
@@ -70,7 +74,7 @@ func New(t testing.TB, files map[string]File) *Mount {
 	if err != nil {
 		t.Fatalf("mount by /dev/fuse, which needs root and the fuse module: %v", err)
 	}
-	t.Cleanup(m.unmount)
+	t.Cleanup(m.Unmount)
 	go m.serve()
 	return m
 }
@@ -83,13 +87,15 @@ func (m *Mount) Die() {
 	<-m.ended
 }
 
-func (m *Mount) unmount() {
+// Unmount ends it all; the end of the test does so too.
+func (m *Mount) Unmount() {
 	m.Die()
 	_ = unix.Unmount(m.Dir, unix.MNT_DETACH)
 }
 
 // Stall has the file system take no requests, as if its program was stopped, until
-// Resume. Who waits for it then can be killed.
+// Resume. Who waits for it then can be killed, unlike one whose request a function
+// of a File has taken: a test in whose process that blocks for ever cannot even end.
 func (m *Mount) Stall() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

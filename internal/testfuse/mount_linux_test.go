@@ -12,7 +12,7 @@ import (
 
 func TestMount(t *testing.T) {
 	data := bytes.Repeat([]byte("abc"), 100<<10)
-	m := New(t, map[string]File{
+	m := New(t, filepath.Join(t.TempDir(), "m"), map[string]File{
 		"good": Bytes(data), "unsized": Unsized(data),
 		"eio":    {Size: 10, Read: func(int64, int) ([]byte, error) { return nil, unix.EIO }},
 		"estale": {Stat: func() error { return unix.ESTALE }},
