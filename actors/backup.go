@@ -74,6 +74,7 @@ type backupJob struct {
 
 	stopHangs func()
 	hung      time.Time // since when the call hangs that was named last
+	leave     string    // the path of a call that is left alone
 	asked     time.Time // when the job was to end, first gently, then at once
 
 	pinned struct { // the newest checkpoint

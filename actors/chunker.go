@@ -131,7 +131,7 @@ func (k *chunker) entry(t *messages.EntryTask) error {
 	if t.Unlisted != nil {
 		d.Status, d.Reason = messages.StatusFailed, t.Unlisted.Error()
 	}
-	d.Racy = d.Status == messages.StatusInMotion || d.Status == messages.StatusFailed
+	d.Racy = d.Racy || d.Status == messages.StatusInMotion || d.Status == messages.StatusFailed
 	k.done = append(k.done, d)
 	return nil
 }
@@ -166,7 +166,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 		if again {
 			k.pieces = append(k.pieces, messages.Piece{Index: d.Index, Restart: true})
 		}
-		n, err := k.contentOnce(f, now.Size, d.Index)
+		n, err := k.contentOnce(f, now.Size, d)
 		d.BytesRead += n
 		if err != nil {
 			return err
@@ -196,9 +196,10 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 
 // contentOnce sends the file's bytes as pieces, at most size of them unless that
 // is 0, and returns how many bytes of file they stand for, holes included.
-func (k *chunker) contentOnce(f *os.File, size int64, index int) (int64, error) {
+func (k *chunker) contentOnce(f *os.File, size int64, d *messages.EntryDone) (int64, error) {
+	index := d.Index
 	if size == 0 {
-		return k.unsized(f, index)
+		return k.unsized(f, d)
 	}
 	if size <= int64(k.run.spec.Chunks.Min) {
 		if size < sparseSize {
@@ -230,16 +231,16 @@ func (k *chunker) contentOnce(f *os.File, size int64, index int) (int64, error) 
 
 // unsized reads a file that says it is empty: those of some file systems are
 // not, such as /proc, and their end is where reading ends.
-func (k *chunker) unsized(f *os.File, index int) (int64, error) {
+func (k *chunker) unsized(f *os.File, d *messages.EntryDone) (int64, error) {
 	var probe [1]byte
-	if k.run.spec.Fixed {
-		return 0, nil
-	}
 	r := touched{f, k.touch}
 	n, err := r.ReadAt(probe[:], 0)
 	switch {
+	case n > 0 && k.run.spec.Fixed:
+		d.Racy = true // another run may want its content
+		return 0, nil
 	case n > 0:
-		return k.cut(io.NewSectionReader(r, 0, math.MaxInt64), index)
+		return k.cut(io.NewSectionReader(r, 0, math.MaxInt64), d.Index)
 	case errors.Is(err, io.EOF):
 		return 0, nil
 	}

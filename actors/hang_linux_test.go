@@ -70,6 +70,11 @@ func TestBackup_BadFiles(t *testing.T) {
 	if e := h.readBack()[m.Dir[1:]+"/unsized"]; e.Size != 0 {
 		t.Errorf("read beyond its size: %+v", e)
 	}
+	h.edit = nil
+	h.backup(m.Dir)
+	if e := h.readBack()[m.Dir[1:]+"/unsized"]; e.Size != 3<<20 {
+		t.Errorf("its content is taken for known: %+v", e)
+	}
 	h.verifyClean()
 }
 
@@ -136,7 +141,7 @@ func TestBackup_Hang(t *testing.T) {
 			soft, stop := context.WithCancel(context.Background())
 			s := h.spec(m.Dir)
 			s.Chunkers = 1 // one file after the other
-			s.faults.hangAfter = 200 * time.Millisecond
+			s.faults.hangAfter = 600 * time.Millisecond
 			s.faults.onChunk = func(path string) {
 				if strings.HasSuffix(path, "hangs") {
 					_ = stall("open")

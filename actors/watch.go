@@ -95,13 +95,17 @@ func (j *backupJob) lookForHangs(c actor.Context) {
 		after, grace = d, d
 	}
 	lasts := time.Since(since)
-	toEnd := !j.asked.IsZero() && time.Since(j.asked) >= grace && lasts >= grace
+	if j.leave == path {
+		grace = min(grace, hangLook) // it was waited for before
+	}
+	toEnd := !j.asked.IsZero() && min(lasts, time.Since(j.asked)) >= grace
 	switch {
 	case j.ended && toEnd:
 		j.left, j.result.Abandoned = 0, path
 		j.reply(c)
 	case j.ended:
-	case toEnd && j.run.interrupted() && !j.flushing:
+	case j.run.interrupted() && !j.flushing && toEnd:
+		j.leave = path
 		j.run.spec.warn(fmt.Sprintf("%q does not answer: it is left alone", path))
 		j.readingEnded(c)
 	case lasts >= after:

@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 //
 //	hold FILE, unhold           lock a file, as another process would, and release it
 //	await FILE                  wait until a process has written it
+//	fuse DIR [FILE]             mount files that cannot be read, see fuse
 //	tmpfs DIR MIB, fill FILE    mount a small file system, and write until it is full
 func TestScripts(t *testing.T) {
 	if *update {
@@ -59,7 +60,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
 			"hold": hold, "unhold": unhold, "await": await,
-			"tmpfs": tmpfs, "fill": fill,
+			"tmpfs": tmpfs, "fill": fill, "fuse": fuse,
 		},
 	})
 }

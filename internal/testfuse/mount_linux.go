@@ -55,11 +55,21 @@ type Mount struct {
 
 const rootNode = 1
 
-// New mounts files, by name, at a new directory until the test ends.
+// New is Make until the test ends.
 func New(t testing.TB, dir string, files map[string]File) *Mount {
 	t.Helper()
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	m, err := Make(dir, files)
+	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(m.Unmount)
+	return m
+}
+
+// Make mounts files, by name, at a new directory.
+func Make(dir string, files map[string]File) (*Mount, error) {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
 	}
 	m := &Mount{Dir: dir, files: files, fd: -1, end: make(chan struct{}), ended: make(chan struct{})}
 	for name := range files {
@@ -69,14 +79,13 @@ func New(t testing.TB, dir string, files map[string]File) *Mount {
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err == nil {
 		m.fd = fd
-		err = unix.Mount("testfuse", m.Dir, "fuse.testfuse", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd))
+		err = unix.Mount("testfuse", dir, "fuse.testfuse", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd))
 	}
 	if err != nil {
-		t.Fatalf("mount by /dev/fuse, which needs root and the fuse module: %v", err)
+		return nil, fmt.Errorf("mount by /dev/fuse, which needs root and the fuse module: %w", err)
 	}
-	t.Cleanup(m.Unmount)
 	go m.serve()
-	return m
+	return m, nil
 }
 
 // Die ends the file system as if its program had crashed: all that waits for it,
@@ -87,7 +96,7 @@ func (m *Mount) Die() {
 	<-m.ended
 }
 
-// Unmount ends it all; the end of the test does so too.
+// Unmount ends it all.
 func (m *Mount) Unmount() {
 	m.Die()
 	_ = unix.Unmount(m.Dir, unix.MNT_DETACH)
@@ -209,9 +218,9 @@ func (m *Mount) handle(h *inHeader, body []byte) (any, error) {
 			}
 		}
 		if f.Plain {
-			return openOut{}, nil
+			return openOut{Flags: noFlush}, nil
 		}
-		return openOut{Flags: directIO}, nil
+		return openOut{Flags: directIO | noFlush}, nil
 	case opRead:
 		var in readIn
 		if _, err := binary.Decode(body, binary.NativeEndian, &in); err != nil {

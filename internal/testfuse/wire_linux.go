@@ -25,8 +25,11 @@ const (
 	opForgets    = 42
 )
 
-// directIO has the kernel ask for each read, whatever the size of the file.
-const directIO = 1
+// Flags of an open file.
+const (
+	directIO = 1      // the kernel asks for each read, whatever the size of the file
+	noFlush  = 1 << 5 // closing it asks nothing: whoever has it open can end while we are stalled
+)
 
 type inHeader struct {
 	Len, Op             uint32
