@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -39,7 +40,9 @@ func reader(data []byte) func(int64, int) ([]byte, error) {
 
 // Mount is a mounted file system.
 type Mount struct {
-	Dir   string
+	Dir    string
+	Polled atomic.Bool // somebody waited for a file to be ready, which blocks in Go's runtime
+
 	names []string
 	files map[string]File
 	once  sync.Once
@@ -229,6 +232,8 @@ func (m *Mount) handle(h *inHeader, body []byte) (any, error) {
 		return m.file(h.Node).Read(int64(in.Offset), int(in.Size)) //nolint:gosec // of the kernel
 	case opRelease, opReleasedir, opFlush:
 		return nil, nil
+	case opPoll:
+		m.Polled.Store(true)
 	}
 	return nil, unix.ENOSYS
 }

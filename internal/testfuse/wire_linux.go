@@ -22,6 +22,7 @@ const (
 	opReleasedir = 29
 	opFlush      = 25
 	opInterrupt  = 36
+	opPoll       = 40
 	opForgets    = 42
 )
 
