@@ -140,52 +140,69 @@ func (x *extras) below(top *page.Entry) error {
 	place := x.run.part.Place(top.Path)
 	st, err := x.run.target.Lstat(place)
 	if err != nil || st.Type != page.Dir || st.Dev != x.dev || place != "." && st.Mount {
-		return nil //nolint:nilerr // then there is nothing of the snapshot in it either
+		return nil // then there is nothing of the snapshot in it either
 	}
 	next, stop := iter.Pull2(x.entries(top.Path))
 	defer stop()
-	entry, err, more := next()
+	c := cursor{next: next}
 	walk := vfs.WalkOptions{OneFS: true, Choose: &extraChooser{x: x, rules: x.rules()}}
 	root := x.top
 	if place != "." {
 		root = strings.TrimPrefix(root+"/"+place, "/")
 	}
 	x.stack = nil
-	werr := vfs.Walk(x.run.ctx, []string{"/" + root}, walk, func(it vfs.WalkItem) error {
-		if err != nil {
-			return err
-		}
-		if it.Implied {
+	err = vfs.Walk(x.run.ctx, []string{"/" + root}, walk, func(it vfs.WalkItem) error {
+		path, place := x.origin(it.Path), x.place(it.Path)
+		switch {
+		case it.Implied:
 			return nil
-		}
-		path := x.origin(it.Path)
-		if it.Err != nil {
+		case it.Err != nil:
 			x.unreadable(path, it.Err)
 			return nil
 		}
-		x.leave(x.place(it.Path))
-		for more && page.Compare(entry.Path, path) < 0 {
-			if entry, err, more = next(); err != nil {
-				return err
-			}
-		}
-		there := more && entry.Path == path
+		x.leave(place)
+		e, err := c.find(path)
 		switch {
-		case there && it.Stat.Type == page.Dir && entry.Type != page.Dir:
+		case err != nil:
+			return err
+		case e != nil && it.Stat.Type == page.Dir && e.Type != page.Dir:
 			return iofs.SkipDir // it is in the way, and the restore has said so
-		case there, x.otherName(path, x.place(it.Path)):
-			if it.Stat.Type == page.Dir {
-				x.stack = append(x.stack, &extraDir{place: x.place(it.Path), st: it.Stat})
-			}
-			return nil
+		case e == nil && !x.otherName(path, place):
+			return x.extra(path, &it)
+		case it.Stat.Type == page.Dir:
+			x.stack = append(x.stack, &extraDir{place: place, st: it.Stat})
 		}
-		return x.extra(path, &it)
+		return nil
 	})
 	x.leave("")
-	if werr != nil && x.run.ctx.Err() != nil {
+	if err != nil && x.run.ctx.Err() != nil {
 		return context.Cause(x.run.ctx)
 	}
-	return werr
+	return err
+}
+
+// cursor goes through entries of a snapshot.
+type cursor struct {
+	next  func() (*page.Entry, error, bool)
+	entry *page.Entry
+	begun bool
+}
+
+// find returns the entry of a path, nil if there is none. Paths come in order.
+func (c *cursor) find(path string) (*page.Entry, error) {
+	for !c.begun || c.entry != nil && page.Compare(c.entry.Path, path) < 0 {
+		e, err, ok := c.next()
+		if err != nil {
+			return nil, err
+		}
+		if c.begun, c.entry = true, e; !ok {
+			c.entry = nil
+		}
+	}
+	if c.entry == nil || c.entry.Path != path {
+		return nil, nil //nolint:nilnil // no entry is an answer
+	}
+	return c.entry, nil
 }
 
 // entries are those of the snapshot at and below a directory.

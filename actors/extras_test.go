@@ -157,11 +157,11 @@ file other/z text=not-selected
 		r.Keep(dir)
 		return r
 	}
-	real, err := filepath.EvalSymlinks(out)
+	resolved, err := filepath.EvalSymlinks(out)
 	must(t, err)
 	for _, del := range []bool{false, true} {
 		x := &ExtrasSpec{Restore: h.restoreSpec(dir, out), Rules: rules(), Delete: del, Listed: time.Now().Add(time.Second),
-			Protect: func(abs string) bool { return abs == filepath.Join(real, "own", "store") }}
+			Protect: func(abs string) bool { return abs == filepath.Join(resolved, "own", "store") }}
 		gone, stay, r := h.findExtras(dir, x)
 		if gone != "g1/gone gone o/.vaultikignore o/ignored.c own/gone" || stay != "cache g1 g2 g2/deep o own tagged" || r.Failed != 0 {
 			t.Errorf("delete %v: %q stay: %q, %+v", del, gone, stay, r)
@@ -182,8 +182,12 @@ file other/z text=not-selected
 	}{
 		{func(s *RestoreSpec) { s.Paths = []string{s.From + "/d"} }, "d/new"},
 		{func(s *RestoreSpec) { s.Paths = []string{s.From + "/d/x"} }, ""},
-		{func(s *RestoreSpec) { s.Include = func(p string, _ page.Type) bool { return strings.HasSuffix(p, "/other") } }, "other/new"},
-		{func(s *RestoreSpec) { s.Include = func(p string, _ page.Type) bool { return strings.HasSuffix(p, "x") } }, ""},
+		{func(s *RestoreSpec) {
+			s.Include = func(p string, _ page.Type) bool { return strings.HasSuffix(p, "/other") }
+		}, "other/new"},
+		{func(s *RestoreSpec) {
+			s.Include = func(p string, _ page.Type) bool { return strings.HasSuffix(p, "x") }
+		}, ""},
 		{func(s *RestoreSpec) {
 			s.Paths = []string{s.From + "/d", s.From + "/other"}
 			s.Exclude = func(p string, _ page.Type) bool { return strings.HasSuffix(p, "/d") }
