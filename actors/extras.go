@@ -73,6 +73,7 @@ type extras struct {
 	result ExtrasResult
 	top    string // the target without links, as entries spell it
 	dev    uint64 // of the target
+	mounts map[string]bool
 	stack  []*extraDir
 	sealed string          // a directory whose contents the rules leave out
 	names  map[string]bool // folded names that the snapshot has in the directory namesOf
@@ -98,7 +99,7 @@ func (x *extras) find() error {
 	if err != nil {
 		return err
 	}
-	x.dev = st.Dev
+	x.dev, x.mounts = st.Dev, vfs.MountPoints()
 	return x.tops(x.below)
 }
 
@@ -139,17 +140,17 @@ func (x *extras) tops(fn func(e *page.Entry) error) error {
 func (x *extras) below(top *page.Entry) error {
 	place := x.run.part.Place(top.Path)
 	st, err := x.run.target.Lstat(place)
-	if err != nil || st.Type != page.Dir || st.Dev != x.dev || place != "." && st.Mount {
+	root := x.top
+	if place != "." {
+		root = strings.TrimPrefix(root+"/"+place, "/")
+	}
+	if err != nil || st.Type != page.Dir || st.Dev != x.dev || place != "." && (st.Mount || x.mounts["/"+root]) {
 		return nil // then there is nothing of the snapshot in it either
 	}
 	next, stop := iter.Pull2(x.entries(top.Path))
 	defer stop()
 	c := cursor{next: next}
 	walk := vfs.WalkOptions{OneFS: true, Choose: &extraChooser{x: x, rules: x.rules()}}
-	root := x.top
-	if place != "." {
-		root = strings.TrimPrefix(root+"/"+place, "/")
-	}
 	x.stack = nil
 	err = vfs.Walk(x.run.ctx, []string{"/" + root}, walk, func(it vfs.WalkItem) error {
 		path, place := x.origin(it.Path), x.place(it.Path)
@@ -167,8 +168,12 @@ func (x *extras) below(top *page.Entry) error {
 			return err
 		case e != nil && it.Stat.Type == page.Dir && e.Type != page.Dir:
 			return iofs.SkipDir // it is in the way, and the restore has said so
-		case e == nil && !x.otherName(path, place):
+		case e == nil && x.otherName(path, place):
+			return iofs.SkipDir // nor can what is in it be told
+		case e == nil:
 			return x.extra(path, &it)
+		case place != "." && (it.Mount || it.Stat.Mount || x.mounts["/"+it.Path]):
+			return iofs.SkipDir
 		case it.Stat.Type == page.Dir:
 			x.stack = append(x.stack, &extraDir{place: place, st: it.Stat})
 		}
@@ -244,7 +249,7 @@ func (x *extras) origin(path string) string { return x.run.part.Origin(x.place(p
 // extra deals with an entry that the snapshot has not.
 func (x *extras) extra(path string, it *vfs.WalkItem) error {
 	place, st := x.place(it.Path), &it.Stat
-	if it.Mount || st.Mount {
+	if it.Mount || st.Mount || x.mounts["/"+it.Path] {
 		x.stay(path, st, errMounted)
 		return iofs.SkipDir
 	}
@@ -381,7 +386,11 @@ func (x *extras) tell(path string, st *vfs.Stat, why error) {
 // otherName reports whether an entry of the target is one of the snapshot under
 // another spelling, on a file system that takes both for the same.
 func (x *extras) otherName(path, place string) bool {
-	if !x.run.target.Folds(place) {
+	folds := x.run.target.Folds
+	if x.run.faults.folds != nil {
+		folds = x.run.faults.folds
+	}
+	if !folds(place) {
 		return false
 	}
 	dir, name := splitPath(path)

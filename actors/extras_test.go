@@ -285,3 +285,23 @@ func TestExtras_damagedPages(t *testing.T) {
 		t.Errorf("%v, left %q", err, names(t, out))
 	}
 }
+
+// What the target's file system takes for an entry of the snapshot is no extra.
+func TestExtras_otherSpelling(t *testing.T) {
+	h := newTestHost(t)
+	dir, out := t.TempDir(), t.TempDir()
+	testtree.Make(t, dir, "file readme text=a\nfile Dir/a text=a\nfile same text=s")
+	h.backup(dir)
+	testtree.Make(t, out, "file README text=a\nfile dir/a text=a\nfile same text=s\nfile GONE text=g")
+	for _, folding := range []bool{true, false} {
+		s := h.restoreSpec(dir, out)
+		s.faults.folds = func(string) bool { return folding }
+		want := "GONE"
+		if !folding {
+			want = "GONE README dir dir/a"
+		}
+		if gone, stay, r := h.findExtras(dir, &ExtrasSpec{Restore: s}); gone != want || stay != "" || r.Failed != 0 {
+			t.Errorf("folding %v: %q, not %q; %q stay, %+v", folding, gone, want, stay, r)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package fs
 
 import (
+	"errors"
+	iofs "io/fs"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -74,4 +76,39 @@ func (t *Target) Folds(path string) bool {
 		return nil
 	})
 	return both < 2
+}
+
+// OneName reports whether two names would be one in the existing directory path:
+// it tries, in a directory of its own there, since the rule may be any and may be
+// that of one directory. In a Target that is read only it looks at what is there.
+func (t *Target) OneName(path, a, b string) (bool, error) {
+	if t.opt.ReadOnly {
+		return t.looksFolding(path), nil
+	}
+	temp := t.tempName()
+	defer t.tempDone(temp)
+	if err := t.tryNames(path, temp, a, b); !errors.Is(err, iofs.ErrExist) {
+		return false, err
+	}
+	return true, nil
+}
+
+// looksFolding reports whether a directory of the target, or what is above it
+// where it does not exist, seems not to tell case.
+func (t *Target) looksFolding(path string) bool {
+	for ; ; path, _ = split(path) {
+		tried, folds := 0, false
+		_ = t.eachName(path, func(name string) error {
+			if otherSpelling(name) == "" {
+				return nil
+			}
+			if tried++; t.Folds(join(path, name)) {
+				folds = true
+			}
+			return errFound // one name is as good as another
+		})
+		if tried > 0 || path == "." {
+			return folds
+		}
+	}
 }
