@@ -159,7 +159,7 @@ func (x *extras) below(top *page.Entry) error {
 			return nil
 		case it.Err != nil:
 			x.unreadable(path, it.Err)
-			return nil
+			return nil //nolint:nilerr // it was noted
 		}
 		x.leave(place)
 		e, err := c.find(path)

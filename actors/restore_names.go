@@ -25,7 +25,7 @@ const manyNames = 4096
 // is in has a name that the target takes for the one of path.
 func (w *walker) clash(d *walkDir, dir *messages.RestoreDir, path string) error {
 	if d == nil || d.names.off || dir == nil || dir.Err != nil {
-		return nil
+		return nil //nolint:nilerr // then nothing is made in it
 	}
 	_, name := splitPath(path)
 	s := &d.names

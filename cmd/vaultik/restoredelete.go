@@ -211,9 +211,6 @@ func (d *deletion) run(ctx context.Context, res *actors.RestoreResult, restoreEr
 	}
 	if d.not != "" {
 		d.s.out.warn("", "nothing was deleted: %s", d.not)
-		if restoreErr != nil {
-			return nil // that is enough
-		}
 		return &partial{"nothing was deleted: " + d.not}
 	}
 	if d.found.Files+d.found.Dirs == 0 {

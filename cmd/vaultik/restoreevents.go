@@ -114,7 +114,7 @@ const maxReasons = 20
 
 // withoutPath is the reason of a problem without its own path, so that others share it.
 func withoutPath(p actors.RestoreProblem) string {
-	if pe := (*fs.PathError)(nil); errors.As(p.Err, &pe) && p.Err == error(pe) {
+	if pe := (*fs.PathError)(nil); errors.As(p.Err, &pe) && p.Reason == pe.Error() {
 		return pe.Op + ": " + pe.Err.Error()
 	}
 	return p.Reason
