@@ -26,6 +26,7 @@ type faults struct {
 
 	onCommitStart   func()
 	fresh           time.Duration // instead of freshListing
+	hangAfter       time.Duration // instead of hangAfter and hangGrace
 	checkpointEvery time.Duration // instead of checkpointLook
 	checkpointBytes int64         // instead of checkpointBytes
 }

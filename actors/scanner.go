@@ -45,10 +45,11 @@ type scanner struct {
 	infos  map[index.BlobNum]*blob.Info
 
 	streamed bool // the stream has been read
+	touch    *touch
 }
 
 func newScanner(run *backupRun, chunkers, committer *actor.PID) actor.Actor {
-	return &scanner{run: run, chunkers: chunkers, committer: committer}
+	return &scanner{run: run, chunkers: chunkers, committer: committer, touch: run.watch.touch()}
 }
 
 func (s *scanner) Receive(c actor.Context) {
@@ -81,7 +82,8 @@ func (s *scanner) walk(c actor.Context) error {
 	if s.run.spec.Stream != nil {
 		return s.scanStream(c)
 	}
-	opt := fs.WalkOptions{OneFS: s.run.spec.OneFS}
+	opt := fs.WalkOptions{OneFS: s.run.spec.OneFS, Touch: func(path string) { s.touch.enter("/" + path) }}
+	defer s.touch.leave()
 	if choose := s.run.spec.Choose; choose != nil {
 		opt.Choose = choose()
 	}
@@ -89,6 +91,10 @@ func (s *scanner) walk(c actor.Context) error {
 }
 
 func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
+	s.touch.leave()
+	if err := s.run.reading.Err(); err != nil {
+		return err // it may have hung long enough to be left behind
+	}
 	if n := len(s.leaf); it.Err != nil && n > 0 && s.leaf[n-1].Path == it.Path {
 		// A directory that could be looked at but not read: one entry, with its reason.
 		s.leaf[n-1].Unlisted = it.Err

@@ -51,6 +51,7 @@ type BackupSpec struct {
 	Excludes []string          // for the record, as are Filters
 	Filters  *snapshot.Filters
 	Tags     []string
+	Fixed    bool // a file that grows while it is read is saved as long as it was, and none beyond its size
 	Partial  bool // some of the wanted paths are missing: the snapshot cannot be complete
 
 	Chunks           chunk.Params
@@ -86,6 +87,7 @@ type BackupResult struct {
 	Rounds        int
 	Restarts      int64
 	Duration      time.Duration
+	Abandoned     string // a path that never answered when the job was to end; the call still waits for it
 }
 
 // ErrInterrupted ends a job that was asked to stop. What it had stored is kept

@@ -19,6 +19,7 @@ type Filters struct {
 	LargerThan    filter.Limit
 	OneFileSystem Switch
 	IgnoreFiles   Switch // on unless set
+	FixedSize     Switch
 }
 
 // Switch is a setting that is on or off.
@@ -37,7 +38,7 @@ func (s Switch) Or(other Switch) Switch {
 
 func filterKeys() []string {
 	return []string{"exclude", "exclude_file", "iexclude", "iexclude_file", "ignore_files", "exclude_caches",
-		"exclude_if_present", "exclude_larger_than", "one_file_system"}
+		"exclude_if_present", "exclude_larger_than", "one_file_system", "fixed_size"}
 }
 
 // filter reads one of filterKeys.
@@ -62,6 +63,8 @@ func (l *loader) filter(f *Filters, key, in string, v ast.Node) (err error) {
 		f.LargerThan.Source = l.source(v)
 	case "one_file_system":
 		f.OneFileSystem, err = l.flag(in, v)
+	case "fixed_size":
+		f.FixedSize, err = l.flag(in, v)
 	}
 	return err
 }
@@ -131,6 +134,7 @@ func (f *Filters) settings() (out []Setting) {
 		out = append(out, Setting{"exclude_larger_than", FormatSize(f.LargerThan.Bytes)})
 	}
 	flag("one_file_system", f.OneFileSystem)
+	flag("fixed_size", f.FixedSize)
 	return out
 }
 

@@ -174,7 +174,7 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 	} else {
 		s.prepareRules(conf, op.URL, set, roots)
 		spec.Choose = func() fs.Chooser { return choice{set.rules.Walk(nil), &set.broken} }
-		spec.OneFS, spec.Excludes, spec.Filters = set.oneFS.On, set.excludes, set.filters
+		spec.OneFS, spec.Fixed, spec.Excludes, spec.Filters = set.oneFS.On, set.fixed, set.excludes, set.filters
 	}
 	spec.OnItem = func(path string, st messages.Status, reason string) {
 		s.out.event(itemEvent{Type: "item", jsonPath: pathOf("/" + path), Status: string(st), Reason: reason})

@@ -21,6 +21,7 @@ type backupSet struct {
 
 	rules    filter.Rules
 	oneFS    config.Switch
+	fixed    bool     // read files only up to their size
 	excludes []string // for the record
 	filters  *snapshot.Filters
 	broken   int64 // ignore files that mean nothing, in part or as a whole

@@ -199,8 +199,7 @@ func (d *dryRun) run(ctx context.Context, conf *config.Config, op *opened, set *
 	choose := choice{set.rules.Walk(d.decided), &set.broken}
 	p := &messages.Progress{}
 	stop := d.s.showProgress(p)
-	err = fs.Walk(ctx, roots, fs.WalkOptions{Choose: choose, OneFS: set.oneFS.On}, func(it fs.WalkItem) error {
-		p.SetCurrent(it.Path)
+	err = fs.Walk(ctx, roots, fs.WalkOptions{Choose: choose, OneFS: set.oneFS.On, Touch: p.SetCurrent}, func(it fs.WalkItem) error {
 		if it.Stat.Type == page.File && it.Err == nil {
 			p.FilesTotal.Add(1)
 			p.FilesDone.Add(1)

@@ -24,6 +24,7 @@ type excludeFlags struct {
 	ExcludeIfPresent  []string `sep:"none" name:"exclude-if-present" help:"Leave out what is in directories that hold NAME, a file that begins with HEADER, but for NAME; may be repeated." placeholder:"NAME[:HEADER]"`
 	ExcludeLargerThan string   `name:"exclude-larger-than" help:"Leave out files over this size, such as 500MiB." placeholder:"SIZE"`
 	OneFileSystem     *bool    `short:"x" name:"one-file-system" negatable:"" help:"Leave out what is in other file systems mounted below a path; their mount points are kept."`
+	FixedSize         *bool    `name:"fixed-size" negatable:"" help:"Of each file read no more than its size when it is opened: one that grows is saved once, as long as it was."`
 }
 
 // excludeHelp is what patterns are, for --help.
@@ -51,6 +52,7 @@ func (f *excludeFlags) exclusions() (x exclusions, err error) {
 	x.IgnoreFiles = switchOf("--[no-]ignore-files", f.IgnoreFiles)
 	x.Caches = switchOf("--exclude-caches", f.ExcludeCaches)
 	x.OneFileSystem = switchOf("--one-file-system", f.OneFileSystem)
+	x.FixedSize = switchOf("--fixed-size", f.FixedSize)
 	for _, text := range f.ExcludeIfPresent {
 		t, err := filter.ParseTag(text, "--exclude-if-present")
 		if err != nil {
@@ -70,7 +72,7 @@ func (f *excludeFlags) exclusions() (x exclusions, err error) {
 // given reports whether any of the flags is set.
 func (f *excludeFlags) given() bool {
 	return len(f.Exclude)+len(f.ExcludeFile)+len(f.IExclude)+len(f.IExcludeFile)+len(f.ExcludeIfPresent) > 0 || f.ExcludeLargerThan != "" ||
-		f.IgnoreFiles != nil || f.ExcludeCaches != nil || f.OneFileSystem != nil
+		f.IgnoreFiles != nil || f.ExcludeCaches != nil || f.OneFileSystem != nil || f.FixedSize != nil
 }
 
 func switchOf(flag string, value *bool) config.Switch {
@@ -160,6 +162,7 @@ func (b *backupSet) combine(own, flags exclusions) {
 	}
 	r.Ignore = flags.IgnoreFiles.Or(own.IgnoreFiles).Or(config.Switch{On: true}).On
 	b.oneFS = flags.OneFileSystem.Or(own.OneFileSystem)
+	b.fixed = flags.FixedSize.Or(own.FixedSize).On
 
 	b.excludes = append(own.exact.Strings(), flags.exact.Strings()...)
 	b.filters = &snapshot.Filters{OneFileSystem: b.oneFS.On}

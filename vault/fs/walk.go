@@ -41,6 +41,9 @@ type WalkOptions struct {
 	// OneFS leaves out what is mounted inside a root, other roots excepted: the
 	// mount point is kept, its contents are not.
 	OneFS bool
+	// Touch, if set, is told of each path before a call to the file system for it,
+	// any of which may hang.
+	Touch func(path string)
 }
 
 // A WalkItem is one entry, or one failure. Where Err is set only Path is: a

@@ -109,6 +109,7 @@ func (w *walker) visit(parent *openDir, name, path string, below *rootTree) erro
 		inside = inside || !parent.implied
 	}
 	w.item = WalkItem{Path: path, Implied: !inside, DirFD: dirfd, Name: name}
+	w.touch(path)
 	st := &w.item.Stat
 	if err := statx(dirfd, name, unix.AT_SYMLINK_NOFOLLOW, st); err != nil {
 		return w.fail("lstat", path, inside, below, err)
@@ -182,8 +183,15 @@ func (w *walker) enter(below *rootTree, device uint64) error {
 	return nil
 }
 
+func (w *walker) touch(path string) {
+	if w.opt.Touch != nil {
+		w.opt.Touch(path)
+	}
+}
+
 // list reads the names in d, and lets the chooser look at them.
 func (w *walker) list(d *openDir) error {
+	w.touch(d.path)
 	err := d.names.read(d.fd, w.buf)
 	if err != nil {
 		err = pathError("read", "/"+d.path, err)

@@ -50,6 +50,7 @@ func (w *walker) visit(path string, below *rootTree, saved bool, device uint64) 
 		abs = "/" + path
 	}
 	it := WalkItem{Path: path, Implied: !inside, DirFD: -1}
+	w.touch(path)
 	st, err := Lstat(abs)
 	if err != nil {
 		return w.fail("lstat", path, inside, below, bare(err))
@@ -105,8 +106,15 @@ func (w *walker) visit(path string, below *rootTree, saved bool, device uint64) 
 	return nil
 }
 
+func (w *walker) touch(path string) {
+	if w.opt.Touch != nil {
+		w.opt.Touch(path)
+	}
+}
+
 // list reads the names in a directory, and lets the chooser look at them.
 func (w *walker) list(path, abs string, st *Stat) ([]string, error) {
+	w.touch(path)
 	names, op, err := namesIn(abs, st)
 	err = pathError(op, "/"+path, bare(err))
 	if w.opt.Choose == nil || len(names) == 0 {
