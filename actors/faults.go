@@ -20,7 +20,9 @@ type faults struct {
 	onCommit   func()
 	onDownload func()
 	onWrite    func()
-	onPage     func([]byte) []byte // instead of what the store has
+	onPage     func([]byte) []byte                  // instead of what the store has
+	folds      func(path string) bool               // likewise
+	oneName    func(dir, a, b string) (bool, error) // instead of trying it
 
 	onCommitStart   func()
 	fresh           time.Duration // instead of freshListing

@@ -75,7 +75,7 @@ func (p *restorePlanner) checked(job *messages.Writing, missing []int) {
 			p.pieceFailed(c.Item, nil)
 		case gone && c.Ref.Hole == 0:
 			p.waiting.Add(&c.Ref, c.Item, c.At)
-		case c.Whole && c.Source == messages.FromFile: // its outcome comes beside this
+		case c.Whole && c.Source == messages.FromFile && c.Ref.Hole == 0: // its outcome comes beside this
 		default:
 			p.reused(c)
 		}

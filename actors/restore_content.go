@@ -11,6 +11,9 @@ func (w *walker) file(e *page.Entry) error {
 	dir := w.makeDirs()
 	it := &messages.RestoreItem{Path: run.part.Place(e.Path), Entry: *e, Batch: w.batch, Dir: dir, Fresh: dir.Fresh, Err: dir.Err}
 	it.Entry.Refs = nil
+	if n := len(w.stack); it.Err == nil && !run.part.File {
+		it.Err = w.clash(w.stack[n-1], dir, e.Path)
+	}
 	w.batch.Items = append(w.batch.Items, it)
 	run.spec.Progress.SetCurrent(e.Path)
 	if it.Err != nil {

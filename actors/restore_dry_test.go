@@ -110,7 +110,7 @@ func TestRestore_DryRun(t *testing.T) {
 				for _, r := range []*RestoreResult{&got, &want} {
 					r.BytesRead, r.BlobsRead, r.BytesFetch, r.Duration, r.Space, r.Corrected, r.Problems, r.Leftovers = 0, 0, 0, 0, nil, 0, nil, 0
 				}
-				if !reflect.DeepEqual(got, want) {
+				if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 					t.Errorf("round %d:\nplan %+v\ndone %+v", round, got, want)
 				}
 				// How much is fetched depends on what comes first, a little.
@@ -203,7 +203,7 @@ func TestRestore_SpaceCheck(t *testing.T) {
 	if r := h.restore(some); r.Failed != 0 || r.Unchanged != 3 { // what is there takes nothing
 		t.Errorf("%+v", r)
 	}
-	refused(spec())
+	_ = refused(spec())
 	must(t, os.WriteFile(filepath.Join(out, "back", "c"), nil, 0o600)) // its place is free now
 	if e := refused(spec()); e.Need.Bytes < 2<<20 {
 		t.Errorf("%v", e)

@@ -39,7 +39,7 @@ func (s *System) checkSpace(ctx context.Context, spec *RestoreSpec) error {
 }
 
 // enough warns of file systems that may be too small, and fails for one that is.
-func (spec *RestoreSpec) enough(abs string, needs []SpaceNeed) error {
+func (s *RestoreSpec) enough(abs string, needs []SpaceNeed) error {
 	for _, n := range needs {
 		if !n.Short() {
 			continue
@@ -48,7 +48,7 @@ func (spec *RestoreSpec) enough(abs string, needs []SpaceNeed) error {
 		if !n.Unsure {
 			return err
 		}
-		spec.warn(err.Error() + "; going on, since this file system may store it in less")
+		s.warn(err.Error() + "; going on, since this file system may store it in less")
 	}
 	return nil
 }

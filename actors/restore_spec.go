@@ -87,6 +87,8 @@ type RestoreResult struct {
 	Unchanged int64           // were there already, with their contents
 	Kept      int64           // left as they were, as Overwrite wanted
 	Ignored   int64           // never restored: sockets
+	Deleted   int64           // were not in the snapshot; Extras counts them, whoever asks for it puts it here
+	Freed     int64           // bytes of these
 	Failed    int64           // could not be restored, or not completely
 
 	Problems []RestoreProblem // the first 1,000 of those that failed

@@ -35,6 +35,7 @@ type walkDir struct {
 	unknown  bool // the entry was lost with its page
 	included bool
 	dir      *messages.RestoreDir // nil until something below it is selected
+	names    nameSet              // of what is restored in it
 }
 
 type startWalk struct{}
@@ -190,9 +191,13 @@ func (w *walker) below(path string) {
 // makeDirs makes the directories of the stack in the target, and returns the last.
 func (w *walker) makeDirs() *messages.RestoreDir {
 	var parent *messages.RestoreDir
-	for _, d := range w.stack {
+	for i, d := range w.stack {
 		if d.dir == nil {
-			d.dir = w.makeDir(d, parent)
+			var err error
+			if i > 0 {
+				err = w.clash(w.stack[i-1], parent, d.entry.Path)
+			}
+			d.dir = w.makeDir(d, parent, err)
 			w.batch.Opened = append(w.batch.Opened, d.dir)
 		}
 		parent = d.dir
@@ -200,7 +205,8 @@ func (w *walker) makeDirs() *messages.RestoreDir {
 	return parent
 }
 
-func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.RestoreDir {
+// makeDir makes one directory, or finds it there; not if it is known why it cannot be had.
+func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir, cannot error) *messages.RestoreDir {
 	run := w.run
 	path := "."
 	if !run.part.File {
@@ -212,6 +218,10 @@ func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.Rest
 	m.Counts = d.included && !d.unknown && !d.entry.Implied
 	if parent != nil && parent.Err != nil {
 		m.Err = parent.Err
+		return m
+	}
+	if cannot != nil {
+		m.Err = cannot
 		return m
 	}
 	if d.unknown && d.entry.Path != run.part.From {

@@ -132,6 +132,13 @@ func (p Places) Exposed() []string {
 	return out
 }
 
+// Own are the files in the directory of the configuration that are this program's,
+// whether or not they are there.
+func (p Places) Own() []string {
+	s := NewState(p.Dir())
+	return []string{p.Config, s.Path(hostFile), s.Path(setsFile), s.Path(seenFile), s.Path(knownFile), s.Path("state.lock"), s.Path(lockFile), p.Kit()}
+}
+
 // HostFiles lists the files that make this machine the host that it is. Without
 // them init makes it another.
 func (p Places) HostFiles() []string {

@@ -124,8 +124,11 @@ func (c *catalog) openRoot(ctx context.Context, r *row, id *keys.Identity) (*sna
 			c.problems = append(c.problems, p)
 		}
 	}
-	r.Root, err = c.op.Store.Root(ctx, r.Manifest, ids)
-	return r.Root, err
+	if r.Root, err = c.op.Store.Root(ctx, r.Manifest, ids); err != nil {
+		return nil, err
+	}
+	r.Root.Errors, r.Root.Excludes, r.Root.Recipients = nil, nil, nil // nobody asks, and there may be thousands of snapshots
+	return r.Root, nil
 }
 
 // hostName is the host's name for people: as the root has it, this host's own, or its id.

@@ -282,6 +282,7 @@ func (s *session) classes() []class {
 		{backends.ErrReadOnly, exitFailed, "make the store writable, or name another: --store URL"},
 		{backends.ErrPermission, exitFailed, "give this user access to the store, or name another: --store URL"},
 		{backends.ErrAuth, exitFailed, ""},
+		{backends.ErrRemoteNotFound, exitUsage, "name one of those, or make it with: rclone config"},
 		{backends.ErrConfig, exitUsage, "correct the URL or the settings of the store (storage_url, s3, rclone): vaultik config show"},
 		{backends.ErrUnsupported, exitFailed, ""},
 		{fs.ErrPermission, exitFailed, "look at owner and mode with: ls -ld"},

@@ -30,6 +30,8 @@ type restoreCmd struct {
 	Overwrite    string   `enum:"if-changed,always,if-newer,never" default:"if-changed" help:"What becomes of files that are there: ${enum}." placeholder:"HOW"`
 	InPlace      bool     `help:"Change files that differ where they stand, instead of replacing them in one step."`
 	Verify       bool     `help:"Then read everything back from the disk and compare it with the snapshot."`
+	Delete       bool     `help:"Then delete from the restored directories what the snapshot has not; it lists and asks before."`
+	Yes          bool     `help:"Delete without asking."`
 	NoSpaceCheck bool     `help:"Begin even if DIR has too little space or too few inodes."`
 	NumericOwner bool     `help:"Take owners by number, also where their names are known here."`
 }
@@ -54,6 +56,11 @@ What a file that is replaced has already of the snapshot's contents is not fetch
 large files such as disk images. It keeps its other names. Until it is complete it is one
 byte too long; the same command completes it.
 
+With --delete what the snapshot has not goes from the directories that it restores, when
+all the rest is done: if the snapshot is complete and everything could be restored. It
+lists and asks first (--yes: not). What patterns exclude stays, and what the backup's own
+rules left out, other file systems that are mounted there, and vaultik's own files.
+
 Patterns match full paths: * and ? within a name, [a-z], ** for any number of
 directories; a pattern with a leading / begins at the root, any other anywhere. ! before
 a pattern takes back what those before it matched.
@@ -70,6 +77,9 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	}
 	exclude, err := patterns("--exclude", c.Exclude)
 	if err != nil {
+		return err
+	}
+	if err := c.checkDelete(); err != nil {
 		return err
 	}
 	if c.Verify && c.DryRun {
@@ -110,9 +120,17 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	spec.OnItem = s.restoreItem
 	system := actors.NewSystem(nil)
 	defer system.Close()
-	if c.DryRun {
-		return c.dryRun(ctx, s, r, system, spec)
+	del, err := c.newDeletion(s, r, system, spec)
+	if err != nil {
+		return err
 	}
+	if err := del.list(ctx); err != nil {
+		return err
+	}
+	if c.DryRun {
+		return c.dryRun(ctx, s, r, system, spec, del)
+	}
+	spec.Progress = &messages.Progress{}
 	stop := s.showProgress(spec.Progress)
 	res, err := system.Restore(ctx, spec)
 	stop()
@@ -122,7 +140,10 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	if pe := (*fs.PathError)(nil); res == nil && errors.As(err, &pe) && within(pe.Path, target) {
 		return &badTarget{target, err} // it could not be made
 	}
-	err = c.report(ctx, s, r, res, err)
+	left := del.run(ctx, res, err)
+	if err = c.report(ctx, s, r, res, err); err == nil {
+		err = left
+	}
 	if !c.Verify || err != nil && !errors.As(err, new(*partial)) {
 		return err
 	}

@@ -25,6 +25,7 @@ type restoredEvent struct {
 	Changed      int64          `json:"changed"`
 	Unchanged    int64          `json:"unchanged"`
 	Kept         int64          `json:"kept"`
+	Deleted      int64          `json:"deleted"`
 	Ignored      int64          `json:"ignored"`
 	Failed       int64          `json:"failed"`
 	Written      int64          `json:"bytes_written"`
@@ -59,7 +60,7 @@ func (s *session) tellRestored(r *actors.RestoreResult) {
 	slices.SortFunc(r.Problems, func(a, b actors.RestoreProblem) int { return page.Compare(a.Path, b.Path) })
 	e := &restoredEvent{
 		Type: "restored", Files: r.Counts.Files, Dirs: r.Counts.Dirs, Symlinks: r.Counts.Symlinks, Others: r.Counts.Others,
-		Restored: r.Restored, Replaced: r.Replaced, Changed: r.Changed, Unchanged: r.Unchanged, Kept: r.Kept, Ignored: r.Ignored, Failed: r.Failed,
+		Restored: r.Restored, Replaced: r.Replaced, Changed: r.Changed, Unchanged: r.Unchanged, Kept: r.Kept, Deleted: r.Deleted, Ignored: r.Ignored, Failed: r.Failed,
 		Written: r.BytesWritten, Reused: r.BytesReused, BytesRead: r.BytesRead, Parts: r.Parts, Damaged: r.Damaged, MoreProblems: r.Failed > int64(len(r.Problems)),
 		Attributes: attributeSums(r.Meta),
 	}
@@ -113,7 +114,7 @@ const maxReasons = 20
 
 // withoutPath is the reason of a problem without its own path, so that others share it.
 func withoutPath(p actors.RestoreProblem) string {
-	if pe := (*fs.PathError)(nil); errors.As(p.Err, &pe) && p.Err == error(pe) {
+	if pe := (*fs.PathError)(nil); errors.As(p.Err, &pe) && p.Reason == pe.Error() {
 		return pe.Op + ": " + pe.Err.Error()
 	}
 	return p.Reason

@@ -39,8 +39,8 @@ type spaceEvent struct {
 }
 
 // dryRun says what the restore would do.
-func (c *restoreCmd) dryRun(ctx context.Context, s *session, r *reading, system *actors.System, spec *actors.RestoreSpec) error {
-	spec.DryRun, spec.OnItem = true, s.wouldItem
+func (c *restoreCmd) dryRun(ctx context.Context, s *session, r *reading, system *actors.System, spec *actors.RestoreSpec, del *deletion) error {
+	spec.DryRun, spec.OnItem, spec.Progress = true, s.wouldItem, &messages.Progress{}
 	stop := s.showProgress(spec.Progress)
 	res, err := system.Restore(ctx, spec)
 	stop()
@@ -59,6 +59,7 @@ func (c *restoreCmd) dryRun(ctx context.Context, s *session, r *reading, system 
 	if nothing(res) {
 		return &nothingSelected{r.row.short()}
 	}
+	res.Deleted, res.Freed = del.found.Files+del.found.Dirs, del.found.Bytes
 	s.tellPlan(r.row.short(), c.Target, spec.Target, res)
 	switch {
 	case res.Damaged:
@@ -66,6 +67,8 @@ func (c *restoreCmd) dryRun(ctx context.Context, s *session, r *reading, system 
 			"see all that is wrong: " + s.commandHere("verify --read-data")}
 	case res.Failed > 0:
 		return &partial{fmt.Sprintf("%s would not be restored as in the snapshot", plural(res.Failed, "entry", "entries"))}
+	case del.not != "":
+		return &partial{"nothing would be deleted: " + del.not}
 	}
 	return tooSmall(spec.Target, res.Space)
 }
@@ -120,7 +123,7 @@ func (s *session) wouldItem(path string, st messages.Status, reason string) {
 func (s *session) tellPlan(id, target, abs string, r *actors.RestoreResult) {
 	e := &planEvent{
 		Type: "plan", Create: r.Restored, Replace: r.Replaced, Change: r.Changed, Unchanged: r.Unchanged, Keep: r.Kept,
-		Ignored: r.Ignored, Failed: r.Failed, Corrected: r.Corrected,
+		Delete: r.Deleted, Ignored: r.Ignored, Failed: r.Failed, Corrected: r.Corrected,
 		Write: r.BytesWritten, Reuse: r.BytesReused, Fetch: r.BytesFetch,
 	}
 	s.out.result("would restore snapshot %s to %s: create %s, replace %s, change %s in place, skip %s as they are right and %s that are kept, delete %s",
@@ -130,6 +133,9 @@ func (s *session) tellPlan(id, target, abs string, r *actors.RestoreResult) {
 		line += fmt.Sprintf(", %s of what is there already", size(e.Reuse))
 	}
 	s.out.result("%s", line)
+	if r.Freed > 0 {
+		s.out.result("deleting frees %s", size(r.Freed))
+	}
 	if e.Corrected > 0 {
 		s.out.result("attributes: %s that are right would get other ones", plural(e.Corrected, "entry", "entries"))
 	}

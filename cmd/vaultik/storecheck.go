@@ -351,11 +351,14 @@ func (k *storeCheck) clockText() string {
 	return took(-*k.clock) + " behind this machine's"
 }
 
-// clockOf asks a store that tells its time how far its clock is ahead.
+// clockOf asks a store that tells its time, in whole seconds, how far its clock is ahead.
 func clockOf(b backends.Backend) (time.Duration, bool) {
 	for {
 		if c, ok := b.(interface{ ClockDifference() (time.Duration, bool) }); ok {
 			d, ok := c.ClockDifference()
+			if d.Abs() < clockSlack {
+				d = 0
+			}
 			return -d, ok
 		}
 		w, ok := b.(interface{ Unwrap() backends.Backend })

@@ -244,3 +244,31 @@ func link(fromfd int, from string, tofd int, to string) error {
 	}
 	return err
 }
+
+// tryNames makes two names in a new directory called temp, and removes all of it.
+// It fails with fs.ErrExist if they are one.
+func (t *Target) tryNames(path, temp, a, b string) error {
+	d, err := t.openDir(path, true)
+	if err != nil {
+		return t.error("open", path, err)
+	}
+	defer d.release()
+	if err := unix.Mkdirat(d.fd, temp, 0o700); err != nil {
+		return t.error("mkdir", join(path, temp), err)
+	}
+	defer func() { _ = unix.Unlinkat(d.fd, temp, unix.AT_REMOVEDIR) }()
+	dir, err := openat(d.fd, temp, dirFlags, 0)
+	if err != nil {
+		return t.error("open", join(path, temp), err)
+	}
+	defer closeFD(dir)
+	for _, name := range []string{a, b} {
+		fd, err := openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		if err != nil {
+			return t.error("create", join(join(path, temp), name), err)
+		}
+		closeFD(fd)
+		defer func() { _ = unix.Unlinkat(dir, name, 0) }()
+	}
+	return nil
+}

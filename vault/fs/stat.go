@@ -17,6 +17,7 @@ type Stat struct {
 	Dev, Ino            uint64
 	Nlink               uint64
 	Major, Minor        uint32 // of a char or block device
+	Mount               bool   // another file system, or part of one, is mounted here; Linux 5.8 and newer tell
 }
 
 // SameFile reports whether both describe one inode.

@@ -56,6 +56,7 @@ func statx(dirfd int, name string, flags int, st *Stat) error {
 		Dev:    unix.Mkdev(x.Dev_major, x.Dev_minor),
 		Ino:    x.Ino,
 		Nlink:  uint64(x.Nlink),
+		Mount:  x.Attributes&x.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0,
 	}
 	if x.Mask&unix.STATX_BTIME != 0 {
 		st.Btime = page.Time{Sec: x.Btime.Sec, Nsec: int32(x.Btime.Nsec)}

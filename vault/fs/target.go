@@ -44,6 +44,9 @@ const (
 // isTemp reports whether name has the form of those that tempName makes.
 func isTemp(name string) bool { return isCoded(name, tempPrefix) }
 
+// IsUnfinished reports whether a name is one that a Target gives to what is not complete.
+func IsUnfinished(name string) bool { return isTemp(name) || isPart(name) }
+
 func isPart(name string) bool { return isCoded(name, partPrefix) }
 
 func isCoded(name, prefix string) bool {

@@ -508,3 +508,25 @@ func (t *Target) link(existing, path string) error {
 	}
 	return err
 }
+
+// tryNames makes two names in a new directory called temp, and removes all of it.
+// It fails with fs.ErrExist if they are one.
+func (t *Target) tryNames(path, temp, a, b string) error {
+	if err := t.enter(path, true); err != nil {
+		return t.error("open", path, err)
+	}
+	dir := join(path, temp)
+	if err := t.root.Mkdir(dir, 0o700); err != nil {
+		return t.error("mkdir", dir, err)
+	}
+	defer func() { _ = t.root.Remove(dir) }()
+	for _, name := range []string{a, b} {
+		f, err := t.root.OpenFile(join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return t.error("create", join(dir, name), err)
+		}
+		_ = f.Close()
+		defer func() { _ = t.root.Remove(join(dir, name)) }()
+	}
+	return nil
+}

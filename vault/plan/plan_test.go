@@ -213,6 +213,9 @@ func TestSelection_PlaceAndAbove(t *testing.T) {
 		if got := s.Place(c.path); got != c.place {
 			t.Errorf("%+v: place %q", c, got)
 		}
+		if got := s.Origin(c.place); got != c.path {
+			t.Errorf("%+v: origin %q", c, got)
+		}
 		if got := s.Above(c.path); !slices.Equal(got, c.above) {
 			t.Errorf("%+v: above %q", c, got)
 		}

@@ -20,7 +20,7 @@ const (
 	MaxTrust      = 16 << 20
 	MaxStoreDoc   = 64 << 10
 	MaxBlobList   = 1 << 20
-	MaxRoot       = 64 << 20
+	MaxRoot       = 16 << 20
 )
 
 // window is how far back a match may lie in what is written, in bytes, and
@@ -30,9 +30,9 @@ const (
 	maxWindow = 8 << 20
 )
 
-// maxRatio is how much a signed document or a blob list may shrink, beyond its
-// first 64 KiB. Random names and sums are most of it: they shrink to a half, their
-// punctuation to nothing, and a bomb to a thousandth.
+// maxRatio is how much an object may shrink, beyond its first 64 KiB. Random names
+// and sums are most of a manifest: they shrink to a half, their punctuation to
+// nothing, and a bomb to a thousandth.
 const maxRatio = 16
 
 // signed returns the line of v and the signature over it.

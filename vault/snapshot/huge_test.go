@@ -18,11 +18,11 @@ func TestDecode_hugeFromLittle(t *testing.T) {
 	many := func(s string, n int) string { return strings.TrimSuffix(strings.Repeat(s, n), ",") }
 	with := func(old, huge string) string { return strings.Replace(seedMan, old, huge, 1) }
 	for name, line := range map[string]string{
-		"tags":        with(`"tags":["0102030405060708"]`, `"tags":[`+many(`"0102030405060708",`, 1<<18)+`]`),
-		"empty keys":  with(`"keys":[`, `"keys":[`+many(`{},`, 1<<21)+`,`),
-		"one blob":    with(`"blobs":[`, `"blobs":[`+many(`["00000000000000000000000000000000000000000000000000000000000000fd",7],`, 1<<17)+`,`),
-		"unknown":     with(`{"type"`, `{"what":[`+many(`{"a":[]},`, 1<<20)+`],"type"`),
-		"a long text": with(`{"type"`, `{"what":"`+strings.Repeat("x", 8<<20)+`","type"`),
+		"tags":        with(`"tags":["0102030405060708"]`, `"tags":[`+many(`"0102030405060708",`, 1<<16)+`]`),
+		"empty keys":  with(`"keys":[`, `"keys":[`+many(`{},`, 1<<19)+`,`),
+		"one blob":    with(`"blobs":[`, `"blobs":[`+many(`["00000000000000000000000000000000000000000000000000000000000000fd",7],`, 1<<15)+`,`),
+		"unknown":     with(`{"type"`, `{"what":[`+many(`{"a":[]},`, 1<<18)+`],"type"`),
+		"a long text": with(`{"type"`, `{"what":"`+strings.Repeat("x", 3<<20)+`","type"`),
 	} {
 		object := forge(t, signer, manifestNamespace, line)
 		fuzzbound.Check(t, 4<<20, func() {
@@ -35,7 +35,7 @@ func TestDecode_hugeFromLittle(t *testing.T) {
 		}
 		// Where the store does send as much, tiny values are still refused.
 		large := skippable(object, len(line)/maxRatio)
-		fuzzbound.Check(t, int64(8*len(line))+8<<20, func() {
+		fuzzbound.Check(t, int64(16*len(line))+8<<20, func() {
 			if m, err := DecodeManifest(large, signer.Public()); name != "a long text" && !errors.Is(err, ErrDamaged) {
 				t.Errorf("%s: %v, %v", name, m, err)
 			}
@@ -107,4 +107,22 @@ func TestStore_Manifests_bombs(t *testing.T) {
 			t.Errorf("%d manifests, %d problems, %v", len(loaded), len(problems), err)
 		}
 	})
+}
+
+// However much there is to tell, a root is made, and can be read.
+func TestRoot_neverTooLong(t *testing.T) {
+	w := newWorld(t)
+	r := w.root(1)
+	for i := range 200 {
+		r.Errors = append(r.Errors, RootError{Path: Text(fmt.Sprint(i, strings.Repeat("/error", 10<<10))), Reason: "no"})
+		r.Paths = append(r.Paths, Text(fmt.Sprint("/", i, strings.Repeat("/path", 12<<10))))
+		r.Excludes = append(r.Excludes, Text(fmt.Sprint(i, strings.Repeat("*", 1<<10))))
+	}
+	sealed, _, err := SealRoot(r, w.recipients, w.epoch)
+	w.must(err)
+	got, err := OpenRoot(sealed, w.ids())
+	w.must(err)
+	if len(got.Paths) == 0 || len(got.Paths) == len(r.Paths) || len(got.Excludes) != len(r.Excludes) || len(r.Errors) != 201 {
+		t.Errorf("%d errors, %d paths, %d excludes", len(got.Errors), len(got.Paths), len(got.Excludes))
+	}
 }

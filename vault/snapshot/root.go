@@ -228,13 +228,33 @@ func encodeRoot(r *Root) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	line, err := marshal(&c)
+	for err == nil && len(line) > MaxRoot/2 && c.shorten() {
+		line, err = marshal(&c)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if len(line) > MaxRoot/2 {
 		return nil, fmt.Errorf("%w: %d bytes are too many", ErrInvalid, len(line))
 	}
-	return pad(compress(line)), nil
+	return pad(compressNames(line)), nil
+}
+
+// shorten leaves out half of what only informs, so that no list of errors, paths or
+// patterns, however long, keeps a snapshot from being made. It reports false if
+// there is no more.
+func (r *Root) shorten() bool {
+	switch {
+	case len(r.Errors) > 0:
+		r.Errors = r.Errors[:len(r.Errors)/2]
+	case len(r.Paths) > 0:
+		r.Paths = r.Paths[:len(r.Paths)/2]
+	case len(r.Excludes) > 0:
+		r.Excludes = r.Excludes[:len(r.Excludes)/2]
+	default:
+		return false
+	}
+	return true
 }
 
 // pad appends a skippable frame, so that the whole has a Padmé size.
@@ -269,7 +289,7 @@ func openRoot(sealed []byte, ids []age.Identity) (*Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	line, err := decompress(plain, MaxRoot)
+	line, err := decompressNames(plain, MaxRoot)
 	if err != nil {
 		return nil, err
 	}
