@@ -27,6 +27,7 @@ type chunker struct {
 	hasher *chunk.Hasher
 	names  *vfs.NameCache
 	touch  *touch
+	bytes  int64 // read of the file under way; holes are not
 
 	// of the batch under way
 	leaf    uint64
@@ -166,8 +167,9 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 		if again {
 			k.pieces = append(k.pieces, messages.Piece{Index: d.Index, Restart: true})
 		}
+		k.bytes = 0
 		n, err := k.contentOnce(f, now.Size, d)
-		d.BytesRead += n
+		d.BytesRead += k.bytes
 		if err != nil {
 			return err
 		}
@@ -203,7 +205,7 @@ func (k *chunker) contentOnce(f *os.File, size int64, d *messages.EntryDone) (in
 	}
 	if size <= int64(k.run.spec.Chunks.Min) {
 		if size < sparseSize {
-			return k.small(touched{f, k.touch}, size, index)
+			return k.small(touched{f, k}, size, index)
 		}
 	}
 	extents, err := vfs.Extents(f, size)
@@ -216,7 +218,7 @@ func (k *chunker) contentOnce(f *os.File, size int64, d *messages.EntryDone) (in
 			k.pieces = append(k.pieces, messages.Piece{Index: index, Hole: e.Off - pos})
 			pos = e.Off
 		}
-		n, err := k.extent(touched{f, k.touch}, e, index)
+		n, err := k.extent(touched{f, k}, e, index)
 		pos += n
 		if err != nil || n < e.Len {
 			return pos, err
@@ -233,8 +235,9 @@ func (k *chunker) contentOnce(f *os.File, size int64, d *messages.EntryDone) (in
 // not, such as /proc, and their end is where reading ends.
 func (k *chunker) unsized(f *os.File, d *messages.EntryDone) (int64, error) {
 	var probe [1]byte
-	r := touched{f, k.touch}
-	n, err := r.ReadAt(probe[:], 0)
+	r := touched{f, k}
+	k.touch.again()
+	n, err := f.ReadAt(probe[:], 0)
 	switch {
 	case n > 0 && k.run.spec.Fixed:
 		d.Racy = true // another run may want its content
@@ -247,16 +250,18 @@ func (k *chunker) unsized(f *os.File, d *messages.EntryDone) (int64, error) {
 	return 0, err
 }
 
-// touched is a file whose reads are watched.
+// touched is a file whose reads are watched, and counted.
 type touched struct {
 	io.ReaderAt
-	touch *touch
+	k *chunker
 }
 
 // ReadAt implements io.ReaderAt.
 func (t touched) ReadAt(p []byte, off int64) (int, error) {
-	t.touch.again()
-	return t.ReaderAt.ReadAt(p, off)
+	t.k.touch.again()
+	n, err := t.ReaderAt.ReadAt(p, off)
+	t.k.bytes += int64(n)
+	return n, err
 }
 
 // small reads a file that is one chunk straight into the buffer.

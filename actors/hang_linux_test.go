@@ -188,6 +188,24 @@ func TestBackup_Hang(t *testing.T) {
 	}
 }
 
+// TestBackup_LargeHole: of a file of 1 TiB only its data are read.
+func TestBackup_LargeHole(t *testing.T) {
+	h, dir := newTestHost(t), t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "disk"))
+	must(t, err)
+	must(t, f.Truncate(1<<40))
+	for i := range int64(4) {
+		_, err := f.WriteAt(testtree.Bytes(uint64(i), 256<<10), i*(200<<30)+4096) //nolint:gosec // small
+		must(t, err)
+	}
+	must(t, f.Close())
+	r := h.backup(dir)
+	if r.BytesRead < 1<<20 || r.BytesRead > 2<<20 || r.Counts.Bytes != 1<<40 || r.BytesStored > 2<<20 {
+		t.Errorf("%+v", r)
+	}
+	h.verifyClean()
+}
+
 // TestBackup_FixedSize: a file that only grows is saved as long as it was, once.
 func TestBackup_FixedSize(t *testing.T) {
 	h, dir := newTestHost(t), motionTree(t)
