@@ -92,15 +92,15 @@ func TestBackup_MountThatDies(t *testing.T) {
 	for _, n := range strings.Split("abcdefgh", "") {
 		files[n] = testfuse.Bytes([]byte(n))
 	}
-	var m *testfuse.Mount
+	var mount atomic.Pointer[testfuse.Mount]
 	dead := make(chan struct{})
-	die := sync.OnceFunc(func() { m.Die(); close(dead) })
+	die := sync.OnceFunc(func() { mount.Load().Die(); close(dead) })
 	files["d"] = testfuse.File{Size: 9, Read: func(int64, int) ([]byte, error) {
 		go die()
 		<-dead // the answer to this comes too late
 		return nil, unix.EIO
 	}}
-	m = testfuse.New(t, filepath.Join(top, "m"), files)
+	mount.Store(testfuse.New(t, filepath.Join(top, "m"), files))
 	h.edit = func(s *BackupSpec) { s.Chunkers = 1 }
 	r := h.backup(top)
 	if r.Complete || r.Errors == 0 || r.Counts.Files < 4 {

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -14,7 +15,7 @@ import (
 // fuse DIR [FILE]. With FILE it stops answering as soon as the file "hangs" is
 // opened, and writes FILE then.
 func fuse(ts *testscript.TestScript, _ bool, args []string) {
-	var m *testfuse.Mount
+	var mount atomic.Pointer[testfuse.Mount]
 	files := map[string]testfuse.File{
 		"a":       testfuse.Bytes([]byte("good")),
 		"eio":     {Size: 10, Read: func(int64, int) ([]byte, error) { return nil, unix.EIO }},
@@ -25,13 +26,13 @@ func fuse(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) > 1 {
 		hangs := testfuse.Bytes([]byte("never read"))
 		hangs.Open = func() error {
-			m.Stall()
+			mount.Load().Stall()
 			return os.WriteFile(ts.MkAbs(args[1]), []byte("stalled"), 0o600)
 		}
 		files = map[string]testfuse.File{"a": files["a"], "hangs": hangs}
 	}
-	var err error
-	m, err = testfuse.Make(ts.MkAbs(args[0]), files)
+	m, err := testfuse.Make(ts.MkAbs(args[0]), files)
 	ts.Check(err)
+	mount.Store(m)
 	ts.Defer(m.Unmount)
 }
