@@ -1,10 +1,7 @@
 package actors
 
 import (
-	"fmt"
-
 	"vaultik/messages"
-	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
 )
 
@@ -20,12 +17,8 @@ func (p *restorePlanner) arrive(it *messages.RestoreItem) {
 	default:
 		g := p.groups[hl]
 		if g == nil {
-			g = &messages.LinkGroup{Type: it.Entry.Type}
+			g = &messages.LinkGroup{}
 			p.groups[hl] = g
-		}
-		if g.Type != it.Entry.Type {
-			p.done(it, messages.StatusFailed, fmt.Errorf("%w: another name of the same file is a %s", page.ErrDamaged, g.Type))
-			return
 		}
 		it.State.Group = g
 		p.join(it, g)
@@ -35,7 +28,7 @@ func (p *restorePlanner) arrive(it *messages.RestoreItem) {
 func (p *restorePlanner) join(it *messages.RestoreItem, g *messages.LinkGroup) {
 	switch {
 	case g.Path != "":
-		p.finish = append(p.finish, messages.FinishEntry{Link: it, To: g.Path, Anew: g.Anew})
+		p.finish = append(p.finish, messages.FinishEntry{Link: it, To: g.Path})
 	case g.Leader != nil:
 		g.Waiting = append(g.Waiting, it)
 	default:
@@ -50,18 +43,16 @@ func (p *restorePlanner) begin(it *messages.RestoreItem) {
 	case it.Known != nil:
 		p.placed(it.Known)
 	case it.Fresh && it.Content:
-		p.want(it, &messages.Outcome{New: messages.StatusRestored})
+		p.want(it, messages.StatusRestored)
 	default:
 		p.place = append(p.place, it)
 	}
 }
 
-// want gets the content of an item: from the store, or from what is there.
-func (p *restorePlanner) want(it *messages.RestoreItem, o *messages.Outcome) {
+// want fetches the content of an item.
+func (p *restorePlanner) want(it *messages.RestoreItem, status messages.Status) {
 	s := &it.State
-	s.Status, s.Decided, s.Source, s.There, s.Why = o.New, true, o.Source, o.There, o.Why
-	// Only if all pieces are known can they all be compared before one is copied.
-	s.Keep = o.Keep && !s.Open
+	s.Status, s.Decided = status, true
 	held := s.Held
 	s.Held = nil
 	for i := range held {
@@ -73,7 +64,6 @@ func (p *restorePlanner) want(it *messages.RestoreItem, o *messages.Outcome) {
 // piece takes one chunk of an item.
 func (p *restorePlanner) piece(w *messages.RestorePiece) {
 	s := &w.Item.State
-	s.Data += int64(w.Ref.Span.Len)
 	if s.Seen++; s.Seen == 2 {
 		p.parts++ // the walker has taken a slot
 		if s.Done {
@@ -96,57 +86,29 @@ func (p *restorePlanner) releasePart() {
 
 func (p *restorePlanner) plan(w *messages.RestorePiece) {
 	s := &w.Item.State
-	switch {
-	case s.Source != messages.NoSource:
-		s.Left++
-		p.compare(w)
-	case w.Ref.Hole > 0:
-		p.came(w.Item) // a new file has a hole where nothing is written
-	default:
-		s.Left++
-		p.waiting.Add(&w.Ref, w.Item, w.At)
-	}
+	s.Planned++
+	s.Left++
+	p.waiting.Add(&w.Ref, w.Item, w.At)
 }
 
-// alone reports whether an item has only one piece, so that it can be made in one go.
-func alone(s *messages.RestoreState) bool {
-	return s.Seen == 1 && !s.Open && s.Source != messages.FromPart
-}
-
-// pieceDone counts a chunk of n bytes as there; written, if it was not before.
-func (p *restorePlanner) pieceDone(it *messages.RestoreItem, n int64, written bool) {
+// pieceDone counts a chunk as written, or as one that never will be.
+func (p *restorePlanner) pieceDone(it *messages.RestoreItem, n int64, err error) {
 	s := &it.State
 	s.Left--
-	if s.Err == nil && it.Entry.Type == page.File {
-		s.Counted += n
-		p.run.spec.Progress.BytesDone.Add(n)
-		if written {
-			p.run.result.BytesWritten += n
-		}
-	}
-	p.came(it)
-	p.settle(it)
-}
-
-// pieceFailed counts a chunk as one that never will be there.
-func (p *restorePlanner) pieceFailed(it *messages.RestoreItem, err error) {
-	s := &it.State
-	s.Left--
-	if s.Err == nil {
+	s.Came++
+	if err != nil && s.Err == nil {
 		s.Err = err
 	}
-	p.came(it)
-	p.settle(it)
-}
-
-// came ends the batches all of whose pieces are there or given up.
-func (p *restorePlanner) came(it *messages.RestoreItem) {
-	s := &it.State
-	s.Came++
+	if n > 0 && s.Err == nil && it.Entry.Type == page.File {
+		s.Counted += n
+		p.run.spec.Progress.BytesDone.Add(n)
+		p.run.result.BytesWritten += n
+	}
 	for len(s.More) > 0 && s.More[0].UpTo <= s.Came {
 		p.batchDone(s.More[0].Batch)
 		s.More = s.More[1:]
 	}
+	p.settle(it)
 }
 
 // settle ends an item that is put together from pieces, when all are there.
@@ -156,40 +118,30 @@ func (p *restorePlanner) settle(it *messages.RestoreItem) {
 		return
 	}
 	s.Settled = true
-	switch {
-	case s.Err != nil:
+	if s.Err != nil {
 		p.finish = append(p.finish, messages.FinishEntry{Abort: it})
-	case s.Keep || p.run.dry && s.Source == messages.SourceInPlace && s.Missing == 0 && s.There.Size == it.Entry.Size:
-		p.finish = append(p.finish, messages.FinishEntry{Keep: it, There: s.There})
-	default:
-		p.finish = append(p.finish, messages.FinishEntry{Commit: it, Source: s.Source, There: s.There})
+	} else {
+		p.finish = append(p.finish, messages.FinishEntry{Commit: it})
 	}
 }
 
 // placed takes what a writer says of an item or a directory.
 func (p *restorePlanner) placed(o *messages.Outcome) {
-	it := o.Item
 	for _, a := range o.Attrs {
-		switch {
-		case o.Dir == nil:
-			p.attr(it.Entry.Path, a)
-		case o.Dir.Counts:
-			p.attr(o.Dir.Entry.Path, a)
-		default:
+		if o.Dir != nil && !o.Dir.Counts {
 			p.run.result.MetaAbove++
+		} else {
+			p.attr(a.What)
 		}
 	}
+	it := o.Item
 	switch {
 	case o.Dir != nil:
-		p.run.result.Leftovers += int64(o.Removed)
 		if o.Err != nil {
 			o.Dir.Failed = true
 			p.problem(o.Dir.Entry.Path, o.Err)
 		}
-		if o.Fixed && o.Dir.Counts {
-			p.run.result.Corrected++
-		}
-		p.dirDone(o.Dir, o.Why)
+		p.dirDone(o.Dir)
 	case o.NoLink:
 		if !p.unlinked {
 			p.unlinked = true
@@ -198,46 +150,27 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 		it.State.Group = nil
 		p.begin(it)
 	case o.Status == "":
-		p.want(it, o)
+		p.want(it, o.New)
 	default:
 		status := o.Status
 		if status == statusAsPlanned {
 			status = it.State.Status
-		} else {
-			it.State.Why, it.State.There = o.Why, o.There
 		}
-		if o.Fixed {
-			p.run.result.Corrected++
-		}
-		if o.Err == nil {
-			p.run.result.BytesWritten += o.Written
-			p.run.result.BytesReused += o.Reused
-		}
-		if o.Half && it.State.Err != nil {
-			it.State.Err = fmt.Errorf("%w%s", it.State.Err, halfDone)
-		} else if o.Half {
-			o.Err = fmt.Errorf("%w%s", o.Err, halfDone)
-		}
+		p.run.result.BytesWritten += o.Written
 		p.done(it, status, o.Err)
 	}
 }
-
-// halfDone is what is to be said of a file that could not be changed in place as a whole.
-const halfDone = "; it is left changed in part, and one byte too long"
 
 // maxAttrKinds bounds the kinds of attributes that are told apart in the result.
 const maxAttrKinds = 50
 
 // attr counts an attribute that could not be set.
-func (p *restorePlanner) attr(path string, a vfs.MetaProblem) {
-	m, what := p.run.result.Meta, a.What
-	if m[what] == nil && len(m) >= maxAttrKinds {
+func (p *restorePlanner) attr(what string) {
+	m := p.run.result.Meta
+	if _, ok := m[what]; !ok && len(m) >= maxAttrKinds {
 		what = "others"
 	}
-	if m[what] == nil {
-		m[what] = &MetaLoss{Path: path, Err: a.Err}
-	}
-	m[what].Entries++
+	m[what]++
 }
 
 // statusAsPlanned is the outcome of a piece or last step that went as it should.
@@ -266,7 +199,7 @@ func (p *restorePlanner) done(it *messages.RestoreItem, status messages.Status, 
 	for _, m := range s.More {
 		p.batchDone(m.Batch)
 	}
-	s.More, s.Held, s.Check, s.Present, s.Lacking = nil, nil, nil, nil, nil
+	s.More, s.Held = nil, nil
 	if g := s.Group; g != nil && g.Leader == it {
 		p.led(g, it, status)
 	}
@@ -280,37 +213,26 @@ func (p *restorePlanner) led(g *messages.LinkGroup, it *messages.RestoreItem, st
 	g.Leader = nil
 	waiting := g.Waiting
 	g.Waiting = nil
-	if asInSnapshot(status) {
+	if status == messages.StatusRestored || status == messages.StatusReplaced || status == messages.StatusUnchanged {
 		g.Path = it.Path
-		g.Anew = status == messages.StatusRestored || status == messages.StatusReplaced
 	}
 	for _, w := range waiting {
 		p.join(w, g)
 	}
 }
 
-// asInSnapshot reports whether an item of this status now is what the snapshot has.
-func asInSnapshot(s messages.Status) bool {
-	return s == messages.StatusRestored || s == messages.StatusReplaced || s == messages.StatusChanged || s == messages.StatusUnchanged
-}
-
 // count adds an item to the result.
 func (p *restorePlanner) count(it *messages.RestoreItem, status messages.Status) {
 	r, prog, e := &p.run.result, p.run.spec.Progress, &it.Entry
-	reason := it.State.Why
+	reason := ""
 	if it.State.Err != nil {
 		reason = it.State.Err.Error()
-	}
-	if p.run.dry {
-		p.account(it, status)
 	}
 	switch status {
 	case messages.StatusRestored:
 		r.Restored++
 	case messages.StatusReplaced:
 		r.Replaced++
-	case messages.StatusChanged:
-		r.Changed++
 	case messages.StatusUnchanged:
 		r.Unchanged++
 	case messages.StatusKept:
@@ -320,7 +242,7 @@ func (p *restorePlanner) count(it *messages.RestoreItem, status messages.Status)
 	default:
 		p.problem(e.Path, it.State.Err)
 	}
-	if asInSnapshot(status) {
+	if status == messages.StatusRestored || status == messages.StatusReplaced || status == messages.StatusUnchanged {
 		switch e.Type {
 		case page.File:
 			r.Counts.Files++
@@ -348,10 +270,8 @@ func (p *restorePlanner) problem(path string, err error) {
 	r := &p.run.result
 	r.Failed++
 	p.run.spec.Progress.Errors.Add(1)
-	if len(r.Problems) < maxResultList && p.listed < maxResultBytes {
-		problem := RestoreProblem{Path: path, Reason: err.Error(), Err: err}
-		p.listed += len(problem.Path) + 2*len(problem.Reason) // Err has it too
-		r.Problems = append(r.Problems, problem)
+	if len(r.Problems) < maxResultList {
+		r.Problems = append(r.Problems, RestoreProblem{Path: path, Reason: err.Error(), Err: err})
 	}
 }
 
@@ -364,25 +284,20 @@ func (p *restorePlanner) leave(d *messages.RestoreDir) {
 	case d.Err != nil:
 		d.Failed = true
 		p.problem(d.Entry.Path, d.Err)
-		p.dirDone(d, "")
+		p.dirDone(d)
 	case d.Attrs:
 		p.finish = append(p.finish, messages.FinishEntry{Dir: d})
 	default:
-		p.dirDone(d, "")
+		p.dirDone(d)
 	}
 }
 
-func (p *restorePlanner) dirDone(d *messages.RestoreDir, reason string) {
-	if p.run.dry && d.Fresh && !d.Failed {
-		p.accountDir(d)
-	}
+func (p *restorePlanner) dirDone(d *messages.RestoreDir) {
 	if d.Counts {
 		status := messages.StatusUnchanged
 		switch {
 		case d.Failed:
 			status = messages.StatusFailed
-		case d.Other:
-			status = messages.StatusReplaced
 		case d.Fresh:
 			status = messages.StatusRestored
 		case !d.Attrs:
@@ -391,6 +306,7 @@ func (p *restorePlanner) dirDone(d *messages.RestoreDir, reason string) {
 		if !d.Failed {
 			p.run.result.Counts.Dirs++
 		}
+		reason := ""
 		if d.Err != nil {
 			reason = d.Err.Error()
 		}

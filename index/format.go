@@ -11,8 +11,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"vaultik/internal/platform"
-
 	"github.com/zeebo/blake3"
 )
 
@@ -81,13 +79,13 @@ func writeFormat(dir string, key [32]byte) error {
 	if err := os.WriteFile(temp, line, 0o600); err != nil {
 		return fmt.Errorf("write index format: %w", typed(err))
 	}
-	if err := platform.SyncPath(temp); err != nil {
+	if err := syncPath(temp); err != nil {
 		return typed(err)
 	}
 	if err := os.Rename(temp, filepath.Join(dir, formatName)); err != nil {
 		return fmt.Errorf("write index format: %w", typed(err))
 	}
-	return platform.SyncPath(dir)
+	return syncPath(dir)
 }
 
 // inspect tells what a directory is before anything is changed in it: empty

@@ -1,7 +1,6 @@
 package messages
 
 import (
-	"io"
 	"time"
 
 	"vaultik/vault/blob"
@@ -75,12 +74,10 @@ type EntryTask struct {
 	Path     string
 	Stat     fs.Stat
 	Implied  bool
-	Failed   error     // the walk could not look at it
-	Unlisted error     // a directory that could not be read
-	Known    *Known    // content need not be read
-	Seen     bool      // the index knew a file of this path
-	Made     bool      // it is in no file system: Stat is all that is known of it
-	Stream   io.Reader // the content of one that is made
+	Failed   error  // the walk could not look at it
+	Unlisted error  // a directory that could not be read
+	Known    *Known // content need not be read
+	Seen     bool   // the index knew a file of this path
 }
 
 // ReadEntries is a batch for one chunker: at most 256 entries and 1 MiB, or one large file.

@@ -7,12 +7,13 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"testing"
 
 	"vaultik/backends"
 )
 
-func testOverwrite(t *T) {
-	b := t.create()
+func testOverwrite(t *testing.T, s *suite) {
+	b := s.create(t)
 	for i, size := range []int{1000, 5000, 10, 10} {
 		data := random(uint64(i), size)
 		put(t, b, "o/x", data)
@@ -23,19 +24,16 @@ func testOverwrite(t *T) {
 	}
 }
 
-func testOverwriteRead(t *T) {
-	b := t.create()
+func testOverwriteRead(t *testing.T, s *suite) {
+	b := s.create(t)
 	a, c := bytes.Repeat([]byte("a"), 300_000), bytes.Repeat([]byte("c"), 200_000)
 	put(t, b, "o/x", a)
 	atomicReplace := capabilities(t, b).AtomicReplace
-	if !atomicReplace {
-		t.without("atomic replacement")
-	}
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
-			for n := 0; n < t.Profile.Reads && !stop.Load(); n++ {
+			for !stop.Load() {
 				got, err := get(t.Context(), b, "o/x", 0, -1)
 				if whole := bytes.Equal(got, a) || bytes.Equal(got, c); atomicReplace && (err != nil || !whole) {
 					t.Errorf("Get beside Put: %d bytes, neither old nor new: %v", len(got), err)
@@ -44,7 +42,7 @@ func testOverwriteRead(t *T) {
 			}
 		})
 	}
-	for range t.Profile.Rounds {
+	for range 10 {
 		put(t, b, "o/x", c)
 		put(t, b, "o/x", a)
 	}
@@ -53,8 +51,8 @@ func testOverwriteRead(t *T) {
 	wantObject(t, b, "o/x", a)
 }
 
-func testPutSame(t *T) {
-	b := t.create()
+func testPutSame(t *testing.T, s *suite) {
+	b := s.create(t)
 	data := random(6, 100_000)
 	parallel(8, func(int) {
 		if _, err := b.Put(t.Context(), "same/key", source(data), backends.PutOptions{}); err != nil {
@@ -67,8 +65,8 @@ func testPutSame(t *T) {
 	}
 }
 
-func testPutOther(t *T) {
-	b, other := t.create(), t.create()
+func testPutOther(t *testing.T, s *suite) {
+	b, other := s.create(t), s.create(t)
 	parallel(8, func(i int) {
 		h := []backends.Backend{b, other}[i%2]
 		if _, err := h.Put(t.Context(), "race/key", source(random(uint64(i), 50_000+i)), backends.PutOptions{}); err != nil {
@@ -77,18 +75,17 @@ func testPutOther(t *T) {
 	})
 	got, err := get(t.Context(), b, "race/key", 0, -1)
 	if err != nil {
-		t.Fatalf("%v", err)
+		t.Fatal(err)
 	}
 	if i := len(got) - 50_000; i < 0 || i > 7 || !bytes.Equal(got, random(uint64(i), len(got))) {
 		t.Errorf("%d bytes that nobody put", len(got))
 	}
 }
 
-func testIfAbsent(t *T) {
-	b := t.create()
+func testIfAbsent(t *testing.T, s *suite) {
+	b := s.create(t)
 	ifAbsent := backends.PutOptions{IfAbsent: true}
 	if !capabilities(t, b).ConditionalPut {
-		t.without("create-if-absent")
 		_, err := b.Put(t.Context(), "c/x", source([]byte("x")), ifAbsent)
 		wantOpError(t, "Put if absent", err, backends.ErrUnsupported)
 		wantAbsent(t, b, "c/x")
@@ -96,7 +93,7 @@ func testIfAbsent(t *T) {
 	}
 	first := random(7, 4000)
 	if _, err := b.Put(t.Context(), "c/x", source(first), ifAbsent); err != nil {
-		t.Fatalf("%v", err)
+		t.Fatal(err)
 	}
 	for _, data := range [][]byte{first, random(8, 100)} {
 		_, err := b.Put(t.Context(), "c/x", source(data), ifAbsent)
@@ -104,7 +101,7 @@ func testIfAbsent(t *T) {
 		wantObject(t, b, "c/x", first)
 	}
 	if err := b.Delete(t.Context(), "c/x"); err != nil {
-		t.Fatalf("%v", err)
+		t.Fatal(err)
 	}
 	if _, err := b.Put(t.Context(), "c/x", source(first[:10]), ifAbsent); err != nil {
 		t.Errorf("Put if absent after Delete: %v", err)
@@ -112,12 +109,9 @@ func testIfAbsent(t *T) {
 	wantObject(t, b, "c/x", first[:10])
 }
 
-func testIfAbsentRace(t *T) {
-	b, other := t.create(), t.create()
+func testIfAbsentRace(t *testing.T, s *suite) {
+	b, other := s.create(t), s.create(t)
 	can := capabilities(t, b).ConditionalPut
-	if !can {
-		t.without("create-if-absent")
-	}
 	for round := range 5 {
 		key := keyOf("c/%d", round)
 		var winner, wins atomic.Int64
@@ -145,8 +139,8 @@ func testIfAbsentRace(t *T) {
 	}
 }
 
-func testSourceSize(t *T) {
-	b := t.create()
+func testSourceSize(t *testing.T, s *suite) {
+	b := s.create(t)
 	old := random(9, 100)
 	put(t, b, "s/old", old)
 	for _, size := range []int{0, 1, 4096, 1 << 20} {
@@ -168,8 +162,8 @@ func testSourceSize(t *T) {
 	wantObject(t, b, "s/old", old)
 }
 
-func testSourceFails(t *T) {
-	b := t.create()
+func testSourceFails(t *testing.T, s *suite) {
+	b := s.create(t)
 	const size = 1 << 20
 	broken := errors.New("the disk of the source is broken")
 	for _, at := range []int64{0, size / 2, size - 1, size} {
@@ -190,30 +184,30 @@ func testSourceFails(t *T) {
 	src := newSource(random(11, size))
 	src.at = failAt(0, backends.ErrNotFound) // a source that reads another store
 	if _, err := b.Put(t.Context(), "s/new", src, backends.PutOptions{}); err == nil {
-		t.Errorf("Put of a failing source succeeded")
+		t.Error("Put of a failing source succeeded")
 	}
 }
 
-func testSourceClosed(t *T) {
-	b := t.create()
+func testSourceClosed(t *testing.T, s *suite) {
+	b := s.create(t)
 	src := newSource(random(12, 300_000))
 	for _, key := range []string{"s/a", "s/b"} {
 		if _, err := b.Put(t.Context(), key, src, backends.PutOptions{}); err != nil {
-			t.Fatalf("%v", err)
+			t.Fatal(err)
 		}
 		wantObject(t, b, key, src.data)
 	}
 	src.at = failAt(100, io.ErrClosedPipe)
 	if _, err := b.Put(t.Context(), "s/c", src, backends.PutOptions{}); err == nil {
-		t.Errorf("Put of a failing source succeeded")
+		t.Error("Put of a failing source succeeded")
 	}
 	if n := src.open.Load(); n != 0 {
 		t.Errorf("%d readers of the source left open", n)
 	}
 }
 
-func testSourcePanics(t *T) {
-	b := t.create()
+func testSourcePanics(t *testing.T, s *suite) {
+	b := s.create(t)
 	src := newSource(random(13, 1<<20))
 	src.block = 100_000
 	src.at = func(at int64) error {
@@ -239,8 +233,8 @@ func testSourcePanics(t *T) {
 	wantObject(t, b, "s/x", []byte("after"))
 }
 
-func testProgress(t *T) {
-	b := t.create()
+func testProgress(t *testing.T, s *suite) {
+	b := s.create(t)
 	const size = 3<<20 + 1
 	for _, src := range []backends.Source{newSource(random(14, size)), source(random(14, size))} {
 		var last int64
@@ -256,8 +250,8 @@ func testProgress(t *T) {
 	}
 }
 
-func testChecksum(t *T) {
-	b := t.create()
+func testChecksum(t *testing.T, s *suite) {
+	b := s.create(t)
 	data, wrong := random(15, 50_000), sha256.Sum256([]byte("other"))
 	_, err := b.Put(t.Context(), "sum", backends.Bytes(data, &wrong), backends.PutOptions{})
 	if capabilities(t, b).ServerChecksum {
@@ -265,13 +259,10 @@ func testChecksum(t *T) {
 			t.Errorf("Put with a wrong hash: %v, want ErrChecksum", err)
 		}
 		wantAbsent(t, b, "sum")
-	} else {
-		t.without("checksums of its own")
-		if err != nil {
-			t.Errorf("Put with a hash that this store does not check: %v", err)
-		} else if info, err := b.Stat(t.Context(), "sum"); err != nil || info.SHA256 != nil {
-			t.Errorf("Stat vouches for a hash that was never checked: %x, %v", info.SHA256, err)
-		}
+	} else if err != nil {
+		t.Errorf("Put with a hash that this store does not check: %v", err)
+	} else if info, err := b.Stat(t.Context(), "sum"); err != nil || info.SHA256 != nil {
+		t.Errorf("Stat vouches for a hash that was never checked: %x, %v", info.SHA256, err)
 	}
 	put(t, b, "sum", data)
 	wantObject(t, b, "sum", data)

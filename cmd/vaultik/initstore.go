@@ -14,7 +14,6 @@ import (
 
 	"vaultik/backends"
 	"vaultik/config"
-	"vaultik/internal/platform"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
@@ -36,7 +35,7 @@ func (s *session) newStore(ctx context.Context, p *initPlan, undo *undoList) (*n
 			undo.add(func() { _ = os.Remove(p.path) }) // only if empty
 		}
 	}
-	b, err := s.openBackend(ctx, p.url, backends.Options{Create: true})
+	b, err := backends.Open(ctx, p.url, backends.Options{Create: true})
 	if err != nil {
 		return nil, fmt.Errorf("make store: %w", err)
 	}
@@ -53,34 +52,23 @@ func (s *session) newStore(ctx context.Context, p *initPlan, undo *undoList) (*n
 
 // foreign looks for things that are no objects, which a backend does not list.
 func (p *initPlan) foreign() error {
-	example, file, err := foreignIn(p.path)
-	switch {
-	case err != nil:
+	names, err := os.ReadDir(p.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return &storeTaken{url: p.url, path: p.path, file: true}
+	}
+	if err != nil {
 		return fmt.Errorf("make store: %w", err)
-	case file || example != "" && !exists(filepath.Join(p.path, layout.StoreJSON)):
-		return &storeTaken{url: p.url, path: p.path, file: file, example: example}
 	}
-	return nil
-}
-
-// foreignIn names something that stands in a directory, "" for nothing; file says
-// that it is none. What is missing is empty.
-func foreignIn(path string) (example string, file bool, err error) {
-	names, err := os.ReadDir(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", false, nil
-	case errors.Is(err, syscall.ENOTDIR):
-		return "", true, nil
-	case err != nil:
-		return "", false, err
-	}
+	storeHere := exists(filepath.Join(p.path, layout.StoreJSON))
 	for _, e := range names {
-		if !strings.HasPrefix(e.Name(), ".") && e.Name() != "lost+found" {
-			return e.Name(), false, nil
+		if !storeHere && !strings.HasPrefix(e.Name(), ".") && e.Name() != "lost+found" {
+			return &storeTaken{url: p.url, path: p.path, example: e.Name()}
 		}
 	}
-	return "", false, nil
+	return nil
 }
 
 // empty fails where there is any object, and says what kind of thing is there.
@@ -181,5 +169,5 @@ func filePath(storeURL string) string {
 	if err != nil || u.Scheme != "file" || u.Host != "" && u.Host != "localhost" {
 		return ""
 	}
-	return platform.FilePath(u.Path)
+	return filepath.Clean(u.Path)
 }

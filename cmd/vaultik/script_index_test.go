@@ -13,16 +13,13 @@ import (
 	"vaultik/vault/keys"
 )
 
-// condition adds [machineid]: this machine has an id, [root]: root runs the tests,
-// and [rclone]: the program has it.
+// condition adds [machineid]: this machine has an id, and [root]: root runs the tests.
 func condition(cond string) (bool, error) {
 	switch cond {
 	case "machineid":
 		return config.MachineHash(keys.HostSecret{}) != "", nil
 	case "root":
 		return os.Geteuid() == 0, nil
-	case "rclone":
-		return withRclone, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", cond)
 }

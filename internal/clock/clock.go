@@ -5,15 +5,16 @@ package clock
 import (
 	"time"
 
-	"vaultik/internal/platform"
+	"golang.org/x/sys/unix"
 )
 
 // Boot is the time since the machine started, sleep included.
 func Boot() time.Duration {
-	if d, ok := platform.Boot(); ok {
-		return d
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return time.Since(start) // a kernel without it has not slept in a way we could know
 	}
-	return time.Since(start) // a system without it has not slept in a way we could know
+	return time.Duration(ts.Nano())
 }
 
 var start = time.Now()

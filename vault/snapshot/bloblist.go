@@ -43,12 +43,12 @@ func EncodeBlobList(blobs []BlobSize) ([]byte, error) {
 	for _, s := range blobs {
 		b = append(s.append(b), '\n')
 	}
-	return compressNames(b), nil
+	return compress(b), nil
 }
 
 // DecodeBlobList reads a blob list. The caller has checked its SHA-256.
 func DecodeBlobList(b []byte) ([]BlobSize, error) {
-	plain, err := decompressNames(b, MaxBlobList)
+	plain, err := decompress(b, MaxBlobList)
 	if err == nil {
 		var blobs []BlobSize
 		if blobs, err = parseBlobList(plain); err == nil {

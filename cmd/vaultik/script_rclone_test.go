@@ -1,5 +1,0 @@
-//go:build !norclone
-
-package main
-
-const withRclone = true

@@ -1,5 +1,0 @@
-//go:build !norclone
-
-package main
-
-import _ "vaultik/backends/rclone" // rclone://remote/path

@@ -1,5 +1,0 @@
-//go:build !norclone && !rclone_min
-
-package main
-
-import _ "vaultik/backends/rclone/all" // every provider

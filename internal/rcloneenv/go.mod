@@ -1,3 +1,0 @@
-module before.vaultik/rcloneenv
-
-go 1.26.8
