@@ -9,6 +9,7 @@ import (
 
 	"vaultik/internal/clock"
 	"vaultik/messages"
+	"vaultik/vault/snapshot"
 )
 
 // maxRounds is how often a backup walks again because blobs went missing from
@@ -19,6 +20,9 @@ const maxRounds = 3
 // soft ends it stops reading, stores what it has read and returns ErrInterrupted.
 func (s *System) Backup(ctx, soft context.Context, spec *BackupSpec) (*BackupResult, error) {
 	began := time.Now()
+	if len(spec.Tags) > snapshot.MaxTags {
+		return nil, fmt.Errorf("backup: %d tags are too many: a snapshot has at most %d", len(spec.Tags), snapshot.MaxTags)
+	}
 	run := newBackupRun(spec)
 	defer run.cancel(nil)
 	job := newBackupJob(soft, run)
@@ -29,9 +33,11 @@ func (s *System) Backup(ctx, soft context.Context, spec *BackupSpec) (*BackupRes
 	if err != nil {
 		return nil, err
 	}
-	run.mem.Close()
 	done := answer.(*backupDone)
 	r := done.result
+	if r.Abandoned == "" { // else somebody may still write there
+		run.mem.Close()
+	}
 	p := spec.Progress
 	r.Counts, r.Errors, r.BlobsStored = run.counts, run.failed, int64(len(run.stored))
 	r.BytesRead, r.BytesStored, r.ObjectsStored = p.BytesRead.Load(), p.Stored.Load(), p.Objects.Load()
@@ -43,6 +49,9 @@ type backupDone struct {
 	result BackupResult
 	err    error
 }
+
+// leftBehind reports whether an actor of the job may never end.
+func (d *backupDone) leftBehind() bool { return d.result.Abandoned != "" }
 
 // backupJob is the root of one backup. It owns the order of the phases:
 // prepare, walk, flush, tree, commit; and ends with the first error.
@@ -63,6 +72,11 @@ type backupJob struct {
 	stopSoft func() bool
 	stopTick func()
 
+	stopHangs func()
+	hung      time.Time // since when the call hangs that was named last
+	leave     string    // the path of a call that is left alone
+	asked     time.Time // when the job was to end, first gently, then at once
+
 	pinned struct { // the newest checkpoint
 		at    time.Duration // clock.Boot
 		bytes int64         // stored until then
@@ -80,6 +94,7 @@ func newBackupJob(soft context.Context, run *backupRun) *backupJob {
 			j.stopTick()
 		}
 		run.cancel(errInterrupted)
+		j.asked = time.Now()
 	}
 	j.answer = func(err error) any { return &backupDone{result: j.result, err: err} }
 	return j
@@ -120,6 +135,8 @@ func (j *backupJob) Receive(c actor.Context) {
 		j.checkpoint(c)
 	case *checkpointTick:
 		j.tick(c)
+	case *hangTick:
+		j.lookForHangs(c)
 	case *checkpointEnded:
 		j.checkpointed(c, m)
 	case *treeWritten:
@@ -132,6 +149,7 @@ func (j *backupJob) Receive(c actor.Context) {
 		j.end(c, m.Reason)
 	case *interrupt:
 		j.run.stop(errInterrupted)
+		j.asked = time.Now()
 		if j.walked {
 			j.drain(c)
 		}
@@ -194,6 +212,7 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 	j.scanner = j.spawn(c, "scanner", func() actor.Actor { return newScanner(run, j.chunkers, j.committer) })
 	j.pinned.at = clock.Boot()
 	j.watchClock(c)
+	j.watchHangs(c)
 	j.walk(c)
 }
 

@@ -324,6 +324,7 @@ var leakOptions = []goleak.Option{
 func TestBackup_ManyLeavesInOneBlob(t *testing.T) {
 	for _, files := range []int{700, 3000} {
 		h := newTestHost(t)
+		h.edit = func(s *BackupSpec) { s.Parallel = 1 } // else blobs are smaller
 		dir := t.TempDir()
 		must(t, os.WriteFile(filepath.Join(dir, "large"), testtree.Bytes(7, 5<<20), 0o600))
 		for i := range files {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 
 	"vaultik/messages"
@@ -25,6 +26,8 @@ type chunker struct {
 	cutter *chunk.Cutter
 	hasher *chunk.Hasher
 	names  *vfs.NameCache
+	touch  *touch
+	bytes  int64 // read of the file under way; holes are not
 
 	// of the batch under way
 	leaf    uint64
@@ -43,7 +46,7 @@ func newChunker(run *backupRun, packer func(any)) work[messages.ReadEntries, bat
 	if err != nil {
 		panic(err) // the parameters were validated with the job
 	}
-	k := &chunker{run: run, packer: packer, cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()), names: vfs.NewNameCache()}
+	k := &chunker{run: run, packer: packer, cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()), names: vfs.NewNameCache(), touch: run.watch.touch()}
 	return k.read
 }
 
@@ -51,6 +54,7 @@ func (k *chunker) read(attempt int, job messages.ReadEntries) batchRead {
 	k.leaf, k.attempt = job.Leaf, attempt
 	k.pieces, k.done = nil, nil
 	defer func() {
+		k.touch.leave()
 		if k.buf != nil { // after a panic or a cancelled job
 			k.run.bufs.release(k.buf)
 			k.buf = nil
@@ -81,23 +85,28 @@ func (k *chunker) entry(t *messages.EntryTask) error {
 		abs = "/"
 	}
 	k.run.spec.Progress.SetCurrent(abs)
+	if t.Made {
+		return k.made(t, &d)
+	}
+	k.touch.enter(abs)
+	defer k.touch.leave()
 	capture := func() error { return vfs.CaptureMeta(abs, &st, &d.Entry, k.names) }
 	if st.Type == page.File && t.Known == nil {
 		d.Status = messages.StatusNew
 		if t.Seen {
 			d.Status = messages.StatusChanged
 		}
-		if st.Size > 0 {
-			f, err := k.content(abs, &st, &d)
-			if err != nil {
-				if k.run.ctx.Err() != nil || errors.Is(err, errInterrupted) {
-					return err
-				}
-				k.fail(&d, err)
-				return nil
-			}
+		f, err := k.content(abs, &st, &d)
+		switch {
+		case err == nil:
 			defer func() { _ = f.Close() }()
 			capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names) }
+		case k.run.ctx.Err() != nil || errors.Is(err, errInterrupted):
+			return err
+		case f == nil && st.Size == 0 && errors.Is(err, fs.ErrPermission): // it is empty, they say: its attributes can be had
+		default:
+			k.fail(&d, err)
+			return nil
 		}
 	}
 	d.Stat = st
@@ -123,7 +132,7 @@ func (k *chunker) entry(t *messages.EntryTask) error {
 	if t.Unlisted != nil {
 		d.Status, d.Reason = messages.StatusFailed, t.Unlisted.Error()
 	}
-	d.Racy = d.Status == messages.StatusInMotion || d.Status == messages.StatusFailed
+	d.Racy = d.Racy || d.Status == messages.StatusInMotion || d.Status == messages.StatusFailed
 	k.done = append(k.done, d)
 	return nil
 }
@@ -158,8 +167,9 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 		if again {
 			k.pieces = append(k.pieces, messages.Piece{Index: d.Index, Restart: true})
 		}
-		n, err := k.contentOnce(f, now.Size, d.Index)
-		d.BytesRead += n
+		k.bytes = 0
+		n, err := k.contentOnce(f, now.Size, d)
+		d.BytesRead += k.bytes
 		if err != nil {
 			return err
 		}
@@ -171,8 +181,12 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 		}
 		*st = now
 		st.Size = n
-		if n == now.Size && after.Size == now.Size && after.Mtime == now.Mtime && after.Ctime == now.Ctime {
+		whole := n == now.Size || now.Size == 0 && !k.run.spec.Fixed
+		switch {
+		case whole && after.Size == now.Size && after.Mtime == now.Mtime && after.Ctime == now.Ctime:
 			return nil
+		case whole && after.Size > now.Size && k.run.spec.Fixed:
+			return nil // it is as it was then; the next run finds it longer
 		}
 		if again {
 			d.Status, d.Reason = messages.StatusInMotion, "changed while it was read; saved as it was read last"
@@ -182,12 +196,16 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 	}
 }
 
-// contentOnce sends the file's bytes as pieces, at most size of them, and
-// returns how many bytes of file they stand for, holes included.
-func (k *chunker) contentOnce(f *os.File, size int64, index int) (int64, error) {
+// contentOnce sends the file's bytes as pieces, at most size of them unless that
+// is 0, and returns how many bytes of file they stand for, holes included.
+func (k *chunker) contentOnce(f *os.File, size int64, d *messages.EntryDone) (int64, error) {
+	index := d.Index
+	if size == 0 {
+		return k.unsized(f, d)
+	}
 	if size <= int64(k.run.spec.Chunks.Min) {
 		if size < sparseSize {
-			return k.small(f, size, index)
+			return k.small(touched{f, k}, size, index)
 		}
 	}
 	extents, err := vfs.Extents(f, size)
@@ -200,7 +218,7 @@ func (k *chunker) contentOnce(f *os.File, size int64, index int) (int64, error) 
 			k.pieces = append(k.pieces, messages.Piece{Index: index, Hole: e.Off - pos})
 			pos = e.Off
 		}
-		n, err := k.extent(f, e, index)
+		n, err := k.extent(touched{f, k}, e, index)
 		pos += n
 		if err != nil || n < e.Len {
 			return pos, err
@@ -211,6 +229,39 @@ func (k *chunker) contentOnce(f *os.File, size int64, index int) (int64, error) 
 		pos = size
 	}
 	return pos, nil
+}
+
+// unsized reads a file that says it is empty: those of some file systems are
+// not, such as /proc, and their end is where reading ends.
+func (k *chunker) unsized(f *os.File, d *messages.EntryDone) (int64, error) {
+	var probe [1]byte
+	r := touched{f, k}
+	k.touch.again()
+	n, err := f.ReadAt(probe[:], 0)
+	switch {
+	case n > 0 && k.run.spec.Fixed:
+		d.Racy = true // another run may want its content
+		return 0, nil
+	case n > 0:
+		return k.cut(io.NewSectionReader(r, 0, math.MaxInt64), d.Index)
+	case errors.Is(err, io.EOF):
+		return 0, nil
+	}
+	return 0, err
+}
+
+// touched is a file whose reads are watched, and counted.
+type touched struct {
+	io.ReaderAt
+	k *chunker
+}
+
+// ReadAt implements io.ReaderAt.
+func (t touched) ReadAt(p []byte, off int64) (int, error) {
+	t.k.touch.again()
+	n, err := t.ReaderAt.ReadAt(p, off)
+	t.k.bytes += int64(n)
+	return n, err
 }
 
 // small reads a file that is one chunk straight into the buffer.
@@ -235,6 +286,11 @@ func (k *chunker) extent(f io.ReaderAt, e vfs.Extent, index int) (int64, error) 
 	if e.Len <= int64(k.run.spec.Chunks.Min) {
 		return k.small(r, e.Len, index)
 	}
+	return k.cut(r, index)
+}
+
+// cut cuts all that r has.
+func (k *chunker) cut(r io.Reader, index int) (int64, error) {
 	k.cutter.Reset(r)
 	var n int64
 	for {
@@ -274,9 +330,14 @@ func (k *chunker) room(n int) ([]byte, error) {
 		k.flush()
 	}
 	if k.buf == nil {
+		path := k.touch.path
+		reading := k.touch.leave() // it is the store that it may wait for
 		b, err := k.run.bufs.acquire(k.run.ctx)
 		if err != nil {
 			return nil, err
+		}
+		if reading {
+			k.touch.enter(path)
 		}
 		k.buf = b
 	}

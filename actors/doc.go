@@ -23,6 +23,10 @@
 //	├─ inspector      manifests, listing, roots, pages          stateful
 //	└─ checkers       leases ── checker 0..M                    restart
 //
+//	copy-<n>          accounting of objects                     stateful
+//	├─ planner        what is missing there, and in which order stateful
+//	└─ copiers        leases ── copier 0..M                    restart
+//
 // Credits, so that no mailbox can grow:
 //
 //	scanner   -> chunkers, committer   leaves in flight
@@ -34,4 +38,5 @@
 //	planner   -> downloaders           leases, blob buffers
 //	downloaders -> planner, writers    frame buffers
 //	inspector -> checkers              checks under way
+//	planner   -> copiers               transfers under way
 package actors

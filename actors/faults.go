@@ -1,8 +1,11 @@
 package actors
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
+
+	"vaultik/vault/page"
 )
 
 // faults are the places where tests make actors panic or fail. Nil fields do nothing.
@@ -17,9 +20,13 @@ type faults struct {
 	onCommit   func()
 	onDownload func()
 	onWrite    func()
+	onPage     func([]byte) []byte                  // instead of what the store has
+	folds      func(path string) bool               // likewise
+	oneName    func(dir, a, b string) (bool, error) // instead of trying it
 
 	onCommitStart   func()
 	fresh           time.Duration // instead of freshListing
+	hangAfter       time.Duration // instead of hangAfter and hangGrace
 	checkpointEvery time.Duration // instead of checkpointLook
 	checkpointBytes int64         // instead of checkpointBytes
 }
@@ -49,6 +56,20 @@ func (f *faults) store()      { call(f.onStore) }
 func (f *faults) committer()  { call(f.onCommit) }
 func (f *faults) downloader() { call(f.onDownload) }
 func (f *faults) writer()     { call(f.onWrite) }
+
+// pages changes what a walk reads.
+func (f *faults) pages(fetch page.Fetch) page.Fetch {
+	if f.onPage == nil {
+		return fetch
+	}
+	return func(ctx context.Context, ref page.Ref) ([]byte, error) {
+		b, err := fetch(ctx, ref)
+		if err == nil {
+			b = f.onPage(b)
+		}
+		return b, err
+	}
+}
 
 func call(fn func()) {
 	if fn != nil {

@@ -30,6 +30,7 @@ type entryState struct {
 	done    *messages.EntryDone
 	attempt int
 	pieces  []messages.Placed
+	shown   int64 // bytes of the pieces: progress does not wait for the end of a large file
 }
 
 func (k *committer) entriesPlaced(_ actor.Context, m *messages.EntriesPlaced) {
@@ -45,9 +46,11 @@ func (k *committer) entriesPlaced(_ actor.Context, m *messages.EntriesPlaced) {
 		}
 		if m.Attempt > e.attempt || p.Restart {
 			e.attempt, e.pieces = m.Attempt, e.pieces[:0]
+			k.show(e, -e.shown)
 		}
 		if !p.Restart {
 			e.pieces = append(e.pieces, *p)
+			k.show(e, p.Ref.Length())
 			k.awaitFrame(l, p.Frame)
 		}
 	}
@@ -60,11 +63,18 @@ func (k *committer) entriesPlaced(_ actor.Context, m *messages.EntriesPlaced) {
 		if m.Attempt > e.attempt {
 			e.attempt, e.pieces = m.Attempt, nil // this attempt has none
 		}
+		k.show(e, -e.shown) // account counts it as a whole
 		e.done = d
 		l.left--
 		k.account(l, d)
 	}
 	k.check(l)
+}
+
+// show adds to what progress shows of an entry under way.
+func (k *committer) show(e *entryState, bytes int64) {
+	e.shown += bytes
+	k.run.spec.Progress.BytesDone.Add(bytes)
 }
 
 func (k *committer) awaitFrame(l *leafState, frame uint64) {

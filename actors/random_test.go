@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -12,12 +11,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
+	"vaultik/internal/treecmp"
 	"vaultik/vault/chunk"
 	"vaultik/vault/snapshot"
 )
@@ -39,24 +36,24 @@ func TestBackup_RandomEdits(t *testing.T) {
 
 // editor is one random history of a tree and its backups.
 type editor struct {
-	*rand.Rand
+	testtree.Editor
 	t     *testing.T
 	h     *testHost
 	dir   string
 	outs  string
-	made  int            // names, so that each is new
 	count map[string]int // by kind of event
 	log   []string       // of the edits since the last backup
 }
 
 func newEditor(t *testing.T, seed uint64) *editor {
-	e := &editor{Rand: rand.New(rand.NewPCG(seed, 0x65646974)), t: t, h: newTestHost(t), dir: t.TempDir(), outs: t.TempDir(), count: map[string]int{}}
+	e := &editor{t: t, h: newTestHost(t), dir: t.TempDir(), outs: t.TempDir(), count: map[string]int{}}
+	e.Editor = testtree.Editor{Rand: rand.New(rand.NewPCG(seed, 0x65646974)), Dir: e.dir, All: true}
 	average := []int{64 << 10, 256 << 10, 1 << 20}[e.IntN(3)]
 	blobs := []int64{1 << 20, 4 << 20, 15 << 20}[e.IntN(3)]
 	e.h.edit = func(s *BackupSpec) {
 		s.Chunks, s.BlobSize = chunk.ParamsFor(average), max(blobs, 2*int64(s.Chunks.Max))
 	}
-	makeOdd(t, e.dir, seed, 20+e.IntN(200))
+	makeTree(t, testtree.Random(seed, testtree.RandomOptions{Nodes: 20 + e.IntN(200), All: true}), e.dir)
 	if e.IntN(3) == 0 {
 		must(t, os.WriteFile(filepath.Join(e.dir, "large"), testtree.Bytes(seed, e.Int64N(12<<20)), 0o600))
 	}
@@ -84,7 +81,13 @@ func (e *editor) run() {
 		e.log = nil
 		if k < last-1 {
 			for range 1 + e.IntN(15) {
-				e.edit()
+				what, err := e.Edit()
+				if err != nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+				if what != "" {
+					e.note(strings.Split(what, " \"")[0], what)
+				}
 			}
 		}
 	}
@@ -101,7 +104,7 @@ func (e *editor) keep() {
 	if r := h.restore(h.restoreSpec(e.dir, out)); r.Failed != 0 || r.Damaged || len(r.Meta) > 0 {
 		t.Errorf("restore %d: %+v", h.head.Seq, r)
 	}
-	sameTree(t, e.dir, out)
+	sameInAll(t, e.dir, out)
 	if t.Failed() {
 		t.Fatalf("snapshot %d, after %q", h.head.Seq, e.log)
 	}
@@ -125,7 +128,7 @@ func (e *editor) restoreAll() {
 		must(t, err)
 		again := filepath.Join(e.outs, fmt.Sprint(m.Seq, " again"))
 		h.restore(&RestoreSpec{Store: h.store, Root: root, Identities: ids, From: strings.TrimPrefix(e.dir, "/"), Target: again})
-		sameTree(t, filepath.Join(e.outs, fmt.Sprint(m.Seq)), again)
+		sameInAll(t, filepath.Join(e.outs, fmt.Sprint(m.Seq)), again)
 		e.count["restored again"]++
 	}
 }
@@ -182,166 +185,22 @@ func (e *editor) accident() {
 	}
 }
 
-func (e *editor) note(what, path string) {
-	e.count[what]++
-	if path != "" {
-		what += fmt.Sprintf(" %q", strings.TrimPrefix(path, e.dir))
+// note counts an event of one kind, and keeps what is known of it until the next backup.
+func (e *editor) note(kind, what string) {
+	e.count[kind]++
+	if what == "" {
+		what = kind
 	}
 	e.log = append(e.log, what)
 }
 
-// paths lists what is in the tree, without its top.
-func (e *editor) paths(keep func(d fs.DirEntry) bool) []string {
-	var all []string
-	must(e.t, filepath.WalkDir(e.dir, func(p string, d fs.DirEntry, err error) error {
-		if err == nil && p != e.dir && keep(d) {
-			all = append(all, p)
-		}
-		return err
-	}))
-	return all
-}
-
-func (e *editor) pick(keep func(d fs.DirEntry) bool) string {
-	all := e.paths(keep)
-	if len(all) == 0 {
-		return ""
-	}
-	return all[e.IntN(len(all))]
-}
-
-func anything(fs.DirEntry) bool     { return true }
-func regular(d fs.DirEntry) bool    { return d.Type().IsRegular() }
-func directory(d fs.DirEntry) bool  { return d.IsDir() }
-func changeable(d fs.DirEntry) bool { return d.IsDir() || d.Type().IsRegular() }
-func (e *editor) someDir() string {
-	return append(e.paths(directory), e.dir)[e.IntN(len(e.paths(directory))+1)]
-}
-func (e *editor) newName() string        { e.made++; return fmt.Sprintf("%c%d-made", 'a'+e.IntN(26), e.made) }
-func (e *editor) content(n int64) []byte { return testtree.Bytes(e.Uint64(), e.Int64N(n)) }
-
-// edit changes one thing.
-func (e *editor) edit() {
-	t := e.t
-	switch e.IntN(12) {
-	case 0:
-		p := filepath.Join(e.someDir(), e.newName())
-		e.note("added", p)
-		must(t, os.WriteFile(p, e.content(300<<10), 0o640))
-	case 1:
-		p := filepath.Join(e.someDir(), e.newName())
-		e.note("added tree", p)
-		must(t, os.Mkdir(p, 0o755))
-		makeOdd(t, p, e.Uint64(), 1+e.IntN(30))
-	case 2:
-		if p := e.pick(anything); p != "" {
-			e.note("deleted", p)
-			must(t, os.RemoveAll(p))
-		}
-	case 3, 4:
-		e.change()
-	case 5, 6:
-		e.rename()
-	case 7:
-		if p := e.pick(changeable); p != "" {
-			e.note("chmod", p)
-			must(t, os.Chmod(p, fs.FileMode(0o700|e.IntN(0o100))))
-		}
-	case 8:
-		if p := e.pick(anything); p != "" {
-			e.note("touched", p)
-			ts := unix.NsecToTimespec(e.Int64N(2e18))
-			must(t, unix.UtimesNanoAt(unix.AT_FDCWD, p, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW))
-		}
-	case 9, 10:
-		e.replace()
-	case 11:
-		if p := e.pick(regular); p != "" {
-			to := filepath.Join(e.someDir(), e.newName())
-			e.note("linked", p)
-			must(t, os.Link(p, to))
-		}
-	}
-}
-
-// change writes to a file; in one case of three size and mtime stay.
-func (e *editor) change() {
-	t := e.t
-	p := e.pick(regular)
-	if p == "" {
-		return
-	}
-	st, err := os.Stat(p)
+// sameInAll fails unless both trees are the same in all that the oracle knows, and
+// no file of either is also one of somewhere else.
+func sameInAll(t *testing.T, a, b string) {
+	t.Helper()
+	r, err := treecmp.Compare(t.Context(), a, b, treecmp.Options{Outside: true})
 	must(t, err)
-	f, err := os.OpenFile(p, os.O_RDWR, 0)
-	must(t, err)
-	defer f.Close()
-	switch n := st.Size(); {
-	case n == 0 || e.IntN(3) == 0:
-		e.note("appended", p)
-		_, err = f.WriteAt(e.content(100<<10), n)
-	case e.IntN(4) == 0:
-		e.note("truncated", p)
-		err = f.Truncate(e.Int64N(n))
-	default:
-		b := []byte{0}
-		at := e.Int64N(n)
-		_, err = f.ReadAt(b, at)
-		must(t, err)
-		b[0]++
-		_, err = f.WriteAt(b, at)
-		if err == nil && e.IntN(2) == 0 {
-			e.note("changed in secret", p)
-			err = os.Chtimes(p, time.Time{}, st.ModTime())
-		} else {
-			e.note("changed", p)
-		}
-	}
-	must(t, err)
-}
-
-// rename moves something to another name or directory, or over a file.
-func (e *editor) rename() {
-	p := e.pick(anything)
-	if p == "" {
-		return
-	}
-	to := filepath.Join(e.someDir(), e.newName())
-	if q := e.pick(regular); e.IntN(4) == 0 && q != "" {
-		if st, err := os.Lstat(p); err == nil && !st.IsDir() {
-			to = q
-		}
-	}
-	if to == p || strings.HasPrefix(to, p+"/") {
-		return
-	}
-	e.note("renamed", p)
-	must(e.t, os.Rename(p, to))
-}
-
-// replace puts something of another type in the place of what was there.
-func (e *editor) replace() {
-	t := e.t
-	p := e.pick(anything)
-	if p == "" {
-		return
-	}
-	was, err := os.Lstat(p)
-	must(t, err)
-	must(t, os.RemoveAll(p))
-	kinds := map[fs.FileMode]func() error{
-		0:                func() error { return os.WriteFile(p, e.content(50<<10), 0o600) },
-		fs.ModeDir:       func() error { return os.Mkdir(p, 0o711) },
-		fs.ModeSymlink:   func() error { return os.Symlink("elsewhere", p) },
-		fs.ModeNamedPipe: func() error { return unix.Mkfifo(p, 0o620) },
-	}
-	delete(kinds, was.Mode().Type())
-	types := []fs.FileMode{0, fs.ModeDir, fs.ModeSymlink, fs.ModeNamedPipe}
-	types = slices.DeleteFunc(types, func(m fs.FileMode) bool { return kinds[m] == nil })
-	typ := types[e.IntN(len(types))]
-	e.note("replaced by another type", p)
-	must(t, kinds[typ]())
-	if typ == fs.ModeDir {
-		must(t, os.WriteFile(filepath.Join(p, "inside"), e.content(1000), 0o600))
+	for _, d := range r.Differences[:min(len(r.Differences), 20)] {
+		t.Error(d)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"golang.org/x/sys/unix"
 
+	"vaultik/internal/platform"
 	"vaultik/messages"
 	"vaultik/vault/chunk"
 	"vaultik/vault/page"
@@ -266,7 +266,7 @@ func (r *readBack) file(m *messages.ReadBackFile) (n int64, err error) {
 	if m.Last && st.Size != m.Size {
 		return 0, fmt.Errorf("has %d bytes instead of %d", st.Size, m.Size)
 	}
-	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // advice: what the disk has, not what was just written
+	platform.DropCache(f) // what the disk has, not what was just written
 	at := m.Off
 	for i := range m.Refs {
 		ref := &m.Refs[i]

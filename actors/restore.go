@@ -12,11 +12,21 @@ import (
 // Restore brings entries of a snapshot back. The error says why it ended early;
 // what was restored until then stays, and the same restore goes on from there.
 // The result is valid beside an error, unless it is nil: then nothing was begun.
+// A target that cannot take it all is a SpaceError.
 func (s *System) Restore(ctx context.Context, spec *RestoreSpec) (*RestoreResult, error) {
-	began := time.Now()
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
+	if !spec.DryRun && !spec.NoSpaceCheck {
+		if err := s.checkSpace(ctx, spec); err != nil {
+			return nil, err
+		}
+	}
+	return s.restore(ctx, spec)
+}
+
+func (s *System) restore(ctx context.Context, spec *RestoreSpec) (*RestoreResult, error) {
+	began := time.Now()
 	run := newRestoreRun(spec)
 	defer run.cancel(nil)
 	if err := run.open(ctx); err != nil {
@@ -73,6 +83,9 @@ func (j *restoreJob) start(c actor.Context) {
 	}
 	run := j.run
 	run.spec.Progress.SetPhase("restore")
+	if run.dry {
+		run.spec.Progress.SetPhase("plan")
+	}
 	restarted := func() { run.spec.Progress.Restarts.Add(1) }
 	root := c.ActorSystem().Root
 	var planner *actor.PID

@@ -11,18 +11,15 @@ func (w *walker) file(e *page.Entry) error {
 	dir := w.makeDirs()
 	it := &messages.RestoreItem{Path: run.part.Place(e.Path), Entry: *e, Batch: w.batch, Dir: dir, Fresh: dir.Fresh, Err: dir.Err}
 	it.Entry.Refs = nil
+	if n := len(w.stack); it.Err == nil && !run.part.File {
+		it.Err = w.clash(w.stack[n-1], dir, e.Path)
+	}
 	w.batch.Items = append(w.batch.Items, it)
 	run.spec.Progress.SetCurrent(e.Path)
 	if it.Err != nil {
 		return w.flushIfFull()
 	}
-	if len(e.XattrRefs) > 0 {
-		it.Entry.Xattrs, it.Err = run.tree.Xattrs(run.ctx, e)
-		it.Entry.XattrRefs = nil
-		if it.Err != nil {
-			return w.fatal(it.Err)
-		}
-	}
+	w.held += weight(e)
 	if e.Type != page.File {
 		return w.flushIfFull()
 	}
@@ -41,7 +38,7 @@ func (w *walker) content(e *page.Entry, it *messages.RestoreItem) error {
 	var at int64
 	s := sending{item: it}
 	err := w.run.tree.Refs(w.run.ctx, e, func(ref page.Ref) error {
-		if ref.Hole == 0 {
+		if ref.Hole == 0 || !it.Fresh { // what is there may not have that hole
 			if err := w.piece(&s, messages.RestorePiece{Item: it, At: at, Ref: ref}); err != nil {
 				return err
 			}
@@ -117,4 +114,13 @@ func (k *credit) tryAcquire() bool {
 	default:
 		return false
 	}
+}
+
+// weight is roughly how many bytes an entry takes, beside its references.
+func weight(e *page.Entry) int {
+	n := 200 + len(e.Path) + len(e.Target) + len(e.User) + len(e.Group)
+	for i := range e.Xattrs {
+		n += 40 + len(e.Xattrs[i].Name) + len(e.Xattrs[i].Value)
+	}
+	return n
 }

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -157,5 +158,32 @@ func TestRestore_DamagedEnd(t *testing.T) {
 	}
 	if v := h.verify(true, false); v.Found == 0 {
 		t.Error("verify has found nothing")
+	}
+}
+
+// A page that this version cannot read is no damage: nothing of it is lost.
+func TestRestore_NewerPage(t *testing.T) {
+	h := newTestHost(t)
+	dir := t.TempDir()
+	makeTree(t, testtree.Random(32, testtree.RandomOptions{Nodes: 50, Plain: true}), dir)
+	h.backup(dir)
+	for _, old := range []string{`"required":[]`, `"v":1`} {
+		_, _, s := h.newest()
+		s.Target = t.TempDir()
+		pages := 0
+		s.faults.onPage = func(b []byte) []byte {
+			pages++
+			return bytes.Replace(b, []byte(old), []byte(strings.NewReplacer("[]", `["colour"]`, "1", "2").Replace(old)), 1)
+		}
+		r, err := h.system.Restore(t.Context(), s)
+		if !errors.Is(err, page.ErrNewerFormat) || r != nil && (r.Damaged || len(r.Lost) > 0) || pages == 0 {
+			t.Errorf("%s: %v %+v", old, err, r)
+		}
+		if names(t, s.Target) != "" {
+			t.Error("something was restored")
+		}
+		if _, err := h.system.ReadBack(t.Context(), s); !errors.Is(err, page.ErrNewerFormat) {
+			t.Errorf("read back: %v", err)
+		}
 	}
 }

@@ -89,8 +89,8 @@ func readAtMost(ctx context.Context, store backends.Backend, key string, p []byt
 	}
 	defer func() { _ = r.Close() }()
 	n, err := io.ReadFull(r, p)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = nil
+	if op := (*backends.OpError)(nil); !errors.As(err, &op) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		err = nil // where the object ends; an OpError says that the store did not give the rest
 	}
 	return p[:n], err
 }

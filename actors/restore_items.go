@@ -1,7 +1,10 @@
 package actors
 
 import (
+	"fmt"
+
 	"vaultik/messages"
+	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
 )
 
@@ -17,8 +20,12 @@ func (p *restorePlanner) arrive(it *messages.RestoreItem) {
 	default:
 		g := p.groups[hl]
 		if g == nil {
-			g = &messages.LinkGroup{}
+			g = &messages.LinkGroup{Type: it.Entry.Type}
 			p.groups[hl] = g
+		}
+		if g.Type != it.Entry.Type {
+			p.done(it, messages.StatusFailed, fmt.Errorf("%w: another name of the same file is a %s", page.ErrDamaged, g.Type))
+			return
 		}
 		it.State.Group = g
 		p.join(it, g)
@@ -28,7 +35,7 @@ func (p *restorePlanner) arrive(it *messages.RestoreItem) {
 func (p *restorePlanner) join(it *messages.RestoreItem, g *messages.LinkGroup) {
 	switch {
 	case g.Path != "":
-		p.finish = append(p.finish, messages.FinishEntry{Link: it, To: g.Path})
+		p.finish = append(p.finish, messages.FinishEntry{Link: it, To: g.Path, Anew: g.Anew})
 	case g.Leader != nil:
 		g.Waiting = append(g.Waiting, it)
 	default:
@@ -43,16 +50,18 @@ func (p *restorePlanner) begin(it *messages.RestoreItem) {
 	case it.Known != nil:
 		p.placed(it.Known)
 	case it.Fresh && it.Content:
-		p.want(it, messages.StatusRestored)
+		p.want(it, &messages.Outcome{New: messages.StatusRestored})
 	default:
 		p.place = append(p.place, it)
 	}
 }
 
-// want fetches the content of an item.
-func (p *restorePlanner) want(it *messages.RestoreItem, status messages.Status) {
+// want gets the content of an item: from the store, or from what is there.
+func (p *restorePlanner) want(it *messages.RestoreItem, o *messages.Outcome) {
 	s := &it.State
-	s.Status, s.Decided = status, true
+	s.Status, s.Decided, s.Source, s.There, s.Why = o.New, true, o.Source, o.There, o.Why
+	// Only if all pieces are known can they all be compared before one is copied.
+	s.Keep = o.Keep && !s.Open
 	held := s.Held
 	s.Held = nil
 	for i := range held {
@@ -64,6 +73,7 @@ func (p *restorePlanner) want(it *messages.RestoreItem, status messages.Status) 
 // piece takes one chunk of an item.
 func (p *restorePlanner) piece(w *messages.RestorePiece) {
 	s := &w.Item.State
+	s.Data += int64(w.Ref.Span.Len)
 	if s.Seen++; s.Seen == 2 {
 		p.parts++ // the walker has taken a slot
 		if s.Done {
@@ -86,29 +96,57 @@ func (p *restorePlanner) releasePart() {
 
 func (p *restorePlanner) plan(w *messages.RestorePiece) {
 	s := &w.Item.State
-	s.Planned++
-	s.Left++
-	p.waiting.Add(&w.Ref, w.Item, w.At)
+	switch {
+	case s.Source != messages.NoSource:
+		s.Left++
+		p.compare(w)
+	case w.Ref.Hole > 0:
+		p.came(w.Item) // a new file has a hole where nothing is written
+	default:
+		s.Left++
+		p.waiting.Add(&w.Ref, w.Item, w.At)
+	}
 }
 
-// pieceDone counts a chunk as written, or as one that never will be.
-func (p *restorePlanner) pieceDone(it *messages.RestoreItem, n int64, err error) {
+// alone reports whether an item has only one piece, so that it can be made in one go.
+func alone(s *messages.RestoreState) bool {
+	return s.Seen == 1 && !s.Open && s.Source != messages.FromPart
+}
+
+// pieceDone counts a chunk of n bytes as there; written, if it was not before.
+func (p *restorePlanner) pieceDone(it *messages.RestoreItem, n int64, written bool) {
 	s := &it.State
 	s.Left--
-	s.Came++
-	if err != nil && s.Err == nil {
-		s.Err = err
-	}
-	if n > 0 && s.Err == nil && it.Entry.Type == page.File {
+	if s.Err == nil && it.Entry.Type == page.File {
 		s.Counted += n
 		p.run.spec.Progress.BytesDone.Add(n)
-		p.run.result.BytesWritten += n
+		if written {
+			p.run.result.BytesWritten += n
+		}
 	}
+	p.came(it)
+	p.settle(it)
+}
+
+// pieceFailed counts a chunk as one that never will be there.
+func (p *restorePlanner) pieceFailed(it *messages.RestoreItem, err error) {
+	s := &it.State
+	s.Left--
+	if s.Err == nil {
+		s.Err = err
+	}
+	p.came(it)
+	p.settle(it)
+}
+
+// came ends the batches all of whose pieces are there or given up.
+func (p *restorePlanner) came(it *messages.RestoreItem) {
+	s := &it.State
+	s.Came++
 	for len(s.More) > 0 && s.More[0].UpTo <= s.Came {
 		p.batchDone(s.More[0].Batch)
 		s.More = s.More[1:]
 	}
-	p.settle(it)
 }
 
 // settle ends an item that is put together from pieces, when all are there.
@@ -118,30 +156,40 @@ func (p *restorePlanner) settle(it *messages.RestoreItem) {
 		return
 	}
 	s.Settled = true
-	if s.Err != nil {
+	switch {
+	case s.Err != nil:
 		p.finish = append(p.finish, messages.FinishEntry{Abort: it})
-	} else {
-		p.finish = append(p.finish, messages.FinishEntry{Commit: it})
+	case s.Keep || p.run.dry && s.Source == messages.SourceInPlace && s.Missing == 0 && s.There.Size == it.Entry.Size:
+		p.finish = append(p.finish, messages.FinishEntry{Keep: it, There: s.There})
+	default:
+		p.finish = append(p.finish, messages.FinishEntry{Commit: it, Source: s.Source, There: s.There})
 	}
 }
 
 // placed takes what a writer says of an item or a directory.
 func (p *restorePlanner) placed(o *messages.Outcome) {
+	it := o.Item
 	for _, a := range o.Attrs {
-		if o.Dir != nil && !o.Dir.Counts {
+		switch {
+		case o.Dir == nil:
+			p.attr(it.Entry.Path, a)
+		case o.Dir.Counts:
+			p.attr(o.Dir.Entry.Path, a)
+		default:
 			p.run.result.MetaAbove++
-		} else {
-			p.attr(a.What)
 		}
 	}
-	it := o.Item
 	switch {
 	case o.Dir != nil:
+		p.run.result.Leftovers += int64(o.Removed)
 		if o.Err != nil {
 			o.Dir.Failed = true
 			p.problem(o.Dir.Entry.Path, o.Err)
 		}
-		p.dirDone(o.Dir)
+		if o.Fixed && o.Dir.Counts {
+			p.run.result.Corrected++
+		}
+		p.dirDone(o.Dir, o.Why)
 	case o.NoLink:
 		if !p.unlinked {
 			p.unlinked = true
@@ -150,27 +198,46 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 		it.State.Group = nil
 		p.begin(it)
 	case o.Status == "":
-		p.want(it, o.New)
+		p.want(it, o)
 	default:
 		status := o.Status
 		if status == statusAsPlanned {
 			status = it.State.Status
+		} else {
+			it.State.Why, it.State.There = o.Why, o.There
 		}
-		p.run.result.BytesWritten += o.Written
+		if o.Fixed {
+			p.run.result.Corrected++
+		}
+		if o.Err == nil {
+			p.run.result.BytesWritten += o.Written
+			p.run.result.BytesReused += o.Reused
+		}
+		if o.Half && it.State.Err != nil {
+			it.State.Err = fmt.Errorf("%w%s", it.State.Err, halfDone)
+		} else if o.Half {
+			o.Err = fmt.Errorf("%w%s", o.Err, halfDone)
+		}
 		p.done(it, status, o.Err)
 	}
 }
+
+// halfDone is what is to be said of a file that could not be changed in place as a whole.
+const halfDone = "; it is left changed in part, and one byte too long"
 
 // maxAttrKinds bounds the kinds of attributes that are told apart in the result.
 const maxAttrKinds = 50
 
 // attr counts an attribute that could not be set.
-func (p *restorePlanner) attr(what string) {
-	m := p.run.result.Meta
-	if _, ok := m[what]; !ok && len(m) >= maxAttrKinds {
+func (p *restorePlanner) attr(path string, a vfs.MetaProblem) {
+	m, what := p.run.result.Meta, a.What
+	if m[what] == nil && len(m) >= maxAttrKinds {
 		what = "others"
 	}
-	m[what]++
+	if m[what] == nil {
+		m[what] = &MetaLoss{Path: path, Err: a.Err}
+	}
+	m[what].Entries++
 }
 
 // statusAsPlanned is the outcome of a piece or last step that went as it should.
@@ -199,7 +266,7 @@ func (p *restorePlanner) done(it *messages.RestoreItem, status messages.Status, 
 	for _, m := range s.More {
 		p.batchDone(m.Batch)
 	}
-	s.More, s.Held = nil, nil
+	s.More, s.Held, s.Check, s.Present, s.Lacking = nil, nil, nil, nil, nil
 	if g := s.Group; g != nil && g.Leader == it {
 		p.led(g, it, status)
 	}
@@ -213,26 +280,37 @@ func (p *restorePlanner) led(g *messages.LinkGroup, it *messages.RestoreItem, st
 	g.Leader = nil
 	waiting := g.Waiting
 	g.Waiting = nil
-	if status == messages.StatusRestored || status == messages.StatusReplaced || status == messages.StatusUnchanged {
+	if asInSnapshot(status) {
 		g.Path = it.Path
+		g.Anew = status == messages.StatusRestored || status == messages.StatusReplaced
 	}
 	for _, w := range waiting {
 		p.join(w, g)
 	}
 }
 
+// asInSnapshot reports whether an item of this status now is what the snapshot has.
+func asInSnapshot(s messages.Status) bool {
+	return s == messages.StatusRestored || s == messages.StatusReplaced || s == messages.StatusChanged || s == messages.StatusUnchanged
+}
+
 // count adds an item to the result.
 func (p *restorePlanner) count(it *messages.RestoreItem, status messages.Status) {
 	r, prog, e := &p.run.result, p.run.spec.Progress, &it.Entry
-	reason := ""
+	reason := it.State.Why
 	if it.State.Err != nil {
 		reason = it.State.Err.Error()
+	}
+	if p.run.dry {
+		p.account(it, status)
 	}
 	switch status {
 	case messages.StatusRestored:
 		r.Restored++
 	case messages.StatusReplaced:
 		r.Replaced++
+	case messages.StatusChanged:
+		r.Changed++
 	case messages.StatusUnchanged:
 		r.Unchanged++
 	case messages.StatusKept:
@@ -242,7 +320,7 @@ func (p *restorePlanner) count(it *messages.RestoreItem, status messages.Status)
 	default:
 		p.problem(e.Path, it.State.Err)
 	}
-	if status == messages.StatusRestored || status == messages.StatusReplaced || status == messages.StatusUnchanged {
+	if asInSnapshot(status) {
 		switch e.Type {
 		case page.File:
 			r.Counts.Files++
@@ -270,8 +348,10 @@ func (p *restorePlanner) problem(path string, err error) {
 	r := &p.run.result
 	r.Failed++
 	p.run.spec.Progress.Errors.Add(1)
-	if len(r.Problems) < maxResultList {
-		r.Problems = append(r.Problems, RestoreProblem{Path: path, Reason: err.Error(), Err: err})
+	if len(r.Problems) < maxResultList && p.listed < maxResultBytes {
+		problem := RestoreProblem{Path: path, Reason: err.Error(), Err: err}
+		p.listed += len(problem.Path) + 2*len(problem.Reason) // Err has it too
+		r.Problems = append(r.Problems, problem)
 	}
 }
 
@@ -284,20 +364,25 @@ func (p *restorePlanner) leave(d *messages.RestoreDir) {
 	case d.Err != nil:
 		d.Failed = true
 		p.problem(d.Entry.Path, d.Err)
-		p.dirDone(d)
+		p.dirDone(d, "")
 	case d.Attrs:
 		p.finish = append(p.finish, messages.FinishEntry{Dir: d})
 	default:
-		p.dirDone(d)
+		p.dirDone(d, "")
 	}
 }
 
-func (p *restorePlanner) dirDone(d *messages.RestoreDir) {
+func (p *restorePlanner) dirDone(d *messages.RestoreDir, reason string) {
+	if p.run.dry && d.Fresh && !d.Failed {
+		p.accountDir(d)
+	}
 	if d.Counts {
 		status := messages.StatusUnchanged
 		switch {
 		case d.Failed:
 			status = messages.StatusFailed
+		case d.Other:
+			status = messages.StatusReplaced
 		case d.Fresh:
 			status = messages.StatusRestored
 		case !d.Attrs:
@@ -306,7 +391,6 @@ func (p *restorePlanner) dirDone(d *messages.RestoreDir) {
 		if !d.Failed {
 			p.run.result.Counts.Dirs++
 		}
-		reason := ""
 		if d.Err != nil {
 			reason = d.Err.Error()
 		}

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"errors"
 	"sync"
 
 	"vaultik/messages"
@@ -25,8 +24,8 @@ type partFile struct {
 }
 
 // write puts one chunk in its place; the first one makes the file.
-func (p *partFiles) write(t *vfs.Target, it *messages.RestoreItem, b []byte, at int64) error {
-	f, err := p.get(t, it)
+func (p *partFiles) write(t *vfs.Target, it *messages.RestoreItem, from messages.Source, b []byte, at int64) error {
+	f, err := p.get(t, it, from)
 	if err != nil {
 		return err
 	}
@@ -34,7 +33,8 @@ func (p *partFiles) write(t *vfs.Target, it *messages.RestoreItem, b []byte, at 
 	return err
 }
 
-func (p *partFiles) get(t *vfs.Target, it *messages.RestoreItem) (*vfs.File, error) {
+// get returns the file of an item; the first one makes it.
+func (p *partFiles) get(t *vfs.Target, it *messages.RestoreItem, from messages.Source) (*vfs.File, error) {
 	p.mu.Lock()
 	part := p.open[it]
 	if part == nil {
@@ -45,7 +45,7 @@ func (p *partFiles) get(t *vfs.Target, it *messages.RestoreItem) (*vfs.File, err
 	part.mu.Lock()
 	defer part.mu.Unlock()
 	if part.file == nil {
-		f, err := t.CreateTemp(it.Path, it.Entry.Size)
+		f, err := openFor(t, it, from)
 		if err != nil {
 			return nil, err
 		}
@@ -54,15 +54,33 @@ func (p *partFiles) get(t *vfs.Target, it *messages.RestoreItem) (*vfs.File, err
 	return part.file, nil
 }
 
-// commit completes an item, all of whose chunks are written. A second time, after
+// openFor begins the file of an item, or goes on with it.
+func openFor(t *vfs.Target, it *messages.RestoreItem, from messages.Source) (*vfs.File, error) {
+	switch from {
+	case messages.SourceInPlace:
+		return t.OpenInPlace(it.Path, it.Entry.Size)
+	case messages.FromPart:
+		return t.ResumeTemp(it.Path, it.Entry.Size)
+	}
+	return t.CreateTemp(it.Path, it.Entry.Size)
+}
+
+// begun reports whether anything of an item was written.
+func (p *partFiles) begun(it *messages.RestoreItem) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open[it] != nil
+}
+
+// commit completes an item, all of whose chunks are there. A second time, after
 // a crash, it says again what the first one did.
-func (p *partFiles) commit(it *messages.RestoreItem) (vfs.MetaProblems, error) {
+func (p *partFiles) commit(t *vfs.Target, it *messages.RestoreItem, from messages.Source) (vfs.MetaProblems, error) {
+	if _, err := p.get(t, it, from); err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	part := p.open[it]
 	p.mu.Unlock()
-	if part == nil {
-		return nil, errors.New("internal error: a file without chunks is complete")
-	}
 	part.mu.Lock()
 	defer part.mu.Unlock()
 	if part.named {
@@ -74,6 +92,19 @@ func (p *partFiles) commit(it *messages.RestoreItem) (vfs.MetaProblems, error) {
 	return part.attrs, err
 }
 
+// unfinished is how many bytes that count as done are of files that are not
+// complete, and will be thrown away. Only the planner may ask.
+func (p *partFiles) unfinished() (n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for it := range p.open {
+		if !it.State.Done {
+			n += it.State.Counted
+		}
+	}
+	return n
+}
+
 // drop forgets an item that is done.
 func (p *partFiles) drop(it *messages.RestoreItem) {
 	p.mu.Lock()
@@ -81,31 +112,41 @@ func (p *partFiles) drop(it *messages.RestoreItem) {
 	delete(p.open, it)
 }
 
-// abort removes what there is of an item.
-func (p *partFiles) abort(it *messages.RestoreItem) {
+// abort removes what there is of an item. It reports whether it is left changed in part.
+func (p *partFiles) abort(it *messages.RestoreItem) (half bool) {
 	p.mu.Lock()
 	part := p.open[it]
 	delete(p.open, it)
 	p.mu.Unlock()
-	part.abort()
+	if part == nil {
+		return false
+	}
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	if part.file == nil {
+		return false
+	}
+	part.file.Abort()
+	return part.file.Unfinished()
 }
 
-func (p *partFiles) abortAll() {
+// suspendAll closes what is unfinished: parts stay for the next restore. It
+// returns how many, and the items that were to be changed in place and are left changed in part.
+func (p *partFiles) suspendAll() (parts int64, half []*messages.RestoreItem) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for it, part := range p.open {
-		part.abort()
+		part.mu.Lock()
+		if f := part.file; f != nil && !part.named {
+			if f.Suspend() {
+				parts++
+			}
+			if f.Unfinished() {
+				half = append(half, it)
+			}
+		}
+		part.mu.Unlock()
 		delete(p.open, it)
 	}
-}
-
-func (p *partFile) abort() {
-	if p == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.file != nil {
-		p.file.Abort()
-	}
+	return parts, half
 }

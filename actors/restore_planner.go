@@ -22,12 +22,16 @@ type restorePlanner struct {
 	parts    int // items of several pieces that are not done
 	writing  int // items, pieces and last steps with the writers
 	groups   map[string]*messages.LinkGroup
-	place    []*messages.RestoreItem // to be submitted
-	finish   []messages.FinishEntry  // to be submitted
+	place    []*messages.RestoreItem        // to be submitted
+	check    []*messages.RestoreItem        // with State.Check, to be submitted
+	finish   []messages.FinishEntry         // to be submitted
+	need     map[*messages.FileSystem]*need // of a dry run
 	walked   bool
-	unlinked bool // that was said
-	failed   bool // the job knows why
+	unlinked bool  // that was said
+	full     error // the target takes no more; the job ends when the writers have said what they did
+	failed   bool  // the job knows why
 	reported bool
+	listed   int // bytes of what is listed in the result
 }
 
 // fetching is a lease that a downloader has.
@@ -67,7 +71,7 @@ func (p *restorePlanner) Receive(c actor.Context) {
 	case *messages.WalkEnded:
 		p.walked = true
 		if targetFull(m.Err) {
-			p.fail(c, p.full(m.Err))
+			p.targetFull(m.Err)
 		} else if m.Err != nil {
 			p.fail(c, m.Err)
 		} else {
@@ -76,9 +80,32 @@ func (p *restorePlanner) Receive(c actor.Context) {
 	default:
 		return
 	}
+	if p.full != nil {
+		p.drain(c)
+		return
+	}
 	p.submit(c)
 	p.dispatch(c)
+	if p.run.dry {
+		p.submit(c) // what dispatch has brought about
+	}
 	p.end(c)
+}
+
+// targetFull stops all that would write more.
+func (p *restorePlanner) targetFull(err error) {
+	if p.full == nil {
+		p.full = err
+		p.run.full.Store(true)
+	}
+}
+
+// drain ends the job when no writer has anything left, so that what was restored is counted.
+func (p *restorePlanner) drain(c actor.Context) {
+	p.place, p.check, p.finish = nil, nil, nil
+	if p.writing == 0 {
+		p.fail(c, p.fullError())
+	}
 }
 
 // fail ends the job.
@@ -93,6 +120,7 @@ func (p *restorePlanner) fail(c actor.Context, err error) {
 func (p *restorePlanner) end(c actor.Context) {
 	idle := p.walked && p.batches == 0 && len(p.leases) == 0 && p.writing == 0
 	if idle && !p.failed && !p.reported {
+		p.needs()
 		p.reported = true
 		c.Send(c.Parent(), &restoreComplete{})
 	}
@@ -162,6 +190,10 @@ func (p *restorePlanner) dispatch(c actor.Context) {
 			return
 		}
 		l := p.waiting.Take()
+		if p.run.dry {
+			p.pretend(l)
+			continue
+		}
 		p.leases[l] = &fetching{came: make([]bool, len(l.Frames)), left: len(l.Frames)}
 		c.Request(p.downloaders, &messages.Submit[messages.FetchBlob]{Job: messages.FetchBlob{Lease: l, Count: len(l.Frames)}})
 	}
@@ -174,6 +206,7 @@ func (p *restorePlanner) submit(c actor.Context) {
 		p.write(c, messages.Writing{Place: p.place[:n:n]})
 		p.place = p.place[n:]
 	}
+	p.submitChecks(c)
 	for len(p.finish) > 0 {
 		n := min(len(p.finish), placeBatch)
 		p.write(c, messages.Writing{Finish: p.finish[:n:n]})
@@ -190,12 +223,14 @@ func (p *restorePlanner) write(c actor.Context, job messages.Writing) {
 	c.Request(p.writers, &messages.Submit[messages.Writing]{Job: job})
 }
 
-func units(j *messages.Writing) int { return len(j.Place) + len(j.Finish) + len(j.Pieces) }
+func units(j *messages.Writing) int {
+	return len(j.Place) + len(j.Check) + len(j.Finish) + len(j.Pieces)
+}
 
 // frame takes a decoded frame, the first time that it comes.
 func (p *restorePlanner) frame(c actor.Context, m *messages.FrameFetched) {
 	l := p.leases[m.Lease]
-	if l == nil || l.came[m.Index] {
+	if l == nil || l.came[m.Index] || p.full != nil {
 		p.releaseFrame(m.Buf)
 		return
 	}
@@ -213,9 +248,9 @@ func (p *restorePlanner) frame(c actor.Context, m *messages.FrameFetched) {
 		}
 		switch s := &it.State; {
 		case err != nil || s.Err != nil:
-			p.pieceDone(it, 0, err)
+			p.pieceFailed(it, err)
 		default:
-			pieces = append(pieces, messages.WritePiece{Piece: f.Pieces[i], Whole: s.Planned == 1 && !s.Open})
+			pieces = append(pieces, messages.WritePiece{Piece: f.Pieces[i], Source: s.Source, Whole: alone(s)})
 		}
 	}
 	if len(pieces) == 0 {
@@ -234,7 +269,7 @@ func (p *restorePlanner) releaseFrame(b *messages.Buf) {
 // fetched ends a lease, or a part of one that was split. What has not come has failed.
 func (p *restorePlanner) fetched(c actor.Context, m *messages.Finished[messages.FetchBlob, messages.BlobFetched]) {
 	l := p.leases[m.Job.Lease]
-	if l == nil {
+	if l == nil || p.full != nil {
 		return
 	}
 	p.run.result.BlobsRead++
@@ -254,7 +289,7 @@ func (p *restorePlanner) fetched(c actor.Context, m *messages.Finished[messages.
 				err = errors.New("internal error: a frame was left out")
 			}
 			for k := range m.Job.Lease.Frames[i].Pieces {
-				p.pieceDone(m.Job.Lease.Frames[i].Pieces[k].To, 0, err)
+				p.pieceFailed(m.Job.Lease.Frames[i].Pieces[k].To, err)
 			}
 		}
 	}
@@ -268,8 +303,7 @@ func (p *restorePlanner) written(c actor.Context, m *messages.Finished[messages.
 	job := &m.Job
 	p.writing -= units(job)
 	if m.Result.Full != nil {
-		p.fail(c, p.full(m.Result.Full))
-		return
+		p.targetFull(m.Result.Full)
 	}
 	if m.Err != nil {
 		m.Result = failedWriting(job, m.Err)
@@ -281,10 +315,11 @@ func (p *restorePlanner) written(c actor.Context, m *messages.Finished[messages.
 		}
 	}
 	for i := range job.Pieces {
-		if w := &job.Pieces[i]; !w.Whole {
-			p.pieceDone(w.To, int64(w.Len), nil)
+		if w := &job.Pieces[i]; !w.Whole && p.full == nil {
+			p.pieceDone(w.To, int64(w.Len), true)
 		}
 	}
+	p.checked(job, m.Result.Missing)
 	for i := range m.Result.Placed {
 		p.placed(&m.Result.Placed[i])
 	}
@@ -300,9 +335,12 @@ func failedWriting(job *messages.Writing, err error) (r messages.WritingDone) {
 	for _, it := range job.Place {
 		r.Placed = append(r.Placed, messages.Outcome{Item: it, Status: messages.StatusFailed, Err: err})
 	}
+	for i := range job.Check { // whatever is wrong there, the store can help
+		r.Missing = append(r.Missing, i)
+	}
 	for _, f := range job.Finish {
 		o := messages.Outcome{Dir: f.Dir, Status: messages.StatusFailed, Err: err}
-		for _, it := range []*messages.RestoreItem{f.Commit, f.Abort, f.Link} {
+		for _, it := range []*messages.RestoreItem{f.Commit, f.Abort, f.Keep, f.Link} {
 			if it != nil {
 				o.Item = it
 			}
@@ -321,19 +359,22 @@ func failedWriting(job *messages.Writing, err error) (r messages.WritingDone) {
 	return r
 }
 
-func (p *restorePlanner) full(err error) error {
+func (p *restorePlanner) fullError() error {
 	n := p.run.spec.Progress
+	done := n.BytesDone.Load() - p.run.parts.unfinished()
 	return &TargetFullError{
 		FilesDone: n.FilesDone.Load(), FilesLeft: max(0, n.FilesTotal.Load()-n.FilesDone.Load()),
-		BytesLeft: max(0, n.BytesTotal.Load()-n.BytesDone.Load()), Err: err,
+		BytesLeft: max(0, n.BytesTotal.Load()-done), Err: p.full,
 	}
 }
 
 func (p *restorePlanner) lost(m *messages.PagesLost) {
 	r := &p.run.result
 	r.Damaged = true
-	if len(r.Lost) < maxResultList {
-		r.Lost = append(r.Lost, LostPaths{After: m.After, Last: m.Last, Reason: m.Err.Error()})
+	if len(r.Lost) < maxResultList && p.listed < maxResultBytes {
+		lost := LostPaths{After: m.After, Last: m.Last, Reason: m.Err.Error()}
+		p.listed += len(lost.After) + len(lost.Last) + len(lost.Reason)
+		r.Lost = append(r.Lost, lost)
 	}
 	p.run.spec.Progress.Errors.Add(1)
 }

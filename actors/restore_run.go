@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"vaultik/backends"
 	"vaultik/internal/arena"
+	"vaultik/internal/platform"
 	"vaultik/messages"
 	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
@@ -23,8 +24,8 @@ import (
 
 // restoreBounds are the bounds of a restore, beside those of memory.
 type restoreBounds struct {
-	// One batch of the walk.
-	items, pieces int
+	// One batch of the walk; bytes of its entries, roughly.
+	items, pieces, bytes int
 
 	// How many batches are under way: some 16,000 files or 64,000 chunks, some 20
 	// MiB of paths and references.
@@ -33,6 +34,9 @@ type restoreBounds struct {
 	// How many files are put together from several chunks at once, each an open file.
 	parts int
 
+	// How many bytes a file has that is gone on with after an interruption; 0: as vault/fs has it.
+	large int64
+
 	// What waits for its blob until the one that was wanted longest ago is fetched:
 	// much more than one blob holds, so that each is mostly fetched once.
 	planPieces int
@@ -40,10 +44,10 @@ type restoreBounds struct {
 }
 
 func defaultBounds() restoreBounds {
-	b := restoreBounds{items: 256, pieces: 1024, batches: 64, parts: 256, planPieces: 24 << 10, planBytes: 256 << 20}
-	var l unix.Rlimit // leave most of what the process may open to others
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err == nil && l.Cur/4 < uint64(b.parts) {
-		b.parts = int(max(l.Cur/4, 8))
+	b := restoreBounds{items: 256, pieces: 1024, bytes: 512 << 10, batches: 64, parts: 256, planPieces: 24 << 10, planBytes: 256 << 20}
+	// Leave most of what the process may open to others.
+	if n, ok := platform.OpenFiles(); ok && n/4 < uint64(b.parts) {
+		b.parts = int(max(n/4, 8))
 	}
 	return b
 }
@@ -51,7 +55,8 @@ func defaultBounds() restoreBounds {
 const (
 	defaultParallel = 4
 	defaultMemory   = 150 << 20
-	maxResultList   = 1000 // problems in a result
+	maxResultList   = 1000    // problems in a result
+	maxResultBytes  = 8 << 20 // of their text
 )
 
 // restoreRun is what the actors of one restore share.
@@ -62,6 +67,7 @@ type restoreRun struct {
 	bounds  restoreBounds
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
+	abs     string // the target
 	target  *vfs.Target
 	madeTop bool // the target did not exist
 	newTop  bool // nothing was in it
@@ -75,6 +81,8 @@ type restoreRun struct {
 	blobs   *budget
 	read    atomic.Int64 // bytes of blobs
 	parts   partFiles
+	full    atomic.Bool // the target takes no more
+	dry     bool        // nothing is changed
 	faults  *faults
 	hurt    sync.Map // of blob.Name: damaged blobs that were warned of
 
@@ -110,13 +118,11 @@ func restoreLimitsFor(s *RestoreSpec) restoreLimits {
 }
 
 func newRestoreRun(spec *RestoreSpec) *restoreRun {
-	r := &restoreRun{spec: spec, mode: spec.Overwrite, limits: restoreLimitsFor(spec), faults: &spec.faults}
+	r := &restoreRun{spec: spec, mode: spec.Overwrite, limits: restoreLimitsFor(spec), faults: &spec.faults, dry: spec.DryRun}
 	if r.mode == "" {
 		r.mode = OverwriteIfChanged
 	}
-	if spec.Progress == nil {
-		spec.Progress = &messages.Progress{}
-	}
+	spec.progress()
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	if r.bounds = spec.bounds; r.bounds == (restoreBounds{}) {
 		r.bounds = defaultBounds()
@@ -125,10 +131,10 @@ func newRestoreRun(spec *RestoreSpec) *restoreRun {
 	r.frames = newBudget(&r.mem, r.limits.frames, r.limits.frameSize)
 	r.blobs = newBudget(&r.mem, r.limits.blobs, r.limits.blobSize)
 	r.parts = partFiles{slots: newCredit(r.bounds.parts), open: map[*messages.RestoreItem]*partFile{}}
-	r.result.Meta = map[string]int64{}
+	r.result.Meta = map[string]*MetaLoss{}
 	r.pages = newChunkReader(spec.Store, spec.Root.Host, spec.Identities, spec.Root.Secret.ChunkID())
 	r.pages.onDamage = r.damaged
-	r.tree = &page.Tree{Fetch: r.pages.fetch, Top: spec.Root.Top.Ref()}
+	r.tree = &page.Tree{Fetch: r.faults.pages(r.pages.fetch), Top: spec.Root.Top.Ref()}
 	return r
 }
 
@@ -154,7 +160,7 @@ func (r *restoreRun) open(ctx context.Context) error {
 		switch {
 		case err == nil && p == part.From:
 			r.part.File = e.Type != page.Dir
-		case errors.Is(err, page.ErrNotFound), storeGone(err), ctx.Err() != nil:
+		case errors.Is(err, page.ErrNotFound), noneRead(err), ctx.Err() != nil:
 			return fmt.Errorf("restore %q: %w", p, err)
 		}
 		// A damaged page is met again by the walk, which reports it.
@@ -165,10 +171,17 @@ func (r *restoreRun) open(ctx context.Context) error {
 		prog.BytesTotal.Store(r.spec.Root.Counts.Bytes)
 		prog.TotalKnown.Store(true)
 	}
-	r.madeTop, r.newTop = lookAtTarget(r.spec.Target)
+	if r.abs, err = filepath.Abs(r.spec.Target); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	r.madeTop, r.newTop = lookAtTarget(r.abs)
 	r.target, err = vfs.OpenTarget(r.spec.Target, vfs.TargetOptions{
 		NumericOwner: r.spec.NumericOwner,
 		ReplaceFiles: r.mode == OverwriteIfChanged || r.mode == OverwriteAlways,
+		KeepLinks:    r.spec.InPlace,
+		LargeFile:    r.bounds.large,
+		Xattrs:       func(e *page.Entry) ([]page.Xattr, error) { return r.tree.Xattrs(r.ctx, e) },
+		ReadOnly:     r.spec.DryRun,
 	})
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
@@ -189,23 +202,36 @@ func (r *restoreRun) below(top string, fn func(*page.Entry) error) error {
 // close gives up what is unfinished. All actors are gone.
 func (r *restoreRun) close() {
 	r.cancel(errInterrupted)
-	r.parts.abortAll()
+	parts, half := r.parts.suspendAll()
+	r.result.Parts += parts
+	for _, it := range half {
+		r.result.Half = append(r.result.Half, it.Entry.Path)
+	}
 	if r.target != nil {
 		_ = r.target.Close()
 	}
 	r.mem.Close()
 }
 
+// absIn is the absolute path of an entry of the target.
+func absIn(target, path string) string { return filepath.Join(target, filepath.FromSlash(path)) }
+
 // storeGone reports whether an error is about the store as a whole, so that
 // going on with the next object is in vain.
 func storeGone(err error) bool {
-	return errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrAuth) ||
+	return errors.Is(err, backends.ErrUnreachable) || errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrAuth) ||
 		errors.Is(err, backends.ErrClosed) || errors.Is(err, context.Canceled)
+}
+
+// noneRead reports whether an error of reading pages ends a walk: nothing is
+// damaged, but this program, or this user, cannot read the store.
+func noneRead(err error) bool {
+	return storeGone(err) || errors.Is(err, backends.ErrPermission) || errors.Is(err, page.ErrNewerFormat)
 }
 
 // targetFull reports whether the target can take nothing more.
 func targetFull(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EROFS)
+	return platform.NoSpace(err) || errors.Is(err, syscall.EROFS)
 }
 
 // lookAtTarget reports whether there is nothing at path, and whether nothing is in it.

@@ -21,9 +21,11 @@ type Overwrite string
 // The ways to treat what is there.
 const (
 	// OverwriteIfChanged replaces what differs in type, size or mtime (a link: in
-	// its target), and corrects other attributes in place. The zero value means this.
+	// its target), and corrects other attributes in place. A file of the right size
+	// with another mtime is in doubt: it is read, and if its contents are right it
+	// stays. The zero value means this.
 	OverwriteIfChanged Overwrite = "if-changed"
-	// OverwriteAlways replaces everything.
+	// OverwriteAlways replaces everything, whatever size and mtime say.
 	OverwriteAlways Overwrite = "always"
 	// OverwriteIfNewer replaces only what has an older mtime than the snapshot.
 	OverwriteIfNewer Overwrite = "if-newer"
@@ -52,8 +54,17 @@ type RestoreSpec struct {
 	// path and are called from one goroutine.
 	Include, Exclude func(path string, t page.Type) bool
 
-	Overwrite    Overwrite
+	Overwrite Overwrite
+	// InPlace changes files that are to be replaced where they stand, instead of in
+	// one step: only what differs is written, and inode, other names and the like stay.
+	InPlace      bool
 	NumericOwner bool // owners by number, even where their names are known here
+
+	// DryRun finds out what a restore would do and changes nothing: the result has
+	// its counts, and OnItem is told the reasons.
+	DryRun bool
+	// NoSpaceCheck begins even if the target cannot take all that is to be written.
+	NoSpaceCheck bool
 
 	Parallel int   // transfers at once; 0: 4
 	Memory   int64 // bytes, of the whole process; 0: 150 MiB
@@ -62,6 +73,7 @@ type RestoreSpec struct {
 	OnItem   func(path string, status messages.Status, reason string) // may be nil; from one goroutine, with paths of the snapshot
 	Warn     func(text string)                                        // may be nil; from any goroutine
 
+	quick  bool // of a dry run: only what is needed to know the space
 	faults faults
 	bounds restoreBounds // zero: the defaults
 }
@@ -71,26 +83,38 @@ type RestoreResult struct {
 	Counts    messages.Counts // selected entries that are as in the snapshot now; Bytes of files
 	Restored  int64           // made, where nothing was
 	Replaced  int64           // made, instead of what was there
+	Changed   int64           // changed in place
 	Unchanged int64           // were there already, with their contents
 	Kept      int64           // left as they were, as Overwrite wanted
 	Ignored   int64           // never restored: sockets
+	Deleted   int64           // were not in the snapshot; Extras counts them, whoever asks for it puts it here
+	Freed     int64           // bytes of these
 	Failed    int64           // could not be restored, or not completely
 
 	Problems []RestoreProblem // the first 1,000 of those that failed
 	Lost     []LostPaths      // what cannot be known because pages are damaged
 	Damaged  bool             // pages of the snapshot are damaged: more may be missing than Failed says
 
-	// Meta counts attributes that could not be set, by kind: "owner", "mode",
+	// Meta has the attributes that could not be set, by kind: "owner", "mode",
 	// "flags", "times", "xattr user.comment" and the like. They are no failures.
-	Meta      map[string]int64
+	Meta      map[string]*MetaLoss
 	MetaAbove int64 // the same, of directories that are only on the way to what was selected
 
-	BytesWritten int64 // contents of files
-	BytesRead    int64 // fetched from the store
-	BlobsRead    int64 // leases of blobs
-	Leftovers    int64 // temporary files of interrupted restores, removed
+	BytesWritten int64       // contents of files
+	BytesReused  int64       // contents of files that were in the target already, and compared, so that they were not fetched
+	BytesRead    int64       // fetched from the store
+	BytesFetch   int64       // of a dry run: about what would be fetched of the files' contents
+	Corrected    int64       // of a dry run: entries that stay, and would get other attributes
+	Space        []SpaceNeed // of a dry run: by file system of the target
+	BlobsRead    int64       // leases of blobs
+	Leftovers    int64       // temporary files of interrupted restores, removed
+	Parts        int64       // large files that are not complete, and are gone on with by the next restore
 	Restarts     int64
 	Duration     time.Duration
+
+	// Half are files that were to be changed in place and are left changed in part,
+	// each one byte too long; beside those among the problems.
+	Half []string
 }
 
 // RestoreProblem is one entry that failed.
@@ -98,6 +122,13 @@ type RestoreProblem struct {
 	Path   string
 	Reason string
 	Err    error
+}
+
+// MetaLoss is one kind of attribute that could not be set.
+type MetaLoss struct {
+	Entries int64
+	Path    string // the first of them
+	Err     error  // why not there
 }
 
 // LostPaths are paths that a damaged page held: those after After, up to and
@@ -144,6 +175,13 @@ func (s *RestoreSpec) warn(text string) {
 	} else {
 		slog.Warn(text)
 	}
+}
+
+func (s *RestoreSpec) progress() *messages.Progress {
+	if s.Progress == nil {
+		s.Progress = &messages.Progress{}
+	}
+	return s.Progress
 }
 
 func (s *RestoreSpec) check() error {

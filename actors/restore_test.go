@@ -159,19 +159,29 @@ func TestRestore_NarrowBounds(t *testing.T) {
 		{items: 4, pieces: 1000, batches: 64, parts: 1, planPieces: 1 << 20, planBytes: 1 << 16},
 	} {
 		out := filepath.Join(t.TempDir(), "out")
-		for round := range 3 { // the second finds all there, the third replaces it
-			if round == 2 && b == (restoreBounds{}) {
-				break
-			}
+		for round, c := range []struct {
+			spec   func(*RestoreSpec)
+			damage bool
+			reads  bool // from the store
+		}{
+			{func(*RestoreSpec) {}, false, true},
+			{func(*RestoreSpec) {}, false, false},
+			{func(s *RestoreSpec) { s.Overwrite = OverwriteAlways }, false, false},
+			{func(s *RestoreSpec) { s.Overwrite = OverwriteAlways }, true, true},
+			{func(*RestoreSpec) {}, true, true},
+			{func(s *RestoreSpec) { s.InPlace = true }, true, true},
+			{func(s *RestoreSpec) { s.InPlace, s.Overwrite = true, OverwriteAlways }, false, false},
+		} {
 			ctx, cancel := context.WithTimeoutCause(t.Context(), 2*time.Minute, errors.New("stuck"))
+			if c.damage {
+				damageFiles(t, out)
+			}
 			s := h.restoreSpec(dir, out)
 			s.bounds = b
-			if round == 2 {
-				s.Overwrite = OverwriteAlways
-			}
+			c.spec(s)
 			r, err := h.system.Restore(ctx, s)
 			cancel()
-			if err != nil || r.Failed != 0 || (r.BlobsRead == 0) != (round == 1) {
+			if err != nil || r.Failed != 0 || (r.BlobsRead > 0) != c.reads || c.damage != (r.BytesReused > 0 && r.BlobsRead > 0) {
 				t.Fatalf("%+v, round %d: %+v, %v", b, round, r, err)
 			}
 			sameTree(t, dir, out)
@@ -258,6 +268,33 @@ func noTemps(t *testing.T, dir string) {
 			t.Errorf("left behind: %s", p)
 		}
 		return err
+	}))
+}
+
+// damageFiles changes some bytes of each large file, without its size, and cuts some.
+func damageFiles(t *testing.T, dir string) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		st, err := d.Info()
+		if err != nil || st.Size() < 50<<10 {
+			return err
+		}
+		f, err := os.OpenFile(p, os.O_RDWR, 0)
+		must(t, err)
+		defer f.Close()
+		b := make([]byte, 1)
+		_, err = f.ReadAt(b, st.Size()/2)
+		must(t, err)
+		b[0]++
+		_, err = f.WriteAt(b, st.Size()/2)
+		must(t, err)
+		if strings.HasSuffix(p, "7") {
+			must(t, f.Truncate(st.Size()-1))
+		}
+		return nil
 	}))
 }
 

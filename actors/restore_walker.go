@@ -3,11 +3,11 @@ package actors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"vaultik/backends"
 	"vaultik/messages"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
@@ -20,9 +20,13 @@ type walker struct {
 	planner *actor.PID
 	c       actor.Context
 
-	stack []*walkDir // from the target down to where the walk is
-	batch *messages.EntriesSelected
-	full  error // the target takes no more
+	stack  []*walkDir // from the target down to where the walk is
+	batch  *messages.EntriesSelected
+	held   int                             // bytes of the entries in batch
+	found  int64                           // entries so far
+	lost   int64                           // directories made without knowing their entries
+	spaces map[uint64]*messages.FileSystem // of a dry run, by device
+	ends   error                           // why the walk cannot go on: the target takes no more, for instance
 }
 
 // walkDir is a directory of the snapshot on the way to where the walk is.
@@ -31,6 +35,7 @@ type walkDir struct {
 	unknown  bool // the entry was lost with its page
 	included bool
 	dir      *messages.RestoreDir // nil until something below it is selected
+	names    nameSet              // of what is restored in it
 }
 
 type startWalk struct{}
@@ -56,7 +61,7 @@ func (w *walker) Receive(c actor.Context) {
 
 func (w *walker) walk() error {
 	w.run.tree.Lost = func(after, last string, err error) error {
-		if storeGone(err) || errors.Is(err, backends.ErrPermission) { // what may not be read is not damaged
+		if noneRead(err) {
 			return err
 		}
 		w.c.Send(w.planner, &messages.PagesLost{After: after, Last: last, Err: err})
@@ -93,7 +98,7 @@ func (w *walker) enter(top string) (bool, error) {
 			w.push(e, false)
 			// It is on the way, not selected, unless Include wants it.
 			w.stack[i].included = w.run.spec.Include != nil && w.stack[i].included
-		case w.run.ctx.Err() != nil || storeGone(err):
+		case w.run.ctx.Err() != nil || noneRead(err):
 			return false, err
 		case err != nil && !errors.Is(err, page.ErrNotFound):
 			if err := w.run.tree.Lost(p, p, err); err != nil {
@@ -141,6 +146,7 @@ func (w *walker) popTo(n int) {
 // entry deals with one entry of the tree.
 func (w *walker) entry(e *page.Entry) error {
 	w.run.faults.scanner()
+	w.found++
 	if w.excluded(e) {
 		if e.Type == page.Dir {
 			return page.SkipSubtree
@@ -185,9 +191,13 @@ func (w *walker) below(path string) {
 // makeDirs makes the directories of the stack in the target, and returns the last.
 func (w *walker) makeDirs() *messages.RestoreDir {
 	var parent *messages.RestoreDir
-	for _, d := range w.stack {
+	for i, d := range w.stack {
 		if d.dir == nil {
-			d.dir = w.makeDir(d, parent)
+			var err error
+			if i > 0 {
+				err = w.clash(w.stack[i-1], parent, d.entry.Path)
+			}
+			d.dir = w.makeDir(d, parent, err)
 			w.batch.Opened = append(w.batch.Opened, d.dir)
 		}
 		parent = d.dir
@@ -195,7 +205,8 @@ func (w *walker) makeDirs() *messages.RestoreDir {
 	return parent
 }
 
-func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.RestoreDir {
+// makeDir makes one directory, or finds it there; not if it is known why it cannot be had.
+func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir, cannot error) *messages.RestoreDir {
 	run := w.run
 	path := "."
 	if !run.part.File {
@@ -203,22 +214,29 @@ func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.Rest
 	}
 	m := &messages.RestoreDir{Path: path, Entry: d.entry, Parent: parent}
 	m.Entry.Refs = nil
+	w.held += weight(&d.entry)
 	m.Counts = d.included && !d.unknown && !d.entry.Implied
 	if parent != nil && parent.Err != nil {
 		m.Err = parent.Err
 		return m
 	}
-	m.Fresh, m.Err = w.place(m)
-	if targetFull(m.Err) {
-		w.full = m.Err
+	if cannot != nil {
+		m.Err = cannot
+		return m
 	}
-	if len(m.Entry.XattrRefs) > 0 && !d.unknown {
-		list, err := run.tree.Xattrs(run.ctx, &d.entry)
-		if err != nil {
-			_ = run.tree.Lost(d.entry.Path, d.entry.Path, err)
-			d.unknown = true
+	if d.unknown && d.entry.Path != run.part.From {
+		if w.lost++; w.lost > maxLostDirs+w.found {
+			m.Err = errLostDirs
+			return m
 		}
-		m.Entry.Xattrs, m.Entry.XattrRefs = list, nil
+	}
+	if run.dry {
+		m.Fresh, m.Err = w.look(m)
+	} else {
+		m.Fresh, m.Err = w.place(m)
+	}
+	if targetFull(m.Err) && w.ends == nil {
+		w.ends = m.Err
 	}
 	switch {
 	case d.unknown || m.Err != nil:
@@ -228,13 +246,19 @@ func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir) *messages.Rest
 	default:
 		m.Attrs = m.Fresh || m.Counts && run.mode != OverwriteNever
 	}
-	if m.Attrs && !m.Counts {
+	if m.Attrs && !m.Counts && !run.dry {
 		// Now as well as at the end: if this restore is interrupted, the next one
 		// cannot tell whose directory it is, and leaves it as it finds it.
 		_, m.Err = run.target.SetDirMeta(path, &m.Entry)
 	}
 	return m
 }
+
+// maxLostDirs is how many directories a restore makes whose entries are lost, beside
+// one for each entry that is there. A path of 64 KiB can name 32,768.
+const maxLostDirs = 10_000
+
+var errLostDirs = fmt.Errorf("too many directories above such entries are not in the snapshot: %w", page.ErrDamaged)
 
 // sticky marks directories that many users share: such a target keeps its attributes.
 const sticky = 0o1000
@@ -247,7 +271,7 @@ func (w *walker) place(m *messages.RestoreDir) (fresh bool, err error) {
 		if run.newTop {
 			return true, nil
 		}
-		return false, w.sweep(m.Path)
+		return false, w.sweep(m)
 	}
 	if m.Parent != nil && m.Parent.Fresh {
 		return true, run.target.Mkdir(m.Path, &m.Entry)
@@ -260,20 +284,68 @@ func (w *walker) place(m *messages.RestoreDir) (fresh bool, err error) {
 				return false, err
 			}
 		}
-		return false, w.sweep(m.Path)
+		return false, w.sweep(m)
 	case err == nil && (run.mode == OverwriteNever || run.mode == OverwriteIfNewer):
 		return false, vfs.ErrInTheWay
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return false, err
 	}
+	m.Other = err == nil
 	return true, run.target.Mkdir(m.Path, &m.Entry)
 }
 
-func (w *walker) sweep(path string) error {
-	n, err := w.run.target.RemoveTemps(path)
-	if n > 0 {
-		w.c.Send(w.planner, &leftoversRemoved{n})
+// look is place for a dry run: it finds out what place would do.
+func (w *walker) look(m *messages.RestoreDir) (fresh bool, err error) {
+	run := w.run
+	if m.Parent != nil {
+		m.FS = m.Parent.FS
 	}
+	switch {
+	case m.Path == ".":
+		m.FS, err = w.fileSystem(m.Path)
+		return run.newTop, err
+	case m.Parent != nil && m.Parent.Fresh:
+		return true, nil
+	}
+	st, err := run.target.Lstat(m.Path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return true, nil
+	case err != nil:
+		return false, err
+	case st.Type == page.Dir:
+		if m.FS == nil || st.Dev != m.FS.Dev {
+			m.FS, err = w.fileSystem(m.Path)
+		}
+		return false, err
+	case run.mode == OverwriteNever, run.mode == OverwriteIfNewer:
+		return false, vfs.ErrInTheWay
+	}
+	m.Other = true
+	return true, nil
+}
+
+// fileSystem is where a directory of the target stands, or would.
+func (w *walker) fileSystem(path string) (*messages.FileSystem, error) {
+	s, err := vfs.SpaceAt(absIn(w.run.abs, path))
+	if err != nil {
+		return nil, err
+	}
+	if w.spaces == nil {
+		w.spaces = map[uint64]*messages.FileSystem{}
+	}
+	if w.spaces[s.Dev] == nil {
+		w.spaces[s.Dev] = &messages.FileSystem{Path: path, Dev: s.Dev}
+	}
+	return w.spaces[s.Dev], nil
+}
+
+func (w *walker) sweep(m *messages.RestoreDir) error {
+	s, err := w.run.target.RemoveTemps(m.Path)
+	if s.Removed > 0 {
+		w.c.Send(w.planner, &leftoversRemoved{s.Removed})
+	}
+	m.Parts = s.Parts
 	if errors.Is(err, os.ErrPermission) { // may not be read; that says nothing about restoring into it
 		err = nil
 	}
@@ -287,18 +359,18 @@ func (w *walker) fatal(err error) error {
 	if w.run.ctx.Err() != nil {
 		return context.Cause(w.run.ctx)
 	}
-	if storeGone(err) {
+	if noneRead(err) {
 		return err
 	}
 	return nil
 }
 
 func (w *walker) flushIfFull() error {
-	if w.full != nil {
-		return w.full
+	if w.ends != nil {
+		return w.ends
 	}
 	b, most := w.batch, &w.run.bounds
-	if len(b.Items) < most.items && len(b.Pieces) < most.pieces && len(b.Opened)+len(b.Left) < most.items {
+	if w.held < most.bytes && len(b.Items) < most.items && len(b.Pieces) < most.pieces && len(b.Opened)+len(b.Left) < most.items {
 		return nil
 	}
 	return w.flush()
@@ -313,6 +385,6 @@ func (w *walker) flush() error {
 		return err
 	}
 	w.c.Send(w.planner, b)
-	w.batch = &messages.EntriesSelected{}
+	w.batch, w.held = &messages.EntriesSelected{}, 0
 	return nil
 }

@@ -2,11 +2,12 @@ package actors
 
 import (
 	"errors"
+	"fmt"
 	"os"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"vaultik/messages"
+	"vaultik/vault/chunk"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
 )
@@ -14,12 +15,13 @@ import (
 // restoreWriter makes entries in the target. It is a leaf; each of its jobs may
 // be done again after a crash with the same outcome.
 type restoreWriter struct {
-	run  *restoreRun
-	done messages.WritingDone // of the job under way
+	run     *restoreRun
+	done    messages.WritingDone // of the job under way
+	compare localReader
 }
 
 func newRestoreWriter(run *restoreRun) work[messages.Writing, messages.WritingDone] {
-	w := &restoreWriter{run: run}
+	w := &restoreWriter{run: run, compare: localReader{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())}}
 	return w.write
 }
 
@@ -31,6 +33,9 @@ func (w *restoreWriter) write(_ int, job messages.Writing) messages.WritingDone 
 		}
 		w.run.faults.writer()
 		w.placed(w.place(it))
+	}
+	if len(job.Check) > 0 {
+		w.check(job.Check)
 	}
 	for i := range job.Pieces {
 		if w.stopped() {
@@ -50,11 +55,16 @@ func (w *restoreWriter) write(_ int, job messages.Writing) messages.WritingDone 
 }
 
 // stopped reports whether the job ends, so that results do not matter any more.
-func (w *restoreWriter) stopped() bool { return w.done.Full != nil || w.run.ctx.Err() != nil }
+func (w *restoreWriter) stopped() bool { return w.run.full.Load() || w.run.ctx.Err() != nil }
+
+func (w *restoreWriter) targetFull(err error) {
+	w.done.Full = err
+	w.run.full.Store(true) // others need not try
+}
 
 func (w *restoreWriter) placed(o messages.Outcome) {
 	if targetFull(o.Err) {
-		w.done.Full = o.Err
+		w.targetFull(o.Err)
 		return
 	}
 	if o.Err != nil && o.Status != messages.StatusIgnored {
@@ -67,32 +77,38 @@ func (w *restoreWriter) placed(o messages.Outcome) {
 func (w *restoreWriter) piece(frame []byte, p *messages.WritePiece) {
 	b := frame[p.Off : p.Off+p.Len] // checked with the id
 	if p.Whole {
-		attrs, err := w.file(p.To, b, p.At)
-		w.placed(messages.Outcome{Item: p.To, Status: statusAsPlanned, Err: err, Written: int64(len(b)), Attrs: attrs})
+		w.placed(w.file(p.To, p.Source, b, p.At))
 		return
 	}
-	err := w.run.parts.write(w.run.target, p.To, b, p.At)
+	w.failed(p.To, w.run.parts.write(w.run.target, p.To, p.Source, b, p.At))
+}
+
+// failed notes that a piece could not be written, if err says so.
+func (w *restoreWriter) failed(it *messages.RestoreItem, err error) {
 	switch {
 	case targetFull(err):
-		w.done.Full = err
+		w.targetFull(err)
 	case err != nil:
-		w.done.Failed = append(w.done.Failed, messages.Outcome{Item: p.To, Err: err})
+		w.done.Failed = append(w.done.Failed, messages.Outcome{Item: it, Err: err})
 	}
 }
 
 // file makes a file of at most one chunk.
-func (w *restoreWriter) file(it *messages.RestoreItem, b []byte, at int64) (vfs.MetaProblems, error) {
-	f, err := w.run.target.CreateTemp(it.Path, it.Entry.Size)
-	if err != nil {
-		return nil, err
+func (w *restoreWriter) file(it *messages.RestoreItem, from messages.Source, b []byte, at int64) messages.Outcome {
+	o := messages.Outcome{Item: it, Status: statusAsPlanned, Written: int64(len(b))}
+	var f *vfs.File
+	if f, o.Err = openFor(w.run.target, it, from); o.Err != nil {
+		return o
 	}
 	defer f.Abort()
 	if len(b) > 0 {
-		if _, err := f.WriteAt(b, at); err != nil {
-			return nil, err
-		}
+		_, o.Err = f.WriteAt(b, at)
 	}
-	return f.Commit(&it.Entry)
+	if o.Err == nil {
+		o.Attrs, o.Err = f.Commit(&it.Entry)
+	}
+	o.Half = o.Err != nil && f.Unfinished()
+	return o
 }
 
 // place compares an item with what is there, and makes it if it has no chunks.
@@ -103,6 +119,9 @@ func (w *restoreWriter) place(it *messages.RestoreItem) messages.Outcome {
 			return o
 		}
 	}
+	if w.run.dry {
+		return w.wouldPlace(o)
+	}
 	if it.Content {
 		return o
 	}
@@ -110,7 +129,12 @@ func (w *restoreWriter) place(it *messages.RestoreItem) messages.Outcome {
 	t, e := w.run.target, &it.Entry
 	switch e.Type {
 	case page.File:
-		o.Attrs, o.Err = w.file(it, nil, 0)
+		if o.Source == messages.SourceInPlace && o.There.Size == 0 {
+			return w.keep(&messages.FinishEntry{Keep: it, There: o.There})
+		}
+		status := o.Status
+		o = w.file(it, o.Source, nil, 0)
+		o.Status = status
 	case page.Symlink:
 		o.Attrs, o.Err = t.Symlink(it.Path, e)
 	default:
@@ -128,68 +152,162 @@ func compareItem(run *restoreRun, it *messages.RestoreItem) messages.Outcome {
 	t, e := run.target, &it.Entry
 	o := messages.Outcome{Item: it, New: messages.StatusReplaced}
 	if run.mode == OverwriteIfChanged || run.mode == OverwriteIfNewer {
-		if same, _ := t.Same(it.Path, e); same {
+		same, why := t.Same(it.Path, e)
+		switch {
+		case same && run.dry:
+			o.Status = messages.StatusUnchanged
+			o.Why, o.Fixed = run.corrections(it.Path, e)
+			return o
+		case same:
 			o.Status = messages.StatusUnchanged
 			o.Attrs, o.Err = t.SetFileMeta(it.Path, e)
 			return o
 		}
+		o.Why = why
 	}
 	st, err := t.Lstat(it.Path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		o.New = messages.StatusRestored
+		o.New, o.Why = messages.StatusRestored, ""
 	case err != nil:
 		o.Status, o.Err = messages.StatusFailed, err
-	case run.mode == OverwriteNever, run.mode == OverwriteIfNewer && !e.Mtime.Time().After(st.Mtime.Time()):
-		o.Status = messages.StatusKept
+	case run.keeps(e, &st):
+		o.Status, o.Why = messages.StatusKept, run.whyKept()
+	default:
+		o.There = st
+		if o.Err = inTheWay(run, it, &st); o.Err != nil {
+			o.Status = messages.StatusFailed
+		}
+	}
+	if o.Status == "" && e.Type == page.File {
+		useLocal(run, it, &o)
 	}
 	return o
+}
+
+// keeps reports whether what stands there is to be left as it is.
+func (r *restoreRun) keeps(e *page.Entry, there *vfs.Stat) bool {
+	return r.mode == OverwriteNever || r.mode == OverwriteIfNewer && !e.Mtime.Time().After(there.Mtime.Time())
+}
+
+func (r *restoreRun) whyKept() string {
+	if r.mode == OverwriteNever {
+		return "it is there"
+	}
+	return "it is not older"
+}
+
+// useLocal decides where chunks of a file that is to be made may be found in the target.
+func useLocal(run *restoreRun, it *messages.RestoreItem, o *messages.Outcome) {
+	e, there := &it.Entry, &o.There
+	if run.spec.quick {
+		if run.spec.InPlace && there.Type == page.File {
+			o.New = messages.StatusChanged
+		}
+		return
+	}
+	switch {
+	case run.spec.InPlace && there.Type == page.File:
+		o.New, o.Source = messages.StatusChanged, messages.SourceInPlace
+	case run.target.HasPart(it.Path, e.Size):
+		o.Source = messages.FromPart
+	case there.Type == page.File && it.Content:
+		o.Source = messages.FromFile
+		o.Keep = run.mode != OverwriteAlways && there.Size == e.Size && there.Nlink == 1
+	}
 }
 
 // finish does the last step of an entry.
 func (w *restoreWriter) finish(f *messages.FinishEntry) messages.Outcome {
 	run := w.run
 	switch {
+	case run.dry:
+		return w.wouldFinish(f)
 	case f.Commit != nil:
-		return w.commit(f.Commit)
+		return w.commit(f)
 	case f.Abort != nil:
-		run.parts.abort(f.Abort)
-		return messages.Outcome{Item: f.Abort, Status: messages.StatusFailed}
+		return messages.Outcome{Item: f.Abort, Status: messages.StatusFailed, Half: run.parts.abort(f.Abort)}
+	case f.Keep != nil:
+		return w.keep(f)
 	case f.Link != nil:
-		return w.link(f.Link, f.To)
+		return w.link(f)
 	}
 	o := messages.Outcome{Dir: f.Dir}
+	if f.Dir.Parts && f.Dir.Counts {
+		o.Removed, _ = run.target.RemoveParts(f.Dir.Path) // what stays is harmless, and only takes space
+	}
 	o.Attrs, o.Err = run.target.SetDirMeta(f.Dir.Path, &f.Dir.Entry)
 	return o
 }
 
-func (w *restoreWriter) commit(it *messages.RestoreItem) messages.Outcome {
-	attrs, err := w.run.parts.commit(it)
-	return messages.Outcome{Item: it, Status: statusAsPlanned, Attrs: attrs, Err: err}
+func (w *restoreWriter) commit(f *messages.FinishEntry) messages.Outcome {
+	it := f.Commit
+	o := messages.Outcome{Item: it, Status: statusAsPlanned}
+	if f.Source == messages.SourceInPlace && !w.run.parts.begun(it) {
+		if f.There.Size == it.Entry.Size {
+			return w.keep(&messages.FinishEntry{Keep: it, There: f.There})
+		}
+		if o.Err = w.untouched(it, &f.There); o.Err != nil {
+			return o
+		}
+	}
+	o.Attrs, o.Err = w.run.parts.commit(w.run.target, it, f.Source)
+	return o
+}
+
+// keep gives a file that has the right contents the right attributes.
+func (w *restoreWriter) keep(f *messages.FinishEntry) messages.Outcome {
+	it := f.Keep
+	o := messages.Outcome{Item: it, Status: messages.StatusUnchanged}
+	if o.Err = w.untouched(it, &f.There); o.Err == nil {
+		o.Attrs, o.Err = w.run.target.SetFileMeta(it.Path, &it.Entry)
+	}
+	return o
+}
+
+// untouched fails if what stands there is not any more what was compared.
+func (w *restoreWriter) untouched(it *messages.RestoreItem, there *vfs.Stat) error {
+	st, err := w.run.target.Lstat(it.Path)
+	if err == nil && (!st.SameFile(there) || st.Ctime != there.Ctime || st.Size != there.Size) {
+		err = fmt.Errorf("%s: %w", it.Path, vfs.ErrSwapped)
+	}
+	return err
+}
+
+// linkStatus is what becomes of an item that is to be another name of a file.
+func (w *restoreWriter) linkStatus(f *messages.FinishEntry) messages.Outcome {
+	it, run, t := f.Link, w.run, w.run.target
+	o := messages.Outcome{Item: it, Status: messages.StatusRestored}
+	if it.Fresh {
+		return o
+	}
+	st, err := t.Lstat(it.Path)
+	if err != nil {
+		return o
+	}
+	o.There = st
+	same, err := t.Lstat(f.To)
+	switch {
+	case err == nil && st.SameFile(&same) && !(run.dry && f.Anew):
+		o.Status = messages.StatusUnchanged
+	case run.keeps(&it.Entry, &st):
+		o.Status, o.Why = messages.StatusKept, run.whyKept()
+	default:
+		o.Status, o.Why, o.Err = messages.StatusReplaced, "is another file", inTheWay(run, it, &st)
+	}
+	return o
 }
 
 // link makes an item another name of a file that is in its place.
-func (w *restoreWriter) link(it *messages.RestoreItem, to string) messages.Outcome {
-	run, t := w.run, w.run.target
-	o := messages.Outcome{Item: it, Status: messages.StatusRestored}
-	if !it.Fresh {
-		st, err := t.Lstat(it.Path)
-		if err == nil {
-			o.Status = messages.StatusReplaced
-			if run.mode == OverwriteNever || run.mode == OverwriteIfNewer && !it.Entry.Mtime.Time().After(st.Mtime.Time()) {
-				o.Status = messages.StatusKept
-			}
-			if same, err := t.Lstat(to); err == nil && st.SameFile(&same) {
-				o.Status = messages.StatusUnchanged
-			}
-		}
-	}
-	if o.Status == messages.StatusKept || o.Status == messages.StatusUnchanged {
+func (w *restoreWriter) link(f *messages.FinishEntry) messages.Outcome {
+	it, t := f.Link, w.run.target
+	o := w.linkStatus(f)
+	if o.Status == messages.StatusKept || o.Status == messages.StatusUnchanged || o.Err != nil {
 		return o
 	}
-	o.Err = t.Link(to, it.Path)
+	o.Err = t.Link(f.To, it.Path)
 	// The file system has no links, or no more of this file, or not across its parts.
-	for _, err := range []error{unix.EMLINK, unix.EPERM, unix.EXDEV, unix.EOPNOTSUPP} {
+	for _, err := range []error{syscall.EMLINK, syscall.EPERM, syscall.EXDEV, syscall.EOPNOTSUPP} {
 		if errors.Is(o.Err, err) {
 			return messages.Outcome{Item: it, NoLink: true}
 		}
@@ -205,6 +323,9 @@ func splitWriting(j messages.Writing) []messages.Writing {
 	}
 	for i := range j.Finish {
 		parts = append(parts, messages.Writing{Finish: j.Finish[i : i+1]})
+	}
+	for i := range j.Check {
+		parts = append(parts, messages.Writing{Check: j.Check[i : i+1]})
 	}
 	for i := range j.Pieces {
 		parts = append(parts, messages.Writing{Frame: j.Frame, Pieces: j.Pieces[i : i+1]})

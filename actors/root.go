@@ -8,6 +8,9 @@ import (
 	"vaultik/vault/snapshot"
 )
 
+// maxRootPaths is how many paths a root lists: a list of files may have millions.
+const maxRootPaths = 10000
+
 // root describes the snapshot for those who can decrypt.
 func (s *storeState) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, error) {
 	spec, run := s.run.spec, s.run
@@ -15,10 +18,14 @@ func (s *storeState) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, e
 	if err != nil {
 		return nil, err
 	}
+	paths := spec.Paths[:min(len(spec.Paths), maxRootPaths)]
+	if spec.Stream != nil {
+		paths = spec.Stream.paths()
+	}
 	r := &snapshot.Root{
 		Store: m.Store, Owner: spec.Opened.Doc.Owner.Fingerprint(), Host: m.Host, Hostname: snapshot.Text(spec.Host.Name),
 		Set: m.Set, SetName: snapshot.Text(spec.SetName), Seq: m.Seq,
-		Paths: texts(spec.Paths), Excludes: texts(spec.Excludes), Tool: spec.Tool,
+		Paths: texts(paths), Excludes: texts(spec.Excludes), Filters: spec.Filters, Tool: spec.Tool,
 		Started: run.began.UTC().Truncate(time.Second), Finished: m.Time,
 		Counts: snapshot.Counts{
 			Files: run.counts.Files, Dirs: run.counts.Dirs, Symlinks: run.counts.Symlinks, Other: run.counts.Others,

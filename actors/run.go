@@ -23,6 +23,7 @@ type backupRun struct {
 	reading context.Context // ends earlier when the job is asked to stop
 	stop    context.CancelCauseFunc
 	leaves  *credit
+	watch   watch
 	bufs    *budget
 	faults  *faults
 	mem     arena.Arena   // of all large buffers

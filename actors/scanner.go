@@ -43,10 +43,13 @@ type scanner struct {
 	memory map[index.PathKey]*index.LeafEntry
 	next   index.PathKey // start of the row after those in memory
 	infos  map[index.BlobNum]*blob.Info
+
+	streamed bool // the stream has been read
+	touch    *touch
 }
 
 func newScanner(run *backupRun, chunkers, committer *actor.PID) actor.Actor {
-	return &scanner{run: run, chunkers: chunkers, committer: committer}
+	return &scanner{run: run, chunkers: chunkers, committer: committer, touch: run.watch.touch()}
 }
 
 func (s *scanner) Receive(c actor.Context) {
@@ -67,16 +70,31 @@ func (s *scanner) scan(c actor.Context) {
 	s.start, s.memory = [16]byte{}, nil
 	s.infos = map[index.BlobNum]*blob.Info{}
 
-	opt := fs.WalkOptions{Exclude: s.run.spec.Exclude}
-	err := fs.Walk(s.run.reading, s.run.spec.Paths, opt, func(it fs.WalkItem) error { return s.item(c, it) })
+	err := s.walk(c)
 	if err == nil && len(s.leaf) > 0 {
 		err = s.endLeaf(c)
 	}
-	s.run.spec.Progress.TotalKnown.Store(err == nil)
+	s.run.spec.Progress.TotalKnown.Store(err == nil && s.run.spec.Stream == nil)
 	c.Send(c.Parent(), &messages.ScanDone{Leaves: s.leaves, Batches: s.sent, Err: err})
 }
 
+func (s *scanner) walk(c actor.Context) error {
+	if s.run.spec.Stream != nil {
+		return s.scanStream(c)
+	}
+	opt := fs.WalkOptions{OneFS: s.run.spec.OneFS, Touch: func(path string) { s.touch.enter("/" + path) }}
+	defer s.touch.leave()
+	if choose := s.run.spec.Choose; choose != nil {
+		opt.Choose = choose()
+	}
+	return fs.Walk(s.run.reading, s.run.spec.Paths, opt, func(it fs.WalkItem) error { return s.item(c, it) })
+}
+
 func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
+	s.touch.leave()
+	if err := s.run.reading.Err(); err != nil {
+		return err // it may have hung long enough to be left behind
+	}
 	if n := len(s.leaf); it.Err != nil && n > 0 && s.leaf[n-1].Path == it.Path {
 		// A directory that could be looked at but not read: one entry, with its reason.
 		s.leaf[n-1].Unlisted = it.Err

@@ -44,15 +44,19 @@ type BackupSpec struct {
 	SetName    string
 	Head       Head
 
-	Paths    []string // roots: absolute, sorted, merged
-	Excludes []string
+	Paths    []string          // roots: absolute, sorted, merged
+	Stream   *Stream           // instead of Paths
+	Choose   func() fs.Chooser // of one walk; nil keeps everything
+	OneFS    bool              // see fs.WalkOptions
+	Excludes []string          // for the record, as are Filters
+	Filters  *snapshot.Filters
 	Tags     []string
-	Exclude  func(path string, st *fs.Stat) fs.Decision
+	Fixed    bool // a file that grows while it is read is saved as long as it was, and none beyond its size
 	Partial  bool // some of the wanted paths are missing: the snapshot cannot be complete
 
 	Chunks           chunk.Params
 	CompressionLevel int   // 0: zstd's default
-	BlobSize         int64 // bytes; where blobs are sealed
+	BlobSize         int64 // bytes; where blobs are sealed, at the latest
 	Memory           int64 // bytes; of the whole process
 	Parallel         int   // transfers at once
 	Chunkers         int   // 0: as many as cores
@@ -83,6 +87,7 @@ type BackupResult struct {
 	Rounds        int
 	Restarts      int64
 	Duration      time.Duration
+	Abandoned     string // a path that never answered when the job was to end; the call still waits for it
 }
 
 // ErrInterrupted ends a job that was asked to stop. What it had stored is kept
@@ -105,6 +110,10 @@ type limits struct {
 	blobBuffer        int
 }
 
+// minBlob is the size in bytes down to which blobs are made smaller so that more of
+// them are in memory, and on their way, at once.
+const minBlob = 4 << 20
+
 // fixedMemory is what a process needs beside the buffers: runtime, index, leaves, programs.
 const fixedMemory = 56 << 20
 
@@ -117,9 +126,11 @@ func limitsFor(s *BackupSpec) limits {
 	l.frames = l.sealers + 2
 	l.compressing = l.sealers + 1
 	l.bufs = l.chunkers + 2
-	l.blobTarget = int(s.BlobSize)
-	l.blobBuffer = blob.BufferSize(l.blobTarget + s.Chunks.Max)
 	rest := s.Memory - fixedMemory - int64(l.bufs*s.Chunks.Max) - int64((l.frames+l.compressing)*blob.FrameTarget)
+	// Each transfer holds a blob, and one more is filled meanwhile.
+	fits := max(minBlob, rest/int64(s.Parallel+1)-int64(s.Chunks.Max))
+	l.blobTarget = int(min(s.BlobSize, fits))
+	l.blobBuffer = blob.BufferSize(l.blobTarget + s.Chunks.Max)
 	l.blobs = int(min(max(2, rest/int64(l.blobTarget+s.Chunks.Max)), int64(s.Parallel+2)))
 	return l
 }

@@ -78,6 +78,10 @@ func (s *System) run(ctx context.Context, name string, producer actor.Producer, 
 	if err != nil {
 		return nil, fmt.Errorf("run job %s: %w", id, err)
 	}
+	if d, ok := res.(interface{ leftBehind() bool }); ok && d.leftBehind() {
+		s.sys.Root.Stop(pid)
+		return res, nil
+	}
 	if err := stopAndWait(s.sys, pid, jobStopTimeout); err != nil {
 		return res, fmt.Errorf("stop job %s: %w", id, err)
 	}

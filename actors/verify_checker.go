@@ -102,7 +102,7 @@ func (k *checker) large(o *messages.CheckObject, buf []byte) (done messages.Chec
 		_, _ = sum.Write(buf[:n])
 	}
 	k.run.read.Add(done.Bytes)
-	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if op := (*backends.OpError)(nil); errors.As(err, &op) || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		done.Err = err
 		return done
 	}

@@ -27,6 +27,8 @@ type inspector struct {
 	known map[pageKey]*knownPage
 
 	warned map[string]bool
+
+	spare, spareSize int64 // objects that no snapshot needs, and their bytes
 }
 
 // listed is a blob list that was read.
@@ -41,7 +43,8 @@ type inspectedSnapshot struct {
 	host    int
 	root    *snapshot.Root // nil: not opened
 	lists   []*listed
-	partial bool // a list is bad: not all blobs are known that the manifest names
+	partial bool  // a list is bad: not all blobs are known that the manifest names
+	extra   []int // then: blobs that it may need
 }
 
 func (n *inspector) Receive(c actor.Context) {
@@ -231,6 +234,10 @@ func (n *inspector) list(ctx context.Context, host int) error {
 		}
 		i, ok := inv.Find(name)
 		if !ok {
+			if name.Kind != layout.KindManifest && name.Kind != layout.KindCheckpoint {
+				n.spare++
+				n.spareSize += o.Size
+			}
 			return nil
 		}
 		seen[i] = true

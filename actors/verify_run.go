@@ -16,7 +16,9 @@ import (
 	"vaultik/internal/arena"
 	"vaultik/messages"
 	"vaultik/vault/blob"
+	"vaultik/vault/page"
 	"vaultik/vault/plan"
+	"vaultik/vault/snapshot"
 )
 
 // verifyRun is what the actors of one verify share.
@@ -93,7 +95,8 @@ func kindOf(err error) ProblemKind {
 	switch {
 	case errors.Is(err, errReference):
 		return ProblemReference
-	case errors.Is(err, blob.ErrDamaged), errors.Is(err, backends.ErrInvalidRange):
+	case errors.Is(err, blob.ErrDamaged), errors.Is(err, blob.ErrTooLarge), errors.Is(err, backends.ErrInvalidRange),
+		errors.Is(err, page.ErrDamaged), errors.Is(err, page.ErrTooLarge), errors.Is(err, snapshot.ErrDamaged):
 		return ProblemDamaged
 	case errors.Is(err, backends.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return ProblemMissing

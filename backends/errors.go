@@ -45,6 +45,8 @@ var (
 	ErrConfig = errors.New("invalid storage configuration")
 	// ErrTooLarge: the object does not fit in memory as asked.
 	ErrTooLarge = errors.New("object too large to read whole")
+	// ErrUnreachable: the store has not answered anybody for as long as was agreed.
+	ErrUnreachable = errors.New("store cannot be reached")
 	// ErrSourceSize: a Source had more or fewer bytes than it said.
 	ErrSourceSize = errors.New("source is not of the size it said")
 )

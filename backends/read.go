@@ -59,11 +59,11 @@ func ReadRange(ctx context.Context, b Backend, key string, off, n int64, dst []b
 }
 
 func readError(key string, err error) error {
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
 	if op := (*OpError)(nil); errors.As(err, &op) {
 		return err
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
 	}
 	return &OpError{Op: "get", Key: key, Retryable: errors.Is(err, io.ErrUnexpectedEOF), Err: err}
 }

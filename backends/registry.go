@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+
+	"vaultik/internal/platform"
 )
 
 // Options says how a store is opened.
@@ -20,6 +23,15 @@ type Options struct {
 	// ReadOnly refuses Put and Delete with ErrReadOnly and changes nothing in
 	// the store, not even leftovers of writers that died.
 	ReadOnly bool
+	// Connections is how many calls that carry data will run at once, for pools
+	// of connections; 0: the backend's own choice, Capabilities.Connections.
+	Connections int
+	// Log hears what a backend does that is no error of a call (a warning of a
+	// library, say); nil: nobody. Never a secret.
+	Log *slog.Logger
+
+	S3     S3Options
+	Rclone RcloneOptions
 }
 
 // Opener opens the store that u names. It returns *[OpError].
@@ -72,14 +84,14 @@ func parse(location string) (*url.URL, error) {
 		return nil, errors.New("zero byte in the location")
 	}
 	if !isURL(location) {
-		if head, _, ok := strings.Cut(location, ":"); ok && !strings.Contains(head, "/") {
+		if head, _, ok := strings.Cut(location, ":"); ok && !strings.Contains(head, "/") && filepath.VolumeName(location) == "" {
 			return nil, fmt.Errorf("%q is neither a URL nor clearly a path; for a path write ./%s", location, location)
 		}
 		abs, err := filepath.Abs(location)
 		if err != nil {
 			return nil, fmt.Errorf("make path absolute: %w", err)
 		}
-		return &url.URL{Scheme: "file", Path: abs}, nil
+		return &url.URL{Scheme: "file", Path: platform.URLPath(abs)}, nil
 	}
 	u, err := url.Parse(location)
 	if err != nil {

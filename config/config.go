@@ -3,7 +3,7 @@ package config
 import (
 	"fmt"
 
-	"vaultik/vault/filter"
+	"vaultik/internal/bandwidth"
 	"vaultik/vault/keys"
 )
 
@@ -12,7 +12,7 @@ const (
 	DefaultChunkSize   = 1 * MiB
 	DefaultBlobSize    = 16 * MiB
 	DefaultMemory      = 150 * MiB // resident, all buffers and the index included
-	DefaultParallel    = 4         // transfers at once
+	DefaultParallel    = 4         // transfers at once, each a connection to the store
 	DefaultCompression = 3         // zstd's own default
 
 	MinChunkSize   = 64 * KiB
@@ -29,20 +29,34 @@ const (
 // Config is the configuration with defaults filled in and everything checked.
 type Config struct {
 	File       string // where it was read from
-	StorageURL string // file:///...; variables are expanded
+	StorageURL string // file:///..., s3://... or rclone://...; variables are expanded
 	Recipients keys.Recipients
 	Sets       []Set // in the order of the file
 
-	Compression int   // zstd level
-	ChunkSize   int64 // middle chunk size in bytes, a power of two
-	BlobSize    int64 // target in bytes, at most a tenth of Memory
-	Memory      int64 // bytes
-	Parallel    int
+	Compression int    // zstd level
+	ChunkSize   int64  // middle chunk size in bytes, a power of two
+	BlobSize    int64  // target in bytes, at most a tenth of Memory
+	Memory      int64  // bytes
+	Parallel    int    // transfers at once: connections
 	IndexPath   string // "" for the usual place
 	Hostname    string
 
+	BWLimit bandwidth.Schedule
+	Retry   Retry
+	S3      S3
+	Rclone  Rclone
+
 	// Warnings are things that work but are not as written; each is one sentence.
 	Warnings []string
+}
+
+// Default is the configuration of a machine without one, as far as it says how to
+// work: it names no store.
+func Default() *Config {
+	return &Config{
+		Compression: DefaultCompression, ChunkSize: DefaultChunkSize, BlobSize: BlobSizeFor(DefaultBlobSize, DefaultMemory),
+		Memory: DefaultMemory, Parallel: DefaultParallel, Retry: Retry{DefaultElapsed, DefaultStall},
+	}
 }
 
 // Set is one named group of paths.
@@ -50,17 +64,7 @@ type Set struct {
 	Name  string
 	Paths []string // absolute and clean, in the order of the file
 
-	Exclude      []filter.Pattern // each is valid; variables and ~ are expanded
-	ExcludeFiles []string         // absolute and clean; files of more patterns
-}
-
-// Patterns are those of Exclude as texts, nil for none.
-func (s Set) Patterns() []string {
-	var out []string
-	for _, p := range s.Exclude {
-		out = append(out, p.Text)
-	}
-	return out
+	Filters
 }
 
 // Set finds a set by name.

@@ -16,7 +16,7 @@ func TestParse_Exclude(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := c.Sets[0]
-	if got := strings.Join(s.Patterns(), " "); got != "*.o !/home/u/keep /home/u/tmp /data/x ~$* foo/**/bar" {
+	if got := strings.Join(texts(s.Exclude), " "); got != "*.o !/home/u/keep /home/u/tmp /data/x ~$* foo/**/bar" {
 		t.Errorf("patterns %q", got)
 	}
 	if s.Exclude[1].Source != "c.yaml:9" || strings.Join(s.ExcludeFiles, " ") != "/home/u/ex /y" {
@@ -24,7 +24,7 @@ func TestParse_Exclude(t *testing.T) {
 	}
 	shown := YAML(c.Settings(Places{}))
 	d, err := Parse("c.yaml", []byte(shown))
-	if err != nil || YAML(d.Settings(Places{})) != shown || strings.Join(d.Sets[0].Patterns(), " ") != strings.Join(s.Patterns(), " ") {
+	if err != nil || YAML(d.Settings(Places{})) != shown || strings.Join(texts(d.Sets[0].Exclude), " ") != strings.Join(texts(s.Exclude), " ") {
 		t.Errorf("%v in\n%s", err, shown)
 	}
 }

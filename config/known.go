@@ -23,6 +23,9 @@ type KnownStore struct {
 	URL   string         `json:"url"`
 	Owner string         `json:"owner"` // fingerprint, SHA256:...
 	Since time.Time      `json:"since"`
+
+	// Mirror: store copy made it from another place. It may be behind that one.
+	Mirror bool `json:"mirror,omitempty"`
 }
 
 // ByURL finds the store pinned for a URL.

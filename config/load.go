@@ -33,10 +33,8 @@ func Load(file string) (*Config, error) {
 
 // Parse is Load on bytes; file is only for messages.
 func Parse(file string, data []byte) (*Config, error) {
-	l := &loader{file: file, cfg: &Config{
-		File: file, Compression: DefaultCompression, ChunkSize: DefaultChunkSize,
-		Memory: DefaultMemory, Parallel: DefaultParallel,
-	}}
+	l := &loader{file: file, cfg: Default()}
+	l.cfg.File = file
 	if err := l.document(data); err != nil {
 		return nil, err
 	}
@@ -54,7 +52,7 @@ type loader struct {
 // keysOf lists the keys of the configuration in the order of the documentation.
 func keysOf() []string {
 	return []string{"storage_url", "age_recipients", "snapshots", "compression_level", "chunk_size",
-		"blob_size", "memory", "parallel", "index_path", "hostname"}
+		"blob_size", "memory", "bwlimit", "connections", "parallel", "retry", "s3", "rclone", "index_path", "hostname"}
 }
 
 func (l *loader) fail(n ast.Node, format string, args ...any) error {
@@ -117,6 +115,9 @@ func (l *loader) mapping(n ast.Node, what string, known []string, fn func(key st
 		if _, plain := v.Key.(ast.ScalarNode); !plain {
 			return l.fail(v.Key, "%s: a key must be a plain word", what)
 		}
+		if known != nil && !slices.Contains(known, key) && looksSecret(key) {
+			return l.fail(v.Key, "unknown key %q in %s; no secret belongs in this file", key, what)
+		}
 		if known != nil && !slices.Contains(known, key) {
 			return l.fail(v.Key, "unknown key %q in %s; %s", key, what, didYouMean(key, known))
 		}
@@ -151,8 +152,8 @@ func (l *loader) setting(key string, v ast.Node) (err error) {
 		l.blob, err = l.size(key, v, MinBlobSize, MaxBlobSize)
 	case "memory":
 		c.Memory, err = l.size(key, v, MinMemory, 1<<40)
-	case "parallel":
-		c.Parallel, err = l.number(key, v, MinParallel, MaxParallel)
+	case "bwlimit", "connections", "parallel", "retry", "s3", "rclone":
+		err = l.storeSetting(key, v)
 	case "index_path":
 		c.IndexPath, err = l.path(key, v)
 	case "hostname":
@@ -167,16 +168,13 @@ func (l *loader) set(name string, v ast.Node) error {
 	}
 	s := Set{Name: name}
 	where := fmt.Sprintf("snapshots: %s", name)
-	err := l.mapping(v, where, []string{"paths", "exclude", "exclude_file"}, func(key string, v ast.Node) (err error) {
-		switch in := where + ": " + key; key {
-		case "paths":
+	err := l.mapping(v, where, append([]string{"paths"}, filterKeys()...), func(key string, v ast.Node) (err error) {
+		in := where + ": " + key
+		if key == "paths" {
 			s.Paths, err = l.paths(in, v)
-		case "exclude":
-			s.Exclude, err = l.patterns(in, v)
-		case "exclude_file":
-			s.ExcludeFiles, err = l.paths(in, v)
+			return err
 		}
-		return err
+		return l.filter(&s.Filters, key, in, v)
 	})
 	if err == nil && len(s.Paths) == 0 {
 		err = l.fail(v, "%s has no paths; write at least one, such as `paths: [~/Documents]`", where)
@@ -225,12 +223,12 @@ func (l *loader) finish() error {
 	if c.StorageURL, err = expand(c.StorageURL); err != nil {
 		return l.failLine(l.line["storage_url"], "storage_url: %v", err)
 	}
-	if !strings.Contains(c.StorageURL, "://") {
-		if !filepath.IsAbs(c.StorageURL) {
-			return l.failLine(l.line["storage_url"],
-				"storage_url: %q is neither a URL nor an absolute path", c.StorageURL)
-		}
-		c.StorageURL = FileURL(c.StorageURL)
+	head, _, colon := strings.Cut(c.StorageURL, ":")
+	if path := !colon || strings.Contains(head, "/") || filepath.VolumeName(c.StorageURL) != ""; path && !filepath.IsAbs(c.StorageURL) {
+		return l.failLine(l.line["storage_url"], "storage_url: %q is neither a URL nor an absolute path", c.StorageURL)
+	}
+	if c.StorageURL, err = StoreURL(c.StorageURL); err != nil {
+		return l.failLine(l.line["storage_url"], "storage_url: %v", err)
 	}
 	if c.Hostname == "" {
 		if c.Hostname, err = os.Hostname(); err != nil || c.Hostname == "" {

@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"vaultik/internal/platform"
 )
 
 const lockFile = "host.lock"
@@ -45,9 +45,9 @@ func (s State) LockHost() (*HostLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock host: %w", err)
 	}
-	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := platform.Lock(f, false, false); err != nil {
 		defer f.Close()
-		if !errors.Is(err, unix.EWOULDBLOCK) {
+		if !errors.Is(err, platform.ErrLocked) {
 			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 		}
 		return nil, busy(f)
@@ -73,11 +73,3 @@ func busy(f *os.File) *BusyError {
 // Release gives the lock up. The file stays: were it removed, two processes could
 // hold locks on two files of its name.
 func (l *HostLock) Release() { _ = l.f.Close() }
-
-func flock(f *os.File, how int) error {
-	for {
-		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}

@@ -7,7 +7,8 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"strings"
+
+	"vaultik/internal/platform"
 )
 
 // Places are the paths of one run. All are absolute.
@@ -95,25 +96,5 @@ func homeDir() (string, error) {
 
 // FileURL is the file:// URL of an absolute path.
 func FileURL(path string) string {
-	return (&url.URL{Scheme: "file", Path: filepath.Clean(path)}).String()
-}
-
-// StoreURL gives a store named on the command line one form: a bare path is made
-// absolute and becomes a file:// URL; what is or may be a URL is kept, and the
-// backends say what they think of it.
-func StoreURL(s string) (string, error) {
-	if head, _, ok := strings.Cut(s, ":"); ok && !strings.Contains(head, "/") {
-		return s, nil
-	}
-	path, err := expandHome(s)
-	if err != nil {
-		return "", err
-	}
-	if path == "" {
-		return "", errors.New("the store's URL is empty")
-	}
-	if path, err = filepath.Abs(path); err != nil {
-		return "", err
-	}
-	return FileURL(path), nil
+	return (&url.URL{Scheme: "file", Path: platform.URLPath(filepath.Clean(path))}).String()
 }

@@ -15,6 +15,9 @@ const seenFile = "seen.json"
 type Seen struct {
 	V      int                           `json:"v"`
 	Stores map[layout.StoreID]*SeenStore `json:"stores"`
+	// Mirrors is what was seen of places that store copy has made, by URL: they may
+	// be behind their store, but not behind what they were.
+	Mirrors map[string]*SeenStore `json:"mirrors,omitempty"`
 }
 
 // SeenStore is the newest of one store.
@@ -34,10 +37,14 @@ func (s *Seen) store(id layout.StoreID) *SeenStore {
 	if s.Stores == nil {
 		s.Stores = map[layout.StoreID]*SeenStore{}
 	}
-	st := s.Stores[id]
+	return entry(s.Stores, id)
+}
+
+func entry[K comparable](all map[K]*SeenStore, key K) *SeenStore {
+	st := all[key]
 	if st == nil {
 		st = &SeenStore{}
-		s.Stores[id] = st
+		all[key] = st
 	}
 	if st.Sets == nil {
 		st.Sets = map[string]Point{}
@@ -46,6 +53,20 @@ func (s *Seen) store(id layout.StoreID) *SeenStore {
 		st.GC = map[layout.HostID]Point{}
 	}
 	return st
+}
+
+// Mirror is what was seen of the mirror at url. Changing it is remembered like any
+// other change.
+func (s *Seen) Mirror(url string) *SeenStore {
+	if s.Mirrors == nil {
+		s.Mirrors = map[string]*SeenStore{}
+	}
+	return entry(s.Mirrors, url)
+}
+
+// Note remembers p of a set, whatever was remembered.
+func (st *SeenStore) Note(h layout.HostID, set layout.SetID, p Point) {
+	st.Sets[h.String()+"/"+set.String()] = p
 }
 
 // Trust is the highest trust list seen; Seq 0 is none.
@@ -87,11 +108,14 @@ type SetOf struct {
 	Set  layout.SetID
 }
 
-// Manifests are the highest manifests seen of all sets of a store. Names that
-// are malformed are left out.
-func (s *Seen) Manifests(id layout.StoreID) map[SetOf]Point {
+// Manifests are the highest manifests seen of all sets of a store.
+func (s *Seen) Manifests(id layout.StoreID) map[SetOf]Point { return s.store(id).Manifests() }
+
+// Manifests are the highest manifests seen of all sets. Names that are malformed
+// are left out.
+func (st *SeenStore) Manifests() map[SetOf]Point {
 	out := map[SetOf]Point{}
-	for name, p := range s.store(id).Sets {
+	for name, p := range st.Sets {
 		host, set, _ := strings.Cut(name, "/")
 		var k SetOf
 		if k.Host.UnmarshalText([]byte(host)) == nil && k.Set.UnmarshalText([]byte(set)) == nil {

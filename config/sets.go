@@ -19,10 +19,17 @@ type Sets struct {
 
 // SetRecord is one set; other paths make another set.
 type SetRecord struct {
-	ID    layout.SetID `json:"id"`
-	Name  Text         `json:"name"`
-	Paths []Text       `json:"paths"` // absolute, sorted
+	ID     layout.SetID `json:"id"`
+	Name   Text         `json:"name"`
+	Source string       `json:"source,omitempty"` // "": paths
+	Paths  []Text       `json:"paths"`            // absolute, sorted; none of a list: it may be long, and another each time
 }
+
+// Sources of sets that are the same again by their name.
+const (
+	SourceList   = "list"   // paths come from a list
+	SourceStream = "stream" // content is no file; its one path is a name for it
+)
 
 // SortedPaths is the form in which the paths of two sets are compared.
 func SortedPaths(paths []string) []string {
@@ -66,7 +73,7 @@ func (s *Sets) ByPaths(paths []string) []SetRecord {
 	want := SortedPaths(paths)
 	var out []SetRecord
 	for _, r := range s.Sets {
-		if slices.Equal(r.PathStrings(), want) {
+		if r.Source == "" && slices.Equal(r.PathStrings(), want) {
 			out = append(out, r)
 		}
 	}
@@ -79,6 +86,18 @@ func (s *Sets) Add(name string, paths []string) SetRecord {
 	for _, p := range SortedPaths(paths) {
 		r.Paths = append(r.Paths, Text(p))
 	}
+	s.Sets = append(s.Sets, r)
+	return r
+}
+
+// Named finds or adds the set of this source and name.
+func (s *Sets) Named(source, name string) SetRecord {
+	for _, r := range s.Sets {
+		if r.Source == source && string(r.Name) == name {
+			return r
+		}
+	}
+	r := SetRecord{ID: layout.NewSetID(), Name: Text(name), Source: source, Paths: []Text{}}
 	s.Sets = append(s.Sets, r)
 	return r
 }

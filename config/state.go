@@ -9,11 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"vaultik/internal/atomicfile"
+	"vaultik/internal/platform"
 	"vaultik/vault/snapshot"
 )
 
@@ -109,16 +109,20 @@ func (s State) locked(fn func() error) error {
 		return fmt.Errorf("lock state: %w", err)
 	}
 	defer f.Close()
-	if err := flock(f, unix.LOCK_EX); err != nil {
+	if err := platform.Lock(f, false, true); err != nil {
 		return fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	return fn() // closing the file releases the lock
 }
 
 // Exposed lists the files of the directory that others than their owner may
-// read or write; each should get mode 0600.
+// read or write; each should get mode 0600. On Windows a file has the rights that
+// its directory hands down, and modes say nothing.
 func (p Places) Exposed() []string {
 	var out []string
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	s := NewState(p.Dir())
 	for _, f := range []string{p.Config, s.Path(hostFile), s.Path(setsFile), s.Path(seenFile), s.Path(knownFile), p.Kit()} {
 		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o077 != 0 {
@@ -126,6 +130,13 @@ func (p Places) Exposed() []string {
 		}
 	}
 	return out
+}
+
+// Own are the files in the directory of the configuration that are this program's,
+// whether or not they are there.
+func (p Places) Own() []string {
+	s := NewState(p.Dir())
+	return []string{p.Config, s.Path(hostFile), s.Path(setsFile), s.Path(seenFile), s.Path(knownFile), s.Path("state.lock"), s.Path(lockFile), p.Kit()}
 }
 
 // HostFiles lists the files that make this machine the host that it is. Without

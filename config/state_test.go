@@ -208,3 +208,29 @@ func TestPlaces_Exposed(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// What was seen of a mirror is apart from what was seen of its store.
+func TestSeen_Mirror(t *testing.T) {
+	s := NewState(t.TempDir())
+	id, host, set := layout.NewStoreID(), layout.NewHostID(), layout.NewSetID()
+	err := s.UpdateSeen(func(seen *Seen) error {
+		seen.NoteManifest(id, host, set, Point{7, "a"})
+		seen.Mirror("file:///m").Note(host, set, Point{5, "b"})
+		seen.Mirror("file:///m").Trust = Point{2, "t"}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.LoadSeen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := SetOf{host, set}
+	if m := got.Mirror("file:///m"); m.Manifests()[k] != (Point{5, "b"}) || m.Trust.Seq != 2 || got.Manifests(id)[k] != (Point{7, "a"}) {
+		t.Errorf("%+v", got)
+	}
+	if len(got.Mirror("file:///none").Manifests()) != 0 {
+		t.Error("something was seen of a mirror that was never met")
+	}
+}

@@ -36,16 +36,9 @@ func Create(file, storageURL string, recipients []string) error {
 func (c *Config) Settings(p Places) []Setting {
 	sets := make([]Setting, 0, len(c.Sets))
 	for _, s := range c.Sets {
-		set := []Setting{{"paths", s.Paths}}
-		if len(s.Exclude) > 0 {
-			set = append(set, Setting{"exclude", s.Patterns()})
-		}
-		if len(s.ExcludeFiles) > 0 {
-			set = append(set, Setting{"exclude_file", s.ExcludeFiles})
-		}
-		sets = append(sets, Setting{s.Name, set})
+		sets = append(sets, Setting{s.Name, s.Settings()})
 	}
-	return []Setting{
+	list := []Setting{
 		{"storage_url", c.StorageURL},
 		{"age_recipients", c.Recipients.Strings()},
 		{"snapshots", sets},
@@ -53,14 +46,13 @@ func (c *Config) Settings(p Places) []Setting {
 		{"chunk_size", FormatSize(c.ChunkSize)},
 		{"blob_size", FormatSize(c.BlobSize)},
 		{"memory", FormatSize(c.Memory)},
-		{"parallel", c.Parallel},
-		{"index_path", p.IndexDir(c)},
-		{"hostname", c.Hostname},
 	}
+	list = append(list, c.storeSettings()...)
+	return append(list, Setting{"index_path", p.IndexDir(c)}, Setting{"hostname", c.Hostname})
 }
 
-// Setting is one key with a value: string, int, []string or, for the sets and in
-// each of them, []Setting.
+// Setting is one key with a value: string, int, bool, []string or, for the sets and
+// other groups of settings, []Setting.
 type Setting struct {
 	Key   string
 	Value any
@@ -69,39 +61,48 @@ type Setting struct {
 // YAML writes the settings so that Load reads the same configuration back.
 func YAML(settings []Setting) string {
 	var b strings.Builder
+	writeYAML(&b, "", settings, false)
+	return b.String()
+}
+
+// writeYAML writes one group; its keys are quoted if they are names by the user.
+func writeYAML(b *strings.Builder, indent string, settings []Setting, names bool) {
 	for _, s := range settings {
+		key := s.Key
+		if names {
+			key = jsonString(key)
+		}
+		fmt.Fprintf(b, "%s%s:", indent, key)
 		switch v := s.Value.(type) {
-		case string:
-			if strings.HasSuffix(s.Key, "_size") || s.Key == "memory" {
-				fmt.Fprintf(&b, "%s: %s\n", s.Key, v)
-			} else {
-				fmt.Fprintf(&b, "%s: %s\n", s.Key, quoteYAML(v))
-			}
-		case int:
-			fmt.Fprintf(&b, "%s: %d\n", s.Key, v)
 		case []string:
-			fmt.Fprintf(&b, "%s:\n", s.Key)
+			b.WriteString("\n")
 			for _, item := range v {
-				fmt.Fprintf(&b, "  - %s\n", quoteYAML(item))
+				fmt.Fprintf(b, "%s  - %s\n", indent, s.quote(item))
 			}
 		case []Setting:
 			if len(v) == 0 {
-				fmt.Fprintf(&b, "%s: {}\n", s.Key)
+				b.WriteString(" {}\n")
 				continue
 			}
-			fmt.Fprintf(&b, "%s:\n", s.Key)
-			for _, set := range v {
-				fmt.Fprintf(&b, "  %s:\n", jsonString(set.Key))
-				for _, list := range set.Value.([]Setting) {
-					fmt.Fprintf(&b, "    %s:\n", list.Key)
-					for _, item := range list.Value.([]string) {
-						fmt.Fprintf(&b, "      - %s\n", quoteYAML(item))
-					}
-				}
-			}
+			b.WriteString("\n")
+			writeYAML(b, indent+"  ", v, s.Key == "snapshots" && indent == "")
+		case string:
+			fmt.Fprintf(b, " %s\n", s.quote(v))
+		default:
+			fmt.Fprintf(b, " %v\n", v) // a number, true or false
 		}
 	}
-	return b.String()
+}
+
+// quote writes a value of the setting so that Load reads the same one.
+func (s Setting) quote(v string) string {
+	switch s.Key {
+	case "chunk_size", "blob_size", "memory", "exclude_larger_than":
+		return v // sizes
+	case "storage_url", "paths", "exclude", "exclude_file", "iexclude", "iexclude_file", "index_path", "ca_file", "path", "config":
+		return quoteYAML(v)
+	}
+	return jsonString(v) // variables are not expanded there
 }
 
 // quoteYAML writes a value so that neither YAML nor variable expansion changes it.

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"vaultik/internal/platform"
+
 	"github.com/zeebo/blake3"
 )
 
@@ -79,13 +81,13 @@ func writeFormat(dir string, key [32]byte) error {
 	if err := os.WriteFile(temp, line, 0o600); err != nil {
 		return fmt.Errorf("write index format: %w", typed(err))
 	}
-	if err := syncPath(temp); err != nil {
+	if err := platform.SyncPath(temp); err != nil {
 		return typed(err)
 	}
 	if err := os.Rename(temp, filepath.Join(dir, formatName)); err != nil {
 		return fmt.Errorf("write index format: %w", typed(err))
 	}
-	return syncPath(dir)
+	return platform.SyncPath(dir)
 }
 
 // inspect tells what a directory is before anything is changed in it: empty

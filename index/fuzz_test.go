@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"vaultik/internal/fuzzbound"
 	"vaultik/vault/blob"
 )
 
@@ -21,6 +22,9 @@ func fuzzTable() (*blobTable, source) {
 	return t, r
 }
 
+// rowBound is how many bytes decoding a row may allocate.
+func rowBound(b []byte) int64 { return 64<<10 + 200*int64(len(b)) }
+
 func FuzzDecodeEntries(f *testing.F) {
 	t, r := fuzzTable()
 	for _, n := range []int{0, 1, 5, 256} {
@@ -33,7 +37,9 @@ func FuzzDecodeEntries(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(tt *testing.T, b []byte) {
 		t, _ := fuzzTable()
-		e, gone, ok := t.decodeEntries(b)
+		var e []LeafEntry
+		var gone, ok bool
+		fuzzbound.Check(tt, rowBound(b), func() { e, gone, ok = t.decodeEntries(b) })
 		if !ok {
 			return
 		}
@@ -62,7 +68,9 @@ func FuzzDecodeLeaf(f *testing.F) {
 	}
 	f.Fuzz(func(tt *testing.T, b []byte) {
 		t, _ := fuzzTable()
-		l, gone, ok := t.decodeLeaf(b)
+		var l Leaf
+		var gone, ok bool
+		fuzzbound.Check(tt, rowBound(b), func() { l, gone, ok = t.decodeLeaf(b) })
 		if !ok || gone {
 			return
 		}
@@ -81,7 +89,9 @@ func FuzzDecodeBranch(f *testing.F) {
 	}
 	f.Fuzz(func(tt *testing.T, b []byte) {
 		t, _ := fuzzTable()
-		br, gone, ok := t.decodeBranch(b)
+		var br Branch
+		var gone, ok bool
+		fuzzbound.Check(tt, rowBound(b), func() { br, gone, ok = t.decodeBranch(b) })
 		if !ok || gone {
 			return
 		}

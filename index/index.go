@@ -12,6 +12,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"vaultik/internal/platform"
 	"vaultik/vault/blob"
 )
 
@@ -75,7 +76,7 @@ func Open(dir string, o Options) (*Index, error) {
 		return nil, err
 	}
 	ks := keyed(o.Key, "vaultik index checksum")
-	x := &Index{dir: dir, opt: o, seed: binary.LittleEndian.Uint32(ks[:]), lock: lock, free: diskSpace}
+	x := &Index{dir: dir, opt: o, seed: binary.LittleEndian.Uint32(ks[:]), lock: lock, free: platform.Space}
 	if err := x.open(); err != nil {
 		_ = lock.Close()
 		return nil, err
@@ -217,14 +218,14 @@ func (x *Index) Sync() error {
 		return fmt.Errorf("sync index: %w", err)
 	}
 	for _, path := range logs {
-		if err := syncPath(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := platform.SyncPath(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("sync index: %w", typed(err))
 		}
 	}
 	if err := x.db.Sync(); err != nil {
 		return fmt.Errorf("sync index: %w", typed(err))
 	}
-	if err := syncPath(dir); err != nil {
+	if err := platform.SyncPath(dir); err != nil {
 		return fmt.Errorf("sync index: %w", typed(err))
 	}
 	return nil
@@ -375,5 +376,5 @@ func Recreate(dir string) (aside string, err error) {
 	if err := os.Remove(filepath.Join(dir, formatName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("remove damaged index: %w", err)
 	}
-	return aside, syncPath(dir)
+	return aside, platform.SyncPath(dir)
 }

@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"io"
 	"time"
 
 	"vaultik/vault/blob"
@@ -74,10 +75,12 @@ type EntryTask struct {
 	Path     string
 	Stat     fs.Stat
 	Implied  bool
-	Failed   error  // the walk could not look at it
-	Unlisted error  // a directory that could not be read
-	Known    *Known // content need not be read
-	Seen     bool   // the index knew a file of this path
+	Failed   error     // the walk could not look at it
+	Unlisted error     // a directory that could not be read
+	Known    *Known    // content need not be read
+	Seen     bool      // the index knew a file of this path
+	Made     bool      // it is in no file system: Stat is all that is known of it
+	Stream   io.Reader // the content of one that is made
 }
 
 // ReadEntries is a batch for one chunker: at most 256 entries and 1 MiB, or one large file.

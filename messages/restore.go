@@ -11,6 +11,19 @@ const (
 	StatusRestored Status = "restored" // made where nothing was
 	StatusReplaced Status = "replaced" // made instead of what was there
 	StatusKept     Status = "kept"     // what is there was not to be touched
+	StatusDeleted  Status = "deleted"  // was there, and is not in the snapshot
+)
+
+// Source is where chunks of a file may be had without asking the store. Each is
+// compared with its id before it counts.
+type Source uint8
+
+// The sources.
+const (
+	NoSource      Source = iota
+	FromFile             // what stands there: chunks are copied into a new file
+	FromPart             // a part of a new file, which an interrupted restore has left: they are in place
+	SourceInPlace        // what stands there, which is changed: they are in place
 )
 
 // RestoreItem is one entry, but no directory, on its way into the target. All
@@ -35,15 +48,24 @@ type RestoreState struct {
 	Decided bool   // its content is wanted
 	Settled bool   // its last step is under way
 	Done    bool
-	Seen    int // pieces in all, so far
-	Planned int // of these, wanted
-	Left    int // pieces that are not written yet
+	Source  Source
+	Keep    bool           // if all of its contents are there, what stands there stays
+	There   fs.Stat        // what stood there when it was looked at
+	Check   []RestorePiece // to be compared with the source
+	Checks  int            // of Keep: pieces that are being compared
+	Present []RestorePiece // of Keep: those that were there
+	Lacking []RestorePiece // of Keep: those that were not
+	Seen    int            // pieces in all, so far
+	Left    int            // pieces that are not written yet
 	Held    []RestorePiece
 	Counted int64 // bytes that the progress knows of
 	Err     error // the first thing that went wrong
 	Group   *LinkGroup
 	More    []MorePieces
-	Came    int // pieces that are written or given up
+	Came    int    // pieces that are written or given up
+	Data    int64  // bytes of all pieces but holes, so far
+	Missing int    // pieces that were compared, and not there
+	Why     string // why it is what it is, of one that went well
 }
 
 // MorePieces is a later batch with pieces of an item.
@@ -54,16 +76,26 @@ type MorePieces struct {
 
 // LinkGroup are the names of one file.
 type LinkGroup struct {
+	Type    page.Type
 	Leader  *RestoreItem   // whose content the others will share; nil: none yet
 	Path    string         // of a name that is in its place; or ""
+	Anew    bool           // that was made
 	Waiting []*RestoreItem // for the leader
 }
 
-// RestorePiece is one chunk of an item.
+// RestorePiece is one chunk of an item, or a hole in it, unless nothing can stand there.
 type RestorePiece struct {
 	Item *RestoreItem
 	At   int64 // byte offset in the file
 	Ref  page.Ref
+}
+
+// CheckPiece asks a writer whether a piece can be had from a source, and to take it from there.
+type CheckPiece struct {
+	RestorePiece
+	Source Source
+	Only   bool // only tell
+	Whole  bool // it is all of the file: make it, if it can be had
 }
 
 // RestoreDir is a directory of the target. All but the last three fields is immutable once sent.
@@ -71,14 +103,23 @@ type RestoreDir struct {
 	Path   string
 	Entry  page.Entry
 	Parent *RestoreDir
-	Fresh  bool  // it was just made
-	Attrs  bool  // it gets the attributes in Entry
-	Counts bool  // it is a selected entry, and part of the result
-	Err    error // it cannot be made, and nothing below it
+	Fresh  bool        // it was just made
+	Other  bool        // it was made instead of something else
+	FS     *FileSystem // of a dry run: where it stands, or would
+	Attrs  bool        // it gets the attributes in Entry
+	Counts bool        // it is a selected entry, and part of the result
+	Parts  bool        // it holds parts of large files, which an interrupted restore has left
+	Err    error       // it cannot be made, and nothing below it
 
 	Pending int  // of the planner: entries and directories in it that are not done
 	Left    bool // of the planner: no more will come
 	Failed  bool // of the planner
+}
+
+// FileSystem is one that a restore would write to.
+type FileSystem struct {
+	Path string // in the target: of the first directory there
+	Dev  uint64
 }
 
 // EntriesSelected is a batch of the walk, in path order. It holds one of the
@@ -128,9 +169,10 @@ type BlobFetched struct {
 	Fatal bool // the store is gone, or the job ends: no other blob will fare better
 }
 
-// Writing is one job of a writer: one of the first three is set.
+// Writing is one job of a writer: one of the first four is set.
 type Writing struct {
 	Place  []*RestoreItem // compare with what is there, make what has no chunks
+	Check  []CheckPiece
 	Finish []FinishEntry
 	Frame  *FrameBuf // of Pieces
 	Pieces []WritePiece
@@ -146,15 +188,20 @@ type FrameBuf struct {
 // WritePiece is one chunk and where it goes.
 type WritePiece struct {
 	plan.Piece[*RestoreItem]
-	Whole bool // it is all of the file: make, write and name it
+	Source Source
+	Whole  bool // it is all of the file: make, write and name it
 }
 
 // FinishEntry is the last step of one entry: one of the fields is set.
 type FinishEntry struct {
 	Commit *RestoreItem // whose pieces are all written: attributes, then the name
 	Abort  *RestoreItem // one piece of which failed
+	Keep   *RestoreItem // whose contents were all there: attributes only
+	Source Source       // of Commit and Abort
+	There  fs.Stat      // of Commit and Keep: what stood there when it was looked at
 	Link   *RestoreItem // another name of To
 	To     string       // in the target
+	Anew   bool         // To was made
 	Dir    *RestoreDir  // below which all is done: its attributes
 }
 
@@ -164,15 +211,24 @@ type Outcome struct {
 	Dir     *RestoreDir
 	Status  Status // "" : its contents are needed
 	New     Status // then: what it will be, restored or replaced
+	Source  Source // then: where chunks may be had
+	Keep    bool   // then: if all are there, what stands there stays
+	There   fs.Stat
 	Err     error
-	NoLink  bool  // it cannot be a link, and needs contents of its own
-	Written int64 // bytes
+	NoLink  bool   // it cannot be a link, and needs contents of its own
+	Removed int    // parts of files that nobody goes on with, from a directory
+	Half    bool   // it was to be changed in place, and is left changed in part
+	Why     string // it is to be made, or stays
+	Fixed   bool   // of a dry run: it would get other attributes
+	Written int64  // bytes
+	Reused  int64  // bytes that were there
 	Attrs   fs.MetaProblems
 }
 
 // WritingDone is the result of a Writing. Pieces that are not in it are written.
 type WritingDone struct {
-	Placed []Outcome
-	Failed []Outcome // pieces: Item and Err
-	Full   error     // the target takes no more
+	Placed  []Outcome
+	Failed  []Outcome // pieces: Item and Err
+	Missing []int     // of Check: those that cannot be had from their source, ascending
+	Full    error     // the target takes no more
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync/atomic"
-	"testing"
 
 	"vaultik/backends"
 )
@@ -31,7 +30,7 @@ func source(b []byte) backends.Source {
 	return backends.Bytes(b, &sum)
 }
 
-func put(t *testing.T, b backends.Backend, key string, data []byte) {
+func put(t *T, b backends.Backend, key string, data []byte) {
 	t.Helper()
 	info, err := b.Put(t.Context(), key, source(data), backends.PutOptions{})
 	if err != nil {
@@ -52,7 +51,7 @@ func get(ctx context.Context, b backends.Backend, key string, off, n int64) ([]b
 }
 
 // wantObject checks an object by Stat and Get.
-func wantObject(t *testing.T, b backends.Backend, key string, data []byte) {
+func wantObject(t *T, b backends.Backend, key string, data []byte) {
 	t.Helper()
 	info, err := b.Stat(t.Context(), key)
 	if err != nil {
@@ -74,7 +73,7 @@ func wantObject(t *testing.T, b backends.Backend, key string, data []byte) {
 }
 
 // wantAbsent checks that nothing is to be seen of key.
-func wantAbsent(t *testing.T, b backends.Backend, key string) {
+func wantAbsent(t *T, b backends.Backend, key string) {
 	t.Helper()
 	if _, err := b.Stat(t.Context(), key); !errors.Is(err, backends.ErrNotFound) {
 		t.Errorf("Stat of absent %s: %v, want ErrNotFound", key, err)
@@ -90,7 +89,7 @@ func wantAbsent(t *testing.T, b backends.Backend, key string) {
 }
 
 // keysOf lists prefix and checks that nothing is listed twice.
-func keysOf(t *testing.T, b backends.Backend, prefix string) []string {
+func keysOf(t *T, b backends.Backend, prefix string) []string {
 	t.Helper()
 	seen := map[string]bool{}
 	var keys []string
@@ -110,7 +109,7 @@ func keysOf(t *testing.T, b backends.Backend, prefix string) []string {
 
 // wantOpError checks that err is of a kind, has the form of a backend's error
 // and says that trying again is in vain.
-func wantOpError(t *testing.T, what string, err, kind error) {
+func wantOpError(t *T, what string, err, kind error) {
 	t.Helper()
 	var op *backends.OpError
 	switch {

@@ -6,13 +6,12 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"testing"
 
 	"vaultik/backends"
 )
 
-func testEmpty(t *testing.T, s *suite) {
-	b := s.create(t)
+func testEmpty(t *T) {
+	b := t.create()
 	for _, prefix := range []string{"", "a", "a/", "a/b/c"} {
 		if got := keysOf(t, b, prefix); len(got) != 0 {
 			t.Errorf("a new store lists %v under %q", got, prefix)
@@ -42,13 +41,16 @@ func testEmpty(t *testing.T, s *suite) {
 	}
 }
 
-func testSizes(t *testing.T, s *suite) {
-	b := s.create(t)
+func testSizes(t *T) {
+	b := t.create()
 	limit := capabilities(t, b).MaxObjectSize
 	for i, size := range []int{
 		1, 4095, 4096, 4097, 64<<10 - 1, 64 << 10, 64<<10 + 1, 5<<20 - 1, 5 << 20, 5<<20 + 1,
 		16<<20 - 1, 16 << 20, 16<<20 + 1, 64 << 20,
 	} {
+		if size > t.Profile.MaxObject {
+			break
+		}
 		data := random(uint64(i), size)
 		if i%3 == 1 {
 			data = make([]byte, size) // all zero: nothing may become a hole that reads otherwise
@@ -56,6 +58,7 @@ func testSizes(t *testing.T, s *suite) {
 		key := keyOf("sizes/%d", size)
 		if limit > 0 && int64(size) > limit {
 			_, err := b.Put(t.Context(), key, source(data), backends.PutOptions{})
+			t.without(keyOf("objects of more than %d bytes", limit))
 			wantOpError(t, "Put over the limit", err, backends.ErrUnsupported)
 			wantAbsent(t, b, key)
 			continue
@@ -63,14 +66,15 @@ func testSizes(t *testing.T, s *suite) {
 		put(t, b, key, data)
 		wantObject(t, b, key, data)
 		if err := b.Delete(t.Context(), key); err != nil {
-			t.Error(err)
+			t.Errorf("%v", err)
 		}
 	}
 }
 
-func testEmptyObject(t *testing.T, s *suite) {
-	b := s.create(t)
+func testEmptyObject(t *T) {
+	b := t.create()
 	if !capabilities(t, b).EmptyObjects {
+		t.without("empty objects")
 		_, err := b.Put(t.Context(), "empty", source(nil), backends.PutOptions{})
 		wantOpError(t, "Put of nothing", err, backends.ErrUnsupported)
 		wantAbsent(t, b, "empty")
@@ -85,8 +89,8 @@ func testEmptyObject(t *testing.T, s *suite) {
 	wantOpError(t, "Get of a byte of nothing", err, backends.ErrInvalidRange)
 }
 
-func testRanges(t *testing.T, s *suite) {
-	b := s.create(t)
+func testRanges(t *T) {
+	b := t.create()
 	const size = 100_000
 	data := random(3, size)
 	put(t, b, "r/object", data)
@@ -125,13 +129,13 @@ func testRanges(t *testing.T, s *suite) {
 		if err != nil || !bytes.Equal(got, data[off:off+500]) {
 			t.Errorf("ReadRange(%d, 500): %v", off, err)
 		} else if &got[0] != &buf[0] {
-			t.Error("ReadRange has not used the memory it was given")
+			t.Errorf("ReadRange has not used the memory it was given")
 		}
 	}
 }
 
-func testAdapters(t *testing.T, s *suite) {
-	b := s.create(t)
+func testAdapters(t *T) {
+	b := t.create()
 	data := random(4, 3000)
 	put(t, b, "h/1/m", data)
 	put(t, b, "h/2/m", data[:5])
@@ -158,12 +162,12 @@ func testAdapters(t *testing.T, s *suite) {
 	}
 }
 
-func testKeys(t *testing.T, s *suite) {
-	b := s.create(t)
-	long := strings.Repeat("a", 100) + "/" + strings.Repeat("b", 100) + "/" + strings.Repeat("c", 53)
+func testKeys(t *T) {
+	b := t.create()
+	long := strings.Repeat("a", 100) + "/" + strings.Repeat("b", 100) + "/" + strings.Repeat("c", t.Profile.MaxKey-202)
 	keys := []string{
 		"store.json", "0", "z", "a-b_c.d", "a..b", "a.", "x/y/z/1/2/3", "con", "nul.txt", "lock",
-		"h/0123456789abcdef/b/aa/" + strings.Repeat("0", 64), long, "deep/" + strings.Repeat("d/", 124) + "e",
+		"h/0123456789abcdef/b/aa/" + strings.Repeat("0", 64), long, "deep/" + strings.Repeat("d/", (t.Profile.MaxKey-6)/2) + "e",
 	}
 	for i, key := range keys {
 		put(t, b, key, random(uint64(i), 10+i))
@@ -179,8 +183,8 @@ func testKeys(t *testing.T, s *suite) {
 	}
 }
 
-func testInvalidKeys(t *testing.T, s *suite) {
-	b := s.create(t)
+func testInvalidKeys(t *T) {
+	b := t.create()
 	ctx := t.Context()
 	put(t, b, "a/b", []byte("x"))
 	for _, key := range []string{
@@ -208,13 +212,13 @@ func testInvalidKeys(t *testing.T, s *suite) {
 	}
 }
 
-func testDelete(t *testing.T, s *suite) {
-	b := s.create(t)
+func testDelete(t *T) {
+	b := t.create()
 	put(t, b, "d/one", []byte("1"))
 	put(t, b, "d/two", []byte("2"))
 	for range 2 {
 		if err := b.Delete(t.Context(), "d/one"); err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v", err)
 		}
 		wantAbsent(t, b, "d/one")
 		wantObject(t, b, "d/two", []byte("2"))
@@ -223,7 +227,7 @@ func testDelete(t *testing.T, s *suite) {
 	wantObject(t, b, "d/one", []byte("again"))
 	for _, key := range []string{"d/one", "d/two"} {
 		if err := b.Delete(t.Context(), key); err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v", err)
 		}
 	}
 	if got := keysOf(t, b, ""); len(got) != 0 {
@@ -233,27 +237,27 @@ func testDelete(t *testing.T, s *suite) {
 	wantObject(t, b, "d/one", []byte("last"))
 }
 
-func testDeleteRead(t *testing.T, s *suite) {
-	b := s.create(t)
+func testDeleteRead(t *T) {
+	b := t.create()
 	data := random(5, 1<<20)
 	put(t, b, "gone", data)
 	r, _, err := b.Get(t.Context(), "gone", 0, -1)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	var buf bytes.Buffer
 	if _, err := buf.ReadFrom(&firstOnly{r: r, n: 1000}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	if err := b.Delete(t.Context(), "gone"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	// The rest comes whole, or with an error; never as a silent early end.
 	if _, err := buf.ReadFrom(r); err == nil && !bytes.Equal(buf.Bytes(), data) {
 		t.Errorf("read beside Delete: %d bytes of %d and no error", buf.Len(), len(data))
 	}
 	if err := r.Close(); err != nil {
-		t.Error(err)
+		t.Errorf("%v", err)
 	}
 	wantAbsent(t, b, "gone")
 }

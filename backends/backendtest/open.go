@@ -7,16 +7,16 @@ import (
 	"io/fs"
 	"runtime"
 	"strings"
-	"testing"
+	"sync"
 
 	"vaultik/backends"
 )
 
-func testMissingStore(t *testing.T, s *suite) {
+func testMissingStore(t *T) {
 	for _, o := range []backends.Options{{}, {ReadOnly: true}, {ReadOnly: true, Create: true}} {
-		b, err := s.open(t.Context(), o)
+		b, err := t.open(t.Context(), o)
 		if err == nil {
-			s.handles = append(s.handles, b)
+			t.handles = append(t.handles, b)
 		}
 		wantOpError(t, "open a missing store", err, backends.ErrContainerNotFound)
 		if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, backends.ErrNotFound) {
@@ -25,19 +25,19 @@ func testMissingStore(t *testing.T, s *suite) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.open(ctx, backends.Options{Create: true}); !errors.Is(err, context.Canceled) {
+	if _, err := t.open(ctx, backends.Options{Create: true}); !errors.Is(err, context.Canceled) {
 		t.Errorf("open with a cancelled context: %v", err)
 	}
-	if _, err := s.open(t.Context(), backends.Options{}); !errors.Is(err, backends.ErrContainerNotFound) {
+	if _, err := t.open(t.Context(), backends.Options{}); !errors.Is(err, backends.ErrContainerNotFound) {
 		t.Errorf("the store is there although nothing could create it: %v", err)
 	}
-	s.create(t)
-	s.create(t) // an existing one is as good
-	s.handle(t, backends.Options{})
+	t.create()
+	t.create() // an existing one is as good
+	t.handle(backends.Options{})
 }
 
-func testReopen(t *testing.T, s *suite) {
-	a, b := s.create(t), s.create(t)
+func testReopen(t *T) {
+	a, b := t.create(), t.create()
 	data := random(1, 5000)
 	put(t, a, "x/one", data)
 	wantObject(t, b, "x/one", data)
@@ -47,19 +47,19 @@ func testReopen(t *testing.T, s *suite) {
 	put(t, b, "x/two", data)
 	wantObject(t, a, "x/two", data)
 	if err := a.Close(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
-	c := s.handle(t, backends.Options{})
+	c := t.handle(backends.Options{})
 	wantObject(t, c, "x/one", data)
 	if err := c.Delete(t.Context(), "x/one"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	wantAbsent(t, b, "x/one")
 }
 
-func testReadOnly(t *testing.T, s *suite) {
-	put(t, s.create(t), "a/b", []byte("content"))
-	ro := s.handle(t, backends.Options{ReadOnly: true})
+func testReadOnly(t *T) {
+	put(t, t.create(), "a/b", []byte("content"))
+	ro := t.handle(backends.Options{ReadOnly: true})
 	src := newSource([]byte("other"))
 	_, err := ro.Put(t.Context(), "a/b", src, backends.PutOptions{})
 	wantOpError(t, "Put into a read-only store", err, backends.ErrReadOnly)
@@ -67,17 +67,17 @@ func testReadOnly(t *testing.T, s *suite) {
 	wantOpError(t, "Put into a read-only store", err, backends.ErrReadOnly)
 	wantOpError(t, "Delete from a read-only store", ro.Delete(t.Context(), "a/b"), backends.ErrReadOnly)
 	if src.opened.Load() != 0 {
-		t.Error("a refused Put has opened its source")
+		t.Errorf("a refused Put has opened its source")
 	}
 	wantObject(t, ro, "a/b", []byte("content"))
 	wantAbsent(t, ro, "a/new")
 }
 
-func testInfo(t *testing.T, s *suite) {
-	b := s.create(t)
+func testInfo(t *T) {
+	b := t.create()
 	info, err := b.Info(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	if info.Kind == "" || !strings.HasPrefix(info.Location, info.Kind+":") {
 		t.Errorf("kind %q, location %q", info.Kind, info.Location)
@@ -90,20 +90,21 @@ func testInfo(t *testing.T, s *suite) {
 	}
 }
 
-func testClose(t *testing.T, s *suite) {
-	b := s.create(t)
+func testClose(t *T) {
+	b := t.create()
 	data := random(2, 1<<20)
 	put(t, b, "kept", data)
 	r, _, err := b.Get(t.Context(), "kept", 0, -1)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	started, release := make(chan struct{}), make(chan struct{})
+	start := sync.OnceFunc(func() { close(started) }) // a source may be opened more than once
 	src := newSource(data)
 	src.block = 64 << 10
 	src.at = func(at int64) error {
 		if at == 0 {
-			close(started)
+			start()
 			<-release
 		}
 		return nil
@@ -139,15 +140,15 @@ func testClose(t *testing.T, s *suite) {
 		t.Errorf("reader opened before Close: %d bytes, %v", len(got), err)
 	}
 	if err := r.Close(); err != nil {
-		t.Error(err)
+		t.Errorf("%v", err)
 	}
 	if err := b.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
 	}
-	wantObject(t, s.handle(t, backends.Options{}), "slow", data)
+	wantObject(t, t.handle(backends.Options{}), "slow", data)
 }
 
-func wantClosed(t *testing.T, b backends.Backend) {
+func wantClosed(t *T, b backends.Backend) {
 	t.Helper()
 	ctx := t.Context()
 	_, err := b.Put(ctx, "k", backends.Bytes([]byte("x"), nil), backends.PutOptions{})

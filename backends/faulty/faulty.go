@@ -204,7 +204,7 @@ func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backend
 		return fn(o)
 	})
 	if errors.Is(err, errStop) {
-		err = opError(List, prefix, io.ErrUnexpectedEOF)
+		err = opError(List, prefix, &backends.OpError{Retryable: true, Err: io.ErrUnexpectedEOF})
 	}
 	return c.end(err)
 }

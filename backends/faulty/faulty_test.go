@@ -16,7 +16,7 @@ var errTest = errors.New("test")
 
 // Without rules nothing is different.
 func TestBackend(t *testing.T) {
-	backendtest.Run(t, func(t *testing.T) backendtest.Opener {
+	backendtest.Run(t, backendtest.Harness{New: func(t *backendtest.T) backendtest.Opener {
 		t.Cleanup(func() { mem.Drop("faulty") })
 		return func(ctx context.Context, o backends.Options) (backends.Backend, error) {
 			b, err := backends.Open(ctx, "mem://faulty", o)
@@ -25,7 +25,7 @@ func TestBackend(t *testing.T) {
 			}
 			return New(b), nil
 		}
-	})
+	}})
 }
 
 func put(t *testing.T, b backends.Backend, key, content string) error {

@@ -95,6 +95,17 @@ func Wait(release <-chan struct{}) Action {
 	})
 }
 
+// When does what do would do before the call (Fail, Wait, Panic, Tell), but only
+// while on says so.
+func When(on func() bool, do Action) Action {
+	return before(func(ctx context.Context, op Op, key string) error {
+		if !on() {
+			return nil
+		}
+		return do.before(ctx, op, key)
+	})
+}
+
 // Tell calls f with the key before the call goes on, from the same goroutine.
 func Tell(f func(op Op, key string)) Action {
 	return before(func(_ context.Context, op Op, key string) error {

@@ -10,10 +10,10 @@ import (
 )
 
 func TestBackend(t *testing.T) {
-	backendtest.Run(t, func(t *testing.T) backendtest.Opener {
+	backendtest.Run(t, backendtest.Harness{New: func(*backendtest.T) backendtest.Opener {
 		root := filepath.Join(t.TempDir(), "a b", "störe")
 		return func(ctx context.Context, o backends.Options) (backends.Backend, error) {
 			return backends.Open(ctx, root, o)
 		}
-	})
+	}})
 }

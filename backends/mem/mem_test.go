@@ -10,12 +10,12 @@ import (
 )
 
 func TestBackend(t *testing.T) {
-	backendtest.Run(t, func(t *testing.T) backendtest.Opener {
+	backendtest.Run(t, backendtest.Harness{New: func(t *backendtest.T) backendtest.Opener {
 		t.Cleanup(func() { Drop("suite") })
 		return func(ctx context.Context, o backends.Options) (backends.Backend, error) {
 			return backends.Open(ctx, "mem://suite", o)
 		}
-	})
+	}})
 }
 
 func TestOpen_BadURLs(t *testing.T) {

@@ -5,9 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +15,6 @@ import (
 	"vaultik/index"
 	"vaultik/messages"
 	"vaultik/vault/chunk"
-	"vaultik/vault/filter"
 	"vaultik/vault/fs"
 	"vaultik/vault/keys"
 )
@@ -26,9 +23,11 @@ type backupCmd struct {
 	Path []string `arg:"" optional:"" help:"Files and directories to back up; without, every set of the configuration."`
 	Set  string   `help:"Name of the set." placeholder:"NAME"`
 	Tag  []string `help:"Tag of the snapshot; may be repeated." placeholder:"T"`
+	listFlags
+	streamFlags
 	excludeFlags
 	DryRun   bool `name:"dry-run" short:"n" help:"Change nothing anywhere; say what would be saved, with -v of each path."`
-	Parallel int  `help:"Transfers at once, 1 to 64 (default: the configuration's)." placeholder:"N"`
+	Parallel int  `help:"The same as --connections." placeholder:"N"`
 	SameHost bool `name:"same-host" help:"This is the machine that was backed up before, though it has a new machine id (installed anew, say): remember it."`
 }
 
@@ -40,14 +39,11 @@ machine without a configuration sets everything up, as vaultik init does.
 
 Interrupt it once and it finishes what is under way; the next run goes on.
 
-` + excludeHelp
-}
+Paths can come from a list (--files-from), and what is saved from a program or a pipe:
 
-// backupSet is one set to be backed up now.
-type backupSet struct {
-	name    string
-	paths   []string // absolute, clean, sorted
-	exclude *filter.List
+  vaultik backup --stdin-command --stdin-name db.sql -- pg_dump mydb
+
+` + excludeHelp
 }
 
 // Run backs up.
@@ -56,25 +52,25 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 		s.identity = nil
 		s.out.warn("leave "+keys.EnvIdentity+" out of the environment of backups", "%s is set: a backup does not need the secret key, it was dropped", keys.EnvIdentity)
 	}
-	patterns, err := c.patterns()
+	flags, err := c.exclusions()
 	if err != nil {
 		return err
 	}
-	if c.Parallel != 0 {
-		if err := config.CheckParallel(c.Parallel); err != nil {
-			return &usageError{msg: "--parallel: " + err.Error(), command: "backup"}
-		}
+	made, err := c.madeSet()
+	if err != nil {
+		return err
+	}
+	if err := s.parallel(c.Parallel); err != nil {
+		return err
 	}
 	if c.DryRun {
-		return c.dryRun(ctx, s, patterns)
+		return c.dryRun(ctx, s, flags, made)
 	}
 	conf, err := s.configOrInit(ctx)
 	if err != nil {
 		return err
 	}
-	if c.Parallel != 0 {
-		conf.Parallel = c.Parallel
-	}
+	s.patience = ctx
 	unlock, err := s.lockHost()
 	if err != nil {
 		return err
@@ -91,11 +87,13 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	if err := s.refuseClone(op.Host, c.SameHost); err != nil {
 		return err
 	}
-	sets, err := c.sets(conf, op.Sets)
-	if err != nil {
-		return err
+	sets := made
+	if sets == nil {
+		if sets, err = c.sets(conf, op.Sets); err != nil {
+			return err
+		}
 	}
-	if err := compileExcludes(conf, sets, patterns); err != nil {
+	if err := compileExcludes(conf, sets, flags); err != nil {
 		return err
 	}
 	s.remindOfKit(op.Host)
@@ -106,7 +104,8 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	}
 	defer ix.Close()
 	var failed []error
-	for _, set := range sets {
+	for i := range sets {
+		set := &sets[i]
 		if err := c.backup(ctx, s, conf, op, ix, set); err != nil {
 			if ctx.Err() != nil || len(sets) == 1 {
 				return err
@@ -133,106 +132,14 @@ func (s *session) configOrInit(ctx context.Context) (*config.Config, error) {
 	return s.config()
 }
 
-// sets are what is to be backed up: the paths given, or what the configuration says.
-func (c *backupCmd) sets(conf *config.Config, known *config.Sets) ([]backupSet, error) {
-	if len(c.Path) > 0 {
-		paths, err := absolute(c.Path)
-		if err != nil {
-			return nil, err
+func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config, op *opened, ix *index.Index, set *backupSet) error {
+	var roots []string
+	partial := false
+	if set.source != config.SourceStream {
+		var err error
+		if roots, partial, err = s.roots(set); err != nil {
+			return err
 		}
-		name := c.Set
-		if name == "" {
-			name = nameOf(paths, conf, known)
-		}
-		return []backupSet{{name: name, paths: paths}}, nil
-	}
-	if c.Set != "" {
-		if set, ok := conf.Set(c.Set); ok {
-			return []backupSet{{name: set.Name, paths: config.SortedPaths(set.Paths)}}, nil
-		}
-		if old := known.ByName(c.Set); len(old) > 0 {
-			return []backupSet{{name: c.Set, paths: old[len(old)-1].PathStrings()}}, nil
-		}
-		return nil, &usageError{msg: fmt.Sprintf("--set %q: no set of this name in the configuration, and none was backed up", c.Set),
-			hint: "name its paths: vaultik backup --set " + config.Quote(c.Set) + " PATH"}
-	}
-	if len(conf.Sets) == 0 {
-		return nil, &usageError{msg: "nothing to back up: no path is given, and the configuration has no set", hint: "name a path: vaultik backup ~/Documents"}
-	}
-	var sets []backupSet
-	for _, set := range conf.Sets {
-		sets = append(sets, backupSet{name: set.Name, paths: config.SortedPaths(set.Paths)})
-	}
-	return sets, nil
-}
-
-func absolute(paths []string) ([]string, error) {
-	var out []string
-	for _, p := range paths {
-		if p == "" {
-			return nil, &usageError{msg: "a path is empty", command: "backup"}
-		}
-		abs, err := filepath.Abs(p)
-		if err != nil {
-			return nil, fmt.Errorf("find %q: %w", p, err)
-		}
-		out = append(out, abs)
-	}
-	return config.SortedPaths(out), nil
-}
-
-// nameOf is the name of the set that has exactly these paths.
-func nameOf(paths []string, conf *config.Config, known *config.Sets) string {
-	for _, set := range conf.Sets {
-		if slices.Equal(config.SortedPaths(set.Paths), paths) {
-			return set.Name
-		}
-	}
-	if old := known.ByPaths(paths); len(old) > 0 {
-		return string(old[len(old)-1].Name)
-	}
-	return strings.Join(paths, ":")
-}
-
-// record finds or makes the set's id.
-func (s *session) record(set backupSet) (rec config.SetRecord, err error) {
-	err = s.state.UpdateSets(func(sets *config.Sets) error {
-		for _, r := range sets.ByPaths(set.paths) {
-			if string(r.Name) == set.name {
-				rec = r
-				return nil
-			}
-		}
-		rec = sets.Add(set.name, set.paths)
-		return nil
-	})
-	return rec, err
-}
-
-// roots are the set's paths as they are walked; missing says that some are not
-// there, which was said.
-func (s *session) roots(set backupSet) (roots []string, missing bool, err error) {
-	roots, err = fs.Roots(set.paths)
-	if err == nil {
-		return roots, false, nil
-	}
-	var gone fs.RootErrors
-	switch {
-	case len(roots) == 0:
-		return nil, true, &nothingToSave{err}
-	case !errors.As(err, &gone):
-		return nil, true, err
-	}
-	for _, m := range gone {
-		s.out.warn("", "%v", m)
-	}
-	return roots, true, nil
-}
-
-func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config, op *opened, ix *index.Index, set backupSet) error {
-	roots, partial, err := s.roots(set)
-	if err != nil {
-		return err
 	}
 	rec, err := s.record(set)
 	if err != nil {
@@ -245,7 +152,7 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name, Head: actors.Head{Seq: head.Seq},
 		Paths: roots, Tags: c.Tag, Partial: partial,
 		Chunks: chunk.ParamsFor(int(conf.ChunkSize)), CompressionLevel: conf.Compression,
-		BlobSize: conf.BlobSize, Memory: conf.Memory, Parallel: conf.Parallel,
+		BlobSize: conf.BlobSize, Memory: conf.Memory, Parallel: s.transfers(conf),
 		Tool: tool(), Progress: &messages.Progress{},
 		Warn: func(text string) { s.out.warn("", "%s", text) },
 	}
@@ -257,8 +164,18 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 			return fmt.Errorf("read what was seen of set %q: %w", set.name, err)
 		}
 	}
-	exclude := s.exclusionOf(conf, op.URL, set, roots)
-	spec.Exclude, spec.Excludes = exclude.decide, set.exclude.Strings()
+	if set.source == config.SourceStream {
+		m, end, err := c.stream(s, set)
+		if err != nil {
+			return err
+		}
+		defer end()
+		spec.Stream = m
+	} else {
+		s.prepareRules(conf, op.URL, set, roots)
+		spec.Choose = func() fs.Chooser { return choice{set.rules.Walk(nil), &set.broken} }
+		spec.OneFS, spec.Fixed, spec.Excludes, spec.Filters = set.oneFS.On, set.fixed, set.excludes, set.filters
+	}
 	spec.OnItem = func(path string, st messages.Status, reason string) {
 		s.out.event(itemEvent{Type: "item", jsonPath: pathOf("/" + path), Status: string(st), Reason: reason})
 		switch {
@@ -285,11 +202,18 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 	stop := s.showProgress(spec.Progress)
 	res, err := system.Backup(context.WithoutCancel(ctx), ctx, spec)
 	stop()
-	return c.report(s, res, err, partial)
+	if res != nil && err != nil && ctx.Err() != nil && !errors.Is(err, actors.ErrInterrupted) {
+		// The store failed when what had been read was to be stored.
+		s.out.note("interrupted: %s are stored, not all that was read; the next run goes on from there", size(res.BytesStored))
+	}
+	if errors.Is(err, actors.ErrEmptyStream) {
+		err = &emptyStream{c.StdinCommand, err}
+	}
+	return c.report(s, res, err, partial, set.broken > 0)
 }
 
 // report prints what became of a set, and adds it to the summary.
-func (c *backupCmd) report(s *session, res *actors.BackupResult, err error, incomplete bool) error {
+func (c *backupCmd) report(s *session, res *actors.BackupResult, err error, incomplete, broken bool) error {
 	if res != nil {
 		n := &s.sum
 		n.Files += res.Counts.Files
@@ -305,7 +229,11 @@ func (c *backupCmd) report(s *session, res *actors.BackupResult, err error, inco
 		}
 	}
 	if errors.Is(err, actors.ErrInterrupted) {
-		s.out.note("interrupted: %s are stored; the next run goes on from there", size(res.BytesStored))
+		if c.streamed() {
+			s.out.note("interrupted: no snapshot is made; %s are stored, and not stored again when they come again", size(res.BytesStored))
+		} else {
+			s.out.note("interrupted: %s are stored; the next run goes on from there", size(res.BytesStored))
+		}
 		return errInterrupted
 	}
 	if err != nil {
@@ -315,10 +243,13 @@ func (c *backupCmd) report(s *session, res *actors.BackupResult, err error, inco
 		plural(res.BlobsStored, "new blob", "new blobs"), size(res.BytesStored), took(res.Duration))
 	if res.Errors > 0 || incomplete {
 		hint := "run it as a user who may read them, or leave them out: --exclude PATTERN"
-		if incomplete {
+		switch {
+		case broken:
+			hint = "correct the ignore files named above; what patterns mean: vaultik help backup"
+		case incomplete:
 			hint = "see which paths are meant: vaultik config show"
 		}
-		return &hinted{&partial{fmt.Sprintf("the snapshot is incomplete: %s could not be saved", countText(res.Errors, incomplete))}, hint}
+		return &hinted{&partial{fmt.Sprintf("the snapshot is incomplete: %s could not be saved as asked", countText(res.Errors, incomplete))}, hint}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -49,22 +50,51 @@ func (s *session) catalog(ctx context.Context, op *opened) (*catalog, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, p := range problems {
+		if errors.Is(p.Err, backends.ErrUnreachable) {
+			return nil, p.Err
+		}
+	}
 	c := &catalog{problems: problems, op: op, hostname: s.hostname()}
 	for _, l := range loaded {
 		c.rows = append(c.rows, &row{Loaded: l})
 	}
 	slices.SortStableFunc(c.rows, func(a, b *row) int { return a.Time.Compare(b.Time) })
-	for k, p := range op.Seen.Manifests(op.Store.Doc.Store) {
+	seen := op.Seen.Manifests(op.Store.Doc.Store)
+	if op.Mirror {
+		behind, err := s.checkSeen(c, loaded, seen, true)
+		if err != nil {
+			return nil, err
+		}
+		if behind > 0 {
+			s.out.warn(s.command("store copy --to "+config.Quote(op.URL)), "the mirror %s is behind its store: %s newer snapshots",
+				backends.Redact(op.URL), plural(int64(behind), "set has", "sets have"))
+		}
+		seen = op.Seen.Mirror(op.URL).Manifests()
+	}
+	_, err = s.checkSeen(c, loaded, seen, false)
+	return c, err
+}
+
+// checkSeen holds what a store shows against what was seen. What a mirror lacks is
+// only counted; what stands in the place of another is a problem there, too.
+func (s *session) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.SetOf]config.Point, mirror bool) (behind int, err error) {
+	for k, p := range seen {
 		var sum snapshot.Sum
 		if err := sum.UnmarshalText([]byte(p.Sum)); err != nil {
-			return nil, &config.Error{File: s.state.SeenFile(), Msg: "is broken: a sum in it is malformed", Err: config.ErrInvalid,
+			return 0, &config.Error{File: s.state.SeenFile(), Msg: "is broken: a sum in it is malformed", Err: config.ErrInvalid,
 				Hint: "put back a copy of it"}
 		}
-		if err := snapshot.CheckSeen(loaded, k.Host, k.Set, p.Seq, sum); err != nil && !c.said(k.Host, k.Set, p.Seq) {
+		err := snapshot.CheckSeen(loaded, k.Host, k.Set, p.Seq, sum)
+		switch {
+		case err == nil || c.said(k.Host, k.Set, p.Seq):
+		case mirror && errors.Is(err, snapshot.ErrRollback):
+			behind++
+		default:
 			c.problems = append(c.problems, snapshot.Problem{Host: k.Host, Set: k.Set, Seq: p.Seq, Err: err})
 		}
 	}
-	return c, nil
+	return behind, nil
 }
 
 // said reports whether a problem of that very manifest is known already.
@@ -94,8 +124,11 @@ func (c *catalog) openRoot(ctx context.Context, r *row, id *keys.Identity) (*sna
 			c.problems = append(c.problems, p)
 		}
 	}
-	r.Root, err = c.op.Store.Root(ctx, r.Manifest, ids)
-	return r.Root, err
+	if r.Root, err = c.op.Store.Root(ctx, r.Manifest, ids); err != nil {
+		return nil, err
+	}
+	r.Root.Errors, r.Root.Excludes, r.Root.Recipients = nil, nil, nil // nobody asks, and there may be thousands of snapshots
+	return r.Root, nil
 }
 
 // hostName is the host's name for people: as the root has it, this host's own, or its id.

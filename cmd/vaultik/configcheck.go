@@ -8,11 +8,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
+	"vaultik/internal/platform"
 	"vaultik/vault/fs"
 	"vaultik/vault/layout"
 )
@@ -55,7 +54,7 @@ func (k *checks) say(status, name, detail, hint string) {
 	if hint != "" {
 		k.s.out.result("%-24s hint: %s", "", printable(hint))
 	}
-	k.s.out.event(checkEvent{"check", name, status, detail, hint})
+	k.s.out.event(checkEvent{Type: "check", Name: name, Status: status, Detail: detail, Hint: hint})
 }
 
 func (k *checks) ok(name, format string, args ...any) {
@@ -149,7 +148,7 @@ func storeDirs(dir string, h *config.Host) []string {
 // mayWrite fails at the first directory that is there and cannot be written to.
 func mayWrite(dirs ...string) error {
 	for _, d := range dirs {
-		err := unix.Access(d, unix.W_OK|unix.X_OK)
+		err := platform.Writable(d)
 		if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 			return &iofs.PathError{Op: "write to", Path: d, Err: err}
 		}
@@ -222,18 +221,18 @@ func (k *checks) sets(conf *config.Config) {
 	for _, set := range conf.Sets {
 		name := "set " + set.Name
 		list := []backupSet{{name: set.Name, paths: config.SortedPaths(set.Paths)}}
-		if err := compileExcludes(conf, list, nil); err != nil {
+		if err := compileExcludes(conf, list, exclusions{}); err != nil {
 			k.fail(name, err)
 			continue
 		}
-		if k.paths(name, list[0]) {
-			k.ok(name, "%s, %s", plural(int64(len(set.Paths)), "path", "paths"), plural(int64(list[0].exclude.Len()), "pattern", "patterns"))
+		if k.paths(name, &list[0]) {
+			k.ok(name, "%s, %s", plural(int64(len(set.Paths)), "path", "paths"), list[0].patterns())
 		}
 	}
 }
 
 // paths says what is wrong with the paths of a set; true for nothing.
-func (k *checks) paths(name string, set backupSet) bool {
+func (k *checks) paths(name string, set *backupSet) bool {
 	roots, err := fs.Roots(set.paths)
 	var gone fs.RootErrors
 	switch {
@@ -256,9 +255,9 @@ func (k *checks) paths(name string, set backupSet) bool {
 			fine = false
 			k.warn(name, err.Error(), "")
 		}
-		if ok, by := set.exclude.Match(r, true); ok {
+		if by := set.emptied(r); by != nil {
 			fine = false
-			k.warn(name, fmt.Sprintf("the pattern %q matches %s itself: what is in it is left out", by, r), "")
+			k.warn(name, fmt.Sprintf("%s: pattern %q matches %s itself: what is in it is left out", by.Source, by.Text, r), "")
 		}
 	}
 	return fine
@@ -270,7 +269,7 @@ func readable(path string) error {
 	if err != nil || !st.IsDir() && !st.Mode().IsRegular() {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|platform.NoFollow|platform.NonBlock, 0)
 	if err != nil {
 		return err
 	}

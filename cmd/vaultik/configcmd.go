@@ -23,11 +23,16 @@ func (configShowCmd) Run(s *session) error {
 	}
 	s.out.raw("# " + c.File + "\n" + config.YAML(c.Settings(s.places)))
 	ev := configEvent{Type: "config", File: c.File, StorageURL: c.StorageURL, Recipients: c.Recipients.Strings(),
-		Sets: map[string]configSet{}, Compression: c.Compression, ChunkSize: config.FormatSize(c.ChunkSize),
-		BlobSize: config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory), Parallel: c.Parallel,
+		Sets: map[string]map[string]any{}, Compression: c.Compression, ChunkSize: config.FormatSize(c.ChunkSize),
+		BlobSize: config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory),
+		BWLimit: c.BWLimit.String(), Connections: c.Parallel, Parallel: c.Parallel,
+		Elapsed: c.Retry.ElapsedText(), Stall: c.Retry.StallText(),
 		IndexPath: s.places.IndexDir(c), Hostname: c.Hostname}
 	for _, set := range c.Sets {
-		ev.Sets[set.Name] = configSet{set.Paths, set.Patterns(), set.ExcludeFiles}
+		ev.Sets[set.Name] = map[string]any{}
+		for _, one := range set.Settings() {
+			ev.Sets[set.Name][one.Key] = one.Value
+		}
 	}
 	s.out.event(ev)
 	return nil

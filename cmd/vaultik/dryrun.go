@@ -22,7 +22,7 @@ import (
 // dryRun says what a backup would do. It opens the store as a backup does, but
 // writes nothing there and nothing on this machine: it looks into a copy of the
 // index in the directory for temporary files, which it removes again.
-func (c *backupCmd) dryRun(ctx context.Context, s *session, patterns []filter.Pattern) error {
+func (c *backupCmd) dryRun(ctx context.Context, s *session, flags exclusions, sets []backupSet) error {
 	s.dry = true
 	conf, op, ix, done, err := s.openDry(ctx)
 	if err != nil {
@@ -42,15 +42,17 @@ func (c *backupCmd) dryRun(ctx context.Context, s *session, patterns []filter.Pa
 		}
 		known = op.Sets
 	}
-	sets, err := c.sets(conf, known)
-	if err != nil {
-		return err
+	if sets == nil {
+		if sets, err = c.sets(conf, known); err != nil {
+			return err
+		}
 	}
-	if err := compileExcludes(conf, sets, patterns); err != nil {
+	if err := compileExcludes(conf, sets, flags); err != nil {
 		return err
 	}
 	var failed []error
-	for _, set := range sets {
+	for i := range sets {
+		set := &sets[i]
 		d := &dryRun{s: s, seen: newComparer(op, ix)}
 		if err := d.run(ctx, conf, op, set); err != nil {
 			if ctx.Err() != nil || len(sets) == 1 {
@@ -179,9 +181,12 @@ type dryRun struct {
 	excluded int64 // entries, those below them not counted
 	failed   int64
 	read     int64 // bytes that would be read
+
+	kept   string // the path that a rule let in last
+	keptBy filter.Reason
 }
 
-func (d *dryRun) run(ctx context.Context, conf *config.Config, op *opened, set backupSet) error {
+func (d *dryRun) run(ctx context.Context, conf *config.Config, op *opened, set *backupSet) error {
 	roots, missing, err := d.s.roots(set)
 	if err != nil {
 		return err
@@ -190,22 +195,17 @@ func (d *dryRun) run(ctx context.Context, conf *config.Config, op *opened, set b
 	if op != nil {
 		url, d.seen.set = op.URL, setID(op, set)
 	}
-	x := d.s.exclusionOf(conf, url, set, roots)
-	exclude := func(path string, st *fs.Stat) fs.Decision {
-		what := x.decide(path, st)
-		if what != fs.Keep {
-			d.excluded++
-			d.tell(path, messages.StatusExcluded, x.why(path, st))
-		}
-		return what
-	}
+	d.s.prepareRules(conf, url, set, roots)
+	choose := choice{set.rules.Walk(d.decided), &set.broken}
 	p := &messages.Progress{}
 	stop := d.s.showProgress(p)
-	err = fs.Walk(ctx, roots, fs.WalkOptions{Exclude: exclude}, func(it fs.WalkItem) error {
-		p.SetCurrent(it.Path)
+	err = fs.Walk(ctx, roots, fs.WalkOptions{Choose: choose, OneFS: set.oneFS.On, Touch: p.SetCurrent}, func(it fs.WalkItem) error {
 		if it.Stat.Type == page.File && it.Err == nil {
 			p.FilesTotal.Add(1)
 			p.FilesDone.Add(1)
+		}
+		if it.Mount {
+			d.decided(it.Path, fs.SkipContents, filter.Reason{Rule: "what is in it, since another file system is mounted there", Source: set.oneFS.Source})
 		}
 		d.item(&it)
 		return nil
@@ -217,8 +217,26 @@ func (d *dryRun) run(ctx context.Context, conf *config.Config, op *opened, set b
 	return d.report(set, missing)
 }
 
+// decided hears of what a rule left out, or let in.
+func (d *dryRun) decided(path string, what fs.Decision, why filter.Reason) {
+	if what == fs.Keep {
+		d.kept, d.keptBy = path, why
+		return
+	}
+	d.excluded++
+	d.tell(path, messages.StatusExcluded, why.String())
+}
+
 // setID is the id of a set, zero if it was not backed up before.
-func setID(op *opened, set backupSet) layout.SetID {
+func setID(op *opened, set *backupSet) layout.SetID {
+	if set.source != "" {
+		for _, r := range op.Sets.ByName(set.name) {
+			if r.Source == set.source {
+				return r.ID
+			}
+		}
+		return layout.SetID{}
+	}
 	for _, r := range op.Sets.ByPaths(set.paths) {
 		if string(r.Name) == set.name {
 			return r.ID
@@ -279,12 +297,20 @@ func (d *dryRun) item(it *fs.WalkItem) {
 		default:
 			d.counts.Unchanged++
 		}
-		d.tell(it.Path, status, "")
+		d.tell(it.Path, status, d.reason(it.Path))
 	case page.Dir:
 		d.counts.Dirs++
 	default:
 		d.counts.Others++
 	}
+}
+
+// reason is the rule that let a path in, "" for none.
+func (d *dryRun) reason(path string) string {
+	if path != d.kept {
+		return ""
+	}
+	return "let in by " + d.keptBy.String()
 }
 
 func (d *dryRun) fail(path string, err error) {
@@ -319,7 +345,7 @@ func (d *dryRun) tell(path string, st messages.Status, reason string) {
 }
 
 // report prints the sums of a set, and adds them to those of the command.
-func (d *dryRun) report(set backupSet, missing bool) error {
+func (d *dryRun) report(set *backupSet, missing bool) error {
 	s, n := d.s, d.counts
 	s.sum.Files += n.Files
 	s.sum.New += n.New
@@ -337,7 +363,7 @@ func (d *dryRun) report(set backupSet, missing bool) error {
 	s.out.result("would save %s: %s (%s new, %s changed, %s unchanged), %s to read%s; nothing was written", printable(set.name),
 		plural(n.Files, "file", "files"), count(n.New), count(n.Changed), count(n.Unchanged), size(d.read), excluded)
 	if d.failed > 0 || missing {
-		return &partial{fmt.Sprintf("the snapshot would be incomplete: %s could not be saved", countText(d.failed, missing))}
+		return &partial{fmt.Sprintf("the snapshot would be incomplete: %s could not be saved as asked", countText(d.failed, missing))}
 	}
 	return nil
 }

@@ -85,6 +85,7 @@ type summary struct {
 	Objects   int64   `json:"objects_stored"`
 	Written   int64   `json:"bytes_written"`
 	Errors    int64   `json:"errors"`
+	Retries   int64   `json:"retries"` // calls of the store that were made again
 	Seconds   float64 `json:"seconds"`
 }
 
@@ -191,33 +192,33 @@ type identityEvent struct {
 
 // configEvent is the configuration in force; sizes are written as in the file.
 type configEvent struct {
-	Type        string               `json:"type"` // config
-	File        string               `json:"file"`
-	StorageURL  string               `json:"storage_url"`
-	Recipients  []string             `json:"age_recipients"`
-	Sets        map[string]configSet `json:"snapshots"`
-	Compression int                  `json:"compression_level"`
-	ChunkSize   string               `json:"chunk_size"`
-	BlobSize    string               `json:"blob_size"`
-	Memory      string               `json:"memory"`
-	Parallel    int                  `json:"parallel"`
-	IndexPath   string               `json:"index_path"`
-	Hostname    string               `json:"hostname"`
+	Type        string                    `json:"type"` // config
+	File        string                    `json:"file"`
+	StorageURL  string                    `json:"storage_url"`
+	Recipients  []string                  `json:"age_recipients"`
+	Sets        map[string]map[string]any `json:"snapshots"` // settings as in the file
+	Compression int                       `json:"compression_level"`
+	ChunkSize   string                    `json:"chunk_size"`
+	BlobSize    string                    `json:"blob_size"`
+	Memory      string                    `json:"memory"`
+	BWLimit     string                    `json:"bwlimit"`
+	Connections int                       `json:"connections"`
+	Parallel    int                       `json:"parallel"` // the same
+	Elapsed     string                    `json:"retry_elapsed"`
+	Stall       string                    `json:"retry_stall"`
+	IndexPath   string                    `json:"index_path"`
+	Hostname    string                    `json:"hostname"`
 }
 
-type configSet struct {
-	Paths        []string `json:"paths"`
-	Exclude      []string `json:"exclude,omitempty"`
-	ExcludeFiles []string `json:"exclude_file,omitempty"`
-}
-
-// checkEvent is one thing that config check looked at.
+// checkEvent is one thing that config check or store check looked at.
 type checkEvent struct {
 	Type   string `json:"type"` // check
 	Name   string `json:"name"`
-	Status string `json:"status"` // ok, warning or failed
+	Status string `json:"status"` // ok, warning, failed or omitted
 	Detail string `json:"detail"`
 	Hint   string `json:"hint,omitempty"`
+
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 type configPathEvent struct {

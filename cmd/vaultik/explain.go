@@ -1,11 +1,13 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"vaultik/actors"
@@ -66,6 +68,9 @@ func (s *session) classify(err error) (exit, string) {
 	if errors.Is(err, errInterrupted) {
 		return exitInterrupted, ""
 	}
+	if errors.Is(err, backends.ErrUnreachable) { // whatever is made of it: nothing is known of what it has
+		return exitFailed, "see whether the store can be reached, then run the same command again: it goes on where it was"
+	}
 	if code, hint, ok := s.ownErrors(err); ok {
 		return code, hint
 	}
@@ -88,10 +93,16 @@ func (s *session) classify(err error) (exit, string) {
 	if bad := (*badIndex)(nil); errors.As(err, &bad) {
 		return exitFailed, s.badIndexHint(bad)
 	}
+	if cert := (*tls.CertificateVerificationError)(nil); errors.As(err, &cert) {
+		return exitFailed, "" // nothing that was written wrong; the error says what to do
+	}
 	for _, c := range s.classes() {
 		if errors.Is(err, c.is) {
-			return c.code, c.hint
+			return c.code, bucketHint(c, err)
 		}
+	}
+	if backends.Retryable(err) {
+		return exitFailed, "run the same command again: it goes on where it was"
 	}
 	return exitFailed, ""
 }
@@ -116,14 +127,26 @@ func (s *session) ownErrors(err error) (exit, string, bool) {
 		path  *notInSnapshot
 		dir   *badTarget
 		zero  *nothingSelected
+		blank *emptyStream
+		child *commandFailed
+		space *actors.SpaceError
+		full  *actors.TargetFullError
 	)
 	switch {
+	case errors.As(err, &blank):
+		return exitFailed, blank.hint(), true
+	case errors.As(err, &child):
+		return exitFailed, "run it by itself, and look at its exit status: echo $?", true
 	case errors.As(err, &lost):
 		return exitDamage, "see which snapshots are whole: " + s.commandHere("verify"), true
 	case errors.As(err, &path):
 		return exitFailed, path.hint(), true
 	case errors.As(err, &dir):
 		return exitFailed, "name a directory that this user may write to: --target DIR", true
+	case errors.As(err, &space):
+		return exitFailed, "make space there, or name another --target; to begin all the same: --no-space-check", true
+	case errors.As(err, &full):
+		return exitFailed, "make room there; what was restored stays, and the same command restores the rest", true
 	case errors.As(err, &zero):
 		return exitFailed, "see what it has: " + s.commandHere("ls "+zero.id), true
 	case errors.As(err, &alien):
@@ -212,6 +235,25 @@ type class struct {
 	hint string
 }
 
+// bucketHint is the hint of a class, in other words where the store is a bucket: it
+// is not mounted, has no mode, and its errors of settings say what to write.
+func bucketHint(c class, err error) string {
+	if op := (*backends.OpError)(nil); !errors.As(err, &op) || !strings.HasPrefix(op.Backend, "s3://") {
+		return c.hint
+	}
+	switch {
+	case errors.Is(c.is, backends.ErrContainerNotFound):
+		return "compare bucket and endpoint with the server's; a new store is made by: vaultik init --store URL"
+	case errors.Is(c.is, backends.ErrAuth):
+		return "say where the key is: export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=..., or s3: credentials: in the configuration"
+	case errors.Is(c.is, backends.ErrPermission):
+		return "let this key read, write, delete and list there"
+	case errors.Is(c.is, backends.ErrConfig):
+		return ""
+	}
+	return c.hint
+}
+
 // classes are tried in order: the first that fits decides.
 func (s *session) classes() []class {
 	return []class{
@@ -230,6 +272,7 @@ func (s *session) classes() []class {
 		{snapshot.ErrNewerFormat, exitFailed, "a newer program made it; see which one this is: vaultik version"},
 		{snapshot.ErrTrustRollback, exitDamage, "the store shows an older state than was seen before; look for a complete copy of it"},
 		{snapshot.ErrOwnerChanged, exitDamage, ""},
+		{snapshot.ErrFork, exitDamage, ""},
 		{snapshot.ErrDamaged, exitDamage, ""},
 		{keys.ErrSignature, exitDamage, ""},
 		{keys.ErrDamaged, exitDamage, ""},
@@ -239,7 +282,8 @@ func (s *session) classes() []class {
 		{backends.ErrReadOnly, exitFailed, "make the store writable, or name another: --store URL"},
 		{backends.ErrPermission, exitFailed, "give this user access to the store, or name another: --store URL"},
 		{backends.ErrAuth, exitFailed, ""},
-		{backends.ErrConfig, exitUsage, "write it like file:///srv/backup or /srv/backup"},
+		{backends.ErrRemoteNotFound, exitUsage, "name one of those, or make it with: rclone config"},
+		{backends.ErrConfig, exitUsage, "correct the URL or the settings of the store (storage_url, s3, rclone): vaultik config show"},
 		{backends.ErrUnsupported, exitFailed, ""},
 		{fs.ErrPermission, exitFailed, "look at owner and mode with: ls -ld"},
 		{syscall.ENOSPC, exitFailed, "make space on that file system, then run it again"},

@@ -14,6 +14,7 @@ import (
 
 	"vaultik/backends"
 	"vaultik/config"
+	"vaultik/internal/platform"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
@@ -35,7 +36,7 @@ func (s *session) newStore(ctx context.Context, p *initPlan, undo *undoList) (*n
 			undo.add(func() { _ = os.Remove(p.path) }) // only if empty
 		}
 	}
-	b, err := backends.Open(ctx, p.url, backends.Options{Create: true})
+	b, err := s.openBackend(ctx, p.url, backends.Options{Create: true})
 	if err != nil {
 		return nil, fmt.Errorf("make store: %w", err)
 	}
@@ -52,23 +53,34 @@ func (s *session) newStore(ctx context.Context, p *initPlan, undo *undoList) (*n
 
 // foreign looks for things that are no objects, which a backend does not list.
 func (p *initPlan) foreign() error {
-	names, err := os.ReadDir(p.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if errors.Is(err, syscall.ENOTDIR) {
-		return &storeTaken{url: p.url, path: p.path, file: true}
-	}
-	if err != nil {
+	example, file, err := foreignIn(p.path)
+	switch {
+	case err != nil:
 		return fmt.Errorf("make store: %w", err)
-	}
-	storeHere := exists(filepath.Join(p.path, layout.StoreJSON))
-	for _, e := range names {
-		if !storeHere && !strings.HasPrefix(e.Name(), ".") && e.Name() != "lost+found" {
-			return &storeTaken{url: p.url, path: p.path, example: e.Name()}
-		}
+	case file || example != "" && !exists(filepath.Join(p.path, layout.StoreJSON)):
+		return &storeTaken{url: p.url, path: p.path, file: file, example: example}
 	}
 	return nil
+}
+
+// foreignIn names something that stands in a directory, "" for nothing; file says
+// that it is none. What is missing is empty.
+func foreignIn(path string) (example string, file bool, err error) {
+	names, err := os.ReadDir(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", false, nil
+	case errors.Is(err, syscall.ENOTDIR):
+		return "", true, nil
+	case err != nil:
+		return "", false, err
+	}
+	for _, e := range names {
+		if !strings.HasPrefix(e.Name(), ".") && e.Name() != "lost+found" {
+			return e.Name(), false, nil
+		}
+	}
+	return "", false, nil
 }
 
 // empty fails where there is any object, and says what kind of thing is there.
@@ -169,5 +181,5 @@ func filePath(storeURL string) string {
 	if err != nil || u.Scheme != "file" || u.Host != "" && u.Host != "localhost" {
 		return ""
 	}
-	return filepath.Clean(u.Path)
+	return platform.FilePath(u.Path)
 }

@@ -43,7 +43,7 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 	}
 	lost := int64(0)
 	r.tree.Lost = func(after, last string, err error) error {
-		if ctx.Err() != nil || errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrPermission) || errors.Is(err, page.ErrNewerFormat) {
+		if ctx.Err() != nil || errors.Is(err, backends.ErrUnreachable) || errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrPermission) || errors.Is(err, page.ErrNewerFormat) {
 			return err
 		}
 		lost++

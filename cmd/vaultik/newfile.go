@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"vaultik/internal/platform"
 )
 
 // writeNew makes a file of mode 0600 that must not exist yet, and has it on the
@@ -27,10 +29,5 @@ func writeNew(path string, data []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	return platform.SyncPath(filepath.Dir(path))
 }

@@ -85,7 +85,7 @@ func (o *output) detail(format string, args ...any) {
 // warn tells of something that did not stop the command. The hint, one command
 // or edit, may be empty.
 func (o *output) warn(hint, format string, args ...any) {
-	msg := config.Scrub(fmt.Sprintf(format, args...))
+	msg := cut(config.Scrub(fmt.Sprintf(format, args...)))
 	o.say("warning: " + msg)
 	if hint != "" {
 		o.say("hint: " + hint)
@@ -109,7 +109,20 @@ func (o *output) say(line string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.clear()
-	fmt.Fprintln(o.stderr, "vaultik: "+printable(line))
+	fmt.Fprintln(o.stderr, "vaultik: "+printable(cut(line)))
+}
+
+// maxLine is how long a message may be: two paths of the greatest length that
+// Linux opens fit in. A store can name paths of 64 KiB, and say so for each entry.
+const maxLine = 10 << 10
+
+// cut shortens what is too long in its middle.
+func cut(s string) string {
+	if len(s) <= maxLine {
+		return s
+	}
+	const end = 2 << 10
+	return s[:maxLine-end] + fmt.Sprintf("[%d bytes more]", len(s)-maxLine) + s[len(s)-end:]
 }
 
 // clear takes the progress line off the terminal; the next tick draws it again.

@@ -22,6 +22,16 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
+func TestCut(t *testing.T) {
+	if s := strings.Repeat("x", maxLine); cut(s) != s {
+		t.Error("what fits was cut")
+	}
+	long := "begin" + strings.Repeat("x", 3*maxLine) + "end"
+	if got := cut(long); len(got) > maxLine+30 || !strings.HasPrefix(got, "beginx") || !strings.HasSuffix(got, "xend") || !strings.Contains(got, "[20488 bytes more]") {
+		t.Errorf("%d bytes: %s", len(got), got)
+	}
+}
+
 func FuzzPrintable(f *testing.F) {
 	f.Add("\xc3\x28\x1b\u2028")
 	f.Fuzz(func(t *testing.T, s string) {
@@ -57,7 +67,8 @@ func TestWords(t *testing.T) {
 func TestMeter(t *testing.T) {
 	p := new(messages.Progress)
 	start := time.Unix(1000, 0)
-	m := &meter{p: p, began: start, last: start}
+	waiting := time.Duration(0)
+	m := &meter{p: p, began: start, last: start, waiting: func(time.Time) time.Duration { return waiting }}
 	p.FilesTotal.Store(5000)
 	p.BytesTotal.Store(100 << 20)
 	p.SetCurrent("home/漢字\n")
@@ -75,6 +86,10 @@ func TestMeter(t *testing.T) {
 	want := `[==                  ]  10 %  1,200/5,000 files  10 MiB/100 MiB  1.0 MiB/s  1:30 left  2 errors  home/漢字\n`
 	if line != want {
 		t.Errorf("%q\n%q", line, want)
+	}
+	waiting = 72 * time.Second
+	if got := m.line(start.Add(10*time.Second), 150); !strings.HasSuffix(got, "2 errors  the store fails, waiting for 1 min 12 s") {
+		t.Errorf("%q", got)
 	}
 	for width := 20; width < 130; width++ {
 		if got := m.line(start.Add(10*time.Second), width); columns(got) >= width || !strings.Contains(got, " 10 %") {

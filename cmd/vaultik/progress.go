@@ -27,7 +27,7 @@ func (s *session) showProgress(p *messages.Progress) (stop func()) {
 	if s.out.quiet || width == 0 && !s.out.json {
 		return func() {}
 	}
-	m := &meter{p: p, began: time.Now()}
+	m := &meter{p: p, began: time.Now(), waiting: s.troubles.waiting}
 	m.last = m.began
 	every, show := drawEvery, func(now time.Time) { s.out.draw(m.line(now, terminalWidth(s.out.stderr))) }
 	if s.out.json {
@@ -88,6 +88,7 @@ type meter struct {
 	last      time.Time
 	lastBytes int64
 	rate      float64 // bytes a second, smoothed over some seconds
+	waiting   func(now time.Time) time.Duration
 }
 
 // measure updates the rate; it returns the time left, negative if unknown.
@@ -123,15 +124,20 @@ func (m *meter) line(now time.Time, width int) string {
 		b.WriteString(*phase + "  ")
 	}
 	plus := map[bool]string{true: "", false: "+"}[total] // more to come
-	fmt.Fprintf(&b, "%s/%s%s files  %s/%s%s  %s/s", count(p.FilesDone.Load()), count(p.FilesTotal.Load()), plus,
-		size(p.BytesDone.Load()), size(p.BytesTotal.Load()), plus, size(int64(m.rate)))
+	bytes := size(p.BytesDone.Load())                    // more than the total is where nobody knows the total: of a stream
+	if all := p.BytesTotal.Load(); total || all >= p.BytesDone.Load() {
+		bytes += "/" + size(all) + plus
+	}
+	fmt.Fprintf(&b, "%s/%s%s files  %s  %s/s", count(p.FilesDone.Load()), count(p.FilesTotal.Load()), plus, bytes, size(int64(m.rate)))
 	if left >= 0 {
 		fmt.Fprintf(&b, "  %s left", clock(left))
 	}
 	if n := p.Errors.Load(); n > 0 {
 		fmt.Fprintf(&b, "  %s errors", count(n))
 	}
-	if cur := p.Current.Load(); cur != nil && *cur != "" {
+	if d := m.waiting(now); d > 0 {
+		b.WriteString("  the store fails, waiting for " + lasting(d))
+	} else if cur := p.Current.Load(); cur != nil && *cur != "" {
 		b.WriteString("  " + tail(printable(*cur), width-3-columns(b.String())))
 	}
 	return fit(b.String(), width-1) // the last column makes some terminals wrap

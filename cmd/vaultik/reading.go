@@ -157,28 +157,18 @@ func lostText(l actors.LostPaths) string {
 	return fmt.Sprintf("all entries after %q, up to %q", shown(l.After), shown(l.Last))
 }
 
-// settings are what the configuration says of effort, or the defaults on a
-// machine without one. With --store one that is broken is no obstacle.
+// settings are what the configuration says of effort, and the flags, of which
+// parallel is the command's --parallel.
 func (s *session) settings(parallel int) (transfers int, memory int64, err error) {
-	transfers, memory = config.DefaultParallel, config.DefaultMemory
-	c, err := s.config()
-	switch {
-	case err == nil:
-		transfers, memory = c.Parallel, c.Memory
-	case errors.Is(err, config.ErrMissing):
-	case s.cli.Store != nil:
-		s.out.warn("", "%v; going on without it", err)
-	default:
+	c, err := s.tuning()
+	if err != nil {
 		return 0, 0, err
 	}
-	if parallel != 0 {
-		if err := config.CheckParallel(parallel); err != nil {
-			return 0, 0, &usageError{msg: "--parallel: " + err.Error(), command: s.sum.Command}
-		}
-		transfers = parallel
+	if err := s.parallel(parallel); err != nil {
+		return 0, 0, err
 	}
-	limitMemory(memory)
-	return transfers, memory, nil
+	limitMemory(c.Memory)
+	return s.transfers(c), c.Memory, nil
 }
 
 // commandHere is a command of this program for the same store.

@@ -8,11 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"vaultik/actors"
 	"vaultik/config"
+	"vaultik/internal/platform"
 	"vaultik/messages"
 	"vaultik/vault/filter"
 	"vaultik/vault/page"
@@ -22,12 +22,17 @@ type restoreCmd struct {
 	Snapshot string   `arg:"" name:"snapshot[:path]" help:"Digits of a snapshot's id, or latest; with :PATH the contents of PATH come directly into DIR."`
 	Path     []string `arg:"" optional:"" help:"Only these files and directories: absolute, or below the PATH of SNAPSHOT:PATH."`
 	Target   string   `required:"" help:"Directory to restore to; made if it is missing." placeholder:"DIR"`
+	DryRun   bool     `name:"dry-run" short:"n" help:"Change nothing anywhere; say what would be done, with -v of each path, and why."`
 	pick
 	Include      []string `sep:"none" help:"Only what matches, with all below it; may be repeated." placeholder:"PATTERN"`
 	Exclude      []string `sep:"none" help:"Leave out what matches; may be repeated." placeholder:"PATTERN"`
-	Parallel     int      `help:"Transfers at once, 1 to 64 (default: the configuration's)." placeholder:"N"`
+	Parallel     int      `help:"The same as --connections." placeholder:"N"`
 	Overwrite    string   `enum:"if-changed,always,if-newer,never" default:"if-changed" help:"What becomes of files that are there: ${enum}." placeholder:"HOW"`
+	InPlace      bool     `help:"Change files that differ where they stand, instead of replacing them in one step."`
 	Verify       bool     `help:"Then read everything back from the disk and compare it with the snapshot."`
+	Delete       bool     `help:"Then delete from the restored directories what the snapshot has not; it lists and asks before."`
+	Yes          bool     `help:"Delete without asking."`
+	NoSpaceCheck bool     `help:"Begin even if DIR has too little space or too few inodes."`
 	NumericOwner bool     `help:"Take owners by number, also where their names are known here."`
 }
 
@@ -41,10 +46,20 @@ VAULTIK_AGE_SECRET_KEY.
   vaultik restore 4e1f09ab:/home/ann/Documents --target Documents
 
 What is in DIR already stays, unless something of the same path is restored:
-  if-changed  replaced if type, size or time differ, each in one step
-  always      replaced
+  if-changed  replaced if type, size or time differ, each in one step; where only
+              the time differs, the contents are compared, and stay if they are right
+  always      replaced, whatever size and time say
   if-newer    replaced if it is older than what the snapshot has
   never       left alone
+What a file that is replaced has already of the snapshot's contents is not fetched. With
+--in-place it is not replaced but changed where it stands, and only where it differs: for
+large files such as disk images. It keeps its other names. Until it is complete it is one
+byte too long; the same command completes it.
+
+With --delete what the snapshot has not goes from the directories that it restores, when
+all the rest is done: if the snapshot is complete and everything could be restored. It
+lists and asks first (--yes: not). What patterns exclude stays, and what the backup's own
+rules left out, other file systems that are mounted there, and vaultik's own files.
 
 Patterns match full paths: * and ? within a name, [a-z], ** for any number of
 directories; a pattern with a leading / begins at the root, any other anywhere. ! before
@@ -63,6 +78,15 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	exclude, err := patterns("--exclude", c.Exclude)
 	if err != nil {
 		return err
+	}
+	if err := c.checkDelete(); err != nil {
+		return err
+	}
+	if c.Verify && c.DryRun {
+		return &usageError{msg: "--verify does not go with --dry-run: nothing is restored that could be read back", command: "restore"}
+	}
+	if c.InPlace && c.Overwrite == string(actors.OverwriteNever) {
+		return &usageError{msg: "--in-place does not go with --overwrite never: nothing would be changed", command: "restore"}
 	}
 	if c.Verify && c.Overwrite != string(actors.OverwriteIfChanged) && c.Overwrite != string(actors.OverwriteAlways) {
 		return &usageError{msg: "--verify does not go with --overwrite " + c.Overwrite + ": files that are kept may differ from the snapshot", command: "restore"}
@@ -87,21 +111,39 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	spec := &actors.RestoreSpec{
 		Store: r.Backend, Root: r.root, Identities: r.ids,
 		Target: target, From: r.from, Paths: paths,
-		Overwrite: actors.Overwrite(c.Overwrite), NumericOwner: c.NumericOwner,
-		Parallel: parallel, Memory: memory, Progress: &messages.Progress{},
+		Overwrite: actors.Overwrite(c.Overwrite), InPlace: c.InPlace, NumericOwner: c.NumericOwner,
+		NoSpaceCheck: c.NoSpaceCheck,
+		Parallel:     parallel, Memory: memory, Progress: &messages.Progress{},
 		Warn: func(text string) { s.out.warn("", "%s", text) },
 	}
 	spec.Include, spec.Exclude = selection(include, exclude)
 	spec.OnItem = s.restoreItem
 	system := actors.NewSystem(nil)
 	defer system.Close()
+	del, err := c.newDeletion(s, r, system, spec)
+	if err != nil {
+		return err
+	}
+	if err := del.list(ctx); err != nil {
+		return err
+	}
+	if c.DryRun {
+		return c.dryRun(ctx, s, r, system, spec, del)
+	}
+	spec.Progress = &messages.Progress{}
 	stop := s.showProgress(spec.Progress)
 	res, err := system.Restore(ctx, spec)
 	stop()
+	if full := (*actors.SpaceError)(nil); errors.As(err, &full) {
+		return &noRoom{full}
+	}
 	if pe := (*fs.PathError)(nil); res == nil && errors.As(err, &pe) && within(pe.Path, target) {
 		return &badTarget{target, err} // it could not be made
 	}
-	err = c.report(ctx, s, r, res, err)
+	left := del.run(ctx, res, err)
+	if err = c.report(ctx, s, r, res, err); err == nil {
+		err = left
+	}
 	if !c.Verify || err != nil && !errors.As(err, new(*partial)) {
 		return err
 	}
@@ -201,10 +243,10 @@ func (c *restoreCmd) target(r *reading) (string, error) {
 	case err != nil:
 		return "", &badTarget{dir, err}
 	case !st.IsDir():
-		return "", &badTarget{dir, unix.ENOTDIR}
+		return "", &badTarget{dir, syscall.ENOTDIR}
 	}
 	// A directory that may not be changed may still have others in it that may be.
-	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil && emptyDir(dir) {
+	if err := platform.Writable(dir); err != nil && emptyDir(dir) {
 		return "", &badTarget{dir, err}
 	}
 	return dir, nil

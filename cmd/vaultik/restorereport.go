@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"os"
 	"slices"
-	"strings"
 
 	"vaultik/actors"
 	"vaultik/backends"
@@ -21,7 +18,7 @@ func (s *session) restoreItem(path string, st messages.Status, reason string) {
 	s.out.event(itemEvent{Type: "item", jsonPath: pathOf(shown(path)), Status: string(st), Reason: reason})
 	switch {
 	case st == messages.StatusFailed:
-		s.out.warn("", "%q: %s", shown(path), reason)
+		s.out.warn("", "%q: %s", cut(shown(path)), cut(reason))
 	case st == messages.StatusIgnored:
 		s.out.note("not restored: %q: %s", shown(path), cmp.Or(reason, "a socket, which only its server can make"))
 	case s.out.verbose:
@@ -33,14 +30,11 @@ func (s *session) restoreItem(path string, st messages.Status, reason string) {
 // as an error.
 func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *actors.RestoreResult, err error) error {
 	id := r.row.short()
-	if errors.Is(err, actors.ErrEmptySnapshot) {
-		return &noSnapshot{msg: "snapshot " + id + " is empty: there is nothing to restore"}
-	}
 	if res == nil {
-		return err
+		return c.explainEmpty(r, err)
 	}
 	n := &s.sum
-	n.Files, n.New, n.Changed, n.Unchanged = res.Counts.Files, res.Restored, res.Replaced, res.Unchanged
+	n.Files, n.New, n.Changed, n.Unchanged = res.Counts.Files, res.Restored, res.Replaced+res.Changed, res.Unchanged
 	n.BytesRead, n.Written, n.Errors = res.BytesRead, res.BytesWritten, res.Failed
 	if res.Leftovers > 0 {
 		s.out.note("%s of an interrupted restore removed", plural(res.Leftovers, "temporary file", "temporary files"))
@@ -51,11 +45,20 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 	if res.MetaAbove > 0 {
 		s.out.note("directories above what was restored did not get all their attributes; they are not part of it")
 	}
-	attrs := s.sayMeta(res.Meta)
+	s.tellRestored(res)
+	if res.Parts > 0 {
+		s.out.note("%s not complete; the same command goes on within", plural(res.Parts, "large file is", "large files are"))
+	}
+	for _, p := range res.Half {
+		s.out.warn("", "%q is changed in part, and one byte too long until the same command completes it", shown(p))
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			s.out.note("interrupted: what was restored stays; the same command goes on from there")
 			return errInterrupted
+		}
+		if full := (*actors.TargetFullError)(nil); errors.As(err, &full) {
+			return &targetFull{full}
 		}
 		return err
 	}
@@ -69,7 +72,7 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 			"see all that is wrong: " + s.commandHere("verify --read-data")}
 	case res.Failed > 0:
 		return &hinted{&partial{fmt.Sprintf("%s could not be restored as in the snapshot; all others were", plural(res.Failed, "entry", "entries"))}, s.tryAgain(res)}
-	case attrs > 0:
+	case len(res.Meta) > 0:
 		return &partial{"all contents were restored, but not all attributes could be set"}
 	}
 	return nil
@@ -97,39 +100,18 @@ func restoreLine(id, target string, r *actors.RestoreResult) string {
 		in = "restored in part"
 	}
 	line := fmt.Sprintf("snapshot %s %s to %s: %s, %s written", id, in, printable(target), plural(r.Counts.Files, "file", "files"), size(r.BytesWritten))
+	if r.BytesReused > 0 {
+		line += fmt.Sprintf(", %s taken from what was there", size(r.BytesReused))
+	}
 	for _, n := range []struct {
 		n    int64
 		what string
-	}{{r.Unchanged, "were there already"}, {r.Kept, "left as they were"}, {r.Failed, "failed"}} {
+	}{{r.Changed, "changed in place"}, {r.Unchanged, "were there already"}, {r.Kept, "left as they were"}, {r.Failed, "failed"}} {
 		if n.n > 0 {
 			line += fmt.Sprintf(", %s %s", count(n.n), n.what)
 		}
 	}
 	return line + " in " + took(r.Duration)
-}
-
-// sayMeta sums up which attributes could not be set.
-func (s *session) sayMeta(meta map[string]int64) (total int64) {
-	kinds := slices.Collect(maps.Keys(meta))
-	slices.SortFunc(kinds, func(a, b string) int { return cmp.Or(cmp.Compare(meta[b], meta[a]), cmp.Compare(a, b)) })
-	var parts []string
-	for i, k := range kinds {
-		total += meta[k]
-		if i < 10 {
-			parts = append(parts, fmt.Sprintf("%s of %s", k, plural(meta[k], "entry", "entries")))
-		}
-	}
-	if len(kinds) > 10 {
-		parts = append(parts, fmt.Sprintf("and %d kinds more", len(kinds)-10))
-	}
-	if total > 0 {
-		hint := ""
-		if os.Geteuid() != 0 {
-			hint = "run the same command as root: it only sets what is missing"
-		}
-		s.out.warn(hint, "attributes that could not be set: %s", strings.Join(parts, ", "))
-	}
-	return total
 }
 
 // nothingSelected: paths and patterns leave nothing to restore.
@@ -138,3 +120,14 @@ type nothingSelected struct{ id string }
 func (e *nothingSelected) Error() string {
 	return "nothing was restored: no entry of snapshot " + e.id + " is selected"
 }
+
+// targetFull: the target took some of it, and takes no more.
+type targetFull struct{ err *actors.TargetFullError }
+
+func (e *targetFull) Error() string {
+	f := e.err
+	return fmt.Sprintf("the target takes no more: %s restored, at least %s (%s) left: %v",
+		plural(f.FilesDone, "file", "files"), plural(f.FilesLeft, "file", "files"), size(f.BytesLeft), f.Err)
+}
+
+func (e *targetFull) Unwrap() error { return e.err }

@@ -40,6 +40,8 @@ func sourceSchema(t *testing.T) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	structs := map[string]*ast.StructType{} // those with a name
+	var all []*ast.StructType
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
@@ -49,21 +51,30 @@ func sourceSchema(t *testing.T) map[string][]string {
 			t.Fatal(err)
 		}
 		ast.Inspect(f, func(n ast.Node) bool {
-			if st, ok := n.(*ast.StructType); ok {
-				if name, fields := eventOf(st); name != "" {
-					out[name] = fields
+			switch n := n.(type) {
+			case *ast.TypeSpec:
+				if st, ok := n.Type.(*ast.StructType); ok {
+					structs[n.Name.Name] = st
 				}
+			case *ast.StructType:
+				all = append(all, n)
 			}
 			return true
 		})
 	}
+	for _, st := range all {
+		if name, fields := eventOf(st, structs); name != "" {
+			out[name] = fields
+		}
+	}
 	return out
 }
 
-func eventOf(st *ast.StructType) (name string, fields []string) {
+func eventOf(st *ast.StructType, structs map[string]*ast.StructType) (name string, fields []string) {
 	for _, f := range st.Fields.List {
-		if id, ok := f.Type.(*ast.Ident); ok && len(f.Names) == 0 && id.Name == "jsonPath" {
-			fields = append(fields, "path", "path64")
+		if id, ok := f.Type.(*ast.Ident); ok && len(f.Names) == 0 && structs[id.Name] != nil {
+			_, embedded := eventOf(structs[id.Name], structs)
+			fields = append(fields, embedded...)
 		}
 		if f.Tag == nil {
 			continue

@@ -13,13 +13,16 @@ import (
 	"vaultik/vault/keys"
 )
 
-// condition adds [machineid]: this machine has an id, and [root]: root runs the tests.
+// condition adds [machineid]: this machine has an id, [root]: root runs the tests,
+// and [rclone]: the program has it.
 func condition(cond string) (bool, error) {
 	switch cond {
 	case "machineid":
 		return config.MachineHash(keys.HostSecret{}) != "", nil
 	case "root":
 		return os.Geteuid() == 0, nil
+	case "rclone":
+		return withRclone, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", cond)
 }

@@ -39,7 +39,9 @@ func TestMain(m *testing.M) {
 //
 //	hold FILE, unhold           lock a file, as another process would, and release it
 //	await FILE                  wait until a process has written it
+//	fuse DIR [FILE]             mount files that cannot be read, see fuse
 //	tmpfs DIR MIB, fill FILE    mount a small file system, and write until it is full
+//	server KIND VAR             start a server of stores, and put the URL of one into a variable
 func TestScripts(t *testing.T) {
 	if *update {
 		t.Cleanup(func() { writeFailures(t) })
@@ -51,6 +53,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Values[held{}] = &held{}
+			e.Values[scriptTest{}] = e.T()
 			e.Setenv("GOCOVERDIR", os.Getenv("GOCOVERDIR"))
 			return os.MkdirAll(filepath.Join(e.WorkDir, "home"), 0o700)
 		},
@@ -59,7 +62,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
 			"hold": hold, "unhold": unhold, "await": await,
-			"tmpfs": tmpfs, "fill": fill,
+			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse,
 		},
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"vaultik/backends/limit"
 	"vaultik/config"
 	"vaultik/vault/keys"
 )
@@ -25,16 +27,19 @@ type session struct {
 	identity    *keys.Identity // nil: not given or malformed
 	identityErr error          // why identity is nil
 
-	conf *config.Config // once loaded
-	dry  bool           // nothing may be written, state files included
+	conf  *config.Config // once loaded
+	tuned *config.Config // instead of one that is broken
+
+	bwlimit  limit.Schedule  // --bwlimit
+	limits   *limit.Limiter  // of all stores, once needed
+	patience context.Context // its end says that the program is to stop, and go on as long as it may; nil: none
+	troubles *troubles
+	dry      bool // nothing may be written, state files included
 }
 
 func newSession(stdout, stderr io.Writer) *session {
-	return &session{
-		out:   &output{stdout: stdout, stderr: stderr},
-		began: time.Now(),
-		sum:   summary{Type: "summary"},
-	}
+	out := &output{stdout: stdout, stderr: stderr}
+	return &session{out: out, troubles: newTroubles(out), began: time.Now(), sum: summary{Type: "summary"}}
 }
 
 // prepare checks the global flags, before any command.
@@ -44,6 +49,9 @@ func (s *session) prepare() (err error) {
 	}
 	if s.cli.Store != nil && *s.cli.Store == "" {
 		return &usageError{msg: "--store: the URL is empty"}
+	}
+	if err := s.limitsOnTheLine(); err != nil {
+		return err
 	}
 	s.places, err = config.FindPlaces(s.cli.Config)
 	s.state = config.NewState(s.places.Dir())
@@ -60,6 +68,7 @@ func (s *session) finish(err error) int {
 		s.out.fail(e)
 		s.sum.Exit = e.Exit
 	}
+	s.sum.Retries = s.troubles.sum()
 	s.sum.Seconds = time.Since(s.began).Seconds()
 	s.out.event(s.sum)
 	return int(s.sum.Exit)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"vaultik/backends"
-	_ "vaultik/backends/file" // the kinds of store that this program knows
 	"vaultik/config"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
@@ -22,6 +21,7 @@ type opened struct {
 	Seen    *config.Seen // what was seen of stores before now
 	Sets    *config.Sets // of this host; empty if Host is nil
 	Host    *config.Host // nil if this machine is no host of this store
+	Mirror  bool         // a place that store copy made, named by --store: it may be behind
 }
 
 // Close releases the backend.
@@ -48,7 +48,7 @@ func (s *session) openStore(ctx context.Context, o backends.Options) (*opened, e
 	if err != nil {
 		return nil, err
 	}
-	b, err := backends.Open(ctx, url, o)
+	b, err := s.openBackend(ctx, url, o)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +92,9 @@ func (s *session) pinned(ctx context.Context, op *opened, host *config.Host, kno
 		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: s.cli.Owner != "", err: err}
 	}
 	if err != nil {
+		if op.Mirror { // without store.json it is one that has hardly begun
+			return &hinted{err, "make the mirror whole: " + s.command("store copy --to "+config.Quote(op.URL))}
+		}
 		return s.unreadable(ctx, op, err)
 	}
 	id, owner := op.Store.Doc.Store, op.Store.Doc.Owner.Fingerprint()
@@ -101,7 +104,9 @@ func (s *session) pinned(ctx context.Context, op *opened, host *config.Host, kno
 	if k, ok := known.ByID(id); ok && k.Owner != owner && s.cli.Owner == "" {
 		return &ownerDiffers{url: backends.Redact(op.URL), want: k.Owner, err: snapshot.ErrOwnerChanged}
 	}
-	if p := op.Seen.Trust(id); op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq && op.Store.TrustSum != p.Sum {
+	if p := op.Seen.Trust(id); op.Mirror && op.Store.TrustSeq < p.Seq {
+		s.out.warn(s.command("store copy --to "+config.Quote(op.URL)), "the mirror %s has trust list %d; list %d of its store was seen", backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
+	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq && op.Store.TrustSum != p.Sum {
 		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
 	}
 	s.remember(op, known, owner)
@@ -134,6 +139,9 @@ func (s *session) pinFor(op *opened, host *config.Host, known *config.Known) sna
 	var pin snapshot.Pin
 	if k, ok := known.ByURL(op.URL); ok {
 		t := op.Seen.Trust(k.Store)
+		if op.Mirror = k.Mirror && s.cli.Store != nil; op.Mirror {
+			t = op.Seen.Mirror(op.URL).Trust
+		}
 		pin = snapshot.Pin{Owner: k.Owner, TrustSeq: t.Seq, TrustSum: t.Sum}
 	}
 	if host != nil && s.cli.Store == nil {

@@ -15,7 +15,7 @@ type verifyCmd struct {
 	Snapshot string `arg:"" optional:"" help:"Digits of a snapshot's id, or latest; without, all snapshots are checked."`
 	pick
 	ReadData bool `help:"Read every object, not only list it, and check its SHA-256."`
-	Parallel int  `help:"Transfers at once, 1 to 64 (default: the configuration's)." placeholder:"N"`
+	Parallel int  `help:"The same as --connections." placeholder:"N"`
 }
 
 // Help is shown by --help.

@@ -43,6 +43,23 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f PiB", f/1024)
 }
 
+// lasting writes how long something lasts, in words: 12 s, 3 min 5 s, 1 h 2 min.
+func lasting(d time.Duration) string {
+	s := int64(d.Round(time.Second) / time.Second)
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 3600 && s%60 == 0:
+		return fmt.Sprintf("%d min", s/60)
+	case s < 3600:
+		return fmt.Sprintf("%d min %d s", s/60, s%60)
+	case s/60%60 == 0:
+		return fmt.Sprintf("%d h", s/3600)
+	default:
+		return fmt.Sprintf("%d h %d min", s/3600, s/60%60)
+	}
+}
+
 // clock writes a time that is left or was taken: 12 s, 3:05, 1:02:03.
 func clock(d time.Duration) string {
 	s := int64(d.Round(time.Second) / time.Second)

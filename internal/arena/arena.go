@@ -6,7 +6,7 @@ package arena
 import (
 	"sync"
 
-	"golang.org/x/sys/unix"
+	"vaultik/internal/platform"
 )
 
 // Arena owns the buffers of one job. Safe for many goroutines.
@@ -22,7 +22,7 @@ func (a *Arena) Make(size int) []byte {
 	if size <= 0 {
 		return nil
 	}
-	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	b, err := platform.Map(size)
 	if err != nil {
 		return make([]byte, size)
 	}
@@ -42,7 +42,7 @@ func (a *Arena) Close() {
 	defer a.mu.Unlock()
 	a.closed = true
 	for _, b := range a.maps {
-		_ = unix.Munmap(b) // cannot fail for what Mmap returned
+		_ = platform.Unmap(b) // cannot fail for what Map returned
 	}
 	a.maps = nil
 }

@@ -5,16 +5,15 @@ package clock
 import (
 	"time"
 
-	"golang.org/x/sys/unix"
+	"vaultik/internal/platform"
 )
 
 // Boot is the time since the machine started, sleep included.
 func Boot() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return time.Since(start) // a kernel without it has not slept in a way we could know
+	if d, ok := platform.Boot(); ok {
+		return d
 	}
-	return time.Duration(ts.Nano())
+	return time.Since(start) // a system without it has not slept in a way we could know
 }
 
 var start = time.Now()

@@ -67,6 +67,7 @@ type machine struct {
 	home, temp string
 	key        string // VAULTIK_AGE_SECRET_KEY, "" for none
 	mortal     bool   // modes of files count, even for root
+	env        []string
 	logs       []logged
 }
 
@@ -100,6 +101,7 @@ func (m *machine) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(vaultik, args...)
 	cmd.Dir = m.root
 	cmd.Env = []string{"HOME=" + m.home, "TMPDIR=" + m.temp, "PATH=" + os.Getenv("PATH")}
+	cmd.Env = append(cmd.Env, m.env...)
 	if m.key != "" {
 		cmd.Env = append(cmd.Env, "VAULTIK_AGE_SECRET_KEY="+m.key)
 	}

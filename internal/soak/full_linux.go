@@ -277,7 +277,7 @@ func (f *fullRun) target(ctx context.Context) (*FullCase, error) {
 	if _, err := m.MustRun(ctx, "backup", f.source); err != nil {
 		return nil, err
 	}
-	restore := []string{"restore", "latest:" + f.source, "--target", filepath.Join(f.small, "back")}
+	restore := []string{"restore", "latest:" + f.source, "--target", filepath.Join(f.small, "back"), "--no-space-check"}
 	c, err := f.fails(ctx, m, "target of a restore", restore...)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -132,6 +133,37 @@ func TestFull(t *testing.T) {
 	for _, c := range all {
 		if c.Exit != 1 || c.Hint == "" || c.Unharmed == "" || c.After == "" {
 			t.Errorf("%+v", c)
+		}
+	}
+}
+
+func TestHuge(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(mayMount) == "" {
+		c := exec.CommandContext(t.Context(), "unshare", UnshareFlags(), os.Args[0], "-test.run=^TestHuge$", "-test.v")
+		c.Env = append(os.Environ(), mayMount+"="+binary(t))
+		out, err := c.CombinedOutput()
+		t.Logf("%s", out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	all, err := Huge(t.Context(), Huges{Bin: os.Getenv(mayMount), Dir: t.TempDir(), Seed: rand.Uint64(), Files: 300, Large: 3 << 20, Links: 200, Log: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := WriteHuge(&table, all); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", table.String())
+	if len(all) != 6 || strings.Count(table.String(), "| identical") != 6 {
+		t.Errorf("%d cases", len(all))
+	}
+	for _, h := range all {
+		if h.Backup.HWM == 0 || h.Restore.HWM == 0 || h.Restore.Files == 0 {
+			t.Errorf("odd: %+v", h)
 		}
 	}
 }

@@ -13,6 +13,7 @@ type RandomOptions struct {
 	Nodes   int   // about how many; default 100
 	MaxSize int64 // of a file, in bytes; default 256 KiB. One in ten is sparse and up to eight times that
 	Plain   bool  // only files and directories with modes and times
+	All     bool  // also block devices, links to all kinds of entries, attributes of all namespaces on all of them, all inode flags
 }
 
 // Random returns a tree that is the same for the same seed and options: all kinds
@@ -75,6 +76,9 @@ func (g *generator) path() string {
 
 func (g *generator) node() Node {
 	kinds := []Kind{Dir, Dir, File, File, File, File, File, Symlink, Hardlink, FIFO, Char}
+	if g.o.All {
+		kinds = append(kinds, Block, Hardlink, Hardlink)
+	}
 	kind := kinds[g.IntN(len(kinds))]
 	if g.o.Plain && kind != Dir || kind == Hardlink && len(g.files) == 0 {
 		kind = File
@@ -93,9 +97,57 @@ func (g *generator) node() Node {
 		return n
 	case Char:
 		n.Major, n.Minor = 1, 3+uint32(g.IntN(5))
+		if g.o.All && g.IntN(2) == 0 {
+			n.Major, n.Minor = g.Uint32N(1<<12), g.Uint32N(1<<20)
+		}
+	case Block:
+		n.Major, n.Minor = g.Uint32N(1<<12), g.Uint32N(1<<20)
 	}
 	g.attrs(&n)
+	if g.o.All {
+		g.more(&n)
+		if kind != Dir && kind != File {
+			g.files = append(g.files, n.Path)
+		}
+	}
 	return n
+}
+
+// more gives a node what few have.
+func (g *generator) more(n *Node) {
+	if g.IntN(8) == 0 {
+		n.Xattrs = append(n.Xattrs, Xattr{"trusted." + g.name(), string(Value(g.Rand))})
+	}
+	if g.IntN(12) == 0 {
+		n.Xattrs = append(n.Xattrs, Xattr{"security." + g.name(), string(Value(g.Rand)) + "x"})
+	}
+	if n.Kind == File && g.IntN(12) == 0 { // revision 2, effective, and some of the first 32 capabilities
+		n.Xattrs = append(n.Xattrs, Xattr{"security.capability", "\x01\x00\x00\x02" + string([]byte{byte(g.Uint32()), byte(g.Uint32()), 0, 0}) + strings.Repeat("\x00", 12)})
+	}
+	if n.Kind == File && g.IntN(12) == 0 { // more than stands in a page; with the others within one block of ext4
+		b := make([]byte, 1000+g.IntN(1500))
+		for i := range b {
+			b[i] = byte(g.Uint32())
+		}
+		n.Xattrs = append(n.Xattrs, Xattr{"user.long", string(b)})
+	}
+	slices.SortFunc(n.Xattrs, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
+	n.Xattrs = slices.CompactFunc(n.Xattrs, func(a, b Xattr) bool { return a.Name == b.Name })
+	if (n.Kind == File || n.Kind == Dir) && g.IntN(8) == 0 {
+		flags := []uint32{0x8, 0x40, 0x80, 0x8 | 0x40 | 0x80} // synchronous, no dump, no access time
+		if n.Kind == Dir {
+			flags = append(flags, 0x10000, 0x20000) // synchronous directory, top of hierarchy
+		}
+		n.Flags |= flags[g.IntN(len(flags))]
+	}
+	switch g.IntN(20) {
+	case 0:
+		n.UID, n.GID = 1<<32-2, 1<<32-2
+	case 1:
+		n.Sec, n.Nsec = -g.Int64N(2e9), g.Int64N(1e9) // before 1970
+	case 2:
+		n.Nsec = []int64{0, 1, 999_999_999}[g.IntN(3)]
+	}
 }
 
 func (g *generator) content(n *Node) {

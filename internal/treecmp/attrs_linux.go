@@ -9,10 +9,11 @@ import (
 )
 
 // userFlags are the inode flags that a user or root can set, by their numbers in
-// linux/fs.h: SECRM, UNRM, SYNC, IMMUTABLE, APPEND, NODUMP, NOATIME, NOTAIL, DIRSYNC,
-// TOPDIR, NOCOW. The others tell how the file system keeps the file (extents,
-// inline data, encryption).
-const userFlags = 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x40 | 0x80 | 0x8000 | 0x10000 | 0x20000 | 0x800000
+// linux/fs.h: SECRM, UNRM, COMPR, SYNC, IMMUTABLE, APPEND, NODUMP, NOATIME, NOCOMP,
+// JOURNAL_DATA, NOTAIL, DIRSYNC, TOPDIR, NOCOW, DAX, PROJINHERIT, CASEFOLD. The others
+// tell how the file system keeps the file (extents, inline data, encryption).
+const userFlags = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x40 | 0x80 | 0x400 | 0x4000 | 0x8000 | 0x10000 | 0x20000 |
+	0x800000 | 0x2000000 | 0x20000000 | 0x40000000
 
 // readFlags answers 0 where the file system has no flags.
 func readFlags(fd int) uint32 {

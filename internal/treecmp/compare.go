@@ -12,6 +12,7 @@ import (
 // Options choose what counts. The zero value compares everything.
 type Options struct {
 	Ignore  []Kind // kinds of difference that are not reported
+	Outside bool   // compare how many names of each inode are not in the tree
 	SkipTop bool   // leave out the attributes of the two tops themselves
 	Workers int    // goroutines that hash, for each side; 0: as many as processors
 }
@@ -60,6 +61,9 @@ func Compare(ctx context.Context, a, b string, o Options) (*Result, error) {
 	}
 	c := comparison{ignore: o.Ignore}
 	c.trees(sides[0].entries, sides[1].entries, o.SkipTop)
+	if o.Outside {
+		c.outside(sides[0].entries, sides[1].entries)
+	}
 	return &Result{Differences: c.found, Entries: len(sides[0].entries), Bytes: sides[0].bytes}, nil
 }
 
@@ -173,10 +177,16 @@ func uncovered(want, have []extent, size, block int64) []extent {
 func (c *comparison) links(a, b map[string]*entry) {
 	ga, gb := groups(a), groups(b)
 	seen := map[string]bool{}
+	done := map[[2]inode]bool{} // a group may have 100,000 names
 	for _, path := range union(a, b) {
 		if a[path] == nil || b[path] == nil || a[path].typ != b[path].typ {
 			continue // reported already; its group is compared by the names both have
 		}
+		pair := [2]inode{a[path].inode, b[path].inode}
+		if done[pair] {
+			continue
+		}
+		done[pair] = true
 		x, y := shared(ga[a[path].inode], b), shared(gb[b[path].inode], a)
 		if slices.Equal(x, y) {
 			continue
@@ -185,6 +195,22 @@ func (c *comparison) links(a, b map[string]*entry) {
 		if !seen[key] {
 			seen[key] = true
 			c.add(Hardlink, path, fmt.Sprintf("%q", x), fmt.Sprintf("%q", y))
+		}
+	}
+}
+
+// outside compares link counts, but for the names that are in the trees: a file of a
+// restored tree that is also one of somewhere else changes with that.
+func (c *comparison) outside(a, b map[string]*entry) {
+	ga, gb := groups(a), groups(b)
+	for _, path := range union(a, b) {
+		x, y := a[path], b[path]
+		if x == nil || y == nil || x.typ != y.typ || x.typ == "dir" {
+			continue
+		}
+		m, n := int64(x.nlink)-int64(len(ga[x.inode])), int64(y.nlink)-int64(len(gb[y.inode]))
+		if m != n {
+			c.add(Outside, path, fmt.Sprintf("%d names elsewhere", m), fmt.Sprintf("%d names elsewhere", n))
 		}
 	}
 }

@@ -30,6 +30,7 @@ func TestComparison_everyField(t *testing.T) {
 		"xattrs": {func(e *entry) { e.xattrs = map[string]string{"user.empty": ""} }, Xattr},
 		"flags":  {func(e *entry) { e.flags = 0x40 }, Flags},
 		"inode":  {func(e *entry) { e.inode.ino = 7 }, Hardlink},
+		"nlink":  {func(e *entry) { e.nlink = 7 }, Outside},
 	}
 	for i := range reflect.TypeFor[entry]().NumField() {
 		name := reflect.TypeFor[entry]().Field(i).Name
@@ -48,6 +49,7 @@ func TestComparison_everyField(t *testing.T) {
 			other := base
 			var cmp comparison
 			cmp.trees(map[string]*entry{"f": &x, "other": &other}, map[string]*entry{"f": &y, "other": &other}, false)
+			cmp.outside(map[string]*entry{"f": &x, "other": &other}, map[string]*entry{"f": &y, "other": &other})
 			var kinds []Kind
 			for _, d := range cmp.found {
 				kinds = append(kinds, d.Kind)

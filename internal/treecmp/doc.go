@@ -9,9 +9,10 @@
 // size, the contents by SHA-256 and the layout of holes; the target of links,
 // the numbers of devices; and which names share an inode.
 //
-// Not compared, because no program can set them: inode numbers, ctime, birth time.
-// Nor atime, which reading moves, the size of directories, and link counts, which
-// count names outside of the tree.
+// Not compared, because no program can set them: inode numbers, ctime, birth time,
+// the order in which a directory lists its names. Nor atime, which reading moves, the
+// size of directories, quota projects, and link counts, which count names outside
+// of the tree, unless Options.Outside is set.
 //
 // # Holes
 //

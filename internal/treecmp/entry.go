@@ -24,10 +24,11 @@ const (
 	Xattr    Kind = "xattr"    // extended attributes of all namespaces
 	Flags    Kind = "flags"    // inode flags a user can set (lsattr)
 	Hardlink Kind = "hardlink" // the set of names that share the inode
+	Outside  Kind = "outside"  // names of the inode that are not in the tree; only with Options.Outside
 )
 
 // Kinds lists all of them, in the order in which they are checked.
-var Kinds = []Kind{Missing, Type, Mode, Owner, Size, Content, Holes, Target, Device, Mtime, Xattr, Flags, Hardlink}
+var Kinds = []Kind{Missing, Type, Mode, Owner, Size, Content, Holes, Target, Device, Mtime, Xattr, Flags, Hardlink, Outside}
 
 // extent is a range of bytes of a file.
 type extent struct{ off, end int64 }
@@ -51,6 +52,7 @@ type entry struct {
 	xattrs map[string]string
 	flags  uint32
 	inode  inode
+	nlink  uint64
 }
 
 type timespec struct {

@@ -30,6 +30,7 @@ func makeTree(t *testing.T) string {
 		check(os.WriteFile(p(f), []byte("contents of "+strings.TrimRight(f, " 12")), 0o644))
 	}
 	check(os.WriteFile(p("nothing"), nil, 0o644))
+	check(os.WriteFile(p("zeros"), make([]byte, 1<<20), 0o644))
 	check(os.Link(p("linked"), p("dir/linked")))
 	check(os.Link(p("linked"), p("dir/sub/linked")))
 	check(os.Symlink("target", p("symlink")))
@@ -147,6 +148,56 @@ func losses() []loss {
 		return os.Link(filepath.Join(filepath.Dir(p), "twin 1"), p)
 	}), "hardlink twin 1", "hardlink twin 2")
 
+	flag := func(flag uint32) func(string) error { return func(p string) error { return addFlag(p, flag) } }
+	add("no dump", "file", flag(0x40), "flags file")
+	add("no access time of a directory", "dir", flag(0x80), "flags dir")
+	add("synchronous", "file", flag(0x8), "flags file")
+	add("file for socket's place", "fifo", replace(func(p string) error { return os.Mkdir(p, 0o755) }), "type fifo")
+	add("data of zeros now a hole", "zeros", replace(func(p string) error {
+		if err := os.WriteFile(p, nil, 0o644); err != nil {
+			return err
+		}
+		return os.Truncate(p, 1<<20)
+	}), "holes zeros")
+	add("owner's bits of a symlink's target", "linked", chmod(0o600), "mode linked", "mode dir/linked", "mode dir/sub/linked")
+	add("symlink now a hard link", "plain symlink", replace(func(p string) error {
+		return os.Link(filepath.Join(filepath.Dir(p), "symlink"), p)
+	}), "hardlink plain symlink", "hardlink symlink")
+	if os.Geteuid() == 0 { // only root's tree has an attribute on the other link
+		list[len(list)-1].want = append(list[len(list)-1].want, "xattr plain symlink")
+	}
+	add("hard link group split in two", "dir/linked", func(p string) error {
+		top := filepath.Dir(filepath.Dir(p))
+		if err := os.Remove(p); err != nil {
+			return err
+		}
+		if err := os.WriteFile(p, []byte("contents of linked"), 0o644); err != nil {
+			return err
+		}
+		if err := os.Remove(filepath.Join(top, "dir/sub/linked")); err != nil {
+			return err
+		}
+		if err := os.Link(p, filepath.Join(top, "dir/sub/linked")); err != nil {
+			return err
+		}
+		return stampNano(filepath.Join(top, "dir/sub"), 1_700_000_000, 123_456_789)
+	}, "hardlink dir/linked", "hardlink linked")
+	add("access ACL", "file", func(p string) error { return unix.Setxattr(p, "system.posix_acl_access", accessACL, 0) }, "xattr file", "mode file")
+	add("attribute of another name", "file", func(p string) error {
+		if err := unix.Removexattr(p, "user.note"); err != nil {
+			return err
+		}
+		return unix.Setxattr(p, "user.Note", []byte("note"), 0)
+	}, "xattr file")
+
+	asRoot("synchronous directory", "dir", flag(0x10000), "flags dir")
+	asRoot("top of hierarchy", "dir", flag(0x20000), "flags dir")
+	asRoot("owner of a fifo", "fifo", func(p string) error { return os.Lchown(p, 1, 0) }, "owner fifo")
+	asRoot("owner of the top", ".", func(p string) error { return os.Lchown(p, 1, 0) }, "owner .")
+	asRoot("owner of a device", "null", func(p string) error { return os.Lchown(p, 0, 1) }, "owner null")
+	asRoot("large number of an owner", "file", func(p string) error { return os.Lchown(p, 1<<32-2, 0) }, "owner file")
+	asRoot("security attribute", "nothing", func(p string) error { return unix.Setxattr(p, "security.note", []byte("x"), 0) }, "xattr nothing")
+
 	asRoot("owner", "file", func(p string) error { return os.Lchown(p, 1, 0) }, "owner file")
 	asRoot("group", "empty", func(p string) error { return os.Lchown(p, 0, 1) }, "owner empty")
 	asRoot("owner of symlink", "symlink", func(p string) error { return os.Lchown(p, 1, 0) }, "owner symlink")
@@ -166,6 +217,42 @@ func mknod(typ, major, minor uint32) func(string) error {
 			return err
 		}
 		return unix.Chmod(p, 0o644)
+	}
+}
+
+// accessACL is version 2 with owner, one named user, group, mask and others.
+var accessACL = []byte{2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 6, 0, 210, 4, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255,
+	16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 4, 0, 255, 255, 255, 255}
+
+// addFlag sets an inode flag.
+func addFlag(path string, flag uint32) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	now, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+	if err != nil {
+		return err
+	}
+	return unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(int32(now|flag)))
+}
+
+// A name of the restored tree that is also one of somewhere else.
+func TestCompare_outside(t *testing.T) {
+	t.Parallel()
+	base, other := makeTree(t), makeTree(t)
+	if err := os.Link(filepath.Join(other, "dir/file"), filepath.Join(filepath.Dir(other), "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		outside bool
+		want    int
+	}{{false, 0}, {true, 1}} {
+		r, err := treecmp.Compare(t.Context(), base, other, treecmp.Options{Outside: c.outside})
+		if err != nil || len(r.Differences) != c.want {
+			t.Errorf("outside %v: %v, %v", c.outside, r.Differences, err)
+		}
 	}
 }
 

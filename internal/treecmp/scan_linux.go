@@ -104,6 +104,7 @@ func (s *scanner) visit(dir *os.File, name, path string) error {
 		mtime: timespec{st.Mtim.Sec, st.Mtim.Nsec},
 		block: max(st.Blksize, 4096),
 		inode: inode{st.Dev, st.Ino},
+		nlink: uint64(st.Nlink),
 	}
 	// The only path to an entry of an open directory that calls without an *at form take.
 	at := "/proc/self/fd/" + strconv.Itoa(fd) + "/" + name

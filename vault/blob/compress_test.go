@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"vaultik/internal/fuzzbound"
 )
 
 func TestFrame_RoundTrip(t *testing.T) {
@@ -121,7 +123,9 @@ func FuzzDecompressor(f *testing.F) {
 	f.Add(append(c.Frame(nil, []byte("a")), c.Frame(nil, []byte("b"))...), -1)
 	d := NewDecompressor()
 	f.Fuzz(func(t *testing.T, comp []byte, rawLen int) {
-		got, err := d.Frame(nil, comp, rawLen)
+		var got []byte
+		var err error
+		fuzzbound.Check(t, MaxFrameRaw+4<<20, func() { got, err = d.Frame(nil, comp, rawLen) })
 		switch {
 		case err == nil && (len(got) > MaxFrameRaw || rawLen >= 0 && len(got) != rawLen):
 			t.Fatalf("%d bytes for %d", len(got), rawLen)

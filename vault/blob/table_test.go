@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"testing"
+
+	"vaultik/internal/fuzzbound"
 )
 
 func decimals(s Span) (out []string) {
@@ -94,7 +96,9 @@ func FuzzParseTable(f *testing.F) {
 	f.Add(appendTable(nil, []Row{{Span: Span{0, 100, 0, 50}}}), int64(200))
 	f.Add(appendTable(nil, []Row{{Span: Span{0, 1 << 31, 1 << 31, 1 << 31}}}), int64(1<<40))
 	f.Fuzz(func(t *testing.T, tail []byte, size int64) {
-		rows, err := ParseTable(tail, size)
+		var rows []TableRow
+		var err error
+		fuzzbound.Check(t, 64<<10+4*int64(len(tail)), func() { rows, err = ParseTable(tail, size) })
 		if err != nil {
 			if !errors.Is(err, ErrDamaged) {
 				t.Fatal(err)

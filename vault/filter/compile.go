@@ -24,10 +24,12 @@ func From(source string, texts ...string) []Pattern {
 	return out
 }
 
-// Options change what patterns mean. The zero value is restic's meaning.
+// String is how messages name a pattern.
+func (p Pattern) String() string { return fmt.Sprintf("pattern %q, %s", p.Text, p.Source) }
+
+// Options change what patterns mean.
 type Options struct {
 	IgnoreCase bool // of letters, also beyond ASCII
-	DirSlash   bool // a trailing slash makes a pattern match directories only
 }
 
 // ErrPattern is a pattern that cannot be meant so. Correct it where it stands.
@@ -76,19 +78,24 @@ func Compile(patterns []Pattern, o Options) (*List, error) {
 	if len(patterns) > maxPatterns {
 		return nil, fmt.Errorf("%w: %d patterns are more than %d", ErrPattern, len(patterns), maxPatterns)
 	}
-	l := &List{fold: o.IgnoreCase}
-	var bad Errors
-	for _, p := range patterns {
-		if reason := Check(p.Text); reason != "" {
-			bad = append(bad, &Error{p, reason})
-		} else {
-			l.add(parse(p.Text, o))
-		}
-	}
+	l, bad := compileValid(patterns, o)
 	if len(bad) > 0 {
 		return nil, bad
 	}
 	return l, nil
+}
+
+// compileValid prepares the patterns that are valid, and names the others.
+func compileValid(patterns []Pattern, o Options) (l *List, bad Errors) {
+	l = &List{fold: o.IgnoreCase}
+	for _, p := range patterns {
+		if reason := Check(p.Text); reason != "" {
+			bad = append(bad, &Error{p, reason})
+		} else {
+			l.add(parse(p, o))
+		}
+	}
+	return l, bad
 }
 
 // Check says what is wrong with a pattern, "" for nothing.

@@ -10,12 +10,13 @@
 //     component: foo is a file or directory of that name anywhere, a/b one called b
 //     in a directory called a.
 //   - What lies below a match is matched as well: foo matches /x/foo/y.
-//   - A trailing / means nothing, unless [Options].DirSlash is set.
+//   - With a trailing / it matches directories only (to restic that means nothing).
 //   - ! before a pattern takes back the matches of those before it: the last
 //     pattern that matches decides. A walk does not enter an excluded directory,
 //     so nothing inside one can be taken back.
 //
-// Files of patterns have one a line, see [Read].
+// Files of patterns have one a line, see [Read]. [Rules] are all that decides what a
+// backup saves: patterns, ignore files, tags, sizes, and what was named.
 //
 // Three things are stricter than there, because they would leave out nothing, or
 // everything, in silence: ** as part of a component (foo**), a pattern that no

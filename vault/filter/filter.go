@@ -44,30 +44,35 @@ func (l *List) Strings() []string {
 	}
 	out := make([]string, 0, len(l.patterns))
 	for _, p := range l.patterns {
-		out = append(out, p.text)
+		out = append(out, p.Text)
 	}
 	return out
 }
 
 // Match reports whether an absolute, clean path is matched, and by which pattern.
-// For a path that is not, it names the pattern that took the match back, or "".
-func (l *List) Match(path string, isDir bool) (matched bool, pattern string) {
+// For a path that is not, it names the pattern that took the match back, or nil.
+func (l *List) Match(path string, isDir bool) (matched bool, by *Pattern) {
 	return l.MatchEntry(strings.TrimPrefix(path, "/"), isDir)
 }
 
 // MatchEntry is Match for the path of an entry: without the leading slash, "."
 // for the root.
-func (l *List) MatchEntry(path string, isDir bool) (matched bool, pattern string) {
-	if l == nil || len(l.patterns) == 0 {
-		return false, ""
-	}
+func (l *List) MatchEntry(path string, isDir bool) (matched bool, by *Pattern) {
 	var buf [maxDepth]string
-	best := l.last(l.split(buf[:0], path), isDir)
+	return l.matchParts(buf[:0], path, isDir)
+}
+
+// matchParts is MatchEntry that splits the path into buf.
+func (l *List) matchParts(buf []string, path string, isDir bool) (matched bool, by *Pattern) {
+	if l.Len() == 0 {
+		return false, nil
+	}
+	best := l.last(l.split(buf, path), isDir)
 	if best < 0 {
-		return false, ""
+		return false, nil
 	}
 	p := l.patterns[best]
-	return !p.negated, p.text
+	return !p.negated, &p.Pattern
 }
 
 // MayMatchBelow reports whether something below the directory may match: what a

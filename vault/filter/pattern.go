@@ -8,7 +8,7 @@ import (
 
 // pattern is one compiled pattern.
 type pattern struct {
-	text     string // as it was given
+	Pattern  // as it was given
 	negated  bool
 	anchored bool
 	dirOnly  bool
@@ -151,15 +151,15 @@ func unescape(s string) (string, bool) {
 }
 
 // parse cuts a pattern that check accepted.
-func parse(text string, o Options) *pattern {
-	p := &pattern{text: text}
-	s := text
+func parse(given Pattern, o Options) *pattern {
+	p := &pattern{Pattern: given}
+	s := given.Text
 	if o.IgnoreCase {
 		s = lower(s)
 	}
 	s, p.negated = strings.CutPrefix(s, "!")
 	p.anchored = strings.HasPrefix(s, "/")
-	p.dirOnly = o.DirSlash && strings.HasSuffix(s, "/")
+	p.dirOnly = strings.HasSuffix(s, "/")
 	run := []component{}
 	for part := range strings.SplitSeq(strings.TrimPrefix(path.Clean(s), "/"), "/") {
 		switch part {

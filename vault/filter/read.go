@@ -21,33 +21,41 @@ const maxFile = 64 << 20
 // name is for messages and the patterns' sources. Errors: Errors for lines that
 // cannot be expanded, or that of the reader. The patterns are not checked.
 func Read(name string, r io.Reader, lookup func(string) (string, bool)) ([]Pattern, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	lines, err := readLines(name, r, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	var bad Errors
+	for i := range lines {
+		text, reason := Expand(lines[i].Text, lookup)
+		if reason != "" {
+			bad = append(bad, &Error{lines[i], reason})
+		}
+		lines[i].Text = text
+	}
+	if len(bad) > 0 {
+		return nil, bad
+	}
+	return lines, nil
+}
+
+// readLines reads a file of patterns as they stand there, of at most so many bytes.
+func readLines(name string, r io.Reader, most int) ([]Pattern, error) {
+	data, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err != nil {
 		return nil, fmt.Errorf("read patterns from %s: %w", name, err)
 	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("read patterns from %s: it is larger than %d MiB", name, maxFile>>20)
+	if len(data) > most {
+		return nil, fmt.Errorf("read patterns from %s: it is larger than %d MiB", name, most>>20)
 	}
 	var out []Pattern
-	var bad Errors
 	number := 0
 	for line := range strings.SplitSeq(decode(data), "\n") {
 		number++
 		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
+		if line != "" && line[0] != '#' {
+			out = append(out, Pattern{line, fmt.Sprintf("%s:%d", name, number)})
 		}
-		p := Pattern{line, fmt.Sprintf("%s:%d", name, number)}
-		text, reason := Expand(line, lookup)
-		if reason != "" {
-			bad = append(bad, &Error{p, reason})
-			continue
-		}
-		p.Text = text
-		out = append(out, p)
-	}
-	if len(bad) > 0 {
-		return nil, bad
 	}
 	return out, nil
 }

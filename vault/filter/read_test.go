@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"vaultik/internal/fuzzbound"
 )
 
 var vars = map[string]string{"HOME": "/home/u", "EMPTY": "", "STAR": "*"}
@@ -63,12 +65,35 @@ func FuzzRead(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		patterns, err := Read("f", strings.NewReader(string(data)), lookup)
+		var patterns []Pattern
+		var err error
+		fuzzbound.Check(t, 1<<20+200*int64(len(data)), func() { patterns, err = Read("f", strings.NewReader(string(data)), lookup) })
 		if err != nil {
 			return
 		}
 		if l, err := Compile(patterns, Options{}); err == nil {
 			l.Match("/a/b", false)
+		}
+	})
+}
+
+// A tag that is accepted is the name of one file, and comes back.
+func FuzzParseTag(f *testing.F) {
+	for _, s := range []string{".nobackup", "CACHEDIR.TAG:Signature: 8a477f597d28d172789f06886806bc55", "", "..", "a/b", ":x", "a:", "a\x00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var tag Tag
+		var err error
+		fuzzbound.Check(t, 64<<10+20*int64(len(text)), func() { tag, err = ParseTag(text, "fuzz") })
+		if err != nil {
+			return
+		}
+		if strings.ContainsAny(tag.Name, "/\x00") || tag.Name == "" {
+			t.Fatalf("%q gives the name %q", text, tag.Name)
+		}
+		if again, err := ParseTag(tag.String(), "fuzz"); err != nil || again != tag {
+			t.Fatalf("%q: %+v, then %+v, %v", text, tag, again, err)
 		}
 	})
 }

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -20,7 +22,7 @@ import (
 func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache) error {
 	dirfd, name, err := openParent(absPath)
 	if err != nil {
-		st.fill(e, names)
+		st.Fill(e, names)
 		return err
 	}
 	defer closeParent(dirfd)
@@ -29,7 +31,7 @@ func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache) erro
 
 // CaptureMetaAt is CaptureMeta by directory descriptor; absPath only names the entry in errors.
 func CaptureMetaAt(dirfd int, name, absPath string, st *Stat, e *page.Entry, names *NameCache) error {
-	st.fill(e, names)
+	st.Fill(e, names)
 	n, err := openNode(dirfd, name, st.Type)
 	if err != nil {
 		return pathError("open", absPath, err)
@@ -47,22 +49,9 @@ func CaptureMetaAt(dirfd int, name, absPath string, st *Stat, e *page.Entry, nam
 
 // CaptureOpen is CaptureMeta for a file that OpenFile has opened: it saves opening it twice.
 func CaptureOpen(f *os.File, st *Stat, e *page.Entry, names *NameCache) error {
-	st.fill(e, names)
+	st.Fill(e, names)
 	n := node{fd: int(f.Fd())}
 	return n.capture(f.Name(), e)
-}
-
-func (s *Stat) fill(e *page.Entry, names *NameCache) {
-	e.Type, e.Mode = s.Type, s.Mode
-	e.UID, e.GID = s.UID, s.GID
-	e.User, e.Group = names.User(s.UID), names.Group(s.GID)
-	e.Mtime, e.Btime = s.Mtime, s.Btime
-	e.Major, e.Minor = s.Major, s.Minor
-	e.Size = 0
-	if s.Type == page.File {
-		e.Size = s.Size
-	}
-	e.Target, e.Flags, e.Xattrs = "", 0, nil
 }
 
 // capture reads what only an open entry tells.

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -56,6 +58,12 @@ func (d *dirHandle) unref() {
 // openDir opens the directory path for lookups; the caller releases it. With
 // create, entries are to be made in it, and it is made itself if missing.
 func (t *Target) openDir(path string, create bool) (*dirHandle, error) {
+	if create && t.opt.ReadOnly {
+		return nil, errReadOnly
+	}
+	if t.dirs.top.fd < 0 {
+		return nil, unix.ENOENT
+	}
 	t.dirs.mu.Lock()
 	defer t.dirs.mu.Unlock()
 	d, err := t.cachedDir(path, create)

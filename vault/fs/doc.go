@@ -1,4 +1,4 @@
-// Package fs reads trees from a Linux file system and writes them back.
+// Package fs reads trees from a file system and writes them back.
 //
 // Words: a path names an entry the way pages do, as bytes without the leading
 // slash, the top of the file system being "."; an absolute path is what a user
@@ -21,5 +21,10 @@
 //   - What a restore may not set (the owner, without privilege) is reported as a
 //     MetaProblem and does not fail the entry.
 //
-// Linux 4.11 or newer (statx) with /proc mounted.
+// So on Linux 4.11 or newer (statx) with /proc mounted. On macOS, FreeBSD and
+// Windows entries are known by path: what the descriptors guarantee is checked
+// before and after, paths are no longer than the system takes in one call, and
+// os.Root keeps a Target inside its directory. The build tag portable runs that
+// half on Linux, where it is tested. On Windows "/C/dir" is the absolute path of
+// what the system calls C:\dir.
 package fs

@@ -1,13 +1,23 @@
+//go:build !portable
+
 package fs
 
-// Enter opens the existing directory path to an unprivileged owner whom its mode
-// bars from it, as an earlier restore may have left it. SetDirMeta gives it its
-// mode when all below is done.
+import "vaultik/vault/page"
+
+// Enter opens the existing directory path for changes: to an unprivileged owner
+// whom its mode bars from it, and to those who may clear flags that forbid them, as an
+// earlier restore may have left it. SetDirMeta gives it mode and flags when all below is done.
 func (t *Target) Enter(path string) error {
 	d, err := t.openDir(path, true)
 	if err != nil {
 		return t.error("open", path, err)
 	}
-	d.release()
+	defer d.release()
+	n, err := openNode(d.fd, ".", page.Dir)
+	if err != nil {
+		return t.error("open", path, err)
+	}
+	defer n.close()
+	_ = n.unlock() // where that cannot be, each change says so
 	return nil
 }

@@ -12,6 +12,12 @@ var (
 	ErrInTheWay = errors.New("not a directory is in the way")
 	// ErrNotEmpty says that a directory with contents stands where another kind of entry belongs. Ask the user.
 	ErrNotEmpty = errors.New("a directory that is not empty is in the way")
+	// ErrLocked says that a file that may not be changed, because of its flags, stands in the way, and that this user
+	// may not clear them. Report it.
+	ErrLocked = errors.New("a file that is immutable or append-only is in the way")
+	// ErrSameName says that another entry has the same name on this file system, which does not tell case or how
+	// accents are composed. Report it; restore the entry alone to another directory.
+	ErrSameName = errors.New("this file system takes its name for the same")
 	// ErrSocket says that sockets are recorded but never made: only their server can. Report it.
 	ErrSocket = errors.New("sockets are not restored")
 )

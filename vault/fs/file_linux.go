@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -10,27 +12,43 @@ import (
 	"vaultik/vault/page"
 )
 
-// A File is a regular file of a Target that is not there yet: it has no name, or
-// a temporary one where the file system cannot do without. WriteAt and PunchHole may be
-// called by many goroutines; Commit or Abort once all have returned. What is never
-// written is a hole.
+// A File is a regular file of a Target on its way to being complete: CreateTemp
+// makes one that is not there yet, with no name, or with a temporary one where
+// the file system cannot do without; OpenInPlace opens one that is. WriteAt and
+// PunchHole may be called by many goroutines; Commit, Suspend or Abort once all
+// have returned. What is never written of a new file is a hole.
 type File struct {
-	t    *Target
-	d    *dirHandle
-	path string
-	name string
-	temp string // "" for none
-	size int64
-	f    *os.File // nil after Commit or Abort
+	t       *Target
+	d       *dirHandle
+	path    string
+	name    string
+	temp    string // "" for none
+	part    bool   // temp is the name of a part, which Suspend leaves for the next restore
+	size    int64
+	f       *os.File // nil after Commit, Suspend or Abort
+	inPlace *inPlace // nil for a new file
 }
 
 // CreateTemp begins the file path of size bytes.
 func (t *Target) CreateTemp(path string, size int64) (*File, error) {
+	return t.create(path, size, false)
+}
+
+// ResumeTemp is CreateTemp for a file of which HasPart reports a part. What an
+// earlier restore has written is still in it, and not to be trusted before it is compared.
+func (t *Target) ResumeTemp(path string, size int64) (*File, error) {
+	return t.create(path, size, true)
+}
+
+func (t *Target) create(path string, size int64, resume bool) (*File, error) {
 	d, name, err := t.parent(path, true)
 	if err != nil {
 		return nil, t.error("create", path, err)
 	}
 	f := &File{t: t, d: d, path: path, name: name, size: size}
+	if t.isLarge(size) && f.openPart(resume) {
+		return f, nil
+	}
 	t.probed.Do(func() { t.unnamed = t.unnamed && t.canName(d.fd) })
 	fd, err := -1, error(unix.EOPNOTSUPP)
 	if t.unnamed {
@@ -73,36 +91,21 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off > f.size || int64(len(p)) > f.size-off {
 		return 0, f.t.error("write", f.path, fmt.Errorf("%d bytes at %d of %d: %w", len(p), off, f.size, unix.EFBIG))
 	}
+	if err := f.mark(); err != nil {
+		return 0, err
+	}
 	return f.f.WriteAt(p, off)
 }
 
-// PunchHole turns n bytes at off, which may have been written, into a hole: into zeros at the least.
-func (f *File) PunchHole(off, n int64) error {
-	if off < 0 || n < 0 || off > f.size || n > f.size-off {
-		return f.t.error("punch hole", f.path, unix.EINVAL)
-	}
-	if n == 0 {
-		return nil
-	}
-	err := unix.Fallocate(int(f.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
-	if !anyOf(err, unix.EOPNOTSUPP, unix.ENOSYS) {
-		return f.t.error("punch hole", f.path, err)
-	}
-	st, err := f.f.Stat()
-	if err != nil {
-		return err
-	}
-	zeros := make([]byte, 64<<10)
-	for end := min(off+n, st.Size()); off < end; off += int64(len(zeros)) {
-		if _, err := f.f.WriteAt(zeros[:min(int64(len(zeros)), end-off)], off); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// ReadAt reads what was written so far, or what was there before.
+func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
+
+// Handle is the open file, for looking at its holes. It belongs to the File.
+func (f *File) Handle() *os.File { return f.f }
 
 // Commit gives the file its size, the attributes in e, and then its name. On an
-// error nothing of it is left, and what stood there still does.
+// error nothing of it is left, and what stood there still does (of a file that is
+// changed in place: see OpenInPlace).
 func (f *File) Commit(e *page.Entry) (MetaProblems, error) {
 	if f.f == nil {
 		return nil, f.t.error("commit", f.path, os.ErrClosed)
@@ -121,6 +124,9 @@ func (f *File) commit(e *page.Entry) (MetaProblems, error) {
 		return nil, unix.EINVAL
 	}
 	n := node{fd: int(f.f.Fd())}
+	if f.inPlace != nil {
+		return f.commitInPlace(e)
+	}
 	if err := f.flush(n.fd); err != nil {
 		return nil, err
 	}

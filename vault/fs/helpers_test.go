@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -162,6 +163,12 @@ func entryOf(t *testing.T, abs string) page.Entry {
 	return e
 }
 
+// chooseFunc is a Chooser that only decides.
+type chooseFunc func(path string, st *Stat) Decision
+
+func (f chooseFunc) Decide(path string, st *Stat) Decision     { return f(path, st) }
+func (f chooseFunc) Enter(Dir) (func(name string) bool, error) { return nil, nil }
+
 // walkAll walks dir and returns the paths below it in their order: those of
 // failures with "!" before, those of implied directories with "^".
 func walkAll(t *testing.T, dir string, opt WalkOptions) []string {
@@ -210,4 +217,36 @@ func noTemps(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func openTarget(t *testing.T, dir string, opt TargetOptions) *Target {
+	t.Helper()
+	target, err := OpenTarget(dir, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { target.Close() })
+	return target
+}
+
+// fileEntry is an entry of the user who runs the test.
+func newEntry(kind page.Type) *page.Entry {
+	return &page.Entry{Type: kind, Mode: 0o644, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Mtime: page.Time{Sec: 7, Nsec: 9}}
+}
+
+// put makes a file with text as the engine would.
+func put(target *Target, path, text string) error {
+	f, err := target.CreateTemp(path, int64(len(text)))
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	if _, err := f.WriteAt([]byte(text), 0); err != nil {
+		return err
+	}
+	problems, err := f.Commit(newEntry(page.File))
+	for _, p := range problems {
+		err = errors.Join(err, p)
+	}
+	return err
 }

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -10,16 +12,17 @@ import (
 	"vaultik/vault/page"
 )
 
-// tempPrefix begins the names of unfinished entries; random letters follow.
-const tempPrefix = ".vaultik-tmp-"
-
 // tempName returns a name that nobody can foresee, and notes that it is in use.
 func (t *Target) tempName() string {
 	name := tempPrefix + rand.Text()
+	t.useTemp(name)
+	return name
+}
+
+func (t *Target) useTemp(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.temps[name] = true
-	return name
 }
 
 func (t *Target) tempDone(name string) {
@@ -28,47 +31,59 @@ func (t *Target) tempDone(name string) {
 	delete(t.temps, name)
 }
 
-// isTemp reports whether name has the form of those that tempName makes.
-func isTemp(name string) bool {
-	rest, ok := strings.CutPrefix(name, tempPrefix)
-	return ok && len(rest) == 26 && strings.Trim(rest, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+// RemoveTemps removes from the directory path, not from those below, what an
+// interrupted restore has left. It leaves alone what this Target is making, but
+// not what another process is.
+func (t *Target) RemoveTemps(path string) (s Swept, err error) {
+	if t.opt.ReadOnly {
+		return s, t.error("remove", path, errReadOnly)
+	}
+	err = t.eachNameIn(path, func(d *dirHandle, name string) error {
+		s.Parts = s.Parts || isPart(name)
+		if !isTemp(name) || t.inUse(name) {
+			return nil
+		}
+		switch err := unix.Unlinkat(d.fd, name, 0); err {
+		case nil:
+			s.Removed++
+		case unix.EISDIR, unix.EPERM, unix.ENOENT: // not ours
+		default:
+			return t.error("remove", join(path, name), err)
+		}
+		return nil
+	})
+	return s, err
 }
 
-// RemoveTemps removes from the directory path, not from those below, what an
-// interrupted restore has left, and returns how many there were. It leaves alone
-// what this Target is making, but not what another process is.
-func (t *Target) RemoveTemps(path string) (int, error) {
+// eachName calls fn for each name in the directory path, in order.
+func (t *Target) eachName(path string, fn func(name string) error) error {
+	return t.eachNameIn(path, func(_ *dirHandle, name string) error { return fn(name) })
+}
+
+func (t *Target) eachNameIn(path string, fn func(d *dirHandle, name string) error) error {
 	if err := page.CheckPath(path); err != nil {
-		return 0, t.error("open", path, err)
+		return t.error("open", path, err)
 	}
 	d, err := t.openDir(path, false)
 	if err != nil {
-		return 0, t.error("open", path, err)
+		return t.error("open", path, err)
 	}
 	defer d.release()
 	fd, err := openat(d.fd, ".", dirFlags, 0)
 	if err != nil {
-		return 0, t.error("open", path, err)
+		return t.error("open", path, err)
 	}
 	defer closeFD(fd)
 	var names nameList
 	if err := names.read(fd, make([]byte, direntBuffer)); err != nil {
-		return 0, t.error("read", path, err)
+		return t.error("read", path, err)
 	}
-	removed := 0
 	for name := names.pop(); name != nil; name = names.pop() {
-		if !isTemp(string(name)) || t.inUse(string(name)) {
-			continue
+		if err := fn(d, string(name)); err != nil {
+			return err
 		}
-		if err := unix.Unlinkat(d.fd, string(name), 0); err != nil {
-			if err == unix.EISDIR || err == unix.EPERM || err == unix.ENOENT { // not ours
-				continue
-			}
-			return removed, t.error("remove", join(path, string(name)), err)
-		}
-		removed++
 	}
-	return removed, nil
+	return nil
 }
 
 func (t *Target) inUse(name string) bool {
@@ -102,6 +117,9 @@ func (t *Target) Special(path string, e *page.Entry) (MetaProblems, error) {
 	default:
 		return nil, t.error("make", path, unix.EINVAL)
 	}
+	if e.Major >= 1<<12 || e.Minor >= 1<<20 { // the kernel would drop the upper bits, and make another device
+		return nil, t.error("make", path, unix.EOVERFLOW)
+	}
 	return t.make("make", path, e, func(dirfd int, name string) error {
 		return unix.Mknodat(dirfd, name, kind|0o600, int(unix.Mkdev(e.Major, e.Minor)))
 	})
@@ -133,9 +151,12 @@ func (t *Target) make(op, path string, e *page.Entry, create func(dirfd int, nam
 // place gives temp its final name in one step. It never leaves temp behind.
 func (t *Target) place(d *dirHandle, temp, path, name string) error {
 	err := unix.Renameat(d.fd, temp, d.fd, name)
-	if err == unix.EISDIR || err == unix.EEXIST || err == unix.ENOTEMPTY {
+	if lockedOut(err) {
+		err = unlockedRename(d.fd, temp, name)
+	}
+	if anyOf(err, unix.EISDIR, unix.EEXIST, unix.ENOTEMPTY) {
 		err = unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR)
-		if err == unix.ENOTEMPTY || err == unix.EEXIST {
+		if anyOf(err, unix.ENOTEMPTY, unix.EEXIST) {
 			err = ErrNotEmpty
 		}
 		if err == nil {
@@ -147,6 +168,28 @@ func (t *Target) place(d *dirHandle, temp, path, name string) error {
 		_ = unix.Unlinkat(d.fd, temp, 0) // err says what is wrong
 	}
 	return err
+}
+
+// unlockedRename replaces a file whose flags forbid it, if they may be cleared.
+// They are set again where that does not help.
+func unlockedRename(dirfd int, temp, name string) error {
+	n, err := openNode(dirfd, name, page.File)
+	if err != nil {
+		return unix.EPERM
+	}
+	defer n.close()
+	flags, err := n.flags()
+	if err != nil || flags&lockingFlags == 0 {
+		return unix.EPERM
+	}
+	if n.setFlags(flags&^lockingFlags) != nil {
+		return ErrLocked
+	}
+	if err := unix.Renameat(dirfd, temp, dirfd, name); err != nil {
+		_ = n.setFlags(flags) // err says what is wrong
+		return err
+	}
+	return nil
 }
 
 // Link makes path another name of the file existing, which this Target has made.
@@ -200,4 +243,32 @@ func link(fromfd int, from string, tofd int, to string) error {
 		err = lockErr
 	}
 	return err
+}
+
+// tryNames makes two names in a new directory called temp, and removes all of it.
+// It fails with fs.ErrExist if they are one.
+func (t *Target) tryNames(path, temp, a, b string) error {
+	d, err := t.openDir(path, true)
+	if err != nil {
+		return t.error("open", path, err)
+	}
+	defer d.release()
+	if err := unix.Mkdirat(d.fd, temp, 0o700); err != nil {
+		return t.error("mkdir", join(path, temp), err)
+	}
+	defer func() { _ = unix.Unlinkat(d.fd, temp, unix.AT_REMOVEDIR) }()
+	dir, err := openat(d.fd, temp, dirFlags, 0)
+	if err != nil {
+		return t.error("open", join(path, temp), err)
+	}
+	defer closeFD(dir)
+	for _, name := range []string{a, b} {
+		fd, err := openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		if err != nil {
+			return t.error("create", join(join(path, temp), name), err)
+		}
+		closeFD(fd)
+		defer func() { _ = unix.Unlinkat(dir, name, 0) }()
+	}
+	return nil
 }

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -25,9 +27,14 @@ func (t *Target) apply(n node, e *page.Entry, fresh bool) (problems MetaProblems
 	if !fresh {
 		problems.add("flags", n.unlock())
 	}
+	e, done, err := t.whole(e)
+	defer done()
+	problems.add("attributes", err)
 	a := applying{t: t, n: n, e: e, st: st, problems: &problems}
 	a.owner()
-	a.readXattrs()
+	if err == nil { // else those that are there stay as they are
+		a.readXattrs()
+	}
 	a.xattrs(false)
 	a.mode()
 	a.xattrs(true)

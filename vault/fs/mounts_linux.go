@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -8,9 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// Mounts maps device numbers to where they are mounted.
-type Mounts map[uint64]string
 
 // ReadMounts reads what this process sees mounted. A device that is mounted
 // several times counts by its first mount, so that the answer is stable.
@@ -37,15 +36,6 @@ func ReadMounts() Mounts {
 		}
 	}
 	return m
-}
-
-// Of names the source of entries on a device: its mount point, which outlives a
-// reboot, or the number where that is not known.
-func (m Mounts) Of(dev uint64) string {
-	if at, ok := m[dev]; ok {
-		return at
-	}
-	return fmt.Sprintf("dev %d", dev)
 }
 
 // Fstat describes an open file.

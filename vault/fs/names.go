@@ -3,6 +3,7 @@ package fs
 import (
 	"os/user"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -55,6 +56,9 @@ func (c *NameCache) Group(gid uint32) string {
 
 // UID returns the number of the user called name, if there is one.
 func (c *NameCache) UID(name string) (uid uint32, ok bool) {
+	if !possible(name) {
+		return 0, false
+	}
 	k := cached(c, c.uids, name, func() known {
 		u, err := c.lookUserName(name)
 		if err != nil {
@@ -67,6 +71,9 @@ func (c *NameCache) UID(name string) (uid uint32, ok bool) {
 
 // GID returns the number of the group called name, if there is one.
 func (c *NameCache) GID(name string) (gid uint32, ok bool) {
+	if !possible(name) {
+		return 0, false
+	}
 	k := cached(c, c.gids, name, func() known {
 		g, err := c.lookGroupNamed(name)
 		if err != nil {
@@ -82,13 +89,26 @@ func number(s string) known {
 	return known{uint32(n), err == nil}
 }
 
+// maxCached bounds each of the four tables: a tree may name owners without end.
+const maxCached = 10_000
+
 func cached[K comparable, V any](c *NameCache, m map[K]V, key K, find func() V) V {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v, ok := m[key]
 	if !ok {
 		v = find()
+		if len(m) >= maxCached {
+			clear(m)
+		}
 		m[key] = v
 	}
 	return v
+}
+
+// possible reports whether a machine can have a user or group of this name. What
+// asks it for others may not survive: systemd's part of the C library has been seen
+// to abort the process at a name of 8 MiB. (useradd allows 256 bytes.)
+func possible(name string) bool {
+	return name != "" && len(name) <= 256 && !strings.ContainsAny(name, "\x00\n:")
 }

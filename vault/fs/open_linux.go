@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -128,5 +130,15 @@ func openFileAt(dirfd int, name, abs string, want *Stat) (*os.File, Stat, error)
 		closeFD(fd)
 		return nil, st, pathError("open", abs, err)
 	}
-	return os.NewFile(uintptr(fd), abs), st, nil
+	return plainFile(fd, abs), st, nil
+}
+
+// plainFile is an os.File of a descriptor that does not block. The runtime must not
+// notice that it does not: it would register it for polling, which asks a FUSE file
+// system, with a processor held meanwhile. A few that hang would halt the program.
+func plainFile(fd int, name string) *os.File {
+	_ = unix.SetNonblock(fd, false)
+	f := os.NewFile(uintptr(fd), name)
+	_ = unix.SetNonblock(fd, true) // some files of /proc would block for ever
+	return f
 }

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -75,6 +77,19 @@ func (l *nameList) set(names []string) {
 		l.offs = append(l.offs, uint32(len(l.text)))
 		l.text = append(append(l.text, name...), 0)
 	}
+}
+
+// has reports whether name is in the list.
+func (l *nameList) has(name string) bool {
+	_, found := slices.BinarySearchFunc(l.offs, []byte(name), func(off uint32, name []byte) int {
+		return bytes.Compare(l.name(off), name)
+	})
+	return found
+}
+
+// keep drops the names that visit does not want.
+func (l *nameList) keep(visit func(name string) bool) {
+	l.offs = slices.DeleteFunc(l.offs, func(off uint32) bool { return !visit(string(l.name(off))) })
 }
 
 // pop returns the next name, valid until the list is filled again; nil after the last.

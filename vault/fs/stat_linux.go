@@ -1,27 +1,12 @@
+//go:build !portable
+
 package fs
 
 import (
-	iofs "io/fs"
-
 	"golang.org/x/sys/unix"
 
 	"vaultik/vault/page"
 )
-
-// Stat is what the kernel says about one entry, of which symbolic links are never followed.
-type Stat struct {
-	Type                page.Type
-	Mode                uint32 // permission, setuid, setgid and sticky bits: 07777
-	UID, GID            uint32
-	Size                int64 // bytes
-	Mtime, Ctime, Btime page.Time
-	Dev, Ino            uint64
-	Nlink               uint64
-	Major, Minor        uint32 // of a char or block device
-}
-
-// SameFile reports whether both describe one inode.
-func (s *Stat) SameFile(o *Stat) bool { return s.Dev == o.Dev && s.Ino == o.Ino }
 
 // Lstat describes path; errors are *fs.PathError.
 func Lstat(path string) (Stat, error) {
@@ -60,16 +45,18 @@ func statx(dirfd int, name string, flags int, st *Stat) error {
 		break
 	}
 	*st = Stat{
-		Type:  typeOf(x.Mode),
-		Mode:  uint32(x.Mode) & 0o7777,
-		UID:   x.Uid,
-		GID:   x.Gid,
-		Size:  int64(x.Size),
-		Mtime: page.Time{Sec: x.Mtime.Sec, Nsec: int32(x.Mtime.Nsec)},
-		Ctime: page.Time{Sec: x.Ctime.Sec, Nsec: int32(x.Ctime.Nsec)},
-		Dev:   unix.Mkdev(x.Dev_major, x.Dev_minor),
-		Ino:   x.Ino,
-		Nlink: uint64(x.Nlink),
+		Type:   typeOf(x.Mode),
+		Mode:   uint32(x.Mode) & 0o7777,
+		UID:    x.Uid,
+		GID:    x.Gid,
+		Size:   int64(x.Size),
+		Blocks: int64(x.Blocks) * 512,
+		Mtime:  page.Time{Sec: x.Mtime.Sec, Nsec: int32(x.Mtime.Nsec)},
+		Ctime:  page.Time{Sec: x.Ctime.Sec, Nsec: int32(x.Ctime.Nsec)},
+		Dev:    unix.Mkdev(x.Dev_major, x.Dev_minor),
+		Ino:    x.Ino,
+		Nlink:  uint64(x.Nlink),
+		Mount:  x.Attributes&x.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0,
 	}
 	if x.Mask&unix.STATX_BTIME != 0 {
 		st.Btime = page.Time{Sec: x.Btime.Sec, Nsec: int32(x.Btime.Nsec)}
@@ -98,11 +85,4 @@ func typeOf(mode uint16) page.Type {
 		return page.Socket
 	}
 	return "" // no other kind exists on Linux
-}
-
-func pathError(op, path string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &iofs.PathError{Op: op, Path: path, Err: err}
 }

@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -11,13 +13,6 @@ import (
 
 	"vaultik/vault/page"
 )
-
-// TargetOptions change how a Target makes entries. The zero value is what a user expects.
-type TargetOptions struct {
-	NumericOwner bool // take owners by number, even where their names are known here
-	ReplaceFiles bool // remove a file that stands where a directory belongs (a symbolic link always is)
-	Fsync        bool // write each file to disk before it gets its name; Sync is faster for many
-}
 
 // A Target makes entries below one directory. Paths are those of entries,
 // relative to that directory, "." being the directory itself; one that
@@ -40,6 +35,8 @@ type Target struct {
 
 	mu    sync.Mutex
 	temps map[string]bool // temporary names in use
+
+	many sync.Mutex // held by who has attributes in memory that Xattrs read
 }
 
 // OpenTarget opens dir, which may lead through symbolic links, and makes it
@@ -49,10 +46,15 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open target: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make target: %w", err)
+	if !opt.ReadOnly {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make target: %w", err)
+		}
 	}
 	fd, err := openat(unix.AT_FDCWD, dir, searchFlags&^unix.O_NOFOLLOW, 0)
+	if opt.ReadOnly && errors.Is(err, unix.ENOENT) {
+		fd, err = -1, nil // everything in it is missing
+	}
 	if err != nil {
 		return nil, pathError("open", dir, err)
 	}
@@ -71,7 +73,12 @@ func (t *Target) Close() error {
 // full is the path for messages.
 func (t *Target) full(path string) string { return filepath.Join(t.dir, path) }
 
-func (t *Target) error(op, path string, err error) error { return pathError(op, t.full(path), err) }
+func (t *Target) error(op, path string, err error) error {
+	if err == nil {
+		return nil // without joining a path of up to 64 KiB
+	}
+	return pathError(op, t.full(path), err)
+}
 
 // parent opens the directory that holds path. With create, it and those above are made if missing.
 func (t *Target) parent(path string, create bool) (*dirHandle, string, error) {
@@ -181,6 +188,9 @@ func (t *Target) SetFileMeta(path string, e *page.Entry) (MetaProblems, error) {
 }
 
 func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
+	if t.opt.ReadOnly {
+		return nil, t.error("set attributes", path, errReadOnly)
+	}
 	n, st, err := t.openNode(path)
 	if err != nil {
 		return nil, t.error("set attributes", path, err)
@@ -196,6 +206,9 @@ func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 
 // Lstat describes what stands under path.
 func (t *Target) Lstat(path string) (Stat, error) {
+	if path == "." && t.dirs.top.fd < 0 {
+		return Stat{}, t.error("lstat", path, unix.ENOENT)
+	}
 	if path == "." {
 		st, err := fstat(t.dirs.top.fd)
 		return st, t.error("lstat", path, err)
@@ -235,7 +248,7 @@ func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 		return false, fmt.Sprintf("has %d bytes", st.Size)
 	case e.Type == page.File && st.Mtime != e.Mtime:
 		return false, "was modified at another time"
-	case e.Type == page.File && st.Nlink > 1 && e.HL == "":
+	case e.Type == page.File && st.Nlink > 1 && e.HL == "" && !t.opt.KeepLinks:
 		return false, "has other names" // which must not get these attributes
 	case st.Major != e.Major || st.Minor != e.Minor:
 		return false, "is another device"

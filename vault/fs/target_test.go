@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -16,38 +18,6 @@ import (
 	"vaultik/internal/testtree"
 	"vaultik/vault/page"
 )
-
-func openTarget(t *testing.T, dir string, opt TargetOptions) *Target {
-	t.Helper()
-	target, err := OpenTarget(dir, opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { target.Close() })
-	return target
-}
-
-// fileEntry is an entry of the user who runs the test.
-func newEntry(kind page.Type) *page.Entry {
-	return &page.Entry{Type: kind, Mode: 0o644, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Mtime: page.Time{Sec: 7, Nsec: 9}}
-}
-
-// put makes a file with text as the engine would.
-func put(target *Target, path, text string) error {
-	f, err := target.CreateTemp(path, int64(len(text)))
-	if err != nil {
-		return err
-	}
-	defer f.Abort()
-	if _, err := f.WriteAt([]byte(text), 0); err != nil {
-		return err
-	}
-	problems, err := f.Commit(newEntry(page.File))
-	for _, p := range problems {
-		err = errors.Join(err, p)
-	}
-	return err
-}
 
 // Whatever stands under a path, nothing outside of the target is touched.
 func TestTarget_inTheWay(t *testing.T) {
@@ -306,8 +276,8 @@ func TestTarget_RemoveTemps(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Abort()
-	if n, err := target.RemoveTemps("d"); n != 2 || err != nil {
-		t.Errorf("removed %d, %v", n, err)
+	if s, err := target.RemoveTemps("d"); s != (Swept{Removed: 2}) || err != nil {
+		t.Errorf("removed %+v, %v", s, err)
 	}
 	if _, err := f.Commit(newEntry(page.File)); err != nil {
 		t.Errorf("what was being made is gone: %v", err)

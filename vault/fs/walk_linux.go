@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -9,40 +11,6 @@ import (
 
 	"vaultik/vault/page"
 )
-
-// Decision is what to do with one entry.
-type Decision int
-
-// Keep is the zero value.
-const (
-	Keep         Decision = iota // the entry and what is below it
-	Skip                         // neither the entry nor what is below it
-	SkipContents                 // the entry, without what is below it
-)
-
-// WalkOptions narrow a walk.
-type WalkOptions struct {
-	// Exclude is asked about each entry, roots included and implied directories
-	// not, before the walk opens it. Nil keeps everything. st must not be kept.
-	Exclude func(path string, st *Stat) Decision
-	// OneFS leaves out what is mounted inside a root, other roots excepted: the
-	// mount point is kept, its contents are not.
-	OneFS bool
-}
-
-// A WalkItem is one entry, or one failure. Where Err is set only Path is: a
-// failure to read a directory comes after the directory's own item. An entry that
-// vanished while the walk was under way gives an item whose Err is fs.ErrNotExist.
-type WalkItem struct {
-	Path    string // without the leading slash; "." for the top
-	Stat    Stat
-	Implied bool // a directory above the roots: attributes only
-	Err     error
-
-	// DirFD and Name look the entry up without its path, until the callback returns.
-	DirFD int
-	Name  string
-}
 
 // maxOpenDirs bounds the descriptors held on the way down a deep tree; those of
 // the upper directories are closed first, and opened again on the way up.
@@ -86,6 +54,7 @@ type walker struct {
 	spare []*openDir
 	buf   []byte
 	item  WalkItem
+	dir   linuxDir // what the chooser is shown
 }
 
 // openDir is one directory whose names are being visited.
@@ -140,12 +109,13 @@ func (w *walker) visit(parent *openDir, name, path string, below *rootTree) erro
 		inside = inside || !parent.implied
 	}
 	w.item = WalkItem{Path: path, Implied: !inside, DirFD: dirfd, Name: name}
+	w.touch(path)
 	st := &w.item.Stat
 	if err := statx(dirfd, name, unix.AT_SYMLINK_NOFOLLOW, st); err != nil {
 		return w.fail("lstat", path, inside, below, err)
 	}
-	if inside && w.opt.Exclude != nil {
-		switch w.opt.Exclude(path, st) {
+	if inside && w.opt.Choose != nil {
+		switch w.opt.Choose.Decide(path, st) {
 		case Skip:
 			return nil
 		case SkipContents:
@@ -185,7 +155,7 @@ func (w *walker) enter(below *rootTree, device uint64) error {
 	if below != nil && below.root {
 		d.device = d.dev
 	} else if inside && w.opt.OneFS && d.dev != device {
-		d.implied = true // nothing but the roots inside
+		d.implied, it.Mount = true, true // nothing but the roots inside
 	}
 	into, err := w.report()
 	if err != nil || !into {
@@ -197,9 +167,9 @@ func (w *walker) enter(below *rootTree, device uint64) error {
 		}
 		return w.fail("open", d.path, inside, below, openErr)
 	}
-	var readErr error
+	var problem error
 	if !d.implied {
-		readErr = d.names.read(d.fd, w.buf)
+		problem = w.list(d)
 	} else if below != nil {
 		d.names.set(below.names())
 	}
@@ -207,10 +177,37 @@ func (w *walker) enter(below *rootTree, device uint64) error {
 	w.spareDescriptors()
 	path := d.path
 	d = nil
-	if readErr != nil {
-		return w.fail("read", path, true, nil, readErr)
+	if problem != nil {
+		return w.tell(path, problem)
 	}
 	return nil
+}
+
+func (w *walker) touch(path string) {
+	if w.opt.Touch != nil {
+		w.opt.Touch(path)
+	}
+}
+
+// list reads the names in d, and lets the chooser look at them.
+func (w *walker) list(d *openDir) error {
+	w.touch(d.path)
+	err := d.names.read(d.fd, w.buf)
+	if err != nil {
+		err = pathError("read", "/"+d.path, err)
+	}
+	if w.opt.Choose == nil || d.names.empty() {
+		return err
+	}
+	w.dir = linuxDir{d, &w.item.Stat}
+	visit, cerr := w.opt.Choose.Enter(&w.dir)
+	if visit != nil {
+		d.names.keep(visit)
+	}
+	if err == nil {
+		return cerr
+	}
+	return errors.Join(err, cerr)
 }
 
 // leave ends the visit of d, the last of the stack, and makes the one above it usable again.
@@ -292,13 +289,7 @@ func (w *walker) report() (into bool, err error) {
 // fail reports that path could not be read: as its own item if it was to be saved
 // itself, and as one for each root below it, since those are what the user asked for.
 func (w *walker) fail(op, path string, inside bool, below *rootTree, err error) error {
-	tell := func(path string) error {
-		err := w.fn(WalkItem{Path: path, Err: pathError(op, "/"+path, err)})
-		if errors.Is(err, iofs.SkipDir) {
-			return nil
-		}
-		return err
-	}
+	tell := func(path string) error { return w.tell(path, pathError(op, "/"+path, err)) }
 	if inside && (below == nil || !below.root) {
 		if err := tell(path); err != nil {
 			return err
@@ -308,6 +299,15 @@ func (w *walker) fail(op, path string, inside bool, below *rootTree, err error) 
 		return nil
 	}
 	return below.roots(path, tell)
+}
+
+// tell gives the callback a failure.
+func (w *walker) tell(path string, err error) error {
+	err = w.fn(WalkItem{Path: path, Err: err})
+	if errors.Is(err, iofs.SkipDir) {
+		return nil
+	}
+	return err
 }
 
 // maxSpareNames is how many bytes of names a directory may leave allocated for the next one.

@@ -1,9 +1,12 @@
+//go:build !portable
+
 package fs
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	iofs "io/fs"
 	"os"
 	"path/filepath"
@@ -52,13 +55,13 @@ func TestWalk(t *testing.T) {
 		dir e
 		file z/1 text=1
 		file z/2 text=1`)
-	skip := func(name string, d Decision) func(string, *Stat) Decision {
-		return func(path string, _ *Stat) Decision {
+	skip := func(name string, d Decision) Chooser {
+		return chooseFunc(func(path string, _ *Stat) Decision {
 			if filepath.Base(path) == name {
 				return d
 			}
 			return Keep
-		}
+		})
 	}
 	for _, test := range []struct {
 		name  string
@@ -72,10 +75,10 @@ func TestWalk(t *testing.T) {
 		{"empty directory", "e", WalkOptions{}, "e"},
 		{"several, unsorted", "z/2 a-c a/c", WalkOptions{}, "^a a/c a/c/d a-c ^z z/2"},
 		{"overlapping", "a a/c a/b", WalkOptions{}, "a a/b a/c a/c/d"},
-		{"skip", ".", WalkOptions{Exclude: skip("a", Skip)}, "a-c e l z z/1 z/2"},
-		{"skip contents", ".", WalkOptions{Exclude: skip("a", SkipContents)}, "a a-c e l z z/1 z/2"},
-		{"skip a root", "a z", WalkOptions{Exclude: skip("z", Skip)}, "a a/b a/c a/c/d"},
-		{"implied is not asked", "a/c", WalkOptions{Exclude: skip("a", Skip)}, "^a a/c a/c/d"},
+		{"skip", ".", WalkOptions{Choose: skip("a", Skip)}, "a-c e l z z/1 z/2"},
+		{"skip contents", ".", WalkOptions{Choose: skip("a", SkipContents)}, "a a-c e l z z/1 z/2"},
+		{"skip a root", "a z", WalkOptions{Choose: skip("z", Skip)}, "a a/b a/c a/c/d"},
+		{"implied is not asked", "a/c", WalkOptions{Choose: skip("a", Skip)}, "^a a/c a/c/d"},
 		{"missing", "a/x z", WalkOptions{}, "^a !a/x z z/1 z/2"},
 		{"missing above", "x/y/1 x/z", WalkOptions{}, "!x/y/1 !x/z"},
 		{"file above", "a-c/y", WalkOptions{}, "!a-c/y"},
@@ -165,18 +168,63 @@ func TestWalk_swapped(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			testtree.Make(t, dir, "dir a/x\nfile b/f text=1")
-			opt := WalkOptions{Exclude: func(path string, _ *Stat) Decision {
+			opt := WalkOptions{Choose: chooseFunc(func(path string, _ *Stat) Decision {
 				if strings.HasSuffix(path, "/a/x") {
 					if err := test.swap(dir); err != nil {
 						t.Error(err)
 					}
 				}
 				return Keep
-			}}
+			})}
 			if got := strings.Join(walkAll(t, dir, opt), " "); got != test.want {
 				t.Errorf("walked %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// lookChooser looks into each directory.
+type lookChooser struct {
+	*testing.T
+	visit  func(name string) bool
+	err    error
+	looked []string
+}
+
+func (c *lookChooser) Decide(string, *Stat) Decision { return Keep }
+
+func (c *lookChooser) Enter(d Dir) (func(string) bool, error) {
+	c.looked = append(c.looked, filepath.Base(d.Path()))
+	st, err := d.Lstat("b")
+	f, opened, oerr := d.Open("b")
+	if has := d.Has("b"); has != (err == nil) || has != (oerr == nil) || d.Has("") || d.Has("bb") {
+		c.Errorf("%s: has %v, but %v, %v", d.Path(), has, err, oerr)
+	} else if has {
+		text, err := io.ReadAll(f)
+		if err != nil || string(text) != "1" || !opened.SameFile(&st) || d.Stat().Type != page.Dir || st.Type != page.File {
+			c.Errorf("%s: %q, %+v, %v", d.Path(), text, st, err)
+		}
+		_ = f.Close()
+	}
+	return c.visit, c.err
+}
+
+// A chooser is shown each directory that is not empty, once, chooses among the
+// names, and what it finds wrong is told after the directory.
+func TestWalk_enter(t *testing.T) {
+	dir := t.TempDir()
+	testtree.Make(t, dir, "file a/b text=1\nfile a/c text=1\nfile ab/b text=1\ndir e\nsymlink l a\nfile z/y text=2")
+	c := &lookChooser{T: t, visit: func(name string) bool { return name != "b" && name != "l" }, err: errors.New("wrong")}
+	got := strings.Join(walkAll(t, dir, WalkOptions{Choose: c}), " ")
+	if want := "a !a a/c ab !ab e z !z z/y"; got != want {
+		t.Errorf("walked %q, want %q", got, want)
+	}
+	if looked := strings.Join(c.looked[1:], " "); looked != "a ab z" {
+		t.Errorf("looked into %q", looked)
+	}
+	c = &lookChooser{T: t}
+	if got := strings.Join(walkAll(t, dir, WalkOptions{Choose: c}), " "); got != "a a/b a/c ab ab/b e l z z/y" {
+		t.Errorf("walked %q", got)
 	}
 }
 
@@ -235,6 +283,11 @@ func TestWalk_oneFS(t *testing.T) {
 	err = Walk(t.Context(), []string{"/dev"}, WalkOptions{OneFS: true}, func(it WalkItem) error {
 		if it.Err == nil && !it.Implied && it.Stat.Dev != top.Dev {
 			mounts[it.Path] = true
+			if !it.Mount {
+				t.Errorf("nobody is told that %s is a mount point", it.Path)
+			}
+		} else if it.Mount {
+			t.Errorf("%s is no mount point", it.Path)
 		}
 		if dir, _ := split(it.Path); mounts[dir] {
 			inside++

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vaultik/internal/agetest"
+	"vaultik/internal/fuzzbound"
 	"vaultik/vault/layout"
 )
 
@@ -102,14 +103,16 @@ func TestParseKit_refuses(t *testing.T) {
 }
 
 func FuzzParseKit(f *testing.F) {
-	secret, _ := mustGenerate(f, true)
+	secret := strings.Split(fuzzFile(f, "fuzz-identity.txt"), "\n")[1]
 	k := Kit{Identity: secret, Owner: newSigner(make([]byte, 32)), StoreURL: "file:///x", Created: time.Unix(0, 0), StoreID: layout.StoreID{1}}
 	f.Add(FormatKit(k))
 	k.Identity = ""
 	f.Add(FormatKit(k))
 	f.Add([]byte(kitTitle + "\n# store: 00\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		k, err := ParseKit(text)
+		var k Kit
+		var err error
+		fuzzbound.Check(t, 1<<20+100*int64(len(text)), func() { k, err = ParseKit(text) })
 		if err != nil {
 			return
 		}

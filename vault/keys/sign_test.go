@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"vaultik/internal/agetest"
+	"vaultik/internal/fuzzbound"
 )
 
 const testNamespace = "manifest@vaultik"
@@ -149,7 +150,8 @@ func FuzzVerify(f *testing.F) {
 	f.Add(bytes.ReplaceAll(sig, []byte("\n"), nil))
 	f.Add(bytes.ReplaceAll(sig, []byte("A"), []byte("B")))
 	f.Fuzz(func(t *testing.T, armored []byte) {
-		err := Verify(s.Public(), testNamespace, msg, armored)
+		var err error
+		fuzzbound.Check(t, 1<<20+20*int64(len(armored)), func() { err = Verify(s.Public(), testNamespace, msg, armored) })
 		if (err == nil) != bytes.Equal(armored, sig) {
 			t.Errorf("Verify = %v for another signature than the one made", err)
 		}

@@ -16,6 +16,10 @@ const (
 	GCsPrefix   = "gc/"
 )
 
+// ScratchPrefix holds what a check of the place tries out. It is no part of a
+// store: readers and prune leave it alone, the check removes it.
+const ScratchPrefix = "check/"
+
 // MaxSeq is the highest sequence number that ten digits can name.
 const MaxSeq = 9_999_999_999
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vaultik/internal/fuzzbound"
 )
 
 var (
@@ -151,8 +153,10 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add("h/0123456789abcdef/m/fedcba9876543210/0000000001-.json.zst")
 	f.Fuzz(func(t *testing.T, key string) {
-		if o, err := Parse(key); err == nil && o.Key() != key {
-			t.Errorf("Parse(%q).Key() = %q", key, o.Key())
-		}
+		fuzzbound.Check(t, 16<<10, func() {
+			if o, err := Parse(key); err == nil && o.Key() != key {
+				t.Errorf("Parse(%q).Key() = %q", key, o.Key())
+			}
+		})
 	})
 }

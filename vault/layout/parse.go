@@ -81,8 +81,14 @@ func (o Object) Key() string {
 	return ""
 }
 
+// maxKey is longer than every key of this format, in bytes. A store may list any other.
+const maxKey = 200
+
 // Parse takes a key apart, or returns [ErrUnknownName].
 func Parse(key string) (Object, error) {
+	if len(key) > maxKey {
+		return Object{}, fmt.Errorf("parse key %q...: %w", key[:maxKey], ErrUnknownName)
+	}
 	if o, ok := parse(key); ok {
 		return o, nil
 	}

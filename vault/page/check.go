@@ -36,6 +36,10 @@ func (e *Entry) problem() string {
 		return "time with too many nanoseconds"
 	case strings.IndexByte(e.User, 0) >= 0 || strings.IndexByte(e.Group, 0) >= 0:
 		return "owner with NUL"
+	case len(e.User) > MaxOwner || len(e.Group) > MaxOwner:
+		return fmt.Sprintf("name of an owner of %d bytes", max(len(e.User), len(e.Group)))
+	case len(e.Target) > MaxPath:
+		return fmt.Sprintf("link target of %d bytes", len(e.Target))
 	case (e.Target != "") != (e.Type == Symlink) || strings.IndexByte(e.Target, 0) >= 0:
 		return "link target does not fit the type"
 	case !device && (e.Major != 0 || e.Minor != 0):

@@ -177,6 +177,8 @@ func (d *decoder) line() {
 			d.err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		} else if n > 1 && Compare(p.Entries[n-2].Path, e.Path) >= 0 {
 			d.fail("entries are out of order")
+		} else if n > 1 && p.Entries[n-2].Type != Dir && below(p.Entries[n-2].Path, e.Path) {
+			d.err = fmt.Errorf("entry %q is below what is no directory: %w", clip(e.Path), ErrDamaged)
 		}
 	case Branch:
 		p.Items = append(p.Items, Item{})

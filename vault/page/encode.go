@@ -52,6 +52,9 @@ func (e *Encoder) Leaf(dst []byte, entries []Entry) ([]byte, error) {
 		if i > 0 && Compare(entries[i-1].Path, x.Path) >= 0 {
 			return dst, fmt.Errorf("encode leaf: %q is not after %q: %w", clip(x.Path), clip(entries[i-1].Path), ErrInvalid)
 		}
+		if i > 0 && entries[i-1].Type != Dir && below(entries[i-1].Path, x.Path) {
+			return dst, fmt.Errorf("encode leaf: %q is below what is no directory: %w", clip(x.Path), ErrInvalid)
+		}
 		if err := e.use(x.XattrRefs); err != nil {
 			return dst, fmt.Errorf("encode leaf: entry %q: %w", clip(x.Path), err)
 		}

@@ -8,6 +8,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unsafe"
+
+	"vaultik/internal/fuzzbound"
 )
 
 // seeds are pages and near misses that every run of the fuzz targets starts from.
@@ -41,7 +44,10 @@ func FuzzDecode(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := Decode(b, nil)
+		var p *Page
+		var err error
+		// Room for as many items as there are lines, at most 1,024, and each text once or twice.
+		fuzzbound.Check(t, 64<<10+int64(bytes.Count(b, []byte{'\n'}))*int64(unsafe.Sizeof(Entry{}))+100*int64(len(b)), func() { p, err = Decode(b, nil) })
 		if err != nil {
 			if p != nil || !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNewerFormat) && !errors.Is(err, ErrTooLarge) {
 				t.Fatalf("page %v, error %v", p, err)
@@ -65,7 +71,9 @@ func FuzzDecode(f *testing.F) {
 func FuzzXattrs(f *testing.F) {
 	f.Add([]byte(`[["user.a","AAAA"],["","","dXNlci7/"]]`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		list, err := DecodeXattrs(b)
+		var list []Xattr
+		var err error
+		fuzzbound.Check(t, 64<<10+40*int64(len(b)), func() { list, err = DecodeXattrs(b) })
 		if err != nil {
 			if !errors.Is(err, ErrDamaged) {
 				t.Fatal(err)

@@ -159,6 +159,9 @@ func genEntries() *rapid.Generator[[]Entry] {
 	return rapid.Custom(func(t *rapid.T) (list []Entry) {
 		infos := genInfos().Draw(t, "infos")
 		for _, p := range genPaths(8).Draw(t, "paths") {
+			if n := len(list); n > 0 && list[n-1].Type != Dir && below(list[n-1].Path, p) {
+				continue
+			}
 			list = append(list, genEntry(p, infos).Draw(t, "entry"))
 		}
 		return list

@@ -50,6 +50,11 @@ func Within(dir, path string) bool {
 	return strings.HasPrefix(path, dir) && (len(path) == len(dir) || path[len(dir)] == '/')
 }
 
+// below reports whether path is below dir, which is not the top.
+func below(dir, path string) bool {
+	return len(path) > len(dir) && path[len(dir)] == '/' && strings.HasPrefix(path, dir)
+}
+
 // CheckPath reports what is wrong with a path: it must be ".", or components
 // joined by single slashes, none empty, "." or "..", without NUL, at most
 // MaxPath bytes. The error is ErrInvalid.

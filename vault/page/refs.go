@@ -29,16 +29,24 @@ func (t *Tree) walkLists(ctx context.Context, e *Entry, fn func(Ref, *Page) erro
 // errList marks errors of reading list pages, against those of callbacks.
 var errList = errors.New("read list page")
 
+// maxRefs is how many references a file of size bytes can have. The smallest
+// average of a chunker makes no chunk under 1 KiB but where data ends, and a hole
+// is no shorter than 64 KiB. Pages that name one list page again and again could
+// otherwise make little bytes into references without end.
+func maxRefs(size int64) int64 { return size/512 + 16 }
+
 type flattener struct {
 	tree  *Tree
 	ctx   context.Context
 	left  int64 // bytes of the file that no reference has covered yet
+	count int64 // references that may still come
+	hole  bool  // the last one was a hole
 	page  func(Ref, *Page) error
 	chunk func(Ref) error
 }
 
 func (t *Tree) flatten(ctx context.Context, e *Entry, page func(Ref, *Page) error, chunk func(Ref) error) error {
-	f := flattener{tree: t, ctx: ctx, left: e.Size, page: page, chunk: chunk}
+	f := flattener{tree: t, ctx: ctx, left: e.Size, count: maxRefs(e.Size), page: page, chunk: chunk}
 	err := f.refs(e.Refs, e.ListLevel)
 	if err == nil && f.left != 0 {
 		err = fmt.Errorf("%w: %d bytes are missing: %w", errList, f.left, ErrDamaged)
@@ -56,10 +64,18 @@ func (t *Tree) flatten(ctx context.Context, e *Entry, page func(Ref, *Page) erro
 func (f *flattener) refs(refs []Ref, level int) error {
 	for i := range refs {
 		if level == 0 {
+			hole := refs[i].Hole > 0
 			f.left -= refs[i].Length()
-			if f.left < 0 {
+			f.count--
+			switch {
+			case f.left < 0:
 				return fmt.Errorf("%w: more bytes than the file has: %w", errList, ErrDamaged)
+			case f.count < 0:
+				return fmt.Errorf("%w: too many references for its size: %w", errList, ErrDamaged)
+			case hole && f.hole:
+				return fmt.Errorf("%w: a hole behind a hole: %w", errList, ErrDamaged)
 			}
+			f.hole = hole
 			if f.chunk != nil {
 				if err := f.chunk(refs[i]); err != nil {
 					return err

@@ -55,12 +55,13 @@ type walk struct {
 	from  string
 	skip  string // "dir/" while entries below it are left out
 	after string // the path that was last seen, or known to be left out
+	file  bool   // after is that of an entry which is no directory
 	entry func(*Entry) error
 	page  func(Ref, *Page) error
 }
 
 func (w *walk) run() error {
-	p, err := w.tree.load(w.ctx, w.tree.Top, nil, 0, "")
+	p, err := w.tree.load(w.ctx, w.tree.Top, nil, 0, "", false)
 	if err == nil {
 		err = w.visit(w.tree.Top, p)
 	} else {
@@ -88,7 +89,7 @@ func (w *walk) visit(ref Ref, p *Page) error {
 	for i := range p.Items {
 		it := &p.Items[i]
 		if !w.skips(it.Last) && !w.knows(it) {
-			child, err := w.tree.load(w.ctx, it.Ref, it, p.Level, w.after)
+			child, err := w.tree.load(w.ctx, it.Ref, it, p.Level, w.after, w.file)
 			if err == nil {
 				err = w.visit(it.Ref, child)
 			} else {
@@ -98,7 +99,9 @@ func (w *walk) visit(ref Ref, p *Page) error {
 				return err
 			}
 		}
-		w.after = it.Last
+		if w.after != it.Last {
+			w.after, w.file = it.Last, false // not read
+		}
 	}
 	for i := range p.Entries {
 		if err := w.visitEntry(&p.Entries[i]); err != nil {
@@ -109,10 +112,10 @@ func (w *walk) visit(ref Ref, p *Page) error {
 }
 
 func (w *walk) visitEntry(e *Entry) error {
+	w.after, w.file = e.Path, e.Type != Dir
 	if w.entry == nil {
 		return w.tree.walkLists(w.ctx, e, w.page)
 	}
-	w.after = e.Path
 	if w.skips(e.Path) {
 		return nil
 	}
@@ -138,8 +141,9 @@ func (w *walk) knows(it *Item) bool {
 }
 
 // load reads one page of the tree and holds it against the item that names it
-// (nil: the top), its parent's level, and the path that all of it must come after.
-func (t *Tree) load(ctx context.Context, ref Ref, it *Item, parent int, after string) (*Page, error) {
+// (nil: the top), its parent's level, and the path that all of it must come
+// after; file says that nothing can be below that path.
+func (t *Tree) load(ctx context.Context, ref Ref, it *Item, parent int, after string, file bool) (*Page, error) {
 	p, err := t.read(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("read page after %q: %w", clip(after), err)
@@ -156,6 +160,8 @@ func (t *Tree) load(ctx context.Context, ref Ref, it *Item, parent int, after st
 		problem = "with another number of entries"
 	case Compare(p.First(), after) <= 0:
 		problem = "out of order"
+	case file && p.Kind == Leaf && below(after, p.First()):
+		problem = fmt.Sprintf("with %q, below what is no directory,", clip(p.First()))
 	}
 	if problem != "" {
 		return nil, fmt.Errorf("read page after %q: a page %s: %w", clip(after), problem, ErrDamaged)
@@ -181,7 +187,7 @@ func (t *Tree) Find(ctx context.Context, path string) (*Entry, error) {
 	var item *Item
 	level := 0
 	for {
-		p, err := t.load(ctx, ref, item, level, after)
+		p, err := t.load(ctx, ref, item, level, after, false)
 		if err != nil {
 			return nil, fmt.Errorf("find %q: %w", clip(path), err)
 		}

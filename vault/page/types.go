@@ -15,7 +15,8 @@ const (
 	MaxInlineXattrs = 4 << 10  // bytes of JSON of one entry's xattrs; more go to chunks
 	MaxXattrs       = 16 << 20 // bytes of JSON of one entry's xattrs in chunks
 	MaxPage         = 16 << 20 // bytes of one page
-	MaxPath         = 64 << 10 // bytes of one path
+	MaxPath         = 64 << 10 // bytes of one path, and of a link's target
+	MaxOwner        = 4 << 10  // bytes of the name of a user or group
 	MaxLevel        = 31       // of a branch: a path's hash has bits for no more
 	MaxListLevel    = 7        // of a list page: 64^8 references
 	maxFrame        = blob.MaxFrameRaw

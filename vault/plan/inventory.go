@@ -202,5 +202,8 @@ func (v *Inventory) Sum(i int) [32]byte {
 // HostOf is the number of an object's host.
 func (v *Inventory) HostOf(i int) int { return int(v.objects[i].host) }
 
+// IsKey reports whether an object is an epoch key: its name is not its hash.
+func (v *Inventory) IsKey(i int) bool { return layout.Kind(v.objects[i].kind) == layout.KindEpochKey }
+
 // IsBlob reports whether an object is a blob.
 func (v *Inventory) IsBlob(i int) bool { return layout.Kind(v.objects[i].kind) == layout.KindBlob }

@@ -139,16 +139,24 @@ func TestLease_Whole(t *testing.T) {
 		frames []Frame[int]
 		want   bool
 	}{
-		{nil, false},
-		{[]Frame[int]{{Off: 0, Len: 249}}, false},
-		{[]Frame[int]{{Off: 0, Len: 250}}, true},
-		{[]Frame[int]{{Off: 0, Len: 125}, {Off: 500, Len: 125}}, true},
-		{[]Frame[int]{{Off: 0, Len: 200}, {Off: 0, Len: 201}, {Off: 100, Len: 110}}, false}, // overlaps count once
+		{[]Frame[int]{{Off: 0, Len: 100}}, false},
+		{[]Frame[int]{{Off: 0, Len: 12<<20 - 2*maxGap - 1}}, false},
+		{[]Frame[int]{{Off: 0, Len: 12<<20 - 2*maxGap}}, true},
+		{[]Frame[int]{{Off: 0, Len: 6 << 20}, {Off: 8 << 20, Len: 6<<20 - 3*maxGap}}, true},
+		{[]Frame[int]{{Off: 0, Len: 6 << 20}, {Off: 8 << 20, Len: 6<<20 - 3*maxGap - 1}}, false},
+		{[]Frame[int]{{Off: 0, Len: 4 << 20}, {Off: 0, Len: 4<<20 + 1}, {Off: 1 << 20, Len: 2 << 20}, {Off: 3 << 20, Len: 2 << 20}}, false}, // overlaps count once
 	} {
-		l := Lease[int]{Info: &blob.Info{Size: 1000}, Frames: c.frames}
+		l := Lease[int]{Info: &blob.Info{Size: 16 << 20}, Frames: c.frames}
 		if l.Whole() != c.want {
 			t.Errorf("%v", c.frames)
 		}
+		if cost := l.Cost(); cost > 16<<20 || l.Whole() != (cost == 16<<20) || !c.want && cost > 12<<20 {
+			t.Errorf("%v: %d bytes", c.frames, cost)
+		}
+	}
+	small := Lease[int]{Info: &blob.Info{Size: 2 * maxGap}, Frames: []Frame[int]{{Off: 0, Len: 1}}}
+	if !small.Whole() {
+		t.Error("a small blob is not worth several requests")
 	}
 }
 
@@ -204,6 +212,9 @@ func TestSelection_PlaceAndAbove(t *testing.T) {
 		s := Selection{From: c.from, File: c.file}
 		if got := s.Place(c.path); got != c.place {
 			t.Errorf("%+v: place %q", c, got)
+		}
+		if got := s.Origin(c.place); got != c.path {
+			t.Errorf("%+v: origin %q", c, got)
 		}
 		if got := s.Above(c.path); !slices.Equal(got, c.above) {
 			t.Errorf("%+v: above %q", c, got)

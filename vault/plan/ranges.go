@@ -1,13 +1,9 @@
 package plan
 
 const (
-	// wholeShare is the part of a blob, as a fraction 1/wholeShare, from which on all of it is
-	// fetched in one go: that costs one request, is decrypted in place, and what
-	// is fetched in vain takes less time than several round trips.
-	wholeShare = 4
-
 	// maxGap is how many bytes between two wanted frames are fetched rather than
-	// asked around: about what arrives during one round trip.
+	// asked around: about what arrives during one round trip. It is also what a
+	// request counts for when fetching parts is compared with fetching all.
 	maxGap = 256 << 10
 
 	// MaxRange is how many bytes of plaintext one range has, unless a single frame has more.
@@ -20,15 +16,32 @@ type Range struct {
 	First, Count int // of Lease.Frames
 }
 
-// Whole reports whether so much of the blob is wanted that all of it is to be fetched.
+// Whole reports whether all of the blob is to be fetched: parts of it would cost,
+// with their requests, three quarters of it at least. All of it is one request
+// and is decrypted in place; so at most a third more than needed is fetched.
 func (l *Lease[T]) Whole() bool {
-	var n, end int64
-	for i := range l.Frames {
-		f := &l.Frames[i]
-		n += max(0, int64(f.Off)+int64(f.Len)-max(int64(f.Off), end))
-		end = max(end, int64(f.Off)+int64(f.Len))
+	return partsCost(l.Ranges()) >= l.Info.Size/4*3
+}
+
+// Cost is how many bytes are fetched for the lease, but for headers and what encryption adds.
+func (l *Lease[T]) Cost() int64 {
+	if l.Whole() {
+		return l.Info.Size
 	}
-	return n*wholeShare >= l.Info.Size
+	var n int64
+	for _, r := range l.Ranges() {
+		n += r.Len
+	}
+	return n
+}
+
+// partsCost is what fetching parts costs, in bytes; opening the blob is a request as well.
+func partsCost(ranges []Range) int64 {
+	n := int64(maxGap)
+	for i := range ranges {
+		n += ranges[i].Len + maxGap
+	}
+	return n
 }
 
 // Ranges are what to fetch, in order: together they hold all frames. Frames that

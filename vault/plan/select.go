@@ -59,6 +59,17 @@ func (s *Selection) Place(p string) string {
 	return p[len(s.From)+1:]
 }
 
+// Origin is the path of the entry that comes to stand at a place of the target: the inverse of Place.
+func (s *Selection) Origin(place string) string {
+	switch {
+	case s.From == ".":
+		return place
+	case s.File, place == ".":
+		return s.From
+	}
+	return s.From + "/" + place
+}
+
 // Above are the directories from From down to the parent of p, without p.
 func (s *Selection) Above(p string) []string {
 	var out []string

@@ -43,12 +43,12 @@ func EncodeBlobList(blobs []BlobSize) ([]byte, error) {
 	for _, s := range blobs {
 		b = append(s.append(b), '\n')
 	}
-	return compress(b), nil
+	return compressNames(b), nil
 }
 
 // DecodeBlobList reads a blob list. The caller has checked its SHA-256.
 func DecodeBlobList(b []byte) ([]BlobSize, error) {
-	plain, err := decompress(b, MaxBlobList)
+	plain, err := decompressNames(b, MaxBlobList)
 	if err == nil {
 		var blobs []BlobSize
 		if blobs, err = parseBlobList(plain); err == nil {

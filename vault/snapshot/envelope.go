@@ -14,13 +14,13 @@ import (
 // Bounds of objects, in bytes: of what is stored as well as of what it
 // decompresses to.
 const (
-	MaxManifest   = 256 << 20
-	MaxCheckpoint = 256 << 20
-	MaxGC         = 256 << 20
+	MaxManifest   = 64 << 20
+	MaxCheckpoint = 64 << 20
+	MaxGC         = 64 << 20
 	MaxTrust      = 16 << 20
 	MaxStoreDoc   = 64 << 10
 	MaxBlobList   = 1 << 20
-	MaxRoot       = 64 << 20
+	MaxRoot       = 16 << 20
 )
 
 // window is how far back a match may lie in what is written, in bytes, and
@@ -29,6 +29,11 @@ const (
 	window    = 1 << 20
 	maxWindow = 8 << 20
 )
+
+// maxRatio is how much an object may shrink, beyond its first 64 KiB. Random names
+// and sums are most of a manifest: they shrink to a half, their punctuation to
+// nothing, and a bomb to a thousandth.
+const maxRatio = 16
 
 // signed returns the line of v and the signature over it.
 func signed(v any, namespace string, signer *keys.Signer) ([]byte, error) {
@@ -80,6 +85,16 @@ func compress(b []byte) []byte {
 	return enc.EncodeAll(b, nil)
 }
 
+// compressNames is compress for what decompressNames reads. What shrinks too well,
+// as nothing does that consists of random names, gets a skippable frame behind it.
+func compressNames(b []byte) []byte {
+	out := compress(b)
+	if more := (len(b)-64<<10)/maxRatio + 1 - len(out); more > 0 {
+		out = skippable(out, more)
+	}
+	return out
+}
+
 // decompress reads zstd and stops beyond limit, before it has taken more memory.
 func decompress(b []byte, limit int) ([]byte, error) {
 	if len(b) > limit {
@@ -101,6 +116,12 @@ func decompress(b []byte, limit int) ([]byte, error) {
 	return out, nil
 }
 
+// decompressNames is decompress for what consists of names and sums: a store
+// full of small objects cannot make a reader take much more than it has sent.
+func decompressNames(b []byte, limit int) ([]byte, error) {
+	return decompress(b, min(limit, 64<<10+maxRatio*len(b)))
+}
+
 // encodeSigned makes a compressed signed object.
 func encodeSigned(v any, namespace string, limit int, signer *keys.Signer) ([]byte, error) {
 	b, err := signed(v, namespace, signer)
@@ -110,12 +131,12 @@ func encodeSigned(v any, namespace string, limit int, signer *keys.Signer) ([]by
 	if len(b) > limit {
 		return nil, fmt.Errorf("%w: %d bytes are too many", ErrInvalid, len(b))
 	}
-	return compress(b), nil
+	return compressNames(b), nil
 }
 
 // decodeSigned returns the line of a compressed signed object.
 func decodeSigned(b []byte, namespace string, limit int, pubs ...keys.PublicKey) ([]byte, error) {
-	plain, err := decompress(b, limit)
+	plain, err := decompressNames(b, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"io"
 	"reflect"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"vaultik/internal/fuzzbound"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 )
@@ -50,6 +52,10 @@ func golden[T any](t *testing.T, line string, parse func([]byte) (T, error)) {
 	}
 }
 
+// parseBound is how many bytes parsing may allocate, in all: each value some 64,
+// and lists as they grow three times as much; a document's text twice.
+func parseBound(line []byte) int64 { return 64<<10 + 100*int64(len(line)) }
+
 // fuzzParser checks that what a parser accepts is the same after it was
 // written and parsed again.
 func fuzzParser[T any](f *testing.F, seed string, parse func([]byte) (T, error)) {
@@ -57,8 +63,11 @@ func fuzzParser[T any](f *testing.F, seed string, parse func([]byte) (T, error))
 	f.Add(bytes.Replace([]byte(seed), []byte(`"v":1`), []byte(`"v":1,"v":1`), 1))
 	f.Add(bytes.Replace([]byte(seed), []byte(`[]`), []byte(`null`), 1))
 	f.Add([]byte(`{"type":"store","v":1}`))
+	f.Add([]byte(`{"type":"manifest","v":1,"required":[],"keys":[{},{},{},{},{}],"x":[{"a":{"b":[[],[]]}},[[]]]}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		v, err := parse(line)
+		var v T
+		var err error
+		fuzzbound.Check(t, parseBound(line), func() { v, err = parse(line) })
 		if err != nil {
 			return
 		}
@@ -94,7 +103,10 @@ func FuzzDecodeStore(f *testing.F) {
 	f.Add(good)
 	f.Add([]byte(seedStore + "\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if d, err := DecodeStore(b); err == nil && d.Owner.IsZero() {
+		var d StoreDoc
+		var err error
+		fuzzbound.Check(t, parseBound(b), func() { d, err = DecodeStore(b) })
+		if err == nil && d.Owner.IsZero() {
 			t.Error("a store without an owner was accepted")
 		}
 	})
@@ -112,7 +124,9 @@ func FuzzParseBlobList(f *testing.F) {
 	f.Add(plain)
 	f.Add(plain[:len(plain)-1])
 	f.Fuzz(func(t *testing.T, plain []byte) {
-		blobs, err := parseBlobList(plain)
+		var blobs []BlobSize
+		var err error
+		fuzzbound.Check(t, parseBound(plain), func() { blobs, err = parseBlobList(plain) })
 		if err != nil {
 			return
 		}
@@ -132,8 +146,17 @@ func FuzzDecompress(f *testing.F) {
 	f.Add(compress(make([]byte, 5000)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const limit = 4096
-		if out, err := decompress(b, limit); err == nil && len(out) > limit {
-			t.Errorf("%d bytes", len(out))
+		// A decoder takes buffers for blocks of 128 KiB and a window of 8 MiB at most.
+		fuzzbound.Check(t, 2*maxWindow+2<<20, func() {
+			if out, err := decompress(b, limit); err == nil && len(out) > limit {
+				t.Errorf("%d bytes", len(out))
+			}
+		})
+		if len(b) == 0 {
+			return
+		}
+		if out, err := decompressNames(b, MaxManifest); err == nil && len(out) > 64<<10+maxRatio*len(b) {
+			t.Errorf("%d bytes from %d", len(out), len(b))
 		}
 	})
 }
@@ -143,7 +166,7 @@ func FuzzDecompress(f *testing.F) {
 func FuzzCheckJSON(f *testing.F) {
 	for _, s := range []string{
 		seedMan, seedRoot, `{"a":{"b":1},"b":{"b":2}}`, `{"a":1,"a":2}`, `[{"a":"}"},{"a":"\""}]`, `{"a":["b","b",{"b":"b"}],"b":1}`,
-		`{"A":1}`, `{"\u0061":1}`, `{"a":"\\","b":"\\\""}`, "{\"a\":\"\xff\"}", `[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]`, `""`, `{}`,
+		`1` + strings.Repeat("8", 310), `{"A":1}`, `{"\u0061":1}`, `{"a":"\\","b":"\\\""}`, "{\"a\":\"\xff\"}", `[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]`, `""`, `{}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -159,6 +182,7 @@ func slowCheckJSON(b []byte) bool {
 		return false
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // one of 305 digits is a number too
 	return slowValue(d, 0)
 }
 

@@ -16,6 +16,11 @@ const Version = 1
 // maxDepth bounds how deep values are nested; this format needs four levels.
 const maxDepth = 32
 
+// maxValues bounds the values in a document of n bytes. Each takes a few dozen
+// bytes of memory, and {} only two of the document; what this format holds in
+// numbers, names and sums, takes more than 16 bytes each.
+func maxValues(n int) int { return 1<<16 + n/16 }
+
 // maxInt is the highest integer that every JSON reader keeps exactly.
 const maxInt = 1<<53 - 1
 
@@ -67,7 +72,7 @@ func unmarshal(line []byte, kind string, dst any) error {
 }
 
 // checkJSON refuses what encoding/json would let pass: keys that occur twice
-// or differ only in case, and text that is not UTF-8.
+// or differ only in case, text that is not UTF-8, and very many tiny values.
 func checkJSON(b []byte) error {
 	if !utf8.Valid(b) {
 		return damaged("not UTF-8")
@@ -77,7 +82,14 @@ func checkJSON(b []byte) error {
 	}
 	var stack []map[string]struct{} // nil: an array
 	key := false                    // the next string is one
+	left := maxValues(len(b))
 	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '{', '[', ',':
+			if left--; left < 0 {
+				return damaged("it has too many values")
+			}
+		}
 		switch b[i] {
 		case '{', '[':
 			if len(stack) == maxDepth {

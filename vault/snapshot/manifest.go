@@ -89,7 +89,23 @@ func (m *Manifest) check() error {
 	if m.GC != nil && (m.GC.Seq < 1 || m.GC.Seq > layout.MaxSeq || m.GC.SHA256.IsZero()) {
 		return errors.New("malformed gc")
 	}
+	if err := checkTags(m.Tags); err != nil {
+		return err
+	}
+	if err := checkTags(m.Pins); err != nil {
+		return err
+	}
 	return m.Needs.check()
+}
+
+// MaxTags is how many tags, or pins, a snapshot has at most.
+const MaxTags = 1000
+
+func checkTags(tags []TagID) error {
+	if len(tags) > MaxTags {
+		return fmt.Errorf("%d tags or pins are too many", len(tags))
+	}
+	return nil
 }
 
 func (n *Needs) check() error {
@@ -114,6 +130,9 @@ func (n *Needs) check() error {
 		}
 		names[l.Name] = true
 		count += l.Count
+	}
+	if len(n.Blobs) > MaxListed {
+		return fmt.Errorf("%d blobs are not in a list, more than %d", len(n.Blobs), MaxListed)
 	}
 	if err := checkBlobs(n.Blobs); err != nil {
 		return err

@@ -16,6 +16,11 @@ import (
 // latency of a remote store, few enough that large ones fit into memory.
 const readers = 4
 
+// small is the size in bytes of an object that is read beside others: all but a
+// few are smaller. A larger one is read alone, since it may decode to some 20
+// times as much.
+const small = 1 << 20
+
 // Filter chooses manifests. The zero value chooses all.
 type Filter struct {
 	Host layout.HostID // zero: every host of the trust list
@@ -141,6 +146,13 @@ func (s *Store) load(ctx context.Context, f found) (*Loaded, error) {
 	signer, err := s.writer(f.Host)
 	if err != nil {
 		return nil, err
+	}
+	if f.size <= small {
+		s.turn.RLock()
+		defer s.turn.RUnlock()
+	} else {
+		s.turn.Lock()
+		defer s.turn.Unlock()
 	}
 	b, err := s.get(ctx, f.key, f.size, MaxManifest)
 	if err != nil {

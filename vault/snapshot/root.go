@@ -40,6 +40,7 @@ type Root struct {
 	Seq      uint64         `json:"seq"`
 	Paths    []Text         `json:"paths"` // absolute, as backed up
 	Excludes []Text         `json:"excludes"`
+	Filters  *Filters       `json:"filters,omitempty"` // nil: no others than excludes
 	Tags     []Tag          `json:"tags"`
 	Tool     string         `json:"tool"` // name and version of what made it
 	Started  time.Time      `json:"started"`
@@ -54,6 +55,16 @@ type Root struct {
 	Recipients []string        `json:"recipients"`
 
 	Top *Top `json:"top"` // nil: the snapshot holds nothing
+}
+
+// Filters are what a backup left out by other rules than excludes: for the record,
+// no reader needs them.
+type Filters struct {
+	IExcludes     []Text `json:"iexcludes,omitempty"` // patterns that ignore case
+	Tags          []Text `json:"tags,omitempty"`      // NAME[:HEADER]: contents of directories that hold one
+	LargerThan    *int64 `json:"larger_than,omitempty"`
+	OneFileSystem bool   `json:"one_file_system,omitempty"`
+	IgnoreFile    string `json:"ignore_file,omitempty"` // name of files with patterns that were obeyed
 }
 
 // Tag is the name of a tag or pin.
@@ -217,18 +228,43 @@ func encodeRoot(r *Root) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	line, err := marshal(&c)
+	for err == nil && len(line) > MaxRoot/2 && c.shorten() {
+		line, err = marshal(&c)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if len(line) > MaxRoot/2 {
 		return nil, fmt.Errorf("%w: %d bytes are too many", ErrInvalid, len(line))
 	}
-	return pad(compress(line)), nil
+	return pad(compressNames(line)), nil
+}
+
+// shorten leaves out half of what only informs, so that no list of errors, paths or
+// patterns, however long, keeps a snapshot from being made. It reports false if
+// there is no more.
+func (r *Root) shorten() bool {
+	switch {
+	case len(r.Errors) > 0:
+		r.Errors = r.Errors[:len(r.Errors)/2]
+	case len(r.Paths) > 0:
+		r.Paths = r.Paths[:len(r.Paths)/2]
+	case len(r.Excludes) > 0:
+		r.Excludes = r.Excludes[:len(r.Excludes)/2]
+	default:
+		return false
+	}
+	return true
 }
 
 // pad appends a skippable frame, so that the whole has a Padmé size.
 func pad(b []byte) []byte {
 	n := int(blob.Padme(int64(len(b)+padHeader))) - len(b) - padHeader
+	return skippable(b, n)
+}
+
+// skippable appends a frame of n zeros that decoders leave out.
+func skippable(b []byte, n int) []byte {
 	b = binary.LittleEndian.AppendUint32(b, padMagic)
 	b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	return append(b, make([]byte, n)...)
@@ -253,7 +289,7 @@ func openRoot(sealed []byte, ids []age.Identity) (*Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	line, err := decompress(plain, MaxRoot)
+	line, err := decompressNames(plain, MaxRoot)
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ type Store struct {
 	TrustSum string
 
 	objects Objects
+	turn    sync.RWMutex // held alone while a large object is read
 
 	mu     sync.Mutex // of the caches
 	lists  map[listKey][]BlobSize

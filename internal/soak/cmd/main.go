@@ -5,6 +5,7 @@
 //	incremental   what backups of little change cost
 //	memory        how much memory backups need; as root also with a slow store
 //	full          what happens without space left, as root or where `unshare -r` works
+//	huge          what there is very much of, there and back; as root
 //
 // It exits 1 if something is not as it must be.
 package main
@@ -40,7 +41,7 @@ func main() {
 
 func run(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("which mode? kill-backup, kill-restore, incremental, memory, full")
+		return errors.New("which mode? kill-backup, kill-restore, incremental, memory, full, huge")
 	}
 	mode := args[0]
 	f := flag.NewFlagSet(mode, flag.ContinueOnError)
@@ -48,15 +49,17 @@ func run(ctx context.Context, args []string) (err error) {
 	parent := f.String("dir", os.TempDir(), "where a directory to work in is made")
 	seed := f.Uint64("seed", rand.Uint64(), "of all that is random")
 	kills := f.Int("kills", map[string]int{"kill-backup": 200, "kill-restore": 50}[mode], "how many processes are killed")
-	files := f.String("files", map[string]string{"memory": "10000,100000,1000000", "incremental": "100000", "kill-restore": "20000", "kill-backup": "2000"}[mode],
-		"files of the tree; of kill-backup, added each time; of memory several, or none")
+	files := f.String("files", map[string]string{"huge": "1000000", "memory": "10000,100000,1000000", "incremental": "100000", "kill-restore": "20000", "kill-backup": "2000"}[mode],
+		"files of the tree; of kill-backup, added each time; of memory several, or none; of huge in one directory")
 	trees := f.String("trees", "", "memory: also these directories")
 	data := f.Int64("data", 20<<10, "memory: MiB of data in large files")
+	large := f.Int64("large", 20, "huge: GiB of one file, 1.5 times as much room is needed; 0 for none")
+	links := f.Int("links", 100_000, "huge: names of one file; 0 for none")
 	slow := f.Int64("slow", 400, "memory: MiB of data for a slow store; 0 for none, since it needs root")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
 	}
-	if mode == "full" && os.Getenv(inNamespace) == "" {
+	if (mode == "full" || mode == "huge") && os.Getenv(inNamespace) == "" {
 		return namespace(ctx, args)
 	}
 	program, err := filepath.Abs(*bin)
@@ -98,6 +101,9 @@ func run(ctx context.Context, args []string) (err error) {
 	case "full":
 		all, err := soak.Full(ctx, soak.Fulls{Bin: program, Dir: dir, Seed: *seed, Log: log})
 		return errors.Join(err, soak.WriteFullCases(os.Stdout, all))
+	case "huge":
+		all, err := soak.Huge(ctx, soak.Huges{Bin: program, Dir: dir, Seed: *seed, Files: one, Large: *large << 30, Links: *links, Log: log})
+		return errors.Join(err, soak.WriteHuge(os.Stdout, all))
 	}
 	return fmt.Errorf("unknown mode %q", mode)
 }

@@ -140,13 +140,17 @@ func count(ok bool) int {
 // check compares what a walk keeps of dir with what restic kept.
 func check(dir string, list []string, kept map[string]bool) (d decided, ok bool, err error) {
 	d = decided{dir: dir, patterns: list}
-	l, err := filter.Compile(filter.From("case", list...), filter.Options{})
+	var plain []string // to restic a slash at the end means nothing
+	for _, p := range list {
+		plain = append(plain, strings.TrimRight(p, "/"))
+	}
+	l, err := filter.Compile(filter.From("case", plain...), filter.Options{})
 	if err != nil {
 		return d, false, err
 	}
 	var ours []string
-	walk := func(exclude func(string, *fs.Stat) fs.Decision, out *[]string) error {
-		return fs.Walk(context.Background(), []string{dir}, fs.WalkOptions{Exclude: exclude}, func(it fs.WalkItem) error {
+	walk := func(r *filter.Rules, out *[]string) error {
+		return fs.Walk(context.Background(), []string{dir}, fs.WalkOptions{Choose: r.Walk(nil)}, func(it fs.WalkItem) error {
 			switch {
 			case it.Err != nil:
 				return it.Err
@@ -159,10 +163,10 @@ func check(dir string, list []string, kept map[string]bool) (d decided, ok bool,
 			return nil
 		})
 	}
-	if err := walk(l.Decide, &ours); err != nil {
+	if err := walk(&filter.Rules{After: []*filter.List{l}}, &ours); err != nil {
 		return d, false, err
 	}
-	if err := walk(nil, &d.tree); err != nil {
+	if err := walk(&filter.Rules{}, &d.tree); err != nil {
 		return d, false, err
 	}
 	for _, p := range d.tree {

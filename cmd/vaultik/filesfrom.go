@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"vaultik/config"
+)
+
+// listFlags name lists of paths.
+type listFlags struct {
+	FilesFrom  []string `sep:"none" name:"files-from" help:"Back up the paths in this file, one a line, - for standard input; may be repeated." placeholder:"FILE"`
+	FilesFrom0 []string `sep:"none" name:"files-from0" help:"As --files-from, with a NUL byte after each path, as find -print0 writes." placeholder:"FILE"`
+}
+
+// maxList bounds a list of paths, in bytes.
+const maxList = 256 << 20
+
+func (f *listFlags) listed() bool { return len(f.FilesFrom)+len(f.FilesFrom0) > 0 }
+
+// listSet is the set of the lists, together with the paths that were named. Its
+// name, not its paths, makes it the same set the next time.
+func (c *backupCmd) listSet() ([]backupSet, error) {
+	set := backupSet{name: c.Set, source: config.SourceList}
+	paths := c.Path
+	stdin := 0
+	for i, file := range append(c.FilesFrom[:len(c.FilesFrom):len(c.FilesFrom)], c.FilesFrom0...) {
+		end, flag := "\n", "--files-from"
+		if i >= len(c.FilesFrom) {
+			end, flag = "\x00", "--files-from0"
+		}
+		if file == "-" {
+			if stdin++; stdin > 1 {
+				return nil, &usageError{msg: flag + " -: standard input is only one list", command: "backup"}
+			}
+		}
+		list, err := readList(file, end)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", flag, err)
+		}
+		paths = append(paths, list...)
+		if set.name == "" {
+			set.name = listName(file)
+		}
+	}
+	if len(paths) == 0 {
+		return nil, &hinted{&nothingToSave{errors.New("the list names no path")}, ""}
+	}
+	var err error
+	set.paths, err = absolute(paths)
+	return []backupSet{set}, err
+}
+
+// listName names a set after its list.
+func listName(file string) string {
+	if abs, err := filepath.Abs(file); err == nil && file != "-" {
+		file = abs
+	}
+	return "list " + file
+}
+
+// readList reads the paths in a file. They are taken as they stand there.
+func readList(file, end string) ([]string, error) {
+	f := os.Stdin
+	if file != "-" {
+		var err error
+		if f, err = os.Open(file); err != nil {
+			return nil, err
+		}
+		defer f.Close()
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxList+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(b) > maxList:
+		return nil, fmt.Errorf("%s is larger than %s", file, size(maxList))
+	}
+	if i := bytes.IndexByte(b, 0); i >= 0 && end != "\x00" {
+		return nil, &usageError{msg: fmt.Sprintf("%s: line %d holds a NUL byte, which no path has", file, 1+bytes.Count(b[:i], []byte("\n"))),
+			hint: "if NUL bytes end its paths, name it with --files-from0"}
+	}
+	var paths []string
+	for path := range strings.SplitSeq(string(b), end) {
+		if path != "" {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"vaultik/actors"
+	"vaultik/messages"
+	"vaultik/vault/filter"
+	vfs "vaultik/vault/fs"
+	"vaultik/vault/snapshot"
+)
+
+// deletion is what restore --delete does: it lists before anything is restored,
+// asks, and deletes after everything was restored.
+type deletion struct {
+	c      *restoreCmd
+	s      *session
+	system *actors.System
+	spec   *actors.ExtrasSpec
+	not    string // why nothing is deleted; ""
+	found  *actors.ExtrasResult
+	first  []string // some of what was found
+}
+
+// shownExtras is how many entries are listed before the question.
+const shownExtras = 20
+
+// checkDelete refuses what --delete must not do, before anything is read.
+func (c *restoreCmd) checkDelete() error {
+	if c.Yes && !c.Delete {
+		return &usageError{msg: "--yes means nothing without --delete", command: "restore"}
+	}
+	if !c.Delete {
+		return nil
+	}
+	if c.Target != "" && isRoot(c.Target) {
+		return &usageError{msg: "--delete refuses " + c.Target + ": it is the root of the file system", hint: "restore to the directory itself: vaultik restore SNAPSHOT:PATH --target PATH --delete"}
+	}
+	if !c.Yes && !c.DryRun && !term.IsTerminal(int(os.Stdin.Fd())) {
+		return &usageError{msg: "--delete asks before it deletes, and there is no terminal to ask on", hint: "see what would go with --dry-run -v; then add --yes"}
+	}
+	return nil
+}
+
+// isRoot reports whether a path is the root of the file system, by any name.
+func isRoot(path string) bool {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		path = to
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil || filepath.Dir(abs) == abs {
+		return true
+	}
+	a, err := os.Stat(abs)
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(filepath.VolumeName(abs) + string(filepath.Separator))
+	return err == nil && os.SameFile(a, b)
+}
+
+// newDeletion prepares --delete.
+func (c *restoreCmd) newDeletion(s *session, r *reading, system *actors.System, restore *actors.RestoreSpec) (*deletion, error) {
+	d := &deletion{c: c, s: s, system: system, found: &actors.ExtrasResult{}}
+	if !c.Delete {
+		return d, nil
+	}
+	if !r.root.Complete || r.root.Counts.Errors > 0 {
+		d.not = "snapshot " + r.row.short() + " is incomplete: what it lacks may be what its backup could not read"
+		return d, nil
+	}
+	rules, err := rulesOf(r)
+	if err != nil {
+		return nil, fmt.Errorf("what the backup of snapshot %s left out, and must stay, cannot be known: %w", r.row.short(), err)
+	}
+	d.spec = &actors.ExtrasSpec{Restore: restore, Rules: rules, Protect: s.protected(r)}
+	return d, nil
+}
+
+// rulesOf are the rules by which a snapshot was made, as far as it records them.
+func rulesOf(r *reading) (*filter.Rules, error) {
+	rules := &filter.Rules{}
+	add := func(texts []string, o filter.Options) error {
+		l, err := filter.Compile(filter.From("the backup", texts...), o)
+		rules.Before = append(rules.Before, l)
+		return err
+	}
+	err := add(textsOf(r.root.Excludes), filter.Options{})
+	if f := r.root.Filters; f != nil && err == nil {
+		err = add(textsOf(f.IExcludes), filter.Options{IgnoreCase: true})
+		for _, text := range textsOf(f.Tags) {
+			tag, terr := filter.ParseTag(text, "the backup")
+			err = errors.Join(err, terr)
+			rules.Tags = append(rules.Tags, tag)
+		}
+		if f.LargerThan != nil {
+			rules.Larger = filter.Limit{Bytes: *f.LargerThan, Source: "the backup"}
+		}
+		rules.Ignore = f.IgnoreFile == filter.IgnoreFile
+	}
+	for _, p := range textsOf(r.root.Paths) {
+		rules.Keep(p)
+	}
+	return rules, err
+}
+
+func textsOf(list []snapshot.Text) []string {
+	out := make([]string, len(list))
+	for i, t := range list {
+		out[i] = string(t)
+	}
+	return out
+}
+
+// protected are the places of this program's own files, which no --delete touches.
+func (s *session) protected(r *reading) func(string) bool {
+	paths := s.places.Own()
+	if c, err := s.config(); err == nil {
+		paths = append(paths, s.places.IndexDir(c))
+	}
+	paths = append(paths, s.places.Index, s.places.Store)
+	if p := filePath(r.URL); p != "" {
+		paths = append(paths, p)
+	}
+	if exe, err := os.Executable(); err == nil {
+		paths = append(paths, exe)
+	}
+	own := map[string]bool{}
+	for _, p := range paths {
+		if p == "" {
+			continue
+		}
+		own[p] = true
+		if to, err := filepath.EvalSymlinks(p); err == nil {
+			own[to] = true
+		}
+	}
+	return func(path string) bool { return own[path] }
+}
+
+// list finds what is not in the snapshot, and asks whether it may go. It is a
+// usage error where nobody may be asked, and errNotConfirmed if the answer is no.
+func (d *deletion) list(ctx context.Context) error {
+	if d.spec == nil {
+		return nil
+	}
+	d.spec.Listed = time.Now()
+	d.spec.OnItem = d.would
+	found, err := d.extras(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		d.not = fmt.Sprintf("what is superfluous cannot be known: %v", err)
+		d.spec = nil
+		return nil
+	}
+	d.found = found
+	if d.c.DryRun || found.Files+found.Dirs == 0 {
+		return nil
+	}
+	if d.c.Yes {
+		return nil
+	}
+	for _, p := range d.first {
+		d.s.out.say("  " + printable(p))
+	}
+	if more := found.Files + found.Dirs - int64(len(d.first)); more > 0 {
+		d.s.out.say(fmt.Sprintf("  and %s more: --dry-run -v lists all", count(more)))
+	}
+	return d.s.confirm(fmt.Sprintf("delete %s, which snapshot %s has not, from %s when all is restored?", extrasText(found), d.s.sum.Snapshot[:8], printable(d.c.Target)))
+}
+
+// would is told of what is found.
+func (d *deletion) would(path string, _ *vfs.Stat, why error) {
+	if why != nil {
+		return
+	}
+	if len(d.first) < shownExtras {
+		d.first = append(d.first, shown(path))
+	}
+	if d.c.DryRun {
+		d.s.wouldItem(path, messages.StatusDeleted, "not in the snapshot")
+	}
+}
+
+func (d *deletion) extras(ctx context.Context) (*actors.ExtrasResult, error) {
+	d.spec.Restore.Progress = &messages.Progress{}
+	stop := d.s.showProgress(d.spec.Restore.Progress)
+	defer stop()
+	return d.system.Extras(ctx, d.spec)
+}
+
+// run deletes, if the restore went well, and returns what is to be said of it as an error.
+func (d *deletion) run(ctx context.Context, res *actors.RestoreResult, restoreErr error) error {
+	switch {
+	case !d.c.Delete:
+		return nil
+	case d.not != "":
+	case restoreErr != nil || res == nil || res.Failed > 0 || res.Damaged:
+		d.not = "not everything could be restored"
+	}
+	if d.not != "" {
+		d.s.out.warn("", "nothing was deleted: %s", d.not)
+		return &partial{"nothing was deleted: " + d.not}
+	}
+	if d.found.Files+d.found.Dirs == 0 {
+		return nil
+	}
+	d.spec.Delete = true
+	d.spec.OnItem = func(path string, _ *vfs.Stat, why error) {
+		if why == nil {
+			d.s.restoreItem(path, messages.StatusDeleted, "")
+		}
+	}
+	done, err := d.extras(ctx)
+	if done != nil {
+		res.Deleted, res.Freed = done.Files+done.Dirs, done.Bytes
+	}
+	if err != nil {
+		return fmt.Errorf("delete what snapshot %s has not: %w", d.s.sum.Snapshot[:8], err)
+	}
+	for _, p := range done.Problems {
+		d.s.out.warn("", "not deleted: %q: %s", shown(p.Path), p.Reason)
+	}
+	d.s.out.result("deleted %s that the snapshot has not", extrasText(done))
+	if done.Failed > 0 {
+		d.s.sum.Errors += done.Failed
+		return &partial{fmt.Sprintf("%s could not be deleted", plural(done.Failed, "entry", "entries"))}
+	}
+	return nil
+}
+
+func extrasText(r *actors.ExtrasResult) string {
+	text := plural(r.Files, "file", "files")
+	if r.Dirs > 0 {
+		text += " and " + plural(r.Dirs, "directory", "directories")
+	}
+	return text + " (" + size(r.Bytes) + ")"
+}
+
+// errNotConfirmed: the answer was not yes.
+var errNotConfirmed = errors.New("not confirmed: nothing was changed")
+
+// confirm asks on the terminal. Anything but yes is no.
+func (s *session) confirm(question string) error {
+	s.out.say(question + " [yes/no]")
+	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); err == nil && (answer == "yes" || answer == "y") {
+		return nil
+	}
+	return errNotConfirmed
+}

@@ -1,0 +1,5 @@
+//go:build !norclone
+
+package main
+
+const withRclone = true

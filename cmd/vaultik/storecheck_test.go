@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"vaultik/backends"
+	"vaultik/backends/mem"
+)
+
+// odd is a store that can be told to misbehave: odd://what.
+type odd struct {
+	backends.Backend
+	what     string
+	readOnly bool
+}
+
+func init() {
+	backends.Register("odd", func(ctx context.Context, u *url.URL, o backends.Options) (backends.Backend, error) {
+		b, err := backends.Open(ctx, "mem://"+u.Host, backends.Options{Create: true, ReadOnly: o.ReadOnly})
+		return odd{b, u.Host, o.ReadOnly}, err
+	})
+}
+
+func (b odd) ListStream(ctx context.Context, prefix string, fn func(backends.ObjectInfo) error) error {
+	n := 0
+	return b.Backend.ListStream(ctx, prefix, func(o backends.ObjectInfo) error {
+		if n++; b.what == "forgetful" && n == 1001 {
+			return nil
+		}
+		return fn(o)
+	})
+}
+
+func (b odd) Delete(ctx context.Context, key string) error {
+	if b.what == "locked" && strings.Contains(key, "/006/") {
+		return &backends.OpError{Op: "delete", Key: key, Err: backends.ErrLocked}
+	}
+	return b.Backend.Delete(ctx, key)
+}
+
+func (b odd) Stat(ctx context.Context, key string) (backends.ObjectInfo, error) {
+	o, err := b.Backend.Stat(ctx, key)
+	if b.what == "tomorrow" {
+		o.ModTime = o.ModTime.Add(24 * time.Hour)
+	}
+	return o, err
+}
+
+func (b odd) Info(ctx context.Context) (backends.Info, error) {
+	info, err := b.Backend.Info(ctx)
+	info.ConditionalPut = info.ConditionalPut && b.what != "weak"
+	return info, err
+}
+
+func (b odd) Put(ctx context.Context, key string, src backends.Source, o backends.PutOptions) (backends.ObjectInfo, error) {
+	if b.what == "weak" && o.IfAbsent && !b.readOnly {
+		return backends.ObjectInfo{}, &backends.OpError{Op: "put", Key: key, Err: backends.ErrUnsupported}
+	}
+	return b.Backend.Put(ctx, key, src, o)
+}
+
+func storeCheckOf(t *testing.T, what string) (code int, stdout, stderr string) {
+	t.Helper()
+	t.Cleanup(func() { mem.Drop(what) })
+	t.Setenv("HOME", t.TempDir())
+	var out, errs bytes.Buffer
+	code = run([]string{"--store", "odd://" + what, "store", "check"}, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// What a place cannot do is told; what it does wrong fails the check.
+func TestStoreCheck_OddPlaces(t *testing.T) {
+	for _, c := range []struct {
+		what           string
+		code           exit
+		stdout, stderr string
+	}{
+		{"fine", exitDone, "promises hold that backups rely on", ""},
+		{"forgetful", exitFailed, `failed    List  `, "does not keep 1 of the "},
+		{"forgetful", exitFailed, `            list "": 1107 keys, want 1108`, "keep no backups there before that is cured, and check again: vaultik --store odd://forgetful store check"},
+		{"locked", exitDone, "put ", ": 1 object that could not be removed: delete \"check/"},
+		{"tomorrow", exitFailed, "clock             24:00:00 ahead of this machine's", ""}, // list and Stat differ
+		{"weak", exitDone, "safety            weak: of a store made here: two machines", ""},
+		{"weak", exitDone, "create if absent  no: ", ""},
+	} {
+		code, stdout, stderr := storeCheckOf(t, c.what)
+		if code != int(c.code) || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
+			t.Errorf("%s: exit %d, want %d\n%s%s\nwant %q and %q", c.what, code, c.code, stdout, stderr, c.stdout, c.stderr)
+		}
+		if c.stderr == "" && c.code == exitDone && stderr != "" {
+			t.Errorf("%s: %s", c.what, stderr)
+		}
+	}
+}
+
+// A check that has ended is told from one that runs, here or elsewhere.
+func TestScratch_Dead(t *testing.T) {
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	b, prefix := mem.New(), "check/0123456789abcdef/"
+	sc := scratch{newScratchState(), b, prefix, "", 1}
+	of := func(prefix string, pid int) string { return machineOf(prefix) + " " + strconv.Itoa(pid) + "\n" }
+	if claimText(prefix) != of(prefix, os.Getpid()) {
+		t.Fatalf("claim %q", claimText(prefix))
+	}
+	for text, dead := range map[string]bool{
+		of(prefix, os.Getpid()): false, of(prefix, gone.Process.Pid): true, of("check/x/", gone.Process.Pid): false,
+		"": false, "x": false, machineOf(prefix) + " x": false,
+	} {
+		if err := sc.put(t.Context(), prefix+ownerName, text); err != nil {
+			t.Fatal(err)
+		}
+		if sc.dead(t.Context(), prefix) != dead {
+			t.Errorf("%q: dead is not %v", text, dead)
+		}
+	}
+	if sc.dead(t.Context(), "check/none/") {
+		t.Error("what does not exist is not known to be dead")
+	}
+}

@@ -1,0 +1,91 @@
+//go:build unix
+
+package platform
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// NoFollow and NonBlock are flags of os.OpenFile: fail at a symbolic link, and
+// never wait for the other end of a FIFO.
+const (
+	NoFollow = unix.O_NOFOLLOW
+	NonBlock = unix.O_NONBLOCK
+)
+
+// Lock takes the lock of f until f is closed or the process ends, however it
+// ends: shared or for one alone, with or without waiting. ErrLocked where another
+// process has it and wait is false.
+func Lock(f *os.File, shared, wait bool) error {
+	how := unix.LOCK_EX
+	if shared {
+		how = unix.LOCK_SH
+	}
+	if !wait {
+		how |= unix.LOCK_NB
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), how)
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return ErrLocked
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// Writable fails where this user may not make names in the directory dir.
+func Writable(dir string) error { return unix.Access(dir, unix.W_OK|unix.X_OK) }
+
+// SyncPath makes a file, or the names in a directory, durable.
+func SyncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	return nil
+}
+
+// Space returns the bytes that this user may still write on the file system of
+// dir, and its size.
+func Space(dir string) (free, total int64, err error) {
+	var st unix.Statfs_t
+	for {
+		if err = unix.Statfs(dir, &st); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask for free space of %q: %w", dir, err)
+	}
+	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
+}
+
+// OpenFiles is how many files this process may have open at once.
+func OpenFiles() (uint64, bool) {
+	var l unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l)
+	return uint64(l.Cur), err == nil
+}
+
+// Map returns size zero bytes that the garbage collector does not know of; Unmap gives them back.
+func Map(size int) ([]byte, error) {
+	return unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+}
+
+// Unmap gives back what Map returned.
+func Unmap(b []byte) error { return unix.Munmap(b) }
+
+// NoCoreDumps keeps the memory of this process out of core files.
+func NoCoreDumps() { _ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) }
+
+func noSpace(error) bool { return false }

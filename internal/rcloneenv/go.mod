@@ -1,0 +1,3 @@
+module before.vaultik/rcloneenv
+
+go 1.26.8

@@ -1,0 +1,127 @@
+package filter
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"os"
+	"strings"
+
+	"vaultik/vault/fs"
+)
+
+// IgnoreFile is the name of files with patterns for the directory that holds
+// them: a leading slash stands for that directory, and they are asked about what
+// is below it. Variables mean nothing in them. They are saved like other files, and
+// not left out by each other.
+const IgnoreFile = ".vaultikignore"
+
+// maxIgnoreFile bounds an ignore file, in bytes: it is read during a walk.
+const maxIgnoreFile = 1 << 20
+
+// Tag is an entry that says that the contents of its directory are not to be saved.
+type Tag struct {
+	Name   string
+	Header string // with which it must begin; "": anything of that name will do
+	Source string // of the setting
+}
+
+// CacheTag is https://bford.info/cachedir/.
+func CacheTag(source string) Tag {
+	return Tag{"CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55", source}
+}
+
+// ParseTag reads NAME[:HEADER].
+func ParseTag(text, source string) (Tag, error) {
+	name, header, _ := strings.Cut(text, ":")
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return Tag{}, fmt.Errorf("%q: NAME must be a plain file name, such as .nobackup", text)
+	}
+	return Tag{name, header, source}, nil
+}
+
+// String is what ParseTag reads.
+func (t Tag) String() string {
+	if t.Header == "" {
+		return t.Name
+	}
+	return t.Name + ":" + t.Header
+}
+
+// marks reports whether the directory has the tag. What cannot be read is no tag:
+// the walk that saves it says what is wrong.
+func (w *Walk) marks(t *Tag, d fs.Dir) bool {
+	if !d.Has(t.Name) {
+		return false
+	}
+	st, err := d.Lstat(t.Name)
+	if err != nil || !w.may(t.Name, d, &st) {
+		return false
+	}
+	if t.Header == "" {
+		return true
+	}
+	f, _, err := d.Open(t.Name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, len(t.Header))
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head) == t.Header
+}
+
+// sticky marks directories where everybody may put files but not remove those of others.
+const sticky = 0o1000
+
+// may reports whether whoever made a tag or an ignore file has a say about the
+// directory: who could not remove its files cannot keep them out of a backup either.
+func (w *Walk) may(name string, d fs.Dir, st *fs.Stat) bool {
+	if d.Stat().Mode&sticky == 0 || st.UID == 0 || st.UID == d.Stat().UID || int64(st.UID) == int64(os.Geteuid()) {
+		return true
+	}
+	if w.rules.Warn != nil {
+		w.rules.Warn(fmt.Sprintf("%q is not obeyed: everybody may write there, and it belongs to neither root nor the owner of the directory", "/"+join(d.Path(), name)))
+	}
+	return false
+}
+
+func isIgnoreFile(path string) bool {
+	return strings.HasSuffix(path, IgnoreFile) && (len(path) == len(IgnoreFile) || path[len(path)-len(IgnoreFile)-1] == '/')
+}
+
+// maxIgnoreErrors is how many bad lines of an ignore file are told.
+const maxIgnoreErrors = 5
+
+// readIgnore reads the ignore file of d. Lines that are no patterns are in the
+// error, and the others count.
+func (w *Walk) readIgnore(d fs.Dir) (*List, error) {
+	name := "/" + join(d.Path(), IgnoreFile)
+	f, st, err := d.Open(IgnoreFile)
+	switch {
+	case errors.Is(err, iofs.ErrNotExist):
+		return nil, nil // gone since the names were read
+	case errors.Is(err, fs.ErrSwapped):
+		return nil, fmt.Errorf("%s is not obeyed: it is not a regular file", name)
+	case err != nil:
+		return nil, fmt.Errorf("an ignore file is not obeyed: %w", err)
+	}
+	defer f.Close()
+	if !w.may(IgnoreFile, d, &st) {
+		return nil, nil
+	}
+	lines, err := readLines(name, f, maxIgnoreFile)
+	if err != nil {
+		return nil, fmt.Errorf("an ignore file is not obeyed: %w", err)
+	}
+	l, bad := compileValid(lines, Options{})
+	if len(bad) == 0 {
+		return l, nil
+	}
+	more := ""
+	if n := len(bad) - maxIgnoreErrors; n > 0 {
+		bad, more = bad[:maxIgnoreErrors], fmt.Sprintf("; and %d more", n)
+	}
+	return l, fmt.Errorf("lines of an ignore file mean nothing: %w%s", bad, more)
+}

@@ -1,0 +1,258 @@
+package filter
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"vaultik/vault/fs"
+	"vaultik/vault/page"
+)
+
+// Rules are everything that decides what of a set is saved, but for
+// fs.WalkOptions.OneFS. Filled in once, they are read only; [Rules.Walk] is for
+// one walk. In the order in which they decide about an entry:
+//
+//  1. LeaveOut is left out.
+//  2. What was named (Keep) is kept, with the directories above it.
+//  3. In a directory with a tag only the tag is kept.
+//  4. The last pattern that matches decides: those in Before come first, then
+//     those in ignore files, the outer ones before the inner ones, then After.
+//  5. A file over Larger is left out.
+type Rules struct {
+	Before []*List // ignore files can take back what these match
+	After  []*List // these decide over ignore files
+	Ignore bool    // files called IgnoreFile are obeyed
+	Tags   []Tag
+	Larger Limit
+
+	Warn func(text string) // of what is not obeyed, though nothing is wrong with it
+
+	own   map[string]string // entries left out, and what they are
+	roots map[string]bool   // entries that were named
+	above map[string]bool   // directories above them
+}
+
+// Limit is the largest file that is saved.
+type Limit struct {
+	Bytes  int64
+	Source string // of the setting; "": none
+}
+
+// Reason is the rule that left an entry out, or let it in.
+type Reason struct {
+	By           *Pattern // nil: another rule
+	Rule, Source string
+}
+
+func (r Reason) String() string {
+	switch {
+	case r.By != nil:
+		return r.By.String()
+	case r.Source != "":
+		return r.Rule + ", " + r.Source
+	default:
+		return r.Rule
+	}
+}
+
+// LeaveOut leaves out what stands at an absolute path, whatever else is said.
+func (r *Rules) LeaveOut(path, what string) {
+	if r.own == nil {
+		r.own = map[string]string{}
+	}
+	r.own[entryPath(path)] = what
+}
+
+// Keep says that an absolute path was named: it is kept whatever the patterns say.
+func (r *Rules) Keep(path string) {
+	if r.roots == nil {
+		r.roots, r.above = map[string]bool{}, map[string]bool{}
+	}
+	path = filepath.Clean(path)
+	r.roots[entryPath(path)] = true
+	for path != "/" {
+		path = filepath.Dir(path)
+		if r.above[entryPath(path)] {
+			return
+		}
+		r.above[entryPath(path)] = true
+	}
+}
+
+func entryPath(path string) string {
+	if path == "/" {
+		return "."
+	}
+	return strings.TrimPrefix(path, "/")
+}
+
+// Match reports whether a pattern matches an absolute path, and which one, as
+// [List.Match] does. Ignore files are not looked at.
+func (r *Rules) Match(path string, isDir bool) (matched bool, by *Pattern) {
+	for _, lists := range [][]*List{r.After, r.Before} {
+		if matched, by = last(lists, entryPath(path), isDir); by != nil {
+			break
+		}
+	}
+	return matched, by
+}
+
+// last asks lists from the last to the first.
+func last(lists []*List, path string, isDir bool) (matched bool, by *Pattern) {
+	for i := len(lists) - 1; i >= 0; i-- {
+		if matched, by = lists[i].MatchEntry(path, isDir); by != nil {
+			return matched, by
+		}
+	}
+	return false, nil
+}
+
+// Told is told of each decision that a rule has made, Keep included.
+type Told func(path string, d fs.Decision, why Reason)
+
+// Walk decides during one walk: it is an fs.Chooser. told may be nil.
+func (r *Rules) Walk(told Told) *Walk { return &Walk{rules: r, told: told} }
+
+// Walk is where one walk is.
+type Walk struct {
+	rules  *Rules
+	told   Told
+	frames []frame // of the directories the walk is in, outermost first; only those with something to say
+}
+
+// frame is a directory the walk is in.
+type frame struct {
+	dir    string
+	ignore *List  // its ignore file; nil: none
+	sealed bool   // by a tag: nothing in here is visited but
+	tag    string // the tag and what was named
+	top    bool   // it was named: what the directories above say does not reach it
+}
+
+// Decide implements fs.Chooser.
+func (w *Walk) Decide(path string, st *fs.Stat) fs.Decision {
+	w.leave(path)
+	what, why := w.decide(path, st)
+	if w.told != nil && why != (Reason{}) {
+		w.told(path, what, why)
+	}
+	return what
+}
+
+func (w *Walk) decide(path string, st *fs.Stat) (fs.Decision, Reason) {
+	r := w.rules
+	if own, ok := r.own[path]; ok {
+		return fs.Skip, Reason{Rule: own}
+	}
+	if r.roots[path] || r.above[path] {
+		return fs.Keep, Reason{}
+	}
+	if f := w.seal(); f != nil && !(join(f.dir, f.tag) == path) {
+		return fs.Skip, Reason{} // the directory's own reason
+	}
+	var why Reason
+	switch matched, by := w.match(path, st); {
+	case matched:
+		return fs.Skip, Reason{By: by}
+	case by != nil:
+		why.By = by
+	}
+	if l := &r.Larger; l.Source != "" && st.Type == page.File && st.Size > l.Bytes {
+		return fs.Skip, Reason{Rule: "too large", Source: l.Source}
+	}
+	return fs.Keep, why
+}
+
+// match finds the last pattern that matches.
+func (w *Walk) match(path string, st *fs.Stat) (matched bool, by *Pattern) {
+	isDir := st.Type == page.Dir
+	if matched, by = last(w.rules.After, path, isDir); by != nil {
+		return matched, by
+	}
+	if len(w.frames) > 0 && !(st.Type == page.File && isIgnoreFile(path)) {
+		for i := len(w.frames) - 1; i >= 0; i-- {
+			f := &w.frames[i]
+			if matched, by = f.ignore.MatchEntry(below(f.dir, path), isDir); by != nil {
+				return matched, by
+			}
+			if f.top {
+				break
+			}
+		}
+	}
+	return last(w.rules.Before, path, isDir)
+}
+
+// seal is the directory with a tag that the walk is in, nil for none.
+func (w *Walk) seal() *frame {
+	for i := len(w.frames) - 1; i >= 0; i-- {
+		if f := &w.frames[i]; f.sealed {
+			return f
+		} else if f.top {
+			break
+		}
+	}
+	return nil
+}
+
+// Enter implements fs.Chooser.
+func (w *Walk) Enter(d fs.Dir) (visit func(name string) bool, err error) {
+	w.leave(d.Path())
+	f := frame{dir: d.Path(), top: w.rules.roots[d.Path()]}
+	if f.top || w.seal() == nil {
+		for i := range w.rules.Tags {
+			if t := &w.rules.Tags[i]; w.marks(t, d) {
+				f.sealed, f.tag = true, t.Name
+				if f.top && w.rules.Warn != nil {
+					w.rules.Warn(fmt.Sprintf("%s holds %s: it is kept because it was named, but what is in it is left out, %s", "/"+d.Path(), t.Name, t.Source))
+				}
+				if w.told != nil {
+					w.told(d.Path(), fs.SkipContents, Reason{Rule: "what is in it, since it holds " + t.Name, Source: t.Source})
+				}
+				break
+			}
+		}
+		if w.rules.Ignore && !f.sealed && d.Has(IgnoreFile) {
+			f.ignore, err = w.readIgnore(d)
+		}
+	}
+	if f.top || f.sealed || f.ignore != nil {
+		w.frames = append(w.frames, f)
+	}
+	if s := w.seal(); s != nil {
+		dir, tag := s.dir, s.tag
+		visit = func(name string) bool {
+			path := join(d.Path(), name)
+			return w.rules.roots[path] || w.rules.above[path] || dir == d.Path() && name == tag
+		}
+	}
+	return visit, err
+}
+
+// leave forgets the directories that path is not in.
+func (w *Walk) leave(path string) {
+	for n := len(w.frames); n > 0 && below(w.frames[n-1].dir, path) == ""; n-- {
+		w.frames = w.frames[:n-1]
+	}
+}
+
+// below is path as seen from dir, "" if it is not in there.
+func below(dir, path string) string {
+	switch {
+	case path == ".":
+		return ""
+	case dir == ".":
+		return path
+	case len(path) > len(dir) && path[len(dir)] == '/' && path[:len(dir)] == dir:
+		return path[len(dir)+1:]
+	}
+	return ""
+}
+
+func join(dir, name string) string {
+	if dir == "." {
+		return name
+	}
+	return dir + "/" + name
+}

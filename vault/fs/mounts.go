@@ -1,0 +1,57 @@
+package fs
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Mounts maps device numbers to where they are mounted.
+type Mounts map[uint64]string
+
+// Of names the source of entries on a device: its mount point, which outlives a
+// reboot, or the number where that is not known.
+func (m Mounts) Of(dev uint64) string {
+	if at, ok := m[dev]; ok {
+		return at
+	}
+	return fmt.Sprintf("dev %d", dev)
+}
+
+// MountPoints are the absolute paths at which this process sees something mounted,
+// be it a part of the same file system. Only Linux tells.
+func MountPoints() map[string]bool {
+	all := map[string]bool{}
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return all
+	}
+	defer func() { _ = f.Close() }()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if fields := strings.Fields(s.Text()); len(fields) > 4 {
+			all[unescapeMount(fields[4])] = true
+		}
+	}
+	return all
+}
+
+// unescapeMount turns \040 and the like back into the bytes that they stand for.
+func unescapeMount(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}

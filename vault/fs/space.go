@@ -1,0 +1,35 @@
+package fs
+
+import (
+	"errors"
+	iofs "io/fs"
+	"path/filepath"
+)
+
+// Space is how much a file system can take.
+type Space struct {
+	Free   int64 // bytes that this user may still write; below 0: not known
+	Inodes int64 // files that can still be made; below 0: not known, or without bound
+	Dev    uint64
+
+	// Unsure says that this file system may store more than Free: it compresses,
+	// or is another machine's.
+	Unsure bool
+}
+
+// SpaceAt describes the file system on which the absolute path stands, or would be made.
+func SpaceAt(path string) (Space, error) {
+	for {
+		st, err := Lstat(path)
+		if errors.Is(err, iofs.ErrNotExist) && filepath.Dir(path) != path {
+			path = filepath.Dir(path)
+			continue
+		}
+		if err != nil {
+			return Space{}, err
+		}
+		s, err := spaceOf(path)
+		s.Dev = st.Dev
+		return s, pathError("statfs", path, err)
+	}
+}

@@ -1,0 +1,62 @@
+package fs
+
+import "os"
+
+// Decision is what to do with one entry.
+type Decision int
+
+// Keep is the zero value.
+const (
+	Keep         Decision = iota // the entry and what is below it
+	Skip                         // neither the entry nor what is below it
+	SkipContents                 // the entry, without what is below it
+)
+
+// A Chooser decides what one walk visits. It is called by the goroutine of the
+// walk and in its order, and may remember where the walk is. Implied directories
+// are not its business.
+type Chooser interface {
+	// Decide is asked about each entry, roots included, before the walk opens it.
+	// st must not be kept.
+	Decide(path string, st *Stat) Decision
+	// Enter is asked when the names in a directory are known, unless it is empty:
+	// visit (nil: all) says which of them the walk looks at. What err says was wrong
+	// is reported after the directory, as if it could not be read; the walk goes on.
+	// d must not be kept.
+	Enter(d Dir) (visit func(name string) bool, err error)
+}
+
+// Dir is a directory whose names a walk has read and is about to visit.
+type Dir interface {
+	Path() string // as in WalkItem
+	Stat() *Stat
+	Has(name string) bool                     // costs no system call
+	Lstat(name string) (Stat, error)          // of an entry
+	Open(name string) (*os.File, Stat, error) // a regular file, as OpenFile does: ErrSwapped for anything else
+}
+
+// WalkOptions narrow a walk.
+type WalkOptions struct {
+	Choose Chooser // nil keeps everything
+	// OneFS leaves out what is mounted inside a root, other roots excepted: the
+	// mount point is kept, its contents are not.
+	OneFS bool
+	// Touch, if set, is told of each path before a call to the file system for it,
+	// any of which may hang.
+	Touch func(path string)
+}
+
+// A WalkItem is one entry, or one failure. Where Err is set only Path is: a
+// failure to read a directory comes after the directory's own item. An entry that
+// vanished while the walk was under way gives an item whose Err is fs.ErrNotExist.
+type WalkItem struct {
+	Path    string // without the leading slash; "." for the top
+	Stat    Stat
+	Implied bool // a directory above the roots: attributes only
+	Mount   bool // OneFS left out its contents: another file system is mounted there
+	Err     error
+
+	// DirFD and Name look the entry up without its path, until the callback returns.
+	DirFD int
+	Name  string
+}
