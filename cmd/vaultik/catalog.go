@@ -15,6 +15,8 @@ import (
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
+
+	"filippo.io/age"
 )
 
 // catalog is what a store has, with all names that this session can know.
@@ -110,25 +112,34 @@ func (s *session) hostname() string {
 	return ""
 }
 
-// openRoot reads the root of a row; nil without an error if there is no key.
+// openRoot is what lists show of the root of a row, which is read once; nil without
+// an error if there is no key. There may be thousands of them: the rest is forgotten.
 func (c *catalog) openRoot(ctx context.Context, r *row, id *keys.Identity) (*snapshot.Root, error) {
 	if r.Root != nil || id == nil {
 		return r.Root, nil
 	}
-	ids, problems, err := c.op.Store.Identities(ctx, r.Manifest, id)
+	root, _, err := c.wholeRoot(ctx, r, id)
 	if err != nil {
 		return nil, err
 	}
+	root.Errors, root.Excludes, root.Filters, root.Recipients = nil, nil, nil, nil
+	r.Root = root
+	return root, nil
+}
+
+// wholeRoot reads the root of a row, and what opens its pages.
+func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*snapshot.Root, []age.Identity, error) {
+	ids, problems, err := c.op.Store.Identities(ctx, r.Manifest, id)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, p := range problems {
-		if !errors.Is(p.Err, keys.ErrWrongIdentity) { // then the root says so, or another way in was found
+		if r.Root == nil && !errors.Is(p.Err, keys.ErrWrongIdentity) { // then the root says so, or another way in was found
 			c.problems = append(c.problems, p)
 		}
 	}
-	if r.Root, err = c.op.Store.Root(ctx, r.Manifest, ids); err != nil {
-		return nil, err
-	}
-	r.Root.Errors, r.Root.Excludes, r.Root.Recipients = nil, nil, nil // nobody asks, and there may be thousands of snapshots
-	return r.Root, nil
+	root, err := c.op.Store.Root(ctx, r.Manifest, ids)
+	return root, ids, err
 }
 
 // hostName is the host's name for people: as the root has it, this host's own, or its id.

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"filippo.io/age"
-
 	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/config"
@@ -166,7 +164,7 @@ func (r *rebuilding) read(ctx context.Context, chains []named) ([]index.Known, e
 }
 
 func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err error) {
-	root, err := r.cat.openRoot(ctx, n.newest, r.key)
+	root, ids, err := r.cat.wholeRoot(ctx, n.newest, r.key)
 	if err != nil {
 		return k, err
 	}
@@ -181,10 +179,6 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 	}
 	for _, b := range blobs {
 		k.Blobs = append(k.Blobs, b.Name)
-	}
-	var ids []age.Identity
-	if ids, _, err = store.Identities(ctx, n.newest.Manifest, r.key); err != nil {
-		return k, err
 	}
 	if k.Tree, err = actors.OpenTree(r.cat.op.Backend, root, ids); err != nil {
 		return k, err

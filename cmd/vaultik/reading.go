@@ -51,11 +51,8 @@ func (s *session) openSnapshot(ctx context.Context, spec string, p pick) (_ *rea
 		return nil, err
 	}
 	s.sum.Snapshot = r.row.ID()
-	if r.root, err = cat.openRoot(ctx, r.row, key); err != nil {
+	if r.root, r.ids, err = cat.wholeRoot(ctx, r.row, key); err != nil {
 		return nil, s.unopened(ctx, r.row, err)
-	}
-	if r.ids, _, err = op.Store.Identities(ctx, r.row.Manifest, key); err != nil {
-		return nil, err
 	}
 	s.sayOtherProblems(cat, r.row)
 	r.tree, err = actors.OpenTree(op.Backend, r.root, r.ids)

@@ -48,7 +48,7 @@ func TestKillBackup(t *testing.T) {
 	t.Parallel()
 	r, err := KillBackup(t.Context(), KillBackups{
 		Bin: binary(t), Dir: t.TempDir(), Seed: rand.Uint64(), Kills: 6, Settings: "blob_size: 1MiB\n",
-		PerRound: 3, Files: 200, Large: 6 << 20, Log: t.Output(),
+		PerRound: 3, Files: 200, Large: 48 << 20, Log: t.Output(),
 	})
 	if err != nil {
 		t.Fatal(err)
