@@ -23,8 +23,9 @@ import (
 
 func bubble(t *testing.T, f func(t *testing.T)) {
 	synctest.Test(t, func(t *testing.T) {
-		// The actor library ends a goroutine a moment after its last message was lost.
-		t.Cleanup(func() { time.Sleep(time.Second) })
+		// The actor library ends a goroutine a moment after its last message was lost,
+		// and a tick of an actor may be due just then.
+		t.Cleanup(func() { time.Sleep(time.Minute + time.Millisecond/2) })
 		f(t)
 	})
 }

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -38,6 +39,9 @@ func (s *System) restore(ctx context.Context, spec *RestoreSpec) (*RestoreResult
 		return nil, err // an actor is still there, and uses what close would take away
 	}
 	run.close()
+	if n := run.odd.Load(); n > 1 {
+		spec.warn(fmt.Sprintf("%d blobs in all arrived damaged, and were whole when they were read again", n))
+	}
 	r := run.result
 	r.BytesRead = run.read.Load() + run.pages.bytes.Load()
 	r.Restarts, r.Duration = spec.Progress.Restarts.Load(), time.Since(began)

@@ -84,7 +84,8 @@ type restoreRun struct {
 	full    atomic.Bool // the target takes no more
 	dry     bool        // nothing is changed
 	faults  *faults
-	hurt    sync.Map // of blob.Name: damaged blobs that were warned of
+	hurt    sync.Map     // of blob.Name: damaged blobs that were warned of
+	odd     atomic.Int64 // blobs that were damaged on the way only
 
 	result RestoreResult // of the planner until the job has ended
 }

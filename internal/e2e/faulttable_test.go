@@ -54,11 +54,13 @@ func faults() []fault {
 		return []faultproxy.Rule{{Method: "PUT", Path: blobs, Nth: 3, Times: times, Do: f}}
 	}
 	gets := func(f faultproxy.Fault, times int) []faultproxy.Rule {
-		return []faultproxy.Rule{{Method: "GET", Path: blobs, Nth: 3, Times: times, Do: f}}
+		// The first ones are of pages, or parts, and may be too short for the fault.
+		return []faultproxy.Rule{{Method: "GET", Path: blobs, Nth: 8, Times: times, Do: f}}
 	}
 	all := func(f faultproxy.Fault, times int) []faultproxy.Rule {
 		return []faultproxy.Rule{{Nth: 1, Times: times, Do: f}}
 	}
+	const resets = 12 // Go itself asks again if a connection that was used before is reset
 	const retried = ` fails: .*; trying again`
 	return []fault{
 		{
@@ -74,12 +76,12 @@ func faults() []fault {
 			during: func(_ *testing.T, _ *faultproxy.Proxy, r *run) { <-r.done }, exit: 1, says: `connection refused`,
 		},
 		{
-			name: "reset before the body", what: "three times the connection is reset when the head of the request is there",
-			backup: puts(faultproxy.ResetBefore(), 3), restore: gets(faultproxy.ResetBefore(), 3), says: retried,
+			name: "reset before the body", what: "three times, of a restore twelve times, the connection is reset when the head of the request is there",
+			backup: puts(faultproxy.ResetBefore(), 3), restore: gets(faultproxy.ResetBefore(), resets), says: retried,
 		},
 		{
-			name: "reset after the body", what: "three times the body is taken and the connection reset",
-			backup: puts(faultproxy.ResetAfter(), 3), restore: gets(faultproxy.ResetAfter(), 3), says: retried,
+			name: "reset after the body", what: "three times, of a restore twelve times, the body is taken and the connection reset",
+			backup: puts(faultproxy.ResetAfter(), 3), restore: gets(faultproxy.ResetAfter(), resets), says: retried,
 		},
 		{
 			name: "black hole", what: "one request is taken and never answered (`retry: {stall: 10s}`)",
@@ -87,7 +89,7 @@ func faults() []fault {
 		},
 		{
 			name: "stall", what: "on its way back one blob stops in the middle, the connection stays (`retry: {stall: 10s}`)",
-			restore: gets(faultproxy.Stall(100_000), 1), says: `^$|` + retried,
+			restore: gets(faultproxy.Stall(100_000), 1), says: retried,
 		},
 		{
 			name: "latency", what: "every request takes 100 ms longer",
@@ -107,11 +109,12 @@ func faults() []fault {
 		},
 		{
 			name: "reply lost after commit", what: "every object is stored, and the connection reset instead of each first answer",
-			backup: []faultproxy.Rule{{Method: "PUT", Nth: 1, Each: true, Do: faultproxy.LoseReply()}}, restore: gets(faultproxy.LoseReply(), 3), says: retried,
+			backup: []faultproxy.Rule{{Method: "PUT", Nth: 1, Each: true, Do: faultproxy.LoseReply()}}, restore: gets(faultproxy.LoseReply(), resets), says: retried,
 		},
 		{
-			name: "wrong bytes", what: "one bit of a blob is inverted, on its way out or back",
-			backup: puts(faultproxy.FlipUp(70_000), 1), restore: gets(faultproxy.FlipDown(70_000), 1), says: retried + `|blob [0-9a-f]+ is damaged`,
+			name: "wrong bytes", what: "one bit of a blob is inverted on its way out, one of each blob on its way back",
+			backup: puts(faultproxy.FlipUp(70_000), 1), says: retried + `|blob [0-9a-f]+ arrived damaged`,
+			restore: []faultproxy.Rule{{Method: "GET", Path: blobs, Nth: 1, Each: true, Do: faultproxy.FlipDown(70_000)}},
 		},
 		{
 			name: "bad certificate", what: "the server shows a certificate of an authority that is not trusted",
@@ -253,7 +256,7 @@ func (m *machine) under(t *testing.T, f fault, p *faultproxy.Proxy, rules []faul
 	if s.exit != f.exit {
 		t.Fatalf("vaultik %s exited with %d, want %d\n%s", args[0], s.exit, f.exit, text)
 	}
-	if !regexp.MustCompile(f.says).MatchString(text) {
+	if happens := len(rules) > 0 || f.during != nil || f.instead != nil; happens && !regexp.MustCompile(f.says).MatchString(text) {
 		t.Errorf("vaultik %s does not say %q:\n%s", args[0], f.says, text)
 	}
 	if n := strings.Count(text, "trying again"); n > 1 {

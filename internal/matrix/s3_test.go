@@ -2,6 +2,9 @@ package matrix
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -68,8 +71,12 @@ func command(line, dir, endpoint string) string {
 	line = strings.ReplaceAll(line, addr, "127.0.0.1:PORT")
 	work := strings.TrimSuffix(dir, "/data")
 	line = strings.ReplaceAll(line, dir, "DIR")
-	return strings.ReplaceAll(line, work, "WORK")
+	line = strings.ReplaceAll(line, work, "WORK")
+	return tempDir.ReplaceAllString(line, "WORK")
 }
+
+// tempDir is a directory that internal/testserver made for a server.
+var tempDir = regexp.MustCompile(regexp.QuoteMeta(filepath.Clean(os.TempDir())) + `/vaultik-server-[a-z0-9-]+-[0-9]+`)
 
 func anyPort(endpoint string) string {
 	scheme, _, _ := strings.Cut(endpoint, "://")
