@@ -33,10 +33,10 @@ build: ## build bin/vaultik
 
 test: tools ## install what the tests need, run all tests
 	$(GO) vet $(FEW) ./...
-	$(GO) test -vet=off -count=1 $(TESTFLAGS) ./...
+	$(GO) test -vet=off -count=1 -timeout 20m $(TESTFLAGS) ./...
 
 test-race: tools ## run all tests under the race detector
-	$(GO) test -race -vet=off -count=1 $(FEW) $$($(GO) list $(FEW) ./... | grep -vE '$(WHOLE)')
+	$(GO) test -race -vet=off -count=1 -timeout 20m $(FEW) $$($(GO) list $(FEW) ./... | grep -vE '$(WHOLE)')
 
 test-portable: ## run what reads and writes trees on macOS, FreeBSD and Windows, here
 	$(GO) vet -tags portable,norclone ./vault/fs ./actors ./cmd/vaultik
