@@ -81,12 +81,16 @@ func readList(file, end string) ([]string, error) {
 	case len(b) > maxList:
 		return nil, fmt.Errorf("%s is larger than %s", file, size(maxList))
 	}
-	if i := bytes.IndexByte(b, 0); i >= 0 && end != "\x00" {
-		return nil, &usageError{msg: fmt.Sprintf("%s: line %d holds a NUL byte, which no path has", file, 1+bytes.Count(b[:i], []byte("\n"))),
+	return splitList(file, b, end)
+}
+
+// splitList takes a list apart; file is its name.
+func splitList(file string, list []byte, end string) (paths []string, err error) {
+	if i := bytes.IndexByte(list, 0); i >= 0 && end != "\x00" {
+		return nil, &usageError{msg: fmt.Sprintf("%s: line %d holds a NUL byte, which no path has", file, 1+bytes.Count(list[:i], []byte("\n"))),
 			hint: "if NUL bytes end its paths, name it with --files-from0"}
 	}
-	var paths []string
-	for path := range strings.SplitSeq(string(b), end) {
+	for path := range strings.SplitSeq(string(list), end) {
 		if path != "" {
 			paths = append(paths, path)
 		}

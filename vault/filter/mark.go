@@ -17,8 +17,13 @@ import (
 // not left out by each other.
 const IgnoreFile = ".vaultikignore"
 
-// maxIgnoreFile bounds an ignore file, in bytes: it is read during a walk.
-const maxIgnoreFile = 1 << 20
+// What ignore files may hold, one as well as all that are obeyed at once, which are that of a
+// directory and those above it: they are read during a walk, and whoever may write
+// somewhere must not fill the memory of who backs it up.
+const (
+	maxIgnoreFile     = 1 << 20 // bytes
+	maxIgnorePatterns = 1 << 16
+)
 
 // Tag is an entry that says that the contents of its directory are not to be saved.
 type Tag struct {
@@ -94,34 +99,48 @@ func isIgnoreFile(path string) bool {
 // maxIgnoreErrors is how many bad lines of an ignore file are told.
 const maxIgnoreErrors = 5
 
-// readIgnore reads the ignore file of d. Lines that are no patterns are in the
-// error, and the others count.
-func (w *Walk) readIgnore(d fs.Dir) (*List, error) {
+// readIgnore reads the ignore file of d, and says how large it is. Lines that are no
+// patterns are in the error, and the others count.
+func (w *Walk) readIgnore(d fs.Dir) (l *List, size int, err error) {
 	name := "/" + join(d.Path(), IgnoreFile)
 	f, st, err := d.Open(IgnoreFile)
 	switch {
 	case errors.Is(err, iofs.ErrNotExist):
-		return nil, nil // gone since the names were read
+		return nil, 0, nil // gone since the names were read
 	case errors.Is(err, fs.ErrSwapped):
-		return nil, fmt.Errorf("%s is not obeyed: it is not a regular file", name)
+		return nil, 0, fmt.Errorf("%s is not obeyed: it is not a regular file", name)
 	case err != nil:
-		return nil, fmt.Errorf("an ignore file is not obeyed: %w", err)
+		return nil, 0, fmt.Errorf("an ignore file is not obeyed: %w", err)
 	}
 	defer f.Close()
 	if !w.may(IgnoreFile, d, &st) {
-		return nil, nil
+		return nil, 0, nil
 	}
-	lines, err := readLines(name, f, maxIgnoreFile)
+	l, size, err = parseIgnore(name, f)
+	bytes, patterns := size, l.Len()
+	for i := range w.frames {
+		bytes, patterns = bytes+w.frames[i].size, patterns+w.frames[i].ignore.Len()
+	}
+	if bytes > maxIgnoreFile || patterns > maxIgnorePatterns {
+		return nil, 0, fmt.Errorf("%s is not obeyed: together with those above it, it is larger than %d MiB or has more than %d patterns",
+			name, maxIgnoreFile>>20, maxIgnorePatterns)
+	}
+	return l, size, err
+}
+
+// parseIgnore is readIgnore of what is in the file.
+func parseIgnore(name string, r io.Reader) (l *List, size int, err error) {
+	lines, size, err := readLines(name, r, maxIgnoreFile, maxIgnorePatterns)
 	if err != nil {
-		return nil, fmt.Errorf("an ignore file is not obeyed: %w", err)
+		return nil, 0, fmt.Errorf("an ignore file is not obeyed: %w", err)
 	}
 	l, bad := compileValid(lines, Options{})
 	if len(bad) == 0 {
-		return l, nil
+		return l, size, nil
 	}
 	more := ""
 	if n := len(bad) - maxIgnoreErrors; n > 0 {
 		bad, more = bad[:maxIgnoreErrors], fmt.Sprintf("; and %d more", n)
 	}
-	return l, fmt.Errorf("lines of an ignore file mean nothing: %w%s", bad, more)
+	return l, size, fmt.Errorf("lines of an ignore file mean nothing: %w%s", bad, more)
 }

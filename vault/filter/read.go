@@ -21,7 +21,7 @@ const maxFile = 64 << 20
 // name is for messages and the patterns' sources. Errors: Errors for lines that
 // cannot be expanded, or that of the reader. The patterns are not checked.
 func Read(name string, r io.Reader, lookup func(string) (string, bool)) ([]Pattern, error) {
-	lines, err := readLines(name, r, maxFile)
+	lines, _, err := readLines(name, r, maxFile, maxPatterns)
 	if err != nil {
 		return nil, err
 	}
@@ -39,25 +39,29 @@ func Read(name string, r io.Reader, lookup func(string) (string, bool)) ([]Patte
 	return lines, nil
 }
 
-// readLines reads a file of patterns as they stand there, of at most so many bytes.
-func readLines(name string, r io.Reader, most int) ([]Pattern, error) {
-	data, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
+// readLines reads a file of patterns as they stand there, of at most so many bytes
+// and patterns, and says how large it is.
+func readLines(name string, r io.Reader, maxBytes, maxLines int) (out []Pattern, size int, err error) {
+	data, err := io.ReadAll(io.LimitReader(r, int64(maxBytes)+1))
 	if err != nil {
-		return nil, fmt.Errorf("read patterns from %s: %w", name, err)
+		return nil, 0, fmt.Errorf("read patterns from %s: %w", name, err)
 	}
-	if len(data) > most {
-		return nil, fmt.Errorf("read patterns from %s: it is larger than %d MiB", name, most>>20)
+	if len(data) > maxBytes {
+		return nil, 0, fmt.Errorf("read patterns from %s: it is larger than %d MiB", name, maxBytes>>20)
 	}
-	var out []Pattern
 	number := 0
 	for line := range strings.SplitSeq(decode(data), "\n") {
 		number++
 		line = strings.TrimSpace(line)
-		if line != "" && line[0] != '#' {
-			out = append(out, Pattern{line, fmt.Sprintf("%s:%d", name, number)})
+		if line == "" || line[0] == '#' {
+			continue
 		}
+		if len(out) == maxLines {
+			return nil, 0, fmt.Errorf("read patterns from %s: it has more than %d", name, maxLines)
+		}
+		out = append(out, Pattern{line, fmt.Sprintf("%s:%d", name, number)})
 	}
-	return out, nil
+	return out, len(data), nil
 }
 
 // Expand puts in the variables of a pattern; reason says why it cannot. What a

@@ -1,8 +1,10 @@
 package filter
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -73,6 +75,42 @@ func FuzzRead(f *testing.F) {
 		}
 		if l, err := Compile(patterns, Options{}); err == nil {
 			l.Match("/a/b", false)
+		}
+	})
+}
+
+// An ignore file costs no more than its size allows, and those of its lines that are
+// patterns decide as the oracle says.
+func FuzzParseIgnore(f *testing.F) {
+	for _, s := range [][2]string{
+		{"*.o\n# x\n!a.o\r\n/b/", "a.o"}, {"\xef\xbb\xbf[\n**\n!../x\n$HOME", "$HOME/a"}, {"\xff\xfea\x00\n\x00b\x00", "a"}, {"a/**/b\n!b/\n", "a/x/b/c"},
+		{"\\#a\n a \n!\n", "#a"}, {strings.Repeat("a/", 300), "a/a"}, {strings.Repeat("?\n", 300), "\xff"},
+	} {
+		f.Add([]byte(s[0]), s[1])
+	}
+	f.Fuzz(func(t *testing.T, data []byte, p string) {
+		var l *List
+		var size int
+		var err error
+		fuzzbound.Check(t, 64<<10+500*int64(len(data)), func() { l, size, err = parseIgnore("fuzz", bytes.NewReader(data)) })
+		if size != len(data) || err != nil && !errors.Is(err, ErrPattern) {
+			t.Fatalf("%d bytes, not %d: %v", size, len(data), err)
+		}
+		p = strings.TrimPrefix(path.Clean("/"+strings.ReplaceAll(p, "\x00", "")), "/")
+		if p == "" || len(data) > 1000 || bytes.Count(data, []byte("**")) > 6 || bytes.Contains(data, []byte("\xff\xfe")) || bytes.Contains(data, []byte("\xfe\xff")) {
+			return // the oracle is slow, and reads UTF-8 only
+		}
+		var valid []string
+		for line := range strings.SplitSeq(strings.TrimPrefix(string(data), "\xef\xbb\xbf"), "\n") {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' && Check(line) == "" {
+				valid = append(valid, line)
+			}
+		}
+		for _, isDir := range []bool{false, true} {
+			ok, by := l.MatchEntry(p, isDir)
+			if want, wantBy := naiveLast(valid, p, isDir); ok != want || text(by) != wantBy {
+				t.Fatalf("%q on %q: %v %v, want %v %q", valid, p, ok, by, want, wantBy)
+			}
 		}
 	})
 }

@@ -125,6 +125,7 @@ type Walk struct {
 type frame struct {
 	dir    string
 	ignore *List  // its ignore file; nil: none
+	size   int    // of it, in bytes
 	sealed bool   // by a tag: nothing in here is visited but
 	tag    string // the tag and what was named
 	top    bool   // it was named: what the directories above say does not reach it
@@ -214,7 +215,7 @@ func (w *Walk) Enter(d fs.Dir) (visit func(name string) bool, err error) {
 			}
 		}
 		if w.rules.Ignore && !f.sealed && d.Has(IgnoreFile) {
-			f.ignore, err = w.readIgnore(d)
+			f.ignore, f.size, err = w.readIgnore(d)
 		}
 	}
 	if f.top || f.sealed || f.ignore != nil {

@@ -113,6 +113,33 @@ func TestRules_BrokenIgnoreFile(t *testing.T) {
 	}
 }
 
+// Ignore files that are obeyed at once are bounded together: those of a directory and of the
+// directories above it, not those beside it.
+func TestRules_LargeIgnoreFiles(t *testing.T) {
+	for what, text := range map[string]string{
+		"bytes":    "x\n" + strings.Repeat("#", maxIgnoreFile/2),
+		"patterns": strings.Repeat("x\n", maxIgnorePatterns/2),
+	} {
+		dir := t.TempDir()
+		write(t, dir, ".vaultikignore", "y", "a/.vaultikignore", text, "a/b/.vaultikignore", text, "c/.vaultikignore", text)
+		write(t, dir, "a/x", "", "a/b/x", "", "a/b/y", "", "b/x", "", "c/x", "", "c/y", "")
+		paths, problems := visit(t, &Rules{Ignore: true}, dir)
+		if got := strings.Join(paths, " "); got != ".vaultikignore a a/.vaultikignore a/b a/b/.vaultikignore b b/x c c/.vaultikignore" {
+			t.Errorf("%s: %q", what, got)
+		}
+		want := dir + "/a/b/.vaultikignore is not obeyed: together with those above it, it is larger than 1 MiB or has more than 65536 patterns"
+		if len(problems) != 1 || problems[0] != want {
+			t.Errorf("%s: %q", what, problems)
+		}
+	}
+	dir := t.TempDir()
+	write(t, dir, ".vaultikignore", strings.Repeat("x\n", maxIgnorePatterns+1), "x", "")
+	paths, problems := visit(t, &Rules{Ignore: true}, dir)
+	if len(paths) != 2 || len(problems) != 1 || !strings.HasSuffix(problems[0], "it has more than 65536") {
+		t.Errorf("%q %q", paths, problems)
+	}
+}
+
 // Where everybody may write but not remove what is others', a stranger's file has no say.
 func TestRules_StrangersInSharedDirectories(t *testing.T) {
 	owners, of := map[int]bool{0: true, 1000: true, 1001: false}, 1000
