@@ -6,22 +6,7 @@ import "testing"
 func TestIndex_EachBitOfARow(t *testing.T) {
 	r := newSource(t)
 	x := open(t, t.TempDir())
-	s := r.stored(3)
-	nums := write(t, x, &Batch{Blobs: []StoredBlob{s}})
-	key, bkey := LeafKey{r.set(), r.path()}, BranchKey{Set: r.set()}
-	write(t, x, &Batch{
-		Leaves:   []LeafRow{{key, r.leaf(nums...)}},
-		Entries:  []EntriesRow{{key, r.entries(5, nums)}},
-		Branches: []BranchRow{{bkey, Branch{Page: Loc{Blob: 1}}}},
-	})
-	for name, row := range map[string]struct {
-		key  []byte
-		read func() bool
-	}{
-		"leaf":    {appendLeafKey(nil, x.gen, kindLeaf, key), func() bool { _, ok := x.Leaf(key); return ok }},
-		"entries": {appendLeafKey(nil, x.gen, kindEntries, key), func() bool { _, ok := x.LeafEntries(key); return ok }},
-		"branch":  {appendBranchKey(nil, x.gen, bkey), func() bool { _, ok := x.Branch(bkey); return ok }},
-	} {
+	for name, row := range r.pageRows(t, x, write(t, x, &Batch{Blobs: []StoredBlob{r.stored(3)}})) {
 		w := x.newWriter()
 		v, ok := x.get(w.txn, row.key, nil)
 		must(t, w.finish(nil))

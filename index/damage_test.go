@@ -141,16 +141,13 @@ func TestIndex_BadRow(t *testing.T) {
 	r := newSource(t)
 	x := open(t, t.TempDir())
 	s := r.stored(50)
-	nums := write(t, x, &Batch{Blobs: []StoredBlob{s}})
-	key, bkey := LeafKey{r.set(), r.path()}, BranchKey{Set: r.set()}
-	write(t, x, &Batch{
-		Leaves:   []LeafRow{{key, r.leaf(nums...)}},
-		Entries:  []EntriesRow{{key, r.entries(5, nums)}},
-		Branches: []BranchRow{{bkey, Branch{Page: Loc{Blob: 1}}}},
-	})
-	keys := [][]byte{
-		appendLeafKey(nil, x.gen, kindLeaf, key), appendLeafKey(nil, x.gen, kindEntries, key),
-		appendBranchKey(nil, x.gen, bkey),
+	rows := r.pageRows(t, x, write(t, x, &Batch{Blobs: []StoredBlob{s}}))
+	var keys [][]byte
+	for name, row := range rows {
+		if !row.read() {
+			t.Fatalf("no %s", name)
+		}
+		keys = append(keys, row.key)
 	}
 	for i := range s.Rows {
 		keys = append(keys, appendChunkKey(nil, x.gen, &s.Rows[i].ID))
@@ -165,14 +162,10 @@ func TestIndex_BadRow(t *testing.T) {
 		must(t, w.finish(w.set(k, v)))
 	}
 	wantChunks(t, x, s, 0)
-	if _, ok := x.Leaf(key); ok {
-		t.Error("damaged leaf")
-	}
-	if _, ok := x.LeafEntries(key); ok {
-		t.Error("damaged entries")
-	}
-	if _, ok := x.Branch(bkey); ok {
-		t.Error("damaged branch")
+	for name, row := range rows {
+		if row.read() {
+			t.Errorf("damaged %s", name)
+		}
 	}
 	if s := x.Stats(); s.BadRows+s.GoneRows != int64(len(keys)) {
 		t.Errorf("%d keys, stats %+v", len(keys), s)

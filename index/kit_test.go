@@ -154,3 +154,25 @@ func wantChunks(t testing.TB, x *Index, s StoredBlob, n BlobNum) {
 		}
 	}
 }
+
+// pageRow is a row that tells of a page, and how it is read.
+type pageRow struct {
+	key  []byte
+	read func() bool // false: it is not there
+}
+
+// pageRows writes one of each kind, by kind; they use the blobs.
+func (r source) pageRows(t testing.TB, x *Index, blobs []BlobNum) map[string]pageRow {
+	t.Helper()
+	key, bkey := LeafKey{r.set(), r.path()}, BranchKey{Set: r.set()}
+	write(t, x, &Batch{
+		Leaves:   []LeafRow{{key, r.leaf(blobs...)}},
+		Entries:  []EntriesRow{{key, r.entries(5, blobs)}},
+		Branches: []BranchRow{{bkey, Branch{Page: Loc{Blob: blobs[0]}}}},
+	})
+	return map[string]pageRow{
+		"leaf":    {appendLeafKey(nil, x.gen, kindLeaf, key), func() bool { _, ok := x.Leaf(key); return ok }},
+		"entries": {appendLeafKey(nil, x.gen, kindEntries, key), func() bool { _, ok := x.LeafEntries(key); return ok }},
+		"branch":  {appendBranchKey(nil, x.gen, bkey), func() bool { _, ok := x.Branch(bkey); return ok }},
+	}
+}
