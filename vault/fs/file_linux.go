@@ -4,7 +4,6 @@ package fs
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -85,23 +84,6 @@ func (t *Target) canName(dirfd int) bool {
 func nameFile(fd, dirfd int, name string) error {
 	return unix.Linkat(unix.AT_FDCWD, node{fd: fd}.proc(), dirfd, name, unix.AT_SYMLINK_FOLLOW)
 }
-
-// WriteAt writes p at off; it refuses to write beyond the size of the file.
-func (f *File) WriteAt(p []byte, off int64) (int, error) {
-	if off < 0 || off > f.size || int64(len(p)) > f.size-off {
-		return 0, f.t.error("write", f.path, fmt.Errorf("%d bytes at %d of %d: %w", len(p), off, f.size, unix.EFBIG))
-	}
-	if err := f.mark(); err != nil {
-		return 0, err
-	}
-	return f.f.WriteAt(p, off)
-}
-
-// ReadAt reads what was written so far, or what was there before.
-func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
-
-// Handle is the open file, for looking at its holes. It belongs to the File.
-func (f *File) Handle() *os.File { return f.f }
 
 // Commit gives the file its size, the attributes in e, and then its name. On an
 // error nothing of it is left, and what stood there still does (of a file that is

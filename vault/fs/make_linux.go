@@ -3,7 +3,6 @@
 package fs
 
 import (
-	"crypto/rand"
 	"errors"
 	"strings"
 
@@ -11,25 +10,6 @@ import (
 
 	"vaultik/vault/page"
 )
-
-// tempName returns a name that nobody can foresee, and notes that it is in use.
-func (t *Target) tempName() string {
-	name := tempPrefix + rand.Text()
-	t.useTemp(name)
-	return name
-}
-
-func (t *Target) useTemp(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.temps[name] = true
-}
-
-func (t *Target) tempDone(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.temps, name)
-}
 
 // RemoveTemps removes from the directory path, not from those below, what an
 // interrupted restore has left. It leaves alone what this Target is making, but
@@ -84,12 +64,6 @@ func (t *Target) eachNameIn(path string, fn func(d *dirHandle, name string) erro
 		}
 	}
 	return nil
-}
-
-func (t *Target) inUse(name string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.temps[name]
 }
 
 // Symlink makes the symbolic link path with the target and attributes in e.

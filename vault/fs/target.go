@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
@@ -191,4 +192,41 @@ func (t *Target) Differs(path string, e *page.Entry) ([]string, error) {
 	})
 	note(!slices.EqualFunc(have, e.Xattrs, func(x, y page.Xattr) bool { return x.Name == y.Name && bytes.Equal(x.Value, y.Value) }), "attributes")
 	return out, nil
+}
+
+// tempName returns a name that nobody can foresee, and notes that it is in use.
+func (t *Target) tempName() string {
+	name := tempPrefix + rand.Text()
+	t.useTemp(name)
+	return name
+}
+
+func (t *Target) useTemp(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.temps[name] = true
+}
+
+func (t *Target) tempDone(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.temps, name)
+}
+
+func (t *Target) inUse(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.temps[name]
+}
+
+// SetDirMeta gives the directory path the attributes in e, once nothing below it
+// changes any more.
+func (t *Target) SetDirMeta(path string, e *page.Entry) (MetaProblems, error) {
+	return t.setMeta(path, e)
+}
+
+// SetFileMeta gives what stands under path, whose contents are right already, the
+// attributes in e. It touches only what differs.
+func (t *Target) SetFileMeta(path string, e *page.Entry) (MetaProblems, error) {
+	return t.setMeta(path, e)
 }

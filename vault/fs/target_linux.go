@@ -175,18 +175,6 @@ func (t *Target) openNode(path string) (node, Stat, error) {
 	return n, st, err
 }
 
-// SetDirMeta gives the directory path the attributes in e, once nothing below it
-// changes any more.
-func (t *Target) SetDirMeta(path string, e *page.Entry) (MetaProblems, error) {
-	return t.setMeta(path, e)
-}
-
-// SetFileMeta gives what stands under path, whose contents are right already, the
-// attributes in e. It touches only what differs.
-func (t *Target) SetFileMeta(path string, e *page.Entry) (MetaProblems, error) {
-	return t.setMeta(path, e)
-}
-
 func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 	if t.opt.ReadOnly {
 		return nil, t.error("set attributes", path, errReadOnly)

@@ -3,7 +3,6 @@
 package fs
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -222,18 +221,6 @@ func (t *Target) ensureDir(path string) (made bool, err error) {
 	return err == nil, err
 }
 
-// SetDirMeta gives the directory path the attributes in e, once nothing below it
-// changes any more.
-func (t *Target) SetDirMeta(path string, e *page.Entry) (MetaProblems, error) {
-	return t.setMeta(path, e)
-}
-
-// SetFileMeta gives what stands under path, whose contents are right already, the
-// attributes in e. It touches only what differs.
-func (t *Target) SetFileMeta(path string, e *page.Entry) (MetaProblems, error) {
-	return t.setMeta(path, e)
-}
-
 func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 	if t.opt.ReadOnly {
 		return nil, t.error("set attributes", path, errReadOnly)
@@ -314,25 +301,6 @@ func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 // Sync writes everything made so far to disk, as far as there is a call for that.
 func (t *Target) Sync() error { return t.error("sync", ".", syncAll(t.dir)) }
 
-// tempName returns a name that nobody can foresee, and notes that it is in use.
-func (t *Target) tempName() string {
-	name := tempPrefix + rand.Text()
-	t.useTemp(name)
-	return name
-}
-
-func (t *Target) useTemp(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.temps[name] = true
-}
-
-func (t *Target) tempDone(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.temps, name)
-}
-
 // RemoveTemps removes from the directory path, not from those below, what an
 // interrupted restore has left. It leaves alone what this Target is making, but
 // not what another process is.
@@ -381,12 +349,6 @@ func (t *Target) eachName(path string, fn func(name string) error) error {
 		}
 	}
 	return nil
-}
-
-func (t *Target) inUse(name string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.temps[name]
 }
 
 // Symlink makes the symbolic link path with the target and attributes in e.

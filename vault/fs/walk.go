@@ -1,6 +1,10 @@
 package fs
 
-import "os"
+import (
+	"errors"
+	iofs "io/fs"
+	"os"
+)
 
 // Decision is what to do with one entry.
 type Decision int
@@ -59,4 +63,28 @@ type WalkItem struct {
 	// DirFD and Name look the entry up without its path, until the callback returns.
 	DirFD int
 	Name  string
+}
+
+// fail reports that path could not be read: as its own item if it was to be saved
+// itself, and as one for each root below it, since those are what the user asked for.
+func (w *walker) fail(op, path string, inside bool, below *rootTree, err error) error {
+	tell := func(path string) error { return w.tell(path, pathError(op, "/"+path, err)) }
+	if inside && (below == nil || !below.root) {
+		if err := tell(path); err != nil {
+			return err
+		}
+	}
+	if below == nil {
+		return nil
+	}
+	return below.roots(path, tell)
+}
+
+// tell gives the callback a failure.
+func (w *walker) tell(path string, err error) error {
+	err = w.fn(WalkItem{Path: path, DirFD: -1, Err: err})
+	if errors.Is(err, iofs.SkipDir) {
+		return nil
+	}
+	return err
 }

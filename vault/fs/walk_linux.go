@@ -286,30 +286,6 @@ func (w *walker) report() (into bool, err error) {
 	return true, err
 }
 
-// fail reports that path could not be read: as its own item if it was to be saved
-// itself, and as one for each root below it, since those are what the user asked for.
-func (w *walker) fail(op, path string, inside bool, below *rootTree, err error) error {
-	tell := func(path string) error { return w.tell(path, pathError(op, "/"+path, err)) }
-	if inside && (below == nil || !below.root) {
-		if err := tell(path); err != nil {
-			return err
-		}
-	}
-	if below == nil {
-		return nil
-	}
-	return below.roots(path, tell)
-}
-
-// tell gives the callback a failure.
-func (w *walker) tell(path string, err error) error {
-	err = w.fn(WalkItem{Path: path, Err: err})
-	if errors.Is(err, iofs.SkipDir) {
-		return nil
-	}
-	return err
-}
-
 // maxSpareNames is how many bytes of names a directory may leave allocated for the next one.
 const maxSpareNames = 1 << 20
 
