@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"io"
 	iofs "io/fs"
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"vaultik/vault/filter"
 	vfs "vaultik/vault/fs"
+	"vaultik/vault/layout"
 	"vaultik/vault/page"
+	"vaultik/vault/snapshot"
 )
 
 // ExtrasSpec is what a target has and a snapshot has not, within the directories
@@ -22,13 +27,15 @@ import (
 // and nothing on another file system than the target.
 type ExtrasSpec struct {
 	Restore *RestoreSpec
-	Rules   *filter.Rules     // of the snapshot; nil: none
-	Protect func(string) bool // absolute paths that stay, whatever else is said; may be nil
+	Rules   *filter.Rules // of the snapshot; nil: none
 
-	// Delete removes what is found, unless it was changed, or came, at or after the
-	// time Listed. Files go one by one, directories only if nothing stays in them.
-	Delete bool
-	Listed time.Time
+	// Protect says of what is found at an absolute path that it stays, whatever else
+	// is said. It may be nil.
+	Protect func(path string, st *vfs.Stat) bool
+
+	// Listed, if set, is what was found before: that is removed, unless it was changed
+	// since, and nothing else. Files go one by one, directories only if nothing stays in them.
+	Listed *ExtrasResult
 
 	OnItem func(path string, st *vfs.Stat, why error) // of each, with the path that the snapshot would have; why: it stays
 }
@@ -40,31 +47,39 @@ type ExtrasResult struct {
 	Stay        int64 // directories in which something stays, and what is not deleted for another reason
 	Problems    []RestoreProblem
 	Failed      int64 // what could not be deleted, or looked at
+
+	began time.Time
+	seed  maphash.Seed
+	found []uint64 // hashes of what was found; in order when all is
+	past  []uint64 // of directories that were found and stay
 }
 
 // Extras lists or deletes what a target has and the snapshot has not. Any error
 // means that not all is known; nothing was deleted without being certain about it.
 func (s *System) Extras(ctx context.Context, spec *ExtrasSpec) (*ExtrasResult, error) {
 	restore := *spec.Restore
-	restore.DryRun = !spec.Delete
+	restore.DryRun = spec.Listed == nil
 	run := newRestoreRun(&restore)
 	defer run.cancel(nil)
 	stop := context.AfterFunc(ctx, func() { run.cancel(context.Cause(ctx)) })
 	defer stop()
 	if _, newTop := lookAtTarget(restore.Target); newTop {
-		return &ExtrasResult{}, nil
+		return &ExtrasResult{began: time.Now()}, nil
 	}
 	if err := run.open(ctx); err != nil {
 		return nil, err
 	}
 	defer run.close()
 	phase := "look for what to delete"
-	if spec.Delete {
+	if spec.Listed != nil {
 		phase = "delete"
 	}
 	run.spec.Progress.SetPhase(phase)
-	x := &extras{spec: spec, run: run}
-	return &x.result, x.find()
+	x := &extras{spec: spec, run: run, result: ExtrasResult{began: time.Now(), seed: maphash.MakeSeed()}}
+	err := x.find()
+	slices.Sort(x.result.found)
+	slices.Sort(x.result.past)
+	return &x.result, err
 }
 
 type extras struct {
@@ -147,10 +162,14 @@ func (x *extras) below(top *page.Entry) error {
 	if err != nil || st.Type != page.Dir || st.Dev != x.dev || place != "." && (st.Mount || x.mounts["/"+root]) {
 		return nil // then there is nothing of the snapshot in it either
 	}
+	rules, err := x.rules(top.Path)
+	if err != nil {
+		return err
+	}
 	next, stop := iter.Pull2(x.entries(top.Path))
 	defer stop()
 	c := cursor{next: next}
-	walk := vfs.WalkOptions{OneFS: true, Choose: &extraChooser{x: x, rules: x.rules()}}
+	walk := vfs.WalkOptions{OneFS: true, Choose: &extraChooser{x: x, rules: rules}}
 	x.stack = nil
 	err = vfs.Walk(x.run.ctx, []string{"/" + root}, walk, func(it vfs.WalkItem) error {
 		path, place := x.origin(it.Path), x.place(it.Path)
@@ -225,13 +244,6 @@ func (x *extras) entries(top string) iter.Seq2[*page.Entry, error] {
 	}
 }
 
-func (x *extras) rules() *filter.Walk {
-	if x.spec.Rules == nil {
-		return nil
-	}
-	return x.spec.Rules.Walk(nil)
-}
-
 // place is where in the target a path of the walk stands.
 func (x *extras) place(path string) string {
 	switch {
@@ -253,8 +265,8 @@ func (x *extras) extra(path string, it *vfs.WalkItem) error {
 		x.stay(path, st, errMounted)
 		return iofs.SkipDir
 	}
-	if x.spec.Delete && !st.Ctime.Time().Before(x.spec.Listed) {
-		x.fail(path, st, errChangedSince)
+	if err := x.listed(path, st); err != nil {
+		x.fail(path, st, err)
 		if st.Type == page.Dir {
 			return iofs.SkipDir
 		}
@@ -268,9 +280,33 @@ func (x *extras) extra(path string, it *vfs.WalkItem) error {
 	return nil
 }
 
+// listed fails unless an entry may go, or may be looked into, since it was found
+// before and is as it was.
+func (x *extras) listed(path string, st *vfs.Stat) error {
+	l := x.spec.Listed
+	switch {
+	case l == nil:
+		return nil
+	case !l.has(l.found, path) && !(st.Type == page.Dir && l.has(l.past, path)):
+		return errNotListed
+	case !st.Ctime.Time().Before(l.began):
+		return errChangedSince
+	}
+	return nil
+}
+
+func (r *ExtrasResult) has(list []uint64, path string) bool {
+	if len(list) == 0 {
+		return false
+	}
+	_, ok := slices.BinarySearch(list, maphash.String(r.seed, path))
+	return ok
+}
+
 var (
 	errMounted      = errors.New("another file system is mounted there")
 	errChangedSince = errors.New("it has changed since it was listed")
+	errNotListed    = errors.New("it was not listed before")
 )
 
 // leave ends the directories that place is not in, "" for all: those that the
@@ -305,7 +341,11 @@ func (x *extras) leave(place string) {
 
 // remove counts an entry, and deletes it. It reports whether it is gone, or would be.
 func (x *extras) remove(path, place string, st *vfs.Stat) bool {
-	if x.spec.Delete {
+	if l := x.spec.Listed; l != nil {
+		if !l.has(l.found, path) { // a directory in which something was to stay
+			x.stay(path, st, errNotListed)
+			return false
+		}
 		err := x.thawAbove()
 		if err == nil {
 			err = x.run.target.Remove(place, st)
@@ -322,6 +362,7 @@ func (x *extras) remove(path, place string, st *vfs.Stat) bool {
 		}
 	}
 	r := &x.result
+	r.found = append(r.found, maphash.String(r.seed, path))
 	if st.Type == page.Dir {
 		r.Dirs++
 	} else {
@@ -350,6 +391,7 @@ func (x *extras) thawAbove() (err error) {
 // stay notes that something is left, and so are the directories that it is in.
 func (x *extras) stay(path string, st *vfs.Stat, why error) {
 	x.result.Stay++
+	x.result.past = append(x.result.past, maphash.String(x.result.seed, path))
 	x.keepAbove()
 	x.tell(path, st, why)
 }
@@ -449,7 +491,7 @@ func (c *extraChooser) decide(path, place string, st *vfs.Stat) vfs.Decision {
 	_, name := splitPath(place)
 	exclude := x.run.spec.Exclude
 	switch {
-	case vfs.IsUnfinished(name), x.spec.Protect != nil && x.spec.Protect("/"+path), exclude != nil && exclude(origin, st.Type):
+	case vfs.IsUnfinished(name), x.spec.Protect != nil && x.spec.Protect("/"+path, st), exclude != nil && exclude(origin, st.Type):
 		return vfs.Skip
 	case c.rules != nil:
 		return c.rules.Decide(origin, st)
@@ -458,17 +500,39 @@ func (c *extraChooser) decide(path, place string, st *vfs.Stat) vfs.Decision {
 }
 
 // Enter implements fs.Chooser. Of a directory that is marked as not to be saved
-// nothing goes, the mark included.
+// nothing goes, the mark included; nor of one whose marks cannot be read, nor of any store.
 func (c *extraChooser) Enter(d vfs.Dir) (visit func(string) bool, err error) {
+	nothing := func(string) bool { return false }
+	if isStore(d) {
+		c.x.keepAbove()
+		return nothing, nil
+	}
 	if c.rules == nil {
 		return nil, nil
 	}
 	visit, err = c.rules.Enter(extraPath{d, c.x.origin(d.Path())})
-	if n := len(c.x.stack); visit != nil && n > 0 && c.x.stack[n-1].extra {
+	if n := len(c.x.stack); err != nil || visit != nil && n > 0 && c.x.stack[n-1].extra {
 		c.x.keepAbove()
-		visit = func(string) bool { return false }
+		visit = nothing
 	}
 	return visit, err
+}
+
+// isStore reports whether a directory is a store of backups, whosever.
+func isStore(d vfs.Dir) bool {
+	if !d.Has(layout.StoreJSON) {
+		return false
+	}
+	f, _, err := d.Open(layout.StoreJSON)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, snapshot.MaxStoreDoc+1))
+	if err == nil {
+		_, err = snapshot.DecodeStore(b)
+	}
+	return err == nil
 }
 
 // extraPath is a directory of the target under the path that the snapshot would have.

@@ -36,6 +36,14 @@ func (h *testHost) findExtras(dir string, x *ExtrasSpec) (gone, stay string, r *
 	return strings.Join(g, " "), strings.Join(s, " "), r
 }
 
+// delete lists, and deletes what was listed.
+func (h *testHost) deleteExtras(dir string, x *ExtrasSpec) (gone, stay string, r *ExtrasResult) {
+	h.t.Helper()
+	_, _, x.Listed = h.findExtras(dir, x)
+	x.Listed.began = time.Now().Add(time.Second) // what was made just before may go
+	return h.findExtras(dir, x)
+}
+
 const extrasTree = `
 file a text=a
 dir d mode=555
@@ -67,7 +75,6 @@ func TestExtras(t *testing.T) {
 	h.restore(h.restoreSpec(dir, out))
 
 	const want = "d/new e/deep/more e/deep/more/1 e/deep/more/below e/deep/more/below/l new out p"
-	listed := time.Now().Add(time.Second)
 	gone, stay, r := h.findExtras(dir, &ExtrasSpec{Restore: h.restoreSpec(dir, out)})
 	if gone != want || stay != "" || r.Files != 6 || r.Dirs != 2 || r.Failed != 0 {
 		t.Errorf("listed %q, %q, %+v", gone, stay, r)
@@ -75,7 +82,7 @@ func TestExtras(t *testing.T) {
 	if got := names(t, out); !strings.Contains(got, "e/deep/more/below/l") {
 		t.Errorf("a list changed something: %s", got)
 	}
-	gone, stay, r = h.findExtras(dir, &ExtrasSpec{Restore: h.restoreSpec(dir, out), Delete: true, Listed: listed})
+	gone, stay, r = h.deleteExtras(dir, &ExtrasSpec{Restore: h.restoreSpec(dir, out)})
 	if gone != want || stay != "" || r.Failed != 0 {
 		t.Errorf("deleted %q, %q, %+v", gone, stay, r)
 	}
@@ -83,7 +90,7 @@ func TestExtras(t *testing.T) {
 	if got := names(t, elsewhere); got != "victim" {
 		t.Errorf("elsewhere is now %q", got)
 	}
-	gone, _, _ = h.findExtras(dir, &ExtrasSpec{Restore: h.restoreSpec(dir, out), Delete: true, Listed: listed})
+	gone, _, _ = h.deleteExtras(dir, &ExtrasSpec{Restore: h.restoreSpec(dir, out)})
 	if gone != "" {
 		t.Errorf("then also %q", gone)
 	}
@@ -96,7 +103,10 @@ func TestExtras_changed(t *testing.T) {
 	testtree.Make(t, dir, "file a text=a")
 	h.backup(dir)
 	testtree.Make(t, out, "file a text=a\nfile old text=o\nfile d/old text=o\nfile d/sub/old text=o\nfile e/old text=o")
+	x := &ExtrasSpec{Restore: h.restoreSpec(dir, out)}
+	_, _, x.Listed = h.findExtras(dir, x)
 	listed := time.Now()
+	x.Listed.began = listed
 	for time.Since(listed) < 20*time.Millisecond { // longer than the kernel's clock stands still
 		must(t, os.WriteFile(filepath.Join(out, "probe"), nil, 0o600))
 		if st, err := vfs.Lstat(filepath.Join(out, "probe")); err == nil && st.Ctime.Time().After(listed) {
@@ -106,7 +116,7 @@ func TestExtras_changed(t *testing.T) {
 	must(t, os.Remove(filepath.Join(out, "probe")))
 	must(t, os.WriteFile(filepath.Join(out, "new"), nil, 0o600))
 	must(t, os.WriteFile(filepath.Join(out, "d", "sub", "old"), []byte("changed"), 0o600))
-	gone, stay, r := h.findExtras(dir, &ExtrasSpec{Restore: h.restoreSpec(dir, out), Delete: true, Listed: listed})
+	gone, stay, r := h.findExtras(dir, x)
 	if gone != "d/old e e/old old" || stay != "d d/sub d/sub/old new" || r.Failed != 2 || r.Stay != 2 {
 		t.Errorf("deleted %q, left %q, %+v", gone, stay, r)
 	}
@@ -160,9 +170,13 @@ file other/z text=not-selected
 	resolved, err := filepath.EvalSymlinks(out)
 	must(t, err)
 	for _, del := range []bool{false, true} {
-		x := &ExtrasSpec{Restore: h.restoreSpec(dir, out), Rules: rules(), Delete: del, Listed: time.Now().Add(time.Second),
-			Protect: func(abs string) bool { return abs == filepath.Join(resolved, "own", "store") }}
-		gone, stay, r := h.findExtras(dir, x)
+		x := &ExtrasSpec{Restore: h.restoreSpec(dir, out), Rules: rules(),
+			Protect: func(abs string, _ *vfs.Stat) bool { return abs == filepath.Join(resolved, "own", "store") }}
+		find := h.findExtras
+		if del {
+			find = h.deleteExtras
+		}
+		gone, stay, r := find(dir, x)
 		if gone != "g1/gone gone o/.vaultikignore o/ignored.c own/gone" || stay != "cache g1 g2 g2/deep o own tagged" || r.Failed != 0 {
 			t.Errorf("delete %v: %q stay: %q, %+v", del, gone, stay, r)
 		}
@@ -228,7 +242,7 @@ func TestExtras_implied(t *testing.T) {
 	first := strings.Split(dir, "/")[1]
 	must(t, os.Symlink(filepath.Join(elsewhere, first), filepath.Join(planted, first)))
 	s.Target = planted
-	if gone, _, _ := h.findExtras(dir, &ExtrasSpec{Restore: s, Delete: true, Listed: time.Now().Add(time.Second)}); gone != "" {
+	if gone, _, _ := h.deleteExtras(dir, &ExtrasSpec{Restore: s}); gone != "" {
 		t.Errorf("through a link: %q", gone)
 	}
 	if _, err := os.Lstat(filepath.Join(elsewhere, dir, "victim")); err != nil {
@@ -260,7 +274,7 @@ func TestExtras_mounts(t *testing.T) {
 	}
 	testtree.Make(t, filepath.Join(out, "both"), "file inside text=i")
 	testtree.Make(t, filepath.Join(out, "m"), "file inside text=i")
-	gone, stay, r := h.findExtras(dir, &ExtrasSpec{Restore: h.restoreSpec(dir, out), Delete: true, Listed: time.Now().Add(time.Second)})
+	gone, stay, r := h.deleteExtras(dir, &ExtrasSpec{Restore: h.restoreSpec(dir, out)})
 	if gone != "gone x/gone" || stay != "m x x/bind" || r.Failed != 0 {
 		t.Errorf("%q stay: %q %+v", gone, stay, r)
 	}
@@ -268,6 +282,32 @@ func TestExtras_mounts(t *testing.T) {
 		if _, err := os.Lstat(filepath.Join(out, p)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Where a backup has left out another file system, the snapshot says so: restored to
+// a single one, what is there is not superfluous.
+func TestBackup_leftOutMounts(t *testing.T) {
+	h := newTestHost(t)
+	dir := t.TempDir()
+	testtree.Make(t, dir, "file a text=a\ndir m\nfile sub/b text=b")
+	if err := syscall.Mount("tmpfs", filepath.Join(dir, "m"), "tmpfs", 0, "size=1m"); err != nil {
+		t.Logf("mounting needs privileges: %v", err)
+		return
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(filepath.Join(dir, "m"), 0)) })
+	for range 2 { // the second time everything is carried over
+		h.edit = func(s *BackupSpec) { s.OneFS = true }
+		h.backup(dir)
+		_, root, _ := h.newest()
+		if f := root.Filters; f == nil || !slices.Equal(f.LeftOut, texts([]string{filepath.Join(dir, "m")})) {
+			t.Errorf("left out: %+v", f)
+		}
+	}
+	h.edit = nil
+	h.backup(dir)
+	if _, root, _ := h.newest(); root.Filters != nil {
+		t.Errorf("nothing was left out: %+v", root.Filters)
 	}
 }
 
@@ -280,7 +320,7 @@ func TestExtras_damagedPages(t *testing.T) {
 	testtree.Make(t, out, "file gone text=g")
 	s := h.restoreSpec(dir, out)
 	s.faults.onPage = func([]byte) []byte { return []byte("damaged") }
-	_, err := h.system.Extras(t.Context(), &ExtrasSpec{Restore: s, Delete: true, Listed: time.Now().Add(time.Second)})
+	_, err := h.system.Extras(t.Context(), &ExtrasSpec{Restore: s, Listed: &ExtrasResult{}})
 	if !errors.Is(err, page.ErrDamaged) || names(t, out) != "gone" {
 		t.Errorf("%v, left %q", err, names(t, out))
 	}

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"vaultik/vault/blob"
@@ -25,7 +27,7 @@ func (s *storeState) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, e
 	r := &snapshot.Root{
 		Store: m.Store, Owner: spec.Opened.Doc.Owner.Fingerprint(), Host: m.Host, Hostname: snapshot.Text(spec.Host.Name),
 		Set: m.Set, SetName: snapshot.Text(spec.SetName), Seq: m.Seq,
-		Paths: texts(paths), Excludes: texts(spec.Excludes), Filters: spec.Filters, Tool: spec.Tool,
+		Paths: texts(paths), Excludes: texts(spec.Excludes), Filters: run.filters(), Tool: spec.Tool,
 		Started: run.began.UTC().Truncate(time.Second), Finished: m.Time,
 		Counts: snapshot.Counts{
 			Files: run.counts.Files, Dirs: run.counts.Dirs, Symlinks: run.counts.Symlinks, Other: run.counts.Others,
@@ -44,6 +46,35 @@ func (s *storeState) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, e
 		r.Errors = append(r.Errors, snapshot.RootError{Path: snapshot.Text(p.path), Reason: p.reason})
 	}
 	return r, nil
+}
+
+// maxCrossed is how many mount points a root lists.
+const maxCrossed = 10000
+
+// crosses notes that another file system is mounted there, which is left out.
+func (r *backupRun) crosses(path string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.crossed) <= maxCrossed {
+		r.crossed[path] = true
+	}
+}
+
+// filters are those of the job, and what they left out that only the walk could know.
+func (r *backupRun) filters() *snapshot.Filters {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.crossed) == 0 {
+		return r.spec.Filters
+	}
+	f := snapshot.Filters{OneFileSystem: true}
+	if r.spec.Filters != nil {
+		f = *r.spec.Filters
+	}
+	at := slices.Sorted(maps.Keys(r.crossed))
+	f.Cut = f.Cut || len(at) > maxCrossed
+	f.LeftOut = append(slices.Clone(f.LeftOut), texts(at[:min(len(at), maxCrossed)])...)
+	return &f
 }
 
 func texts(list []string) []snapshot.Text {

@@ -101,6 +101,9 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 		s.sums[n-1] = fs.StatSum{}
 		return nil
 	}
+	if it.Mount {
+		s.run.crosses("/" + it.Path)
+	}
 	if s.ended {
 		if err := s.endLeaf(c); err != nil {
 			return err

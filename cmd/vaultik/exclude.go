@@ -165,7 +165,7 @@ func (b *backupSet) combine(own, flags exclusions) {
 	b.fixed = flags.FixedSize.Or(own.FixedSize).On
 
 	b.excludes = append(own.exact.Strings(), flags.exact.Strings()...)
-	b.filters = &snapshot.Filters{OneFileSystem: b.oneFS.On}
+	b.filters = &snapshot.Filters{OneFileSystem: b.oneFS.On, ExcludesLast: flags.exact.Len(), IExcludesLast: flags.folded.Len()}
 	for _, text := range append(own.folded.Strings(), flags.folded.Strings()...) {
 		b.filters.IExcludes = append(b.filters.IExcludes, snapshot.Text(text))
 	}
@@ -195,6 +195,7 @@ func (s *session) prepareRules(conf *config.Config, url string, set *backupSet, 
 	r.Warn = func(text string) { s.out.warn("", "%s", text) }
 	for path, what := range s.ownPlaces(conf, url, roots) {
 		r.LeaveOut(path, "the "+what+" of these backups")
+		set.filters.LeftOut = append(set.filters.LeftOut, snapshot.Text(path))
 	}
 	for _, path := range append(roots[:len(roots):len(roots)], set.paths...) {
 		r.Keep(path)

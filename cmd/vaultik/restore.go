@@ -59,7 +59,7 @@ byte too long; the same command completes it.
 With --delete what the snapshot has not goes from the directories that it restores, when
 all the rest is done: if the snapshot is complete and everything could be restored. It
 lists and asks first (--yes: not). What patterns exclude stays, and what the backup's own
-rules left out, other file systems that are mounted there, and vaultik's own files.
+rules left out, other file systems that are mounted there, vaultik's own files, and stores.
 
 Patterns match full paths: * and ? within a name, [a-z], ** for any number of
 directories; a pattern with a leading / begins at the root, any other anywhere. ! before

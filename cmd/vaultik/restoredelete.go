@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/term"
 
@@ -86,26 +86,36 @@ func (c *restoreCmd) newDeletion(s *session, r *reading, system *actors.System, 
 	return d, nil
 }
 
-// rulesOf are the rules by which a snapshot was made, as far as it records them.
+// rulesOf are the rules by which a snapshot was made.
 func rulesOf(r *reading) (*filter.Rules, error) {
-	rules := &filter.Rules{}
-	add := func(texts []string, o filter.Options) error {
-		l, err := filter.Compile(filter.From("the backup", texts...), o)
-		rules.Before = append(rules.Before, l)
-		return err
+	f := r.root.Filters
+	if f == nil {
+		f = &snapshot.Filters{}
 	}
-	err := add(textsOf(r.root.Excludes), filter.Options{})
-	if f := r.root.Filters; f != nil && err == nil {
-		err = add(textsOf(f.IExcludes), filter.Options{IgnoreCase: true})
-		for _, text := range textsOf(f.Tags) {
-			tag, terr := filter.ParseTag(text, "the backup")
-			err = errors.Join(err, terr)
-			rules.Tags = append(rules.Tags, tag)
-		}
-		if f.LargerThan != nil {
-			rules.Larger = filter.Limit{Bytes: *f.LargerThan, Source: "the backup"}
-		}
-		rules.Ignore = f.IgnoreFile == filter.IgnoreFile
+	if f.Cut {
+		return nil, errors.New("there were too many rules for the snapshot to keep them all")
+	}
+	rules := &filter.Rules{Ignore: f.IgnoreFile == filter.IgnoreFile, Anyone: true}
+	var err error
+	compile := func(texts []snapshot.Text, o filter.Options) *filter.List {
+		l, cerr := filter.Compile(filter.From("the backup", textsOf(texts)...), o)
+		err = errors.Join(err, cerr)
+		return l
+	}
+	exact, folded := len(r.root.Excludes)-f.ExcludesLast, len(f.IExcludes)-f.IExcludesLast
+	fold := filter.Options{IgnoreCase: true}
+	rules.Before = []*filter.List{compile(r.root.Excludes[:exact], filter.Options{}), compile(f.IExcludes[:folded], fold)}
+	rules.After = []*filter.List{compile(r.root.Excludes[exact:], filter.Options{}), compile(f.IExcludes[folded:], fold)}
+	for _, text := range textsOf(f.Tags) {
+		tag, terr := filter.ParseTag(text, "the backup")
+		err = errors.Join(err, terr)
+		rules.Tags = append(rules.Tags, tag)
+	}
+	if f.LargerThan != nil {
+		rules.Larger = filter.Limit{Bytes: *f.LargerThan, Source: "the backup"}
+	}
+	for _, p := range textsOf(f.LeftOut) {
+		rules.LeaveOut(p, "left out by the backup")
 	}
 	for _, p := range textsOf(r.root.Paths) {
 		rules.Keep(p)
@@ -121,20 +131,18 @@ func textsOf(list []snapshot.Text) []string {
 	return out
 }
 
-// protected are the places of this program's own files, which no --delete touches.
-func (s *session) protected(r *reading) func(string) bool {
-	paths := s.places.Own()
+// protected are the places of this program's own files, under whatever name, which
+// no --delete touches.
+func (s *session) protected(r *reading) func(string, *vfs.Stat) bool {
+	paths := append(s.places.Own(), s.places.Index, s.places.Store, filePath(r.URL))
 	if c, err := s.config(); err == nil {
-		paths = append(paths, s.places.IndexDir(c))
-	}
-	paths = append(paths, s.places.Index, s.places.Store)
-	if p := filePath(r.URL); p != "" {
-		paths = append(paths, p)
+		paths = append(paths, s.places.IndexDir(c), filePath(c.StorageURL))
 	}
 	if exe, err := os.Executable(); err == nil {
 		paths = append(paths, exe)
 	}
 	own := map[string]bool{}
+	var same []vfs.Stat
 	for _, p := range paths {
 		if p == "" {
 			continue
@@ -142,9 +150,14 @@ func (s *session) protected(r *reading) func(string) bool {
 		own[p] = true
 		if to, err := filepath.EvalSymlinks(p); err == nil {
 			own[to] = true
+			if st, err := vfs.Lstat(to); err == nil && st.Ino != 0 {
+				same = append(same, st)
+			}
 		}
 	}
-	return func(path string) bool { return own[path] }
+	return func(path string, st *vfs.Stat) bool {
+		return own[path] || slices.ContainsFunc(same, func(o vfs.Stat) bool { return o.SameFile(st) })
+	}
 }
 
 // list finds what is not in the snapshot, and asks whether it may go. It is a
@@ -153,7 +166,6 @@ func (d *deletion) list(ctx context.Context) error {
 	if d.spec == nil {
 		return nil
 	}
-	d.spec.Listed = time.Now()
 	d.spec.OnItem = d.would
 	found, err := d.extras(ctx)
 	if err != nil {
@@ -165,6 +177,9 @@ func (d *deletion) list(ctx context.Context) error {
 		return nil
 	}
 	d.found = found
+	if d.c.DryRun {
+		d.complain(found)
+	}
 	if d.c.DryRun || found.Files+found.Dirs == 0 {
 		return nil
 	}
@@ -213,10 +228,10 @@ func (d *deletion) run(ctx context.Context, res *actors.RestoreResult, restoreEr
 		d.s.out.warn("", "nothing was deleted: %s", d.not)
 		return &partial{"nothing was deleted: " + d.not}
 	}
-	if d.found.Files+d.found.Dirs == 0 {
+	if d.found.Files+d.found.Dirs+d.found.Failed == 0 {
 		return nil
 	}
-	d.spec.Delete = true
+	d.spec.Listed = d.found
 	d.spec.OnItem = func(path string, _ *vfs.Stat, why error) {
 		if why == nil {
 			d.s.restoreItem(path, messages.StatusDeleted, "")
@@ -229,15 +244,20 @@ func (d *deletion) run(ctx context.Context, res *actors.RestoreResult, restoreEr
 	if err != nil {
 		return fmt.Errorf("delete what snapshot %s has not: %w", d.s.sum.Snapshot[:8], err)
 	}
-	for _, p := range done.Problems {
-		d.s.out.warn("", "not deleted: %q: %s", shown(p.Path), p.Reason)
-	}
+	d.complain(done)
 	d.s.out.result("deleted %s that the snapshot has not", extrasText(done))
 	if done.Failed > 0 {
 		d.s.sum.Errors += done.Failed
 		return &partial{fmt.Sprintf("%s could not be deleted", plural(done.Failed, "entry", "entries"))}
 	}
 	return nil
+}
+
+// complain says what cannot be deleted, or be looked at.
+func (d *deletion) complain(r *actors.ExtrasResult) {
+	for _, p := range r.Problems {
+		d.s.out.warn("", "not deleted: %q: %s", shown(p.Path), p.Reason)
+	}
 }
 
 func extrasText(r *actors.ExtrasResult) string {

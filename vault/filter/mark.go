@@ -83,7 +83,7 @@ const sticky = 0o1000
 // may reports whether whoever made a tag or an ignore file has a say about the
 // directory: who could not remove its files cannot keep them out of a backup either.
 func (w *Walk) may(name string, d fs.Dir, st *fs.Stat) bool {
-	if d.Stat().Mode&sticky == 0 || st.UID == 0 || st.UID == d.Stat().UID || int64(st.UID) == int64(os.Geteuid()) {
+	if w.rules.Anyone || d.Stat().Mode&sticky == 0 || st.UID == 0 || st.UID == d.Stat().UID || int64(st.UID) == int64(os.Geteuid()) {
 		return true
 	}
 	if w.rules.Warn != nil {

@@ -26,7 +26,8 @@ type Rules struct {
 	Tags   []Tag
 	Larger Limit
 
-	Warn func(text string) // of what is not obeyed, though nothing is wrong with it
+	Anyone bool              // may have made tags and ignore files; else not everybody in directories that all may write to
+	Warn   func(text string) // of what is not obeyed, though nothing is wrong with it
 
 	own   map[string]string // entries left out, and what they are
 	roots map[string]bool   // entries that were named

@@ -2,7 +2,7 @@
 
 package fs
 
-import "os"
+import "io"
 
 // linuxDir is the Dir of an open directory.
 type linuxDir struct {
@@ -26,8 +26,8 @@ func (l *linuxDir) Lstat(name string) (Stat, error) {
 }
 
 // Open implements Dir.
-func (l *linuxDir) Open(name string) (*os.File, Stat, error) {
-	return openFileAt(l.d.fd, name, l.abs(name), nil)
+func (l *linuxDir) Open(name string) (io.ReadCloser, Stat, error) {
+	return reader(openFileAt(l.d.fd, name, l.abs(name), nil))
 }
 
 func (l *linuxDir) abs(name string) string { return "/" + join(l.d.path, name) }

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"errors"
+	"io"
 	iofs "io/fs"
 	"os"
 )
@@ -34,9 +35,9 @@ type Chooser interface {
 type Dir interface {
 	Path() string // as in WalkItem
 	Stat() *Stat
-	Has(name string) bool                     // costs no system call
-	Lstat(name string) (Stat, error)          // of an entry
-	Open(name string) (*os.File, Stat, error) // a regular file, as OpenFile does: ErrSwapped for anything else
+	Has(name string) bool                          // costs no system call
+	Lstat(name string) (Stat, error)               // of an entry
+	Open(name string) (io.ReadCloser, Stat, error) // a regular file, as OpenFile does: ErrSwapped for anything else
 }
 
 // WalkOptions narrow a walk.
@@ -87,4 +88,12 @@ func (w *walker) tell(path string, err error) error {
 		return nil
 	}
 	return err
+}
+
+// reader is what OpenFile returns as what Dir.Open returns.
+func reader(f *os.File, st Stat, err error) (io.ReadCloser, Stat, error) {
+	if err != nil {
+		return nil, st, err
+	}
+	return f, st, nil
 }

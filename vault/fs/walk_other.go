@@ -153,7 +153,9 @@ func (d *plainDir) Has(name string) bool {
 func (d *plainDir) Lstat(name string) (Stat, error) { return Lstat(d.under(name)) }
 
 // Open implements Dir.
-func (d *plainDir) Open(name string) (*os.File, Stat, error) { return OpenFile(d.under(name), nil) }
+func (d *plainDir) Open(name string) (io.ReadCloser, Stat, error) {
+	return reader(OpenFile(d.under(name), nil))
+}
 
 func (d *plainDir) under(name string) string { return "/" + join(d.path, name) }
 

@@ -126,3 +126,32 @@ func TestRoot_neverTooLong(t *testing.T) {
 		t.Errorf("%d errors, %d paths, %d excludes", len(got.Errors), len(got.Paths), len(got.Excludes))
 	}
 }
+
+// TestRoot_cut: patterns that do not fit are left out, and the root says so.
+func TestRoot_cut(t *testing.T) {
+	w := newWorld(t)
+	r := w.root(1)
+	r.Filters = &Filters{ExcludesLast: 3, IExcludesLast: 1, IExcludes: []Text{"*.ISO"}, IgnoreFile: "x"}
+	for i := range 9000 {
+		r.Excludes = append(r.Excludes, Text(fmt.Sprint(i, strings.Repeat("*", 1<<10))))
+	}
+	b, err := encodeRoot(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := decompressNames(b, MaxRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parseRoot(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := got.Filters; len(got.Excludes) == len(r.Excludes) || !f.Cut || f.ExcludesLast != 0 || len(f.IExcludes) != 1 || f.IgnoreFile != "x" || r.Filters.Cut {
+		t.Errorf("%d excludes, %+v", len(got.Excludes), f)
+	}
+	r.Filters.ExcludesLast = len(r.Excludes) + 1
+	if err := r.check(); err == nil {
+		t.Error("more patterns than there are")
+	}
+}

@@ -57,14 +57,18 @@ type Root struct {
 	Top *Top `json:"top"` // nil: the snapshot holds nothing
 }
 
-// Filters are what a backup left out by other rules than excludes: for the record,
-// no reader needs them.
+// Filters are what a backup left out by other rules than excludes. A restore that
+// deletes what the snapshot has not spares all that the backup's rules left out.
 type Filters struct {
-	IExcludes     []Text `json:"iexcludes,omitempty"` // patterns that ignore case
-	Tags          []Text `json:"tags,omitempty"`      // NAME[:HEADER]: contents of directories that hold one
+	IExcludes     []Text `json:"iexcludes,omitempty"`      // patterns that ignore case
+	ExcludesLast  int    `json:"excludes_last,omitempty"`  // how many of excludes, at their end, decide over ignore files
+	IExcludesLast int    `json:"iexcludes_last,omitempty"` // how many of iexcludes do
+	Tags          []Text `json:"tags,omitempty"`           // NAME[:HEADER]: contents of directories that hold one
 	LargerThan    *int64 `json:"larger_than,omitempty"`
 	OneFileSystem bool   `json:"one_file_system,omitempty"`
 	IgnoreFile    string `json:"ignore_file,omitempty"` // name of files with patterns that were obeyed
+	LeftOut       []Text `json:"left_out,omitempty"`    // absolute: store and index of the backup, and where other file systems were mounted
+	Cut           bool   `json:"cut,omitempty"`         // it was too much: excludes, or something here, is not complete
 }
 
 // Tag is the name of a tag or pin.
@@ -177,6 +181,9 @@ func (r *Root) check() error {
 	case len(r.Errors) > MaxRootErrors:
 		return fmt.Errorf("%d errors are too many", len(r.Errors))
 	}
+	if f := r.Filters; f != nil && (f.ExcludesLast < 0 || f.ExcludesLast > len(r.Excludes) || f.IExcludesLast < 0 || f.IExcludesLast > len(f.IExcludes)) {
+		return errors.New("more patterns decide over ignore files than there are")
+	}
 	c := r.Counts
 	if min(c.Files, c.Dirs, c.Symlinks, c.Other, c.Bytes, c.Errors) < 0 {
 		return errors.New("negative count")
@@ -251,10 +258,24 @@ func (r *Root) shorten() bool {
 		r.Paths = r.Paths[:len(r.Paths)/2]
 	case len(r.Excludes) > 0:
 		r.Excludes = r.Excludes[:len(r.Excludes)/2]
+		r.cut()
+	case r.Filters != nil && len(r.Filters.IExcludes) > 0:
+		r.cut().IExcludes = nil
 	default:
 		return false
 	}
 	return true
+}
+
+// cut notes that the rules are not complete.
+func (r *Root) cut() *Filters {
+	f := Filters{}
+	if r.Filters != nil {
+		f = *r.Filters
+	}
+	f.Cut, f.ExcludesLast, f.IExcludesLast = true, 0, 0
+	r.Filters = &f
+	return r.Filters
 }
 
 // pad appends a skippable frame, so that the whole has a Padmé size.
