@@ -29,8 +29,8 @@ type attribute struct {
 // attributes are all rows of the table, in their order.
 func attributes() []attribute {
 	var list []attribute
-	add := func(name, slug string, make func(dir string) error, kinds ...treecmp.Kind) {
-		list = append(list, attribute{name: name, slug: slug, make: make, kinds: kinds})
+	add := func(name, slug string, create func(dir string) error, kinds ...treecmp.Kind) {
+		list = append(list, attribute{name: name, slug: slug, make: create, kinds: kinds})
 	}
 	file := func(name string, then ...func(p string) error) func(dir string) error {
 		return func(dir string) error {
@@ -134,8 +134,8 @@ func attributes() []attribute {
 	add("ACL", "acl", file("file", xattr("system.posix_acl_access", accessACL)), x, mode)
 	add("default ACL", "defacl", subdir("dir", xattr("system.posix_acl_default", defaultACL)), x)
 
-	flags := func(name, slug string, f uint32, make func(string, ...func(string) error) func(string) error, of string) {
-		add(name, slug, make(of, flag(f)), treecmp.Flags)
+	flags := func(name, slug string, f uint32, create func(string, ...func(string) error) func(string) error, of string) {
+		add(name, slug, create(of, flag(f)), treecmp.Flags)
 	}
 	flags("chattr +d (no dump)", "nodump", 0x40, file, "file")
 	flags("chattr +A (no atime)", "noatime", 0x80, file, "file")

@@ -4,12 +4,6 @@ package fs
 
 import "os"
 
-// native is the path that the system knows an absolute path by.
-func native(path string) string { return path }
-
-// drives are what stands above the trees of a system that has several: none here.
-func drives() []string { return nil }
-
 // absolute makes arg, which is not empty, absolute without resolving anything in it.
 func absolute(arg string) (string, error) {
 	if arg[0] == '/' {
