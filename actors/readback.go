@@ -282,37 +282,38 @@ func (r *readBack) file(m *messages.ReadBackFile) (n int64, err error) {
 	return n, nil
 }
 
-// part compares one chunk, or a hole in pieces of a megabyte.
+// part compares one chunk, or a hole. Where the target has a hole too, nothing is read.
 func (r *readBack) part(f *os.File, at int64, ref *page.Ref) error {
-	for left := ref.Length(); left > 0; {
-		n := left
-		if ref.Hole > 0 {
-			n = min(n, 1<<20)
+	if ref.Hole > 0 {
+		return r.hole(f, at, ref.Hole)
+	}
+	n := int64(ref.Span.Len)
+	b := r.room(n)
+	if _, err := f.ReadAt(b, at); err != nil {
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("ends before byte %d", at+n)
 		}
-		if int64(cap(r.buf)) < n {
-			r.buf = make([]byte, n)
-		}
-		b := r.buf[:n]
-		if _, err := f.ReadAt(b, at); err != nil {
-			if errors.Is(err, io.EOF) {
-				return fmt.Errorf("ends before byte %d", at+n)
-			}
-			return err
-		}
-		if ref.Hole == 0 && r.hasher.ID(b) != ref.ID || ref.Hole > 0 && !allZero(b) {
-			return fmt.Errorf("differs within bytes %d to %d", at, at+n)
-		}
-		at += n
-		left -= n
+		return err
+	}
+	if r.hasher.ID(b) != ref.ID {
+		return fmt.Errorf("differs within bytes %d to %d", at, at+n)
 	}
 	return nil
 }
 
-func allZero(b []byte) bool {
-	for _, x := range b {
-		if x != 0 {
-			return false
-		}
+// hole fails unless n bytes of f are zeros.
+func (r *readBack) hole(f *os.File, at, n int64) error {
+	zero, err := zeros(r.run.ctx, f, at, n, r.room(localBuffer))
+	if err == nil && !zero {
+		err = fmt.Errorf("differs within bytes %d to %d", at, at+n)
 	}
-	return true
+	return err
+}
+
+// room is a buffer of n bytes.
+func (r *readBack) room(n int64) []byte {
+	if int64(cap(r.buf)) < n {
+		r.buf = make([]byte, n)
+	}
+	return r.buf[:n]
 }

@@ -2,6 +2,8 @@ package actors
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -66,5 +68,50 @@ func TestReadBack_Cancel(t *testing.T) {
 	defer cancel()
 	if _, err := h.system.ReadBack(ctx, h.restoreSpec(dir, out)); err == nil {
 		t.Error("it went on")
+	}
+}
+
+// Holes of the target are not read: a sparse file of a terabyte is compared in a moment.
+func TestReadBack_Holes(t *testing.T) {
+	h, dir := newTestHost(t), t.TempDir()
+	name := filepath.Join(dir, "sparse")
+	must(t, os.WriteFile(name, testtree.Bytes(3, 1<<20), 0o600))
+	must(t, os.Truncate(name, 8<<30))
+	h.backup(dir)
+	out := t.TempDir()
+	h.restore(h.restoreSpec(dir, out))
+	before := bytesRead(t)
+	r, err := h.system.ReadBack(t.Context(), h.restoreSpec(dir, out))
+	must(t, err)
+	if r.Differ != 0 || r.Files != 1 || r.Bytes != 8<<30 {
+		t.Errorf("%+v", r)
+	}
+	if n := bytesRead(t) - before; n > 1<<30 {
+		t.Errorf("%d bytes were read of a file with 1 MiB of data", n)
+	}
+}
+
+// bytesRead is how many bytes this process has read, from anywhere.
+func bytesRead(t *testing.T) (n int64) {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/io")
+	must(t, err)
+	_, err = fmt.Sscanf(string(b), "rchar: %d", &n)
+	must(t, err)
+	return n
+}
+
+// Where a target knows no holes all of one must be read, which may take hours.
+func TestZeros_Cancel(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	must(t, err)
+	defer f.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	if zero, err := zeros(ctx, f, 0, 1<<40, make([]byte, 1)); err != nil || !zero {
+		t.Errorf("%v, %v", zero, err)
+	}
+	cancel()
+	if _, err := zeros(ctx, f, 0, 1<<40, make([]byte, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"os"
 
 	"vaultik/messages"
@@ -161,6 +162,23 @@ func (r *localReader) read(c *messages.CheckPiece) []byte {
 
 // zero reports whether there is nothing but zeros where a hole belongs.
 func (r *localReader) zero(f *os.File, c *messages.CheckPiece) bool {
-	zero, err := vfs.IsZero(f, c.At, c.Ref.Hole, r.room(localBuffer))
+	zero, err := zeros(r.run.ctx, f, c.At, c.Ref.Hole, r.room(localBuffer))
 	return err == nil && zero
+}
+
+// zeroStep is how many bytes are looked at for zeros before an interruption is
+// noticed: a target may know no holes, and then all of them are read.
+const zeroStep = 64 << 20
+
+// zeros reports whether n bytes of f are zeros. What are holes there is not read.
+func zeros(ctx context.Context, f *os.File, at, n int64, buf []byte) (bool, error) {
+	for end := at + n; at < end; at += zeroStep {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		if zero, err := vfs.IsZero(f, at, min(zeroStep, end-at), buf); err != nil || !zero {
+			return false, err
+		}
+	}
+	return true, nil
 }
