@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"vaultik/internal/testtree"
 	"vaultik/messages"
 	"vaultik/vault/chunk"
+	vfs "vaultik/vault/fs"
 	"vaultik/vault/layout"
 )
 
@@ -187,6 +189,71 @@ symlink type same
 	if r := h.restore(s); r.Changed != 1 || r.Failed != 0 || inode(t, filepath.Join(out, "same")) != before["same"] {
 		t.Errorf("%+v", r)
 	}
+	sameTree(t, dir, out)
+}
+
+// Files of the snapshot that are names of one file in the target: what is changed
+// in place for one is not another's any more.
+func TestRestore_InPlace_linked(t *testing.T) {
+	h := localHost(t)
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	testtree.Make(t, dir, `
+file a size=500000 data=0:500000:1
+file b size=500000 data=0:500000:2
+file c size=500000 data=0:500000:3
+hardlink d c
+file small text=s
+file z text=z
+`)
+	h.backup(dir)
+	h.restore(h.restoreSpec(dir, out))
+	for name, to := range map[string]string{"b": "a", "d": "a", "z": "small"} {
+		must(t, os.Remove(filepath.Join(out, name)))
+		must(t, os.Link(filepath.Join(out, to), filepath.Join(out, name)))
+	}
+	beside := filepath.Join(t.TempDir(), "beside")
+	must(t, os.Link(filepath.Join(out, "a"), beside))
+	for _, mode := range []Overwrite{OverwriteIfChanged, OverwriteAlways} {
+		s := h.restoreSpec(dir, out)
+		s.InPlace, s.Overwrite = true, mode
+		if r := h.restore(s); r.Failed > 0 || inode(t, filepath.Join(out, "a")) != inode(t, beside) {
+			t.Errorf("%s: %+v", mode, r)
+		}
+		must(t, os.Remove(beside))
+		sameTree(t, dir, out)
+		must(t, os.Link(filepath.Join(out, "a"), beside))
+		must(t, os.Remove(filepath.Join(out, "b")))
+		must(t, os.Link(filepath.Join(out, "a"), filepath.Join(out, "b")))
+	}
+}
+
+// A file that is replaced by another one while it is changed in place must not
+// become one of both.
+func TestRestore_InPlace_swapped(t *testing.T) {
+	h := localHost(t)
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	must(t, os.WriteFile(filepath.Join(dir, "image"), testtree.Bytes(1, 4<<20), 0o600))
+	h.backup(dir)
+	data := testtree.Bytes(1, 4<<20)
+	copy(data[3<<20:], "changed")
+	must(t, os.MkdirAll(out, 0o700))
+	must(t, os.WriteFile(filepath.Join(out, "image"), data, 0o600))
+	must(t, os.WriteFile(filepath.Join(out, "other"), testtree.Bytes(2, 4<<20), 0o600))
+	s := h.restoreSpec(dir, out)
+	s.InPlace = true
+	var once sync.Once
+	s.faults.onDownload = func() { // when all was compared, and before the first change
+		once.Do(func() { must(t, os.Rename(filepath.Join(out, "other"), filepath.Join(out, "image"))) })
+	}
+	r := h.restore(s)
+	st, err := os.Stat(filepath.Join(out, "image"))
+	must(t, err)
+	if r.Failed != 1 || st.Size() != 4<<20+1 || !errors.Is(r.Problems[0].Err, vfs.ErrSwapped) || !strings.Contains(r.Problems[0].Reason, halfDone) {
+		t.Errorf("%d bytes, %+v", st.Size(), r)
+	}
+	s = h.restoreSpec(dir, out)
+	s.InPlace = true
+	h.restore(s)
 	sameTree(t, dir, out)
 }
 

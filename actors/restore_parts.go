@@ -92,6 +92,31 @@ func (p *partFiles) commit(t *vfs.Target, it *messages.RestoreItem, from message
 	return part.attrs, err
 }
 
+// disown gives up an item that is changed in place.
+func (p *partFiles) disown(it *messages.RestoreItem) {
+	p.mu.Lock()
+	part := p.open[it]
+	p.mu.Unlock()
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	if part.file != nil && !part.named {
+		part.file.Abort()
+	}
+}
+
+// half reports whether an item that could not be completed is left changed in part.
+func (p *partFiles) half(it *messages.RestoreItem) bool {
+	p.mu.Lock()
+	part := p.open[it]
+	p.mu.Unlock()
+	if part == nil {
+		return false
+	}
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	return part.file != nil && part.file.Unfinished()
+}
+
 // unfinished is how many bytes that count as done are of files that are not
 // complete, and will be thrown away. Only the planner may ask.
 func (p *partFiles) unfinished() (n int64) {

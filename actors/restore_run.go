@@ -84,6 +84,7 @@ type restoreRun struct {
 	full    atomic.Bool // the target takes no more
 	dry     bool        // nothing is changed
 	faults  *faults
+	taken   sync.Map     // paths by device and inode, of files with several names that are changed in place
 	hurt    sync.Map     // of blob.Name: damaged blobs that were warned of
 	odd     atomic.Int64 // blobs that were damaged on the way only
 

@@ -151,9 +151,13 @@ func (w *restoreWriter) place(it *messages.RestoreItem) messages.Outcome {
 func compareItem(run *restoreRun, it *messages.RestoreItem) messages.Outcome {
 	t, e := run.target, &it.Entry
 	o := messages.Outcome{Item: it, New: messages.StatusReplaced}
+	st, err := t.Lstat(it.Path)
+	inPlace := err == nil && run.changes(it, &st)
 	if run.mode == OverwriteIfChanged || run.mode == OverwriteIfNewer {
 		same, why := t.Same(it.Path, e)
 		switch {
+		case same && run.spec.InPlace && st.Type == page.File && !inPlace:
+			why = "is another file of the snapshot too"
 		case same && run.dry:
 			o.Status = messages.StatusUnchanged
 			o.Why, o.Fixed = run.corrections(it.Path, e)
@@ -165,7 +169,6 @@ func compareItem(run *restoreRun, it *messages.RestoreItem) messages.Outcome {
 		}
 		o.Why = why
 	}
-	st, err := t.Lstat(it.Path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		o.New, o.Why = messages.StatusRestored, ""
@@ -180,9 +183,23 @@ func compareItem(run *restoreRun, it *messages.RestoreItem) messages.Outcome {
 		}
 	}
 	if o.Status == "" && e.Type == page.File {
-		useLocal(run, it, &o)
+		useLocal(run, it, &o, inPlace)
 	}
 	return o
+}
+
+// changes reports whether a file that is there is to be changed in place. Where it
+// stands under the names of several files of the snapshot the first one gets it:
+// what is changed for one would be wrong for the others.
+func (r *restoreRun) changes(it *messages.RestoreItem, there *vfs.Stat) bool {
+	if !r.spec.InPlace || it.Entry.Type != page.File || there.Type != page.File {
+		return false
+	}
+	if there.Nlink < 2 {
+		return true
+	}
+	first, taken := r.taken.LoadOrStore([2]uint64{there.Dev, there.Ino}, it.Path)
+	return !taken || first == it.Path
 }
 
 // keeps reports whether what stands there is to be left as it is.
@@ -198,16 +215,16 @@ func (r *restoreRun) whyKept() string {
 }
 
 // useLocal decides where chunks of a file that is to be made may be found in the target.
-func useLocal(run *restoreRun, it *messages.RestoreItem, o *messages.Outcome) {
+func useLocal(run *restoreRun, it *messages.RestoreItem, o *messages.Outcome, inPlace bool) {
 	e, there := &it.Entry, &o.There
 	if run.spec.quick {
-		if run.spec.InPlace && there.Type == page.File {
+		if inPlace {
 			o.New = messages.StatusChanged
 		}
 		return
 	}
 	switch {
-	case run.spec.InPlace && there.Type == page.File:
+	case inPlace:
 		o.New, o.Source = messages.StatusChanged, messages.SourceInPlace
 	case run.target.HasPart(it.Path, e.Size):
 		o.Source = messages.FromPart
@@ -243,15 +260,25 @@ func (w *restoreWriter) finish(f *messages.FinishEntry) messages.Outcome {
 func (w *restoreWriter) commit(f *messages.FinishEntry) messages.Outcome {
 	it := f.Commit
 	o := messages.Outcome{Item: it, Status: statusAsPlanned}
-	if f.Source == messages.SourceInPlace && !w.run.parts.begun(it) {
+	switch inPlace := f.Source == messages.SourceInPlace; {
+	case inPlace && !w.run.parts.begun(it):
 		if f.There.Size == it.Entry.Size {
 			return w.keep(&messages.FinishEntry{Keep: it, There: f.There})
 		}
 		if o.Err = w.untouched(it, &f.There); o.Err != nil {
 			return o
 		}
+	case inPlace:
+		// What was compared must be what was changed, or the file is of both.
+		if st, err := w.run.target.Lstat(it.Path); err != nil || !st.SameFile(&f.There) {
+			w.run.parts.disown(it)
+			o.Err, o.Half = fmt.Errorf("%s: %w", it.Path, vfs.ErrSwapped), w.run.parts.half(it)
+			return o
+		}
 	}
-	o.Attrs, o.Err = w.run.parts.commit(w.run.target, it, f.Source)
+	if o.Attrs, o.Err = w.run.parts.commit(w.run.target, it, f.Source); o.Err != nil {
+		o.Half = w.run.parts.half(it)
+	}
 	return o
 }
 

@@ -53,8 +53,8 @@ What is in DIR already stays, unless something of the same path is restored:
   never       left alone
 What a file that is replaced has already of the snapshot's contents is not fetched. With
 --in-place it is not replaced but changed where it stands, and only where it differs: for
-large files such as disk images. It keeps its other names. Until it is complete it is one
-byte too long; the same command completes it.
+large files such as disk images. It keeps its other names, but those that are other files
+of the snapshot. Until it is complete it is one byte too long; the same command completes it.
 
 With --delete what the snapshot has not goes from the directories that it restores, when
 all the rest is done: if the snapshot is complete and everything could be restored. It
@@ -87,6 +87,9 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	}
 	if c.InPlace && c.Overwrite == string(actors.OverwriteNever) {
 		return &usageError{msg: "--in-place does not go with --overwrite never: nothing would be changed", command: "restore"}
+	}
+	if c.InPlace && c.Overwrite == string(actors.OverwriteIfNewer) {
+		return &usageError{msg: "--in-place does not go with --overwrite if-newer: a file that an interruption leaves changed in part would be the newer one", command: "restore"}
 	}
 	if c.Verify && c.Overwrite != string(actors.OverwriteIfChanged) && c.Overwrite != string(actors.OverwriteAlways) {
 		return &usageError{msg: "--verify does not go with --overwrite " + c.Overwrite + ": files that are kept may differ from the snapshot", command: "restore"}
