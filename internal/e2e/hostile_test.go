@@ -385,7 +385,10 @@ func TestHostile(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(outside, "mine"), []byte("mine"), 0o600))
 	often := testsize.Pick(8, 1)
 	for i, c := range hostileCases(outside) {
-		t.Run(c.name, func(t *testing.T) { c.run(t, src, outside, i%often == 0) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t, src, outside, i%often == 0)
+		})
 	}
 }
 
