@@ -66,7 +66,7 @@ func s3Options(c config.S3) backends.S3Options {
 func (s *session) limiter(conf *config.Config) *limit.Limiter {
 	if s.limits == nil {
 		schedule := conf.BWLimit
-		if s.cli.BWLimit != "" {
+		if s.cli.BWLimit != nil {
 			schedule = s.bwlimit
 		}
 		s.limits = limit.New(schedule)
@@ -124,8 +124,8 @@ func (s *session) limitsOnTheLine() (err error) {
 			return &usageError{msg: "--connections: " + err.Error()}
 		}
 	}
-	if s.cli.BWLimit != "" {
-		if s.bwlimit, err = limit.Parse(s.cli.BWLimit); err != nil {
+	if s.cli.BWLimit != nil {
+		if s.bwlimit, err = limit.Parse(*s.cli.BWLimit); err != nil {
 			return &usageError{msg: "--bwlimit: " + err.Error()}
 		}
 	}

@@ -14,7 +14,7 @@ type cli struct {
 	Config      string  `help:"Configuration file (or $$VAULTIK_CONFIG)." placeholder:"FILE"`
 	Store       *string `help:"Store to use instead of the configured one: a directory, s3://BUCKET/PREFIX or rclone://REMOTE/PATH." placeholder:"URL"`
 	Owner       string  `help:"Fingerprint that the store's owner must have." placeholder:"SHA256:..."`
-	BWLimit     string  `name:"bwlimit" help:"Bandwidth to stores, up or up:down, such as 2M, 512K:10M or off, or a timetable: '08:00,2M 18:00,off'." placeholder:"LIMIT"`
+	BWLimit     *string `name:"bwlimit" help:"Bandwidth to stores, up or up:down, such as 2M, 512K:10M or off, or a timetable: '08:00,2M 18:00,off'." placeholder:"LIMIT"`
 	Connections int     `help:"Transfers to and from the store at once, 1 to 64 (default: the configuration's, 4)." placeholder:"N"`
 	JSON        bool    `name:"json" help:"Print one JSON object a line, a summary last."`
 	Verbose     bool    `short:"v" help:"Say more." xor:"loudness"`

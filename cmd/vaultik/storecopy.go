@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"vaultik/actors"
@@ -67,8 +68,8 @@ func (c *storeCopyCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer op.Close()
-	if op.URL == to {
-		return &usageError{msg: "--to is the store itself", command: "store copy"}
+	if err := notItself(op.URL, to); err != nil {
+		return err
 	}
 	cat, err := s.catalog(ctx, op)
 	if err != nil {
@@ -106,6 +107,35 @@ func (c *storeCopyCmd) Run(ctx context.Context, s *session) error {
 		s.out.warn("", "cannot remember what the mirror has: %v", nerr)
 	}
 	return m.report(ctx, v, rep, err)
+}
+
+// notItself refuses a target that is the store itself, as far as that can be told: who
+// believes to have two of what there is only once may lose both.
+func notItself(store, to string) error {
+	msg := ""
+	a, b := filePath(store), filePath(to)
+	switch {
+	case store == to:
+		msg = "--to is the store itself"
+	case a == "" || b == "":
+	case isSameDir(a, b):
+		msg = fmt.Sprintf("--to is the store itself, %s, under another name", a)
+	case within(a, b), within(b, a):
+		msg = "--to: one of store and target lies inside the other"
+	}
+	if msg == "" {
+		return nil
+	}
+	return &usageError{msg: msg, hint: "name a place elsewhere, best on another disk: --to URL"}
+}
+
+func isSameDir(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	two, err := os.Stat(b)
+	return err == nil && os.SameFile(one, two)
 }
 
 // report prints what was copied and returns what is to be said of it as an error.
