@@ -68,6 +68,7 @@ func TestRedact(t *testing.T) {
 	for in, want := range map[string]string{
 		"s3://key:secret@host:9000/b/p?x=secret#secret": "s3://host:9000/b/p",
 		"/a/b?c": "/a/b?c", "rel/x": "rel/x", "file:///a%20b": "file:///a%20b", "x://se%zzcret": "x://...",
+		"rclone://rem,pass=secret/path": "rclone://...", `rclone://:webdav,url="http://h:1",pass=secret:/p`: "rclone://...", "rclone://rem/a,b": "rclone://rem/a,b",
 	} {
 		if got := backends.Redact(in); got != want {
 			t.Errorf("Redact(%q) = %q, want %q", in, got, want)

@@ -124,5 +124,8 @@ func Redact(location string) string {
 		scheme, _, _ := strings.Cut(location, ":")
 		return scheme + "://..."
 	}
+	if strings.Contains(u.Host, ",") {
+		return u.Scheme + "://..." // settings of rclone in place of a remote's name: passwords
+	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
