@@ -138,6 +138,9 @@ func (s *session) protected(r *reading) func(string, *vfs.Stat) bool {
 	if c, err := s.config(); err == nil {
 		paths = append(paths, s.places.IndexDir(c), filePath(c.StorageURL))
 	}
+	if h, err := s.state.LoadHost(); err == nil {
+		paths = append(paths, h.Kit)
+	}
 	if exe, err := os.Executable(); err == nil {
 		paths = append(paths, exe)
 	}
