@@ -38,6 +38,7 @@ func (s *System) Backup(ctx, soft context.Context, spec *BackupSpec) (*BackupRes
 	if r.Abandoned == "" { // else somebody may still write there
 		run.mem.Close()
 	}
+	r.Kernel = run.kernelMounts()
 	p := spec.Progress
 	r.Counts, r.Errors, r.BlobsStored = run.counts, run.failed, int64(len(run.stored))
 	r.BytesRead, r.BytesStored, r.ObjectsStored = p.BytesRead.Load(), p.Stored.Load(), p.Objects.Load()

@@ -243,12 +243,19 @@ func (k *chunker) unsized(f *os.File, d *messages.EntryDone) (int64, error) {
 		d.Racy = true // another run may want its content
 		return 0, nil
 	case n > 0:
-		return k.cut(io.NewSectionReader(r, 0, math.MaxInt64), d.Index)
+		return k.cut(littleReader{io.NewSectionReader(r, 0, math.MaxInt64)}, d.Index)
 	case errors.Is(err, io.EOF):
 		return 0, nil
 	}
 	return 0, err
 }
+
+// littleReader asks for little at a time: some files of /proc refuse to be read into
+// a large buffer, whatever they hold.
+type littleReader struct{ io.Reader }
+
+// Read implements io.Reader.
+func (r littleReader) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 64<<10)]) }
 
 // touched is a file whose reads are watched, and counted.
 type touched struct {

@@ -311,6 +311,30 @@ func TestBackup_leftOutMounts(t *testing.T) {
 	}
 }
 
+// So it is with what the kernel makes up, without being asked for.
+func TestBackup_leftOutKernel(t *testing.T) {
+	h := newTestHost(t)
+	rules := &filter.Rules{}
+	list, err := filter.Compile(filter.From("test", "/*", "!/proc"), filter.Options{})
+	must(t, err)
+	rules.After = []*filter.List{list}
+	h.edit = func(s *BackupSpec) { s.Choose = func() vfs.Chooser { return rules.Walk(nil) } }
+	for range 2 { // the second time everything is carried over
+		r := h.backup("/")
+		if !slices.Equal(r.Kernel, []KernelMount{{"/proc", "proc"}}) || r.Counts.Files != 0 || !r.Complete {
+			t.Errorf("%+v", r)
+		}
+		_, root, _ := h.newest()
+		if f := root.Filters; f == nil || !slices.Equal(f.LeftOut, texts([]string{"/proc"})) || f.OneFileSystem {
+			t.Errorf("left out: %+v", f)
+		}
+	}
+	r := h.backup("/", "/proc/sys/kernel/random")
+	if !slices.Equal(r.Kernel, []KernelMount{{"/proc", "proc"}}) || r.Counts.Files == 0 || !r.Complete || r.Counts.Bytes == 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // Of a snapshot that cannot be read in full nothing is certain: an error, and nothing goes.
 func TestExtras_damagedPages(t *testing.T) {
 	h := newTestHost(t)

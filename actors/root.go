@@ -51,13 +51,26 @@ func (s *storeState) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, e
 // maxCrossed is how many mount points a root lists.
 const maxCrossed = 10000
 
-// crosses notes that another file system is mounted there, which is left out.
-func (r *backupRun) crosses(path string) {
+// crosses notes that another file system is mounted there, which is left out; kernel
+// as fs.WalkItem has it.
+func (r *backupRun) crosses(path, kernel string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.crossed) <= maxCrossed {
-		r.crossed[path] = true
+		r.crossed[path] = kernel
 	}
+}
+
+// kernelMounts are the kernel's own file systems that were left out.
+func (r *backupRun) kernelMounts() (out []KernelMount) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, path := range slices.Sorted(maps.Keys(r.crossed)) {
+		if kernel := r.crossed[path]; kernel != "" {
+			out = append(out, KernelMount{path, kernel})
+		}
+	}
+	return out
 }
 
 // filters are those of the job, and what they left out that only the walk could know.
@@ -67,7 +80,7 @@ func (r *backupRun) filters() *snapshot.Filters {
 	if len(r.crossed) == 0 {
 		return r.spec.Filters
 	}
-	f := snapshot.Filters{OneFileSystem: true}
+	f := snapshot.Filters{OneFileSystem: r.spec.OneFS}
 	if r.spec.Filters != nil {
 		f = *r.spec.Filters
 	}

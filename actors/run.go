@@ -37,7 +37,7 @@ type backupRun struct {
 	failed   int64
 
 	mu      sync.Mutex
-	crossed map[string]bool        // absolute paths at which OneFS left out what is mounted
+	crossed map[string]string      // absolute paths at which what is mounted was left out, and what of the kernel it is
 	present map[blob.Name]struct{} // blobs known to be in the store
 	stored  []blob.Name            // by this run
 }
@@ -55,7 +55,7 @@ func newBackupRun(spec *BackupSpec) *backupRun {
 	r.leaves = newCredit(maxLeaves)
 	r.bufs = newBudget(&r.mem, r.limits.bufs, spec.Chunks.Max)
 	r.hlKey = spec.Host.Secret.HardLink()
-	r.present, r.crossed = map[blob.Name]struct{}{}, map[string]bool{}
+	r.present, r.crossed = map[blob.Name]struct{}{}, map[string]string{}
 	return r
 }
 

@@ -102,7 +102,7 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 		return nil
 	}
 	if it.Mount {
-		s.run.crosses("/" + it.Path)
+		s.run.crosses("/"+it.Path, it.Kernel)
 	}
 	if s.ended {
 		if err := s.endLeaf(c); err != nil {

@@ -87,8 +87,12 @@ type BackupResult struct {
 	Rounds        int
 	Restarts      int64
 	Duration      time.Duration
-	Abandoned     string // a path that never answered when the job was to end; the call still waits for it
+	Kernel        []KernelMount // what was left out, since nothing in it can be put back; by path
+	Abandoned     string        // a path that never answered when the job was to end; the call still waits for it
 }
+
+// KernelMount is where a file system of the kernel is mounted, and its type.
+type KernelMount struct{ Path, Type string }
 
 // ErrInterrupted ends a job that was asked to stop. What it had stored is kept
 // and found again by the next run.

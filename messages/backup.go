@@ -110,7 +110,7 @@ const (
 	StatusFailed    Status = "failed"
 	StatusVanished  Status = "vanished"
 	StatusIgnored   Status = "ignored"
-	StatusExcluded  Status = "excluded" // by a pattern; only a dry run says so
+	StatusExcluded  Status = "excluded" // by a rule; a backup says so only of file systems of the kernel
 )
 
 // EntryDone ends one entry: all its pieces have been sent before.

@@ -209,6 +209,12 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 	if errors.Is(err, actors.ErrEmptyStream) {
 		err = &emptyStream{c.StdinCommand, err}
 	}
+	if res != nil {
+		for _, m := range res.Kernel {
+			s.out.event(itemEvent{Type: "item", jsonPath: pathOf(m.Path), Status: string(messages.StatusExcluded), Reason: kernelReason(m.Type).String()})
+		}
+		s.tellKernel(res.Kernel)
+	}
 	return c.report(s, res, err, partial, set.broken > 0)
 }
 

@@ -198,13 +198,18 @@ func (d *dryRun) run(ctx context.Context, conf *config.Config, op *opened, set *
 	d.s.prepareRules(conf, url, set, roots)
 	choose := choice{set.rules.Walk(d.decided), &set.broken}
 	p := &messages.Progress{}
+	var kernel []actors.KernelMount
 	stop := d.s.showProgress(p)
 	err = fs.Walk(ctx, roots, fs.WalkOptions{Choose: choose, OneFS: set.oneFS.On, Touch: p.SetCurrent}, func(it fs.WalkItem) error {
 		if it.Stat.Type == page.File && it.Err == nil {
 			p.FilesTotal.Add(1)
 			p.FilesDone.Add(1)
 		}
-		if it.Mount {
+		switch {
+		case it.Kernel != "":
+			kernel = append(kernel, actors.KernelMount{Path: "/" + it.Path, Type: it.Kernel})
+			d.decided(it.Path, fs.SkipContents, kernelReason(it.Kernel))
+		case it.Mount:
 			d.decided(it.Path, fs.SkipContents, filter.Reason{Rule: "what is in it, since another file system is mounted there", Source: set.oneFS.Source})
 		}
 		d.item(&it)
@@ -214,6 +219,7 @@ func (d *dryRun) run(ctx context.Context, conf *config.Config, op *opened, set *
 	if err != nil {
 		return err
 	}
+	d.s.tellKernel(kernel)
 	return d.report(set, missing)
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"vaultik/actors"
 	"vaultik/config"
 	"vaultik/vault/filter"
 	"vaultik/vault/fs"
@@ -223,6 +224,29 @@ func (b *backupSet) emptied(root string) *filter.Pattern {
 		return nil
 	}
 	return by
+}
+
+// kernelReason says why what is in a file system of the kernel is left out.
+func kernelReason(kind string) filter.Reason {
+	return filter.Reason{Rule: "what is in it, which the kernel makes up", Source: kind + " file system"}
+}
+
+// maxKernel is how many file systems of the kernel are named.
+const maxKernel = 10
+
+// tellKernel says, once for a set, that file systems of the kernel were left out.
+func (s *session) tellKernel(mounts []actors.KernelMount) {
+	var at []string
+	for i, m := range mounts {
+		if i == maxKernel {
+			at = append(at, "and "+count(int64(len(mounts)-i))+" more")
+			break
+		}
+		at = append(at, m.Path)
+	}
+	if len(at) > 0 {
+		s.out.note("left out, since the kernel makes it up: %s; to save one of them, name it too", strings.Join(at, ", "))
+	}
 }
 
 // choice is one walk by the rules; it counts the directories with an ignore file

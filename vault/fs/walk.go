@@ -57,8 +57,9 @@ type WalkOptions struct {
 type WalkItem struct {
 	Path    string // without the leading slash; "." for the top
 	Stat    Stat
-	Implied bool // a directory above the roots: attributes only
-	Mount   bool // OneFS left out its contents: another file system is mounted there
+	Implied bool   // a directory above the roots: attributes only
+	Mount   bool   // its contents were left out: another file system is mounted there
+	Kernel  string // the kernel's own file system that this is, why its contents were left out; ""
 	Err     error
 
 	// DirFD and Name look the entry up without its path, until the callback returns.

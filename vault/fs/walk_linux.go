@@ -76,6 +76,15 @@ func (d *openDir) flags() int {
 	return dirFlags
 }
 
+// kernelFS is the kernel's own file system that d is on, "" for any other.
+func (d *openDir) kernelFS() string {
+	var s unix.Statfs_t
+	if d.fd < 0 || unix.Fstatfs(d.fd, &s) != nil {
+		return ""
+	}
+	return kernelFS[uint32(s.Type)]
+}
+
 // step visits the next name of the directory at the bottom of the stack, or leaves it.
 func (w *walker) step() error {
 	d := w.stack[len(w.stack)-1]
@@ -125,7 +134,7 @@ func (w *walker) visit(parent *openDir, name, path string, below *rootTree) erro
 		}
 	}
 	if st.Type == page.Dir {
-		return w.enter(below, device)
+		return w.enter(parent, below, device)
 	}
 	if !inside {
 		return w.fail("open", path, inside, below, unix.ENOTDIR)
@@ -137,7 +146,7 @@ func (w *walker) visit(parent *openDir, name, path string, below *rootTree) erro
 // enter opens the directory that w.item describes, reports it and puts it on the
 // stack. It describes it anew through its descriptor: only so is it certain that
 // the attributes and the contents are of the same directory.
-func (w *walker) enter(below *rootTree, device uint64) error {
+func (w *walker) enter(parent *openDir, below *rootTree, device uint64) error {
 	it := &w.item
 	d := w.take()
 	defer func() { w.drop(d) }() // unless it went to the stack
@@ -152,11 +161,17 @@ func (w *walker) enter(below *rootTree, device uint64) error {
 	}
 	d.dev, d.ino, d.device = it.Stat.Dev, it.Stat.Ino, device
 	inside := !d.implied
-	if below != nil && below.root {
+	switch {
+	case below != nil && below.root:
 		d.device = d.dev
-	} else if inside && w.opt.OneFS && d.dev != device {
-		d.implied, it.Mount = true, true // nothing but the roots inside
+	case !inside || d.dev == parent.dev:
+	case w.opt.OneFS && d.dev != device:
+		it.Mount = true
+	default:
+		it.Kernel = d.kernelFS()
+		it.Mount = it.Kernel != ""
 	}
+	d.implied = d.implied || it.Mount // nothing but the roots inside
 	into, err := w.report()
 	if err != nil || !into {
 		return err

@@ -29,7 +29,7 @@ func Walk(ctx context.Context, roots []string, opt WalkOptions, fn func(WalkItem
 		return err
 	}
 	w := &walker{ctx: ctx, opt: opt, fn: fn}
-	return w.visit(".", top, false, 0)
+	return w.visit(".", top, false, devices{})
 }
 
 type walker struct {
@@ -38,9 +38,13 @@ type walker struct {
 	fn  func(WalkItem) error
 }
 
+// devices are where the root is that an entry belongs to, and where the directory
+// is that it stands in.
+type devices struct{ root, above uint64 }
+
 // visit reports one entry and what is below it. saved says that the directory
-// above is at or below a root, device where that root is.
-func (w *walker) visit(path string, below *rootTree, saved bool, device uint64) error {
+// above is at or below a root.
+func (w *walker) visit(path string, below *rootTree, saved bool, dev devices) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
@@ -74,12 +78,18 @@ func (w *walker) visit(path string, below *rootTree, saved bool, device uint64) 
 		_, err := w.report(it)
 		return err
 	}
-	contents := inside
-	if isRoot {
-		device = st.Dev
-	} else if inside && w.opt.OneFS && st.Dev != device {
-		contents, it.Mount = false, true // nothing but the roots inside
+	switch {
+	case isRoot:
+		dev.root = st.Dev
+	case !inside || st.Dev == dev.above:
+	case w.opt.OneFS && st.Dev != dev.root:
+		it.Mount = true
+	default:
+		it.Kernel = kernelFSAt(abs)
+		it.Mount = it.Kernel != ""
 	}
+	contents := inside && !it.Mount // or nothing but the roots inside
+	dev.above = st.Dev
 	into, err := w.report(it)
 	if err != nil || !into {
 		return err
@@ -100,7 +110,7 @@ func (w *walker) visit(path string, below *rootTree, saved bool, device uint64) 
 		if below != nil {
 			next = below.below[name]
 		}
-		if err := w.visit(join(path, name), next, contents, device); err != nil {
+		if err := w.visit(join(path, name), next, contents, dev); err != nil {
 			return err
 		}
 	}
