@@ -2,7 +2,6 @@ package blob
 
 import (
 	"encoding/hex"
-	"fmt"
 
 	"vaultik/vault/chunk"
 	"vaultik/vault/layout"
@@ -12,20 +11,6 @@ import (
 type Name [32]byte
 
 func (n Name) String() string { return hex.EncodeToString(n[:]) }
-
-// ParseName reads 64 lowercase hex digits, the only spelling of a name.
-func ParseName(s string) (n Name, err error) {
-	if len(s) != 2*len(n) {
-		return n, fmt.Errorf("parse blob name %q: want %d hex digits", s, 2*len(n))
-	}
-	if _, err := hex.Decode(n[:], []byte(s)); err != nil {
-		return n, fmt.Errorf("parse blob name %q: %w", s, err)
-	}
-	if n.String() != s {
-		return n, fmt.Errorf("parse blob name %q: want lowercase hex digits", s)
-	}
-	return n, nil
-}
 
 // Info is what a reference must know of a blob to read it safely.
 type Info struct {

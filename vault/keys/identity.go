@@ -45,14 +45,6 @@ func TakeIdentity() (*Identity, error) {
 	return id, nil
 }
 
-// DropIdentity removes the identity from the environment unread, and reports
-// whether there was one.
-func DropIdentity() bool {
-	s, ok := os.LookupEnv(EnvIdentity)
-	_ = os.Unsetenv(EnvIdentity)
-	return ok && strings.TrimSpace(s) != ""
-}
-
 // ParseIdentity reads one or several identities separated by white space:
 // AGE-SECRET-KEY-1..., AGE-SECRET-KEY-PQ-1..., AGE-PLUGIN-.... Lines that begin
 // with # are skipped, so the contents of an identity file or of a recovery kit

@@ -46,18 +46,6 @@ func ParseHostID(s string) (id HostID, err error) {
 	return id, err
 }
 
-// ParseSetID reads 16 lowercase hex digits.
-func ParseSetID(s string) (id SetID, err error) {
-	err = parseHex("set id", s, id[:])
-	return id, err
-}
-
-// ParseEpoch reads 16 lowercase hex digits.
-func ParseEpoch(s string) (id Epoch, err error) {
-	err = parseHex("epoch", s, id[:])
-	return id, err
-}
-
 // ParseStoreID reads 32 lowercase hex digits.
 func ParseStoreID(s string) (id StoreID, err error) {
 	err = parseHex("store id", s, id[:])
