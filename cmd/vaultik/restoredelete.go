@@ -16,6 +16,7 @@ import (
 	"vaultik/messages"
 	"vaultik/vault/filter"
 	vfs "vaultik/vault/fs"
+	"vaultik/vault/plan"
 	"vaultik/vault/snapshot"
 )
 
@@ -204,10 +205,10 @@ func (d *deletion) would(path string, _ *vfs.Stat, why error) {
 		return
 	}
 	if len(d.first) < shownExtras {
-		d.first = append(d.first, shown(path))
+		d.first = append(d.first, shown(d.inTarget(path)))
 	}
 	if d.c.DryRun {
-		d.s.wouldItem(path, messages.StatusDeleted, "not in the snapshot")
+		d.s.wouldItem(d.inTarget(path), messages.StatusDeleted, "not in the snapshot")
 	}
 }
 
@@ -237,7 +238,7 @@ func (d *deletion) run(ctx context.Context, res *actors.RestoreResult, restoreEr
 	d.spec.Listed = d.found
 	d.spec.OnItem = func(path string, _ *vfs.Stat, why error) {
 		if why == nil {
-			d.s.restoreItem(path, messages.StatusDeleted, "")
+			d.s.restoreItem(d.inTarget(path), messages.StatusDeleted, "")
 		}
 	}
 	done, err := d.extras(ctx)
@@ -259,16 +260,29 @@ func (d *deletion) run(ctx context.Context, res *actors.RestoreResult, restoreEr
 // complain says what cannot be deleted, or be looked at.
 func (d *deletion) complain(r *actors.ExtrasResult) {
 	for _, p := range r.Problems {
-		d.s.out.warn("", "not deleted: %q: %s", shown(p.Path), p.Reason)
+		d.s.out.warn("", "not deleted: %q: %s", shown(d.inTarget(p.Path)), p.Reason)
 	}
 }
 
-func extrasText(r *actors.ExtrasResult) string {
-	text := plural(r.Files, "file", "files")
-	if r.Dirs > 0 {
-		text += " and " + plural(r.Dirs, "directory", "directories")
+// inTarget is where in the target stands what the snapshot would have under path, as
+// entries spell it: what is deleted is named by the place where it is.
+func (d *deletion) inTarget(path string) string {
+	part := plan.Selection{From: d.spec.Restore.From}
+	if part.From == "" {
+		part.From = "."
 	}
-	return text + " (" + size(r.Bytes) + ")"
+	return strings.TrimPrefix(filepath.ToSlash(filepath.Join(d.spec.Restore.Target, filepath.FromSlash(part.Place(path)))), "/")
+}
+
+func extrasText(r *actors.ExtrasResult) string {
+	var text []string
+	if r.Files > 0 || r.Dirs == 0 {
+		text = append(text, plural(r.Files, "file", "files"))
+	}
+	if r.Dirs > 0 {
+		text = append(text, plural(r.Dirs, "directory", "directories"))
+	}
+	return strings.Join(text, " and ") + " (" + size(r.Bytes) + ")"
 }
 
 // errNotConfirmed: the answer was not yes.

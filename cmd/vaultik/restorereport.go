@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 
 	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/messages"
+	vfs "vaultik/vault/fs"
 	"vaultik/vault/snapshot"
 )
 
@@ -80,10 +83,20 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 
 // tryAgain is the way on where entries have failed: another look at the store, or at the target.
 func (s *session) tryAgain(r *actors.RestoreResult) string {
-	if slices.ContainsFunc(r.Problems, func(p actors.RestoreProblem) bool {
-		return errors.Is(p.Err, snapshot.ErrDamaged) || errors.Is(p.Err, backends.ErrNotFound)
-	}) {
+	some := func(errs ...error) bool {
+		return slices.ContainsFunc(r.Problems, func(p actors.RestoreProblem) bool {
+			return slices.ContainsFunc(errs, func(err error) bool { return errors.Is(p.Err, err) })
+		})
+	}
+	switch {
+	case some(snapshot.ErrDamaged, backends.ErrNotFound):
 		return "see all that is wrong: " + s.commandHere("verify --read-data")
+	case some(vfs.ErrNotEmpty, vfs.ErrInTheWay):
+		return "move away what is in the way; the same command again restores only what is missing"
+	case some(vfs.ErrSameName):
+		return "restore what has such a name alone, to another directory: " + s.commandHere("restore SNAPSHOT PATH --target DIR")
+	case os.Geteuid() != 0 && some(fs.ErrPermission):
+		return "run the same command as root: it restores only what is missing"
 	}
 	return "the same command again restores only what is missing"
 }

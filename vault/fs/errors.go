@@ -9,7 +9,7 @@ var (
 	// ErrSwapped says that a path no longer names what was listed there. Report the entry; do not read it.
 	ErrSwapped = errors.New("changed into something else while it was read")
 	// ErrInTheWay says that something else than a directory stands where one belongs. Ask the user.
-	ErrInTheWay = errors.New("not a directory is in the way")
+	ErrInTheWay = errors.New("something that is no directory is in the way")
 	// ErrNotEmpty says that a directory with contents stands where another kind of entry belongs. Ask the user.
 	ErrNotEmpty = errors.New("a directory that is not empty is in the way")
 	// ErrLocked says that a file that may not be changed, because of its flags, stands in the way, and that this user
