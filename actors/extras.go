@@ -57,6 +57,9 @@ type ExtrasResult struct {
 // Extras lists or deletes what a target has and the snapshot has not. Any error
 // means that not all is known; nothing was deleted without being certain about it.
 func (s *System) Extras(ctx context.Context, spec *ExtrasSpec) (*ExtrasResult, error) {
+	if err := spec.Restore.check(); err != nil {
+		return nil, err
+	}
 	restore := *spec.Restore
 	restore.DryRun = spec.Listed == nil
 	run := newRestoreRun(&restore)

@@ -350,6 +350,21 @@ func TestExtras_damagedPages(t *testing.T) {
 	}
 }
 
+// A snapshot that holds nothing is no reason to delete everything.
+func TestExtras_emptySnapshot(t *testing.T) {
+	h := newTestHost(t)
+	dir, out := t.TempDir(), t.TempDir()
+	testtree.Make(t, dir, "file a text=a")
+	h.backup(dir)
+	testtree.Make(t, out, "file a text=a")
+	s := h.restoreSpec(dir, out)
+	root := *s.Root
+	root.Top, s.Root = nil, &root
+	if _, err := h.system.Extras(t.Context(), &ExtrasSpec{Restore: s}); !errors.Is(err, ErrEmptySnapshot) {
+		t.Error(err)
+	}
+}
+
 // What the target's file system takes for an entry of the snapshot is no extra.
 func TestExtras_otherSpelling(t *testing.T) {
 	h := newTestHost(t)
