@@ -6,12 +6,13 @@ import "io"
 
 // linuxDir is the Dir of an open directory.
 type linuxDir struct {
-	d  *openDir
-	st *Stat
+	d    *openDir
+	path string
+	st   *Stat
 }
 
 // Path implements Dir.
-func (l *linuxDir) Path() string { return l.d.path }
+func (l *linuxDir) Path() string { return l.path }
 
 // Stat implements Dir.
 func (l *linuxDir) Stat() *Stat { return l.st }
@@ -30,4 +31,4 @@ func (l *linuxDir) Open(name string) (io.ReadCloser, Stat, error) {
 	return reader(openFileAt(l.d.fd, name, l.abs(name), nil))
 }
 
-func (l *linuxDir) abs(name string) string { return "/" + join(l.d.path, name) }
+func (l *linuxDir) abs(name string) string { return "/" + join(l.path, name) }

@@ -50,6 +50,7 @@ type walker struct {
 	opt   WalkOptions
 	fn    func(WalkItem) error
 	stack []*openDir // from the top down; the descriptors of the first ones may be closed
+	path  []byte     // of the last of the stack, without "."; those above are parts of it: deep ones of their own would add up
 	open  int        // descriptors held
 	spare []*openDir
 	buf   []byte
@@ -59,9 +60,9 @@ type walker struct {
 
 // openDir is one directory whose names are being visited.
 type openDir struct {
-	fd       int    // -1: closed to save descriptors
-	path     string // as in WalkItem
-	name     string // in the directory above
+	fd       int // -1: closed to save descriptors
+	path     int // where its path ends, in that of the last of the stack
+	name     int // where its name begins there
 	dev, ino uint64
 	device   uint64 // of the root it belongs to
 	names    nameList
@@ -92,12 +93,12 @@ func (w *walker) step() error {
 	if name == nil {
 		return w.leave(d)
 	}
-	var path string
-	if d.path == "." {
-		path = string(name)
-	} else {
-		path = d.path + "/" + string(name) // in one allocation, unlike join
+	w.path = w.path[:d.path]
+	if len(w.path) > 0 {
+		w.path = append(w.path, '/')
 	}
+	w.path = append(w.path, name...)
+	path := string(w.path)
 	var below *rootTree
 	base := path[len(path)-len(name):]
 	if d.below != nil {
@@ -150,13 +151,13 @@ func (w *walker) enter(parent *openDir, below *rootTree, device uint64) error {
 	it := &w.item
 	d := w.take()
 	defer func() { w.drop(d) }() // unless it went to the stack
-	d.path, d.name, d.below, d.implied = it.Path, it.Name, below, it.Implied
+	d.path, d.name, d.below, d.implied = len(w.path), len(w.path)-len(it.Name), below, it.Implied
 	fd, openErr := openatQuiet(it.DirFD, it.Name, d.flags())
 	if openErr == nil {
 		d.fd = fd
 		w.open++
 		if openErr = statx(fd, "", unix.AT_EMPTY_PATH, &it.Stat); openErr != nil {
-			return w.fail("lstat", d.path, !d.implied, below, openErr)
+			return w.fail("lstat", it.Path, !d.implied, below, openErr)
 		}
 	}
 	d.dev, d.ino, d.device = it.Stat.Dev, it.Stat.Ino, device
@@ -180,7 +181,7 @@ func (w *walker) enter(parent *openDir, below *rootTree, device uint64) error {
 		if anyOf(openErr, unix.ENOTDIR, unix.ELOOP) {
 			openErr = ErrSwapped
 		}
-		return w.fail("open", d.path, inside, below, openErr)
+		return w.fail("open", it.Path, inside, below, openErr)
 	}
 	var problem error
 	if !d.implied {
@@ -190,10 +191,9 @@ func (w *walker) enter(parent *openDir, below *rootTree, device uint64) error {
 	}
 	w.stack = append(w.stack, d)
 	w.spareDescriptors()
-	path := d.path
 	d = nil
 	if problem != nil {
-		return w.tell(path, problem)
+		return w.tell(it.Path, problem)
 	}
 	return nil
 }
@@ -204,17 +204,18 @@ func (w *walker) touch(path string) {
 	}
 }
 
-// list reads the names in d, and lets the chooser look at them.
+// list reads the names in d, which w.item describes, and lets the chooser look at them.
 func (w *walker) list(d *openDir) error {
-	w.touch(d.path)
+	path := w.item.Path
+	w.touch(path)
 	err := d.names.read(d.fd, w.buf)
 	if err != nil {
-		err = pathError("read", "/"+d.path, err)
+		err = pathError("read", "/"+path, err)
 	}
 	if w.opt.Choose == nil || d.names.empty() {
 		return err
 	}
-	w.dir = linuxDir{d, &w.item.Stat}
+	w.dir = linuxDir{d, path, &w.item.Stat}
 	visit, cerr := w.opt.Choose.Enter(&w.dir)
 	if visit != nil {
 		d.names.keep(visit)
@@ -246,7 +247,7 @@ func (w *walker) leave(d *openDir) error {
 		return nil
 	}
 	up.names.set(nil)
-	return w.fail("open", up.path, true, nil, err)
+	return w.fail("open", w.pathOf(up), true, nil, err)
 }
 
 // reopen opens up, whose descriptor was closed: from d below it, or where either
@@ -262,7 +263,7 @@ func (w *walker) reopen(up, d *openDir) (int, error) {
 	}
 	fd := unix.AT_FDCWD
 	for _, s := range w.stack {
-		next, err := openat(fd, s.name, s.flags(), 0)
+		next, err := openat(fd, w.nameOf(s), s.flags(), 0)
 		closeParent(fd)
 		if err != nil {
 			return -1, err
@@ -274,6 +275,22 @@ func (w *walker) reopen(up, d *openDir) (int, error) {
 		fd = next
 	}
 	return fd, nil
+}
+
+// pathOf is the path of a directory of the stack, as in WalkItem.
+func (w *walker) pathOf(d *openDir) string {
+	if d.path == 0 {
+		return "."
+	}
+	return string(w.path[:d.path])
+}
+
+// nameOf is its name in the directory above.
+func (w *walker) nameOf(d *openDir) string {
+	if d.path == 0 {
+		return "/"
+	}
+	return string(w.path[d.name:d.path])
 }
 
 // is reports whether fd is the directory d.
