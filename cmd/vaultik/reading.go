@@ -46,6 +46,7 @@ func (s *session) openSnapshot(ctx context.Context, spec string, p pick) (_ *rea
 		return nil, err
 	}
 	id, from := splitSnapshot(spec)
+	s.within = from
 	r := &reading{opened: op, from: snapshotPath(".", from)}
 	if r.row, err = s.find(ctx, cat, id, p, key); err != nil {
 		return nil, err

@@ -65,17 +65,23 @@ func (s *session) find(ctx context.Context, c *catalog, id string, p pick, key *
 	return nil, e
 }
 
-// again is the command that was run, for another snapshot.
+// again is the command that was run, for another snapshot, which flags may follow.
 func (s *session) again(snapshot string) string {
 	store := ""
 	if s.cli.Store != nil {
 		store = "--store " + config.Quote(*s.cli.Store) + " "
 	}
-	target := ""
-	if s.sum.Command == "restore" {
-		target = " --target DIR"
+	id, flags, _ := strings.Cut(snapshot, " ")
+	if flags != "" {
+		flags = " " + flags
 	}
-	return "vaultik " + store + s.sum.Command + " " + snapshot + target
+	if s.within != "" {
+		id = config.Quote(id + ":" + s.within)
+	}
+	if s.target != "" {
+		flags += " --target " + config.Quote(s.target)
+	}
+	return "vaultik " + store + s.sum.Command + " " + id + flags
 }
 
 func (c *catalog) firstProblem() error {

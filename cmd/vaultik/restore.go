@@ -98,6 +98,7 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	s.target = c.Target
 	r, err := s.openSnapshot(ctx, c.Snapshot, c.pick)
 	if err != nil {
 		return err

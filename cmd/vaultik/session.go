@@ -35,6 +35,8 @@ type session struct {
 	patience context.Context // its end says that the program is to stop, and go on as long as it may; nil: none
 	troubles *troubles
 	dry      bool // nothing may be written, state files included
+
+	within, target string // of SNAPSHOT:PATH, and of --target, as they were given
 }
 
 func newSession(stdout, stderr io.Writer) *session {
