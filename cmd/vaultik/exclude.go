@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"vaultik/actors"
@@ -194,10 +195,7 @@ const maxEmptied = 10
 func (s *session) prepareRules(conf *config.Config, url string, set *backupSet, roots []string) {
 	r := &set.rules
 	r.Warn = func(text string) { s.out.warn("", "%s", text) }
-	for path, what := range s.ownPlaces(conf, url, roots) {
-		r.LeaveOut(path, "the "+what+" of these backups")
-		set.filters.LeftOut = append(set.filters.LeftOut, snapshot.Text(path))
-	}
+	s.leaveOutOwn(conf, url, set, roots)
 	for _, path := range append(roots[:len(roots):len(roots)], set.paths...) {
 		r.Keep(path)
 	}
@@ -265,25 +263,30 @@ func (c choice) Enter(d fs.Dir) (func(string) bool, error) {
 	return visit, err
 }
 
-// ownPlaces are the program's own store and index, where they lie in the roots.
-func (s *session) ownPlaces(conf *config.Config, url string, roots []string) map[string]string {
-	own := map[string]string{s.places.IndexDir(conf): "index"}
-	if p := filePath(url); p != "" {
-		own[p] = "store"
-	}
-	inside := map[string]string{}
-	for p, what := range own {
+// leaveOutOwn leaves out the program's own store and index, where they lie in the
+// roots, also under another name than the configuration has for them.
+func (s *session) leaveOutOwn(conf *config.Config, url string, set *backupSet, roots []string) {
+	for p, what := range map[string]string{s.places.IndexDir(conf): "index", filePath(url): "store"} {
 		path, err := filepath.EvalSymlinks(p)
-		if err != nil {
+		if p == "" || err != nil {
 			continue
+		}
+		reason := "the " + what + " of these backups"
+		out := func(path string) {
+			if text := snapshot.Text(path); !slices.Contains(set.filters.LeftOut, text) {
+				s.out.note("left out: %s, %s", path, reason)
+				set.filters.LeftOut = append(set.filters.LeftOut, text)
+			}
 		}
 		for _, r := range roots {
 			if path == r || strings.HasPrefix(path, strings.TrimSuffix(r, "/")+"/") {
-				s.out.note("left out: %s, the %s of these backups", path, what)
-				inside[path] = what
+				set.rules.LeaveOut(path, reason)
+				out(path)
 				break
 			}
 		}
+		if st, err := fs.Lstat(path); err == nil {
+			set.rules.LeaveOutDir(st, reason, out)
+		}
 	}
-	return inside
 }

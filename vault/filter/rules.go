@@ -30,6 +30,7 @@ type Rules struct {
 	Warn   func(text string) // of what is not obeyed, though nothing is wrong with it
 
 	own   map[string]string // entries left out, and what they are
+	other []ownDir          // the same, under whatever path
 	roots map[string]bool   // entries that were named
 	above map[string]bool   // directories above them
 }
@@ -63,6 +64,31 @@ func (r *Rules) LeaveOut(path, what string) {
 		r.own = map[string]string{}
 	}
 	r.own[entryPath(path)] = what
+}
+
+// LeaveOutDir leaves out a directory wherever it stands, as where it is mounted at two
+// places. met, which may be nil, hears of it, from the goroutine of the walk.
+func (r *Rules) LeaveOutDir(dir fs.Stat, what string, met func(path string)) {
+	if dir.Ino != 0 { // else nothing tells it from others
+		r.other = append(r.other, ownDir{dir, what, met})
+	}
+}
+
+// ownDir is a directory that is left out.
+type ownDir struct {
+	stat fs.Stat
+	what string
+	met  func(path string)
+}
+
+// isOther reports which directory that is left out an entry is, nil for none.
+func (r *Rules) isOther(st *fs.Stat) *ownDir {
+	for i := range r.other {
+		if st.Type == page.Dir && r.other[i].stat.SameFile(st) {
+			return &r.other[i]
+		}
+	}
+	return nil
 }
 
 // Keep says that an absolute path was named: it is kept whatever the patterns say.
@@ -146,6 +172,12 @@ func (w *Walk) decide(path string, st *fs.Stat) (fs.Decision, Reason) {
 	r := w.rules
 	if own, ok := r.own[path]; ok {
 		return fs.Skip, Reason{Rule: own}
+	}
+	if o := r.isOther(st); o != nil {
+		if o.met != nil {
+			o.met("/" + path)
+		}
+		return fs.Skip, Reason{Rule: o.what}
 	}
 	if r.roots[path] || r.above[path] {
 		return fs.Keep, Reason{}

@@ -213,3 +213,20 @@ func TestRules_ManyWalks(t *testing.T) {
 		t.Errorf("%q then %q", first, again)
 	}
 }
+
+// A directory is left out under whatever path the walk meets it.
+func TestRules_LeaveOutDir(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "own/inside", "", "own/deep/x", "", "other/y", "")
+	own, err := vfs.Lstat(filepath.Join(dir, "own"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Rules{}
+	var met []string
+	r.LeaveOutDir(own, "the store", func(path string) { met = append(met, path) })
+	r.LeaveOutDir(vfs.Stat{}, "nothing", nil)
+	if paths, _ := visit(t, r, dir); !slices.Equal(paths, []string{"other", "other/y"}) || !slices.Equal(met, []string{filepath.Join(dir, "own")}) {
+		t.Errorf("%q, met %q", paths, met)
+	}
+}
