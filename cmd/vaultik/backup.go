@@ -81,8 +81,8 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	defer op.Close()
-	if op.Host == nil {
-		return &notHost{op.URL}
+	if err := op.takesBackups(); err != nil {
+		return err
 	}
 	if err := s.refuseClone(op.Host, c.SameHost); err != nil {
 		return err

@@ -159,8 +159,8 @@ func mayWrite(dirs ...string) error {
 // host checks who this machine is; false where it is nobody in this store.
 func (k *checks) host(ctx context.Context, op *opened) bool {
 	h := op.Host
-	if h == nil {
-		k.fail("host", &notHost{op.URL})
+	if err := op.takesBackups(); err != nil {
+		k.fail("host", err)
 		return false
 	}
 	if h.Moved() {

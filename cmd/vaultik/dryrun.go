@@ -31,8 +31,8 @@ func (c *backupCmd) dryRun(ctx context.Context, s *session, flags exclusions, se
 	defer done()
 	known := &config.Sets{}
 	if op != nil {
-		if op.Host == nil {
-			return &notHost{op.URL}
+		if err := op.takesBackups(); err != nil {
+			return err
 		}
 		if op.Host.Moved() && !c.SameHost {
 			return &cloned{s.state.HostFile()}

@@ -27,6 +27,19 @@ type opened struct {
 // Close releases the backend.
 func (o *opened) Close() error { return o.Backend.Close() }
 
+// takesBackups refuses a store that this machine is no host of, and a mirror: its store
+// would lack for ever what is saved only there.
+func (o *opened) takesBackups() error {
+	switch {
+	case o.Host == nil:
+		return &notHost{o.URL}
+	case o.Mirror:
+		return &usageError{msg: backends.Redact(o.URL) + " is a mirror: its store would lack what is saved only here",
+			hint: "back up to the store, then bring the mirror up to date with vaultik store copy; if the store is lost, make the mirror the storage_url"}
+	}
+	return nil
+}
+
 // openStore opens the store that is meant for reading and writing, after the
 // rules of known_stores.json: this host's own store must have the owner and id
 // of host.json; a store met before must have the owner it had; --owner decides
