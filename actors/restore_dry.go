@@ -92,7 +92,7 @@ func (w *restoreWriter) wouldFinish(f *messages.FinishEntry) messages.Outcome {
 	}
 	o := messages.Outcome{Dir: f.Dir}
 	if !f.Dir.Fresh {
-		o.Why, o.Fixed = w.run.corrections(f.Dir.Path, &f.Dir.Entry)
+		o.Why, o.Fixed = w.run.corrections(f.Dir.Path(), &f.Dir.Entry)
 	}
 	return o
 }
@@ -174,7 +174,7 @@ func (p *restorePlanner) account(it *messages.RestoreItem, status messages.Statu
 }
 
 func (p *restorePlanner) accountDir(d *messages.RestoreDir) {
-	if d.FS != nil && (d.Path != "." || p.run.madeTop) {
+	if d.FS != nil && (d.Parent != nil || p.run.madeTop) {
 		n := p.needOf(d.FS)
 		n.inodes++
 		n.take(blockSize, 0)

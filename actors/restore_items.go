@@ -174,7 +174,7 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 		case o.Dir == nil:
 			p.attr(it.Entry.Path, a)
 		case o.Dir.Counts:
-			p.attr(o.Dir.Entry.Path, a)
+			p.attr(p.run.origin(o.Dir), a)
 		default:
 			p.run.result.MetaAbove++
 		}
@@ -184,7 +184,7 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 		p.run.result.Leftovers += int64(o.Removed)
 		if o.Err != nil {
 			o.Dir.Failed = true
-			p.problem(o.Dir.Entry.Path, o.Err)
+			p.problem(p.run.origin(o.Dir), o.Err)
 		}
 		if o.Fixed && o.Dir.Counts {
 			p.run.result.Corrected++
@@ -363,7 +363,7 @@ func (p *restorePlanner) leave(d *messages.RestoreDir) {
 	switch {
 	case d.Err != nil:
 		d.Failed = true
-		p.problem(d.Entry.Path, d.Err)
+		p.problem(p.run.origin(d), d.Err)
 		p.dirDone(d, "")
 	case d.Attrs:
 		p.finish = append(p.finish, messages.FinishEntry{Dir: d})
@@ -394,7 +394,7 @@ func (p *restorePlanner) dirDone(d *messages.RestoreDir, reason string) {
 		if d.Err != nil {
 			reason = d.Err.Error()
 		}
-		p.item(d.Entry.Path, status, reason)
+		p.item(p.run.origin(d), status, reason)
 	}
 	if d.Parent != nil {
 		d.Parent.Pending--

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"vaultik/messages"
 	vfs "vaultik/vault/fs"
@@ -28,6 +29,7 @@ func (w *walker) clash(d *walkDir, dir *messages.RestoreDir, path string) error 
 		return nil //nolint:nilerr // then nothing is made in it
 	}
 	_, name := splitPath(path)
+	name = strings.Clone(name) // it is kept, and the path must not be
 	s := &d.names
 	plain := isPlainLower(name)
 	if plain && len(s.first) == 0 {
@@ -37,7 +39,7 @@ func (w *walker) clash(d *walkDir, dir *messages.RestoreDir, path string) error 
 	earlier, ok := s.first[fold]
 	if !ok && fold != name && isPlainLower(fold) && !isASCII(name) {
 		// One in plain letters may have come before and was not remembered.
-		if _, err := w.run.tree.Find(w.run.ctx, joinPath(d.entry.Path, fold)); err == nil {
+		if _, err := w.run.tree.Find(w.run.ctx, joinPath(w.pathOf(d), fold)); err == nil {
 			earlier, ok = fold, true
 		}
 	}
@@ -67,7 +69,7 @@ func (w *walker) oneName(s *nameSet, dir *messages.RestoreDir, a, b string) bool
 	if w.run.faults.oneName != nil {
 		try = w.run.faults.oneName
 	}
-	one, err := try(dir.Path, a, b)
+	one, err := try(dir.Path(), a, b)
 	if err != nil && !errors.Is(err, os.ErrPermission) {
 		return false // whoever makes the entry meets it again
 	}

@@ -201,6 +201,9 @@ func (r *restoreRun) below(top string, fn func(*page.Entry) error) error {
 	})
 }
 
+// origin is the path of the entry of a directory of the target.
+func (r *restoreRun) origin(d *messages.RestoreDir) string { return r.part.Origin(d.Path()) }
+
 // close gives up what is unfinished. All actors are gone.
 func (r *restoreRun) close() {
 	r.cancel(errInterrupted)

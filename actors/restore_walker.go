@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -21,6 +22,7 @@ type walker struct {
 	c       actor.Context
 
 	stack  []*walkDir // from the target down to where the walk is
+	path   string     // of the last of the stack, of which those above are parts; "" for "."
 	batch  *messages.EntriesSelected
 	held   int                             // bytes of the entries in batch
 	found  int64                           // entries so far
@@ -31,8 +33,9 @@ type walker struct {
 
 // walkDir is a directory of the snapshot on the way to where the walk is.
 type walkDir struct {
-	entry    page.Entry
-	unknown  bool // the entry was lost with its page
+	entry    page.Entry // without its path
+	path     int        // length of it in the walker's
+	unknown  bool       // the entry was lost with its page
 	included bool
 	dir      *messages.RestoreDir // nil until something below it is selected
 	names    nameSet              // of what is restored in it
@@ -85,7 +88,7 @@ func (w *walker) walk() error {
 func (w *walker) enter(top string) (bool, error) {
 	above := w.run.part.Above(top)
 	for i, p := range above {
-		if i < len(w.stack) && w.stack[i].entry.Path == p {
+		if i < len(w.stack) && w.pathOf(w.stack[i]) == p {
 			continue
 		}
 		w.popTo(i)
@@ -119,6 +122,11 @@ func (w *walker) excluded(e *page.Entry) bool {
 // push enters a directory, without making it.
 func (w *walker) push(e *page.Entry, unknown bool) {
 	d := &walkDir{entry: *e, unknown: unknown}
+	d.entry.Path = ""
+	if w.path = e.Path; e.Path == "." {
+		w.path = ""
+	}
+	d.path = len(w.path)
 	include := w.run.spec.Include
 	switch n := len(w.stack); {
 	case n > 0 && w.stack[n-1].included:
@@ -131,6 +139,14 @@ func (w *walker) push(e *page.Entry, unknown bool) {
 	w.stack = append(w.stack, d)
 }
 
+// pathOf is the path of a directory of the stack.
+func (w *walker) pathOf(d *walkDir) string {
+	if d.path == 0 {
+		return "."
+	}
+	return w.path[:d.path]
+}
+
 // popTo leaves directories until n are left.
 func (w *walker) popTo(n int) {
 	for len(w.stack) > n {
@@ -140,6 +156,9 @@ func (w *walker) popTo(n int) {
 		}
 		w.stack[last] = nil
 		w.stack = w.stack[:last]
+	}
+	if n := len(w.stack); n > 0 {
+		w.path = w.path[:w.stack[n-1].path]
 	}
 }
 
@@ -176,30 +195,41 @@ func (w *walker) entry(e *page.Entry) error {
 // entries have been lost.
 func (w *walker) below(path string) {
 	for len(w.stack) > 0 {
-		d := &w.stack[len(w.stack)-1].entry
-		if d.Path != path && page.Within(d.Path, path) {
+		if d := w.pathOf(w.stack[len(w.stack)-1]); d != path && page.Within(d, path) {
 			break
 		}
 		w.popTo(len(w.stack) - 1)
 	}
-	above := w.run.part.Above(path)
-	for _, p := range above[min(len(w.stack), len(above)):] {
-		w.push(&page.Entry{Path: p, Type: page.Dir}, true)
+	if len(w.stack) == 0 {
+		if path == w.run.part.From {
+			return
+		}
+		w.push(&page.Entry{Path: w.run.part.From, Type: page.Dir}, true)
+	}
+	for i := len(w.path) + 1; i < len(path); i++ {
+		if path[i] == '/' {
+			w.push(&page.Entry{Path: path[:i], Type: page.Dir}, true)
+		}
 	}
 }
 
 // makeDirs makes the directories of the stack in the target, and returns the last.
 func (w *walker) makeDirs() *messages.RestoreDir {
+	made := len(w.stack)
+	for made > 0 && w.stack[made-1].dir == nil {
+		made--
+	}
 	var parent *messages.RestoreDir
-	for i, d := range w.stack {
-		if d.dir == nil {
-			var err error
-			if i > 0 {
-				err = w.clash(w.stack[i-1], parent, d.entry.Path)
-			}
-			d.dir = w.makeDir(d, parent, err)
-			w.batch.Opened = append(w.batch.Opened, d.dir)
+	if made > 0 {
+		parent = w.stack[made-1].dir
+	}
+	for i, d := range w.stack[made:] {
+		var err error
+		if i += made; i > 0 {
+			err = w.clash(w.stack[i-1], parent, w.pathOf(d))
 		}
+		d.dir = w.makeDir(d, parent, err)
+		w.batch.Opened = append(w.batch.Opened, d.dir)
 		parent = d.dir
 	}
 	return parent
@@ -207,14 +237,17 @@ func (w *walker) makeDirs() *messages.RestoreDir {
 
 // makeDir makes one directory, or finds it there; not if it is known why it cannot be had.
 func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir, cannot error) *messages.RestoreDir {
-	run := w.run
-	path := "."
+	run, path, from := w.run, ".", w.pathOf(d)
 	if !run.part.File {
-		path = run.part.Place(d.entry.Path)
+		path = run.part.Place(from)
 	}
-	m := &messages.RestoreDir{Path: path, Entry: d.entry, Parent: parent}
+	_, name := splitPath(path)
+	m := &messages.RestoreDir{Name: strings.Clone(name), Entry: d.entry, Parent: parent}
 	m.Entry.Refs = nil
-	w.held += weight(&d.entry)
+	if parent == nil {
+		m.Entry.Path = from
+	}
+	w.held += weight(&m.Entry) + len(name)
 	m.Counts = d.included && !d.unknown && !d.entry.Implied
 	if parent != nil && parent.Err != nil {
 		m.Err = parent.Err
@@ -224,16 +257,16 @@ func (w *walker) makeDir(d *walkDir, parent *messages.RestoreDir, cannot error) 
 		m.Err = cannot
 		return m
 	}
-	if d.unknown && d.entry.Path != run.part.From {
+	if d.unknown && from != run.part.From {
 		if w.lost++; w.lost > maxLostDirs+w.found {
 			m.Err = errLostDirs
 			return m
 		}
 	}
 	if run.dry {
-		m.Fresh, m.Err = w.look(m)
+		m.Fresh, m.Err = w.look(m, path)
 	} else {
-		m.Fresh, m.Err = w.place(m)
+		m.Fresh, m.Err = w.place(m, path)
 	}
 	if targetFull(m.Err) && w.ends == nil {
 		w.ends = m.Err
@@ -265,49 +298,49 @@ const sticky = 0o1000
 
 // place makes a directory, or finds it there, and removes what an interrupted
 // restore has left in it.
-func (w *walker) place(m *messages.RestoreDir) (fresh bool, err error) {
+func (w *walker) place(m *messages.RestoreDir, path string) (fresh bool, err error) {
 	run := w.run
-	if m.Path == "." {
+	if path == "." {
 		if run.newTop {
 			return true, nil
 		}
-		return false, w.sweep(m)
+		return false, w.sweep(m, path)
 	}
 	if m.Parent != nil && m.Parent.Fresh {
-		return true, run.target.Mkdir(m.Path, &m.Entry)
+		return true, run.target.Mkdir(path, &m.Entry)
 	}
-	st, err := run.target.Lstat(m.Path)
+	st, err := run.target.Lstat(path)
 	switch {
 	case err == nil && st.Type == page.Dir:
 		if m.Counts && run.mode != OverwriteNever { // so it gets its mode back
-			if err := run.target.Enter(m.Path); err != nil {
+			if err := run.target.Enter(path); err != nil {
 				return false, err
 			}
 		}
-		return false, w.sweep(m)
+		return false, w.sweep(m, path)
 	case err == nil && (run.mode == OverwriteNever || run.mode == OverwriteIfNewer):
 		return false, vfs.ErrInTheWay
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return false, err
 	}
 	m.Other = err == nil
-	return true, run.target.Mkdir(m.Path, &m.Entry)
+	return true, run.target.Mkdir(path, &m.Entry)
 }
 
 // look is place for a dry run: it finds out what place would do.
-func (w *walker) look(m *messages.RestoreDir) (fresh bool, err error) {
+func (w *walker) look(m *messages.RestoreDir, path string) (fresh bool, err error) {
 	run := w.run
 	if m.Parent != nil {
 		m.FS = m.Parent.FS
 	}
 	switch {
-	case m.Path == ".":
-		m.FS, err = w.fileSystem(m.Path)
+	case path == ".":
+		m.FS, err = w.fileSystem(path)
 		return run.newTop, err
 	case m.Parent != nil && m.Parent.Fresh:
 		return true, nil
 	}
-	st, err := run.target.Lstat(m.Path)
+	st, err := run.target.Lstat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return true, nil
@@ -315,7 +348,7 @@ func (w *walker) look(m *messages.RestoreDir) (fresh bool, err error) {
 		return false, err
 	case st.Type == page.Dir:
 		if m.FS == nil || st.Dev != m.FS.Dev {
-			m.FS, err = w.fileSystem(m.Path)
+			m.FS, err = w.fileSystem(path)
 		}
 		return false, err
 	case run.mode == OverwriteNever, run.mode == OverwriteIfNewer:
@@ -340,8 +373,8 @@ func (w *walker) fileSystem(path string) (*messages.FileSystem, error) {
 	return w.spaces[s.Dev], nil
 }
 
-func (w *walker) sweep(m *messages.RestoreDir) error {
-	s, err := w.run.target.RemoveTemps(m.Path)
+func (w *walker) sweep(m *messages.RestoreDir, path string) error {
+	s, err := w.run.target.RemoveTemps(path)
 	if s.Removed > 0 {
 		w.c.Send(w.planner, &leftoversRemoved{s.Removed})
 	}

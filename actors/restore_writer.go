@@ -251,9 +251,9 @@ func (w *restoreWriter) finish(f *messages.FinishEntry) messages.Outcome {
 	}
 	o := messages.Outcome{Dir: f.Dir}
 	if f.Dir.Parts && f.Dir.Counts {
-		o.Removed, _ = run.target.RemoveParts(f.Dir.Path) // what stays is harmless, and only takes space
+		o.Removed, _ = run.target.RemoveParts(f.Dir.Path()) // what stays is harmless, and only takes space
 	}
-	o.Attrs, o.Err = run.target.SetDirMeta(f.Dir.Path, &f.Dir.Entry)
+	o.Attrs, o.Err = run.target.SetDirMeta(f.Dir.Path(), &f.Dir.Entry)
 	return o
 }
 

@@ -99,9 +99,10 @@ type CheckPiece struct {
 }
 
 // RestoreDir is a directory of the target. All but the last three fields is immutable once sent.
+// It does not hold its path: thirty thousand in each other would hold a gigabyte.
 type RestoreDir struct {
-	Path   string
-	Entry  page.Entry
+	Name   string     // in Parent; "." for the target itself
+	Entry  page.Entry // without a path, but for that of the target itself
 	Parent *RestoreDir
 	Fresh  bool        // it was just made
 	Other  bool        // it was made instead of something else
@@ -114,6 +115,26 @@ type RestoreDir struct {
 	Pending int  // of the planner: entries and directories in it that are not done
 	Left    bool // of the planner: no more will come
 	Failed  bool // of the planner
+}
+
+// Path is where the directory stands in the target.
+func (d *RestoreDir) Path() string {
+	n := -1
+	for up := d; up.Parent != nil; up = up.Parent {
+		n += 1 + len(up.Name)
+	}
+	if n < 0 {
+		return d.Name
+	}
+	b := make([]byte, n)
+	for up := d; up.Parent != nil; up = up.Parent {
+		n -= copy(b[n-len(up.Name):], up.Name)
+		if n > 0 {
+			n--
+			b[n] = '/'
+		}
+	}
+	return string(b)
 }
 
 // FileSystem is one that a restore would write to.
