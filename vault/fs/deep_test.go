@@ -3,6 +3,7 @@
 package fs
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -41,4 +42,50 @@ func TestRoundTrip_deep(t *testing.T) {
 		t.Errorf("restored %d of %d: %v", count, len(tree)+1, err)
 	}
 	equal(t, src, dst)
+}
+
+// However long the paths of directories in each other are together, a walk does
+// not hold them all.
+func TestWalk_DeepMemory(t *testing.T) {
+	const levels = 1500
+	top, name := t.TempDir(), strings.Repeat("d", 40)
+	fd, err := openat(unix.AT_FDCWD, top, searchFlags, 0)
+	for range levels {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mkdirat(fd, name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		var next int
+		next, err = openat(fd, name, searchFlags, 0)
+		closeFD(fd)
+		fd = next
+	}
+	closeFD(fd)
+
+	var before, now runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	seen, deepest := 0, ""
+	if err := Walk(t.Context(), []string{top}, WalkOptions{}, func(it WalkItem) error {
+		if it.Implied {
+			return it.Err
+		}
+		if seen++; seen == levels+1 {
+			deepest = it.Path
+			runtime.GC()
+			runtime.ReadMemStats(&now)
+		}
+		return it.Err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := top[1:] + strings.Repeat("/"+name, levels); deepest != want {
+		t.Fatalf("%d entries, the last of %d bytes, not %d", seen, len(deepest), len(want))
+	}
+	// All paths are 46 MB, the deepest one is 60 KB.
+	if held := int64(now.HeapAlloc) - int64(before.HeapAlloc); held > 4<<20 {
+		t.Errorf("%d bytes are held at the bottom", held)
+	}
 }
