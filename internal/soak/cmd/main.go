@@ -55,6 +55,7 @@ func run(ctx context.Context, args []string) (err error) {
 	data := f.Int64("data", 20<<10, "memory: MiB of data in large files")
 	large := f.Int64("large", 20, "huge: GiB of one file, 1.5 times as much room is needed; 0 for none")
 	links := f.Int("links", 100_000, "huge: names of one file; 0 for none")
+	levels := f.Int("levels", 32_000, "huge: directories in each other; 0 for none")
 	slow := f.Int64("slow", 400, "memory: MiB of data for a slow store; 0 for none, since it needs root")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
@@ -102,7 +103,7 @@ func run(ctx context.Context, args []string) (err error) {
 		all, err := soak.Full(ctx, soak.Fulls{Bin: program, Dir: dir, Seed: *seed, Log: log})
 		return errors.Join(err, soak.WriteFullCases(os.Stdout, all))
 	case "huge":
-		all, err := soak.Huge(ctx, soak.Huges{Bin: program, Dir: dir, Seed: *seed, Files: one, Large: *large << 30, Links: *links, Log: log})
+		all, err := soak.Huge(ctx, soak.Huges{Bin: program, Dir: dir, Seed: *seed, Files: one, Large: *large << 30, Links: *links, Levels: *levels, Log: log})
 		return errors.Join(err, soak.WriteHuge(os.Stdout, all))
 	}
 	return fmt.Errorf("unknown mode %q", mode)
