@@ -5,7 +5,7 @@ FUZZTIME ?= 20s
 BENCHRUNS ?= 3
 # Of make soak. A failed one prints its seed: SEED=n SEEDS=1 make soak repeats it.
 SEEDS ?= 200
-MODES ?= kill-backup kill-restore incremental memory full
+MODES ?= kill-backup kill-restore in-place incremental memory full
 # All of rclone's providers are 1,400 packages. They are compiled once, for the
 # program that is tested; who looks at sources or counts races takes a few.
 FEW := -tags rclone_min

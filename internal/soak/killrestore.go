@@ -21,6 +21,7 @@ type KillRestores struct {
 	Kills    int
 	Files    int   // small ones of the tree
 	Large    int64 // bytes of each of three large ones
+	Part     int64 // bytes of one that is so large that a restore goes on within it; 0: none
 	Log      io.Writer
 }
 
@@ -38,6 +39,7 @@ type KilledRestores struct {
 	Missing  int64 // files that were not, in all
 	MissingB int64 // their bytes
 	Written  int64 // bytes that second runs wrote
+	Reused   int64 // bytes of large files that were not complete, and were gone on with
 	Read     int64 // bytes that second runs read from the store
 }
 
@@ -48,18 +50,18 @@ func (k *KilledRestores) String() string {
 | complete before the kill came | %d |
 | files, MiB of the tree | %d, %.1f |
 | seconds without a kill | %.1f |
-| temporary files left by kills, then by the second run | %d, 0 |
+| temporary files and parts left by kills, then by the second run | %d, 0 |
 | files there after the kill, in all; written again | %d, 0 |
 | files missing after the kill, in all; MiB | %d, %.1f |
-| MiB written by second runs | %.1f |
+| MiB written by second runs; taken from parts | %.1f, %.1f |
 | MiB read from the store by second runs, pages left out | %.1f |
-`, k.Kills, k.Early, k.Files, mib(k.Bytes), k.Length.Seconds(), k.Temps, k.Kept, k.Missing, mib(k.MissingB), mib(k.Written), mib(k.Read-int64(k.Kills)*k.Pages))
+`, k.Kills, k.Early, k.Files, mib(k.Bytes), k.Length.Seconds(), k.Temps, k.Kept, k.Missing, mib(k.MissingB), mib(k.Written), mib(k.Reused), mib(k.Read-int64(k.Kills)*k.Pages))
 }
 
 // KillRestore kills restores at random moments and continues each once. What it
-// promises of the second run is checked: no temporary file is left, files that were
-// there are not written again, the bytes of those missing are written and no others,
-// and the trees are identical.
+// promises of the second run is checked: no temporary file and no part is left, files
+// that were there are not written again, of those missing nothing is written but what
+// their parts have not, and the trees are identical.
 func KillRestore(ctx context.Context, p KillRestores) (*KilledRestores, error) {
 	fmt.Fprintf(p.Log, "kill-restore: seed %d\n", p.Seed)
 	r := rand.New(rand.NewPCG(p.Seed, 2))
@@ -129,6 +131,11 @@ func (p *KillRestores) tree(source string, r *rand.Rand) error {
 			return err
 		}
 	}
+	if p.Part > 0 {
+		if err := writeRandom(filepath.Join(source, "part"), r, p.Part); err != nil {
+			return err
+		}
+	}
 	first := filepath.Join(source, "small/g0/d0000/f0000000")
 	for i := range 10 {
 		name := filepath.Join(source, fmt.Sprintf("link%d", i))
@@ -151,7 +158,7 @@ func (p *KillRestores) goOn(ctx context.Context, m *Machine, restore []string, s
 			continue
 		}
 		res.Temps++
-		if !strings.HasPrefix(filepath.Base(path), ".vaultik-tmp-") {
+		if base := filepath.Base(path); !strings.HasPrefix(base, ".vaultik-tmp-") && !strings.HasPrefix(base, ".vaultik-part-") {
 			return fmt.Errorf("%q is in the target, not in the source", path)
 		}
 	}
@@ -177,8 +184,8 @@ func (p *KillRestores) goOn(ctx context.Context, m *Machine, restore []string, s
 	if err := Identical(ctx, source, m.Target); err != nil { // finds temporary files as well
 		return err
 	}
-	if o.Summary.Written > missingBytes {
-		return fmt.Errorf("%d bytes were missing, %d were written", missingBytes, o.Summary.Written)
+	if n := o.Summary.Written + o.Restored.Reused; n > missingBytes {
+		return fmt.Errorf("%d bytes were missing, %d were written and %d taken from parts", missingBytes, o.Summary.Written, o.Restored.Reused)
 	}
 	// A blob of which a quarter is wanted is fetched whole, once for each stretch of the walk.
 	if read, most := o.Summary.BytesRead, res.Pages+min(2*res.Full, 4*missingBytes+(16<<20)); read > most {
@@ -188,6 +195,7 @@ func (p *KillRestores) goOn(ctx context.Context, m *Machine, restore []string, s
 	res.Missing += missing
 	res.MissingB += missingBytes
 	res.Written += o.Summary.Written
+	res.Reused += o.Restored.Reused
 	res.Read += o.Summary.BytesRead
 	return nil
 }

@@ -53,6 +53,7 @@ type Event struct {
 	BytesStored int64   `json:"bytes_stored"`
 	Objects     int64   `json:"objects_stored"`
 	Written     int64   `json:"bytes_written"`
+	Reused      int64   `json:"bytes_reused"`
 	Errors      int64   `json:"errors"`
 	Seconds     float64 `json:"seconds"`
 }
@@ -64,6 +65,7 @@ type Outcome struct {
 	Exit     int   // -1 if killed
 	Summary  Event // of type summary, zero if killed
 	Error    Event // of type error, if there was one
+	Restored Event // of type restored, if there was one
 	Problems int   // that verify found
 	Wall     time.Duration
 	stderr   string
@@ -197,6 +199,8 @@ func (o *Outcome) Write(p []byte) (int, error) {
 			o.Summary = e
 		case "error":
 			o.Error = e
+		case "restored":
+			o.Restored = e
 		case "problem":
 			o.Problems++
 		}

@@ -65,12 +65,29 @@ func TestKillBackup(t *testing.T) {
 func TestKillRestore(t *testing.T) {
 	t.Parallel()
 	r, err := KillRestore(t.Context(), KillRestores{
-		Bin: binary(t), Dir: t.TempDir(), Seed: rand.Uint64(), Kills: 4, Files: 1000, Large: 8 << 20, Log: t.Output(),
+		Bin: binary(t), Dir: t.TempDir(), Seed: rand.Uint64(), Kills: 4, Files: 1000, Large: 8 << 20, Part: 80 << 20, Log: t.Output(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("\n%v", r)
+}
+
+func TestInPlace(t *testing.T) {
+	t.Parallel()
+	p := InPlaces{Bin: binary(t), Dir: t.TempDir(), Seed: rand.Uint64(), Size: 64 << 20, Changes: 2, Runs: 1, Log: t.Output()}
+	all, err := InPlace(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := WriteInPlace(&table, all); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", table.String())
+	if err := CheckInPlace(all, p); err != nil || len(all) != 4 {
+		t.Error(err, len(all))
+	}
 }
 
 func TestIncremental(t *testing.T) {

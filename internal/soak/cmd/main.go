@@ -2,6 +2,7 @@
 //
 //	kill-backup   kills backups at random moments, and goes on
 //	kill-restore  kills restores, and goes on
+//	in-place      what restores over a changed image cost
 //	incremental   what backups of little change cost
 //	memory        how much memory backups need; as root also with a slow store
 //	full          what happens without space left, as root or where `unshare -r` works
@@ -41,7 +42,7 @@ func main() {
 
 func run(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("which mode? kill-backup, kill-restore, incremental, memory, full, huge")
+		return errors.New("which mode? kill-backup, kill-restore, in-place, incremental, memory, full, huge")
 	}
 	mode := args[0]
 	f := flag.NewFlagSet(mode, flag.ContinueOnError)
@@ -56,6 +57,9 @@ func run(ctx context.Context, args []string) (err error) {
 	large := f.Int64("large", 20, "huge: GiB of one file, 1.5 times as much room is needed; 0 for none")
 	links := f.Int("links", 100_000, "huge: names of one file; 0 for none")
 	levels := f.Int("levels", 32_000, "huge: directories in each other; 0 for none")
+	image := f.Int64("image", 1<<10, "in-place: MiB of the image")
+	changes := f.Int("changes", 10, "in-place: how many MiB of it change")
+	runs := f.Int("runs", 3, "in-place: how often each restore runs; medians count")
 	slow := f.Int64("slow", 400, "memory: MiB of data for a slow store; 0 for none, since it needs root")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
@@ -91,8 +95,15 @@ func run(ctx context.Context, args []string) (err error) {
 		r, err := soak.KillBackup(ctx, soak.KillBackups{Bin: program, Dir: dir, Seed: *seed, Kills: *kills, PerRound: 10, Files: one, Large: 24 << 20, Log: log})
 		return show(r, err)
 	case "kill-restore":
-		r, err := soak.KillRestore(ctx, soak.KillRestores{Bin: program, Dir: dir, Seed: *seed, Kills: *kills, Files: one, Large: 48 << 20, Log: log})
+		r, err := soak.KillRestore(ctx, soak.KillRestores{Bin: program, Dir: dir, Seed: *seed, Kills: *kills, Files: one, Large: 48 << 20, Part: 96 << 20, Log: log})
 		return show(r, err)
+	case "in-place":
+		q := soak.InPlaces{Bin: program, Dir: dir, Seed: *seed, Size: *image << 20, Changes: *changes, Runs: *runs, Log: log}
+		all, err := soak.InPlace(ctx, q)
+		if err != nil {
+			return err
+		}
+		return errors.Join(soak.WriteInPlace(os.Stdout, all), soak.CheckInPlace(all, q))
 	case "incremental":
 		all, err := soak.Incremental(ctx, soak.Increments{Bin: program, Dir: dir, Seed: *seed, Files: one, Log: log})
 		return errors.Join(err, soak.WriteIncrements(os.Stdout, all), soak.CheckIncrements(all))
