@@ -131,9 +131,6 @@ func (f *File) flush(fd int) error {
 			return err
 		}
 	}
-	if f.t.opt.Fsync {
-		return unix.Fsync(fd)
-	}
 	// A network file system tells of a failed write when the file is closed, but
 	// the descriptor is still needed. Closing a copy of it is enough.
 	other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)

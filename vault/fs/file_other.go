@@ -80,11 +80,6 @@ func (f *File) commit(e *page.Entry) (MetaProblems, error) {
 			return nil, err
 		}
 	}
-	if f.t.opt.Fsync {
-		if err := f.f.Sync(); err != nil {
-			return nil, err
-		}
-	}
 	err = f.f.Close() // tells of writes that failed late
 	f.f = nil
 	defer f.done()

@@ -18,7 +18,6 @@ import (
 type TargetOptions struct {
 	NumericOwner bool // take owners by number, even where their names are known here
 	ReplaceFiles bool // remove a file that stands where a directory belongs (a symbolic link always is)
-	Fsync        bool // write each file to disk before it gets its name; Sync is faster for many
 	KeepLinks    bool // a file with other names may get the attributes of an entry that has none
 	ReadOnly     bool // change nothing: whatever would is an error, and the target need not exist
 

@@ -175,7 +175,7 @@ func eachWay(t *testing.T, fn func(t *testing.T, target *Target, dir string)) {
 	for _, unnamed := range []bool{true, false} {
 		t.Run(fmt.Sprintf("unnamed=%v", unnamed), func(t *testing.T) {
 			dir := t.TempDir()
-			target := openTarget(t, dir, TargetOptions{Fsync: true})
+			target := openTarget(t, dir, TargetOptions{})
 			target.unnamed = unnamed
 			fn(t, target, dir)
 			noTemps(t, dir)
