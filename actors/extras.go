@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"vaultik/vault/filter"
 	vfs "vaultik/vault/fs"
@@ -48,10 +48,14 @@ type ExtrasResult struct {
 	Problems    []RestoreProblem
 	Failed      int64 // what could not be deleted, or looked at
 
-	began time.Time
 	seed  maphash.Seed
-	found []uint64 // hashes of what was found; in order when all is
-	past  []uint64 // of directories that were found and stay
+	found []foundExtra // in the order of paths when all is found
+}
+
+// foundExtra is something that was found, in few bytes, since it may be millions.
+type foundExtra struct {
+	path  uint64 // a hash
+	state uint64 // a hash of what tells whether it was changed; 0: it is a directory that stays
 }
 
 // Extras lists or deletes what a target has and the snapshot has not. Any error
@@ -67,7 +71,7 @@ func (s *System) Extras(ctx context.Context, spec *ExtrasSpec) (*ExtrasResult, e
 	stop := context.AfterFunc(ctx, func() { run.cancel(context.Cause(ctx)) })
 	defer stop()
 	if _, newTop := lookAtTarget(restore.Target); newTop {
-		return &ExtrasResult{began: time.Now()}, nil
+		return &ExtrasResult{}, nil
 	}
 	if err := run.open(ctx); err != nil {
 		return nil, err
@@ -78,10 +82,9 @@ func (s *System) Extras(ctx context.Context, spec *ExtrasSpec) (*ExtrasResult, e
 		phase = "delete"
 	}
 	run.spec.Progress.SetPhase(phase)
-	x := &extras{spec: spec, run: run, result: ExtrasResult{began: time.Now(), seed: maphash.MakeSeed()}}
+	x := &extras{spec: spec, run: run, result: ExtrasResult{seed: maphash.MakeSeed()}}
 	err := x.find()
-	slices.Sort(x.result.found)
-	slices.Sort(x.result.past)
+	slices.SortFunc(x.result.found, func(a, b foundExtra) int { return cmp.Compare(a.path, b.path) })
 	return &x.result, err
 }
 
@@ -287,23 +290,42 @@ func (x *extras) extra(path string, it *vfs.WalkItem) error {
 // before and is as it was.
 func (x *extras) listed(path string, st *vfs.Stat) error {
 	l := x.spec.Listed
-	switch {
-	case l == nil:
+	if l == nil {
 		return nil
-	case !l.has(l.found, path) && !(st.Type == page.Dir && l.has(l.past, path)):
+	}
+	was, ok := l.find(path)
+	switch {
+	case !ok, was.state == 0 && st.Type != page.Dir:
 		return errNotListed
-	case !st.Ctime.Time().Before(l.began):
+	case was.state != 0 && was.state != l.state(st):
 		return errChangedSince
 	}
 	return nil
 }
 
-func (r *ExtrasResult) has(list []uint64, path string) bool {
-	if len(list) == 0 {
-		return false
+// note remembers what was found; st is nil for a directory that stays.
+func (r *ExtrasResult) note(path string, st *vfs.Stat) {
+	e := foundExtra{path: maphash.String(r.seed, path)}
+	if st != nil {
+		e.state = r.state(st)
 	}
-	_, ok := slices.BinarySearch(list, maphash.String(r.seed, path))
-	return ok
+	r.found = append(r.found, e)
+}
+
+func (r *ExtrasResult) state(st *vfs.Stat) uint64 {
+	return maphash.Comparable(r.seed, [5]uint64{st.Dev, st.Ino, uint64(st.Ctime.Sec), uint64(st.Ctime.Nsec), uint64(st.Size)}) | 1
+}
+
+// find returns what was noted of a path.
+func (r *ExtrasResult) find(path string) (foundExtra, bool) {
+	if len(r.found) == 0 {
+		return foundExtra{}, false
+	}
+	i, ok := slices.BinarySearchFunc(r.found, maphash.String(r.seed, path), func(e foundExtra, hash uint64) int { return cmp.Compare(e.path, hash) })
+	if !ok {
+		return foundExtra{}, false
+	}
+	return r.found[i], true
 }
 
 var (
@@ -345,7 +367,7 @@ func (x *extras) leave(place string) {
 // remove counts an entry, and deletes it. It reports whether it is gone, or would be.
 func (x *extras) remove(path, place string, st *vfs.Stat) bool {
 	if l := x.spec.Listed; l != nil {
-		if !l.has(l.found, path) { // a directory in which something was to stay
+		if was, ok := l.find(path); !ok || was.state == 0 { // a directory in which something was to stay
 			x.stay(path, st, errNotListed)
 			return false
 		}
@@ -365,7 +387,7 @@ func (x *extras) remove(path, place string, st *vfs.Stat) bool {
 		}
 	}
 	r := &x.result
-	r.found = append(r.found, maphash.String(r.seed, path))
+	r.note(path, st)
 	if st.Type == page.Dir {
 		r.Dirs++
 	} else {
@@ -394,7 +416,7 @@ func (x *extras) thawAbove() (err error) {
 // stay notes that something is left, and so are the directories that it is in.
 func (x *extras) stay(path string, st *vfs.Stat, why error) {
 	x.result.Stay++
-	x.result.past = append(x.result.past, maphash.String(x.result.seed, path))
+	x.result.note(path, nil)
 	x.keepAbove()
 	x.tell(path, st, why)
 }
