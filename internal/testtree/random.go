@@ -1,10 +1,10 @@
 package testtree
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -56,9 +56,18 @@ func (g *generator) name() string {
 		}
 	}
 	if g.IntN(50) == 0 {
-		b.WriteString(strings.Repeat("long", 60))
+		b.WriteString(strings.Repeat("long", 64)[:maxName-b.Len()])
 	}
 	return b.String()
+}
+
+// maxName is what the kernel takes as a name of an entry, or of an attribute with its namespace.
+const maxName = 255
+
+// attrName returns a name of an attribute.
+func (g *generator) attrName(namespace, end string) string {
+	name := g.name() // without NUL
+	return namespace + name[:min(len(name), maxName-len(namespace)-len(end))] + end
 }
 
 func (g *generator) path() string {
@@ -116,10 +125,10 @@ func (g *generator) node() Node {
 // more gives a node what few have.
 func (g *generator) more(n *Node) {
 	if g.IntN(8) == 0 {
-		n.Xattrs = append(n.Xattrs, Xattr{"trusted." + g.name(), string(Value(g.Rand))})
+		n.Xattrs = append(n.Xattrs, Xattr{g.attrName("trusted.", ""), string(Value(g.Rand))})
 	}
 	if g.IntN(12) == 0 {
-		n.Xattrs = append(n.Xattrs, Xattr{"security." + g.name(), string(Value(g.Rand)) + "x"})
+		n.Xattrs = append(n.Xattrs, Xattr{g.attrName("security.", ""), string(Value(g.Rand)) + "x"})
 	}
 	if n.Kind == File && g.IntN(12) == 0 { // revision 2, effective, and some of the first 32 capabilities
 		n.Xattrs = append(n.Xattrs, Xattr{"security.capability", "\x01\x00\x00\x02" + string([]byte{byte(g.Uint32()), byte(g.Uint32()), 0, 0}) + strings.Repeat("\x00", 12)})
@@ -193,7 +202,7 @@ func (g *generator) attrs(n *Node) {
 	}
 	if (n.Kind == File || n.Kind == Dir) && g.IntN(5) == 0 {
 		for i := range 1 + g.IntN(3) {
-			n.Xattrs = append(n.Xattrs, Xattr{fmt.Sprintf("user.%s%d", strings.Trim(g.name(), "\x00"), i), string(Value(g.Rand))})
+			n.Xattrs = append(n.Xattrs, Xattr{g.attrName("user.", strconv.Itoa(i)), string(Value(g.Rand))})
 		}
 		slices.SortFunc(n.Xattrs, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -120,5 +121,23 @@ func TestTree_Create_random(t *testing.T) {
 				t.Errorf("seed %d: mtime of %q is %v", seed, n.Path, st.Mtim)
 			}
 		}
+	}
+}
+
+// No name of a random tree is longer than the kernel takes, and some are as long.
+func TestRandom_Names(t *testing.T) {
+	longest := map[string]int{}
+	for seed := range uint64(300) {
+		for _, n := range Random(seed, RandomOptions{All: true}) {
+			for name := range strings.SplitSeq(n.Path, "/") {
+				longest["entry"] = max(longest["entry"], len(name))
+			}
+			for _, x := range n.Xattrs {
+				longest["attribute"] = max(longest["attribute"], len(x.Name))
+			}
+		}
+	}
+	if longest["entry"] != maxName || longest["attribute"] != maxName {
+		t.Errorf("the longest names: %v", longest)
 	}
 }
