@@ -94,9 +94,27 @@ func (sc scratch) put(ctx context.Context, key, text string) error {
 	return err
 }
 
+// claimWord begins every claim: what has none was not made by a check.
+const claimWord = "vaultik-store-check"
+
+const longestClaim = 256 // bytes
+
 // claimText names this process: the machine, as long as it runs, and the number.
 func claimText(prefix string) string {
-	return fmt.Sprintf("%s %d\n", machineOf(prefix), os.Getpid())
+	return fmt.Sprintf("%s %q %d\n", claimWord, machineOf(prefix), os.Getpid())
+}
+
+// claim reads what begin has written below a prefix; false if no check did.
+func (sc scratch) claim(ctx context.Context, prefix string) (machine string, pid int, ok bool) {
+	if info, err := sc.backend.Stat(ctx, prefix+ownerName); err != nil || info.Size > longestClaim {
+		return "", 0, false
+	}
+	b, err := backends.Objects(sc.backend).Get(ctx, prefix+ownerName, 0, -1)
+	if err != nil {
+		return "", 0, false
+	}
+	n, err := fmt.Sscanf(string(b), claimWord+" %q %d\n", &machine, &pid)
+	return machine, pid, err == nil && n == 2
 }
 
 // machineOf is a hash by which a process of the same run of the same machine, or
@@ -134,6 +152,10 @@ func (sc scratch) sweep(ctx context.Context, s *session, now time.Time) {
 		return
 	}
 	for prefix, n := range objects {
+		if _, _, ok := sc.claim(ctx, prefix); !ok {
+			s.out.note("%s below %s are left alone: no check has made them", plural(n, "object", "objects"), prefix)
+			continue
+		}
 		if !sc.dead(ctx, prefix) && now.Sub(newest[prefix]) < orphanAge {
 			s.out.note("another check seems to run: %s below %s are left alone", plural(n, "object", "objects"), prefix)
 			continue
@@ -151,13 +173,8 @@ func (sc scratch) sweep(ctx context.Context, s *session, now time.Time) {
 
 // dead reports whether the process that uses a prefix is known to have ended.
 func (sc scratch) dead(ctx context.Context, prefix string) bool {
-	b, err := backends.Objects(sc.backend).Get(ctx, prefix+ownerName, 0, -1)
-	if err != nil {
-		return false
-	}
-	var machine string
-	var pid int
-	if n, err := fmt.Sscanf(string(b), "%s %d", &machine, &pid); err != nil || n != 2 || machine != machineOf(prefix) {
+	machine, pid, ok := sc.claim(ctx, prefix)
+	if !ok || machine == "" || machine != machineOf(prefix) {
 		return false
 	}
 	p, err := os.FindProcess(pid)
