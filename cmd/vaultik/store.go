@@ -152,7 +152,7 @@ func (s *session) pinFor(op *opened, host *config.Host, known *config.Known) sna
 	var pin snapshot.Pin
 	if k, ok := known.ByURL(op.URL); ok {
 		t := op.Seen.Trust(k.Store)
-		if op.Mirror = k.Mirror && s.cli.Store != nil; op.Mirror {
+		if op.Mirror = k.Mirror && s.cli.Store != nil && !s.home(op.URL); op.Mirror {
 			t = op.Seen.Mirror(op.URL).Trust
 		}
 		pin = snapshot.Pin{Owner: k.Owner, TrustSeq: t.Seq, TrustSum: t.Sum}
@@ -165,6 +165,12 @@ func (s *session) pinFor(op *opened, host *config.Host, known *config.Known) sna
 		pin = snapshot.Pin{Owner: s.cli.Owner}
 	}
 	return pin
+}
+
+// home reports whether a place is this machine's own store, be it that it was made as a mirror.
+func (s *session) home(url string) bool {
+	c, err := s.config()
+	return err == nil && c.StorageURL == url
 }
 
 // remember pins a store met for the first time and the newest trust list. Where

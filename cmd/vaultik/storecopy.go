@@ -212,17 +212,10 @@ func (m *mirror) targetError(err error) error {
 	return &hinted{err, hint}
 }
 
-// home reports whether the target is this machine's own store, brought back from
-// a mirror.
-func (m *mirror) home() bool {
-	c, err := m.s.config()
-	return err == nil && c.StorageURL == m.url
-}
-
 // pin remembers that the place is a mirror: before the first object, since a copy that
 // is killed leaves one, too.
 func (m *mirror) pin() error {
-	if m.home() {
+	if m.s.home(m.url) { // it was brought back from a mirror
 		return nil
 	}
 	doc := &m.op.Store.Doc
@@ -241,7 +234,7 @@ func (m *mirror) pin() error {
 
 // note remembers what the mirror has now, if it has everything.
 func (m *mirror) note(rep *actors.CopyReport) error {
-	if m.home() || rep.Snapshots < len(m.rows) {
+	if m.s.home(m.url) || rep.Snapshots < len(m.rows) {
 		return nil
 	}
 	newest := map[chain]*row{}
