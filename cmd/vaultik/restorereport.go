@@ -93,6 +93,8 @@ func (s *session) tryAgain(r *actors.RestoreResult) string {
 		return "see all that is wrong: " + s.commandHere("verify --read-data")
 	case some(vfs.ErrNotEmpty, vfs.ErrInTheWay):
 		return "move away what is in the way; the same command again restores only what is missing"
+	case some(vfs.ErrLocked):
+		return "clear the flags of what is in the way, as root: chattr -i -a FILE; the same command again restores only what is missing"
 	case some(vfs.ErrSameName):
 		return "restore what has such a name alone, to another directory: " + s.commandHere("restore SNAPSHOT PATH --target DIR")
 	case os.Geteuid() != 0 && some(fs.ErrPermission):
