@@ -45,7 +45,7 @@ test-portable: ## run what reads and writes trees on macOS, FreeBSD and Windows,
 cross: ## build for macOS, FreeBSD, Windows and arm64
 	@GO="$(GO)" scripts/cross
 
-soak: tools build ## large versions of tests (SOAK=1, SEEDS random histories), then internal/soak in MODES: half an hour (MODES=huge: 26 GB of disk)
+soak: tools build ## large versions of tests (SOAK=1, SEEDS random histories), then internal/soak in MODES: half an hour (MODES=huge: 35 GB of disk)
 	SOAK=1 SEEDS=$(SEEDS) $(GO) test -count=1 -v -timeout 60m -run '$(SOAKS)' ./actors ./internal/e2e
 	$(GO) build -o bin/soak ./internal/soak/cmd
 	@for mode in $(MODES); do echo; bin/soak $$mode -vaultik bin/vaultik || exit 1; done

@@ -152,7 +152,7 @@ func (p *Huges) one(ctx context.Context, c hugeCase) (_ *HugeCase, err error) {
 		defer func() { err = errors.Join(err, unix.Unmount(dir, 0), os.Remove(dir)) }()
 	}
 	if c.alone {
-		if err := roomFor(dir, p.Large+p.Large/2); err != nil {
+		if err := roomFor(dir, p.Large+p.Large*2/5); err != nil {
 			return nil, err
 		}
 	}
@@ -262,10 +262,11 @@ func roomFor(dir string, need int64) error {
 // WriteHuge prints a table.
 func WriteHuge(w io.Writer, all []HugeCase) error {
 	var b bytes.Buffer
-	b.WriteString("| | backup s | peak MiB | MB stored | restore s | peak MiB | compared |\n| --- | ---: | ---: | ---: | ---: | ---: | --- |\n")
+	b.WriteString("| | backup s | RssAnon MiB | VmHWM MiB | MB stored | restore s | RssAnon MiB | VmHWM MiB | compared |\n" +
+		"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n")
 	for _, h := range all {
-		fmt.Fprintf(&b, "| %s | %.1f | %.0f | %.1f | %.1f | %.0f | %s |\n", grouped(h.What), h.Backup.Wall.Seconds(), mib(h.Backup.HWM),
-			float64(h.Backup.Stored)/1e6, h.Restore.Wall.Seconds(), mib(h.Restore.HWM), h.Compared)
+		fmt.Fprintf(&b, "| %s | %.1f | %.0f | %.0f | %.1f | %.1f | %.0f | %.0f | %s |\n", grouped(h.What), h.Backup.Wall.Seconds(), mib(h.Backup.Anon),
+			mib(h.Backup.HWM), float64(h.Backup.Stored)/1e6, h.Restore.Wall.Seconds(), mib(h.Restore.Anon), mib(h.Restore.HWM), h.Compared)
 	}
 	_, err := w.Write(b.Bytes())
 	return err

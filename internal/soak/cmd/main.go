@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string) (err error) {
 		"files of the tree; of kill-backup, added each time; of memory several, or none; of huge in one directory")
 	trees := f.String("trees", "", "memory: also these directories")
 	data := f.Int64("data", 20<<10, "memory: MiB of data in large files")
-	large := f.Int64("large", 20, "huge: GiB of one file, 1.5 times as much room is needed; 0 for none")
+	large := f.Int64("large", 20, "huge: GiB of one file, 1.4 times as much room is needed; 0 for none")
 	links := f.Int("links", 100_000, "huge: names of one file; 0 for none")
 	levels := f.Int("levels", 32_000, "huge: directories in each other; 0 for none")
 	image := f.Int64("image", 1<<10, "in-place: MiB of the image")
