@@ -11,6 +11,7 @@ import (
 
 	"vaultik/internal/testtree"
 	"vaultik/messages"
+	vfs "vaultik/vault/fs"
 )
 
 func TestRestore_OverwriteModes(t *testing.T) {
@@ -300,5 +301,30 @@ func TestRestore_TargetFull(t *testing.T) {
 	s.NoSpaceCheck = true
 	if _, err := h.system.Restore(t.Context(), s); !errors.As(err, &full) || !errors.Is(err, syscall.EROFS) {
 		t.Errorf("read-only: %v", err)
+	}
+}
+
+// What is only on the way to what was saved replaces nothing: a link that was made
+// since then stays, and nothing is restored through it.
+func TestRestore_linkOnTheWay(t *testing.T) {
+	h := newTestHost(t)
+	dir, out, elsewhere := t.TempDir(), t.TempDir(), t.TempDir()
+	testtree.Make(t, dir, "file d/a text=a")
+	h.backup(filepath.Join(dir, "d"))
+	_, _, s := h.newest()
+	s.Target = out
+	above := filepath.Join(out, filepath.Dir(dir))
+	must(t, os.MkdirAll(above, 0o700))
+	link := filepath.Join(above, filepath.Base(dir))
+	must(t, os.Symlink(elsewhere, link))
+	for _, dry := range []bool{true, false} {
+		s.DryRun = dry
+		r := h.restore(s)
+		if r.Restored != 0 || r.Replaced != 0 || len(r.Problems) == 0 || !errors.Is(r.Problems[0].Err, vfs.ErrInTheWay) {
+			t.Errorf("dry %v: %+v", dry, r)
+		}
+		if to, err := os.Readlink(link); err != nil || to != elsewhere || names(t, elsewhere) != "" {
+			t.Errorf("dry %v: the link leads to %q, %v, and there is %q", dry, to, err, names(t, elsewhere))
+		}
 	}
 }

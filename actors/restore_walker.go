@@ -318,13 +318,19 @@ func (w *walker) place(m *messages.RestoreDir, path string) (fresh bool, err err
 			}
 		}
 		return false, w.sweep(m, path)
-	case err == nil && (run.mode == OverwriteNever || run.mode == OverwriteIfNewer):
+	case err == nil && !run.makesWay(m):
 		return false, vfs.ErrInTheWay
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return false, err
 	}
 	m.Other = err == nil
 	return true, run.target.Mkdir(path, &m.Entry)
+}
+
+// makesWay reports whether something that is no directory gives way to one. What is only
+// on the way to what was selected replaces nothing: a link that leads elsewhere now, say.
+func (r *restoreRun) makesWay(m *messages.RestoreDir) bool {
+	return m.Counts && r.mode != OverwriteNever && r.mode != OverwriteIfNewer
 }
 
 // look is place for a dry run: it finds out what place would do.
@@ -351,7 +357,7 @@ func (w *walker) look(m *messages.RestoreDir, path string) (fresh bool, err erro
 			m.FS, err = w.fileSystem(path)
 		}
 		return false, err
-	case run.mode == OverwriteNever, run.mode == OverwriteIfNewer:
+	case !run.makesWay(m):
 		return false, vfs.ErrInTheWay
 	}
 	m.Other = true
