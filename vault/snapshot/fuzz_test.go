@@ -26,6 +26,10 @@ const (
 	seedRoot  = `{"type":"root","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","owner":"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","host":"0102030405060708","hostname":"box","set":"0102030405060708","setname":{"b64":"/w=="},"seq":1,"paths":["/etc"],"excludes":[],"tags":[{"id":"0102030405060708","name":"x"}],"tool":"t","started":"2026-05-01T10:00:00Z","finished":"2026-05-01T10:00:00Z","counts":{"files":1,"dirs":2,"symlinks":3,"other":4,"bytes":5,"errors":6},"errors":[{"path":"/x","reason":"y"}],"complete":true,"secret":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","chunker":{"alg":"fastcdc-v1.0.0","min":1,"avg":2,"max":3},"frames":{"small":1,"target":2},"recipients":["age1"],"top":{"blob":["00000000000000000000000000000000000000000000000000000000000000fd","00000000000000000000000000000000000000000000000000000000000000fc",9,"0102030405060708"],"ref":[1,2,3,4,"00000000000000000000000000000000000000000000000000000000000000fb"]}}`
 )
 
+// seedRules is seedRoot of a backup with all kinds of rules.
+var seedRules = strings.Replace(seedRoot, `"excludes":[],`, `"excludes":["*.o","/x"],"filters":{"iexcludes":["*.ISO",{"b64":"/w=="}],"excludes_last":1,"iexcludes_last":2,`+
+	`"tags":["CACHEDIR.TAG:Signature"],"larger_than":1048576,"one_file_system":true,"ignore_file":".vaultikignore","left_out":["/var/store"],"cut":true},`, 1)
+
 // TestGolden holds the names and the order of all fields, and keeps the seeds on
 // the good side: a fuzzer that only sees errors finds nothing.
 func TestGolden(t *testing.T) {
@@ -34,6 +38,7 @@ func TestGolden(t *testing.T) {
 	golden(t, seedCheck, parseCheckpoint)
 	golden(t, seedGC, parseGC)
 	golden(t, seedRoot, parseRoot)
+	golden(t, seedRules, parseRoot)
 	golden(t, seedStore, func(line []byte) (d StoreDoc, err error) {
 		err = unmarshal(line, storeType, &d)
 		return d, err
@@ -89,7 +94,10 @@ func FuzzParseTrust(f *testing.F)      { fuzzParser(f, seedTrust, parseTrust) }
 func FuzzParseManifest(f *testing.F)   { fuzzParser(f, seedMan, parseManifest) }
 func FuzzParseCheckpoint(f *testing.F) { fuzzParser(f, seedCheck, parseCheckpoint) }
 func FuzzParseGC(f *testing.F)         { fuzzParser(f, seedGC, parseGC) }
-func FuzzParseRoot(f *testing.F)       { fuzzParser(f, seedRoot, parseRoot) }
+func FuzzParseRoot(f *testing.F) {
+	f.Add([]byte(seedRules))
+	fuzzParser(f, seedRoot, parseRoot)
+}
 
 func FuzzDecodeStore(f *testing.F) {
 	var owner keys.Signer
