@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+	"vaultik/backends"
 	"vaultik/config"
 )
 
@@ -15,12 +17,16 @@ func (configPathCmd) Run(s *session) error {
 
 type configShowCmd struct{}
 
-// Run prints the settings in force as YAML that could be the configuration.
+// Run prints the settings in force as YAML that could be the configuration, unless
+// there is a password in the URL of the store, which is not shown.
 func (configShowCmd) Run(s *session) error {
-	c, err := s.config()
+	known, err := s.config()
 	if err != nil {
 		return err
 	}
+	c := new(config.Config)
+	*c = *known
+	c.StorageURL = shownURL(c.StorageURL)
 	s.out.raw("# " + c.File + "\n" + config.YAML(c.Settings(s.places)))
 	ev := configEvent{Type: "config", File: c.File, StorageURL: c.StorageURL, Recipients: c.Recipients.Strings(),
 		Sets: map[string]map[string]any{}, Compression: c.Compression, ChunkSize: config.FormatSize(c.ChunkSize),
@@ -36,4 +42,12 @@ func (configShowCmd) Run(s *session) error {
 	}
 	s.out.event(ev)
 	return nil
+}
+
+// shownURL is a URL as it was written, without what may be a password in it.
+func shownURL(url string) string {
+	if short := backends.Redact(url); strings.HasSuffix(short, "://...") {
+		return short
+	}
+	return url
 }
