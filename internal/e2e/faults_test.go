@@ -160,6 +160,30 @@ func TestFaults_InterruptedInOutage(t *testing.T) {
 	m.whole()
 }
 
+// Interrupted while what was read goes out slowly, a backup says what it does, and a
+// second interruption ends it at once.
+func TestFaults_InterruptedSlowly(t *testing.T) {
+	t.Parallel()
+	m := newS3Machine(t, "")
+	key := m.key
+	m.key = ""
+	m.proxy.Script(faultproxy.Rule{Method: "PUT", Path: m.objects + blobDir, Do: faultproxy.Latency(time.Millisecond)})
+	run := m.start("--bwlimit", "64K", "backup", m.tree) // a blob takes 16 s
+	for _, begun := m.proxy.Seen(); begun == 0; _, begun = m.proxy.Seen() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	must(t, run.cmd.Process.Signal(syscall.SIGINT))
+	run.await("stopping: what was read is being stored; Ctrl-C again ends it at once")
+	must(t, run.cmd.Process.Signal(syscall.SIGINT))
+	if code, stderr := run.wait(); code != 130 {
+		t.Errorf("exit %d\n%s", code, stderr)
+	}
+	m.proxy.Script()
+	m.backup(0)
+	m.key = key
+	m.whole()
+}
+
 // What trying again cannot cure is said at once; a store that has never answered is
 // given up after a minute, which is too long for this test.
 func TestFaults_Permanent(t *testing.T) {
