@@ -11,7 +11,7 @@ MODES ?= kill-backup kill-restore in-place incremental memory full
 FEW := -tags rclone_min
 # Tests of the built program, in which the race detector sees nothing.
 WHOLE := /internal/(bench|e2e|fidelity|soak)$$
-SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients|TestLifecycle)
+SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients|TestLifecycle|TestFaultTable)
 # In CI each test is named with its result.
 TESTFLAGS ?= $(if $(CI),-v)
 TOOLS := $(CURDIR)/.tools/bin
@@ -23,10 +23,10 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-race test-portable cross soak lint fuzz bench fidelity tools lint-tools fmt clean
+.PHONY: help build test test-race test-portable cross soak lint fuzz bench bench-stores fidelity tools lint-tools fmt clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/vaultik
 	$(GO) build -trimpath -o bin/vaultik ./cmd/vaultik
@@ -61,6 +61,9 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 
 bench: build ## compare with restic, borg and tar|zstd|age; prints a table
 	$(GO) run ./internal/bench/cmd -vaultik bin/vaultik -runs $(BENCHRUNS) $(BENCHFLAGS)
+
+bench-stores: tools ## the same for transfers, by S3 and WebDAV, beside rclone and restic: ten minutes
+	SOAK=1 $(GO) test -run '^$$' -bench Stores -benchtime 1x -timeout 60m ./internal/e2e
 
 fidelity: build ## what Vaultik, restic, borg and kopia keep, those that are installed: writes docs/fidelity.md; as root
 	$(GO) run ./internal/fidelity/cmd -vaultik bin/vaultik -o docs/fidelity.md

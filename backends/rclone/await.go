@@ -8,11 +8,14 @@ import (
 	"github.com/rclone/rclone/fs/accounting"
 )
 
-// grace is how long a cancelled call is given to end in order, and how long Close
-// waits for those that did not.
 const (
-	grace      = 100 * time.Millisecond
-	closeGrace = 5 * time.Second
+	// grace is how long a cancelled call is given to end in order.
+	grace = 100 * time.Millisecond
+	// closeGrace is how long Close waits for those that did not: somebody waits for
+	// the end of the program.
+	closeGrace = 2 * time.Second
+	// discardTime is how long what a failed upload has left may take to be removed.
+	discardTime = 5 * time.Second
 )
 
 // await calls fn and returns its error, or soon after ctx is done the context's:

@@ -92,7 +92,7 @@ var (
 	tooMany = []string{"ratelimitexceeded", "rate limit", "too many requests", "slowdown", "slow down"}
 	locked  = []string{"worm protected", "object lock", "objectlocked", "under retention", "retention period"}
 	auth    = []string{
-		"unable to authenticate", "authentication failed", "login incorrect", "401 unauthorized", "invalidaccesskeyid", "signaturedoesnotmatch",
+		"unable to authenticate", "ssh agent requested", "authentication failed", "login incorrect", "401 unauthorized", "invalidaccesskeyid", "signaturedoesnotmatch",
 		"invalid_grant", "invalid_client", "expired_access_token", "couldn't fetch token", "empty token found",
 	}
 	permission = []string{"permission denied", "access denied", "accessdenied", "403 forbidden", "insufficient permissions"}

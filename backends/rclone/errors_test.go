@@ -61,6 +61,7 @@ func TestFail(t *testing.T) {
 		{"put", &os.PathError{Op: "write", Path: "/x", Err: syscall.EROFS}, backends.ErrReadOnly, false},
 		{"delete", errors.New("AccessDenied: object is WORM protected"), backends.ErrLocked, false},
 		{"open", errors.New("ssh: handshake failed: ssh: unable to authenticate, attempted methods [none password]"), backends.ErrAuth, false},
+		{"open", errors.New("couldn't connect to ssh-agent: SSH agent requested but SSH_AUTH_SOCK not-specified"), backends.ErrAuth, false},
 		{"open", errors.New("ssh: handshake failed: knownhosts: key mismatch"), nil, false},
 		{"open", errors.New("dial tcp: lookup h: no such host"), nil, true},
 		{"open", errors.New("need to configure something"), nil, false},

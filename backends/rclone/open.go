@@ -89,6 +89,8 @@ func (b *Backend) connect(ctx context.Context, remote string) error {
 			err = fmt.Errorf("%w: that is a file, not a directory", backends.ErrConfig)
 		case err != nil && strings.Contains(err.Error(), "didn't find backend called"):
 			err = backends.WithKind(backends.ErrConfig, fmt.Errorf("%w; this program knows %s", err, providers()))
+		case err != nil:
+			err = unopened(err)
 		}
 		if err == nil {
 			err = ctx.Err()
@@ -102,6 +104,26 @@ func (b *Backend) connect(ctx context.Context, remote string) error {
 		return err
 	})
 }
+
+// unopened is why a remote could not be made, in words for those who have to cure it.
+func unopened(err error) error {
+	switch text := err.Error(); {
+	case strings.Contains(text, "knownhosts: key is unknown"):
+		err = fmt.Errorf("%w; add the key of the server, once it is known to be right, to known_hosts_file: ssh-keyscan HOST", err)
+	case strings.Contains(text, "knownhosts: key mismatch"):
+		err = fmt.Errorf("%w; the server has another key than known_hosts_file: somebody else may stand in for it", err)
+	}
+	return &rephrased{err, strings.TrimPrefix(err.Error(), "NewFs: ")}
+}
+
+// rephrased is an error in other words.
+type rephrased struct {
+	err  error
+	text string
+}
+
+func (r *rephrased) Error() string { return r.text }
+func (r *rephrased) Unwrap() error { return r.err }
 
 // unknownRemote says which remotes there are instead.
 func unknownRemote(remote string) error {

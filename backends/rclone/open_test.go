@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -212,6 +216,7 @@ func TestOpen_HostKeys(t *testing.T) {
 	sections := s.Section("checked") +
 		strings.ReplaceAll(s.Section("open"), "known_hosts_file = "+s.KnownHosts, "") +
 		strings.ReplaceAll(s.Section("other"), s.KnownHosts, other) +
+		strings.ReplaceAll(s.Section("unheard"), s.KnownHosts, os.DevNull) +
 		strings.ReplaceAll(s.Section("pinned"), "known_hosts_file = "+s.KnownHosts, "pin_host_key = true") +
 		"[sealed]\ntype = crypt\nremote = open:sealed\npassword = " + testserver.Obscure(t, "x") + "\n"
 	for name, warned := range map[string]int{"checked": 0, "pinned": 0, "open": 1, "sealed": 1} {
@@ -231,9 +236,11 @@ func TestOpen_HostKeys(t *testing.T) {
 		}
 	}
 	o := conf(t, sections)
-	_, err := backends.Open(t.Context(), "rclone://other/dir", backends.Options{Create: true, Rclone: o})
-	if err == nil || backends.Retryable(err) || !strings.Contains(err.Error(), "knownhosts") {
-		t.Errorf("a server with another key: %v", err)
+	for name, want := range map[string]string{"other": "another key than known_hosts_file", "unheard": "ssh-keyscan HOST"} {
+		_, err := backends.Open(t.Context(), "rclone://"+name+"/dir", backends.Options{Create: true, Rclone: o})
+		if err == nil || backends.Retryable(err) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "NewFs") {
+			t.Errorf("a server with %s key: %v", name, err)
+		}
 	}
 }
 
@@ -244,4 +251,42 @@ func readFile(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// What is stored looks like text to servers that compress, and would be read slowly.
+func TestGet_AsItIs(t *testing.T) {
+	s := testserver.RcloneServe(t, "webdav", t.TempDir())
+	var mu sync.Mutex
+	var asked []string
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: s.Addr})
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if r.Request.Method == http.MethodGet {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, r.Header.Get("Content-Encoding"))
+		}
+		return nil
+	}
+	front := httptest.NewServer(proxy)
+	defer front.Close()
+	o := conf(t, s.At(strings.TrimPrefix(front.URL, "http://")).Section("r"))
+	b, err := backends.Open(t.Context(), "rclone://r/dir", backends.Options{Create: true, Rclone: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	text := []byte("age-encryption.org/v1\n" + strings.Repeat("x", 300<<10))
+	if _, err := b.Put(t.Context(), "k", backends.Bytes(text, nil), backends.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, length := range []int64{-1, 1000} {
+		if got, err := backends.ReadRange(t.Context(), b, "k", 0, length, nil); err != nil || !bytes.HasPrefix(text, got) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(asked) != 2 || asked[0]+asked[1] != "" {
+		t.Errorf("read as %q, want two answers that are not compressed", asked)
+	}
 }

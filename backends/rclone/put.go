@@ -258,7 +258,7 @@ func (b *Backend) remove(ctx context.Context, name string) (there bool, err erro
 
 // discard removes what an upload that failed has left.
 func (b *Backend) discard(ctx context.Context, name string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
 	defer cancel()
 	if _, err := b.remove(ctx, name); err != nil {
 		b.log.Info("rclone: cannot remove " + name + " yet: " + err.Error())

@@ -67,13 +67,13 @@ func (a *attempt) bark() {
 	}
 }
 
-// hurry has less patience from now on.
+// hurry has less patience from now on, also with a silence that has lasted.
 func (a *attempt) hurry() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.stall = min(a.stall, hurriedStall)
 	if !a.resting && !a.closed {
-		a.timer.Reset(a.stall)
+		a.timer.Reset(max(0, a.stall-time.Since(a.lastMoved)))
 	}
 }
 

@@ -54,13 +54,13 @@ func TestCancel(t *testing.T) {
 }
 
 // When the program is to stop, what waits ends with what it has met; what moves goes
-// on, what stands still ends soon.
+// on, what stands still ends soon, what has stood still for long at once.
 func TestPatience(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		patience, stop := context.WithCancel(t.Context())
 		s := newStore(t, Options{Patience: patience})
 		s.faulty.Add(faulty.Rule{Op: faulty.Put, Key: "down", Do: faulty.Fail(refused())}, faulty.Rule{Op: faulty.Put, Key: "silent", Do: faulty.Wait(nil)})
-		waiting, silent, slow := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+		waiting, silent, fresh, slow := make(chan error, 1), make(chan error, 1), make(chan error, 1), make(chan error, 1)
 		go func() { waiting <- s.put(t.Context(), "down", nil) }()
 		go func() { silent <- s.put(t.Context(), "silent", nil) }()
 		go func() {
@@ -68,16 +68,22 @@ func TestPatience(t *testing.T) {
 			slow <- err
 		}()
 		time.Sleep(time.Minute)
+		go func() { fresh <- s.put(t.Context(), "silent", nil) }()
+		time.Sleep(3 * time.Second)
 		stop()
 		began := time.Now()
 		if err := <-waiting; !errors.Is(err, errDown) || errors.Is(err, backends.ErrUnreachable) {
 			t.Errorf("waiting: %v", err)
 		}
 		wantTook(t, began, 0, 0)
-		if err := <-silent; err == nil || !strings.Contains(err.Error(), "nothing moved for 10s") {
+		if err := <-silent; err == nil || !strings.Contains(err.Error(), "nothing moved for 8s") {
 			t.Errorf("silent: %v", err)
 		}
-		wantTook(t, began, 10*time.Second, 10*time.Second)
+		wantTook(t, began, 0, 0)
+		if err := <-fresh; err == nil {
+			t.Error("a silent store has stored something")
+		}
+		wantTook(t, began, 5*time.Second, 5*time.Second)
 		if err := <-slow; err != nil {
 			t.Errorf("slow: %v", err)
 		}
@@ -90,7 +96,7 @@ func TestPatience(t *testing.T) {
 		if err := s.put(t.Context(), "silent", nil); err == nil {
 			t.Error("a silent store has stored something")
 		}
-		wantTook(t, began, 10*time.Second, 10*time.Second)
+		wantTook(t, began, 8*time.Second, 8*time.Second)
 		if len(s.retries) != n {
 			t.Errorf("%d more retries", len(s.retries)-n)
 		}

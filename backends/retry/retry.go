@@ -25,7 +25,7 @@ const (
 	maxAfter = time.Hour
 
 	// hurriedStall is Stall once the program is to stop, or the store was given up.
-	hurriedStall = 10 * time.Second
+	hurriedStall = 8 * time.Second
 
 	// checksumAttempts is how often bytes are sent that arrive as others: if it was
 	// not the line, they were wrong before.

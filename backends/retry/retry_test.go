@@ -133,7 +133,7 @@ func TestBackend_GivenUp(t *testing.T) {
 		if _, err := s.Stat(t.Context(), "x"); !errors.Is(err, backends.ErrUnreachable) {
 			t.Error(err)
 		}
-		wantTook(t, began, 10*time.Second, 10*time.Second)
+		wantTook(t, began, hurriedStall, hurriedStall)
 		s.faulty.Heal()
 		if _, err := s.Stat(t.Context(), "a/x"); err != nil {
 			t.Error(err)

@@ -19,13 +19,13 @@ import (
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
 type commandSource struct {
 	command []string
-	shown   string // instead of the command, whose arguments may be secret
+	shown   string // what it is, without its arguments, which may be secret
 }
 
 // commandTime is how long it may take: it may have to ask somebody.
 const commandTime = time.Minute
 
-func (c *commandSource) name() string { return "command " + c.shown }
+func (c *commandSource) name() string { return c.shown }
 
 func (c *commandSource) load(ctx context.Context, n need) (g *grant, err error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTime)

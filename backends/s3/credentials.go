@@ -44,7 +44,7 @@ func chooseSource(c backends.S3Credentials, log func(string, ...any)) (source, s
 		if len(c.Command) == 0 {
 			return nil, "", errors.New("credentials from a command need one (s3: credentials: command:)")
 		}
-		return &commandSource{command: c.Command, shown: c.Command[0]}, region, nil
+		return &commandSource{command: c.Command, shown: "command " + c.Command[0]}, region, nil
 	case "iam":
 		return newIAM(), region, nil
 	case "anonymous":
@@ -124,7 +124,7 @@ func (f *fileSource) load(_ context.Context, n need) (g *grant, err error) {
 // warn tells of a secret that others may read.
 func (f *fileSource) warn() {
 	if st, err := os.Stat(f.path); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o077 != 0 {
-		f.log("other users may read the credentials file; give it mode 0600", "file", f.path, "mode", st.Mode().Perm().String())
+		f.log("other users may read the credentials file "+f.path, "hint", "chmod 600 "+f.path)
 	}
 }
 

@@ -183,7 +183,10 @@ func (b *Backend) refused(ctx context.Context, c *call, answer minio.ErrorRespon
 		err = fmt.Errorf("the clock of this machine is %s, which the server does not accept; set it, then try again (%s)", difference(c.skew), codeText(answer.Code, status))
 	case errors.Is(r.kind, backends.ErrAuth):
 		// The key may have been replaced at its source since it was read.
-		r.retry = c.signed != nil && b.signer.changed(ctx, c.signed)
+		if c.signed != nil {
+			r.retry = b.signer.changed(ctx, c.signed)
+			err = fmt.Errorf("%w; the key comes from %s", err, b.signer.source.name())
+		}
 	case (errors.Is(r.kind, backends.ErrPermission) || answer.Code == "InvalidRequest") && locked(answer):
 		r.kind = backends.ErrLocked
 	}

@@ -185,6 +185,20 @@ func TestErrors_Head(t *testing.T) {
 	}
 }
 
+// A key that is refused may be one that nobody remembers having set.
+func TestErrors_Key(t *testing.T) {
+	f := newFake(t)
+	b := f.mustOpen(t, "", backends.Options{})
+	f.before = func(w http.ResponseWriter, _ *http.Request) bool {
+		refuse(w, 403, "InvalidAccessKeyId", "No.")
+		return true
+	}
+	want := "(403 InvalidAccessKeyId); the key comes from " + b.signer.source.name()
+	if err := put(t.Context(), b, "x", "x"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 func TestErrors_RetryAfter(t *testing.T) {
 	now := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 	for text, want := range map[string]time.Duration{

@@ -153,7 +153,8 @@ func (p *profileSource) load(ctx context.Context, n need) (g *grant, err error) 
 
 // incomplete says what is wrong with a profile without a key.
 func (p *profileSource) incomplete(found fields) error {
-	const instead = "use what the aws program makes of it: credentials=command with `aws configure export-credentials --profile NAME --format process`"
+	const instead = "use what the aws program makes of it, in the configuration, s3: credentials: " +
+		"{source: command, command: [aws, configure, export-credentials, --profile, NAME, --format, process]}"
 	switch {
 	case found["role_arn"] != nil:
 		return errors.New("it assumes a role, which is not done here; " + instead)

@@ -164,3 +164,12 @@ func (l logs) Handle(_ context.Context, r slog.Record) error {
 // use to people.
 func (l logs) WithAttrs([]slog.Attr) slog.Handler { return l }
 func (l logs) WithGroup(string) slog.Handler      { return l }
+
+// remarks takes what libraries say through package log, such as net/http of servers
+// that speak unasked: only those who want to know all want to know.
+type remarks struct{ out *output }
+
+func (r remarks) Write(p []byte) (int, error) {
+	r.out.detail("%s", config.Scrub(strings.TrimSuffix(string(p), "\n")))
+	return len(p), nil
+}

@@ -199,8 +199,9 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 	}
 	system := actors.NewSystem(nil)
 	defer system.Close()
-	stop := s.showProgress(spec.Progress)
+	stop, end := s.showProgress(spec.Progress), s.tellOfEnd(ctx)
 	res, err := system.Backup(context.WithoutCancel(ctx), ctx, spec)
+	end()
 	stop()
 	if res != nil && err != nil && ctx.Err() != nil && !errors.Is(err, actors.ErrInterrupted) {
 		// The store failed when what had been read was to be stored.

@@ -98,7 +98,7 @@ func (s *session) classify(err error) (exit, string) {
 	}
 	for _, c := range s.classes() {
 		if errors.Is(err, c.is) {
-			return c.code, bucketHint(c, err)
+			return c.code, placeHint(c, err)
 		}
 	}
 	if backends.Retryable(err) {
@@ -235,23 +235,38 @@ type class struct {
 	hint string
 }
 
-// bucketHint is the hint of a class, in other words where the store is a bucket: it
-// is not mounted, has no mode, and its errors of settings say what to write.
-func bucketHint(c class, err error) string {
-	if op := (*backends.OpError)(nil); !errors.As(err, &op) || !strings.HasPrefix(op.Backend, "s3://") {
+// placeHint is the hint of a class, in other words where the store is a bucket or
+// behind rclone: it is not mounted, has no mode, and its errors of settings say what
+// to write.
+func placeHint(c class, err error) string {
+	op := (*backends.OpError)(nil)
+	if !errors.As(err, &op) {
 		return c.hint
 	}
+	var hints map[error]string
 	switch {
-	case errors.Is(c.is, backends.ErrContainerNotFound):
-		return "compare bucket and endpoint with the server's; a new store is made by: vaultik init --store URL"
-	case errors.Is(c.is, backends.ErrAuth):
-		return "say where the key is: export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=..., or s3: credentials: in the configuration"
-	case errors.Is(c.is, backends.ErrPermission):
-		return "let this key read, write, delete and list there"
-	case errors.Is(c.is, backends.ErrConfig):
-		return ""
+	case strings.HasPrefix(op.Backend, "s3://"):
+		hints = bucketHints
+	case strings.HasPrefix(op.Backend, "rclone"):
+		hints = remoteHints
+	}
+	if hint, ok := hints[c.is]; ok {
+		return hint
 	}
 	return c.hint
+}
+
+var bucketHints = map[error]string{
+	backends.ErrContainerNotFound: "compare bucket and endpoint with the server's; a new store is made by: vaultik init --store URL",
+	backends.ErrAuth:              "name a key that the server knows: export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=..., or s3: credentials: in the configuration",
+	backends.ErrPermission:        "let this key read, write, delete and list there",
+	backends.ErrConfig:            "",
+}
+
+var remoteHints = map[error]string{
+	backends.ErrContainerNotFound: "compare remote and path with what is there: rclone lsd REMOTE:PATH; a new store is made by: vaultik init --store URL",
+	backends.ErrAuth:              "correct the user, password or key of that remote: rclone config",
+	backends.ErrConfig:            "",
 }
 
 // classes are tried in order: the first that fits decides.
@@ -282,7 +297,7 @@ func (s *session) classes() []class {
 		{backends.ErrReadOnly, exitFailed, "make the store writable, or name another: --store URL"},
 		{backends.ErrPermission, exitFailed, "give this user access to the store, or name another: --store URL"},
 		{backends.ErrAuth, exitFailed, ""},
-		{backends.ErrRemoteNotFound, exitUsage, "name one of those, or make it with: rclone config"},
+		{backends.ErrRemoteNotFound, exitUsage, "see which there are: rclone listremotes; make one with: rclone config"},
 		{backends.ErrConfig, exitUsage, "correct the URL or the settings of the store (storage_url, s3, rclone): vaultik config show"},
 		{backends.ErrUnsupported, exitFailed, ""},
 		{fs.ErrPermission, exitFailed, "look at owner and mode with: ls -ld"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -46,6 +47,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	s.out.json = s.cli.JSON || slices.Contains(beforeDashes(args), "--json")
 	s.out.quiet, s.out.verbose = s.cli.Quiet, s.cli.Verbose
+	log.SetFlags(0)
+	log.SetOutput(remarks{s.out})
 	if err != nil {
 		return s.finish(&usageError{msg: err.Error(), command: commandOf(err)})
 	}

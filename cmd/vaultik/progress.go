@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -46,6 +47,32 @@ func (s *session) showProgress(p *messages.Progress) (stop func()) {
 				s.out.draw("")
 				return
 			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+// slowEnd is how long a backup that was asked to stop may go on without a word.
+const slowEnd = time.Second
+
+// tellOfEnd says what a backup still does that has not ended soon after it was asked
+// to, until the returned function is called.
+func (s *session) tellOfEnd(ctx context.Context) (end func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-ctx.Done():
+		case <-done:
+			return
+		}
+		select {
+		case <-time.After(slowEnd):
+			s.out.note("stopping: what was read is being stored; Ctrl-C again ends it at once")
+		case <-done:
 		}
 	}()
 	return func() {

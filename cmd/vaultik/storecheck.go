@@ -111,13 +111,16 @@ func (s *session) tryLock(ctx context.Context, url string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	mode, days := conf.S3.LockMode, strconv.Itoa(conf.S3.LockDays)
+	mode, days := conf.S3.LockMode, int64(conf.S3.LockDays)
 	bare, own := withoutLock(url)
 	switch {
 	case bare == "":
 		return "not to be had here", nil
 	case own.Get("lock") != "":
-		mode, days = own.Get("lock"), cmp.Or(own.Get("lock_days"), days)
+		mode = own.Get("lock")
+		if n, err := strconv.ParseInt(own.Get("lock_days"), 10, 64); err == nil {
+			days = n
+		}
 	}
 	if mode == "" {
 		return "not asked for: lock=governance&lock_days=N in the URL, or s3: in the configuration", nil
@@ -126,7 +129,7 @@ func (s *session) tryLock(ctx context.Context, url string) (string, error) {
 	if err != nil {
 		return "", placeError(url, err)
 	}
-	return mode + ", " + days + " days; what this check writes is not locked", b.Close()
+	return mode + ", " + plural(days, "day", "days") + "; what this check writes is not locked", b.Close()
 }
 
 // withoutLock is a URL of S3 without what locks objects, and its parameters; "" for

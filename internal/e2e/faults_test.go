@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -153,6 +154,67 @@ func TestFaults_InterruptedInOutage(t *testing.T) {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q has not been said", want)
 		}
+	}
+	m.proxy.Script()
+	m.backup(0)
+	m.key = key
+	m.whole()
+}
+
+// An object that fails by itself costs the files that need it and no others; nothing
+// else waits for it.
+func TestFaults_OneObject(t *testing.T) {
+	t.Parallel()
+	m := newS3Machine(t, "retry: {elapsed: 3s}\n")
+	m.backup(0)
+	blobs, err := filepath.Glob(filepath.Join(m.server.Dir, filepath.FromSlash(m.objects), "b/*/*"))
+	must(t, err)
+	largest, size := "", int64(0)
+	for _, b := range blobs {
+		info, err := os.Stat(b)
+		must(t, err)
+		if info.Size() > size {
+			largest, size = filepath.Base(b), info.Size()
+		}
+	}
+	m.proxy.Script(faultproxy.Rule{Path: largest, Do: faultproxy.Status(500, "")})
+	out := filepath.Join(m.root, "part")
+	l := m.exits(3, "restore", "latest:"+m.tree, "--target", out)
+	whole := 0
+	for i := range 6 {
+		name := fmt.Sprint("file", i)
+		b, err := os.ReadFile(filepath.Join(out, name))
+		switch named := strings.Contains(l.stderr, name); {
+		case err == nil && !named && bytes.Equal(b, testtree.Bytes(uint64(i), 1<<20)):
+			whole++
+		case err == nil || !named:
+			t.Errorf("%s: named %v, %v", name, named, err)
+		}
+	}
+	if whole == 0 || whole == 6 {
+		t.Errorf("%d of 6 files restored, named otherwise:\n%s", whole, l.stderr)
+	}
+	m.proxy.Script()
+	m.whole()
+}
+
+// Interrupted while what was read goes out slowly, a backup says what it does, and a
+// second interruption ends it at once.
+func TestFaults_InterruptedSlowly(t *testing.T) {
+	t.Parallel()
+	m := newS3Machine(t, "")
+	key := m.key
+	m.key = ""
+	m.proxy.Script(faultproxy.Rule{Method: "PUT", Path: m.objects + blobDir, Do: faultproxy.Latency(time.Millisecond)})
+	run := m.start("--bwlimit", "64K", "backup", m.tree) // a blob takes 16 s
+	for _, begun := m.proxy.Seen(); begun == 0; _, begun = m.proxy.Seen() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	must(t, run.cmd.Process.Signal(syscall.SIGINT))
+	run.await("stopping: what was read is being stored; Ctrl-C again ends it at once")
+	must(t, run.cmd.Process.Signal(syscall.SIGINT))
+	if code, stderr := run.wait(); code != 130 {
+		t.Errorf("exit %d\n%s", code, stderr)
 	}
 	m.proxy.Script()
 	m.backup(0)

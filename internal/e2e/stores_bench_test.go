@@ -2,134 +2,232 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
-	"vaultik/internal/bench"
+	"golang.org/x/sys/unix"
+
 	"vaultik/internal/faultproxy"
 	"vaultik/internal/testserver"
 	"vaultik/internal/testsize"
+	"vaultik/internal/testtree"
 )
 
-// BenchmarkStores prints what transfers cost over one MinIO server on this
-// machine, in MiB/s and seconds of CPU for a GiB (of the client alone), and the
-// peak of resident memory: Vaultik by S3 and through rclone, `rclone copy` and
-// restic where it is installed; and restores with 50 ms before every answer.
-// Run it with make bench-stores; SOAK=1 takes 1 GiB instead of 256 MiB.
+// benchSize says how much BenchmarkStores does.
+type benchSize struct {
+	files, fileMiB int
+	connections    []int
+	parallel       []int // of restores from far away
+	runs           int   // of which the median counts
+}
+
+// BenchmarkStores prints what transfers cost on one machine with its servers: by
+// Vaultik, rclone and, where it is installed, restic. make bench-stores runs it.
 func BenchmarkStores(b *testing.B) {
 	for b.Loop() {
-		stores(b)
+		fmt.Print(measureStores(b, benchSize{
+			files: 32, fileMiB: 16, connections: []int{1, 4, 8}, parallel: []int{1, 4, 16}, runs: testsize.Pick(1, 3),
+		}))
 	}
 }
 
+// The benchmark works, and what everybody in it restores is what was saved.
+func TestStoresBench(t *testing.T) {
+	table := measureStores(t, benchSize{files: 2, fileMiB: 1, connections: []int{2}, parallel: []int{2}, runs: 1})
+	if !strings.Contains(table, "\n| MinIO, 50 ms away | vaultik, S3 | restore | 2 | ") {
+		t.Errorf("nothing was restored from far away:\n%s", table)
+	}
+}
+
+// storesBench measures programs that bring the same files to the same servers and
+// back. Only one of them runs at a time; what the servers do is not counted.
 type storesBench struct {
-	*testing.B
-	dir  string
-	src  string
-	mib  float64
-	env  []string
-	s3   *testserver.S3
-	rows []string
+	testing.TB
+	benchSize
+	dir, src string
+	sum      [sha256.Size]byte // of all there is in src
+	minio    *testserver.S3
+	webdav   *testserver.Server
+	far      *testserver.S3 // minio, behind 50 ms
+	env      []string
+	rclone   string
+	restic   string // "": not installed
+
+	order []benchRow
+	costs map[benchRow][]cost
 }
 
-func stores(tb *testing.B) {
-	b := &storesBench{B: tb, dir: tb.TempDir(), s3: testserver.MinIO(tb)}
+// benchRow is what is measured.
+type benchRow struct {
+	server, program, step string
+	connections           int
+}
+
+// cost is what one run took.
+type cost struct {
+	wall, cpu time.Duration
+	peak      peaks
+}
+
+// peaks are bytes a process had at most.
+type peaks struct{ anonymous, mapped, all int64 }
+
+func measureStores(tb testing.TB, size benchSize) string {
+	b := &storesBench{TB: tb, benchSize: size, dir: tb.TempDir(), costs: map[benchRow][]cost{}}
 	b.src = filepath.Join(b.dir, "src")
-	scale := float64(testsize.Pick(128, 512)) / 1024
-	what, err := bench.MakeCorpus("big", b.src, scale)
-	b.check(err)
-	b.mib = 2 * 1024 * scale
-	conf := filepath.Join(b.dir, "rclone.conf")
-	b.check(os.WriteFile(conf, []byte(b.s3.Section("there")), 0o600))
-	b.env = append(os.Environ(), "RCLONE_CONFIG="+conf, "RESTIC_PASSWORD=x",
-		"AWS_ACCESS_KEY_ID="+b.s3.AccessKey, "AWS_SECRET_ACCESS_KEY="+b.s3.SecretKey)
-
-	for _, n := range []int{1, 4, 8} {
-		b.upload(n)
+	b.check(os.Mkdir(b.src, 0o755))
+	for i := range b.files {
+		b.check(os.WriteFile(filepath.Join(b.src, fmt.Sprintf("%02d", i)), testtree.Bytes(uint64(i), int64(b.fileMiB)<<20), 0o644))
 	}
-	b.latency()
-	fmt.Printf("\n%s\n\n| what | connections | s | MiB/s | CPU s/GiB | peak MiB |\n| --- | ---: | ---: | ---: | ---: | ---: |\n%s\n", what, strings.Join(b.rows, "\n"))
+	b.sum = b.contents(b.src)
+	b.minio = testserver.MinIO(tb)
+	b.webdav = testserver.RcloneServe(tb, "webdav", tb.TempDir())
+	far := *b.minio
+	far.Endpoint = faultproxy.HTTP(tb, far.Endpoint, faultproxy.Rule{Do: faultproxy.Latency(50 * time.Millisecond)}).URL
+	b.far = &far
+	conf := filepath.Join(b.dir, "rclone.conf")
+	// rclone asks a server of WebDAV at most 100 times a second unless told otherwise.
+	sections := b.minio.Section("minio") + b.webdav.Section("webdav") + "pacer_min_sleep = 0s\n"
+	b.check(os.WriteFile(conf, []byte(sections), 0o600))
+	b.env = append(os.Environ(), "RCLONE_CONFIG="+conf, "RESTIC_PASSWORD=x",
+		"AWS_ACCESS_KEY_ID="+b.minio.AccessKey, "AWS_SECRET_ACCESS_KEY="+b.minio.SecretKey)
+	b.rclone = testserver.Find(b, "rcloneserve")
+	if path, err := exec.LookPath("restic"); err == nil {
+		b.restic = path
+	}
+	for run := range b.runs {
+		for _, n := range b.connections {
+			b.there(run, n)
+		}
+		b.back(run)
+	}
+	return b.table()
 }
 
-// upload moves the data there and back by each program with n connections.
-func (b *storesBench) upload(n int) {
-	own := func(name, url string) {
-		home := filepath.Join(b.dir, fmt.Sprint(name, n))
-		v := b.vaultik(home, url)
-		flags := []string{"--connections", fmt.Sprint(n)}
-		b.row("vaultik backup, "+name, n, v(append(flags, "backup", "--parallel", fmt.Sprint(n), b.src)...))
-		out := filepath.Join(b.dir, "out")
-		b.row("vaultik restore, "+name, n, v(append(flags, "restore", "latest", "--parallel", fmt.Sprint(n), "--target", out)...))
-		b.check(os.RemoveAll(out))
+// there moves the files to the servers and back, by each program with n connections.
+func (b *storesBench) there(run, n int) {
+	bucket, name := b.minio.Bucket, fmt.Sprintf("run%d-%d", run, n)
+	for _, c := range []struct{ server, program, url string }{
+		{"MinIO", "vaultik, S3", b.minio.URL(name + "-own")},
+		{"MinIO", "vaultik, rclone", "rclone://minio/" + bucket + "/" + name + "-through"},
+		{"WebDAV", "vaultik, rclone", "rclone://webdav/" + name + "-through"},
+	} {
+		v := b.vaultik(name+c.server+c.program, c.url)
+		b.row(benchRow{c.server, c.program, "backup", n}, v("--connections", fmt.Sprint(n), "backup", b.src))
+		b.restored(benchRow{c.server, c.program, "restore", n}, v("--connections", fmt.Sprint(n), "restore", "latest", "--target", b.out()))
 	}
-	own("S3", b.s3.URL(fmt.Sprint("own", n)))
-	own("rclone", fmt.Sprintf("rclone://there/%s/through%d", b.s3.Bucket, n))
-	rclone := testserver.Find(b, "rcloneserve")
-	b.row("rclone copy there", n, exec.Command(rclone, "copy", "--transfers", fmt.Sprint(n), b.src, fmt.Sprintf("there:%s/copy%d", b.s3.Bucket, n)))
-	out := filepath.Join(b.dir, "out")
-	b.row("rclone copy back", n, exec.Command(rclone, "copy", "--transfers", fmt.Sprint(n), fmt.Sprintf("there:%s/copy%d", b.s3.Bucket, n), out))
-	b.check(os.RemoveAll(out))
-	restic, err := exec.LookPath("restic")
-	if err != nil {
+	for _, c := range []struct{ server, remote string }{
+		{"MinIO", "minio:" + bucket + "/" + name + "-copy"},
+		{"WebDAV", "webdav:" + name + "-copy"},
+	} {
+		copies := func(from, to string) *exec.Cmd {
+			return exec.Command(b.rclone, "copy", "--transfers", fmt.Sprint(n), from, to)
+		}
+		b.row(benchRow{c.server, "rclone copy", "backup", n}, copies(b.src, c.remote))
+		b.restored(benchRow{c.server, "rclone copy", "restore", n}, copies(c.remote, b.out()))
+	}
+	if b.restic == "" {
 		return
 	}
-	repo := []string{"--no-cache", "-q", "-o", "s3.connections=" + fmt.Sprint(n), "-r", fmt.Sprintf("s3:%s/%s/restic%d", b.s3.Endpoint, b.s3.Bucket, n)}
-	b.run(exec.Command(restic, append(repo, "init")...))
-	b.row("restic backup", n, exec.Command(restic, append(repo, "backup", b.src)...))
-	b.row("restic restore", n, exec.Command(restic, append(repo, "restore", "latest", "--target", out)...))
-	b.check(os.RemoveAll(out))
-}
-
-// latency restores with 50 ms before each answer of the server.
-func (b *storesBench) latency() {
-	home := filepath.Join(b.dir, "far")
-	tree := filepath.Join(b.dir, "tree")
-	scale := float64(testsize.Pick(2_000, 10_000)) / 100_000
-	_, err := bench.MakeCorpus("tree", tree, scale)
-	b.check(err)
-	b.mib += scale * 2100 * 1e6 / (1 << 20)
-	b.run(b.vaultik(home, b.s3.URL("far"))("backup", tree, b.src))
-	proxy := faultproxy.HTTP(b, b.s3.Endpoint, faultproxy.Rule{Do: faultproxy.Latency(50 * time.Millisecond)})
-	far := *b.s3
-	far.Endpoint = proxy.URL
-	for _, n := range []int{1, 4, 16} {
-		out := filepath.Join(b.dir, "out")
-		v := b.vaultik(home, "")
-		b.row("vaultik restore, S3, 50 ms away", n, v("--store", far.URL("far"), "--connections", fmt.Sprint(n), "restore", "latest", "--parallel", fmt.Sprint(n), "--target", out))
-		b.check(os.RemoveAll(out))
+	for _, c := range []struct {
+		server string
+		repo   []string
+	}{
+		{"MinIO", []string{"-o", fmt.Sprint("s3.connections=", n), "-r", "s3:" + b.minio.Endpoint + "/" + bucket + "/" + name + "-restic"}},
+		{"WebDAV", []string{
+			"-o", fmt.Sprint("rclone.connections=", n), "-o", "rclone.program=" + b.rclone, "-o", "rclone.args=serve restic --stdio",
+			"-r", "rclone:webdav:" + name + "-restic",
+		}},
+	} {
+		b.withRestic(c.repo, func(restic func(args ...string) *exec.Cmd) {
+			b.row(benchRow{c.server, "restic", "backup", n}, restic("backup", b.src))
+			b.restored(benchRow{c.server, "restic", "restore", n}, restic("restore", "latest", "--target", b.out()))
+		})
 	}
+	b.clear()
 }
 
-// vaultik returns commands of a machine with a home of its own, set up for the store at url.
-func (b *storesBench) vaultik(home, url string) func(args ...string) *exec.Cmd {
+// back restores what is 50 ms away.
+func (b *storesBench) back(run int) {
+	name := fmt.Sprintf("far%d", run)
+	b.run(b.vaultik(name, b.minio.URL(name))("backup", b.src))
+	repo := func(s *testserver.S3, o ...string) []string {
+		return append(o, "-r", "s3:"+s.Endpoint+"/"+s.Bucket+"/"+name+"-restic")
+	}
+	if b.restic != "" {
+		b.withRestic(repo(b.minio), func(restic func(args ...string) *exec.Cmd) { b.run(restic("backup", b.src)) })
+	}
+	for _, n := range b.parallel {
+		v := b.vaultik(name, "")
+		b.restored(benchRow{"MinIO, 50 ms away", "vaultik, S3", "restore", n},
+			v("--store", b.far.URL(name), "restore", "latest", "--parallel", fmt.Sprint(n), "--target", b.out()))
+		if b.restic != "" {
+			there := append([]string{"--no-cache", "-q"}, repo(b.far, "-o", fmt.Sprint("s3.connections=", n))...)
+			b.restored(benchRow{"MinIO, 50 ms away", "restic", "restore", n},
+				exec.Command(b.restic, append(there, "restore", "latest", "--target", b.out())...))
+		}
+	}
+	b.clear()
+}
+
+// withRestic makes a repository and hands out commands on it.
+func (b *storesBench) withRestic(repo []string, use func(restic func(args ...string) *exec.Cmd)) {
+	restic := func(args ...string) *exec.Cmd {
+		return exec.Command(b.restic, slices.Concat([]string{"--no-cache", "-q"}, repo, args)...)
+	}
+	b.run(restic("init"))
+	use(restic)
+}
+
+// vaultik returns commands of a machine with a home of its own, set up for the store
+// at url if there is one.
+func (b *storesBench) vaultik(name, url string) func(args ...string) *exec.Cmd {
+	home := filepath.Join(b.dir, "home "+name)
 	key := ""
-	make := func(args ...string) *exec.Cmd {
+	command := func(args ...string) *exec.Cmd {
 		cmd := exec.Command(vaultik, args...)
-		cmd.Env = append(b.env, "HOME="+home)
-		for _, a := range args {
-			if a == "restore" {
-				cmd.Env = append(cmd.Env, "VAULTIK_AGE_SECRET_KEY="+key)
-			}
+		cmd.Env = append(slices.Clone(b.env), "HOME="+home)
+		if slices.Contains(args, "restore") {
+			cmd.Env = append(cmd.Env, "VAULTIK_AGE_SECRET_KEY="+key)
 		}
 		return cmd
 	}
+	kit := filepath.Join(home, ".config/vaultik/recovery-kit.txt")
 	if url != "" {
-		b.check(os.MkdirAll(home, 0o700))
-		b.run(make("init", "--store", url))
+		b.check(os.Mkdir(home, 0o700))
+		b.run(command("init", "--store", url))
 	}
-	kit, err := os.ReadFile(filepath.Join(home, ".config/vaultik/recovery-kit.txt"))
+	text, err := os.ReadFile(kit)
 	b.check(err)
-	for line := range strings.Lines(string(kit)) {
+	for line := range strings.Lines(string(text)) {
 		if strings.HasPrefix(line, "AGE-SECRET-KEY-") {
 			key = strings.TrimSpace(line)
 		}
 	}
-	return make
+	return command
+}
+
+func (b *storesBench) out() string { return filepath.Join(b.dir, "out") }
+
+// clear removes what was stored, behind the servers' backs: nobody asks for it again.
+func (b *storesBench) clear() {
+	for _, dir := range []string{filepath.Join(b.minio.Dir, b.minio.Bucket), b.webdav.Dir} {
+		list, err := os.ReadDir(dir)
+		b.check(err)
+		for _, e := range list {
+			b.check(os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
 }
 
 func (b *storesBench) check(err error) {
@@ -139,45 +237,122 @@ func (b *storesBench) check(err error) {
 	}
 }
 
-// run runs a command and returns how long it took and what it had resident at most.
-func (b *storesBench) run(cmd *exec.Cmd) (time.Duration, int64) {
+// contents is a hash of the names and contents of all files below dir.
+func (b *storesBench) contents(dir string) (sum [sha256.Size]byte) {
+	var all []string
+	b.check(filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			all = append(all, path)
+		}
+		return err
+	}))
+	h := sha256.New()
+	for _, path := range all {
+		f, err := os.Open(path)
+		b.check(err)
+		fmt.Fprintf(h, "%s\n", filepath.Base(path))
+		_, err = io.Copy(h, f)
+		b.check(err)
+		b.check(f.Close())
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// restored is row for what fills out, which is compared and removed.
+func (b *storesBench) restored(r benchRow, cmd *exec.Cmd) {
+	b.Helper()
+	b.row(r, cmd)
+	if b.contents(b.out()) != b.sum {
+		b.Errorf("%v: what came back is not what was saved", r)
+	}
+	b.check(os.RemoveAll(b.out()))
+}
+
+// row runs a command that is measured.
+func (b *storesBench) row(r benchRow, cmd *exec.Cmd) {
+	b.Helper()
+	unix.Sync() // what others have written is not to be paid for now
+	if b.costs[r] == nil {
+		b.order = append(b.order, r)
+	}
+	b.costs[r] = append(b.costs[r], b.run(cmd))
+}
+
+// run runs a command.
+func (b *storesBench) run(cmd *exec.Cmd) cost {
 	b.Helper()
 	if cmd.Env == nil {
 		cmd.Env = b.env
 	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	began := time.Now()
 	b.check(cmd.Start())
-	done := make(chan struct{})
-	peak := make(chan int64)
+	done, most := make(chan struct{}), make(chan peaks)
 	go func() {
-		var most int64
+		var p peaks
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
-				most = max(most, peakOf(cmd.Process.Pid))
+				p.look(cmd.Process.Pid)
 			case <-done:
-				peak <- most
+				most <- p
 				return
 			}
 		}
 	}()
 	err := cmd.Wait()
-	took := time.Since(began)
+	c := cost{wall: time.Since(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
 	close(done)
-	most := <-peak
-	if err != nil {
-		b.Fatalf("%q: %v\n%s", cmd.Args[:2], err, out.String())
+	if c.peak = <-most; err != nil {
+		b.Fatalf("%q: %v\n%s", cmd.Args, err, out.String())
 	}
-	return took, most
+	return c
 }
 
-func (b *storesBench) row(what string, n int, cmd *exec.Cmd) {
-	b.Helper()
-	took, peak := b.run(cmd)
-	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	b.rows = append(b.rows, fmt.Sprintf("| %s | %d | %.2f | %.0f | %.2f | %.0f |", what, n, took.Seconds(), b.mib/took.Seconds(), cpu.Seconds()*1024/b.mib, float64(peak)/(1<<20)))
+// look notes what a process has now.
+func (p *peaks) look(pid int) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // it may have gone
+	for line := range strings.Lines(string(text)) {
+		for prefix, to := range map[string]*int64{"RssAnon:": &p.anonymous, "RssFile:": &p.mapped, "VmHWM:": &p.all} {
+			var kib int64
+			if rest, ok := strings.CutPrefix(line, prefix); ok {
+				if _, err := fmt.Sscanf(rest, "%d kB", &kib); err == nil {
+					*to = max(*to, kib<<10)
+				}
+			}
+		}
+	}
+}
+
+// table is what was measured, the median of the runs.
+func (b *storesBench) table() string {
+	var t strings.Builder
+	fmt.Fprintf(&t, "\n%d files of %d MiB of random bytes; median of %d\n\n", b.files, b.fileMiB, b.runs)
+	t.WriteString("| server | program | | connections | s | MiB/s | CPU s/GiB | RssAnon MiB | RssFile MiB | VmHWM MiB |\n| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	slices.SortStableFunc(b.order, func(x, y benchRow) int { return strings.Compare(x.server, y.server) })
+	mib := float64(b.files * b.fileMiB)
+	for _, r := range b.order {
+		median := func(of func(cost) float64) float64 {
+			var all []float64
+			for _, c := range b.costs[r] {
+				all = append(all, of(c))
+			}
+			slices.Sort(all)
+			return all[len(all)/2]
+		}
+		wall := median(func(c cost) float64 { return c.wall.Seconds() })
+		fmt.Fprintf(&t, "| %s | %s | %s | %d | %.2f | %.0f | %.2f", r.server, r.program, r.step, r.connections,
+			wall, mib/wall, median(func(c cost) float64 { return c.cpu.Seconds() })*1024/mib)
+		for _, of := range []func(cost) int64{
+			func(c cost) int64 { return c.peak.anonymous }, func(c cost) int64 { return c.peak.mapped }, func(c cost) int64 { return c.peak.all },
+		} {
+			fmt.Fprintf(&t, " | %.0f", median(func(c cost) float64 { return float64(of(c)) })/(1<<20))
+		}
+		t.WriteString(" |\n")
+	}
+	return t.String()
 }
