@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -26,7 +27,7 @@ func stateOf(t *testing.T, dir string) map[string]string {
 			return err
 		}
 		st, err := vfs.Lstat(p)
-		st.Nlink, all[p] = 0, ""
+		st.Nlink, st.Blocks = 0, 0 // how much a file takes is only known when the system has written it to the disk
 		all[p] = fmt.Sprintf("%+v", st)
 		return err
 	}))
@@ -94,8 +95,9 @@ func TestRestore_DryRun(t *testing.T) {
 					if _, err := os.Lstat(out); !errors.Is(err, os.ErrNotExist) {
 						t.Fatal("a dry run made the target")
 					}
-				} else if after := stateOf(t, out); !reflect.DeepEqual(before, after) {
-					t.Fatalf("round %d: a dry run changed the target", round)
+				} else if after := stateOf(t, out); !maps.Equal(before, after) {
+					maps.DeleteFunc(after, func(p, st string) bool { return before[p] == st })
+					t.Fatalf("round %d: a dry run changed the target: %v", round, after)
 				}
 				done, did := restored(false)
 				if !reflect.DeepEqual(would, did) {
