@@ -79,7 +79,7 @@ func TestFind_ByID(t *testing.T) {
 	y := f.add(f.me, a, 2, "abcd34")
 	f.want("abcd1", pick{}, x)
 	f.want(y.ID(), pick{}, y)
-	f.refused("abcd", pick{}, exitUsage, "abcd is the beginning of 2 snapshots", "vaultik restore abcd1200 --target DIR", "vaultik restore abcd3400 --target DIR")
+	f.refused("abcd", pick{}, exitUsage, "abcd is the beginning of 2 snapshots", "vaultik restore abcd1200", "vaultik restore abcd3400")
 	f.refused("ffff", pick{}, exitFailed, "no snapshot begins with ffff", "vaultik snapshots")
 	for _, id := range []string{"", "abc", "ABCD", "abcg", "Latest", strings.Repeat("a", 65)} {
 		f.refused(id, pick{}, exitUsage, "is no snapshot")
@@ -104,7 +104,7 @@ func TestFind_Latest(t *testing.T) {
 	f.want("latest", pick{Host: f.you.String()}, other)
 	f.want("latest", pick{Set: theirs.String()}, other)
 	y := f.add(f.me, b, 1, "04")
-	f.refused("latest", pick{}, exitUsage, "latest could be of 2 sets", "vaultik restore latest --set 'a b' --target DIR", "vaultik restore latest --set b --target DIR")
+	f.refused("latest", pick{}, exitUsage, "latest could be of 2 sets", "vaultik restore latest --set 'a b'", "vaultik restore latest --set b")
 	f.want("latest", pick{Set: "b"}, y)
 	f.want("latest", pick{Set: a.String(), Host: "me"}, x)
 	f.refused("latest", pick{Set: "zz"}, exitFailed, "no snapshot of that set and host")
@@ -118,7 +118,7 @@ func TestFind_LatestNeverFallsBack(t *testing.T) {
 	a := f.set("a")
 	older := f.add(f.me, a, 1, "0a")
 	f.c.problems = []snapshot.Problem{{Key: "k", Host: f.me, Set: a, Seq: 2, Err: snapshot.ErrDamaged}}
-	f.refused("latest", pick{}, exitDamage, "newest snapshot of set a cannot be had: k: damaged", older.short(), "vaultik restore "+older.short()+" --target DIR")
+	f.refused("latest", pick{}, exitDamage, "newest snapshot of set a cannot be had: k: damaged", older.short(), "vaultik restore "+older.short())
 	f.want("0a00", pick{}, older)
 	newest := f.add(f.me, a, 3, "0c")
 	f.want("latest", pick{}, newest) // the damaged one is not the newest
