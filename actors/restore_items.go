@@ -184,7 +184,7 @@ func (p *restorePlanner) placed(o *messages.Outcome) {
 		p.run.result.Leftovers += int64(o.Removed)
 		if o.Err != nil {
 			o.Dir.Failed = true
-			p.problem(p.run.origin(o.Dir), o.Err)
+			p.dirProblem(o.Dir, o.Err)
 		}
 		if o.Fixed && o.Dir.Counts {
 			p.run.result.Corrected++
@@ -345,11 +345,20 @@ func (p *restorePlanner) item(path string, status messages.Status, reason string
 }
 
 func (p *restorePlanner) problem(path string, err error) {
+	p.problemAt(func() string { return path }, err)
+}
+
+// dirProblem is problem of a directory, whose path may be long and asked for by nobody.
+func (p *restorePlanner) dirProblem(d *messages.RestoreDir, err error) {
+	p.problemAt(func() string { return p.run.origin(d) }, err)
+}
+
+func (p *restorePlanner) problemAt(path func() string, err error) {
 	r := &p.run.result
 	r.Failed++
 	p.run.spec.Progress.Errors.Add(1)
 	if len(r.Problems) < maxResultList && p.listed < maxResultBytes {
-		problem := RestoreProblem{Path: path, Reason: err.Error(), Err: err}
+		problem := RestoreProblem{Path: path(), Reason: err.Error(), Err: err}
 		p.listed += len(problem.Path) + 2*len(problem.Reason) // Err has it too
 		r.Problems = append(r.Problems, problem)
 	}
@@ -363,7 +372,7 @@ func (p *restorePlanner) leave(d *messages.RestoreDir) {
 	switch {
 	case d.Err != nil:
 		d.Failed = true
-		p.problem(p.run.origin(d), d.Err)
+		p.dirProblem(d, d.Err)
 		p.dirDone(d, "")
 	case d.Attrs:
 		p.finish = append(p.finish, messages.FinishEntry{Dir: d})
@@ -394,7 +403,9 @@ func (p *restorePlanner) dirDone(d *messages.RestoreDir, reason string) {
 		if d.Err != nil {
 			reason = d.Err.Error()
 		}
-		p.item(p.run.origin(d), status, reason)
+		if p.run.spec.OnItem != nil {
+			p.item(p.run.origin(d), status, reason)
+		}
 	}
 	if d.Parent != nil {
 		d.Parent.Pending--

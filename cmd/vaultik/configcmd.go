@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+
 	"vaultik/backends"
 	"vaultik/config"
 )
