@@ -20,7 +20,10 @@ type pageKey struct {
 }
 
 // knownPage is a page that has been checked, with all below it.
-type knownPage struct{ blobs []int } // that it and they use
+type knownPage struct {
+	level int
+	blobs []int // that it and they use
+}
 
 // checkRefs is how many references wait for the table of their blob.
 const checkRefs = 32 << 10
@@ -110,6 +113,7 @@ func (w *pageWalk) known(it *page.Item) bool {
 
 // use checks that the manifest names the blobs of a page that another snapshot has brought up.
 func (w *pageWalk) use(p *knownPage) {
+	w.close(p.level) // what it uses is used by the pages above it, not by the one before it
 	for _, i := range p.blobs {
 		if !w.needs[i] && !w.s.partial {
 			w.unnamed(w.n.run.inv.Key(i), "")
@@ -276,7 +280,7 @@ func (w *pageWalk) close(level int) {
 	for n := len(w.stack); n > 0 && (level < 0 || w.stack[n-1].level <= level); n = len(w.stack) {
 		p := w.stack[n-1]
 		w.stack = w.stack[:n-1]
-		k := &knownPage{blobs: make([]int, 0, len(p.blobs))}
+		k := &knownPage{level: p.level, blobs: make([]int, 0, len(p.blobs))}
 		for i := range p.blobs {
 			k.blobs = append(k.blobs, i)
 		}
