@@ -24,16 +24,21 @@ func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backend
 	defer b.gate.Leave()
 	c := &call{}
 	var stopped error // by fn, whose error goes back as it is
-	last := ""
+	last, twice := "", false
 	err := b.page(withCall(ctx, c), b.object(prefix), 0, func(o minio.ObjectInfo) error {
 		key := strings.TrimPrefix(o.Key, b.settings.prefix)
 		if !isKey(key) {
 			return nil // of somebody else
 		}
-		if key <= last {
+		switch {
+		case key > last:
+			last, twice = key, false
+		case key == last && !twice: // as rclone's server does now and then with what has just been replaced
+			twice = true
+			return nil
+		default:
 			return fmt.Errorf("%w: the server lists %q after %q, so that nobody can tell where the list ends", backends.ErrUnsupported, key, last)
 		}
-		last = key
 		if stopped = ctx.Err(); stopped == nil {
 			stopped = fn(objectInfo(key, o))
 		}

@@ -29,6 +29,7 @@ type benchSize struct {
 	connections    []int
 	parallel       []int // of restores from far away
 	runs           int   // of which the median counts
+	memory         bool  // all files are in memory, where there is room: disks are not what is compared
 }
 
 // BenchmarkStores prints what transfers cost on one machine with its servers: by
@@ -36,7 +37,7 @@ type benchSize struct {
 func BenchmarkStores(b *testing.B) {
 	for b.Loop() {
 		fmt.Print(measureStores(b, benchSize{
-			files: 32, fileMiB: 16, connections: []int{1, 4, 8}, parallel: []int{1, 4, 16}, runs: testsize.Pick(1, 3),
+			files: 32, fileMiB: 16, connections: []int{1, 4, 8}, parallel: []int{1, 4, 16}, runs: testsize.Pick(1, 3), memory: true,
 		}))
 	}
 }
@@ -84,14 +85,25 @@ type peaks struct{ anonymous, mapped, all int64 }
 
 func measureStores(tb testing.TB, size benchSize) string {
 	b := &storesBench{TB: tb, benchSize: size, dir: tb.TempDir(), costs: map[benchRow][]cost{}}
+	if size.memory {
+		dir, err := os.MkdirTemp("/dev/shm", "vaultik-bench-")
+		b.check(err)
+		tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+		b.dir = dir
+	}
 	b.src = filepath.Join(b.dir, "src")
 	b.check(os.Mkdir(b.src, 0o755))
 	for i := range b.files {
 		b.check(os.WriteFile(filepath.Join(b.src, fmt.Sprintf("%02d", i)), testtree.Bytes(uint64(i), int64(b.fileMiB)<<20), 0o644))
 	}
 	b.sum = b.contents(b.src)
-	b.minio = testserver.MinIO(tb)
-	b.webdav = testserver.RcloneServe(tb, "webdav", tb.TempDir())
+	served := func(name string) string {
+		dir := filepath.Join(b.dir, "served", name)
+		b.check(os.MkdirAll(dir, 0o755))
+		return dir
+	}
+	b.minio = testserver.MinIO(tb, testserver.Dir(served("minio")))
+	b.webdav = testserver.RcloneServe(tb, "webdav", served("webdav"))
 	far := *b.minio
 	far.Endpoint = faultproxy.HTTP(tb, far.Endpoint, faultproxy.Rule{Do: faultproxy.Latency(50 * time.Millisecond)}).URL
 	b.far = &far
