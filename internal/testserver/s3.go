@@ -35,6 +35,7 @@ type Option func(*options)
 
 type options struct {
 	tls, lock bool
+	dir       string
 }
 
 // TLS lets the server speak HTTPS with a certificate that an authority of its own
@@ -43,6 +44,9 @@ func TLS() Option { return func(o *options) { o.tls = true } }
 
 // ObjectLock makes the bucket with object lock, and so with versions.
 func ObjectLock() Option { return func(o *options) { o.lock = true } }
+
+// Dir lets the server keep its data in dir, which exists. It is not shared.
+func Dir(dir string) Option { return func(o *options) { o.dir = dir } }
 
 // VersityGW starts versitygw over a directory.
 func VersityGW(tb testing.TB, opts ...Option) *S3 {
@@ -112,10 +116,12 @@ func s3(tb testing.TB, name, provider string, opts []Option, newPlan func(s *S3,
 	for _, f := range opts {
 		f(&o)
 	}
-	s := acquire(tb, fmt.Sprint(name, o.tls), func() S3 {
+	s := acquire(tb, fmt.Sprint(name, o.tls, o.dir), func() S3 {
 		s := S3{Region: "us-east-1", AccessKey: random(20), SecretKey: random(40), provider: provider}
 		s.process = start(tb, name, func(work string) plan {
-			s.Dir = makeDir(tb, work, "data")
+			if s.Dir = o.dir; s.Dir == "" {
+				s.Dir = makeDir(tb, work, "data")
+			}
 			return newPlan(&s, o, work)
 		})
 		s.Command = s.process.command
