@@ -134,13 +134,14 @@ func TestPluginIdentity_failures(t *testing.T) {
 	_, r := mustGenerate(t, true)
 	sealed := seal(t, "x", r)
 	secret := plugin.EncodeIdentity("fake", []byte("secret data"))
-	// In each script: a body of "pin?" is cGluPw, one of "broken" is YnJva2Vu.
+	// In each script: a body of "pin?" is cGluPw, one of "broken" is YnJva2Vu. With cat it
+	// stays until all is read: one that ends too early is another failure (a broken pipe).
 	for name, tt := range map[string]struct{ script, want string }{
 		"asks": {"echo '-> request-secret'; echo cGluPw; read -r a; read -r b;" +
-			"echo '-> error internal'; echo YnJva2Vu; read -r a; read -r b; echo '-> done'; echo", "wants to ask"},
-		"fails":  {"echo '-> error internal'; echo YnJva2Vu; read -r a; read -r b; echo '-> done'; echo", "broken"},
+			"echo '-> error internal'; echo YnJva2Vu; read -r a; read -r b; echo '-> done'; echo; cat >/dev/null", "wants to ask"},
+		"fails":  {"echo '-> error internal'; echo YnJva2Vu; read -r a; read -r b; echo '-> done'; echo; cat >/dev/null", "broken"},
 		"exits":  {"exit 1", "fake plugin"},
-		"prints": {"echo '-> error internal'; echo " + wrap64(secret) + "; echo; read -r a; read -r b", "contains a key"},
+		"prints": {"echo '-> error internal'; echo " + wrap64(secret) + "; echo; cat >/dev/null", "contains a key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Decrypt(sealed, fakePlugin(t, tt.script).Age(), 10)
