@@ -184,7 +184,7 @@ func TestPluginIdentity_messagesAndEnvironment(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "env")
 	t.Setenv("FAKE_OUT", out)
-	id := fakePlugin(t, `env >"$FAKE_OUT"; echo '-> msg'; echo dG91Y2ggbWU; read -r a; read -r b; echo '-> done'; echo; read -r a`)
+	id := fakePlugin(t, `env >"$FAKE_OUT"; echo '-> msg'; echo dG91Y2ggbWU; read -r a; read -r b; echo '-> done'; echo; cat >/dev/null`)
 	var said string
 	id.OnMessage(func(name, message string) { said = name + ": " + message })
 	if _, err := Decrypt(seal(t, "x", r), id.Age(), 10); !errors.Is(err, ErrWrongIdentity) {
