@@ -9,8 +9,9 @@ MODES ?= kill-backup kill-restore in-place incremental memory full
 # All of rclone's providers are 1,400 packages. They are compiled once, for the
 # program that is tested; who looks at sources or counts races takes a few.
 FEW := -tags rclone_min
-# Tests of the built program, in which the race detector sees nothing.
-WHOLE := /internal/(bench|e2e|fidelity|soak)$$
+# Tests of the built program, in which the race detector sees nothing, and of stores
+# whose own packages have the same suite.
+WHOLE := /internal/(bench|e2e|fidelity|matrix|soak)$$
 SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients|TestLifecycle|TestFaultTable)
 # In CI each test is named with its result.
 TESTFLAGS ?= $(if $(CI),-v)
