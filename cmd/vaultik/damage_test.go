@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vaultik/internal/fault"
 )
 
 var update = flag.Bool("update", false, "write docs/damage.md")
@@ -175,7 +177,7 @@ func sorted(text string) string {
 // compare checks that whatever restore did not complain about is there.
 func (y *damagedStore) compare(target, stderr string, code int) {
 	y.Helper()
-	if code != 0 && code != int(exitPartial) && !strings.Contains(stderr, "was restored") {
+	if code != 0 && code != int(fault.Partial) && !strings.Contains(stderr, "was restored") {
 		if _, err := os.Lstat(target); err == nil {
 			y.Errorf("exit %d, and yet something was restored", code)
 		}

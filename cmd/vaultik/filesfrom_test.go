@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"vaultik/internal/fault"
 	"vaultik/internal/fuzzbound"
 )
 
@@ -22,8 +23,8 @@ func FuzzSplitList(f *testing.F) {
 		var paths []string
 		var err error
 		fuzzbound.Check(t, 64<<10+40*int64(len(list)), func() { paths, err = splitList("fuzz", list, end) })
-		if ue := (*usageError)(nil); err != nil {
-			if nul || !bytes.Contains(list, []byte{0}) || !errors.As(err, &ue) || ue.hint == "" || paths != nil {
+		if ue := (*fault.UsageError)(nil); err != nil {
+			if nul || !bytes.Contains(list, []byte{0}) || !errors.As(err, &ue) || ue.Advice == "" || paths != nil {
 				t.Fatalf("%q: %v", list, err)
 			}
 			return

@@ -14,6 +14,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"vaultik/engine"
+	"vaultik/internal/fault"
 	"vaultik/vault/keys"
 )
 
@@ -43,14 +45,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	s.parser = parser
 	cmd, err := parser.Parse(args)
 	if helped {
-		return int(exitDone)
+		return int(fault.Done)
 	}
 	s.out.json = s.cli.JSON || slices.Contains(beforeDashes(args), "--json")
 	s.out.quiet, s.out.verbose = s.cli.Quiet, s.cli.Verbose
 	log.SetFlags(0)
 	log.SetOutput(remarks{s.out})
 	if err != nil {
-		return s.finish(&usageError{msg: err.Error(), command: commandOf(err)})
+		return s.finish(fault.Misuse(commandOf(err), err.Error()))
 	}
 	s.sum.Command = cmd.Selected().FullPath()[len("vaultik "):]
 
@@ -74,15 +76,13 @@ func protect(ctx context.Context, fn func() error) (err error) {
 	}()
 	err = fn()
 	switch {
-	case err == nil || ctx.Err() == nil || !errors.Is(context.Cause(ctx), errInterrupted):
+	case err == nil || ctx.Err() == nil || !errors.Is(context.Cause(ctx), engine.ErrInterrupted):
 		return err
-	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
-		return errInterrupted
+	case errors.Is(err, engine.ErrInterrupted), errors.Is(err, context.Canceled):
+		return engine.ErrInterrupted
 	}
-	return fmt.Errorf("%w: %w", errInterrupted, err)
+	return fmt.Errorf("%w: %w", engine.ErrInterrupted, err)
 }
-
-var errInterrupted = errors.New("interrupted")
 
 // interruptible gives a context that the first SIGINT, SIGTERM or SIGHUP
 // cancels; the second ends the process at once.
@@ -96,9 +96,9 @@ func interruptible() (context.Context, func()) {
 			select {
 			case <-signals:
 				if n > 0 {
-					os.Exit(int(exitInterrupted))
+					os.Exit(int(fault.Interrupted))
 				}
-				cancel(errInterrupted)
+				cancel(engine.ErrInterrupted)
 			case <-done:
 				return
 			}

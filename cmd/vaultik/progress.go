@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -10,6 +9,8 @@ import (
 
 	"golang.org/x/term"
 
+	"vaultik/engine/events"
+	"vaultik/internal/words"
 	"vaultik/messages"
 )
 
@@ -21,14 +22,14 @@ const (
 	barWidth = 20
 )
 
-// showProgress shows p until the returned function is called: a line on a
-// terminal, with --json objects, else (and with -q) nothing.
-func (s *session) showProgress(p *messages.Progress) (stop func()) {
+// Watch shows how a part of a job comes on until the returned function is called: a line
+// on a terminal, with --json objects, else (and with -q) nothing.
+func (s *session) Watch(w events.Work) (stop func()) {
 	width := terminalWidth(s.out.stderr)
 	if s.out.quiet || width == 0 && !s.out.json {
 		return func() {}
 	}
-	m := &meter{p: p, began: time.Now(), waiting: s.troubles.waiting}
+	m := &meter{p: w.Progress, began: time.Now(), waiting: w.Waiting}
 	m.last = m.began
 	every, show := drawEvery, func(now time.Time) { s.out.draw(m.line(now, terminalWidth(s.out.stderr))) }
 	if s.out.json {
@@ -47,32 +48,6 @@ func (s *session) showProgress(p *messages.Progress) (stop func()) {
 				s.out.draw("")
 				return
 			}
-		}
-	}()
-	return func() {
-		close(done)
-		<-ended
-	}
-}
-
-// slowEnd is how long a backup that was asked to stop may go on without a word.
-const slowEnd = time.Second
-
-// tellOfEnd says what a backup still does that has not ended soon after it was asked
-// to, until the returned function is called.
-func (s *session) tellOfEnd(ctx context.Context) (end func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		select {
-		case <-ctx.Done():
-		case <-done:
-			return
-		}
-		select {
-		case <-time.After(slowEnd):
-			s.out.note("stopping: what was read is being stored; Ctrl-C again ends it at once")
-		case <-done:
 		}
 	}()
 	return func() {
@@ -151,35 +126,35 @@ func (m *meter) line(now time.Time, width int) string {
 		b.WriteString(*phase + "  ")
 	}
 	plus := map[bool]string{true: "", false: "+"}[total] // more to come
-	bytes := size(p.BytesDone.Load())                    // more than the total is where nobody knows the total: of a stream
+	bytes := words.Size(p.BytesDone.Load())              // more than the total is where nobody knows the total: of a stream
 	if all := p.BytesTotal.Load(); total || all >= p.BytesDone.Load() {
-		bytes += "/" + size(all) + plus
+		bytes += "/" + words.Size(all) + plus
 	}
-	fmt.Fprintf(&b, "%s/%s%s files  %s  %s/s", count(p.FilesDone.Load()), count(p.FilesTotal.Load()), plus, bytes, size(int64(m.rate)))
+	fmt.Fprintf(&b, "%s/%s%s files  %s  %s/s", words.Count(p.FilesDone.Load()), words.Count(p.FilesTotal.Load()), plus, bytes, words.Size(int64(m.rate)))
 	if left >= 0 {
-		fmt.Fprintf(&b, "  %s left", clock(left))
+		fmt.Fprintf(&b, "  %s left", words.Clock(left))
 	}
 	if n := p.Errors.Load(); n > 0 {
-		fmt.Fprintf(&b, "  %s errors", count(n))
+		fmt.Fprintf(&b, "  %s errors", words.Count(n))
 	}
 	if d := m.waiting(now); d > 0 {
-		b.WriteString("  the store fails, waiting for " + lasting(d))
+		b.WriteString("  the store fails, waiting for " + words.Lasting(d))
 	} else if cur := p.Current.Load(); cur != nil && *cur != "" {
-		b.WriteString("  " + tail(printable(*cur), width-3-columns(b.String())))
+		b.WriteString("  " + tail(words.Printable(*cur), width-3-columns(b.String())))
 	}
 	return fit(b.String(), width-1) // the last column makes some terminals wrap
 }
 
-func (m *meter) event(now time.Time) progressEvent {
+func (m *meter) event(now time.Time) events.Progress {
 	left, p := m.measure(now), m.p
-	ev := progressEvent{Type: "progress", FilesDone: p.FilesDone.Load(), FilesTotal: p.FilesTotal.Load(),
+	ev := events.Progress{Type: "progress", FilesDone: p.FilesDone.Load(), FilesTotal: p.FilesTotal.Load(),
 		BytesDone: p.BytesDone.Load(), BytesTotal: p.BytesTotal.Load(), BytesRead: p.BytesRead.Load(),
 		Stored: p.Stored.Load(), Errors: p.Errors.Load(), TotalKnown: p.TotalKnown.Load(), Seconds: now.Sub(m.began).Seconds()}
 	if phase := p.Phase.Load(); phase != nil {
 		ev.Phase = *phase
 	}
 	if cur := p.Current.Load(); cur != nil {
-		ev.jsonPath = pathOf(*cur)
+		ev.PathText = events.PathOf(*cur)
 	}
 	if left >= 0 {
 		s := left.Seconds()
