@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vaultik/actors"
+	"vaultik/actors/backup"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/engine/events"
@@ -184,17 +185,17 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 }
 
 // spec is what the job's actors are told of a set.
-func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*actors.BackupSpec, error) {
+func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.Spec, error) {
 	rec, err := b.record(set)
 	if err != nil {
 		return nil, err
 	}
 	conf, op, store := b.conf, b.op, b.op.Store.Doc.Store
 	head := op.Seen.Manifest(store, op.Host.ID, rec.ID)
-	spec := &actors.BackupSpec{
+	spec := &backup.Spec{
 		Store: op.Backend, Opened: op.Store, Index: b.ix,
-		Host:       actors.Host{ID: op.Host.ID, Name: conf.Hostname, Secret: op.Host.Secret, Signer: op.Host.Signer},
-		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name, Head: actors.Head{Seq: head.Seq},
+		Host:       backup.Host{ID: op.Host.ID, Name: conf.Hostname, Secret: op.Host.Secret, Signer: op.Host.Signer},
+		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name, Head: backup.Head{Seq: head.Seq},
 		Paths: roots, Tags: b.o.Tags, Partial: partial,
 		Chunks: chunk.ParamsFor(int(conf.ChunkSize)), CompressionLevel: conf.Compression,
 		BlobSize: conf.BlobSize, Memory: conf.Memory, Parallel: b.transfers(conf),
@@ -207,7 +208,7 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*actors.
 			op.Host.Epoch = &e
 			return b.state.UpdateHost(func(h *config.Host) error { h.Epoch = &e; return nil })
 		},
-		SaveHead: func(h actors.Head) error {
+		SaveHead: func(h backup.Head) error {
 			p := config.Point{Seq: h.Seq, Sum: hex.EncodeToString(h.Sum[:])}
 			op.Seen.NoteManifest(store, op.Host.ID, rec.ID, p)
 			return b.state.UpdateSeen(func(seen *config.Seen) error {
@@ -228,18 +229,18 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*actors.
 }
 
 // save runs the actors.
-func (b *backupJob) save(ctx context.Context, spec *actors.BackupSpec) (*actors.BackupResult, error) {
+func (b *backupJob) save(ctx context.Context, spec *backup.Spec) (*backup.Result, error) {
 	system := actors.NewSystem(nil)
 	defer system.Close()
 	stop, end := b.show(spec.Progress), b.tellOfEnd(ctx)
-	res, err := system.Backup(context.WithoutCancel(ctx), ctx, spec)
+	res, err := backup.Run(context.WithoutCancel(ctx), ctx, system, spec)
 	end()
 	stop()
 	if res != nil && err != nil && ctx.Err() != nil && !errors.Is(err, actors.ErrInterrupted) {
 		// The store failed when what had been read was to be stored.
 		b.Note("interrupted: %s are stored, not all that was read; the next run goes on from there", words.Size(res.BytesStored))
 	}
-	if errors.Is(err, actors.ErrEmptyStream) {
+	if errors.Is(err, backup.ErrEmptyStream) {
 		err = &emptyStream{len(b.o.Stream.Command) > 0, err}
 	}
 	if res != nil {
@@ -252,7 +253,7 @@ func (b *backupJob) save(ctx context.Context, spec *actors.BackupSpec) (*actors.
 }
 
 // report tells what became of a set, and adds it to the totals.
-func (b *backupJob) report(res *actors.BackupResult, err error, incomplete, broken bool) error {
+func (b *backupJob) report(res *backup.Result, err error, incomplete, broken bool) error {
 	if res != nil {
 		b.sum.addBackup(res)
 	}
@@ -281,7 +282,7 @@ func (b *backupJob) report(res *actors.BackupResult, err error, incomplete, brok
 	return fault.WithHint(fault.Incomplete(fmt.Sprintf("the snapshot is incomplete: %s could not be saved as asked", countText(res.Errors, incomplete))), hint)
 }
 
-func (n *sums) addBackup(res *actors.BackupResult) {
+func (n *sums) addBackup(res *backup.Result) {
 	n.Files += res.Counts.Files
 	n.New += res.Counts.New
 	n.Changed += res.Counts.Changed

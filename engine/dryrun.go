@@ -7,7 +7,7 @@ import (
 	iofs "io/fs"
 	"os"
 
-	"vaultik/actors"
+	"vaultik/actors/backup"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/engine/events"
@@ -171,7 +171,7 @@ type dryRun struct {
 	excluded int64 // entries, those below them not counted
 	failed   int64
 	read     int64 // bytes that would be read
-	kernel   []actors.KernelMount
+	kernel   []backup.KernelMount
 
 	kept   string // the path that a rule let in last
 	keptBy filter.Reason
@@ -211,7 +211,7 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 func (d *dryRun) mounted(it *fs.WalkItem, set *backupSet) {
 	switch {
 	case it.Kernel != "":
-		d.kernel = append(d.kernel, actors.KernelMount{Path: "/" + it.Path, Type: it.Kernel})
+		d.kernel = append(d.kernel, backup.KernelMount{Path: "/" + it.Path, Type: it.Kernel})
 		d.decided(it.Path, fs.SkipContents, kernelReason(it.Kernel))
 	case it.Mount:
 		d.decided(it.Path, fs.SkipContents, filter.Reason{Rule: "what is in it, since another file system is mounted there", Source: set.oneFS.Source})
@@ -260,7 +260,7 @@ func foreignWriter(ctx context.Context, op *opened) error {
 	}
 	for _, r := range op.Sets.Sets {
 		if seen := op.Seen.Manifest(op.Store.Doc.Store, op.Host.ID, r.ID).Seq; newest[r.ID] > seen+1 {
-			return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d", actors.ErrForeignWriter, newest[r.ID], string(r.Name), seen)
+			return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d", backup.ErrForeignWriter, newest[r.ID], string(r.Name), seen)
 		}
 	}
 	return nil

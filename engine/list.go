@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"time"
 
-	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
 	"vaultik/vault/page"
+	"vaultik/vault/read"
 )
 
 // ListOptions say which entries of which snapshot.
@@ -47,7 +47,7 @@ func (j *job) list(ctx context.Context, o ListOptions) error {
 			return err
 		}
 		lost++
-		j.Warn("", "not listed: %s: %v", lostText(actors.LostPaths{After: after, Last: last}), err)
+		j.Warn("", "not listed: %s: %v", lostText(read.LostPaths{After: after, Last: last}), err)
 		return nil
 	}
 	err = r.tree.Walk(ctx, r.from, func(e *page.Entry) error {

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"vaultik/actors"
+	"vaultik/actors/mirror"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/internal/fault"
@@ -18,9 +18,9 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// mirror is the place that a store is copied to, found to be empty or to hold an
+// mirrorPlace is the place that a store is copied to, found to be empty or to hold an
 // older state of that very store. Nothing has been written there.
-type mirror struct {
+type mirrorPlace struct {
 	*job
 	op      *opened // the source
 	rows    []*row  // its snapshots
@@ -28,16 +28,16 @@ type mirror struct {
 	backend backends.Backend
 	info    backends.Info
 
-	fresh          bool              // nothing was there
-	heads          []actors.CopyHead // that it lacks
-	there, damaged map[string]bool   // manifests of the source that it has, whole and damaged
-	extra          int               // snapshots that only it has
-	ahead          map[chain]uint64  // the highest of these
+	fresh          bool             // nothing was there
+	heads          []mirror.Head    // that it lacks
+	there, damaged map[string]bool  // manifests of the source that it has, whole and damaged
+	extra          int              // snapshots that only it has
+	ahead          map[chain]uint64 // the highest of these
 }
 
 // openMirror opens the target and looks at what is there.
-func (j *job) openMirror(ctx context.Context, cat *catalog, url string, anew bool) (_ *mirror, err error) {
-	m := &mirror{job: j, op: cat.op, rows: cat.rows, url: url, there: map[string]bool{}, damaged: map[string]bool{}, ahead: map[chain]uint64{}}
+func (j *job) openMirror(ctx context.Context, cat *catalog, url string, anew bool) (_ *mirrorPlace, err error) {
+	m := &mirrorPlace{job: j, op: cat.op, rows: cat.rows, url: url, there: map[string]bool{}, damaged: map[string]bool{}, ahead: map[chain]uint64{}}
 	defer func() {
 		if err != nil && m.backend != nil {
 			_ = m.backend.Close()
@@ -68,13 +68,13 @@ func (j *job) openMirror(ctx context.Context, cat *catalog, url string, anew boo
 }
 
 // gone is about a mirror that was there and is not any more.
-func (m *mirror) gone(err error) error {
+func (m *mirrorPlace) gone(err error) error {
 	return fault.WithHint(fmt.Errorf("the mirror %s is gone: %w", backends.Redact(m.url), err),
 		"is it mounted? to begin anew there: "+m.here("store copy --new --to "+config.Quote(m.url)))
 }
 
 // identify makes sure that the target is empty or this store, and notes which heads it lacks.
-func (m *mirror) identify(ctx context.Context, was bool) error {
+func (m *mirrorPlace) identify(ctx context.Context, was bool) error {
 	source, err := m.op.Objects.Get(ctx, layout.StoreJSON, 0, -1)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (m *mirror) identify(ctx context.Context, was bool) error {
 		if !trust.same { // nothing tells that it was this one
 			return m.other("a store is there whose " + layout.StoreJSON + " cannot be read: " + derr.Error())
 		}
-		m.heads = append(m.heads, actors.CopyHead{Key: layout.StoreJSON, Data: source, Replace: true})
+		m.heads = append(m.heads, mirror.Head{Key: layout.StoreJSON, Data: source, Replace: true})
 	case !errors.Is(err, backends.ErrNotFound):
 		return err
 	default:
@@ -108,17 +108,17 @@ func (m *mirror) identify(ctx context.Context, was bool) error {
 			}
 			m.fresh = true
 		}
-		m.heads = append(m.heads, actors.CopyHead{Key: layout.StoreJSON, Data: source})
+		m.heads = append(m.heads, mirror.Head{Key: layout.StoreJSON, Data: source})
 	}
 	return nil
 }
 
-func (m *mirror) other(what string) error {
+func (m *mirrorPlace) other(what string) error {
 	return fault.WithHint(&otherTarget{backends.Redact(m.url), what}, "name an empty place, or the mirror of this store: --to URL")
 }
 
 // empty fails where anything is in the target.
-func (m *mirror) empty(ctx context.Context, was bool) error {
+func (m *mirrorPlace) empty(ctx context.Context, was bool) error {
 	example, stop := "", errors.New("enough")
 	err := m.backend.ListStream(ctx, "", func(o backends.ObjectInfo) error {
 		example = o.Key
@@ -147,12 +147,12 @@ func (m *mirror) empty(ctx context.Context, was bool) error {
 // trustLists are those of source and target, compared.
 type trustLists struct {
 	same    bool // the target has some, and all of them are the source's
-	lacking []actors.CopyHead
+	lacking []mirror.Head
 }
 
 // trust compares the trust lists. The source's newest has been verified; all of
 // them are checked here.
-func (m *mirror) trust(ctx context.Context) (t trustLists, err error) {
+func (m *mirrorPlace) trust(ctx context.Context) (t trustLists, err error) {
 	source, err := objectsUnder(ctx, m.op.Objects, layout.TrustPrefix)
 	if err != nil {
 		return t, err
@@ -185,14 +185,14 @@ func (m *mirror) trust(ctx context.Context) (t trustLists, err error) {
 			m.Warn("", "%s of the source is left out: %v", key, err)
 			continue
 		}
-		t.lacking = append(t.lacking, actors.CopyHead{Key: key, Data: data, Replace: target[key] != nil})
+		t.lacking = append(t.lacking, mirror.Head{Key: key, Data: data, Replace: target[key] != nil})
 	}
-	slices.SortFunc(t.lacking, func(a, b actors.CopyHead) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(t.lacking, func(a, b mirror.Head) int { return strings.Compare(a.Key, b.Key) })
 	return t, nil
 }
 
 // newerThere: the target knows a trust list that the source does not have.
-func (m *mirror) newerThere(seq uint64) error {
+func (m *mirrorPlace) newerThere(seq uint64) error {
 	return fault.WithHint(fmt.Errorf("%w: the target has trust list %d, which the source does not have", snapshot.ErrTrustRollback, seq),
 		"is it the other way round? vaultik --store "+config.Quote(m.url)+" store copy --to "+config.Quote(m.op.URL))
 }
@@ -241,7 +241,7 @@ func (w withHeads) List(ctx context.Context, prefix string, fn func(string, int6
 
 // compare reads the manifests of the target. It fails if neither place can be an
 // older state of the other.
-func (m *mirror) compare(ctx context.Context) error {
+func (m *mirrorPlace) compare(ctx context.Context) error {
 	st, err := snapshot.OpenStore(ctx, withHeads{m.op.Objects, backends.Objects(m.backend)}, snapshot.Pin{})
 	if err != nil {
 		return err
@@ -284,7 +284,7 @@ func (m *mirror) compare(ctx context.Context) error {
 
 // addGC has the newest gc object of each host copied, which says why places of a
 // chain are empty, unless the target was pruned by itself.
-func (m *mirror) addGC(ctx context.Context) error {
+func (m *mirrorPlace) addGC(ctx context.Context) error {
 	for _, h := range m.op.Store.Trust.Hosts {
 		gc, err := m.op.Store.GC(ctx, h.Host)
 		if err != nil {
@@ -304,7 +304,7 @@ func (m *mirror) addGC(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		m.heads = append(m.heads, actors.CopyHead{Key: gc.Key, Data: data})
+		m.heads = append(m.heads, mirror.Head{Key: gc.Key, Data: data})
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"vaultik/actors"
+	"vaultik/actors/backup"
 	"vaultik/config"
 	"vaultik/internal/fault"
 )
@@ -57,7 +57,7 @@ func (e *cloned) Choices() []string { return e.ways }
 
 // foreignWriter adds to an error that another writes as this host what to do then.
 func (j *job) foreignWriter(err error) error {
-	if errors.Is(err, actors.ErrForeignWriter) {
+	if errors.Is(err, backup.ErrForeignWriter) {
 		return fault.WithHint(err, "if this machine was cloned, make it a host of its own: "+j.becomeNewHost())
 	}
 	return err

@@ -8,13 +8,13 @@ import (
 
 	"filippo.io/age"
 
-	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
 	"vaultik/vault/keys"
 	"vaultik/vault/page"
+	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
 )
 
@@ -58,8 +58,8 @@ func (j *job) openSnapshot(ctx context.Context, spec string, p Pick) (_ *reading
 		return nil, j.unopened(ctx, r.row, err)
 	}
 	j.sayOtherProblems(cat, r.row)
-	r.tree, err = actors.OpenTree(op.Backend, r.root, r.ids)
-	if err != nil && !errors.Is(err, actors.ErrEmptySnapshot) {
+	r.tree, err = read.OpenTree(op.Backend, r.root, r.ids)
+	if err != nil && !errors.Is(err, read.ErrEmptySnapshot) {
 		return nil, err
 	}
 	return r, j.checkPaths(ctx, r, r.from)
@@ -145,7 +145,7 @@ func shown(p string) string {
 }
 
 // lostText says which paths are lost with a damaged page.
-func lostText(l actors.LostPaths) string {
+func lostText(l read.LostPaths) string {
 	switch {
 	case l.Last == "":
 		return "all entries"

@@ -3,8 +3,8 @@ package engine
 import (
 	"testing"
 
-	"vaultik/actors"
 	"vaultik/vault/page"
+	"vaultik/vault/read"
 )
 
 func TestSnapshotPath(t *testing.T) {
@@ -32,7 +32,7 @@ func TestTimeText(t *testing.T) {
 }
 
 func TestLostText(t *testing.T) {
-	for want, l := range map[string]actors.LostPaths{
+	for want, l := range map[string]read.LostPaths{
 		"all entries":                            {},
 		`the contents of "/a/b"`:                 {After: "a/b", Last: "a/b"},
 		`all entries up to "/a"`:                 {Last: "a"},
@@ -44,7 +44,7 @@ func TestLostText(t *testing.T) {
 	}
 }
 
-// TestSelection: what a walk that asks as actors.RestoreSpec says ends up with.
+// TestSelection: what a walk that asks as restore.Spec says ends up with.
 func TestSelection(t *testing.T) {
 	tree := []struct {
 		path string

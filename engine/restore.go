@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"vaultik/actors"
+	"vaultik/actors/restore"
 	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
@@ -18,16 +19,15 @@ import (
 	"vaultik/internal/words"
 	"vaultik/messages"
 	"vaultik/vault/filter"
-
 	"vaultik/vault/page"
 )
 
 // How a restore treats files that are there.
 const (
-	OverwriteIfChanged = string(actors.OverwriteIfChanged)
-	OverwriteAlways    = string(actors.OverwriteAlways)
-	OverwriteIfNewer   = string(actors.OverwriteIfNewer)
-	OverwriteNever     = string(actors.OverwriteNever)
+	OverwriteIfChanged = string(restore.OverwriteIfChanged)
+	OverwriteAlways    = string(restore.OverwriteAlways)
+	OverwriteIfNewer   = string(restore.OverwriteIfNewer)
+	OverwriteNever     = string(restore.OverwriteNever)
 )
 
 // RestoreOptions say what comes back, and where to.
@@ -102,7 +102,7 @@ type restoreJob struct {
 	*job
 	o      RestoreOptions
 	r      *reading
-	spec   *actors.RestoreSpec
+	spec   *restore.Spec
 	system *actors.System
 }
 
@@ -148,10 +148,10 @@ func (b *restoreJob) prepare(ctx context.Context, parallel int, memory int64) er
 	if err != nil {
 		return err
 	}
-	b.spec = &actors.RestoreSpec{
+	b.spec = &restore.Spec{
 		Store: b.r.Backend, Root: b.r.root, Identities: b.r.ids,
 		Target: target, From: b.r.from, Paths: paths,
-		Overwrite: actors.Overwrite(b.o.Overwrite), InPlace: b.o.InPlace, NumericOwner: b.o.NumericOwner,
+		Overwrite: restore.Overwrite(b.o.Overwrite), InPlace: b.o.InPlace, NumericOwner: b.o.NumericOwner,
 		NoSpaceCheck: b.o.NoSpaceCheck,
 		Parallel:     parallel, Memory: memory, Progress: &messages.Progress{},
 		Warn:   func(text string) { b.Warn("", "%s", text) },
@@ -177,7 +177,7 @@ func (b *restoreJob) run(ctx context.Context) (out RestoreResult, err error) {
 		return out, b.dryRun(ctx, del)
 	}
 	res, err := b.restoreAll(ctx)
-	if full := (*actors.SpaceError)(nil); errors.As(err, &full) {
+	if full := (*restore.SpaceError)(nil); errors.As(err, &full) {
 		return out, &noRoom{full}
 	}
 	if pe := (*fs.PathError)(nil); res == nil && errors.As(err, &pe) && within(pe.Path, b.spec.Target) {
@@ -193,18 +193,18 @@ func (b *restoreJob) run(ctx context.Context) (out RestoreResult, err error) {
 	return out, errors.Join(err, b.readBack(ctx))
 }
 
-func (b *restoreJob) restoreAll(ctx context.Context) (*actors.RestoreResult, error) {
+func (b *restoreJob) restoreAll(ctx context.Context) (*restore.Result, error) {
 	b.spec.Progress = &messages.Progress{}
 	stop := b.show(b.spec.Progress)
 	defer stop()
-	return b.system.Restore(ctx, b.spec)
+	return restore.Run(ctx, b.system, b.spec)
 }
 
 // readBack compares what the target holds with the snapshot.
 func (b *restoreJob) readBack(ctx context.Context) error {
 	b.spec.Progress = &messages.Progress{}
 	stop := b.show(b.spec.Progress)
-	res, err := b.system.ReadBack(ctx, b.spec)
+	res, err := restore.ReadBack(ctx, b.system, b.spec)
 	stop()
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)

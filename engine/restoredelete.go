@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"vaultik/actors"
+	"vaultik/actors/restore"
 	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
@@ -25,9 +25,9 @@ import (
 // asks, and deletes after everything was restored.
 type deletion struct {
 	*restoreJob
-	extras *actors.ExtrasSpec // nil: nothing is deleted
-	not    string             // why nothing is deleted; ""
-	found  *actors.ExtrasResult
+	extras *restore.ExtrasSpec // nil: nothing is deleted
+	not    string              // why nothing is deleted; ""
+	found  *restore.ExtrasResult
 	first  []string // some of what was found
 }
 
@@ -53,7 +53,7 @@ func isRoot(path string) bool {
 
 // newDeletion prepares Delete.
 func (b *restoreJob) newDeletion() (*deletion, error) {
-	d := &deletion{restoreJob: b, found: &actors.ExtrasResult{}}
+	d := &deletion{restoreJob: b, found: &restore.ExtrasResult{}}
 	if !b.o.Delete {
 		return d, nil
 	}
@@ -65,7 +65,7 @@ func (b *restoreJob) newDeletion() (*deletion, error) {
 	if err != nil {
 		return nil, fmt.Errorf("what the backup of snapshot %s left out, and must stay, cannot be known: %w", b.r.row.short(), err)
 	}
-	d.extras = &actors.ExtrasSpec{Restore: b.spec, Rules: rules, Protect: b.protected(b.r)}
+	d.extras = &restore.ExtrasSpec{Restore: b.spec, Rules: rules, Protect: b.protected(b.r)}
 	return d, nil
 }
 
@@ -190,15 +190,15 @@ func (d *deletion) would(path string, _ *vfs.Stat, why error) {
 	}
 }
 
-func (d *deletion) walk(ctx context.Context) (*actors.ExtrasResult, error) {
+func (d *deletion) walk(ctx context.Context) (*restore.ExtrasResult, error) {
 	d.spec.Progress = &messages.Progress{}
 	stop := d.show(d.spec.Progress)
 	defer stop()
-	return d.system.Extras(ctx, d.extras)
+	return restore.Extras(ctx, d.system, d.extras)
 }
 
 // run deletes, if the restore went well, and returns what is to be said of it as an error.
-func (d *deletion) run(ctx context.Context, res *actors.RestoreResult, restoreErr error) error {
+func (d *deletion) run(ctx context.Context, res *restore.Result, restoreErr error) error {
 	switch {
 	case !d.o.Delete:
 		return nil
@@ -235,12 +235,12 @@ func (d *deletion) run(ctx context.Context, res *actors.RestoreResult, restoreEr
 	return nil
 }
 
-func extrasOf(r *actors.ExtrasResult) events.Extras {
+func extrasOf(r *restore.ExtrasResult) events.Extras {
 	return events.Extras{Files: r.Files, Dirs: r.Dirs, Bytes: r.Bytes}
 }
 
 // complain says what cannot be deleted, or be looked at.
-func (d *deletion) complain(r *actors.ExtrasResult) {
+func (d *deletion) complain(r *restore.ExtrasResult) {
 	for _, p := range r.Problems {
 		d.Warn("", "not deleted: %q: %s", shown(d.inTarget(p.Path)), p.Reason)
 	}

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"vaultik/actors"
+	"vaultik/actors/restore"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
+	"vaultik/vault/read"
 )
 
 // dryRun says what the restore would do.
@@ -48,7 +49,7 @@ func (b *restoreJob) damagedPages(what string) error {
 }
 
 // plan is what was found by a dry run.
-func (b *restoreJob) plan(r *actors.RestoreResult) events.Plan {
+func (b *restoreJob) plan(r *restore.Result) events.Plan {
 	e := events.Plan{
 		Type: "plan", Create: r.Restored, Replace: r.Replaced, Change: r.Changed, Unchanged: r.Unchanged, Keep: r.Kept,
 		Delete: r.Deleted, Ignored: r.Ignored, Failed: r.Failed, Corrected: r.Corrected,
@@ -64,17 +65,17 @@ func (b *restoreJob) plan(r *actors.RestoreResult) events.Plan {
 }
 
 // tooSmall is the refusal of a target that has no room, as a restore would say it.
-func tooSmall(target string, space []actors.SpaceNeed) error {
+func tooSmall(target string, space []restore.SpaceNeed) error {
 	for _, n := range space {
 		if n.Short() && !n.Unsure {
-			return &noRoom{&actors.SpaceError{Dir: filepath.Join(target, filepath.FromSlash(n.Path)), Need: n}}
+			return &noRoom{&restore.SpaceError{Dir: filepath.Join(target, filepath.FromSlash(n.Path)), Need: n}}
 		}
 	}
 	return nil
 }
 
 // noRoom: the target cannot take what would be written.
-type noRoom struct{ err *actors.SpaceError }
+type noRoom struct{ err *restore.SpaceError }
 
 func (e *noRoom) Error() string {
 	n := &e.err.Need
@@ -92,7 +93,7 @@ func (*noRoom) Hint() string {
 
 // explainEmpty names the snapshot that holds nothing.
 func (b *restoreJob) explainEmpty(err error) error {
-	if errors.Is(err, actors.ErrEmptySnapshot) {
+	if errors.Is(err, read.ErrEmptySnapshot) {
 		return &noSnapshot{msg: "snapshot " + b.r.row.short() + " is empty: there is nothing to restore"}
 	}
 	return err

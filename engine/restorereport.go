@@ -9,7 +9,7 @@ import (
 	"os"
 	"slices"
 
-	"vaultik/actors"
+	"vaultik/actors/restore"
 	"vaultik/backends"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
@@ -20,14 +20,14 @@ import (
 )
 
 // count adds what became of a restore to the totals.
-func (b *restoreJob) count(res *actors.RestoreResult) {
+func (b *restoreJob) count(res *restore.Result) {
 	n := &b.sum
 	n.Files, n.New, n.Changed, n.Unchanged = res.Counts.Files, res.Restored, res.Replaced+res.Changed, res.Unchanged
 	n.BytesRead, n.Errors = res.BytesRead, res.Failed
 }
 
 // report tells what became of a restore and returns what is to be said of it as an error.
-func (b *restoreJob) report(ctx context.Context, res *actors.RestoreResult, err error, out *RestoreResult) error {
+func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error, out *RestoreResult) error {
 	if res == nil {
 		return b.explainEmpty(err)
 	}
@@ -40,7 +40,7 @@ func (b *restoreJob) report(ctx context.Context, res *actors.RestoreResult, err 
 			b.Note("interrupted: what was restored stays; the same command goes on from there")
 			return ErrInterrupted
 		}
-		if full := (*actors.TargetFullError)(nil); errors.As(err, &full) {
+		if full := (*restore.TargetFullError)(nil); errors.As(err, &full) {
 			return &targetFull{full}
 		}
 		return err
@@ -61,8 +61,8 @@ func (b *restoreJob) report(ctx context.Context, res *actors.RestoreResult, err 
 }
 
 // restoredOf is everything about a restore.
-func restoredOf(r *actors.RestoreResult) events.Restored {
-	slices.SortFunc(r.Problems, func(a, b actors.RestoreProblem) int { return page.Compare(a.Path, b.Path) })
+func restoredOf(r *restore.Result) events.Restored {
+	slices.SortFunc(r.Problems, func(a, b restore.Problem) int { return page.Compare(a.Path, b.Path) })
 	e := events.Restored{
 		Type: "restored", Files: r.Counts.Files, Dirs: r.Counts.Dirs, Symlinks: r.Counts.Symlinks, Others: r.Counts.Others,
 		Restored: r.Restored, Replaced: r.Replaced, Changed: r.Changed, Unchanged: r.Unchanged, Kept: r.Kept, Deleted: r.Deleted, Ignored: r.Ignored, Failed: r.Failed,
@@ -83,7 +83,7 @@ func restoredOf(r *actors.RestoreResult) events.Restored {
 }
 
 // withoutPath is the reason of a problem without its own path, so that others share it.
-func withoutPath(p actors.RestoreProblem) string {
+func withoutPath(p restore.Problem) string {
 	if pe := (*fs.PathError)(nil); errors.As(p.Err, &pe) && p.Reason == pe.Error() {
 		return pe.Op + ": " + pe.Err.Error()
 	}
@@ -91,7 +91,7 @@ func withoutPath(p actors.RestoreProblem) string {
 }
 
 // attributeSums are the attributes that could not be set, the most frequent first.
-func attributeSums(meta map[string]*actors.MetaLoss) (out []events.AttributeSum) {
+func attributeSums(meta map[string]*restore.MetaLoss) (out []events.AttributeSum) {
 	for what, l := range meta {
 		out = append(out, events.AttributeSum{What: what, Entries: l.Entries, PathText: events.PathOf(shown(l.Path)), Reason: l.Err.Error()})
 	}
@@ -102,9 +102,9 @@ func attributeSums(meta map[string]*actors.MetaLoss) (out []events.AttributeSum)
 }
 
 // tryAgain is the way on where entries have failed: another look at the store, or at the target.
-func (j *job) tryAgain(r *actors.RestoreResult) string {
+func (j *job) tryAgain(r *restore.Result) string {
 	some := func(errs ...error) bool {
-		return slices.ContainsFunc(r.Problems, func(p actors.RestoreProblem) bool {
+		return slices.ContainsFunc(r.Problems, func(p restore.Problem) bool {
 			return slices.ContainsFunc(errs, func(err error) bool { return errors.Is(p.Err, err) })
 		})
 	}
@@ -124,7 +124,7 @@ func (j *job) tryAgain(r *actors.RestoreResult) string {
 }
 
 // nothing reports that not one entry was selected.
-func nothing(r *actors.RestoreResult) bool {
+func nothing(r *restore.Result) bool {
 	return r.Restored+r.Replaced+r.Unchanged+r.Kept+r.Ignored+r.Failed+r.Counts.Dirs == 0 && !r.Damaged
 }
 
@@ -143,7 +143,7 @@ func (e *nothingSelected) Error() string {
 }
 
 // targetFull: the target took some of it, and takes no more.
-type targetFull struct{ err *actors.TargetFullError }
+type targetFull struct{ err *restore.TargetFullError }
 
 func (e *targetFull) Error() string {
 	f := e.err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vaultik/actors"
+	"vaultik/actors/mirror"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/engine/events"
@@ -87,8 +88,8 @@ func (j *job) copy(ctx context.Context, o CopyOptions) (res CopyResult, err erro
 }
 
 // bring runs the actors.
-func (m *mirror) bring(ctx context.Context, o CopyOptions, parallel int, memory int64) (*actors.CopyReport, error) {
-	spec := &actors.CopySpec{
+func (m *mirrorPlace) bring(ctx context.Context, o CopyOptions, parallel int, memory int64) (*mirror.Report, error) {
+	spec := &mirror.Spec{
 		From: m.op.Backend, To: m.backend, Opened: m.op.Store, Heads: m.heads, There: m.there, Damaged: m.damaged, ReadData: o.ReadData,
 		Conditional: m.info.ConditionalPut, Parallel: parallel, Memory: memory, Progress: &messages.Progress{},
 		OnReplace: func(key string) { m.Note("replaced %s, which was damaged in the target", key) },
@@ -98,7 +99,7 @@ func (m *mirror) bring(ctx context.Context, o CopyOptions, parallel int, memory 
 	defer system.Close()
 	stop := m.show(spec.Progress)
 	defer stop()
-	return system.Copy(ctx, spec)
+	return mirror.Run(ctx, system, spec)
 }
 
 // notItself refuses a target that is the store itself, as far as that can be told: who
@@ -131,7 +132,7 @@ func isSameDir(a, b string) bool {
 }
 
 // report tells what was copied and returns what is to be said of it as an error.
-func (m *mirror) report(ctx context.Context, v *verification, rep *actors.CopyReport, err error) (ev events.Copied, whole bool, _ error) {
+func (m *mirrorPlace) report(ctx context.Context, v *verification, rep *mirror.Report, err error) (ev events.Copied, whole bool, _ error) {
 	var problems []events.Problem
 	for _, p := range rep.Problems {
 		ev := ofObject(p)
@@ -163,7 +164,7 @@ func (m *mirror) report(ctx context.Context, v *verification, rep *actors.CopyRe
 }
 
 // remark says what else there is to know of a copy.
-func (m *mirror) remark(rep *actors.CopyReport) {
+func (m *mirrorPlace) remark(rep *mirror.Report) {
 	if rep.Spare > 0 {
 		m.Note("left out: %s, %s, that no snapshot needs: of a backup that runs, or did not finish", words.Plural(rep.Spare, "object", "objects"), words.Size(rep.SpareSize))
 	}
@@ -176,8 +177,8 @@ func (m *mirror) remark(rep *actors.CopyReport) {
 }
 
 // failed is a copy that ended early, with a hint that fits the place that failed.
-func (m *mirror) failed(err error) error {
-	var target *actors.TargetError
+func (m *mirrorPlace) failed(err error) error {
+	var target *mirror.TargetError
 	if errors.As(err, &target) {
 		return m.targetError(err)
 	}
@@ -186,7 +187,7 @@ func (m *mirror) failed(err error) error {
 
 // targetError gives an error of the target a hint of its own: those of its kind speak
 // of the store.
-func (m *mirror) targetError(err error) error {
+func (m *mirrorPlace) targetError(err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, backends.ErrNoSpace):
@@ -206,7 +207,7 @@ func (m *mirror) targetError(err error) error {
 
 // pin remembers that the place is a mirror: before the first object, since a copy that
 // is killed leaves one, too.
-func (m *mirror) pin() error {
+func (m *mirrorPlace) pin() error {
 	if m.home(m.url) { // it was brought back from a mirror
 		return nil
 	}
@@ -225,7 +226,7 @@ func (m *mirror) pin() error {
 }
 
 // note remembers what the mirror has now, if it has everything.
-func (m *mirror) note(rep *actors.CopyReport) error {
+func (m *mirrorPlace) note(rep *mirror.Report) error {
 	if m.home(m.url) || rep.Snapshots < len(m.rows) {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"vaultik/actors"
+	"vaultik/actors/verify"
 	"vaultik/backends"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
@@ -62,14 +63,14 @@ func (j *job) verify(ctx context.Context, o VerifyOptions) (res VerifyResult, er
 	}
 	v := &verification{job: j, cat: cat, rows: rows, signed: problems, key: key}
 	v.tellSigned()
-	spec := &actors.VerifySpec{
+	spec := &verify.Spec{
 		Store: op.Backend, Opened: op.Store, ReadData: o.ReadData, Identity: key, Parallel: parallel, Memory: memory,
 		Progress: &messages.Progress{}, Warn: func(text string) { j.Warn("", "%s", text) }, Snapshots: loaded(rows),
 	}
 	system := actors.NewSystem(nil)
 	defer system.Close()
 	stop := j.show(spec.Progress)
-	rep, err := system.Verify(ctx, spec)
+	rep, err := verify.Run(ctx, system, spec)
 	stop()
 	if rep == nil {
 		return res, err

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"vaultik/actors"
+	"vaultik/actors/verify"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
@@ -63,7 +63,7 @@ func manifestKind(err error) string {
 }
 
 // ofObject is a problem that the check brought up.
-func ofObject(p actors.VerifyProblem) events.Problem {
+func ofObject(p verify.Problem) events.Problem {
 	ev := events.Problem{Kind: string(p.Kind), Key: p.Key, Reason: reasonOf(p.Reason), Snapshots: p.Snapshots, MorePaths: p.MorePaths}
 	for _, path := range p.Paths {
 		ev.Paths = append(ev.Paths, events.PathOf(shown(path)))
@@ -101,7 +101,7 @@ func (v *verification) tellObjects(problems []events.Problem, found int64) {
 }
 
 // report tells what was found and returns what is to be said of it as an error.
-func (v *verification) report(ctx context.Context, rep *actors.VerifyReport, err error) (ev events.Verified, whole bool, _ error) {
+func (v *verification) report(ctx context.Context, rep *verify.Report, err error) (ev events.Verified, whole bool, _ error) {
 	problems := make([]events.Problem, 0, len(rep.Problems))
 	for _, p := range rep.Problems {
 		problems = append(problems, ofObject(p))
@@ -178,7 +178,7 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 		return nil
 	}
 	for _, p := range problems {
-		if p.Kind != string(actors.ProblemUnreadable) {
+		if p.Kind != string(verify.ProblemUnreadable) {
 			return v.damage(found, affected)
 		}
 	}
