@@ -122,7 +122,7 @@ func (b *backupJob) closed(err, cerr error) error {
 		return err
 	}
 	dir := b.places.IndexDir(b.conf)
-	return errors.Join(err, b.badIndex(dir, fmt.Errorf("close the index in %s, which the next backup may have to make anew; what was saved is whole: %w", dir, cerr)))
+	return errors.Join(err, b.badIndex(dir, fmt.Errorf("what was saved is whole, the index in %s may not be: %w", dir, cerr)))
 }
 
 // eachSet does the same with each set. What stops one of several does not stop the others.

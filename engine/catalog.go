@@ -25,6 +25,7 @@ type catalog struct {
 	problems []snapshot.Problem
 	op       *opened
 	hostname string // of this host
+	behind   int    // sets of which a mirror lacks what was seen of its store
 }
 
 // row is one snapshot. Its root is read when it is asked for.
@@ -52,10 +53,43 @@ func (j *job) catalog(ctx context.Context, op *opened) (*catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range problems {
-		if errors.Is(p.Err, backends.ErrUnreachable) {
-			return nil, p.Err
+	c, err := j.catalogOf(op, loaded, problems)
+	if err == nil {
+		j.sayBehind(c)
+	}
+	return c, err
+}
+
+// heads is a catalog of the newest snapshot of each set and of those beside it that show
+// that it is the newest. It is nil where anything is wrong with them: then only the whole
+// catalog tells what is left.
+func (j *job) heads(ctx context.Context, op *opened) (*catalog, error) {
+	var seen []snapshot.Place
+	note := func(points map[config.SetOf]config.Point) {
+		for k, p := range points {
+			seen = append(seen, snapshot.Place{Host: k.Host, Set: k.Set, Seq: p.Seq})
 		}
+	}
+	note(op.Seen.Manifests(op.Store.Doc.Store))
+	if op.Mirror {
+		note(op.Seen.Mirror(op.URL).Manifests())
+	}
+	loaded, problems, err := op.Store.Heads(ctx, seen)
+	if err != nil || len(problems) > 0 {
+		return nil, errors.Join(err, unreachable(problems))
+	}
+	c, err := j.catalogOf(op, loaded, nil)
+	if err != nil || len(c.problems) > 0 {
+		return nil, err
+	}
+	j.sayBehind(c)
+	return c, nil
+}
+
+// catalogOf is a catalog of manifests that were read.
+func (j *job) catalogOf(op *opened, loaded []*snapshot.Loaded, problems []snapshot.Problem) (*catalog, error) {
+	if err := unreachable(problems); err != nil {
+		return nil, err
 	}
 	c := &catalog{problems: problems, op: op, hostname: j.hostname()}
 	for _, l := range loaded {
@@ -68,14 +102,29 @@ func (j *job) catalog(ctx context.Context, op *opened) (*catalog, error) {
 		if err != nil {
 			return nil, err
 		}
-		if behind > 0 {
-			j.Warn(j.vaultik("store copy --to "+config.Quote(op.URL)), "the mirror %s is behind its store: %s newer snapshots",
-				backends.Redact(op.URL), words.Plural(int64(behind), "set has", "sets have"))
-		}
+		c.behind = behind
 		seen = op.Seen.Mirror(op.URL).Manifests()
 	}
-	_, err = j.checkSeen(c, loaded, seen, false)
+	_, err := j.checkSeen(c, loaded, seen, false)
 	return c, err
+}
+
+// unreachable is the problem that nothing is known, nil if there is none of this kind.
+func unreachable(problems []snapshot.Problem) error {
+	for _, p := range problems {
+		if errors.Is(p.Err, backends.ErrUnreachable) {
+			return p.Err
+		}
+	}
+	return nil
+}
+
+// sayBehind warns of a mirror that lacks what was seen of its store.
+func (j *job) sayBehind(c *catalog) {
+	if c.behind > 0 {
+		j.Warn(j.vaultik("store copy --to "+config.Quote(c.op.URL)), "the mirror %s is behind its store: %s newer snapshots",
+			backends.Redact(c.op.URL), words.Plural(int64(c.behind), "set has", "sets have"))
+	}
 }
 
 // checkSeen holds what a store shows against what was seen. What a mirror lacks is

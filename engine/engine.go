@@ -79,8 +79,8 @@ func (e *Engine) Config(sink events.Sink) (*config.Config, error) {
 	return e.begin("config show", sink).config()
 }
 
-// ErrInterrupted: the context of a request has ended, and so it has. What was stored, or
-// restored, stays.
+// ErrInterrupted says that the context of a request has ended, and so it has. What was
+// stored, or restored, stays.
 var ErrInterrupted error = interrupted{}
 
 type interrupted struct{}

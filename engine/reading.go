@@ -43,13 +43,13 @@ func (j *job) openSnapshot(ctx context.Context, spec string, p Pick) (_ *reading
 			_ = op.Close()
 		}
 	}()
-	cat, err := j.catalog(ctx, op)
-	if err != nil {
-		return nil, err
-	}
 	id, from := splitSnapshot(spec)
 	j.within = from
 	r := &reading{opened: op, from: snapshotPath(".", from)}
+	cat, err := j.look(ctx, op, id)
+	if err != nil {
+		return nil, err
+	}
 	if r.row, err = j.find(ctx, cat, id, p, key); err != nil {
 		return nil, err
 	}
@@ -63,6 +63,17 @@ func (j *job) openSnapshot(ctx context.Context, spec string, p Pick) (_ *reading
 		return nil, err
 	}
 	return r, j.checkPaths(ctx, r, r.from)
+}
+
+// look is the catalog in which a snapshot is to be found. For the latest the newest of
+// each set will do, if nothing is wrong with them; an id can be of any.
+func (j *job) look(ctx context.Context, op *opened, id string) (*catalog, error) {
+	if id == latest {
+		if c, err := j.heads(ctx, op); err != nil || c != nil {
+			return c, err
+		}
+	}
+	return j.catalog(ctx, op)
 }
 
 // unopened says of a root that cannot be read what that means, unless the key

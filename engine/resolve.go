@@ -27,15 +27,18 @@ func splitSnapshot(spec string) (id, path string) {
 	return id, path
 }
 
+// latest means the newest snapshot of the one set that is left.
+const latest = "latest"
+
 // find gives the one snapshot that id means: "latest", or the first 4 to 64 hex
 // digits of an id. The identity may be nil; with it all names are known.
 func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys.Identity) (*row, error) {
-	if id == "latest" {
+	if id == latest {
 		chains, err := c.chains(ctx, p, key)
 		if err != nil {
 			return nil, err
 		}
-		return j.latest(c, chains, p)
+		return j.newest(c, chains, p)
 	}
 	if len(id) < 4 || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
 		return nil, &fault.UsageError{Msg: fmt.Sprintf("%q is no snapshot: give 4 or more hex digits of its id, or latest", id), Advice: "see what there is: vaultik snapshots"}
@@ -174,8 +177,8 @@ func (c *catalog) rootOf(ctx context.Context, r *row, key *keys.Identity) (*snap
 
 func fits(want, name, id string) bool { return want == "" || want == name || want == id }
 
-// latest is the newest snapshot of the one set that is left.
-func (j *job) latest(c *catalog, chains []named, p Pick) (*row, error) {
+// newest is the newest snapshot of the one set that is left.
+func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
 	switch {
 	case len(chains) == 0 && p != Pick{}:
 		return nil, &noSnapshot{msg: "no snapshot of that set and host is known; names of other hosts need the secret key"}
@@ -184,7 +187,7 @@ func (j *job) latest(c *catalog, chains []named, p Pick) (*row, error) {
 	case len(chains) > 1:
 		e := &fault.UsageError{Msg: fmt.Sprintf("latest could be of %d sets", len(chains))}
 		for _, k := range chains {
-			e.Ways = append(e.Ways, j.again("latest"+k.flags(chains)))
+			e.Ways = append(e.Ways, j.again(latest+k.flags(chains)))
 		}
 		return nil, e
 	}

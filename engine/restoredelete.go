@@ -256,5 +256,5 @@ func (d *deletion) inTarget(path string) string {
 	return strings.TrimPrefix(filepath.ToSlash(filepath.Join(d.spec.Target, filepath.FromSlash(part.Place(path)))), "/")
 }
 
-// ErrNotConfirmed: what a restore was to delete may not be deleted.
+// ErrNotConfirmed says that what a restore was to delete may not be deleted.
 var ErrNotConfirmed = errors.New("not confirmed: nothing was changed")

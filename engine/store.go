@@ -25,7 +25,7 @@ type opened struct {
 	Mirror  bool         // a place that store copy made, named by --store: it may be behind
 }
 
-// Close releases the backend.
+// Close releases the backend. It cannot lose anything: whatever was put was acknowledged.
 func (o *opened) Close() error { return o.Backend.Close() }
 
 // takesBackups refuses a store that this machine is no host of, and a mirror: its store

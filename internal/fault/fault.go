@@ -46,7 +46,8 @@ type Chooser interface {
 // what else is joined with it. ok is false if none has a code.
 func CodeOf(err error) (code Code, by Exiter, ok bool) {
 	visit(err, func(e error) bool {
-		if x, is := e.(Exiter); is && (!ok || code == Partial && x.Exit() != Partial) {
+		x, is := e.(Exiter) //nolint:errorlint // e is each cause, one by one
+		if is && (!ok || code == Partial && x.Exit() != Partial) {
 			code, by, ok = x.Exit(), x, true
 		}
 		return ok && code != Partial
