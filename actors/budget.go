@@ -63,6 +63,19 @@ func (k *Credit) Release() {
 	}
 }
 
+// Drain waits until all tokens are free.
+func (k *Credit) Drain(ctx context.Context) error {
+	for range cap(k.ch) {
+		if err := k.Acquire(ctx); err != nil {
+			return err
+		}
+	}
+	for range cap(k.ch) {
+		k.Release()
+	}
+	return nil
+}
+
 // TryAcquire takes a token if one is free.
 func (k *Credit) TryAcquire() bool {
 	select {

@@ -26,7 +26,7 @@ type Faults struct {
 
 	OnCommitStart   func()
 	Fresh           time.Duration // instead of freshListing
-	HangAfter       time.Duration // instead of hangAfter and hangGrace
+	HangTime        time.Duration // instead of what a job waits for a call that does not return
 	CheckpointEvery time.Duration // instead of checkpointLook
 	CheckpointBytes int64         // instead of checkpointBytes
 }

@@ -38,18 +38,13 @@ func capturePanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 	}
 }
 
-// ender is the root of a job.
-type ender interface {
-	End(c actor.Context, err error)
-}
-
 // endOnPanic ends a job whose root panics. The library would start it anew, to
 // know nothing of the job and of who waits for its answer.
 func endOnPanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 	return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {
 		defer func() {
 			if v := recover(); v != nil {
-				c.Actor().(ender).End(c.(actor.Context), internalError(c.Self(), v))
+				c.Actor().(Root).job().End(c.(actor.Context), internalError(c.Self(), v))
 			}
 		}()
 		next(c, env)
@@ -74,22 +69,23 @@ func asError(reason any) error {
 	return fmt.Errorf("panic: %v", reason)
 }
 
-// GoroutinePanicked carries a panic of a goroutine of ours to the actor that
-// started it, which panics with it in turn: a bare panic would end the process.
-type GoroutinePanicked struct{ Err *PanicError }
+// goroutinePanicked carries a panic of a goroutine of ours to the job that started
+// it, which panics with it in turn: a bare panic would end the process.
+type goroutinePanicked struct{ err *PanicError }
 
-// goSafe runs fn beside the actor and sends what it returns to it, never nil.
-func goSafe(c actor.Context, fn func() any) {
-	self, root := c.Self(), c.ActorSystem().Root
+// goroutineEnded says that it is gone, behind all that it has sent.
+type goroutineEnded struct{}
+
+// goSafe runs fn beside a job, which hears of its end.
+func goSafe(a Aside, fn func()) {
 	go func() {
+		defer a.Tell(&goroutineEnded{})
 		defer func() {
 			if v := recover(); v != nil {
-				root.Send(self, &GoroutinePanicked{&PanicError{Value: v, Stack: debug.Stack()}})
+				a.Tell(&goroutinePanicked{&PanicError{Value: v, Stack: debug.Stack()}})
 			}
 		}()
-		if m := fn(); m != nil {
-			root.Send(self, m)
-		}
+		fn()
 	}()
 }
 

@@ -9,7 +9,7 @@ import (
 	"io"
 
 	"vaultik/actors"
-	"vaultik/actors/verify"
+	"vaultik/actors/survey"
 	"vaultik/backends"
 	"vaultik/vault/layout"
 	"vaultik/vault/read"
@@ -21,13 +21,13 @@ import (
 type copier struct{ run *copyRun }
 
 func (k *copier) copy(_ int, job copying) (done copyDone) {
-	k.run.survey.Faults.Downloader()
-	buf, err := k.run.survey.Blobs.Acquire(k.run.survey.Ctx)
+	k.run.spec.Faults.Downloader()
+	buf, err := k.run.Buffers.Acquire(k.run.Ctx)
 	if err != nil {
 		return copyDone{Err: err, Fatal: true}
 	}
-	defer k.run.survey.Blobs.Release(buf)
-	ctx := k.run.survey.Ctx
+	defer k.run.Buffers.Release(buf)
+	ctx := k.run.Ctx
 	if job.There == copyUnsure {
 		same, err := k.compare(ctx, &job, buf.B[:cap(buf.B)], &done)
 		if err != nil || same {
@@ -52,7 +52,7 @@ func (k *copier) copy(_ int, job copying) (done copyDone) {
 	default:
 		done.Err, done.Fatal = &TargetError{done.Err}, true
 	}
-	k.run.survey.Faults.Uploader(true)
+	k.run.spec.Faults.Uploader(true)
 	return done
 }
 
@@ -72,7 +72,7 @@ func (k *copier) compare(ctx context.Context, job *copying, buf []byte, done *co
 // source gives the object's bytes, checked: from memory where they fit, else they
 // are checked on their way, and the last of them withheld if they are wrong.
 func (k *copier) source(ctx context.Context, job *copying, buf []byte, done *copyDone) (backends.Source, error) {
-	if job.Size > verify.VerifyBlobSize {
+	if job.Size > survey.BufferSize {
 		return &checkedSource{ctx: ctx, from: k.run.spec.From, key: job.Key, size: job.Size, sum: job.Sum, read: &done.Read}, nil
 	}
 	var err error

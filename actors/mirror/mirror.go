@@ -7,7 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"vaultik/actors"
-	"vaultik/actors/verify"
+	"vaultik/actors/survey"
 	"vaultik/messages"
 )
 
@@ -18,13 +18,14 @@ import (
 func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 	began := time.Now()
 	run := newCopyRun(spec)
-	defer run.survey.Cancel(nil)
-	answer, err := s.Run(ctx, "copy", func() actor.Actor { return newCopyJob(run) },
-		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	defer run.Cancel(nil)
+	answer, abandoned, err := s.Run(ctx, newCopyJob(run))
 	if err != nil {
 		return nil, err
 	}
-	run.survey.Mem.Close()
+	if abandoned == "" { // else a buffer is still in use
+		run.Close()
+	}
 	r := run.report
 	r.Duration = time.Since(began)
 	return &r, answer.(*copyEnded).err
@@ -32,11 +33,12 @@ func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 
 type copyEnded struct{ err error }
 
-// copyRun is what the actors of one copy share. The survey of the source is the
-// same as that of a verify, with its buffers and credit.
+// copyRun is what the parts of one copy share.
 type copyRun struct {
+	*survey.Transfers
 	spec   *Spec
-	survey *verify.VerifyRun
+	survey *survey.Survey // of the source
+	tell   func(survey.Problem)
 	report Report // of the job until it has ended
 }
 
@@ -44,30 +46,30 @@ func newCopyRun(spec *Spec) *copyRun {
 	if spec.Progress == nil {
 		spec.Progress = &messages.Progress{}
 	}
-	return &copyRun{spec: spec, survey: verify.NewVerifyRun(&verify.Spec{
-		Store: spec.From, Opened: spec.Opened, Snapshots: spec.Snapshots, Parallel: spec.Parallel, Memory: spec.Memory,
-		Progress: &messages.Progress{}, Faults: spec.Faults,
-	})}
+	r := &copyRun{Transfers: survey.NewTransfers(spec.Parallel, spec.Memory), spec: spec}
+	r.survey = survey.New(spec.From, spec.Snapshots, func(p survey.Problem) { r.tell(p) })
+	return r
 }
 
 // copyJob is the root of one copy: it keeps the accounts.
 type copyJob struct {
 	actors.Job
 	run      *copyRun
-	problems verify.Problems
+	problems survey.Problems
 }
 
-func newCopyJob(run *copyRun) actor.Actor {
+func newCopyJob(run *copyRun) *copyJob {
 	j := &copyJob{run: run}
-	j.OnEnd = func() {
-		run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found
-		run.survey.Cancel(actors.ErrInterrupted)
-	}
+	j.Name, j.Cancel = "copy", run.Cancel
+	j.Warn, j.Progress, j.HangTime = run.spec.Warn, run.spec.Progress, run.spec.Faults.HangTime
+	j.OnEnd = func() { run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found }
 	j.Answer = func(err error) any { return &copyEnded{err} }
 	return j
 }
 
 type (
+	// problemFound is told by the survey.
+	problemFound struct{ survey.Problem }
 	// copySurveyed says what the planner has found, before anything is copied.
 	copySurveyed struct {
 		objects, bytes, there int64
@@ -86,7 +88,7 @@ func (j *copyJob) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actors.Start:
 		j.start(c)
-	case *verify.ProblemFound:
+	case *problemFound:
 		j.problem(m.Problem)
 	case *copySurveyed:
 		r.Objects, r.Bytes, r.There, r.Snapshots = m.objects, m.bytes, m.there, m.snapshots
@@ -98,12 +100,8 @@ func (j *copyJob) Receive(c actor.Context) {
 		j.copied(c, m)
 	case *copyPlanned:
 		j.End(c, m.err)
-	case *messages.Cancel:
-		j.End(c, m.Reason)
-	case *actor.Stopping:
-		j.run.survey.Cancel(actors.ErrInterrupted)
-	case *actor.Terminated:
-		j.Terminated(c)
+	default:
+		j.Handle(c)
 	}
 }
 
@@ -113,17 +111,18 @@ func (j *copyJob) start(c actor.Context) {
 	}
 	run := j.run
 	run.spec.Progress.SetPhase("list")
-	copiers := j.Spawn(c, "copiers", func() actor.Actor {
-		return &actors.Pool[copying, copyDone]{Name: "copier", Workers: run.survey.Parallel,
-			OnRestart: func() { run.spec.Progress.Restarts.Add(1) },
-			NewWork:   func() actors.Work[copying, copyDone] { return (&copier{run: run}).copy }}
+	copiers := actors.SpawnPool(&j.Job, c, actors.Pool[copying, copyDone]{
+		Name: "copier", Workers: run.Parallel,
+		NewWork: func() actors.Work[copying, copyDone] { return (&copier{run: run}).copy },
 	})
-	c.Send(j.Spawn(c, "planner", func() actor.Actor {
-		return &copyPlanner{run: run, copiers: copiers, Inspector: verify.Inspector{Run: run.survey}}
-	}), &actors.Start{})
+	j.Beside(c, func(a actors.Aside) any {
+		run.tell = func(p survey.Problem) { a.Tell(&problemFound{p}) }
+		p := &copyPlanner{run: run, copiers: copiers, aside: a}
+		return &copyPlanned{p.plan(run.Ctx)}
+	})
 }
 
-func (j *copyJob) problem(p verify.Problem) {
+func (j *copyJob) problem(p survey.Problem) {
 	if j.problems.Add(p) {
 		j.run.spec.Progress.Errors.Add(1)
 		if j.run.spec.OnProblem != nil {
@@ -137,7 +136,7 @@ func (j *copyJob) copied(c actor.Context, m *messages.Finished[copying, copyDone
 	if j.Ended {
 		return
 	}
-	defer j.run.survey.Jobs.Release()
+	defer j.run.Jobs.Release()
 	r, res, prog := &j.run.report, &m.Result, j.run.spec.Progress
 	err := res.Err
 	if m.Err != nil { // every worker that had it has panicked
@@ -153,11 +152,11 @@ func (j *copyJob) copied(c actor.Context, m *messages.Finished[copying, copyDone
 		j.End(c, err)
 		return
 	case err != nil:
-		p := verify.Problem{Kind: verify.KindOf(err), Key: m.Job.Key, Reason: err.Error()}
+		p := survey.Problem{Kind: survey.KindOf(err), Key: m.Job.Key, Reason: err.Error()}
 		if m.Job.Manifest {
 			p.Snapshots = []string{j.run.spec.Snapshots[m.Job.Index].ID()}
 		} else {
-			p.Snapshots = j.run.survey.Ids(m.Job.Index)
+			p.Snapshots = j.run.survey.IDs(m.Job.Index)
 		}
 		j.problem(p)
 		return

@@ -116,6 +116,10 @@ type Result struct {
 	// Half are files that were to be changed in place and are left changed in part,
 	// each one byte too long; beside those among the problems.
 	Half []string
+
+	// Abandoned is a path of the target at which a call never returned when the job was
+	// to end; the call still waits. Nothing else of the result is known then.
+	Abandoned string
 }
 
 // Problem is one entry that failed.

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"vaultik/actors"
+	"vaultik/actors/survey"
 	"vaultik/backends"
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
@@ -16,19 +17,19 @@ import (
 
 // checker looks at one object a lease.
 type checker struct {
-	run     *VerifyRun
+	run     *verifyRun
 	zstd    *blob.Decompressor
 	hashers [][]*chunk.Hasher // by host
 	frame   []byte
 }
 
-func newChecker(run *VerifyRun) actors.Work[checking, checkDone] {
+func newChecker(run *verifyRun) actors.Work[checking, checkDone] {
 	k := &checker{run: run, zstd: blob.NewDecompressor()}
 	return k.check
 }
 
 func (k *checker) check(_ int, job checking) (done checkDone) {
-	k.run.Faults.Downloader()
+	k.run.faults.Downloader()
 	if job.Object != nil {
 		done = k.object(job.Object)
 	} else {
@@ -41,13 +42,13 @@ func (k *checker) check(_ int, job checking) (done checkDone) {
 // object downloads an object and checks its hash; a blob whose keys are known
 // is decrypted too, from the same bytes.
 func (k *checker) object(o *objectCheck) (done checkDone) {
-	buf, err := k.run.Blobs.Acquire(k.run.Ctx)
+	buf, err := k.run.Buffers.Acquire(k.run.Ctx)
 	if err != nil {
 		done.Err = err
 		return done
 	}
-	defer k.run.Blobs.Release(buf)
-	if o.Size > VerifyBlobSize {
+	defer k.run.Buffers.Release(buf)
+	if o.Size > survey.BufferSize {
 		return k.large(o, buf.B[:cap(buf.B)])
 	}
 	b, err := backends.ReadRange(k.run.Ctx, k.run.spec.Store, o.Key, 0, o.Size, buf.B)
@@ -56,7 +57,7 @@ func (k *checker) object(o *objectCheck) (done checkDone) {
 		return done
 	}
 	done.Bytes = int64(len(b))
-	k.run.read.Add(done.Bytes)
+	k.run.survey.Fetched.Add(done.Bytes)
 	if sha256.Sum256(b) != o.Sum {
 		done.Err = read.ErrWrongSum
 		return done
@@ -100,7 +101,7 @@ func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 		}
 		_, _ = sum.Write(buf[:n])
 	}
-	k.run.read.Add(done.Bytes)
+	k.run.survey.Fetched.Add(done.Bytes)
 	if op := (*backends.OpError)(nil); errors.As(err, &op) || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		done.Err = err
 		return done
@@ -117,7 +118,7 @@ func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 		return done
 	}
 	h := o.Blob.Host
-	r, err := blob.Open(k.run.Ctx, info, read.FetchFrom(k.run.spec.Store, k.run.Inv.Hosts()[h], info.Name, &k.run.read), k.run.hosts[h].ids)
+	r, err := blob.Open(k.run.Ctx, info, read.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[h], info.Name, &k.run.survey.Fetched), k.run.hosts[h].ids)
 	if err != nil {
 		done.Err = err
 		return done
@@ -180,10 +181,10 @@ func (k *checker) is(host int, b []byte, row *blob.TableRow) bool {
 
 // refs holds references of pages against the table of their blob.
 func (k *checker) refs(job *refsCheck) (done checkDone) {
-	before := k.run.read.Load()
-	defer func() { done.Bytes = k.run.read.Load() - before }()
+	before := k.run.survey.Fetched.Load()
+	defer func() { done.Bytes = k.run.survey.Fetched.Load() - before }()
 	l := job.Lease
-	fetch := read.FetchFrom(k.run.spec.Store, k.run.Inv.Hosts()[job.Host], l.Info.Name, &k.run.read)
+	fetch := read.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[job.Host], l.Info.Name, &k.run.survey.Fetched)
 	var rows []blob.TableRow
 	r, err := blob.Open(k.run.Ctx, *l.Info, fetch, k.run.hosts[job.Host].ids)
 	if err == nil {
@@ -208,7 +209,7 @@ func (k *checker) refs(job *refsCheck) (done checkDone) {
 			p := &f.Pieces[n]
 			id, ok := table[blob.Span{FrameOff: f.Off, FrameLen: f.Len, Off: p.Off, Len: p.Len}]
 			if !ok || id != [16]byte(p.ID[:16]) {
-				done.Err = fmt.Errorf("%w: its table has no such chunk", errReference)
+				done.Err = fmt.Errorf("%w: its table has no such chunk", survey.ErrReference)
 				done.Affected(p.To)
 			}
 		}
