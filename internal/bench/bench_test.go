@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -128,7 +129,7 @@ func readMessage(text []byte) (attached int, err error) {
 	}
 	for parts := multipart.NewReader(m.Body, params["boundary"]); ; {
 		p, err := parts.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return attached, nil
 		}
 		if err != nil {
