@@ -12,7 +12,6 @@ import (
 	"vaultik/actors/survey"
 	"vaultik/backends"
 	"vaultik/vault/layout"
-	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
 )
 
@@ -79,13 +78,13 @@ func (k *copier) source(ctx context.Context, job *copying, buf []byte, done *cop
 	for range 2 { // wrong bytes may be the network's
 		var b []byte
 		if b, err = backends.ReadRange(ctx, k.run.spec.From, job.Key, 0, job.Size, buf); err != nil {
-			return nil, read.DamagedIfShort(err)
+			return nil, actors.DamagedIfShort(err)
 		}
 		done.Read += int64(len(b))
 		if sha256.Sum256(b) == job.Sum {
 			return backends.Bytes(b, &job.Sum), nil
 		}
-		err = read.ErrWrongSum
+		err = actors.ErrWrongSum
 	}
 	return nil, err
 }
@@ -177,7 +176,7 @@ type checkedReader struct {
 func (r *checkedReader) open() (err error) {
 	r.in, _, err = r.s.from.Get(r.s.ctx, r.s.key, 0, r.s.size)
 	r.hash, r.done = sha256.New(), 0
-	return read.DamagedIfShort(err)
+	return actors.DamagedIfShort(err)
 }
 
 func (r *checkedReader) Read(p []byte) (int, error) {
@@ -190,7 +189,7 @@ func (r *checkedReader) Read(p []byte) (int, error) {
 	_, _ = r.hash.Write(p[:n])
 	switch {
 	case r.done == r.s.size && [32]byte(r.hash.Sum(nil)) != r.s.sum:
-		return 0, read.ErrWrongSum
+		return 0, actors.ErrWrongSum
 	case r.done == r.s.size:
 		return n, nil
 	case errors.Is(err, io.EOF):

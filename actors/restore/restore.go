@@ -45,7 +45,7 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 		spec.warn(fmt.Sprintf("%d blobs in all arrived damaged, and were whole when they were read again", n))
 	}
 	r := run.result
-	r.BytesRead = run.read.Load() + run.pages.Bytes.Load()
+	r.BytesRead = run.read.Load() + run.pages.Fetched()
 	r.Restarts, r.Duration = spec.Progress.Restarts.Load(), time.Since(began)
 	return &r, answer.(*restoreDone).err
 }

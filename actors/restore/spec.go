@@ -93,7 +93,7 @@ type Result struct {
 	Failed    int64           // could not be restored, or not completely
 
 	Problems []Problem        // the first 1,000 of those that failed
-	Lost     []read.LostPaths // what cannot be known because pages are damaged
+	Lost     []page.LostPaths // what cannot be known because pages are damaged
 	Damaged  bool             // pages of the snapshot are damaged: more may be missing than Failed says
 
 	// Meta has the attributes that could not be set, by kind: "owner", "mode",

@@ -11,7 +11,6 @@ import (
 	"vaultik/backends"
 	"vaultik/vault/blob"
 	"vaultik/vault/page"
-	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
 )
 
@@ -35,7 +34,7 @@ type Problem struct {
 	Snapshots []string         // ids of those affected, in the order of the snapshots asked for
 	Paths     []string         // with the key: the first few entries that need it
 	MorePaths bool             // there are more than Paths, or than Lost
-	Lost      []read.LostPaths // with the key: what a bad page held
+	Lost      []page.LostPaths // with the key: what a bad page held
 }
 
 // ErrReference means that a page refers to something that is not there.
@@ -113,12 +112,12 @@ func (p *Problems) Add(n Problem) bool {
 }
 
 // Affects adds an entry to the problems of an object: its path, or what was lost with a page.
-func (p *Problems) Affects(key, path string, lost *read.LostPaths) {
+func (p *Problems) Affects(key, path string, lost *page.LostPaths) {
 	for _, kind := range []Kind{ProblemMissing, ProblemSize, ProblemDamaged, ProblemUnreadable} {
 		if i, ok := p.index[string(kind)+" "+key]; ok && i >= 0 {
 			n := Problem{Kind: kind, Key: key}
 			if lost != nil {
-				n.Lost = []read.LostPaths{*lost}
+				n.Lost = []page.LostPaths{*lost}
 			} else {
 				n.Paths = []string{path}
 			}

@@ -16,7 +16,6 @@ import (
 	"vaultik/backends"
 	"vaultik/vault/layout"
 	"vaultik/vault/plan"
-	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
 )
 
@@ -156,11 +155,11 @@ func (s *Survey) blobList(ctx context.Context, i int, host layout.HostID, ref sn
 func (s *Survey) pinned(ctx context.Context, key string, size int64, sum snapshot.Sum) ([]byte, error) {
 	b, err := backends.ReadRange(ctx, s.store, key, 0, size, nil)
 	if err != nil {
-		return nil, read.DamagedIfShort(err)
+		return nil, actors.DamagedIfShort(err)
 	}
 	s.Fetched.Add(int64(len(b)))
 	if sha256.Sum256(b) != sum {
-		return nil, read.ErrWrongSum
+		return nil, actors.ErrWrongSum
 	}
 	return b, nil
 }

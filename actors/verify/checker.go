@@ -12,7 +12,6 @@ import (
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
 	"vaultik/vault/plan"
-	"vaultik/vault/read"
 )
 
 // checker looks at one object a lease.
@@ -53,13 +52,13 @@ func (k *checker) object(o *objectCheck) (done checkDone) {
 	}
 	b, err := backends.ReadRange(k.run.Ctx, k.run.spec.Store, o.Key, 0, o.Size, buf.B)
 	if err != nil {
-		done.Err = read.DamagedIfShort(err)
+		done.Err = actors.DamagedIfShort(err)
 		return done
 	}
 	done.Bytes = int64(len(b))
 	k.run.survey.Fetched.Add(done.Bytes)
 	if sha256.Sum256(b) != o.Sum {
-		done.Err = read.ErrWrongSum
+		done.Err = actors.ErrWrongSum
 		return done
 	}
 	if o.Blob != nil {
@@ -86,7 +85,7 @@ func (k *checker) whole(o *objectCheck, b []byte) (int64, error) {
 func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 	in, _, err := k.run.spec.Store.Get(k.run.Ctx, o.Key, 0, o.Size)
 	if err != nil {
-		done.Err = read.DamagedIfShort(err)
+		done.Err = actors.DamagedIfShort(err)
 		return done
 	}
 	defer func() { _ = in.Close() }()
@@ -107,7 +106,7 @@ func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 		return done
 	}
 	if [32]byte(sum.Sum(nil)) != o.Sum {
-		done.Err = read.ErrWrongSum
+		done.Err = actors.ErrWrongSum
 		return done
 	}
 	if o.Blob == nil {
@@ -118,7 +117,7 @@ func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 		return done
 	}
 	h := o.Blob.Host
-	r, err := blob.Open(k.run.Ctx, info, read.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[h], info.Name, &k.run.survey.Fetched), k.run.hosts[h].ids)
+	r, err := blob.Open(k.run.Ctx, info, actors.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[h], info.Name, &k.run.survey.Fetched), k.run.hosts[h].ids)
 	if err != nil {
 		done.Err = err
 		return done
@@ -149,7 +148,7 @@ func (k *checker) chunks(r *blob.Reader, host int, ranged bool) (n int64, err er
 			}
 			k.frame = raw
 		}
-		b, err := read.SlicePiece(raw, *s)
+		b, err := actors.SlicePiece(raw, *s)
 		if err != nil {
 			return n, err
 		}
@@ -184,14 +183,14 @@ func (k *checker) refs(job *refsCheck) (done checkDone) {
 	before := k.run.survey.Fetched.Load()
 	defer func() { done.Bytes = k.run.survey.Fetched.Load() - before }()
 	l := job.Lease
-	fetch := read.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[job.Host], l.Info.Name, &k.run.survey.Fetched)
+	fetch := actors.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[job.Host], l.Info.Name, &k.run.survey.Fetched)
 	var rows []blob.TableRow
 	r, err := blob.Open(k.run.Ctx, *l.Info, fetch, k.run.hosts[job.Host].ids)
 	if err == nil {
 		rows, err = r.Table(k.run.Ctx)
 	}
 	if err != nil {
-		done.Err = read.DamagedIfShort(err)
+		done.Err = actors.DamagedIfShort(err)
 		for i := range l.Frames {
 			for k := range l.Frames[i].Pieces {
 				done.Affected(l.Frames[i].Pieces[k].To)

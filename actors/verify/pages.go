@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"vaultik/actors"
 	"vaultik/actors/survey"
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
@@ -62,7 +63,7 @@ func (n *inspector) pages(ctx context.Context, s *inspected) error {
 		w.bad[i] = 0
 	}
 
-	reader := read.New(n.run.spec.Store, s.Host, n.run.hosts[s.HostNum].ids, s.root.Secret.ChunkID())
+	reader := read.New(actors.Objects{Store: n.run.spec.Store}, s.root, n.run.hosts[s.HostNum].ids)
 	reader.OnDamage = func(info *blob.Info, err error) {
 		if i, ok := n.run.survey.Inventory.FindBlob(s.HostNum, info.Name); ok {
 			if _, isBad := w.bad[i]; !isBad {
@@ -73,7 +74,7 @@ func (n *inspector) pages(ctx context.Context, s *inspected) error {
 	tree := &page.Tree{Top: s.root.Top.Ref(), Known: w.known, Lost: w.lost}
 	tree.Fetch = func(ctx context.Context, ref page.Ref) ([]byte, error) {
 		w.failed = ref // if it does, here or when it is decoded
-		return reader.Fetch(ctx, ref)
+		return reader.Chunk(ctx, ref)
 	}
 	key, ok := w.blob(tree.Top.Blob, "")
 	w.t.entries = s.root.Counts.Files + s.root.Counts.Dirs + s.root.Counts.Symlinks + s.root.Counts.Other
@@ -83,7 +84,7 @@ func (n *inspector) pages(ctx context.Context, s *inspected) error {
 		return err
 	}
 	w.close(-1)
-	n.run.survey.Fetched.Add(reader.Bytes.Load())
+	n.run.survey.Fetched.Add(reader.Fetched())
 	n.aside.Tell(&w.t)
 	return w.flush()
 }
@@ -148,7 +149,7 @@ func (w *pageWalk) lost(after, last string, err error) error {
 	for _, p := range w.stack {
 		p.lossy = true
 	}
-	lost := read.LostPaths{After: after, Last: last}
+	lost := page.LostPaths{After: after, Last: last}
 	if i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, w.failed.Blob.Name); ok {
 		if _, isBad := w.bad[i]; isBad {
 			w.n.aside.Tell(&pathAffected{key: w.n.run.survey.Inventory.Key(i), lost: &lost})
@@ -157,7 +158,7 @@ func (w *pageWalk) lost(after, last string, err error) error {
 	}
 	w.n.aside.Tell(&problemFound{survey.Problem{
 		Kind: survey.KindOf(err), Key: layout.Blob(w.s.Host, w.failed.Blob.Name), Snapshots: []string{w.s.ID()},
-		Reason: "a page in it cannot be read: " + err.Error(), Lost: []read.LostPaths{lost},
+		Reason: "a page in it cannot be read: " + err.Error(), Lost: []page.LostPaths{lost},
 	}})
 	return nil
 }

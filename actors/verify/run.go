@@ -6,7 +6,7 @@ import (
 	"vaultik/actors"
 	"vaultik/actors/survey"
 	"vaultik/messages"
-	"vaultik/vault/read"
+	"vaultik/vault/page"
 )
 
 // verifyRun is what the parts of one verify share.
@@ -43,5 +43,5 @@ type problemFound struct{ survey.Problem }
 // pathAffected tells the job of an entry that needs a bad object, or of those lost with it.
 type pathAffected struct {
 	key, path string
-	lost      *read.LostPaths // instead of path
+	lost      *page.LostPaths // instead of path
 }
