@@ -42,14 +42,6 @@ type Job struct {
 	abandoned string    // what it has ended without
 }
 
-// Root is the root actor of a job.
-type Root interface {
-	actor.Actor
-	job() *Job
-}
-
-func (j *Job) job() *Job { return j }
-
 // HandleFailure ends the job: a panic in a stage is a bug. What is stored, or
 // restored, stays so.
 func (j *Job) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {

@@ -27,7 +27,7 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	run := newBackupRun(spec)
 	defer run.cancel(nil)
 	job := newBackupJob(soft, run)
-	answer, abandoned, err := s.Run(ctx, job)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	run.cancel(actors.ErrInterrupted)
 	if err != nil {
 		return nil, err

@@ -19,7 +19,8 @@ func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 	began := time.Now()
 	run := newCopyRun(spec)
 	defer run.Cancel(nil)
-	answer, abandoned, err := s.Run(ctx, newCopyJob(run))
+	job := newCopyJob(run)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	if err != nil {
 		return nil, err
 	}

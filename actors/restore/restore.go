@@ -33,7 +33,8 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 	if err := run.Open(ctx); err != nil {
 		return nil, err
 	}
-	answer, abandoned, err := s.Run(ctx, newRestoreJob(run))
+	job := newRestoreJob(run)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	if err != nil {
 		return nil, err // an actor is still there, and uses what close would take away
 	}

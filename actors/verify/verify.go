@@ -18,7 +18,8 @@ func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 	began := time.Now()
 	run := newVerifyRun(spec)
 	defer run.Cancel(nil)
-	answer, abandoned, err := s.Run(ctx, newVerifyJob(run))
+	job := newVerifyJob(run)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	if err != nil {
 		return nil, err
 	}
