@@ -133,21 +133,6 @@ func (j *Job) Beside(c actor.Context, fn func(Aside) any) {
 	})
 }
 
-// Aside is how code that runs beside a job, which is no actor, speaks with actors.
-type Aside struct {
-	root *actor.RootContext
-	job  *actor.PID
-}
-
-// Tell sends the job a message.
-func (a Aside) Tell(m any) { a.root.Send(a.job, m) }
-
-// Submit gives a pool a job; the job of the actors receives the Finished.
-func (a Aside) Submit(pool *actor.PID, m any) { a.root.RequestWithCustomSender(pool, m, a.job) }
-
-// Send sends another actor a message.
-func (a Aside) Send(to *actor.PID, m any) { a.root.Send(to, m) }
-
 func (j *Job) reply(c actor.Context) {
 	if !j.Ended || j.left > 0 && j.abandoned == "" || j.requester == nil {
 		return

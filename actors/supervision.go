@@ -71,26 +71,6 @@ func asError(reason any) error {
 	return fmt.Errorf("panic: %v", reason)
 }
 
-// goroutinePanicked carries a panic of a goroutine of ours to the job that started
-// it, which panics with it in turn: a bare panic would end the process.
-type goroutinePanicked struct{ err *PanicError }
-
-// goroutineEnded says that it is gone, behind all that it has sent.
-type goroutineEnded struct{}
-
-// goSafe runs fn beside a job, which hears of its end.
-func goSafe(a Aside, fn func()) {
-	go func() {
-		defer a.Tell(&goroutineEnded{})
-		defer func() {
-			if v := recover(); v != nil {
-				a.Tell(&goroutinePanicked{&PanicError{Value: v, Stack: debug.Stack()}})
-			}
-		}()
-		fn()
-	}()
-}
-
 // After sends m to the actor itself when d has passed, unless stopped.
 func After(c actor.Context, d time.Duration, m any) (stop func()) {
 	self, root := c.Self(), c.ActorSystem().Root

@@ -231,32 +231,7 @@ func (p *copyPlanner) order() []*survey.Snapshot {
 
 // objects submits what a snapshot needs and has not been submitted.
 func (p *copyPlanner) objects(s *survey.Snapshot) error {
-	inv := p.run.survey.Inventory
-	find := func(o layout.Object) int {
-		o.Host = s.Host
-		i, _ := inv.Find(o) // gather has added it
-		return i
-	}
-	var all []int
-	for _, k := range s.Keys {
-		all = append(all, find(layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N}))
-	}
-	blobs := func(list []snapshot.BlobSize) {
-		for _, b := range list {
-			all = append(all, find(layout.Object{Kind: layout.KindBlob, Sum: b.Name}))
-		}
-	}
-	for n, l := range s.BlobLists {
-		if !p.wanted[l] {
-			p.wanted[l] = true
-			blobs(l.Blobs)
-			all = append(all, find(layout.Object{Kind: layout.KindBlobList, Sum: s.Lists[n].Name}))
-		}
-	}
-	blobs(s.Blobs)
-	all = append(all, p.extra[s.Num]...)
-	all = append(all, find(layout.Object{Kind: layout.KindRoot, Sum: s.Manifest.Root.Name}))
-	for _, i := range all {
+	for _, i := range p.needs(s) {
 		if p.submitted[i] {
 			continue
 		}
@@ -271,6 +246,34 @@ func (p *copyPlanner) objects(s *survey.Snapshot) error {
 		}
 	}
 	return nil
+}
+
+// needs are the objects of a snapshot, without those of lists that came before.
+func (p *copyPlanner) needs(s *survey.Snapshot) (all []int) {
+	add := func(o layout.Object) {
+		o.Host = s.Host
+		i, _ := p.run.survey.Inventory.Find(o) // Gather has added it
+		all = append(all, i)
+	}
+	for _, k := range s.Keys {
+		add(layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N})
+	}
+	blobs := func(list []snapshot.BlobSize) {
+		for _, b := range list {
+			add(layout.Object{Kind: layout.KindBlob, Sum: b.Name})
+		}
+	}
+	for n, l := range s.BlobLists {
+		if !p.wanted[l] {
+			p.wanted[l] = true
+			blobs(l.Blobs)
+			add(layout.Object{Kind: layout.KindBlobList, Sum: s.Lists[n].Name})
+		}
+	}
+	blobs(s.Blobs)
+	all = append(all, p.extra[s.Num]...)
+	add(layout.Object{Kind: layout.KindRoot, Sum: s.Manifest.Root.Name})
+	return all
 }
 
 // commit waits until all that was submitted has ended, then puts the manifests:

@@ -49,14 +49,6 @@ func newVerifyJob(run *verifyRun) *verifyJob {
 	return j
 }
 
-// inspectionEnded says that the inspector has seen everything, and every check has ended.
-type inspectionEnded struct{ err error }
-
-// tally adds to the report what the inspector has seen.
-type tally struct {
-	objects, bytes, checked, pages, entries int64
-}
-
 func (j *verifyJob) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actors.Start:
