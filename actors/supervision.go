@@ -38,29 +38,9 @@ func capturePanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 	}
 }
 
-// endOnPanic ends a job whose root panics. The library would start it anew, to
-// know nothing of the job and of who waits for its answer.
-func endOnPanic(j *Job) actor.ReceiverMiddleware {
-	return func(next actor.ReceiverFunc) actor.ReceiverFunc {
-		return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {
-			defer func() {
-				if v := recover(); v != nil {
-					j.End(c.(actor.Context), internalError(c.Self(), v))
-				}
-			}()
-			next(c, env)
-		}
-	}
-}
-
 // props is how every actor of this package is made.
 func props(p actor.Producer) *actor.Props {
 	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(capturePanic))
-}
-
-// rootProps is how the root of a job is made.
-func rootProps(j *Job, p actor.Producer) *actor.Props {
-	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(endOnPanic(j), capturePanic))
 }
 
 // asError turns the reason of a failure into an error.

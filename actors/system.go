@@ -95,6 +95,26 @@ func (s *System) Run(ctx context.Context, job *Job, root actor.Actor) (answer an
 	return a.answer, "", nil
 }
 
+// rootProps is how the root of a job is made.
+func rootProps(j *Job, p actor.Producer) *actor.Props {
+	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(endOnPanic(j), capturePanic))
+}
+
+// endOnPanic ends a job whose root panics. The library would start it anew, to
+// know nothing of the job and of who waits for its answer.
+func endOnPanic(j *Job) actor.ReceiverMiddleware {
+	return func(next actor.ReceiverFunc) actor.ReceiverFunc {
+		return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {
+			defer func() {
+				if v := recover(); v != nil {
+					j.End(c.(actor.Context), internalError(c.Self(), v))
+				}
+			}()
+			next(c, env)
+		}
+	}
+}
+
 // stopAndWait is the library's StopFuture with a timeout of the caller's choice.
 func stopAndWait(sys *actor.ActorSystem, pid *actor.PID, d time.Duration) error {
 	proc, ok := sys.ProcessRegistry.Get(pid)
