@@ -11,7 +11,6 @@ import (
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
 	"vaultik/vault/page"
-	"vaultik/vault/read"
 )
 
 // ListOptions say which entries of which snapshot.
@@ -47,7 +46,7 @@ func (j *job) list(ctx context.Context, o ListOptions) error {
 			return err
 		}
 		lost++
-		j.Warn("", "not listed: %s: %v", lostText(read.LostPaths{After: after, Last: last}), err)
+		j.Warn("", "not listed: %s: %v", lostText(page.LostPaths{After: after, Last: last}), err)
 		return nil
 	}
 	err = r.tree.Walk(ctx, r.from, func(e *page.Entry) error {

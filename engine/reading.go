@@ -8,6 +8,7 @@ import (
 
 	"filippo.io/age"
 
+	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/internal/fault"
@@ -58,7 +59,7 @@ func (j *job) openSnapshot(ctx context.Context, spec string, p Pick) (_ *reading
 		return nil, j.unopened(ctx, r.row, err)
 	}
 	j.sayOtherProblems(cat, r.row)
-	r.tree, err = read.OpenTree(op.Backend, r.root, r.ids)
+	r.tree, err = actors.OpenTree(op.Backend, r.root, r.ids)
 	if err != nil && !errors.Is(err, read.ErrEmptySnapshot) {
 		return nil, err
 	}
@@ -156,7 +157,7 @@ func shown(p string) string {
 }
 
 // lostText says which paths are lost with a damaged page.
-func lostText(l read.LostPaths) string {
+func lostText(l page.LostPaths) string {
 	switch {
 	case l.Last == "":
 		return "all entries"

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"vaultik/actors/survey"
 	"vaultik/actors/verify"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
@@ -63,7 +64,7 @@ func manifestKind(err error) string {
 }
 
 // ofObject is a problem that the check brought up.
-func ofObject(p verify.Problem) events.Problem {
+func ofObject(p survey.Problem) events.Problem {
 	ev := events.Problem{Kind: string(p.Kind), Key: p.Key, Reason: reasonOf(p.Reason), Snapshots: p.Snapshots, MorePaths: p.MorePaths}
 	for _, path := range p.Paths {
 		ev.Paths = append(ev.Paths, events.PathOf(shown(path)))
@@ -178,7 +179,7 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 		return nil
 	}
 	for _, p := range problems {
-		if p.Kind != string(verify.ProblemUnreadable) {
+		if p.Kind != string(survey.ProblemUnreadable) {
 			return v.damage(found, affected)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"vaultik/messages"
 	"vaultik/vault/page"
 	"vaultik/vault/plan"
-	"vaultik/vault/read"
 )
 
 // restorePlanner decides which blob gives what to which file, and keeps the
@@ -374,7 +373,7 @@ func (p *restorePlanner) lost(m *pagesLost) {
 	r := &p.run.result
 	r.Damaged = true
 	if len(r.Lost) < actors.MaxResultList && p.listed < actors.MaxResultBytes {
-		lost := read.LostPaths{After: m.After, Last: m.Last, Reason: m.Err.Error()}
+		lost := page.LostPaths{After: m.After, Last: m.Last, Reason: m.Err.Error()}
 		p.listed += len(lost.After) + len(lost.Last) + len(lost.Reason)
 		r.Lost = append(r.Lost, lost)
 	}
