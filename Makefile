@@ -24,7 +24,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-race test-portable cross soak lint fuzz bench bench-stores fidelity tools lint-tools fmt clean
+.PHONY: help build structure test test-race test-portable cross soak lint fuzz bench bench-stores fidelity tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ fidelity: build ## what Vaultik, restic, borg and kopia keep, those that are ins
 
 tools: ## install what the tests need (age, servers of S3, jq, ...)
 	@scripts/tools test
+
+structure: ## print the size of each package, and which references between its files run back up (STRUCTUREFLAGS=-details names them)
+	@$(GO) run ./internal/structure/cmd -tags rclone_min $(STRUCTUREFLAGS)
 
 lint-tools:
 	@scripts/tools lint
