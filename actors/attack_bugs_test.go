@@ -13,6 +13,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/messages"
 	"vaultik/vault/blob"
@@ -68,6 +69,7 @@ func TestBackup_SmallRunsBlobVanishes(t *testing.T) {
 // TestBackup_ListsOfListsAreNeeded: list pages below others, and branches, that stand
 // in earlier blobs are named by the manifest.
 func TestBackup_ListsOfListsAreNeeded(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	h.edit = func(s *BackupSpec) { s.Chunks, s.BlobSize = chunk.ParamsFor(4<<10), 2<<20 }
 	dir := t.TempDir()

@@ -18,6 +18,7 @@ import (
 	"vaultik/backends"
 	"vaultik/backends/mem"
 	"vaultik/index"
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/messages"
 	"vaultik/vault/blob"
@@ -322,6 +323,7 @@ var leakOptions = []goleak.Option{
 // TestBackup_ManyLeavesInOneBlob: a blob of data that is larger than a blob of pages
 // should be, and is referred to as self by all leaves, stays open for all of them.
 func TestBackup_ManyLeavesInOneBlob(t *testing.T) {
+	testsize.Long(t)
 	for _, files := range []int{700, 3000} {
 		h := newTestHost(t)
 		h.edit = func(s *BackupSpec) { s.Parallel = 1 } // else blobs are smaller
@@ -348,6 +350,7 @@ func TestBackup_SmallIsOneBlob(t *testing.T) {
 }
 
 func TestBackup_WorkerPanicsChangeNothing(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir := t.TempDir()
 	makeTree(t, testtree.Random(2, testtree.RandomOptions{Nodes: 800}), dir)
@@ -400,6 +403,7 @@ func TestBackup_PoisonFileFailsAlone(t *testing.T) {
 }
 
 func TestBackup_StagePanicFailsTheJob(t *testing.T) {
+	testsize.Long(t)
 	for name, inject := range map[string]func(*faults){
 		"packer":    func(f *faults) { f.onPack = func() { panic("injected") } },
 		"committer": func(f *faults) { f.onCommit = func() { panic("injected") } },

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"vaultik/backends"
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/vault/blob"
 	"vaultik/vault/page"
@@ -29,6 +30,7 @@ func (c *counted) ReadRange(ctx context.Context, key string, p []byte, off int64
 }
 
 func TestOpenTree(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir := t.TempDir()
 	makeTree(t, testtree.Random(41, testtree.RandomOptions{Nodes: 2000, Plain: true, MaxSize: 100}), dir)

@@ -256,6 +256,7 @@ func TestCopy_EndsAnywhere(t *testing.T) {
 
 // What is damaged in the source is named, and not brought over; everything else is.
 func TestCopy_SourceDamaged(t *testing.T) {
+	testsize.Long(t)
 	h := twoSets(t)
 	for _, kind := range []layout.Kind{layout.KindBlob, layout.KindRoot, layout.KindEpochKey, layout.KindBlobList} {
 		for _, how := range []string{"flip", "cut", "gone"} {
@@ -483,6 +484,7 @@ func TestCopy_BesideBackup(t *testing.T) {
 }
 
 func TestCopy_Cancel(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, leakOptions...)
 	h := twoSets(t)
 	why := errors.New("enough")
@@ -527,6 +529,7 @@ var copyPanics = []panicCase{
 // TestPanics_Copy: wherever an actor panics, the copy completes, or fails with the
 // target a whole store, and the next one completes.
 func TestPanics_Copy(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, leakOptions...)
 	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 0))

@@ -18,6 +18,14 @@ import (
 // findExtras lists, or deletes, and returns what was found and what stays, by their paths in the target.
 func (h *testHost) findExtras(dir string, x *ExtrasSpec) (gone, stay string, r *ExtrasResult) {
 	h.t.Helper()
+	gone, stay, r, err := h.tryExtras(dir, x)
+	must(h.t, err)
+	return gone, stay, r
+}
+
+// tryExtras is findExtras where it may be refused.
+func (h *testHost) tryExtras(dir string, x *ExtrasSpec) (gone, stay string, r *ExtrasResult, err error) {
+	h.t.Helper()
 	var g, s []string
 	x.OnItem = func(path string, _ *vfs.Stat, why error) {
 		rel, err := filepath.Rel(dir, "/"+path)
@@ -28,11 +36,10 @@ func (h *testHost) findExtras(dir string, x *ExtrasSpec) (gone, stay string, r *
 			s = append(s, rel)
 		}
 	}
-	r, err := h.system.Extras(h.t.Context(), x)
-	must(h.t, err)
+	r, err = h.system.Extras(h.t.Context(), x)
 	slices.Sort(g)
 	slices.Sort(s)
-	return strings.Join(g, " "), strings.Join(s, " "), r
+	return strings.Join(g, " "), strings.Join(s, " "), r, err
 }
 
 // delete lists, and deletes what was listed.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vaultik/internal/testfuse"
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/messages"
 )
@@ -121,6 +122,7 @@ func TestBackup_MountThatDies(t *testing.T) {
 // TestBackup_Hang: a call that never returns is named; the backup goes on with all
 // else, and ends when it is asked to.
 func TestBackup_Hang(t *testing.T) {
+	testsize.Long(t)
 	for _, where := range []string{"read", "open", "stat"} {
 		t.Run(where, func(t *testing.T) {
 			defer goleak.VerifyNone(t, append(leakOptions, goleak.IgnoreCurrent())...)

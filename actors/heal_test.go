@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vaultik/backends"
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/vault/layout"
 )
@@ -38,6 +39,7 @@ func bigTree(t *testing.T) string {
 }
 
 func TestBackup_StoresLostBlobsAgain(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir := bigTree(t)
 	h.backup(dir)
@@ -55,6 +57,7 @@ func TestBackup_StoresLostBlobsAgain(t *testing.T) {
 }
 
 func TestBackup_TruncatedBlobCountsAsLost(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir := bigTree(t)
 	h.backup(dir)
@@ -66,6 +69,7 @@ func TestBackup_TruncatedBlobCountsAsLost(t *testing.T) {
 }
 
 func TestBackup_BlobsThatVanishWhileItRuns(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir := bigTree(t)
 	var once atomic.Bool
@@ -176,6 +180,7 @@ func TestBackup_CheckpointsWhileItRuns(t *testing.T) {
 }
 
 func TestBackup_LostIndexCostsOneUpload(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir := bigTree(t)
 	first := h.backup(dir)
@@ -189,6 +194,7 @@ func TestBackup_LostIndexCostsOneUpload(t *testing.T) {
 }
 
 func TestBackup_OlderIndexIsCorrect(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir := bigTree(t)
 	h.backup(dir)

@@ -168,13 +168,14 @@ func row(t *testing.T, c *panicCase, p *panicker, restarts int64, how string, be
 // TestPanics_Backup: wherever an actor panics, the snapshot is complete, or the
 // job fails cleanly and the next one is; nothing is left behind.
 func TestPanics_Backup(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, leakOptions...)
 	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
 	n := testsize.Pick(3000, 60_000)
 	manyFiles(t, dir, n)
-	t.Logf("%d files, seed %d", n, seed)
+	t.Logf("%d files", n)
 	before := -1
 	for i := range backupPanics {
 		c := &backupPanics[i]
@@ -232,6 +233,7 @@ func (h *testHost) finishBackup(s *BackupSpec) (*BackupResult, error) {
 // TestPanics_BackupAtRandom: every actor panics at random, at any message and in
 // its work; run after run, until one completes.
 func TestPanics_BackupAtRandom(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, leakOptions...)
 	dir := t.TempDir()
 	n := testsize.Pick(3000, 60_000)
@@ -312,6 +314,7 @@ var restorePanics = []panicCase{
 
 // TestPanics_Restore: the same for restore, whose next run goes on.
 func TestPanics_Restore(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, leakOptions...)
 	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -320,7 +323,7 @@ func TestPanics_Restore(t *testing.T) {
 	manyFiles(t, dir, n)
 	h := newTestHost(t)
 	h.backup(dir)
-	t.Logf("%d files, seed %d", n, seed)
+	t.Logf("%d files", n)
 	before := descriptors(t)
 	for i := range restorePanics {
 		c := &restorePanics[i]
@@ -379,6 +382,7 @@ var verifyPanics = []panicCase{
 
 // TestPanics_Verify: a panic is never taken for damage, nor for its absence.
 func TestPanics_Verify(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, leakOptions...)
 	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 2))
@@ -389,7 +393,7 @@ func TestPanics_Verify(t *testing.T) {
 	h.backup(dir)
 	all, _, err := h.opened.Manifests(t.Context(), snapshot.Filter{})
 	must(t, err)
-	t.Logf("%d files, seed %d", n, seed)
+	t.Logf("%d files", n)
 	before := descriptors(t)
 	for i := range verifyPanics {
 		c := &verifyPanics[i]

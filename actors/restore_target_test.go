@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/messages"
 	vfs "vaultik/vault/fs"
@@ -248,6 +249,7 @@ hardlink b/empty empty
 }
 
 func TestRestore_Sparse(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	testtree.Make(t, dir, `

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/internal/treecmp"
 	"vaultik/messages"
@@ -104,6 +105,7 @@ func TestRestore_RoundTrip(t *testing.T) {
 }
 
 func TestRestore_FullPaths(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "a", "out")
 	makeOdd(t, dir, 12, 300)
@@ -135,6 +137,7 @@ func TestRestore_FullPaths(t *testing.T) {
 
 // Files of many pieces, links to them, and bounds so narrow that everything waits for everything.
 func TestRestore_NarrowBounds(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	h.edit = func(s *BackupSpec) {
 		s.Chunks = chunk.ParamsFor(16 << 10)
@@ -215,6 +218,7 @@ func TestRestore_InterruptedAbove(t *testing.T) {
 }
 
 func TestRestore_PanicsChangeNothing(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	makeOdd(t, dir, 13, 800)
@@ -299,6 +303,7 @@ func damageFiles(t *testing.T, dir string) {
 }
 
 func TestRestore_Cancel(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, leakOptions...)
 	h := newTestHost(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/vault/fs"
 	"vaultik/vault/page"
@@ -80,6 +81,7 @@ func TestBackup_Stream(t *testing.T) {
 
 // A stream that fails, or has nothing, makes no snapshot, and the next run does.
 func TestBackup_StreamThatFails(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, leakOptions...)
 	h := newTestHost(t)
 	data := testtree.Bytes(1, 20<<20)
@@ -126,6 +128,7 @@ func TestBackup_StreamAndPanic(t *testing.T) {
 
 // A stream that blocks does not keep an interrupted backup; what came is stored.
 func TestBackup_StreamThatBlocks(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, leakOptions...)
 	h := newTestHost(t)
 	data := testtree.Bytes(1, 40<<20)
