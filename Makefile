@@ -14,7 +14,7 @@ FEW := -tags rclone_min
 WHOLE := /internal/(bench|e2e|fidelity|matrix|soak)$$
 # What make quick leaves out whole: tests of servers and of the built program, and rclone,
 # which takes as long to link as the others to run.
-SLOW := /backends/rclone|/internal/(bench|e2e|faultproxy|fidelity|matrix|soak|testfuse|testserver)
+SLOW := /docs$$|/backends/(rclone|s3)|/internal/(bench|e2e|faultproxy|fidelity|matrix|soak|testfuse|testserver)
 SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients|TestLifecycle|TestFaultTable)
 # In CI each test is named with its result.
 TESTFLAGS ?= $(if $(CI),-v)

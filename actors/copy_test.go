@@ -324,6 +324,7 @@ func TestCopy_SourceDamaged(t *testing.T) {
 // What is damaged in the target is replaced: other sizes, and keys, always; the rest
 // when it is read.
 func TestCopy_TargetDamaged(t *testing.T) {
+	testsize.Long(t)
 	h := twoSets(t)
 	for _, kind := range []layout.Kind{layout.KindBlob, layout.KindRoot, layout.KindEpochKey, layout.KindBlobList, layout.KindManifest} {
 		for _, cut := range []bool{true, false} {
@@ -373,6 +374,7 @@ func (n noSums) ListStream(ctx context.Context, prefix string, fn func(backends.
 
 // An object that does not fit into a buffer is checked on its way.
 func TestCopy_LargeObject(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	h.edit = func(s *BackupSpec) { s.BlobSize, s.Memory = 48<<20, 400<<20 }
 	dir := t.TempDir()

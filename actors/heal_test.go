@@ -117,6 +117,7 @@ func TestBackup_BlobsThatVanishWhileItRuns(t *testing.T) {
 }
 
 func TestBackup_InterruptedGoesOn(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir := bigTree(t)
 	soft, stop := context.WithCancel(context.Background())
@@ -150,6 +151,7 @@ func TestBackup_InterruptedGoesOn(t *testing.T) {
 }
 
 func TestBackup_CancelledAtOnce(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir := bigTree(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -165,6 +167,7 @@ func TestBackup_CancelledAtOnce(t *testing.T) {
 }
 
 func TestBackup_CheckpointsWhileItRuns(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir := bigTree(t)
 	h.edit = func(s *BackupSpec) { s.faults.checkpointBytes, s.faults.checkpointEvery = 1, time.Millisecond }
@@ -212,6 +215,7 @@ func TestBackup_OlderIndexIsCorrect(t *testing.T) {
 }
 
 func TestBackup_AdoptsItsOwnUnnotedManifest(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	dir := bigTree(t)
 	h.edit = func(s *BackupSpec) { s.SaveHead = func(Head) error { return errors.New("killed here") } }

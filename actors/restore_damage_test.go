@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/vault/layout"
 	"vaultik/vault/page"
@@ -53,6 +54,7 @@ func excused(t *testing.T, what, dir, out string, r *RestoreResult) (lost int) {
 
 // Whatever is done to a blob, what is restored is right, and what is not is named.
 func TestRestore_Damage(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	h.edit = func(s *BackupSpec) { s.BlobSize = 1 << 20 }
 	dir := t.TempDir()

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/messages"
 	vfs "vaultik/vault/fs"
@@ -36,6 +37,7 @@ func stateOf(t *testing.T, dir string) map[string]string {
 
 // A dry run changes nothing, and says what a restore then does.
 func TestRestore_DryRun(t *testing.T) {
+	testsize.Long(t)
 	for _, c := range []struct {
 		name string
 		spec func(*RestoreSpec)

@@ -80,6 +80,7 @@ func makeOdd(t testing.TB, dir string, seed uint64, nodes int) {
 }
 
 func TestRestore_RoundTrip(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, leakOptions...)
 	h := newTestHost(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")

@@ -46,6 +46,7 @@ func (h *testHost) snapshots() int {
 
 // Streams of all sizes come back; what came before is stored once.
 func TestBackup_Stream(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, leakOptions...)
 	for _, size := range []int{1, 1000, 200 << 10, 256 << 10, 30 << 20} {
 		h := newTestHost(t)

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vaultik/backends"
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -115,6 +116,7 @@ func TestVerify_Clean(t *testing.T) {
 
 // What is done to an object, and what verify says of it.
 func TestVerify_Damage(t *testing.T) {
+	testsize.Long(t)
 	h := newTestHost(t)
 	h.edit = func(s *BackupSpec) { s.BlobSize = 1 << 20 }
 	dir := t.TempDir()

@@ -66,6 +66,7 @@ func writeForever(dir string) {
 // written, and no row that names a blob which is not there.
 func TestIndex_Kill(t *testing.T) {
 	testsize.Long(t)
+	t.Parallel()
 	r := newSource(t)
 	dir := filepath.Join(t.TempDir(), "index")
 	type run struct {
@@ -219,6 +220,7 @@ func TestIndex_OlderCopy(t *testing.T) {
 // answer wrong.
 func TestIndex_MixedCopies(t *testing.T) {
 	testsize.Long(t)
+	t.Parallel()
 	r := newSource(t)
 	dir := t.TempDir()
 	base := filepath.Join(dir, "base")

@@ -86,6 +86,7 @@ func (w damagedWorld) check(t *testing.T, dir, what string) (opened bool) {
 
 func TestOpen_Damage(t *testing.T) {
 	testsize.Long(t)
+	t.Parallel()
 	r := newSource(t)
 	w := makeWorld(t, r)
 	names, err := os.ReadDir(filepath.Join(w.dir, dbName))

@@ -1,6 +1,6 @@
 // Package testsize sizes tests: small ones run always, long ones unless go test -short
 // leaves them out, as make quick does, and large ones where SOAK is set, as make soak does.
-// It gives random tests their seeds, and prints those of failures.
+// It gives random tests their seeds, and prints them when they fail.
 package testsize
 
 import (
@@ -49,12 +49,15 @@ func Name(tb testing.TB, seed uint64) {
 	})
 }
 
-// Seeds gives a test of laws one seed after another: as many as SEEDS says, else few,
-// beginning with the one that SEED says, else anywhere. The first one that fails is the
+// Seeds gives a test of laws one seed after another: as many as SEEDS says, else few, or a
+// fifth of them under go test -short, beginning with the one that SEED says, else anywhere. The first one that fails is the
 // last; it is printed, with how to repeat it.
 func Seeds(tb testing.TB, few int) iter.Seq[uint64] {
 	tb.Helper()
 	first := number(tb, "SEED", uint64(time.Now().UnixNano())%1e9)
+	if testing.Short() {
+		few = max(1, few/5)
+	}
 	count := number(tb, "SEEDS", uint64(few))
 	return func(yield func(uint64) bool) {
 		for seed := first; seed < first+count; seed++ {

@@ -287,6 +287,7 @@ func naiveLast(patterns []string, p string, isDir bool) (bool, string) {
 
 // TestMatch_Law: the tables find what trying each pattern finds.
 func TestMatch_Law(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(testsize.Seed(t), 0))
 	of := func(list ...string) string { return list[r.IntN(len(list))] }
 	for range 3000 {

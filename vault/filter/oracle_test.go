@@ -18,6 +18,7 @@ import (
 // program says that is written down from the manual, entry by entry, and shares no
 // code with this package; and each entry that is left out has been explained.
 func TestRules_Oracle(t *testing.T) {
+	t.Parallel()
 	kept, left := 0, 0
 	for seed := range testsize.Seeds(t, 100) {
 		c := newCase(t, seed)

@@ -16,6 +16,7 @@ import (
 // Longer than the kernel takes in one call, deeper than descriptors are held.
 func TestRoundTrip_deep(t *testing.T) {
 	testsize.Long(t)
+	t.Parallel()
 	src, dst := t.TempDir(), t.TempDir()
 	var b strings.Builder
 	path := ""

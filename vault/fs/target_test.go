@@ -428,6 +428,7 @@ func TestTarget_owner(t *testing.T) {
 // More directories than the cache holds, by many goroutines.
 func TestTarget_parallel(t *testing.T) {
 	testsize.Long(t)
+	t.Parallel()
 	dir := t.TempDir()
 	target := openTarget(t, dir, TargetOptions{})
 	var wg sync.WaitGroup
