@@ -11,6 +11,7 @@ import (
 	"vaultik/backends"
 	"vaultik/backends/mem"
 	"vaultik/internal/fault"
+	"vaultik/internal/testsize"
 )
 
 // odd is a store that can be told to misbehave: odd://what.
@@ -76,6 +77,7 @@ func storeCheckOf(t *testing.T, what string) (code int, stdout, stderr string) {
 
 // What a place cannot do is told; what it does wrong fails the check.
 func TestStoreCheck_OddPlaces(t *testing.T) {
+	testsize.Long(t)
 	for _, c := range []struct {
 		what           string
 		code           fault.Code
