@@ -20,6 +20,7 @@ import (
 	"vaultik/vault/chunk"
 	"vaultik/vault/fs"
 	"vaultik/vault/keys"
+	"vaultik/vault/layout"
 )
 
 // Sources of what a backup saves.
@@ -208,14 +209,7 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.
 			op.Host.Epoch = &e
 			return b.state.UpdateHost(func(h *config.Host) error { h.Epoch = &e; return nil })
 		},
-		SaveHead: func(h backup.Head) error {
-			p := config.Point{Seq: h.Seq, Sum: hex.EncodeToString(h.Sum[:])}
-			op.Seen.NoteManifest(store, op.Host.ID, rec.ID, p)
-			return b.state.UpdateSeen(func(seen *config.Seen) error {
-				seen.NoteManifest(store, op.Host.ID, rec.ID, p)
-				return nil
-			})
-		},
+		SaveHead: func(h backup.Head) error { return b.saveHead(rec.ID, h) },
 	}
 	if op.Host.Epoch != nil {
 		spec.Epoch = *op.Host.Epoch
@@ -226,6 +220,16 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.
 		}
 	}
 	return spec, nil
+}
+
+// saveHead remembers the newest snapshot of a set.
+func (b *backupJob) saveHead(set layout.SetID, h backup.Head) error {
+	p, store, host := config.Point{Seq: h.Seq, Sum: hex.EncodeToString(h.Sum[:])}, b.op.Store.Doc.Store, b.op.Host.ID
+	b.op.Seen.NoteManifest(store, host, set, p)
+	return b.state.UpdateSeen(func(seen *config.Seen) error {
+		seen.NoteManifest(store, host, set, p)
+		return nil
+	})
 }
 
 // save runs the actors.

@@ -25,8 +25,10 @@ type InitOptions struct {
 
 // Init makes the configuration, this host's id and keys, a new store and the recovery
 // kit, and tells of it: [events.StoreMade].
-func (e *Engine) Init(ctx context.Context, o InitOptions, sink events.Sink) error {
-	return e.begin("init", sink).initialise(ctx, o)
+func (e *Engine) Init(ctx context.Context, o InitOptions, sink events.Sink) (events.Totals, error) {
+	j := e.begin("init", sink)
+	err := j.initialise(ctx, o)
+	return j.totals(), err
 }
 
 // initialise makes keys, kit, store and configuration, in this order: what was

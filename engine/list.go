@@ -49,7 +49,20 @@ func (j *job) list(ctx context.Context, o ListOptions) error {
 		j.Warn("", "not listed: %s: %v", lostText(page.LostPaths{After: after, Last: last}), err)
 		return nil
 	}
-	err = r.tree.Walk(ctx, r.from, func(e *page.Entry) error {
+	if err := j.walk(ctx, r, o.Xattrs); err != nil {
+		return err
+	}
+	j.sum.Errors = lost
+	if lost > 0 {
+		return fault.WithHint(fault.Damaged(fmt.Sprintf("%s of snapshot %s could not be read; all that is listed is as it was", words.Plural(lost, "page", "pages"), r.row.short())),
+			"see all that is wrong: "+j.here("verify --read-data"))
+	}
+	return nil
+}
+
+// walk tells of each entry.
+func (j *job) walk(ctx context.Context, r *reading, withXattrs bool) error {
+	return r.tree.Walk(ctx, r.from, func(e *page.Entry) error {
 		if !page.Within(r.from, e.Path) {
 			return page.SkipAll
 		}
@@ -59,18 +72,9 @@ func (j *job) list(ctx context.Context, o ListOptions) error {
 		if e.Type == page.File {
 			j.sum.Files++
 		}
-		j.Tell(r.event(ctx, e, o.Xattrs))
+		j.Tell(r.event(ctx, e, withXattrs))
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	j.sum.Errors = lost
-	if lost > 0 {
-		return fault.WithHint(fault.Damaged(fmt.Sprintf("%s of snapshot %s could not be read; all that is listed is as it was", words.Plural(lost, "page", "pages"), r.row.short())),
-			"see all that is wrong: "+j.here("verify --read-data"))
-	}
-	return nil
 }
 
 // endsListing tells a store that cannot be read at all from what is wrong with one page.

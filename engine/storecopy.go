@@ -70,17 +70,22 @@ func (j *job) copy(ctx context.Context, o CopyOptions) (res CopyResult, err erro
 		return res, err
 	}
 	defer func() { _ = m.backend.Close() }()
+	return m.update(ctx, cat, o, parallel, memory)
+}
+
+// update brings the mirror what it lacks.
+func (m *mirrorPlace) update(ctx context.Context, cat *catalog, o CopyOptions, parallel int, memory int64) (res CopyResult, err error) {
 	if err := m.pin(); err != nil {
-		j.Warn("", "cannot remember the mirror: %v", err)
+		m.Warn("", "cannot remember the mirror: %v", err)
 	}
-	v := &verification{job: j, cat: cat, rows: cat.rows, signed: cat.problems}
+	v := &verification{job: m.job, cat: cat, rows: cat.rows, signed: cat.problems}
 	v.tellSigned()
 	rep, err := m.bring(ctx, o, parallel, memory)
 	if rep == nil {
 		return res, err
 	}
 	if nerr := m.note(rep); nerr != nil {
-		j.Warn("", "cannot remember what the mirror has: %v", nerr)
+		m.Warn("", "cannot remember what the mirror has: %v", nerr)
 	}
 	res.Duration = rep.Duration
 	res.Copied, res.Whole, err = m.report(ctx, v, rep, err)

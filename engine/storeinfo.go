@@ -10,12 +10,18 @@ import (
 	"vaultik/vault/layout"
 )
 
-// Info shows a store as a whole: whose it is, its hosts, what is in it, what its place
-// can do. It lists the store once and needs no key.
-func (e *Engine) Info(ctx context.Context, sink events.Sink) (events.StoreInfo, events.Totals, error) {
+// InfoResult is a store as a whole.
+type InfoResult struct {
+	events.Totals
+	Info events.StoreInfo
+}
+
+// Info tells whose a store is, its hosts, what is in it and what its place can do. It
+// lists the store once and needs no key.
+func (e *Engine) Info(ctx context.Context, sink events.Sink) (InfoResult, error) {
 	j := e.begin("store info", sink)
 	info, err := j.info(ctx)
-	return info, j.totals(), err
+	return InfoResult{j.totals(), info}, err
 }
 
 func (j *job) info(ctx context.Context) (events.StoreInfo, error) {

@@ -25,8 +25,9 @@ not have yet. To recover with any age, make an X25519 key (vaultik keygen
 }
 
 // Run sets this machine up.
-func (c *initCmd) Run(ctx context.Context, s *session) error {
-	return s.engine.Init(ctx, engine.InitOptions{Recipients: c.Recipient, RecoveryKit: c.RecoveryKit}, s)
+func (c *initCmd) Run(ctx context.Context, s *session) (err error) {
+	s.sum.Totals, err = s.engine.Init(ctx, engine.InitOptions{Recipients: c.Recipient, RecoveryKit: c.RecoveryKit}, s)
+	return err
 }
 
 // showMade prints what must be kept beside the secret.

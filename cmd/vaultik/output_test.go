@@ -16,38 +16,38 @@ func TestMeter(t *testing.T) {
 	p := new(messages.Progress)
 	start := time.Unix(1000, 0)
 	waiting := time.Duration(0)
-	m := &meter{p: p, began: start, last: start, waiting: func(time.Time) time.Duration { return waiting }}
+	m := events.NewMeter(events.Work{Progress: p, Waiting: func(time.Time) time.Duration { return waiting }}, start)
 	p.FilesTotal.Store(5000)
 	p.BytesTotal.Store(100 << 20)
 	p.SetCurrent("home/漢字\n")
 	for i := range 10 {
 		p.FilesDone.Add(120)
 		p.BytesDone.Add(1 << 20)
-		line := m.line(start.Add(time.Duration(i+1)*time.Second), 100)
+		line := progressLine(m, start.Add(time.Duration(i+1)*time.Second), 100)
 		if strings.Contains(line, "left") || !strings.Contains(line, "5,000+ files") || !strings.Contains(line, "1.0 MiB/s") {
 			t.Errorf("%q", line)
 		}
 	}
 	p.TotalKnown.Store(true)
 	p.Errors.Store(2)
-	line := m.line(start.Add(10*time.Second), 120)
+	line := progressLine(m, start.Add(10*time.Second), 120)
 	want := `[==                  ]  10 %  1,200/5,000 files  10 MiB/100 MiB  1.0 MiB/s  1:30 left  2 errors  home/漢字\n`
 	if line != want {
 		t.Errorf("%q\n%q", line, want)
 	}
 	waiting = 72 * time.Second
-	if got := m.line(start.Add(10*time.Second), 150); !strings.HasSuffix(got, "2 errors  the store fails, waiting for 1 min 12 s") {
+	if got := progressLine(m, start.Add(10*time.Second), 150); !strings.HasSuffix(got, "2 errors  the store fails, waiting for 1 min 12 s") {
 		t.Errorf("%q", got)
 	}
 	for width := 20; width < 130; width++ {
-		if got := m.line(start.Add(10*time.Second), width); columns(got) >= width || !strings.Contains(got, " 10 %") {
+		if got := progressLine(m, start.Add(10*time.Second), width); columns(got) >= width || !strings.Contains(got, " 10 %") {
 			t.Errorf("width %d: %q", width, got)
 		}
 	}
 	if got := tail("home/user/pictures/漢字", 15); got != "...ictures/漢字" {
 		t.Errorf("%q", got)
 	}
-	b, err := json.Marshal(m.event(start.Add(10 * time.Second)))
+	b, err := json.Marshal(m.Event(start.Add(10 * time.Second)))
 	if err != nil || !strings.Contains(string(b), `"seconds_left":90`) || !strings.Contains(string(b), `"files_done":1200`) {
 		t.Errorf("%s, %v", b, err)
 	}

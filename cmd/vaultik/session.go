@@ -33,7 +33,8 @@ type session struct {
 }
 
 func newSession(stdout, stderr io.Writer) *session {
-	return &session{out: &output{stdout: stdout, stderr: stderr}, began: time.Now(), sum: events.Summary{Type: "summary"}}
+	out := &output{stdout: stdout, stderr: stderr}
+	return &session{out: out, began: time.Now(), sum: events.Summary{Type: "summary"}, item: func(e events.Item) { out.event(e) }}
 }
 
 // prepare checks the global flags, before any command.

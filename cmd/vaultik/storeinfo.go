@@ -19,11 +19,17 @@ the store once and needs no key.`
 
 // Run shows the store.
 func (storeInfoCmd) Run(ctx context.Context, s *session) error {
-	ev, totals, err := s.engine.Info(ctx, s)
-	s.sum.Totals = totals
+	res, err := s.engine.Info(ctx, s)
+	s.sum.Totals = res.Totals
 	if err != nil {
 		return err
 	}
+	s.showInfo(res.Info)
+	s.out.event(res.Info)
+	return nil
+}
+
+func (s *session) showInfo(ev events.StoreInfo) {
 	rows := [][2]string{
 		{"store", ev.Store}, {"url", ev.URL}, {"kind", ev.Kind}, {"owner", ev.Owner}, {"created", words.Day(ev.Created)},
 		{"safety", ev.Safety + ": " + promises[ev.Promise]},
@@ -41,8 +47,6 @@ func (storeInfoCmd) Run(ctx context.Context, s *session) error {
 		[2]string{"objects", words.Count(objects) + ", " + words.Size(bytes)})
 	rows = append(append(rows, kinds...), [2]string{"space", room(ev.Free, ev.Total)})
 	s.out.table(append(rows, abilities(ev.Abilities)...))
-	s.out.event(ev)
-	return nil
 }
 
 func hostText(h events.StoreHost) string {

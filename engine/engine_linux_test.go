@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"go/parser"
-	"go/token"
 	"io"
 	"net/url"
 	"os"
@@ -72,7 +70,8 @@ func newMachine(t *testing.T, store string) *machine {
 	t.Setenv("HOME", dir)
 	m := &machine{T: t, dir: dir, store: store}
 	sink := &heard{}
-	m.must(m.engine(func(o *engine.Options) { o.Store = &store }).Init(t.Context(), engine.InitOptions{}, sink))
+	_, err := m.engine(func(o *engine.Options) { o.Store = &store }).Init(t.Context(), engine.InitOptions{}, sink)
+	m.must(err)
 	made := eventsOf[events.StoreMade](sink)
 	if len(made) != 1 || !made[0].Secret {
 		t.Fatalf("%+v", made)
@@ -295,37 +294,4 @@ func (m *machine) put(b backends.Backend, manifest *snapshot.Manifest, signer *k
 	_, err = b.Put(m.Context(), layout.Manifest(manifest.Host, manifest.Set, manifest.Seq), backends.Bytes(raw, &sum), backends.PutOptions{IfAbsent: true})
 	m.must(err)
 	return sum
-}
-
-// Only the command line prints, reads the command line and handles signals.
-func TestEngine_PrintsNothing(t *testing.T) {
-	for _, pattern := range []string{"*.go", "events/*.go", "placecheck/*.go"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatal(pattern, err)
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, word := range []string{"os.Stdout", "os.Stderr", "os.Stdin", "os.Args", "os.Exit", "fmt.Print", "println(", "signal.Notify"} {
-				if bytes.Contains(text, []byte(word)) {
-					t.Errorf("%s has %s", file, word)
-				}
-			}
-			f, err := parser.ParseFile(token.NewFileSet(), file, text, parser.ImportsOnly)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, i := range f.Imports {
-				if path := strings.Trim(i.Path.Value, `"`); path == "log" || path == "os/signal" || path == "flag" {
-					t.Errorf("%s imports %s", file, path)
-				}
-			}
-		}
-	}
 }
