@@ -16,7 +16,8 @@ import (
 
 // openBackend opens the store at url as every job does: calls are made again
 // while it fails, transfers are counted, all stores share one bandwidth.
-func (j *job) openBackend(ctx context.Context, url string, o backends.Options) (backends.Backend, error) {
+func (j *job) openBackend(ctx context.Context, url string, o backends.Options) (backends.Backend,
+	error) {
 	conf, err := j.tuning()
 	if err != nil {
 		return nil, err
@@ -27,7 +28,8 @@ func (j *job) openBackend(ctx context.Context, url string, o backends.Options) (
 
 // openUncounted is openBackend for those who hold more transfers open than there are
 // connections, and would wait for themselves.
-func (j *job) openUncounted(ctx context.Context, url string, o backends.Options) (backends.Backend, error) {
+func (j *job) openUncounted(ctx context.Context, url string, o backends.Options) (backends.Backend,
+	error) {
 	conf, err := j.tuning()
 	if err != nil {
 		return nil, err
@@ -36,7 +38,8 @@ func (j *job) openUncounted(ctx context.Context, url string, o backends.Options)
 	return j.open(ctx, url, o, conf, 0)
 }
 
-func (j *job) open(ctx context.Context, url string, o backends.Options, conf *config.Config, connections int) (backends.Backend, error) {
+func (j *job) open(ctx context.Context, url string, o backends.Options, conf *config.Config,
+	connections int) (backends.Backend, error) {
 	o.Log = slog.New(logs{j.Voice})
 	o.S3, o.Rclone = s3Options(conf.S3), backends.RcloneOptions(conf.Rclone)
 	l, trouble := j.limiter(conf), j.troubles.of(backends.Redact(url))
@@ -58,8 +61,10 @@ func (j *job) open(ctx context.Context, url string, o backends.Options, conf *co
 
 func s3Options(c config.S3) backends.S3Options {
 	return backends.S3Options{
-		Endpoint: c.Endpoint, Region: c.Region, Lookup: c.Lookup, CAFile: c.CAFile, StorageClass: c.StorageClass,
-		LockMode: c.LockMode, LockDays: c.LockDays, Credentials: backends.S3Credentials(c.Credentials),
+		Endpoint: c.Endpoint, Region: c.Region, Lookup: c.Lookup, CAFile: c.CAFile,
+		StorageClass: c.StorageClass,
+		LockMode:     c.LockMode, LockDays: c.LockDays,
+		Credentials: backends.S3Credentials(c.Credentials),
 	}
 }
 

@@ -58,7 +58,8 @@ type BackupResult struct {
 // Backup saves a snapshot of each set. Where there is no configuration yet it sets the
 // machine up. It tells of [events.StoreMade], of each [events.Item] and of what was
 // [events.Saved], or with DryRun of what it [events.WouldSave].
-func (e *Engine) Backup(ctx context.Context, o BackupOptions, sink events.Sink) (BackupResult, error) {
+func (e *Engine) Backup(ctx context.Context, o BackupOptions, sink events.Sink) (BackupResult,
+	error) {
 	j := e.begin("backup", sink)
 	b := &backupJob{job: j, o: o}
 	flags := exclusions{Filters: o.Leave}
@@ -123,7 +124,8 @@ func (b *backupJob) closed(err, cerr error) error {
 		return err
 	}
 	dir := b.places.IndexDir(b.conf)
-	return errors.Join(err, b.badIndex(dir, fmt.Errorf("what was saved is whole, the index in %s may not be: %w", dir, cerr)))
+	return errors.Join(err, b.badIndex(dir,
+		fmt.Errorf("what was saved is whole, the index in %s may not be: %w", dir, cerr)))
 }
 
 // eachSet does the same with each set. What stops one of several does not stop the others.
@@ -179,7 +181,8 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 	} else {
 		b.prepareRules(b.conf, b.op.URL, set, roots)
 		spec.Choose = func() fs.Chooser { return choice{set.rules.Walk(nil), &set.broken} }
-		spec.OneFS, spec.Fixed, spec.Excludes, spec.Filters = set.oneFS.On, set.fixed, set.excludes, set.filters
+		spec.OneFS, spec.Fixed, spec.Excludes, spec.Filters = set.oneFS.On, set.fixed, set.excludes,
+			set.filters
 	}
 	res, err := b.save(ctx, spec)
 	return b.report(res, err, partial, set.broken > 0)
@@ -195,15 +198,18 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.
 	head := op.Seen.Manifest(store, op.Host.ID, rec.ID)
 	spec := &backup.Spec{
 		Store: op.Backend, Opened: op.Store, Index: b.ix,
-		Host:       backup.Host{ID: op.Host.ID, Name: conf.Hostname, Secret: op.Host.Secret, Signer: op.Host.Signer},
-		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name, Head: backup.Head{Seq: head.Seq},
+		Host: backup.Host{ID: op.Host.ID, Name: conf.Hostname, Secret: op.Host.Secret,
+			Signer: op.Host.Signer},
+		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name,
+		Head:  backup.Head{Seq: head.Seq},
 		Paths: roots, Tags: b.o.Tags, Partial: partial,
 		Chunks: chunk.ParamsFor(int(conf.ChunkSize)), CompressionLevel: conf.Compression,
 		BlobSize: conf.BlobSize, Memory: conf.Memory, Parallel: b.transfers(conf),
 		Tool: b.Engine.o.Tool, Progress: &messages.Progress{},
 		Warn: func(text string) { b.Warn("", "%s", text) },
 		OnItem: func(path string, st messages.Status, reason string) {
-			b.Tell(events.Item{Type: "item", PathText: events.PathOf("/" + path), Status: string(st), Reason: reason})
+			b.Tell(events.Item{Type: "item", PathText: events.PathOf("/" + path),
+				Status: string(st), Reason: reason})
 		},
 		SaveEpoch: func(e keys.EpochKey) error {
 			op.Host.Epoch = &e
@@ -224,7 +230,8 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.
 
 // saveHead remembers the newest snapshot of a set.
 func (b *backupJob) saveHead(set layout.SetID, h backup.Head) error {
-	p, store, host := config.Point{Seq: h.Seq, Sum: hex.EncodeToString(h.Sum[:])}, b.op.Store.Doc.Store, b.op.Host.ID
+	p, store, host := config.Point{Seq: h.Seq, Sum: hex.EncodeToString(h.Sum[:])},
+		b.op.Store.Doc.Store, b.op.Host.ID
 	b.op.Seen.NoteManifest(store, host, set, p)
 	return b.state.UpdateSeen(func(seen *config.Seen) error {
 		seen.NoteManifest(store, host, set, p)
@@ -242,14 +249,16 @@ func (b *backupJob) save(ctx context.Context, spec *backup.Spec) (*backup.Result
 	stop()
 	if res != nil && err != nil && ctx.Err() != nil && !errors.Is(err, actors.ErrInterrupted) {
 		// The store failed when what had been read was to be stored.
-		b.Note("interrupted: %s are stored, not all that was read; the next run goes on from there", words.Size(res.BytesStored))
+		b.Note("interrupted: %s are stored, not all that was read; the next run goes on from there",
+			words.Size(res.BytesStored))
 	}
 	if errors.Is(err, backup.ErrEmptyStream) {
 		err = &emptyStream{len(b.o.Stream.Command) > 0, err}
 	}
 	if res != nil {
 		for _, m := range res.Kernel {
-			b.Tell(events.Item{Type: "item", PathText: events.PathOf(m.Path), Status: string(messages.StatusExcluded), Reason: kernelReason(m.Type).String()})
+			b.Tell(events.Item{Type: "item", PathText: events.PathOf(m.Path),
+				Status: string(messages.StatusExcluded), Reason: kernelReason(m.Type).String()})
 		}
 		b.tellKernel(res.Kernel)
 	}
@@ -265,14 +274,16 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 		if b.o.Source == FromStream {
 			b.Note("interrupted: no snapshot is made; %s are stored, and not stored again when they come again", words.Size(res.BytesStored))
 		} else {
-			b.Note("interrupted: %s are stored; the next run goes on from there", words.Size(res.BytesStored))
+			b.Note("interrupted: %s are stored; the next run goes on from there",
+				words.Size(res.BytesStored))
 		}
 		return ErrInterrupted
 	}
 	if err != nil {
 		return err
 	}
-	b.Tell(events.Saved{Snapshot: res.Snapshot, Files: res.Counts.Files, NewBlobs: res.BlobsStored, Stored: res.BytesStored, Duration: res.Duration})
+	b.Tell(events.Saved{Snapshot: res.Snapshot, Files: res.Counts.Files, NewBlobs: res.BlobsStored,
+		Stored: res.BytesStored, Duration: res.Duration})
 	if res.Errors == 0 && !incomplete {
 		return nil
 	}

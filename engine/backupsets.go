@@ -41,7 +41,8 @@ func (b *backupJob) sets(known *config.Sets, flags exclusions) ([]backupSet, err
 func (b *backupJob) chosen(known *config.Sets) ([]backupSet, error) {
 	switch {
 	case b.o.Source == FromStream:
-		return []backupSet{{name: b.o.Set, source: FromStream, paths: []string{"/" + strings.TrimPrefix(b.o.Paths[0], "/")}}}, nil
+		return []backupSet{{name: b.o.Set, source: FromStream,
+			paths: []string{"/" + strings.TrimPrefix(b.o.Paths[0], "/")}}}, nil
 	case len(b.o.Paths) > 0:
 		paths, err := absolute(b.o.Paths)
 		if err != nil {
@@ -76,11 +77,15 @@ func (b *backupJob) named(name string, known *config.Sets) ([]backupSet, error) 
 	}
 	switch newest := old[len(old)-1]; newest.Source {
 	case FromList:
-		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: its paths came from a list", name),
-			Advice: "name the list: vaultik backup --set " + config.Quote(name) + " --files-from FILE"}
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: its paths came from a list",
+			name),
+			Advice: "name the list: vaultik backup --set " + config.Quote(name) +
+				" --files-from FILE"}
 	case FromStream:
-		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: what it saved was in no file", name),
-			Advice: "say where it comes from: vaultik backup --set " + config.Quote(name) + " --stdin-command -- PROGRAM"}
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: what it saved was in no file",
+			name),
+			Advice: "say where it comes from: vaultik backup --set " + config.Quote(name) +
+				" --stdin-command -- PROGRAM"}
 	default:
 		return []backupSet{{name: name, paths: newest.PathStrings()}}, nil
 	}

@@ -87,7 +87,8 @@ func (j *job) heads(ctx context.Context, op *opened) (*catalog, error) {
 }
 
 // catalogOf is a catalog of manifests that were read.
-func (j *job) catalogOf(op *opened, loaded []*snapshot.Loaded, problems []snapshot.Problem) (*catalog, error) {
+func (j *job) catalogOf(op *opened, loaded []*snapshot.Loaded,
+	problems []snapshot.Problem) (*catalog, error) {
 	if err := unreachable(problems); err != nil {
 		return nil, err
 	}
@@ -122,18 +123,21 @@ func unreachable(problems []snapshot.Problem) error {
 // sayBehind warns of a mirror that lacks what was seen of its store.
 func (j *job) sayBehind(c *catalog) {
 	if c.behind > 0 {
-		j.Warn(j.vaultik("store copy --to "+config.Quote(c.op.URL)), "the mirror %s is behind its store: %s newer snapshots",
+		j.Warn(j.vaultik("store copy --to "+config.Quote(c.op.URL)),
+			"the mirror %s is behind its store: %s newer snapshots",
 			backends.Redact(c.op.URL), words.Plural(int64(c.behind), "set has", "sets have"))
 	}
 }
 
 // checkSeen holds what a store shows against what was seen. What a mirror lacks is
 // only counted; what stands in the place of another is a problem there, too.
-func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.SetOf]config.Point, mirror bool) (behind int, err error) {
+func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.SetOf]config.Point,
+	mirror bool) (behind int, err error) {
 	for k, p := range seen {
 		var sum snapshot.Sum
 		if err := sum.UnmarshalText([]byte(p.Sum)); err != nil {
-			return 0, &config.Error{File: j.state.SeenFile(), Msg: "is broken: a sum in it is malformed", Err: config.ErrInvalid,
+			return 0, &config.Error{File: j.state.SeenFile(),
+				Msg: "is broken: a sum in it is malformed", Err: config.ErrInvalid,
 				Hint: "put back a copy of it"}
 		}
 		err := snapshot.CheckSeen(loaded, k.Host, k.Set, p.Seq, sum)
@@ -142,7 +146,8 @@ func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.S
 		case mirror && errors.Is(err, snapshot.ErrRollback):
 			behind++
 		default:
-			c.problems = append(c.problems, snapshot.Problem{Host: k.Host, Set: k.Set, Seq: p.Seq, Err: err})
+			c.problems = append(c.problems, snapshot.Problem{Host: k.Host, Set: k.Set, Seq: p.Seq,
+				Err: err})
 		}
 	}
 	return behind, nil
@@ -150,7 +155,10 @@ func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.S
 
 // said reports whether a problem of that very manifest is known already.
 func (c *catalog) said(h layout.HostID, set layout.SetID, seq uint64) bool {
-	return slices.ContainsFunc(c.problems, func(p snapshot.Problem) bool { return p.Host == h && p.Set == set && p.Seq == seq })
+	return slices.ContainsFunc(c.problems, func(p snapshot.Problem) bool {
+		return p.Host == h &&
+			p.Set == set && p.Seq == seq
+	})
 }
 
 // hostname is what this host calls itself in snapshots, "" where that is not known.
@@ -177,7 +185,8 @@ func (c *catalog) openRoot(ctx context.Context, r *row, id *keys.Identity) (*sna
 }
 
 // wholeRoot reads the root of a row, and what opens its pages.
-func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*snapshot.Root, []age.Identity, error) {
+func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*snapshot.Root,
+	[]age.Identity, error) {
 	ids, problems, err := c.op.Store.Identities(ctx, r.Manifest, id)
 	if err != nil {
 		return nil, nil, err
@@ -216,7 +225,8 @@ func (c *catalog) setName(k chain, root *snapshot.Root) string {
 
 // event is a row for --json.
 func (c *catalog) event(r *row) events.Snapshot {
-	ev := events.Snapshot{Type: "snapshot", ID: r.ID(), Time: r.Time, Host: r.Host.String(), Set: r.Set.String(), Seq: r.Seq,
+	ev := events.Snapshot{Type: "snapshot", ID: r.ID(), Time: r.Time, Host: r.Host.String(),
+		Set: r.Set.String(), Seq: r.Seq,
 		Complete: r.Complete, Blobs: r.Count, Stored: r.Bytes}
 	if name := c.hostName(r.chain(), r.Root); name != ev.Host {
 		ev.Hostname, ev.Hostname64 = events.Twin(name)
@@ -240,11 +250,13 @@ func (c *catalog) event(r *row) events.Snapshot {
 // newestFirst sorts chains by the time of their newest snapshot.
 func newestFirst(chains []chain, newest map[chain]time.Time) {
 	slices.SortFunc(chains, func(a, b chain) int {
-		return cmp.Or(newest[b].Compare(newest[a]), cmp.Compare(a.host.String(), b.host.String()), cmp.Compare(a.set.String(), b.set.String()))
+		return cmp.Or(newest[b].Compare(newest[a]), cmp.Compare(a.host.String(), b.host.String()),
+			cmp.Compare(a.set.String(), b.set.String()))
 	})
 }
 
 // problemWith is an error about one snapshot as a problem.
 func problemWith(r *row, err error) snapshot.Problem {
-	return snapshot.Problem{Host: r.Host, Set: r.Set, Seq: r.Seq, Err: fmt.Errorf("snapshot %s: %w", r.short(), err)}
+	return snapshot.Problem{Host: r.Host, Set: r.Set, Seq: r.Seq,
+		Err: fmt.Errorf("snapshot %s: %w", r.short(), err)}
 }

@@ -49,7 +49,10 @@ func newCommand(from *Stream, say func(format string, args ...any)) (*command, e
 	name := filepath.Base(args[0])
 	c.errors = &lineWriter{say: func(line string) { say("%s: %s", name, line) }}
 	c.cmd.Stdin, c.cmd.Stderr = from.Reader, c.errors
-	c.cmd.Env = slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, keys.EnvIdentity+"=") })
+	c.cmd.Env = slices.DeleteFunc(os.Environ(), func(s string) bool {
+		return strings.HasPrefix(s,
+			keys.EnvIdentity+"=")
+	})
 	c.cmd.WaitDelay = stderrGrace
 	out, err := c.cmd.StdoutPipe()
 	c.out = out
@@ -75,7 +78,10 @@ func (c *command) start() error {
 	if !c.began {
 		c.began = true
 		if err := c.cmd.Start(); err != nil {
-			c.once.Do(func() { c.err = &commandFailed{c.cmd.Path, "it could not be started: " + err.Error(), nil} })
+			c.once.Do(func() {
+				c.err = &commandFailed{c.cmd.Path, "it could not be started: " +
+					err.Error(), nil}
+			})
 		}
 	}
 	if c.cmd.Process == nil {
@@ -131,7 +137,8 @@ func (*commandFailed) Hint() string {
 }
 
 func (e *commandFailed) Error() string {
-	msg := fmt.Sprintf("the command %s failed: %s; no snapshot is made", filepath.Base(e.path), e.status)
+	msg := fmt.Sprintf("the command %s failed: %s; no snapshot is made", filepath.Base(e.path),
+		e.status)
 	if len(e.last) > 0 {
 		msg += "; the last it said: " + strings.Join(e.last, " | ")
 	}

@@ -37,7 +37,8 @@ func newComparer(op *opened, ix *index.Index) *comparer {
 		return &comparer{}
 	}
 	secret := op.Host.Secret
-	c := &comparer{ix: ix, cut: page.NewCutter(secret.PageCut()), stats: fs.NewStatHasher(secret.IndexPath())}
+	c := &comparer{ix: ix, cut: page.NewCutter(secret.PageCut()),
+		stats: fs.NewStatHasher(secret.IndexPath())}
 	c.cuts = c.cut.Run(0)
 	return c
 }

@@ -42,7 +42,8 @@ type checks struct {
 
 func (k *checks) say(status, name, detail, hint string) {
 	k.all++
-	k.Tell(events.Check{Type: "check", Name: name, Status: status, Detail: config.Scrub(detail), Hint: hint})
+	k.Tell(events.Check{Type: "check", Name: name, Status: status, Detail: config.Scrub(detail),
+		Hint: hint})
 }
 
 func (k *checks) ok(name, format string, args ...any) {
@@ -69,7 +70,8 @@ func (k *checks) result() error {
 	case k.failed > 0:
 		return &checksFailed{k.failed, k.all, k.first}
 	case k.absent > 0:
-		return fault.Incomplete("a backup would be incomplete: " + words.Plural(int64(k.absent), "path is", "paths are") + " missing or cannot be read")
+		return fault.Incomplete("a backup would be incomplete: " +
+			words.Plural(int64(k.absent), "path is", "paths are") + " missing or cannot be read")
 	}
 	return nil
 }
@@ -89,7 +91,8 @@ func (j *job) checkConfig(ctx context.Context) error {
 		return err
 	}
 	k := &checks{job: j, conf: conf}
-	k.ok("configuration", "%s: %s, %s", conf.File, words.Plural(int64(len(conf.Sets)), "set", "sets"),
+	k.ok("configuration", "%s: %s, %s", conf.File, words.Plural(int64(len(conf.Sets)), "set",
+		"sets"),
 		words.Plural(int64(len(conf.Recipients.Strings())), "recipient", "recipients"))
 	op, err := j.openStore(ctx, backends.Options{})
 	if err != nil {
@@ -123,7 +126,8 @@ func (k *checks) store(ctx context.Context, op *opened) {
 	if info.Free >= 0 {
 		room = ", " + words.Size(info.Free) + " free"
 	}
-	k.ok("store", "%s: %s, owner %s%s", backends.Redact(op.URL), writable, op.Store.Doc.Owner.Fingerprint(), room)
+	k.ok("store", "%s: %s, owner %s%s", backends.Redact(op.URL), writable,
+		op.Store.Doc.Owner.Fingerprint(), room)
 }
 
 // storeDirs are the directories of a file store in which a backup makes files.
@@ -166,9 +170,11 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.fail("host", k.foreignWriter(err))
 		return true
 	}
-	k.ok("host", "%s, %s backed up before", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set", "sets"))
+	k.ok("host", "%s, %s backed up before", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set",
+		"sets"))
 	if h.Kit != "" && exists(h.Kit) {
-		k.warn("recovery kit", "it is still on this machine: "+h.Kit, "move it, and keep it: mv "+config.Quote(h.Kit)+" /media/SAFE/")
+		k.warn("recovery kit", "it is still on this machine: "+h.Kit,
+			"move it, and keep it: mv "+config.Quote(h.Kit)+" /media/SAFE/")
 	}
 	return true
 }
@@ -211,7 +217,8 @@ func nearest(dir string) string {
 // sets checks the paths and patterns of each set.
 func (k *checks) sets() {
 	if len(k.conf.Sets) == 0 {
-		k.warn("sets", "the configuration has none: a backup needs its paths on the command line", "")
+		k.warn("sets", "the configuration has none: a backup needs its paths on the command line",
+			"")
 	}
 	for _, set := range k.conf.Sets {
 		name := "set " + set.Name
@@ -221,7 +228,8 @@ func (k *checks) sets() {
 			continue
 		}
 		if k.paths(name, &list[0]) {
-			k.ok(name, "%s, %s", words.Plural(int64(len(set.Paths)), "path", "paths"), list[0].patterns())
+			k.ok(name, "%s, %s", words.Plural(int64(len(set.Paths)), "path", "paths"),
+				list[0].patterns())
 		}
 	}
 }
@@ -252,7 +260,8 @@ func (k *checks) paths(name string, set *backupSet) bool {
 		}
 		if by := set.emptied(r); by != nil {
 			fine = false
-			k.warn(name, fmt.Sprintf("%s: pattern %q matches %s itself: what is in it is left out", by.Source, by.Text, r), "")
+			k.warn(name, fmt.Sprintf("%s: pattern %q matches %s itself: what is in it is left out",
+				by.Source, by.Text, r), "")
 		}
 	}
 	return fine

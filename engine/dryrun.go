@@ -94,7 +94,8 @@ func (j *job) copyIndex(conf *config.Config, h *config.Host, undo *undoList) (*i
 		j.Note("there is no index at %s: everything counts as new", dir)
 		return nil, nil
 	case errors.Is(err, index.ErrDamaged):
-		j.Warn("", "%v; a backup would set it aside and begin a new one: everything counts as new", err)
+		j.Warn("", "%v; a backup would set it aside and begin a new one: everything counts as new",
+			err)
 		return nil, nil
 	}
 	return ix, err
@@ -188,7 +189,8 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	}
 	d.prepareRules(d.conf, url, set, roots)
 	p := &messages.Progress{}
-	o := fs.WalkOptions{Choose: choice{set.rules.Walk(d.decided), &set.broken}, OneFS: set.oneFS.On, Touch: p.SetCurrent}
+	o := fs.WalkOptions{Choose: choice{set.rules.Walk(d.decided), &set.broken}, OneFS: set.oneFS.On,
+		Touch: p.SetCurrent}
 	stop := d.show(p)
 	err = fs.Walk(ctx, roots, o, func(it fs.WalkItem) error {
 		if it.Stat.Type == page.File && it.Err == nil {
@@ -214,7 +216,9 @@ func (d *dryRun) mounted(it *fs.WalkItem, set *backupSet) {
 		d.kernel = append(d.kernel, backup.KernelMount{Path: "/" + it.Path, Type: it.Kernel})
 		d.decided(it.Path, fs.SkipContents, kernelReason(it.Kernel))
 	case it.Mount:
-		d.decided(it.Path, fs.SkipContents, filter.Reason{Rule: "what is in it, since another file system is mounted there", Source: set.oneFS.Source})
+		d.decided(it.Path, fs.SkipContents,
+			filter.Reason{Rule: "what is in it, since another file system is mounted there",
+				Source: set.oneFS.Source})
 	}
 }
 
@@ -259,8 +263,10 @@ func foreignWriter(ctx context.Context, op *opened) error {
 		return fmt.Errorf("list the store: %w", err)
 	}
 	for _, r := range op.Sets.Sets {
-		if seen := op.Seen.Manifest(op.Store.Doc.Store, op.Host.ID, r.ID).Seq; newest[r.ID] > seen+1 {
-			return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d", backup.ErrForeignWriter, newest[r.ID], string(r.Name), seen)
+		if seen := op.Seen.Manifest(op.Store.Doc.Store, op.Host.ID,
+			r.ID).Seq; newest[r.ID] > seen+1 {
+			return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d",
+				backup.ErrForeignWriter, newest[r.ID], string(r.Name), seen)
 		}
 	}
 	return nil
@@ -330,7 +336,8 @@ func (d *dryRun) tell(path string, st messages.Status, reason string) {
 	if path == "/." {
 		path = "/"
 	}
-	d.Tell(events.Item{Type: "item", PathText: events.PathOf(path), Status: string(st), Reason: reason})
+	d.Tell(events.Item{Type: "item", PathText: events.PathOf(path), Status: string(st),
+		Reason: reason})
 }
 
 // report tells the sums of a set, and adds them to those of the job.
@@ -346,7 +353,8 @@ func (d *dryRun) report(set *backupSet, missing bool) error {
 	if n.Files+n.Dirs+n.Others == 0 {
 		return &nothingToSave{errors.New("nothing could be read, no snapshot would be made")}
 	}
-	d.Tell(events.WouldSave{Set: set.name, Files: n.Files, New: n.New, Changed: n.Changed, Unchanged: n.Unchanged, BytesRead: d.read, Excluded: d.excluded})
+	d.Tell(events.WouldSave{Set: set.name, Files: n.Files, New: n.New, Changed: n.Changed,
+		Unchanged: n.Unchanged, BytesRead: d.read, Excluded: d.excluded})
 	if d.failed > 0 || missing {
 		return fault.Incomplete(fmt.Sprintf("the snapshot would be incomplete: %s could not be saved as asked", countText(d.failed, missing)))
 	}

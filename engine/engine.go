@@ -42,7 +42,9 @@ type Engine struct {
 // Open checks options. It opens nothing yet and reads no configuration.
 func Open(o Options) (*Engine, error) {
 	if o.Owner != "" && !keys.ValidFingerprint(o.Owner) {
-		return nil, fault.Misuse("", fmt.Sprintf("--owner: %q is not a fingerprint; it looks like SHA256:47DEQpj8...", o.Owner))
+		return nil, fault.Misuse("",
+			fmt.Sprintf("--owner: %q is not a fingerprint; it looks like SHA256:47DEQpj8...",
+				o.Owner))
 	}
 	if o.Store != nil && *o.Store == "" {
 		return nil, fault.Misuse("", "--store: the URL is empty")

@@ -70,7 +70,8 @@ func newMachine(t *testing.T, store string) *machine {
 	t.Setenv("HOME", dir)
 	m := &machine{T: t, dir: dir, store: store}
 	sink := &heard{}
-	_, err := m.engine(func(o *engine.Options) { o.Store = &store }).Init(t.Context(), engine.InitOptions{}, sink)
+	_, err := m.engine(func(o *engine.Options) { o.Store = &store }).Init(t.Context(),
+		engine.InitOptions{}, sink)
 	m.must(err)
 	made := eventsOf[events.StoreMade](sink)
 	if len(made) != 1 || !made[0].Secret {
@@ -120,18 +121,22 @@ func TestEngine_ManyJobs(t *testing.T) {
 		m.write("src/changing", strings.Repeat(fmt.Sprint("round ", round), 1000))
 		m.write(fmt.Sprint("src/dir/new", round), "x")
 		sink := &heard{}
-		res, err := e.Backup(t.Context(), engine.BackupOptions{Paths: []string{src}, Set: "s"}, sink)
+		res, err := e.Backup(t.Context(), engine.BackupOptions{Paths: []string{src}, Set: "s"},
+			sink)
 		m.must(err)
-		if saved := eventsOf[events.Saved](sink); len(saved) != 1 || saved[0].Files != int64(2+round) {
+		if saved := eventsOf[events.Saved](sink); len(saved) != 1 ||
+			saved[0].Files != int64(2+round) {
 			t.Errorf("round %d: %+v", round, saved)
 		}
-		if res.New != int64(2-round) || res.Changed+res.Unchanged != int64(2*round) || res.Snapshot == "" {
+		if res.New != int64(2-round) || res.Changed+res.Unchanged != int64(2*round) ||
+			res.Snapshot == "" {
 			t.Errorf("round %d: counts of another job: %+v", round, res.Totals)
 		}
 		m.restore(e, src, fmt.Sprint("back", round), "latest:"+src)
 		verified, err := e.Verify(t.Context(), engine.VerifyOptions{ReadData: true}, events.Discard)
 		m.must(err)
-		if !verified.Whole || verified.Verified.Snapshots != round+1 || verified.Verified.Problems != 0 {
+		if !verified.Whole || verified.Verified.Snapshots != round+1 ||
+			verified.Verified.Problems != 0 {
 			t.Errorf("round %d: %+v", round, verified)
 		}
 		copied, err := e.Copy(t.Context(), engine.CopyOptions{To: mirror}, events.Discard)
@@ -145,7 +150,8 @@ func TestEngine_ManyJobs(t *testing.T) {
 		wg.Go(func() { m.restore(e, src, fmt.Sprint("beside", i), "latest:"+src) })
 	}
 	wg.Wait()
-	list, err := m.engine(func(o *engine.Options) { o.Store = &mirror }).Snapshots(t.Context(), engine.Pick{}, events.Discard)
+	list, err := m.engine(func(o *engine.Options) { o.Store = &mirror }).Snapshots(t.Context(),
+		engine.Pick{}, events.Discard)
 	m.must(err)
 	if len(list.List) != 2 {
 		t.Errorf("the mirror has %d snapshots", len(list.List))
@@ -155,7 +161,8 @@ func TestEngine_ManyJobs(t *testing.T) {
 func (m *machine) restore(e *engine.Engine, src, target, spec string) {
 	target = filepath.Join(m.dir, target)
 	sink := &heard{}
-	if _, err := e.Restore(m.Context(), engine.RestoreOptions{Snapshot: spec, Target: target, Verify: true}, sink); err != nil {
+	if _, err := e.Restore(m.Context(), engine.RestoreOptions{Snapshot: spec, Target: target,
+		Verify: true}, sink); err != nil {
 		m.Errorf("%+v", engine.Explain(err))
 		return
 	}
@@ -177,7 +184,8 @@ func TestEngine_JobsAreFresh(t *testing.T) {
 	good, err := os.ReadFile(file)
 	m.must(err)
 	m.must(os.WriteFile(file, append(bytes.Clone(good), "oops: 1\n"...), 0o600))
-	if _, err := e.Backup(t.Context(), o, events.Discard); err == nil || engine.Explain(err).Exit != 64 {
+	if _, err := e.Backup(t.Context(), o, events.Discard); err == nil ||
+		engine.Explain(err).Exit != 64 {
 		t.Fatalf("%v", err)
 	}
 	m.must(os.WriteFile(file, good, 0o600))
@@ -199,13 +207,15 @@ type counting struct {
 var manifestsRead atomic.Int64
 
 func init() {
-	backends.Register("counted", func(ctx context.Context, u *url.URL, o backends.Options) (backends.Backend, error) {
+	backends.Register("counted", func(ctx context.Context, u *url.URL,
+		o backends.Options) (backends.Backend, error) {
 		b, err := backends.Open(ctx, "mem://"+u.Host, o)
 		return counting{b, &manifestsRead}, err
 	})
 }
 
-func (b counting) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, backends.ObjectInfo, error) {
+func (b counting) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser,
+	backends.ObjectInfo, error) {
 	if strings.Contains(key, "/m/") {
 		b.gets.Add(1)
 	}
@@ -249,7 +259,8 @@ func TestEngine_LatestReadsFew(t *testing.T) {
 	}
 	n := reads(func() {
 		// Without the key: all have the root of the first.
-		list, err := m.engine(func(o *engine.Options) { o.Identity = nil }).Snapshots(t.Context(), engine.Pick{}, events.Discard)
+		list, err := m.engine(func(o *engine.Options) { o.Identity = nil }).Snapshots(t.Context(),
+			engine.Pick{}, events.Discard)
 		m.must(err)
 		if len(list.List) != snapshots {
 			t.Errorf("%d snapshots are listed", len(list.List))
@@ -281,17 +292,20 @@ func (m *machine) lengthen(n int) {
 		sum = m.put(b, &last, host.Signer)
 	}
 	m.must(state.UpdateSeen(func(s *config.Seen) error {
-		s.NoteManifest(last.Store, last.Host, last.Set, config.Point{Seq: last.Seq, Sum: sum.String()})
+		s.NoteManifest(last.Store, last.Host, last.Set, config.Point{Seq: last.Seq,
+			Sum: sum.String()})
 		return nil
 	}))
 }
 
-func (m *machine) put(b backends.Backend, manifest *snapshot.Manifest, signer *keys.Signer) snapshot.Sum {
+func (m *machine) put(b backends.Backend, manifest *snapshot.Manifest,
+	signer *keys.Signer) snapshot.Sum {
 	m.Helper()
 	raw, err := snapshot.EncodeManifest(manifest, signer)
 	m.must(err)
 	sum := sha256.Sum256(raw)
-	_, err = b.Put(m.Context(), layout.Manifest(manifest.Host, manifest.Set, manifest.Seq), backends.Bytes(raw, &sum), backends.PutOptions{IfAbsent: true})
+	_, err = b.Put(m.Context(), layout.Manifest(manifest.Host, manifest.Set, manifest.Seq),
+		backends.Bytes(raw, &sum), backends.PutOptions{IfAbsent: true})
 	m.must(err)
 	return sum
 }

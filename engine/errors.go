@@ -25,7 +25,8 @@ type fileExists struct{ path string }
 func (e *fileExists) Error() string  { return fmt.Sprintf("%s exists already", e.path) }
 func (*fileExists) Exit() fault.Code { return fault.Failed }
 func (e *fileExists) Hint() string {
-	return "name another file, or move it away: mv " + config.Quote(e.path) + " " + config.Quote(e.path+".old")
+	return "name another file, or move it away: mv " + config.Quote(e.path) + " " +
+		config.Quote(e.path+".old")
 }
 
 // configured: init found a configuration or what is left of one.
@@ -37,7 +38,8 @@ type configured struct {
 
 func (e *configured) Error() string {
 	if e.leftover {
-		return fmt.Sprintf("%s is there without a configuration: it holds the keys of a host", e.file)
+		return fmt.Sprintf("%s is there without a configuration: it holds the keys of a host",
+			e.file)
 	}
 	return fmt.Sprintf("this machine is configured already: %s exists", e.file)
 }
@@ -45,7 +47,8 @@ func (e *configured) Error() string {
 func (*configured) Exit() fault.Code { return fault.Failed }
 func (e *configured) Hint() string {
 	if e.leftover {
-		return "put the configuration back, or begin anew: mv " + config.Quote(e.dir) + " " + config.Quote(e.dir+".old")
+		return "put the configuration back, or begin anew: mv " + config.Quote(e.dir) + " " +
+			config.Quote(e.dir+".old")
 	}
 	return "see it with: vaultik config show; a second one needs a directory of its own: vaultik --config DIR/config.yaml init"
 }
@@ -77,7 +80,8 @@ func (*storeTaken) Exit() fault.Code { return fault.Failed }
 func (e *storeTaken) Hint() string {
 	switch {
 	case e.halfMade && e.path != "":
-		things := config.Quote(filepath.Join(e.path, "store.json")) + " " + config.Quote(filepath.Join(e.path, "trust"))
+		things := config.Quote(filepath.Join(e.path, "store.json")) + " " +
+			config.Quote(filepath.Join(e.path, "trust"))
 		if e.kit != "" {
 			things += " " + config.Quote(e.kit)
 		}
@@ -85,7 +89,8 @@ func (e *storeTaken) Hint() string {
 	case e.halfMade:
 		return "remove store.json and trust/ there and begin again"
 	case e.isStore:
-		return "see what is in it: vaultik --store " + config.Quote(e.url) + " snapshots; for a new store name another place: vaultik init --store URL"
+		return "see what is in it: vaultik --store " + config.Quote(e.url) +
+			" snapshots; for a new store name another place: vaultik init --store URL"
 	default:
 		return "name an empty or new directory: vaultik init --store URL"
 	}
@@ -100,7 +105,8 @@ type ownerDiffers struct {
 
 func (e *ownerDiffers) Error() string {
 	if e.asked {
-		return fmt.Sprintf("store %s does not belong to the owner %s that --owner names", e.url, e.want)
+		return fmt.Sprintf("store %s does not belong to the owner %s that --owner names", e.url,
+			e.want)
 	}
 	return fmt.Sprintf("the owner of store %s has changed: it was %s", e.url, e.want)
 }
@@ -116,7 +122,8 @@ func (e *ownerDiffers) Hint() string {
 type otherStore struct{ url, got, want string }
 
 func (e *otherStore) Error() string {
-	return fmt.Sprintf("the store at %s is not this host's: its id is %s, this host belongs to %s", e.url, e.got, e.want)
+	return fmt.Sprintf("the store at %s is not this host's: its id is %s, this host belongs to %s",
+		e.url, e.got, e.want)
 }
 
 func (*otherStore) Exit() fault.Code { return fault.Damage }
@@ -128,7 +135,8 @@ func (*otherStore) Hint() string {
 type notHost struct{ url string }
 
 func (e *notHost) Error() string {
-	return fmt.Sprintf("this machine is no host of the store at %s: it has no keys to write there", e.url)
+	return fmt.Sprintf("this machine is no host of the store at %s: it has no keys to write there",
+		e.url)
 }
 
 func (*notHost) Exit() fault.Code { return fault.Failed }
@@ -193,7 +201,8 @@ type newestBad struct {
 func (e *newestBad) Error() string {
 	msg := fmt.Sprintf("the newest snapshot of set %s cannot be had: %v", e.set, e.err)
 	if e.older != nil {
-		msg += fmt.Sprintf("; snapshot %s of %s is not affected by this", e.older.short(), e.older.when())
+		msg += fmt.Sprintf("; snapshot %s of %s is not affected by this", e.older.short(),
+			e.older.when())
 	}
 	return msg
 }

@@ -48,7 +48,8 @@ func (x *exclusions) compile() (err error) {
 }
 
 // compilePatterns adds the patterns in files to those of the list.
-func compilePatterns(list *[]filter.Pattern, files []string, o filter.Options) (*filter.List, error) {
+func compilePatterns(list *[]filter.Pattern, files []string, o filter.Options) (*filter.List,
+	error) {
 	all := (*list)[:len(*list):len(*list)]
 	for _, file := range files {
 		more, err := readPatterns(file)
@@ -63,7 +64,8 @@ func compilePatterns(list *[]filter.Pattern, files []string, o filter.Options) (
 		total += len(p.Text)
 	}
 	if total > maxPatternBytes {
-		return nil, fault.Misuse("backup", fmt.Sprintf("patterns of %s are more than %s", words.Size(int64(total)), words.Size(maxPatternBytes)))
+		return nil, fault.Misuse("backup", fmt.Sprintf("patterns of %s are more than %s",
+			words.Size(int64(total)), words.Size(maxPatternBytes)))
 	}
 	return filter.Compile(all, o)
 }
@@ -93,7 +95,8 @@ func compileExcludes(conf *config.Config, sets []backupSet, flags exclusions) er
 // combine makes the rules of a set; what the flags say counts more.
 func (b *backupSet) combine(own, flags exclusions) {
 	r := &b.rules
-	r.Before, r.After = []*filter.List{own.exact, own.folded}, []*filter.List{flags.exact, flags.folded}
+	r.Before, r.After = []*filter.List{own.exact, own.folded},
+		[]*filter.List{flags.exact, flags.folded}
 	r.Tags = append(own.IfPresent[:len(own.IfPresent):len(own.IfPresent)], flags.IfPresent...)
 	if caches := flags.Caches.Or(own.Caches); caches.On {
 		r.Tags = append(r.Tags, filter.CacheTag(caches.Source))
@@ -106,7 +109,8 @@ func (b *backupSet) combine(own, flags exclusions) {
 	b.fixed = flags.FixedSize.Or(own.FixedSize).On
 
 	b.excludes = append(own.exact.Strings(), flags.exact.Strings()...)
-	b.filters = &snapshot.Filters{OneFileSystem: b.oneFS.On, ExcludesLast: flags.exact.Len(), IExcludesLast: flags.folded.Len()}
+	b.filters = &snapshot.Filters{OneFileSystem: b.oneFS.On, ExcludesLast: flags.exact.Len(),
+		IExcludesLast: flags.folded.Len()}
 	for _, text := range append(own.folded.Strings(), flags.folded.Strings()...) {
 		b.filters.IExcludes = append(b.filters.IExcludes, snapshot.Text(text))
 	}
@@ -165,7 +169,8 @@ func (b *backupSet) emptied(root string) *filter.Pattern {
 
 // kernelReason says why what is in a file system of the kernel is left out.
 func kernelReason(kind string) filter.Reason {
-	return filter.Reason{Rule: "what is in it, which the kernel makes up", Source: kind + " file system"}
+	return filter.Reason{Rule: "what is in it, which the kernel makes up", Source: kind +
+		" file system"}
 }
 
 // maxKernel is how many file systems of the kernel are named.
@@ -182,7 +187,8 @@ func (j *job) tellKernel(mounts []backup.KernelMount) {
 		at = append(at, m.Path)
 	}
 	if len(at) > 0 {
-		j.Note("left out, since the kernel makes it up: %s; to save one of them, name it too", strings.Join(at, ", "))
+		j.Note("left out, since the kernel makes it up: %s; to save one of them, name it too",
+			strings.Join(at, ", "))
 	}
 }
 
@@ -205,7 +211,8 @@ func (c choice) Enter(d fs.Dir) (func(string) bool, error) {
 // leaveOutOwn leaves out the program's own store and index, where they lie in the
 // roots, also under another name than the configuration has for them.
 func (j *job) leaveOutOwn(conf *config.Config, url string, set *backupSet, roots []string) {
-	for p, what := range map[string]string{j.places.IndexDir(conf): "index", config.FilePath(url): "store"} {
+	for p, what := range map[string]string{j.places.IndexDir(conf): "index",
+		config.FilePath(url): "store"} {
 		path, err := filepath.EvalSymlinks(p)
 		if p == "" || err != nil {
 			continue

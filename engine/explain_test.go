@@ -37,7 +37,8 @@ func TestExitCodes(t *testing.T) {
 // What is joined ends as the worst of it does: a job that is done but for some files is
 // not done if another thing failed.
 func TestExplain_Joined(t *testing.T) {
-	partial, failed := fault.WithHint(fault.Incomplete("p"), "hint of p"), &nothingToSave{errors.New("n")}
+	partial, failed := fault.WithHint(fault.Incomplete("p"), "hint of p"),
+		&nothingToSave{errors.New("n")}
 	for _, err := range []error{errors.Join(partial, failed), errors.Join(failed, partial)} {
 		if e := Explain(err); e.Exit != fault.Failed {
 			t.Errorf("%+v", e)
@@ -46,7 +47,8 @@ func TestExplain_Joined(t *testing.T) {
 	if e := Explain(errors.Join(errors.New("x"), fault.Misuse("", "y"))); e.Exit != fault.Usage {
 		t.Errorf("%+v", e)
 	}
-	if e := Explain(errors.Join(partial, partial)); e.Exit != fault.Partial || e.Hint != "hint of p" {
+	if e := Explain(errors.Join(partial, partial)); e.Exit != fault.Partial ||
+		e.Hint != "hint of p" {
 		t.Errorf("%+v", e)
 	}
 }

@@ -56,13 +56,16 @@ func TestBackup_IndexCannotBeClosed(t *testing.T) {
 	m := newMachine(t, filepath.Join(t.TempDir(), "store"))
 	m.write("src/a", strings.Repeat("a", 1<<20))
 	e, sink := m.engine(nil), &filling{dir: small}
-	res, err := e.Backup(t.Context(), engine.BackupOptions{Paths: []string{filepath.Join(m.dir, "src")}}, sink)
+	res, err := e.Backup(t.Context(), engine.BackupOptions{Paths: []string{filepath.Join(m.dir,
+		"src")}}, sink)
 	m.must(sink.err)
 	if err == nil {
 		t.Fatal("closing the index on a full disk was no error")
 	}
 	x := engine.Explain(err)
-	if x.Exit != fault.Failed || !strings.Contains(x.Message, "no space left for the index") || !strings.Contains(x.Message, "what was saved is whole") || !strings.HasPrefix(x.Hint, "make space in ") {
+	if x.Exit != fault.Failed || !strings.Contains(x.Message, "no space left for the index") ||
+		!strings.Contains(x.Message, "what was saved is whole") ||
+		!strings.HasPrefix(x.Hint, "make space in ") {
 		t.Errorf("%+v", x)
 	}
 	if res.Snapshot == "" || len(eventsOf[events.Saved](&sink.heard)) != 1 {

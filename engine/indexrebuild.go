@@ -32,7 +32,8 @@ type RebuildOptions struct {
 
 // RebuildIndex makes the index of a host anew from its snapshots, and tells of it:
 // [events.Index].
-func (e *Engine) RebuildIndex(ctx context.Context, o RebuildOptions, sink events.Sink) (events.Totals, error) {
+func (e *Engine) RebuildIndex(ctx context.Context, o RebuildOptions,
+	sink events.Sink) (events.Totals, error) {
 	j := e.begin("index rebuild", sink)
 	err := j.rebuildIndex(ctx, o)
 	return j.totals(), err
@@ -70,7 +71,8 @@ func (j *job) rebuildIndex(ctx context.Context, o RebuildOptions) error {
 	if err != nil {
 		return err
 	}
-	j.Tell(j.indexEvent(op, chains[0], events.Index{Type: "index", Path: dir, Host: chains[0].host.String(),
+	j.Tell(j.indexEvent(op, chains[0], events.Index{Type: "index", Path: dir,
+		Host: chains[0].host.String(),
 		Sets: len(known), Blobs: done.Blobs, Chunks: done.Chunks}))
 	return r.damage()
 }
@@ -81,8 +83,10 @@ func newIndexDir(out string, op *opened) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if store := config.FilePath(op.URL); store != "" && (dir == store || strings.HasPrefix(dir, store+"/")) {
-		return "", fault.Misuse("index rebuild", fmt.Sprintf("--out: %s lies inside the store", dir))
+	if store := config.FilePath(op.URL); store != "" && (dir == store ||
+		strings.HasPrefix(dir, store+"/")) {
+		return "", fault.Misuse("index rebuild", fmt.Sprintf("--out: %s lies inside the store",
+			dir))
 	}
 	if exists(dir) {
 		return "", &fileExists{dir}
@@ -91,13 +95,15 @@ func newIndexDir(out string, op *opened) (string, error) {
 }
 
 // oneHost lists the sets that p leaves; they must be of one host.
-func (j *job) oneHost(ctx context.Context, cat *catalog, p Pick, key *keys.Identity) ([]named, error) {
+func (j *job) oneHost(ctx context.Context, cat *catalog, p Pick, key *keys.Identity) ([]named,
+	error) {
 	chains, err := cat.chains(ctx, p, key)
 	if err != nil {
 		return nil, err
 	}
 	if len(chains) == 0 {
-		return nil, &noSnapshot{msg: "no snapshot of that set and host is in the store", err: cat.firstProblem()}
+		return nil, &noSnapshot{msg: "no snapshot of that set and host is in the store",
+			err: cat.firstProblem()}
 	}
 	e := &fault.UsageError{Msg: "the store has several hosts"}
 	seen := map[layout.HostID]bool{}
@@ -160,7 +166,8 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 		return k, err
 	}
 	if !r.secret.IsZero() && r.secret != root.Secret {
-		return k, fmt.Errorf("%w: its host secret is not that of the other sets", snapshot.ErrDamaged)
+		return k, fmt.Errorf("%w: its host secret is not that of the other sets",
+			snapshot.ErrDamaged)
 	}
 	r.secret = root.Secret
 	store := r.cat.op.Store
@@ -178,7 +185,8 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 		if !isDamage(err) {
 			return err
 		}
-		r.lost(fmt.Sprintf("snapshot %s of set %s: %v: what it says of %v is left out", n.newest.short(), n.setName, err,
+		r.lost(fmt.Sprintf("snapshot %s of set %s: %v: what it says of %v is left out",
+			n.newest.short(), n.setName, err,
 			page.LostPaths{After: after, Last: last}))
 		return nil
 	}
@@ -188,7 +196,8 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 
 // isDamage tells what is wrong with single objects from a store that cannot be read at all.
 func isDamage(err error) bool {
-	for _, e := range []error{blob.ErrDamaged, blob.ErrNoIdentity, blob.ErrTooLarge, page.ErrDamaged, page.ErrNewerFormat, page.ErrTooLarge,
+	for _, e := range []error{blob.ErrDamaged, blob.ErrNoIdentity, blob.ErrTooLarge,
+		page.ErrDamaged, page.ErrNewerFormat, page.ErrTooLarge,
 		snapshot.ErrDamaged, snapshot.ErrNewerFormat, fs.ErrNotExist} {
 		if errors.Is(err, e) {
 			return !errors.Is(err, backends.ErrContainerNotFound)
@@ -214,7 +223,8 @@ func (r *rebuilding) damage() error {
 }
 
 // make makes the directory, and nothing if that fails.
-func (r *rebuilding) make(ctx context.Context, dir string, known []index.Known) (done index.Rebuilt, err error) {
+func (r *rebuilding) make(ctx context.Context, dir string, known []index.Known) (done index.Rebuilt,
+	err error) {
 	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
 		return done, &fileExists{dir}
 	} else if err != nil {
@@ -226,7 +236,8 @@ func (r *rebuilding) make(ctx context.Context, dir string, known []index.Known) 
 	return done, err
 }
 
-func (r *rebuilding) write(ctx context.Context, dir string, known []index.Known) (done index.Rebuilt, err error) {
+func (r *rebuilding) write(ctx context.Context, dir string,
+	known []index.Known) (done index.Rebuilt, err error) {
 	ix, err := index.Open(dir, index.Options{Key: r.secret.IndexPath()})
 	if err != nil {
 		return done, err

@@ -61,7 +61,8 @@ func (j *job) initialise(ctx context.Context, o InitOptions) (err error) {
 		return err
 	}
 	j.Tell(events.StoreMade{
-		Secret: p.kit.Identity != "", Type: "store", Store: p.kit.StoreID.String(), URL: p.url, Owner: p.kit.Owner.Public().Fingerprint(),
+		Secret: p.kit.Identity != "", Type: "store", Store: p.kit.StoreID.String(), URL: p.url,
+		Owner:  p.kit.Owner.Public().Fingerprint(),
 		Config: j.places.Config, Kit: p.kitPath,
 	})
 	return nil
@@ -103,7 +104,8 @@ func (j *job) writeHost(p *initPlan, trust config.Point, undo *undoList) error {
 		return err
 	}
 	err = j.state.UpdateKnown(func(k *config.Known) error {
-		k.Pin(config.KnownStore{Store: p.kit.StoreID, URL: p.url, Owner: owner, Since: p.kit.Created})
+		k.Pin(config.KnownStore{Store: p.kit.StoreID, URL: p.url, Owner: owner,
+			Since: p.kit.Created})
 		return nil
 	})
 	if err != nil {
@@ -135,7 +137,8 @@ func (j *job) planInit(o InitOptions) (*initPlan, error) {
 	if err := j.refuseConfigured(); err != nil {
 		return nil, err
 	}
-	p := &initPlan{url: config.FileURL(j.places.Store), kitPath: o.RecoveryKit, kitDefault: o.RecoveryKit == ""}
+	p := &initPlan{url: config.FileURL(j.places.Store), kitPath: o.RecoveryKit,
+		kitDefault: o.RecoveryKit == ""}
 	var err error
 	if j.o.Store != nil {
 		if p.url, err = j.storeURL(); err != nil {
@@ -186,7 +189,8 @@ func (p *initPlan) placeKit(places config.Places) (err error) {
 		return fmt.Errorf("write recovery kit: %w", &fileExists{p.kitPath})
 	}
 	if p.path != "" && (p.kitPath == p.path || strings.HasPrefix(p.kitPath, p.path+"/")) {
-		return fault.Misuse("init", fmt.Sprintf("--recovery-kit: %s lies inside the store, which must never hold the secret", p.kitPath))
+		return fault.Misuse("init",
+			fmt.Sprintf("--recovery-kit: %s lies inside the store, which must never hold the secret", p.kitPath))
 	}
 	return nil
 }
@@ -206,6 +210,7 @@ func (p *initPlan) makeHost() {
 // remindOfKit warns while the recovery kit is still where init put it.
 func (j *job) remindOfKit(h *config.Host) {
 	if h.Kit != "" && exists(h.Kit) {
-		j.Warn("move it, and keep it: mv "+config.Quote(h.Kit)+" /media/SAFE/", "the recovery kit is still on this machine: %s", h.Kit)
+		j.Warn("move it, and keep it: mv "+config.Quote(h.Kit)+" /media/SAFE/",
+			"the recovery kit is still on this machine: %s", h.Kit)
 	}
 }

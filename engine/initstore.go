@@ -134,7 +134,8 @@ func (p *initPlan) kitOf(ctx context.Context, b backends.Backend) string {
 // write puts store.json and the first trust list, reads the store back as any
 // reader would, and returns what must be remembered of it.
 func (n *newStore) write(ctx context.Context, p *initPlan, undo *undoList) (config.Point, error) {
-	doc := snapshot.StoreDoc{Store: p.kit.StoreID, Owner: p.kit.Owner.Public(), Created: p.kit.Created}
+	doc := snapshot.StoreDoc{Store: p.kit.StoreID, Owner: p.kit.Owner.Public(),
+		Created: p.kit.Created}
 	if !n.atomic {
 		doc.Safety = snapshot.SafetyWeak
 	}
@@ -144,7 +145,8 @@ func (n *newStore) write(ctx context.Context, p *initPlan, undo *undoList) (conf
 	}
 	trust, err := snapshot.EncodeTrust(snapshot.Trust{
 		Store: p.kit.StoreID, Seq: 1, Time: p.kit.Created,
-		Hosts: []snapshot.TrustHost{{Host: p.host.ID, Key: p.host.Signer.Public(), Roles: []string{snapshot.RoleWrite, snapshot.RolePrune}}},
+		Hosts: []snapshot.TrustHost{{Host: p.host.ID, Key: p.host.Signer.Public(),
+			Roles: []string{snapshot.RoleWrite, snapshot.RolePrune}}},
 	}, p.kit.Owner)
 	if err != nil {
 		return config.Point{}, err
@@ -157,7 +159,8 @@ func (n *newStore) write(ctx context.Context, p *initPlan, undo *undoList) (conf
 			return config.Point{}, fmt.Errorf("make store: %w", err)
 		}
 	}
-	st, err := snapshot.OpenStore(ctx, backends.Objects(n.backend), snapshot.Pin{Owner: p.kit.Owner.Public().Fingerprint()})
+	st, err := snapshot.OpenStore(ctx, backends.Objects(n.backend),
+		snapshot.Pin{Owner: p.kit.Owner.Public().Fingerprint()})
 	if err != nil {
 		return config.Point{}, fmt.Errorf("read back the new store: %w", err)
 	}
@@ -166,7 +169,8 @@ func (n *newStore) write(ctx context.Context, p *initPlan, undo *undoList) (conf
 
 func (n *newStore) put(ctx context.Context, key string, data []byte, undo *undoList) error {
 	sum := sha256.Sum256(data)
-	if _, err := n.backend.Put(ctx, key, backends.Bytes(data, &sum), backends.PutOptions{IfAbsent: n.atomic}); err != nil {
+	if _, err := n.backend.Put(ctx, key, backends.Bytes(data, &sum),
+		backends.PutOptions{IfAbsent: n.atomic}); err != nil {
 		return err
 	}
 	undo.add(func() { _ = n.backend.Delete(context.WithoutCancel(ctx), key) })

@@ -79,7 +79,8 @@ func (j *job) walk(ctx context.Context, r *reading, withXattrs bool) error {
 
 // endsListing tells a store that cannot be read at all from what is wrong with one page.
 func endsListing(err error) bool {
-	for _, e := range []error{backends.ErrUnreachable, backends.ErrContainerNotFound, backends.ErrPermission, page.ErrNewerFormat} {
+	for _, e := range []error{backends.ErrUnreachable, backends.ErrContainerNotFound,
+		backends.ErrPermission, page.ErrNewerFormat} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -89,8 +90,10 @@ func endsListing(err error) bool {
 
 // event is an entry.
 func (r *reading) event(ctx context.Context, e *page.Entry, withXattrs bool) events.Entry {
-	ev := events.Entry{Type: "entry", PathText: events.PathOf(shown(e.Path)), Kind: string(e.Type), Mode: fmt.Sprintf("%04o", e.Mode),
-		UID: e.UID, GID: e.GID, Mtime: timeText(e.Mtime), HardLink: e.HL, Flags: e.Flags, SHA256: e.SHA256, Of: e}
+	ev := events.Entry{Type: "entry", PathText: events.PathOf(shown(e.Path)), Kind: string(e.Type),
+		Mode: fmt.Sprintf("%04o", e.Mode),
+		UID:  e.UID, GID: e.GID, Mtime: timeText(e.Mtime), HardLink: e.HL, Flags: e.Flags,
+		SHA256: e.SHA256, Of: e}
 	ev.User, ev.User64 = events.Twin(e.User)
 	ev.Group, ev.Group64 = events.Twin(e.Group)
 	ev.Target, ev.Target64 = events.Twin(e.Target)

@@ -36,8 +36,10 @@ type mirrorPlace struct {
 }
 
 // openMirror opens the target and looks at what is there.
-func (j *job) openMirror(ctx context.Context, cat *catalog, url string, anew bool) (_ *mirrorPlace, err error) {
-	m := &mirrorPlace{job: j, op: cat.op, rows: cat.rows, url: url, there: map[string]bool{}, damaged: map[string]bool{}, ahead: map[chain]uint64{}}
+func (j *job) openMirror(ctx context.Context, cat *catalog, url string, anew bool) (_ *mirrorPlace,
+	err error) {
+	m := &mirrorPlace{job: j, op: cat.op, rows: cat.rows, url: url, there: map[string]bool{},
+		damaged: map[string]bool{}, ahead: map[chain]uint64{}}
 	defer func() {
 		if err != nil && m.backend != nil {
 			_ = m.backend.Close()
@@ -93,10 +95,12 @@ func (m *mirrorPlace) identify(ctx context.Context, was bool) error {
 	case err == nil:
 		doc, derr := snapshot.DecodeStore(got)
 		if derr == nil {
-			return m.other(fmt.Sprintf("another store is there, %s of %s", doc.Store, doc.Owner.Fingerprint()))
+			return m.other(fmt.Sprintf("another store is there, %s of %s", doc.Store,
+				doc.Owner.Fingerprint()))
 		}
 		if !trust.same { // nothing tells that it was this one
-			return m.other("a store is there whose " + layout.StoreJSON + " cannot be read: " + derr.Error())
+			return m.other("a store is there whose " + layout.StoreJSON + " cannot be read: " +
+				derr.Error())
 		}
 		m.heads = append(m.heads, mirror.Head{Key: layout.StoreJSON, Data: source, Replace: true})
 	case !errors.Is(err, backends.ErrNotFound):
@@ -114,7 +118,8 @@ func (m *mirrorPlace) identify(ctx context.Context, was bool) error {
 }
 
 func (m *mirrorPlace) other(what string) error {
-	return fault.WithHint(&otherTarget{backends.Redact(m.url), what}, "name an empty place, or the mirror of this store: --to URL")
+	return fault.WithHint(&otherTarget{backends.Redact(m.url), what},
+		"name an empty place, or the mirror of this store: --to URL")
 }
 
 // empty fails where anything is in the target.
@@ -134,10 +139,12 @@ func (m *mirrorPlace) empty(ctx context.Context, was bool) error {
 	}
 	switch {
 	case strings.HasPrefix(filepath.ToSlash(example)+"/", layout.ScratchPrefix):
-		return fault.WithHint(&otherTarget{backends.Redact(m.url), "what a check has left is there, " + example},
+		return fault.WithHint(&otherTarget{backends.Redact(m.url),
+			"what a check has left is there, " + example},
 			"have it removed: vaultik --store "+config.Quote(m.url)+" store check")
 	case example != "":
-		return m.other(fmt.Sprintf("there is no store, and the place is not empty, it holds %q", example))
+		return m.other(fmt.Sprintf("there is no store, and the place is not empty, it holds %q",
+			example))
 	case was:
 		return m.gone(fmt.Errorf("the place is empty: %w", snapshot.ErrNoStore))
 	}
@@ -173,7 +180,8 @@ func (m *mirrorPlace) trust(ctx context.Context) (t trustLists, err error) {
 		case derr == nil && list.Store == m.op.Store.Doc.Store:
 			return t, m.newerThere(list.Seq)
 		default:
-			return t, m.other("a store of another owner is there: " + key + " is not signed by the owner of this one")
+			return t, m.other("a store of another owner is there: " + key +
+				" is not signed by the owner of this one")
 		}
 	}
 	t.same = good > 0
@@ -185,7 +193,8 @@ func (m *mirrorPlace) trust(ctx context.Context) (t trustLists, err error) {
 			m.Warn("", "%s of the source is left out: %v", key, err)
 			continue
 		}
-		t.lacking = append(t.lacking, mirror.Head{Key: key, Data: data, Replace: target[key] != nil})
+		t.lacking = append(t.lacking, mirror.Head{Key: key, Data: data,
+			Replace: target[key] != nil})
 	}
 	slices.SortFunc(t.lacking, func(a, b mirror.Head) int { return strings.Compare(a.Key, b.Key) })
 	return t, nil
@@ -198,7 +207,8 @@ func (m *mirrorPlace) newerThere(seq uint64) error {
 }
 
 // objectsUnder reads small objects.
-func objectsUnder(ctx context.Context, o backends.ObjectReader, prefix string) (map[string][]byte, error) {
+func objectsUnder(ctx context.Context, o backends.ObjectReader, prefix string) (map[string][]byte,
+	error) {
 	out := map[string][]byte{}
 	var keys []string
 	err := o.List(ctx, prefix, func(key string, size int64) error {
@@ -242,7 +252,8 @@ func (w withHeads) List(ctx context.Context, prefix string, fn func(string, int6
 // compare reads the manifests of the target. It fails if neither place can be an
 // older state of the other.
 func (m *mirrorPlace) compare(ctx context.Context) error {
-	st, err := snapshot.OpenStore(ctx, withHeads{m.op.Objects, backends.Objects(m.backend)}, snapshot.Pin{})
+	st, err := snapshot.OpenStore(ctx, withHeads{m.op.Objects, backends.Objects(m.backend)},
+		snapshot.Pin{})
 	if err != nil {
 		return err
 	}
@@ -269,7 +280,8 @@ func (m *mirrorPlace) compare(ctx context.Context) error {
 	}
 	odd := int64(0)
 	for _, p := range problems {
-		switch damaged := errors.Is(p.Err, snapshot.ErrDamaged) || errors.Is(p.Err, snapshot.ErrSignature); {
+		switch damaged := errors.Is(p.Err, snapshot.ErrDamaged) ||
+			errors.Is(p.Err, snapshot.ErrSignature); {
 		case p.Key != "" && source[p.Key] != nil && damaged:
 			m.damaged[p.Key] = true
 		case p.Key != "":
@@ -277,7 +289,9 @@ func (m *mirrorPlace) compare(ctx context.Context) error {
 		}
 	}
 	if odd > 0 {
-		m.Warn("vaultik --store "+config.Quote(m.url)+" verify", "%s in the target, which the copy does not cure", words.Plural(odd, "problem", "problems"))
+		m.Warn("vaultik --store "+config.Quote(m.url)+" verify",
+			"%s in the target, which the copy does not cure",
+			words.Plural(odd, "problem", "problems"))
 	}
 	return nil
 }

@@ -48,7 +48,8 @@ func (j *job) cloned() error {
 }
 
 func (e *cloned) Error() string {
-	return "the keys in " + e.file + " are of another machine, and two must not write as one host: " +
+	return "the keys in " + e.file +
+		" are of another machine, and two must not write as one host: " +
 		"make this one a host of its own, or say that it is the same one, installed anew"
 }
 
@@ -58,7 +59,8 @@ func (e *cloned) Choices() []string { return e.ways }
 // foreignWriter adds to an error that another writes as this host what to do then.
 func (j *job) foreignWriter(err error) error {
 	if errors.Is(err, backup.ErrForeignWriter) {
-		return fault.WithHint(err, "if this machine was cloned, make it a host of its own: "+j.becomeNewHost())
+		return fault.WithHint(err,
+			"if this machine was cloned, make it a host of its own: "+j.becomeNewHost())
 	}
 	return err
 }

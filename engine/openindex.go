@@ -64,7 +64,8 @@ func (j *job) badIndex(dir string, err error) error {
 	anew := "VAULTIK_INDEX_PATH=DIR " + j.vaultik("backup")
 	switch {
 	case errors.Is(err, index.ErrNoSpace):
-		return &badIndex{err, "make space in " + config.Quote(dir) + ", or let the index be made anew elsewhere: " + anew}
+		return &badIndex{err, "make space in " + config.Quote(dir) +
+			", or let the index be made anew elsewhere: " + anew}
 	case errors.Is(err, index.ErrNewerFormat):
 		return &badIndex{err, "see which program this is: vaultik version"}
 	case errors.Is(err, index.ErrForeign):

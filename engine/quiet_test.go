@@ -25,7 +25,8 @@ func TestQuiet(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, word := range []string{"os.Stdout", "os.Stderr", "os.Stdin", "os.Args", "os.Exit", "fmt.Print", "println(", "signal.Notify"} {
+			for _, word := range []string{"os.Stdout", "os.Stderr", "os.Stdin", "os.Args",
+				"os.Exit", "fmt.Print", "println(", "signal.Notify"} {
 				if bytes.Contains(text, []byte(word)) {
 					t.Errorf("%s has %s", file, word)
 				}

@@ -80,10 +80,12 @@ func (j *job) look(ctx context.Context, op *opened, id string) (*catalog, error)
 // unopened says of a root that cannot be read what that means, unless the key
 // is to blame, or the run was ended.
 func (j *job) unopened(ctx context.Context, r *row, err error) error {
-	if ctx.Err() != nil || errors.Is(err, keys.ErrWrongIdentity) || errors.Is(err, keys.ErrPlugin) || errors.Is(err, snapshot.ErrNewerFormat) {
+	if ctx.Err() != nil || errors.Is(err, keys.ErrWrongIdentity) ||
+		errors.Is(err, keys.ErrPlugin) || errors.Is(err, snapshot.ErrNewerFormat) {
 		return err
 	}
-	return &lostSnapshot{row: r, err: err, hint: "see which snapshots are whole: " + j.here("verify")}
+	return &lostSnapshot{row: r, err: err, hint: "see which snapshots are whole: " +
+		j.here("verify")}
 }
 
 // sayOtherProblems tells of what is wrong in the store and does not keep r from
@@ -101,7 +103,8 @@ func (j *job) sayOtherProblems(cat *catalog, r *row) {
 		told[p.Error()] = true
 	}
 	if others > 0 {
-		j.Note("%s elsewhere in the store: %s", words.Plural(others, "problem", "problems"), j.here("verify"))
+		j.Note("%s elsewhere in the store: %s", words.Plural(others, "problem", "problems"),
+			j.here("verify"))
 	}
 }
 
@@ -177,7 +180,8 @@ type lostSnapshot struct {
 }
 
 func (e *lostSnapshot) Error() string {
-	return fmt.Sprintf("snapshot %s cannot be opened: %v; other snapshots are not affected", e.row.short(), e.err)
+	return fmt.Sprintf("snapshot %s cannot be opened: %v; other snapshots are not affected",
+		e.row.short(), e.err)
 }
 
 func (e *lostSnapshot) Unwrap() error  { return e.err }

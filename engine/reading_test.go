@@ -8,8 +8,10 @@ import (
 
 func TestSnapshotPath(t *testing.T) {
 	for _, c := range [][3]string{
-		{".", "", "."}, {".", "/", "."}, {".", "/a/b", "a/b"}, {".", "a/b/", "a/b"}, {".", "//a/./b/../c", "a/c"}, {".", "../..", "."},
-		{"a/b", "c", "a/b/c"}, {"a/b", "/c", "c"}, {"a/b", ".", "a/b"}, {"a/b", "..", "a"}, {"a", "\xff", "a/\xff"},
+		{".", "", "."}, {".", "/", "."}, {".", "/a/b", "a/b"}, {".", "a/b/", "a/b"},
+		{".", "//a/./b/../c", "a/c"}, {".", "../..", "."},
+		{"a/b", "c", "a/b/c"}, {"a/b", "/c", "c"}, {"a/b", ".", "a/b"}, {"a/b", "..", "a"},
+		{"a", "\xff", "a/\xff"},
 	} {
 		if got := snapshotPath(c[0], c[1]); got != c[2] {
 			t.Errorf("%q below %q: %q, want %q", c[1], c[0], got, c[2])
@@ -49,8 +51,10 @@ func TestSelection(t *testing.T) {
 		path string
 		typ  page.Type
 	}{
-		{"s", page.Dir}, {"s/a.go", page.File}, {"s/b.txt", page.File}, {"s/d", page.Dir}, {"s/d/c.go", page.File},
-		{"s/d/x", page.Dir}, {"s/d/x/e.txt", page.File}, {"s/d/y.txt", page.File}, {"s/z", page.Dir}, {"s/z/f.go", page.File},
+		{"s", page.Dir}, {"s/a.go", page.File}, {"s/b.txt", page.File}, {"s/d", page.Dir},
+		{"s/d/c.go", page.File},
+		{"s/d/x", page.Dir}, {"s/d/x/e.txt", page.File}, {"s/d/y.txt", page.File},
+		{"s/z", page.Dir}, {"s/z/f.go", page.File},
 	}
 	for _, c := range []struct {
 		include, exclude []string

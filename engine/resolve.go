@@ -32,7 +32,8 @@ const latest = "latest"
 
 // find gives the one snapshot that id means: "latest", or the first 4 to 64 hex
 // digits of an id. The identity may be nil; with it all names are known.
-func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys.Identity) (*row, error) {
+func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys.Identity) (*row,
+	error) {
 	if id == latest {
 		chains, err := c.chains(ctx, p, key)
 		if err != nil {
@@ -60,7 +61,8 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 	case 1:
 		return found[0], nil
 	case 0:
-		return nil, &noSnapshot{msg: fmt.Sprintf("no snapshot begins with %s", id), err: c.firstProblem()}
+		return nil, &noSnapshot{msg: fmt.Sprintf("no snapshot begins with %s", id),
+			err: c.firstProblem()}
 	}
 	e := &fault.UsageError{Msg: fmt.Sprintf("%s is the beginning of %d snapshots", id, len(found))}
 	for _, r := range found {
@@ -153,7 +155,8 @@ func (c *catalog) heads() (heads map[chain]*row, order []chain) {
 }
 
 // name finds the names of a set; a root is only read where this host does not know them.
-func (c *catalog) name(ctx context.Context, k chain, newest *row, key *keys.Identity) (named, error) {
+func (c *catalog) name(ctx context.Context, k chain, newest *row, key *keys.Identity) (named,
+	error) {
 	n := named{chain: k, newest: newest, hostName: c.hostName(k, nil), setName: c.setName(k, nil)}
 	if n.setName != k.set.String() && n.hostName != k.host.String() {
 		return n, nil

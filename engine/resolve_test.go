@@ -33,7 +33,10 @@ func newShelf(t *testing.T) *shelf {
 		c: &catalog{hostname: "me", op: &opened{Sets: &config.Sets{}, Host: &config.Host{ID: me}}}}
 }
 
-func (f *shelf) set(name string) layout.SetID { return f.c.op.Sets.Add(name, []string{"/" + name}).ID }
+func (f *shelf) set(name string) layout.SetID {
+	return f.c.op.Sets.Add(name,
+		[]string{"/" + name}).ID
+}
 
 // add puts a snapshot there; its id begins with prefix, hex.
 func (f *shelf) add(h layout.HostID, set layout.SetID, seq uint64, prefix string) *row {
@@ -44,7 +47,8 @@ func (f *shelf) add(h layout.HostID, set layout.SetID, seq uint64, prefix string
 	if err := sum.UnmarshalText(text); err != nil {
 		f.Fatal(err)
 	}
-	r := &row{Loaded: &snapshot.Loaded{Manifest: &snapshot.Manifest{Host: h, Set: set, Seq: seq, Time: time.Unix(int64(f.n), 0)}, Sum: sum}}
+	r := &row{Loaded: &snapshot.Loaded{Manifest: &snapshot.Manifest{Host: h, Set: set, Seq: seq,
+		Time: time.Unix(int64(f.n), 0)}, Sum: sum}}
 	f.c.rows = append(f.c.rows, r)
 	return r
 }
@@ -82,7 +86,8 @@ func TestFind_ByID(t *testing.T) {
 	y := f.add(f.me, a, 2, "abcd34")
 	f.want("abcd1", Pick{}, x)
 	f.want(y.ID(), Pick{}, y)
-	f.refused("abcd", Pick{}, fault.Usage, "abcd is the beginning of 2 snapshots", "vaultik restore abcd1200", "vaultik restore abcd3400")
+	f.refused("abcd", Pick{}, fault.Usage, "abcd is the beginning of 2 snapshots",
+		"vaultik restore abcd1200", "vaultik restore abcd3400")
 	f.refused("ffff", Pick{}, fault.Failed, "no snapshot begins with ffff", "vaultik snapshots")
 	for _, id := range []string{"", "abc", "ABCD", "abcg", "Latest", strings.Repeat("a", 65)} {
 		f.refused(id, Pick{}, fault.Usage, "is no snapshot")
@@ -107,7 +112,8 @@ func TestFind_Latest(t *testing.T) {
 	f.want("latest", Pick{Host: f.you.String()}, other)
 	f.want("latest", Pick{Set: theirs.String()}, other)
 	y := f.add(f.me, b, 1, "04")
-	f.refused("latest", Pick{}, fault.Usage, "latest could be of 2 sets", "vaultik restore latest --set 'a b'", "vaultik restore latest --set b")
+	f.refused("latest", Pick{}, fault.Usage, "latest could be of 2 sets",
+		"vaultik restore latest --set 'a b'", "vaultik restore latest --set b")
 	f.want("latest", Pick{Set: "b"}, y)
 	f.want("latest", Pick{Set: a.String(), Host: "me"}, x)
 	f.refused("latest", Pick{Set: "zz"}, fault.Failed, "no snapshot of that set and host")
@@ -120,12 +126,15 @@ func TestFind_LatestNeverFallsBack(t *testing.T) {
 	f := newShelf(t)
 	a := f.set("a")
 	older := f.add(f.me, a, 1, "0a")
-	f.c.problems = []snapshot.Problem{{Key: "k", Host: f.me, Set: a, Seq: 2, Err: snapshot.ErrDamaged}}
-	f.refused("latest", Pick{}, fault.Damage, "newest snapshot of set a cannot be had: k: damaged", older.short(), "vaultik restore "+older.short())
+	f.c.problems = []snapshot.Problem{{Key: "k", Host: f.me, Set: a, Seq: 2,
+		Err: snapshot.ErrDamaged}}
+	f.refused("latest", Pick{}, fault.Damage, "newest snapshot of set a cannot be had: k: damaged",
+		older.short(), "vaultik restore "+older.short())
 	f.want("0a00", Pick{}, older)
 	newest := f.add(f.me, a, 3, "0c")
 	f.want("latest", Pick{}, newest) // the damaged one is not the newest
-	f.c.problems = slices.Concat(f.c.problems, []snapshot.Problem{{Key: "k2", Host: f.me, Set: a, Seq: 3, Err: snapshot.ErrFork}})
+	f.c.problems = slices.Concat(f.c.problems, []snapshot.Problem{{Key: "k2", Host: f.me, Set: a,
+		Seq: 3, Err: snapshot.ErrFork}})
 	f.refused("latest", Pick{}, fault.Damage, "two manifests in one place")
 	f.c.rows = nil
 	f.refused("latest", Pick{}, fault.Damage, "cannot be had")

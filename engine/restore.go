@@ -68,7 +68,8 @@ type RestoreResult struct {
 // Restore brings files of a snapshot back. It tells of each [events.Item], of what was
 // [events.Deleted] and, at the end, of all that was [events.Restored] and of what was
 // [events.ReadBack]; with DryRun of the [events.Plan] instead.
-func (e *Engine) Restore(ctx context.Context, o RestoreOptions, sink events.Sink) (RestoreResult, error) {
+func (e *Engine) Restore(ctx context.Context, o RestoreOptions, sink events.Sink) (RestoreResult,
+	error) {
 	j := e.begin("restore", sink)
 	res, err := j.restore(ctx, o)
 	res.Totals = j.totals()
@@ -83,7 +84,8 @@ func (o *RestoreOptions) check() error {
 	refuse := func(msg string) error { return fault.Misuse("restore", msg) }
 	switch {
 	case o.Delete && o.Target != "" && isRoot(o.Target):
-		return &fault.UsageError{Msg: "--delete refuses " + o.Target + ": it is the root of the file system",
+		return &fault.UsageError{Msg: "--delete refuses " + o.Target +
+			": it is the root of the file system",
 			Advice: "restore to the directory itself: vaultik restore SNAPSHOT:PATH --target PATH --delete"}
 	case o.Verify && o.DryRun:
 		return refuse("--verify does not go with --dry-run: nothing is restored that could be read back")
@@ -92,7 +94,8 @@ func (o *RestoreOptions) check() error {
 	case o.InPlace && o.Overwrite == OverwriteIfNewer:
 		return refuse("--in-place does not go with --overwrite if-newer: a file that an interruption leaves changed in part would be the newer one")
 	case o.Verify && o.Overwrite != OverwriteIfChanged && o.Overwrite != OverwriteAlways:
-		return refuse("--verify does not go with --overwrite " + o.Overwrite + ": files that are kept may differ from the snapshot")
+		return refuse("--verify does not go with --overwrite " + o.Overwrite +
+			": files that are kept may differ from the snapshot")
 	}
 	return nil
 }
@@ -151,7 +154,8 @@ func (b *restoreJob) prepare(ctx context.Context, parallel int, memory int64) er
 	b.spec = &restore.Spec{
 		Store: b.r.Backend, Root: b.r.root, Identities: b.r.ids,
 		Target: target, From: b.r.from, Paths: paths,
-		Overwrite: restore.Overwrite(b.o.Overwrite), InPlace: b.o.InPlace, NumericOwner: b.o.NumericOwner,
+		Overwrite: restore.Overwrite(b.o.Overwrite), InPlace: b.o.InPlace,
+		NumericOwner: b.o.NumericOwner,
 		NoSpaceCheck: b.o.NoSpaceCheck,
 		Parallel:     parallel, Memory: memory, Progress: &messages.Progress{},
 		Warn:   func(text string) { b.Warn("", "%s", text) },
@@ -162,7 +166,8 @@ func (b *restoreJob) prepare(ctx context.Context, parallel int, memory int64) er
 
 // item tells what became of an entry, or would.
 func (b *restoreJob) item(path string, st messages.Status, reason string) {
-	b.Tell(events.Item{Type: "item", PathText: events.PathOf(shown(path)), Status: string(st), Reason: reason})
+	b.Tell(events.Item{Type: "item", PathText: events.PathOf(shown(path)), Status: string(st),
+		Reason: reason})
 }
 
 func (b *restoreJob) run(ctx context.Context) (out RestoreResult, err error) {
@@ -180,7 +185,8 @@ func (b *restoreJob) run(ctx context.Context) (out RestoreResult, err error) {
 	if full := (*restore.SpaceError)(nil); errors.As(err, &full) {
 		return out, &noRoom{full}
 	}
-	if pe := (*fs.PathError)(nil); res == nil && errors.As(err, &pe) && within(pe.Path, b.spec.Target) {
+	if pe := (*fs.PathError)(nil); res == nil && errors.As(err, &pe) &&
+		within(pe.Path, b.spec.Target) {
 		return out, &badTarget{b.spec.Target, err} // it could not be made
 	}
 	left := del.run(ctx, res, err)
@@ -215,7 +221,8 @@ func (b *restoreJob) readBack(ctx context.Context) error {
 	b.Tell(events.ReadBack{Files: res.Files, Bytes: res.Bytes})
 	if res.Differ > 0 {
 		b.sum.Errors += res.Differ
-		return fault.Incomplete(fmt.Sprintf("%s in %s not as in the snapshot", words.Plural(res.Differ, "file is", "files are"), b.spec.Target))
+		return fault.Incomplete(fmt.Sprintf("%s in %s not as in the snapshot",
+			words.Plural(res.Differ, "file is", "files are"), b.spec.Target))
 	}
 	return nil
 }
@@ -248,7 +255,8 @@ func selection(include, exclude *filter.List) (in, out func(string, page.Type) b
 			if matched, _ := exclude.MatchEntry(path, t == page.Dir); matched {
 				return true
 			}
-			return include != nil && !in(path, t) && (t != page.Dir || !include.MayMatchBelowEntry(path))
+			return include != nil && !in(path, t) && (t != page.Dir ||
+				!include.MayMatchBelowEntry(path))
 		}
 	}
 	return in, out
@@ -263,8 +271,10 @@ func (b *restoreJob) paths(ctx context.Context) ([]string, error) {
 		}
 		e := snapshotPath(b.r.from, p)
 		if !page.Within(b.r.from, e) {
-			return nil, &fault.UsageError{Msg: fmt.Sprintf("%q is not within %q", shown(e), shown(b.r.from)),
-				Advice: "leave out the path of the snapshot: " + b.here("restore "+b.r.row.short()+" --target DIR "+config.Quote(shown(e)))}
+			return nil, &fault.UsageError{Msg: fmt.Sprintf("%q is not within %q", shown(e),
+				shown(b.r.from)),
+				Advice: "leave out the path of the snapshot: " +
+					b.here("restore "+b.r.row.short()+" --target DIR "+config.Quote(shown(e)))}
 		}
 		out = append(out, e)
 	}
@@ -281,7 +291,8 @@ func (b *restoreJob) targetDir() (string, error) {
 		return "", fmt.Errorf("find target: %w", err)
 	}
 	if store := config.FilePath(b.r.URL); store != "" && within(store, dir) {
-		return "", &fault.UsageError{Msg: fmt.Sprintf("--target: %s lies inside the store", dir), Advice: "name a directory elsewhere: --target DIR"}
+		return "", &fault.UsageError{Msg: fmt.Sprintf("--target: %s lies inside the store", dir),
+			Advice: "name a directory elsewhere: --target DIR"}
 	}
 	st, err := os.Stat(dir)
 	switch {

@@ -58,7 +58,8 @@ func (b *restoreJob) newDeletion() (*deletion, error) {
 		return d, nil
 	}
 	if !b.r.root.Complete || b.r.root.Counts.Errors > 0 {
-		d.not = "snapshot " + b.r.row.short() + " is incomplete: what it lacks may be what its backup could not read"
+		d.not = "snapshot " + b.r.row.short() +
+			" is incomplete: what it lacks may be what its backup could not read"
 		return d, nil
 	}
 	rules, err := rulesOf(b.r)
@@ -87,8 +88,10 @@ func rulesOf(r *reading) (*filter.Rules, error) {
 	}
 	exact, folded := len(r.root.Excludes)-f.ExcludesLast, len(f.IExcludes)-f.IExcludesLast
 	fold := filter.Options{IgnoreCase: true}
-	rules.Before = []*filter.List{compile(r.root.Excludes[:exact], filter.Options{}), compile(f.IExcludes[:folded], fold)}
-	rules.After = []*filter.List{compile(r.root.Excludes[exact:], filter.Options{}), compile(f.IExcludes[folded:], fold)}
+	rules.Before = []*filter.List{compile(r.root.Excludes[:exact], filter.Options{}),
+		compile(f.IExcludes[:folded], fold)}
+	rules.After = []*filter.List{compile(r.root.Excludes[exact:], filter.Options{}),
+		compile(f.IExcludes[folded:], fold)}
 	for _, text := range textsOf(f.Tags) {
 		tag, terr := filter.ParseTag(text, "the backup")
 		err = errors.Join(err, terr)
@@ -142,7 +145,8 @@ func (j *job) protected(r *reading) func(string, *vfs.Stat) bool {
 		}
 	}
 	return func(path string, st *vfs.Stat) bool {
-		return own[path] || slices.ContainsFunc(same, func(o vfs.Stat) bool { return o.SameFile(st) })
+		return own[path] || slices.ContainsFunc(same,
+			func(o vfs.Stat) bool { return o.SameFile(st) })
 	}
 }
 
@@ -170,7 +174,8 @@ func (d *deletion) list(ctx context.Context) error {
 	case found.Files+found.Dirs == 0, d.o.Confirm == nil:
 		return nil
 	}
-	doomed := Doomed{Extras: extrasOf(found), First: d.first, Snapshot: d.r.row.short(), Target: d.o.Target}
+	doomed := Doomed{Extras: extrasOf(found), First: d.first, Snapshot: d.r.row.short(),
+		Target: d.o.Target}
 	if !d.o.Confirm(doomed) {
 		return ErrNotConfirmed
 	}
@@ -230,7 +235,8 @@ func (d *deletion) run(ctx context.Context, res *restore.Result, restoreErr erro
 	d.Tell(events.Deleted{Extras: extrasOf(done)})
 	if done.Failed > 0 {
 		d.sum.Errors += done.Failed
-		return fault.Incomplete(fmt.Sprintf("%s could not be deleted", words.Plural(done.Failed, "entry", "entries")))
+		return fault.Incomplete(fmt.Sprintf("%s could not be deleted",
+			words.Plural(done.Failed, "entry", "entries")))
 	}
 	return nil
 }
@@ -253,7 +259,8 @@ func (d *deletion) inTarget(path string) string {
 	if part.From == "" {
 		part.From = "."
 	}
-	return strings.TrimPrefix(filepath.ToSlash(filepath.Join(d.spec.Target, filepath.FromSlash(part.Place(path)))), "/")
+	return strings.TrimPrefix(filepath.ToSlash(filepath.Join(d.spec.Target,
+		filepath.FromSlash(part.Place(path)))), "/")
 }
 
 // ErrNotConfirmed says that what a restore was to delete may not be deleted.

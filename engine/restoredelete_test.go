@@ -24,7 +24,8 @@ func TestRulesOf(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 0x64656c))
 		top := t.TempDir()
 		pattern := func() string {
-			return []string{"", "!"}[r.IntN(2)] + []string{"a", "b", "B", "*a", "b*", "/a/b", "a/", "**/b/a", "?", "[ab]c", top[1:] + "/a"}[r.IntN(11)]
+			return []string{"", "!"}[r.IntN(2)] + []string{"a", "b", "B", "*a", "b*", "/a/b", "a/",
+				"**/b/a", "?", "[ab]c", top[1:] + "/a"}[r.IntN(11)]
 		}
 		patterns := func() []string {
 			var out []string
@@ -35,14 +36,17 @@ func TestRulesOf(t *testing.T) {
 		}
 		exclusion := func() exclusions {
 			x := exclusions{}
-			x.Exclude, x.IExclude = filter.From("test", patterns()...), filter.From("test", patterns()...)
+			x.Exclude, x.IExclude = filter.From("test", patterns()...),
+				filter.From("test", patterns()...)
 			if r.IntN(4) == 0 {
-				x.IfPresent = []filter.Tag{{Name: "c", Header: []string{"", "x"}[r.IntN(2)], Source: "test"}}
+				x.IfPresent = []filter.Tag{{Name: "c", Header: []string{"", "x"}[r.IntN(2)],
+					Source: "test"}}
 			}
 			if r.IntN(4) == 0 {
 				x.LargerThan = filter.Limit{Bytes: r.Int64N(6), Source: "test"}
 			}
-			x.IgnoreFiles = []config.Switch{{}, {On: true, Source: "test"}, {Source: "test"}}[r.IntN(3)]
+			x.IgnoreFiles = []config.Switch{{}, {On: true, Source: "test"},
+				{Source: "test"}}[r.IntN(3)]
 			if err := x.compile(); err != nil {
 				t.Fatal(err)
 			}
@@ -89,17 +93,19 @@ func TestRulesOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		visited := func(rules *filter.Rules) (out []string) {
-			err := fs.Walk(t.Context(), roots, fs.WalkOptions{Choose: rules.Walk(nil)}, func(it fs.WalkItem) error {
-				out = append(out, fmt.Sprint(it.Path, it.Err))
-				return nil
-			})
+			err := fs.Walk(t.Context(), roots, fs.WalkOptions{Choose: rules.Walk(nil)},
+				func(it fs.WalkItem) error {
+					out = append(out, fmt.Sprint(it.Path, it.Err))
+					return nil
+				})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return out
 		}
 		if was, is := visited(&set.rules), visited(again); !slices.Equal(was, is) {
-			t.Fatalf("%+v, excludes %q: saved\n%q\nby what the snapshot says\n%q", set.filters, set.excludes, was, is)
+			t.Fatalf("%+v, excludes %q: saved\n%q\nby what the snapshot says\n%q", set.filters,
+				set.excludes, was, is)
 		}
 	}
 }

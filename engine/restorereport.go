@@ -22,12 +22,14 @@ import (
 // count adds what became of a restore to the totals.
 func (b *restoreJob) count(res *restore.Result) {
 	n := &b.sum
-	n.Files, n.New, n.Changed, n.Unchanged = res.Counts.Files, res.Restored, res.Replaced+res.Changed, res.Unchanged
+	n.Files, n.New, n.Changed, n.Unchanged = res.Counts.Files, res.Restored,
+		res.Replaced+res.Changed, res.Unchanged
 	n.BytesRead, n.Errors = res.BytesRead, res.Failed
 }
 
 // report tells what became of a restore and returns what is to be said of it as an error.
-func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error, out *RestoreResult) error {
+func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error,
+	out *RestoreResult) error {
 	if res == nil {
 		return b.explainEmpty(err)
 	}
@@ -62,15 +64,23 @@ func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error,
 
 // restoredOf is everything about a restore.
 func restoredOf(r *restore.Result) events.Restored {
-	slices.SortFunc(r.Problems, func(a, b restore.Problem) int { return page.Compare(a.Path, b.Path) })
+	slices.SortFunc(r.Problems, func(a, b restore.Problem) int {
+		return page.Compare(a.Path,
+			b.Path)
+	})
 	e := events.Restored{
-		Type: "restored", Files: r.Counts.Files, Dirs: r.Counts.Dirs, Symlinks: r.Counts.Symlinks, Others: r.Counts.Others,
-		Restored: r.Restored, Replaced: r.Replaced, Changed: r.Changed, Unchanged: r.Unchanged, Kept: r.Kept, Deleted: r.Deleted, Ignored: r.Ignored, Failed: r.Failed,
-		Written: r.BytesWritten, Reused: r.BytesReused, BytesRead: r.BytesRead, Parts: r.Parts, Damaged: r.Damaged, MoreProblems: r.Failed > int64(len(r.Problems)),
-		Attributes: attributeSums(r.Meta), Leftovers: r.Leftovers, Above: r.MetaAbove, Duration: r.Duration,
+		Type: "restored", Files: r.Counts.Files, Dirs: r.Counts.Dirs, Symlinks: r.Counts.Symlinks,
+		Others:   r.Counts.Others,
+		Restored: r.Restored, Replaced: r.Replaced, Changed: r.Changed, Unchanged: r.Unchanged,
+		Kept: r.Kept, Deleted: r.Deleted, Ignored: r.Ignored, Failed: r.Failed,
+		Written: r.BytesWritten, Reused: r.BytesReused, BytesRead: r.BytesRead, Parts: r.Parts,
+		Damaged: r.Damaged, MoreProblems: r.Failed > int64(len(r.Problems)),
+		Attributes: attributeSums(r.Meta), Leftovers: r.Leftovers, Above: r.MetaAbove,
+		Duration: r.Duration,
 	}
 	for _, p := range r.Problems {
-		e.Problems = append(e.Problems, events.ItemProblem{PathText: events.PathOf(shown(p.Path)), Reason: p.Reason, Why: withoutPath(p)})
+		e.Problems = append(e.Problems, events.ItemProblem{PathText: events.PathOf(shown(p.Path)),
+			Reason: p.Reason, Why: withoutPath(p)})
 	}
 	for _, l := range r.Lost {
 		e.Lost = append(e.Lost, lostText(l))
@@ -93,7 +103,8 @@ func withoutPath(p restore.Problem) string {
 // attributeSums are the attributes that could not be set, the most frequent first.
 func attributeSums(meta map[string]*restore.MetaLoss) (out []events.AttributeSum) {
 	for what, l := range meta {
-		out = append(out, events.AttributeSum{What: what, Entries: l.Entries, PathText: events.PathOf(shown(l.Path)), Reason: l.Err.Error()})
+		out = append(out, events.AttributeSum{What: what, Entries: l.Entries,
+			PathText: events.PathOf(shown(l.Path)), Reason: l.Err.Error()})
 	}
 	slices.SortFunc(out, func(a, b events.AttributeSum) int {
 		return cmp.Or(cmp.Compare(b.Entries, a.Entries), cmp.Compare(a.What, b.What))
@@ -116,7 +127,8 @@ func (j *job) tryAgain(r *restore.Result) string {
 	case some(vfs.ErrLocked):
 		return "clear the flags of what is in the way, as root: chattr -i -a FILE; the same command again restores only what is missing"
 	case some(vfs.ErrSameName):
-		return "restore what has such a name alone, to another directory: " + j.here("restore SNAPSHOT PATH --target DIR")
+		return "restore what has such a name alone, to another directory: " +
+			j.here("restore SNAPSHOT PATH --target DIR")
 	case os.Geteuid() != 0 && some(fs.ErrPermission):
 		return "run the same command as root: it restores only what is missing"
 	}
@@ -125,7 +137,8 @@ func (j *job) tryAgain(r *restore.Result) string {
 
 // nothing reports that not one entry was selected.
 func nothing(r *restore.Result) bool {
-	return r.Restored+r.Replaced+r.Unchanged+r.Kept+r.Ignored+r.Failed+r.Counts.Dirs == 0 && !r.Damaged
+	return r.Restored+r.Replaced+r.Unchanged+r.Kept+r.Ignored+r.Failed+r.Counts.Dirs == 0 &&
+		!r.Damaged
 }
 
 // nothingSelected: paths and patterns leave nothing to restore.
@@ -148,7 +161,8 @@ type targetFull struct{ err *restore.TargetFullError }
 func (e *targetFull) Error() string {
 	f := e.err
 	return fmt.Sprintf("the target takes no more: %s restored, at least %s (%s) left: %v",
-		words.Plural(f.FilesDone, "file", "files"), words.Plural(f.FilesLeft, "file", "files"), words.Size(f.BytesLeft), f.Err)
+		words.Plural(f.FilesDone, "file", "files"), words.Plural(f.FilesLeft, "file", "files"),
+		words.Size(f.BytesLeft), f.Err)
 }
 
 func (e *targetFull) Unwrap() error  { return e.err }

@@ -66,7 +66,8 @@ func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err e
 
 // read opens the roots and leaves out what is not asked for. wrong is set when
 // the key opens none of them.
-func (c *catalog) read(ctx context.Context, p Pick, key *keys.Identity) (rows []*row, wrong, err error) {
+func (c *catalog) read(ctx context.Context, p Pick, key *keys.Identity) (rows []*row, wrong,
+	err error) {
 	opened := 0
 	for _, r := range c.rows {
 		root, err := c.openRoot(ctx, r, key)
@@ -80,7 +81,8 @@ func (c *catalog) read(ctx context.Context, p Pick, key *keys.Identity) (rows []
 		case root != nil:
 			opened++
 		}
-		if fits(p.Host, c.hostName(r.chain(), root), r.Host.String()) && fits(p.Set, c.setName(r.chain(), root), r.Set.String()) {
+		if fits(p.Host, c.hostName(r.chain(), root), r.Host.String()) &&
+			fits(p.Set, c.setName(r.chain(), root), r.Set.String()) {
 			rows = append(rows, r)
 		}
 	}

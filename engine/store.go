@@ -35,7 +35,8 @@ func (o *opened) takesBackups() error {
 	case o.Host == nil:
 		return &notHost{o.URL}
 	case o.Mirror:
-		return &fault.UsageError{Msg: backends.Redact(o.URL) + " is a mirror: its store would lack what is saved only here",
+		return &fault.UsageError{Msg: backends.Redact(o.URL) +
+			" is a mirror: its store would lack what is saved only here",
 			Advice: "back up to the store, then bring the mirror up to date with vaultik store copy; if the store is lost, make the mirror the storage_url"}
 	}
 	return nil
@@ -66,7 +67,8 @@ func (j *job) openStore(ctx context.Context, o backends.Options) (*opened, error
 	if err != nil {
 		return nil, err
 	}
-	op := &opened{URL: url, Backend: b, Objects: backends.Objects(b), Seen: seen, Sets: &config.Sets{}}
+	op := &opened{URL: url, Backend: b, Objects: backends.Objects(b), Seen: seen,
+		Sets: &config.Sets{}}
 	if err := j.pinned(ctx, op, host, known); err != nil {
 		_ = b.Close()
 		return nil, err
@@ -99,15 +101,18 @@ func (j *job) ownHost() (*config.Host, error) {
 }
 
 // pinned opens op.Store and checks whose it is.
-func (j *job) pinned(ctx context.Context, op *opened, host *config.Host, known *config.Known) (err error) {
+func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
+	known *config.Known) (err error) {
 	pin := j.pinFor(op, host, known)
 	op.Store, err = snapshot.OpenStore(ctx, op.Objects, pin)
 	if errors.Is(err, snapshot.ErrOwnerChanged) {
-		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: j.o.Owner != "", err: err}
+		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: j.o.Owner != "",
+			err: err}
 	}
 	if err != nil {
 		if op.Mirror { // without store.json it is one that has hardly begun
-			return fault.WithHint(err, "make the mirror whole: "+j.vaultik("store copy --to "+config.Quote(op.URL)))
+			return fault.WithHint(err,
+				"make the mirror whole: "+j.vaultik("store copy --to "+config.Quote(op.URL)))
 		}
 		return j.unreadable(ctx, op, err)
 	}
@@ -116,11 +121,15 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host, known *
 		return &otherStore{backends.Redact(op.URL), id.String(), host.Store.String()}
 	}
 	if k, ok := known.ByID(id); ok && k.Owner != owner && j.o.Owner == "" {
-		return &ownerDiffers{url: backends.Redact(op.URL), want: k.Owner, err: snapshot.ErrOwnerChanged}
+		return &ownerDiffers{url: backends.Redact(op.URL), want: k.Owner,
+			err: snapshot.ErrOwnerChanged}
 	}
 	if p := op.Seen.Trust(id); op.Mirror && op.Store.TrustSeq < p.Seq {
-		j.Warn(j.vaultik("store copy --to "+config.Quote(op.URL)), "the mirror %s has trust list %d; list %d of its store was seen", backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
-	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq && op.Store.TrustSum != p.Sum {
+		j.Warn(j.vaultik("store copy --to "+config.Quote(op.URL)),
+			"the mirror %s has trust list %d; list %d of its store was seen",
+			backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
+	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq &&
+		op.Store.TrustSum != p.Sum {
 		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
 	}
 	j.remember(op, known, owner)
@@ -187,7 +196,8 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 	var err error
 	if !met {
 		err = j.state.UpdateKnown(func(k *config.Known) error {
-			k.Pin(config.KnownStore{Store: id, URL: op.URL, Owner: owner, Since: time.Now().UTC().Truncate(time.Second)})
+			k.Pin(config.KnownStore{Store: id, URL: op.URL, Owner: owner,
+				Since: time.Now().UTC().Truncate(time.Second)})
 			return nil
 		})
 		switch {
@@ -195,13 +205,16 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 			j.Detail("store %s at %s belongs to %s", id, backends.Redact(op.URL), owner)
 		case err == nil:
 			j.Warn("compare this with the line \"# owner:\" of the recovery kit",
-				"store %s at %s is new to this machine; its owner is %s, which is remembered", id, backends.Redact(op.URL), owner)
+				"store %s at %s is new to this machine; its owner is %s, which is remembered", id,
+				backends.Redact(op.URL), owner)
 		default:
 			j.Warn("compare this with the line \"# owner:\" of the recovery kit",
-				"store %s at %s is new to this machine; its owner is %s", id, backends.Redact(op.URL), owner)
+				"store %s at %s is new to this machine; its owner is %s", id,
+				backends.Redact(op.URL), owner)
 		}
 	}
-	if now := (config.Point{Seq: op.Store.TrustSeq, Sum: op.Store.TrustSum}); err == nil && op.Seen.Trust(id) != now {
+	if now := (config.Point{Seq: op.Store.TrustSeq, Sum: op.Store.TrustSum}); err == nil &&
+		op.Seen.Trust(id) != now {
 		err = j.state.UpdateSeen(func(seen *config.Seen) error {
 			seen.NoteTrust(id, now)
 			return nil
@@ -209,6 +222,7 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 		op.Seen.NoteTrust(id, now)
 	}
 	if err != nil {
-		j.Warn("", "cannot remember this store, a later change of its owner will go unnoticed: %v", err)
+		j.Warn("", "cannot remember this store, a later change of its owner will go unnoticed: %v",
+			err)
 	}
 }

@@ -18,7 +18,8 @@ import (
 
 // CheckPlace tries out a place, whether or not there is a store yet: see
 // [placecheck.Check]. It needs no key, and with Options.Store no configuration.
-func (e *Engine) CheckPlace(ctx context.Context, full bool, sink events.Sink) (events.Totals, error) {
+func (e *Engine) CheckPlace(ctx context.Context, full bool, sink events.Sink) (events.Totals,
+	error) {
 	j := e.begin("store check", sink)
 	err := j.checkPlace(ctx, full)
 	return j.totals(), err
@@ -70,13 +71,15 @@ func (j *job) tryLock(ctx context.Context, url string) (string, error) {
 		}
 	}
 	if mode == "" {
-		return "not asked for: lock=governance&lock_days=N in the URL, or s3: in the configuration", nil
+		return "not asked for: lock=governance&lock_days=N in the URL, or s3: in the configuration",
+			nil
 	}
 	b, err := j.openUncounted(ctx, url, backends.Options{})
 	if err != nil {
 		return "", placeError(url, err)
 	}
-	return mode + ", " + words.Plural(days, "day", "days") + "; what this check writes is not locked", b.Close()
+	return mode + ", " + words.Plural(days, "day", "days") +
+		"; what this check writes is not locked", b.Close()
 }
 
 // withoutLock is a URL of S3 without what locks objects, and its parameters; "" for
@@ -100,7 +103,8 @@ const checkPatience = 2 * time.Minute
 
 // openPlace opens a place that need not be a store, to try things out: nothing that
 // is put there is locked, whatever the configuration says.
-func (j *job) openPlace(ctx context.Context, url string, o backends.Options) (backends.Backend, error) {
+func (j *job) openPlace(ctx context.Context, url string, o backends.Options) (backends.Backend,
+	error) {
 	tuning, err := j.tuning()
 	if err != nil {
 		return nil, err

@@ -74,7 +74,8 @@ func (j *job) copy(ctx context.Context, o CopyOptions) (res CopyResult, err erro
 }
 
 // update brings the mirror what it lacks.
-func (m *mirrorPlace) update(ctx context.Context, cat *catalog, o CopyOptions, parallel int, memory int64) (res CopyResult, err error) {
+func (m *mirrorPlace) update(ctx context.Context, cat *catalog, o CopyOptions, parallel int,
+	memory int64) (res CopyResult, err error) {
 	if err := m.pin(); err != nil {
 		m.Warn("", "cannot remember the mirror: %v", err)
 	}
@@ -93,10 +94,13 @@ func (m *mirrorPlace) update(ctx context.Context, cat *catalog, o CopyOptions, p
 }
 
 // bring runs the actors.
-func (m *mirrorPlace) bring(ctx context.Context, o CopyOptions, parallel int, memory int64) (*mirror.Report, error) {
+func (m *mirrorPlace) bring(ctx context.Context, o CopyOptions, parallel int,
+	memory int64) (*mirror.Report, error) {
 	spec := &mirror.Spec{
-		From: m.op.Backend, To: m.backend, Opened: m.op.Store, Heads: m.heads, There: m.there, Damaged: m.damaged, ReadData: o.ReadData,
-		Conditional: m.info.ConditionalPut, Parallel: parallel, Memory: memory, Progress: &messages.Progress{},
+		From: m.op.Backend, To: m.backend, Opened: m.op.Store, Heads: m.heads, There: m.there,
+		Damaged: m.damaged, ReadData: o.ReadData,
+		Conditional: m.info.ConditionalPut, Parallel: parallel, Memory: memory,
+		Progress:  &messages.Progress{},
 		OnReplace: func(key string) { m.Note("replaced %s, which was damaged in the target", key) },
 		Snapshots: loaded(m.rows),
 	}
@@ -124,7 +128,8 @@ func notItself(store, to string) error {
 	if msg == "" {
 		return nil
 	}
-	return &fault.UsageError{Msg: msg, Advice: "name a place elsewhere, best on another disk: --to URL"}
+	return &fault.UsageError{Msg: msg,
+		Advice: "name a place elsewhere, best on another disk: --to URL"}
 }
 
 func isSameDir(a, b string) bool {
@@ -137,7 +142,8 @@ func isSameDir(a, b string) bool {
 }
 
 // report tells what was copied and returns what is to be said of it as an error.
-func (m *mirrorPlace) report(ctx context.Context, v *verification, rep *mirror.Report, err error) (ev events.Copied, whole bool, _ error) {
+func (m *mirrorPlace) report(ctx context.Context, v *verification, rep *mirror.Report,
+	err error) (ev events.Copied, whole bool, _ error) {
 	var problems []events.Problem
 	for _, p := range rep.Problems {
 		ev := ofObject(p)
@@ -148,14 +154,18 @@ func (m *mirrorPlace) report(ctx context.Context, v *verification, rep *mirror.R
 	}
 	v.tellObjects(problems, rep.Found)
 	found := rep.Found + int64(len(v.signed))
-	m.sum.BytesRead, m.sum.Stored, m.sum.Objects, m.sum.Errors = rep.Read, rep.SentBytes, rep.Sent, found
-	ev = events.Copied{Type: "copied", Store: m.op.Store.Doc.Store.String(), To: backends.Redact(m.url), Snapshots: rep.Snapshots, New: rep.New,
-		Objects: rep.Objects, Bytes: rep.Bytes, There: rep.There, Sent: rep.Sent, SentBytes: rep.SentBytes, Replaced: rep.Replaced,
+	m.sum.BytesRead, m.sum.Stored, m.sum.Objects, m.sum.Errors = rep.Read, rep.SentBytes, rep.Sent,
+		found
+	ev = events.Copied{Type: "copied", Store: m.op.Store.Doc.Store.String(),
+		To: backends.Redact(m.url), Snapshots: rep.Snapshots, New: rep.New,
+		Objects: rep.Objects, Bytes: rep.Bytes, There: rep.There, Sent: rep.Sent,
+		SentBytes: rep.SentBytes, Replaced: rep.Replaced,
 		Read: rep.Read, Spare: rep.Spare, Extra: m.extra, Problems: found}
 	m.Tell(ev)
 	if err != nil {
 		if ctx.Err() != nil {
-			m.Note("interrupted: %s, %s, are in the mirror; the same command goes on from there", words.Plural(rep.Sent, "object", "objects"), words.Size(rep.SentBytes))
+			m.Note("interrupted: %s, %s, are in the mirror; the same command goes on from there",
+				words.Plural(rep.Sent, "object", "objects"), words.Size(rep.SentBytes))
 			return ev, false, ErrInterrupted
 		}
 		return ev, false, m.failed(err)
@@ -171,10 +181,12 @@ func (m *mirrorPlace) report(ctx context.Context, v *verification, rep *mirror.R
 // remark says what else there is to know of a copy.
 func (m *mirrorPlace) remark(rep *mirror.Report) {
 	if rep.Spare > 0 {
-		m.Note("left out: %s, %s, that no snapshot needs: of a backup that runs, or did not finish", words.Plural(rep.Spare, "object", "objects"), words.Size(rep.SpareSize))
+		m.Note("left out: %s, %s, that no snapshot needs: of a backup that runs, or did not finish",
+			words.Plural(rep.Spare, "object", "objects"), words.Size(rep.SpareSize))
 	}
 	if m.extra > 0 {
-		m.Note("the target has %s that the source has not any more: nothing is deleted there", words.Plural(int64(m.extra), "snapshot", "snapshots"))
+		m.Note("the target has %s that the source has not any more: nothing is deleted there",
+			words.Plural(int64(m.extra), "snapshot", "snapshots"))
 	}
 	if !m.info.ConditionalPut && m.op.Store.Doc.Safety == "" {
 		m.Note("%s cannot create an object only if absent, which this store asks for: the mirror can be read and restored, backups to it fail", backends.Redact(m.url))
@@ -218,7 +230,8 @@ func (m *mirrorPlace) pin() error {
 	}
 	doc := &m.op.Store.Doc
 	err := m.state.UpdateKnown(func(k *config.Known) error {
-		k.Pin(config.KnownStore{Store: doc.Store, URL: m.url, Owner: doc.Owner.Fingerprint(), Since: time.Now().UTC().Truncate(time.Second), Mirror: true})
+		k.Pin(config.KnownStore{Store: doc.Store, URL: m.url, Owner: doc.Owner.Fingerprint(),
+			Since: time.Now().UTC().Truncate(time.Second), Mirror: true})
 		return nil
 	})
 	if err != nil || !m.fresh {

@@ -48,11 +48,15 @@ func (j *job) info(ctx context.Context) (events.StoreInfo, error) {
 func infoOf(op *opened, info backends.Info, n *census) events.StoreInfo {
 	doc := &op.Store.Doc
 	word, promise := placecheck.Safety(doc, info.ConditionalPut)
-	ev := events.StoreInfo{Type: "store-info", Store: doc.Store.String(), URL: backends.Redact(op.URL), Kind: info.Kind, Owner: doc.Owner.Fingerprint(),
-		Created: doc.Created, Safety: word, Promise: promise, TrustSeq: op.Store.TrustSeq, Sets: len(n.sets), Snapshots: n.of(layout.KindManifest),
-		Objects: n.rows(), Total: placecheck.Known(info.Total, 0), Free: placecheck.Known(info.Free, 0), Abilities: placecheck.Abilities(info)}
+	ev := events.StoreInfo{Type: "store-info", Store: doc.Store.String(),
+		URL: backends.Redact(op.URL), Kind: info.Kind, Owner: doc.Owner.Fingerprint(),
+		Created: doc.Created, Safety: word, Promise: promise, TrustSeq: op.Store.TrustSeq,
+		Sets: len(n.sets), Snapshots: n.of(layout.KindManifest),
+		Objects: n.rows(), Total: placecheck.Known(info.Total, 0),
+		Free: placecheck.Known(info.Free, 0), Abilities: placecheck.Abilities(info)}
 	for _, h := range op.Store.Trust.Hosts {
-		host := events.StoreHost{Host: h.Host.String(), Roles: h.Roles, Here: op.Host != nil && op.Host.ID == h.Host}
+		host := events.StoreHost{Host: h.Host.String(), Roles: h.Roles, Here: op.Host != nil &&
+			op.Host.ID == h.Host}
 		if !h.Revoked.IsZero() {
 			host.Revoked = &h.Revoked
 		}
@@ -74,8 +78,10 @@ const (
 
 // kindsInOrder is the order in which kinds are shown.
 var kindsInOrder = []string{
-	layout.KindBlob.String(), layout.KindManifest.String(), layout.KindRoot.String(), layout.KindBlobList.String(),
-	layout.KindEpochKey.String(), layout.KindCheckpoint.String(), layout.KindGC.String(), layout.KindTrust.String(),
+	layout.KindBlob.String(), layout.KindManifest.String(), layout.KindRoot.String(),
+	layout.KindBlobList.String(),
+	layout.KindEpochKey.String(), layout.KindCheckpoint.String(), layout.KindGC.String(),
+	layout.KindTrust.String(),
 	layout.KindStore.String(), scratchKind, foreignKind,
 }
 

@@ -14,8 +14,10 @@ import (
 // stream adds what comes to the spec, as an entry made now by this user; end is called
 // when it is not read any more.
 func (b *backupJob) stream(set *backupSet, spec *backup.Spec) (end func(), err error) {
-	m := &backup.Stream{Path: strings.TrimPrefix(set.paths[0], "/"), Stat: fs.Stat{Type: page.File, Mode: 0o600,
-		UID: uint32(max(0, os.Getuid())), GID: uint32(max(0, os.Getgid())), Mtime: page.TimeOf(time.Now())}}
+	m := &backup.Stream{Path: strings.TrimPrefix(set.paths[0], "/"),
+		Stat: fs.Stat{Type: page.File, Mode: 0o600,
+			UID: uint32(max(0, os.Getuid())), GID: uint32(max(0, os.Getgid())),
+			Mtime: page.TimeOf(time.Now())}}
 	spec.Stream = m
 	from := b.o.Stream
 	if len(from.Command) == 0 {

@@ -48,8 +48,9 @@ func (t *trouble) retried(r retry.Retry) { t.retriedAt(time.Now(), r) }
 func (t *trouble) retriedAt(now time.Time, r retry.Retry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.out.Tell(events.Retry{Type: "retry", Store: t.store, Op: r.Op, Key: r.Key, Attempt: r.Attempt, Reason: r.Err.Error(),
-		Wait: r.Wait.Seconds(), Trouble: r.Trouble.Seconds()})
+	t.out.Tell(events.Retry{Type: "retry", Store: t.store, Op: r.Op, Key: r.Key, Attempt: r.Attempt,
+		Reason: r.Err.Error(),
+		Wait:   r.Wait.Seconds(), Trouble: r.Trouble.Seconds()})
 	t.retries++
 	t.here++
 	t.began = now.Add(-r.Trouble)
@@ -103,7 +104,8 @@ func (ts *troubles) sum() int64 {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if ts.unsaid > 0 {
-		ts.out.Note("%s of the store failed and %s made again", words.Plural(ts.unsaid, "more call", "more calls"),
+		ts.out.Note("%s of the store failed and %s made again",
+			words.Plural(ts.unsaid, "more call", "more calls"),
 			map[bool]string{true: "was", false: "were"}[ts.unsaid == 1])
 	}
 	return ts.retries

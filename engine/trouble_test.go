@@ -26,10 +26,13 @@ func TestTrouble(t *testing.T) {
 		{"an outage, said once", false, []int{0, 1, 3, 30, 60, 100, -120}, []string{
 			`warning: mem://x fails: put "h/x": connection refused; trying again, for up to 14 min 30 s`, "mem://x answers again, after 2 min"}},
 		{"hiccups, the first is said", false, []int{0, -1, 10, -11, 20, -21, 30, -31}, []string{
-			"warning: ", "mem://x answers again, after 1 s", "3 more calls of the store failed and were made again"}},
+			"warning: ", "mem://x answers again, after 1 s",
+			"3 more calls of the store failed and were made again"}},
 		{"hiccups, one a minute is said", false, []int{0, -1, 61, -62, 70, -71}, []string{
-			"warning: ", "again, after 1 s", "warning: ", "again, after 1 s", "1 more call of the store failed and was made again"}},
-		{"a hiccup that becomes an outage", false, []int{0, -1, 5, 6, 14, 15, 16, -30}, []string{"warning: ", "after 1 s", "warning: ", "after 25 s"}},
+			"warning: ", "again, after 1 s", "warning: ", "again, after 1 s",
+			"1 more call of the store failed and was made again"}},
+		{"a hiccup that becomes an outage", false, []int{0, -1, 5, 6, 14, 15, 16, -30},
+			[]string{"warning: ", "after 1 s", "warning: ", "after 25 s"}},
 		{"every one with -v", true, []int{0, 1, -2}, []string{"warning: ", `put "h/x": connection refused; attempt 7, the next within 3.0 s`, "after 2 s"}},
 	} {
 		var stderr bytes.Buffer
@@ -48,8 +51,10 @@ func TestTrouble(t *testing.T) {
 				began = sec
 			}
 			now := start.Add(time.Duration(sec) * time.Second)
-			tr.retriedAt(now, retry.Retry{Op: "put", Key: "h/x", Attempt: 7, Err: down, Wait: 3 * time.Second,
-				Trouble: time.Duration(sec-began) * time.Second, Left: 14*time.Minute + 30*time.Second})
+			tr.retriedAt(now, retry.Retry{Op: "put", Key: "h/x", Attempt: 7, Err: down,
+				Wait:    3 * time.Second,
+				Trouble: time.Duration(sec-began) * time.Second, Left: 14*time.Minute +
+					30*time.Second})
 			if got := all.waiting(now.Add(5 * time.Second)); got != time.Duration(sec-began+5)*time.Second {
 				t.Errorf("%s: waiting for %v", c.name, got)
 			}
@@ -78,7 +83,9 @@ func TestTroubles_Two(t *testing.T) {
 	now := time.Now()
 	a.retriedAt(now, retry.Retry{Op: "get", Err: errors.New("x"), Left: -1})
 	b.retriedAt(now, retry.Retry{Op: "put", Err: errors.New("y")})
-	if d := all.waiting(now.Add(time.Minute)); d != time.Minute || !strings.Contains(stderr.String(), "warning: mem://y fails: y; trying again, for up to 0 s") {
+	if d := all.waiting(now.Add(time.Minute)); d != time.Minute ||
+		!strings.Contains(stderr.String(),
+			"warning: mem://y fails: y; trying again, for up to 0 s") {
 		t.Errorf("waiting for %v\n%s", d, stderr.String())
 	}
 	a.over(time.Second, false)
@@ -87,7 +94,8 @@ func TestTroubles_Two(t *testing.T) {
 		t.Errorf("%s\n%s", stderr.String(), stdout.String())
 	}
 	a.retriedAt(now.Add(time.Hour), retry.Retry{Op: "get", Err: errors.New("x"), Left: -1})
-	if n := strings.Count(stderr.String(), "warning: mem://x fails: x; trying again, until it answers"); n != 2 {
+	if n := strings.Count(stderr.String(),
+		"warning: mem://x fails: x; trying again, until it answers"); n != 2 {
 		t.Errorf("%d warnings\n%s", n, stderr.String())
 	}
 	if n := strings.Count(stdout.String(), `{"type":"retry","store":"mem://x","op":"get","attempt":0,"reason":"x","wait_seconds":0,"trouble_seconds":0}`); n != 2 {
@@ -98,7 +106,8 @@ func TestTroubles_Two(t *testing.T) {
 // What libraries log becomes remarks: warnings all hear, the rest those who want more.
 func TestLogs(t *testing.T) {
 	var heard bytes.Buffer
-	log := slog.New(logs{events.Voice{Sink: &teller{stderr: &heard, verbose: true}}}).With("component", "x")
+	log := slog.New(logs{events.Voice{Sink: &teller{stderr: &heard,
+		verbose: true}}}).With("component", "x")
 	log.Debug("deep")
 	log.Info("listing", "page", 2, "err", fmt.Errorf("odd\nline"))
 	log.Warn("host key is not checked", "host", "h", "hint", "check it")

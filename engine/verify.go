@@ -32,7 +32,8 @@ type VerifyResult struct {
 
 // Verify checks that a store has what its snapshots need. It tells of each
 // [events.Problem], then [events.Verified], then which snapshots are [events.Affected].
-func (e *Engine) Verify(ctx context.Context, o VerifyOptions, sink events.Sink) (VerifyResult, error) {
+func (e *Engine) Verify(ctx context.Context, o VerifyOptions, sink events.Sink) (VerifyResult,
+	error) {
 	j := e.begin("verify", sink)
 	res, err := j.verify(ctx, o)
 	res.Totals = j.totals()
@@ -64,8 +65,10 @@ func (j *job) verify(ctx context.Context, o VerifyOptions) (res VerifyResult, er
 	v := &verification{job: j, cat: cat, rows: rows, signed: problems, key: key}
 	v.tellSigned()
 	spec := &verify.Spec{
-		Store: op.Backend, Opened: op.Store, ReadData: o.ReadData, Identity: key, Parallel: parallel, Memory: memory,
-		Progress: &messages.Progress{}, Warn: func(text string) { j.Warn("", "%s", text) }, Snapshots: loaded(rows),
+		Store: op.Backend, Opened: op.Store, ReadData: o.ReadData, Identity: key,
+		Parallel: parallel, Memory: memory,
+		Progress: &messages.Progress{}, Warn: func(text string) { j.Warn("", "%s", text) },
+		Snapshots: loaded(rows),
 	}
 	system := actors.NewSystem(nil)
 	defer system.Close()
@@ -89,7 +92,8 @@ func loaded(rows []*row) (out []*snapshot.Loaded) {
 }
 
 // choose gives the snapshots to be checked, and the problems that concern them.
-func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions, key *keys.Identity) ([]*row, []snapshot.Problem, error) {
+func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
+	key *keys.Identity) ([]*row, []snapshot.Problem, error) {
 	switch {
 	case o.Snapshot != "":
 		return j.chooseOne(ctx, cat, o, key)
@@ -123,10 +127,12 @@ func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions, key *ke
 }
 
 // chooseOne is choose for one snapshot.
-func (j *job) chooseOne(ctx context.Context, cat *catalog, o VerifyOptions, key *keys.Identity) ([]*row, []snapshot.Problem, error) {
+func (j *job) chooseOne(ctx context.Context, cat *catalog, o VerifyOptions,
+	key *keys.Identity) ([]*row, []snapshot.Problem, error) {
 	id, path := splitSnapshot(o.Snapshot)
 	if path != "" {
-		return nil, nil, fault.Misuse("verify", "a snapshot is checked as a whole: leave out :"+path)
+		return nil, nil, fault.Misuse("verify",
+			"a snapshot is checked as a whole: leave out :"+path)
 	}
 	r, err := j.find(ctx, cat, id, o.Pick, key)
 	if err != nil {
@@ -143,7 +149,8 @@ func (j *job) chooseOne(ctx context.Context, cat *catalog, o VerifyOptions, key 
 		}
 	}
 	if others > 0 {
-		j.Note("%s elsewhere in the store: %s", words.Plural(others, "problem", "problems"), j.here("verify"))
+		j.Note("%s elsewhere in the store: %s", words.Plural(others, "problem", "problems"),
+			j.here("verify"))
 	}
 	return []*row{r}, mine, nil
 }

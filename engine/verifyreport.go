@@ -37,7 +37,8 @@ func (v *verification) tellSigned() {
 
 // ofManifest is a problem that reading the manifests brought up.
 func (v *verification) ofManifest(p snapshot.Problem) events.Problem {
-	ev := events.Problem{Kind: manifestKind(p.Err), Key: p.Key, Reason: reasonOf(p.Err.Error()), Host: p.Host.String(), Set: p.Set.String(), Seq: p.Seq}
+	ev := events.Problem{Kind: manifestKind(p.Err), Key: p.Key, Reason: reasonOf(p.Err.Error()),
+		Host: p.Host.String(), Set: p.Set.String(), Seq: p.Seq}
 	for _, r := range v.rows {
 		if r.Host == p.Host && r.Set == p.Set && r.Seq == p.Seq && !errors.Is(p.Err, snapshot.ErrGap) { // what comes after a gap is what it is
 			ev.Snapshots = append(ev.Snapshots, r.ID())
@@ -65,7 +66,8 @@ func manifestKind(err error) string {
 
 // ofObject is a problem that the check brought up.
 func ofObject(p survey.Problem) events.Problem {
-	ev := events.Problem{Kind: string(p.Kind), Key: p.Key, Reason: reasonOf(p.Reason), Snapshots: p.Snapshots, MorePaths: p.MorePaths}
+	ev := events.Problem{Kind: string(p.Kind), Key: p.Key, Reason: reasonOf(p.Reason),
+		Snapshots: p.Snapshots, MorePaths: p.MorePaths}
 	for _, path := range p.Paths {
 		ev.Paths = append(ev.Paths, events.PathOf(shown(path)))
 	}
@@ -85,7 +87,8 @@ func (v *verification) tellProblem(ev events.Problem) {
 	ev.Type, ev.SetName, ev.HostName = "problem", ev.Set, ev.Host
 	for _, r := range v.rows {
 		if r.Set.String() == ev.Set && r.Host.String() == ev.Host {
-			ev.SetName, ev.HostName = v.cat.setName(r.chain(), r.Root), v.cat.hostName(r.chain(), r.Root)
+			ev.SetName, ev.HostName = v.cat.setName(r.chain(), r.Root),
+				v.cat.hostName(r.chain(), r.Root)
 		}
 	}
 	v.Tell(ev)
@@ -102,7 +105,8 @@ func (v *verification) tellObjects(problems []events.Problem, found int64) {
 }
 
 // report tells what was found and returns what is to be said of it as an error.
-func (v *verification) report(ctx context.Context, rep *verify.Report, err error) (ev events.Verified, whole bool, _ error) {
+func (v *verification) report(ctx context.Context, rep *verify.Report,
+	err error) (ev events.Verified, whole bool, _ error) {
 	problems := make([]events.Problem, 0, len(rep.Problems))
 	for _, p := range rep.Problems {
 		problems = append(problems, ofObject(p))
@@ -111,12 +115,15 @@ func (v *verification) report(ctx context.Context, rep *verify.Report, err error
 	found := rep.Found + int64(len(v.signed))
 	affected := v.affected(problems)
 	v.sum.Files, v.sum.BytesRead, v.sum.Errors = rep.Entries, rep.Read, found
-	ev = events.Verified{Type: "verified", Snapshots: len(v.rows), Affected: affected, Objects: rep.Objects, Bytes: rep.Bytes,
-		Checked: rep.Checked, Pages: rep.Pages, Chunks: rep.Chunks, Entries: rep.Entries, BytesRead: rep.Read, Problems: found}
+	ev = events.Verified{Type: "verified", Snapshots: len(v.rows), Affected: affected,
+		Objects: rep.Objects, Bytes: rep.Bytes,
+		Checked: rep.Checked, Pages: rep.Pages, Chunks: rep.Chunks, Entries: rep.Entries,
+		BytesRead: rep.Read, Problems: found}
 	v.Tell(ev)
 	if err != nil {
 		if ctx.Err() != nil {
-			v.Note("interrupted: %s read and checked so far, %s", words.Plural(rep.Checked, "object", "objects"), words.Verdict(found))
+			v.Note("interrupted: %s read and checked so far, %s",
+				words.Plural(rep.Checked, "object", "objects"), words.Verdict(found))
 			return ev, false, ErrInterrupted
 		}
 		return ev, false, err
@@ -186,14 +193,16 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 	if len(v.signed) > 0 || int64(len(problems)) < found {
 		return v.damage(found, affected)
 	}
-	return fault.WithHint(fmt.Errorf("%s could not be read: whether there is damage is not known", words.Plural(found, "object", "objects")),
+	return fault.WithHint(fmt.Errorf("%s could not be read: whether there is damage is not known",
+		words.Plural(found, "object", "objects")),
 		"give this user access to the store, then: "+v.here("verify --read-data"))
 }
 
 func (v *verification) damage(found int64, affected []string) error {
 	rest := ""
 	if whole := len(v.rows) - len(affected); whole > 0 {
-		rest = fmt.Sprintf("; %s not affected", words.Plural(int64(whole), "snapshot is", "snapshots are"))
+		rest = fmt.Sprintf("; %s not affected", words.Plural(int64(whole), "snapshot is",
+			"snapshots are"))
 	}
 	return fault.Damaged(words.Plural(found, "problem", "problems") + " in the store" + rest)
 }

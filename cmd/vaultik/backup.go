@@ -44,7 +44,8 @@ Paths can come from a list (--files-from), and what is saved from a program or a
 func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	if s.identity != nil || !errors.Is(s.identityErr, keys.ErrNoIdentity) {
 		s.identity, s.identityErr = nil, keys.ErrNoIdentity
-		s.out.warn("leave "+keys.EnvIdentity+" out of the environment of backups", "%s is set: a backup does not need the secret key, it was dropped", keys.EnvIdentity)
+		s.out.warn("leave "+keys.EnvIdentity+" out of the environment of backups",
+			"%s is set: a backup does not need the secret key, it was dropped", keys.EnvIdentity)
 		if err := s.prepare(); err != nil {
 			return err
 		}
@@ -53,7 +54,8 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	o := engine.BackupOptions{Paths: c.Path, Set: c.Set, Tags: c.Tag, Leave: leave, DryRun: c.DryRun, SameHost: c.SameHost}
+	o := engine.BackupOptions{Paths: c.Path, Set: c.Set, Tags: c.Tag, Leave: leave,
+		DryRun: c.DryRun, SameHost: c.SameHost}
 	if err := c.source(s, &o); err != nil {
 		return err
 	}
@@ -117,5 +119,6 @@ func (s *session) showWouldSave(e events.WouldSave) {
 		excluded = "; " + words.Count(e.Excluded) + " excluded, with all below"
 	}
 	s.out.result("would save %s: %s (%s new, %s changed, %s unchanged), %s to read%s; nothing was written", words.Printable(e.Set),
-		words.Plural(e.Files, "file", "files"), words.Count(e.New), words.Count(e.Changed), words.Count(e.Unchanged), words.Size(e.BytesRead), excluded)
+		words.Plural(e.Files, "file", "files"), words.Count(e.New), words.Count(e.Changed),
+		words.Count(e.Unchanged), words.Size(e.BytesRead), excluded)
 }

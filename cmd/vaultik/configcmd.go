@@ -15,7 +15,8 @@ type configPathCmd struct{}
 func (configPathCmd) Run(s *session) error {
 	p := s.engine.Places()
 	s.out.result("%s", p.Config)
-	s.out.event(events.ConfigPath{Type: "config-path", Config: p.Config, Index: p.Index, Store: p.Store})
+	s.out.event(events.ConfigPath{Type: "config-path", Config: p.Config, Index: p.Index,
+		Store: p.Store})
 	return nil
 }
 
@@ -32,9 +33,11 @@ func (configShowCmd) Run(s *session) error {
 	*c = *known
 	c.StorageURL = shownURL(c.StorageURL)
 	s.out.raw("# " + c.File + "\n" + config.YAML(c.Settings(s.engine.Places())))
-	ev := events.Config{Type: "config", File: c.File, StorageURL: c.StorageURL, Recipients: c.Recipients.Strings(),
-		Sets: map[string]map[string]any{}, Compression: c.Compression, ChunkSize: config.FormatSize(c.ChunkSize),
-		BlobSize: config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory),
+	ev := events.Config{Type: "config", File: c.File, StorageURL: c.StorageURL,
+		Recipients: c.Recipients.Strings(),
+		Sets:       map[string]map[string]any{}, Compression: c.Compression,
+		ChunkSize: config.FormatSize(c.ChunkSize),
+		BlobSize:  config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory),
 		BWLimit: c.BWLimit.String(), Connections: c.Parallel, Parallel: c.Parallel,
 		Elapsed: c.Retry.ElapsedText(), Stall: c.Retry.StallText(),
 		IndexPath: s.engine.Places().IndexDir(c), Hostname: c.Hostname}

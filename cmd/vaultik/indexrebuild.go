@@ -34,7 +34,8 @@ snapshots do not have. Without this it uploads everything once more.`
 
 // Run makes the index.
 func (c *indexRebuildCmd) Run(ctx context.Context, s *session) (err error) {
-	s.sum.Totals, err = s.engine.RebuildIndex(ctx, engine.RebuildOptions{Pick: c.pick.engine(), Out: c.Out}, s)
+	s.sum.Totals, err = s.engine.RebuildIndex(ctx, engine.RebuildOptions{Pick: c.pick.engine(),
+		Out: c.Out}, s)
 	return err
 }
 
@@ -44,7 +45,8 @@ func (s *session) showIndex(e events.Index) {
 	host := events.NameOf(e.Hostname, e.Hostname64, e.Host)
 	out("index: %s", e.Path)
 	out("host: %s", host)
-	out("from: %s, %s, %s", words.Plural(int64(e.Sets), "set", "sets"), words.Plural(int64(e.Blobs), "blob", "blobs"), words.Plural(e.Chunks, "chunk", "chunks"))
+	out("from: %s, %s, %s", words.Plural(int64(e.Sets), "set", "sets"),
+		words.Plural(int64(e.Blobs), "blob", "blobs"), words.Plural(e.Chunks, "chunk", "chunks"))
 	from := config.Quote(e.Path)
 	if e.Place == "" {
 		out("next: scp -r %s %s:index.new", from, config.Quote(host))

@@ -26,7 +26,8 @@ not have yet. To recover with any age, make an X25519 key (vaultik keygen
 
 // Run sets this machine up.
 func (c *initCmd) Run(ctx context.Context, s *session) (err error) {
-	s.sum.Totals, err = s.engine.Init(ctx, engine.InitOptions{Recipients: c.Recipient, RecoveryKit: c.RecoveryKit}, s)
+	s.sum.Totals, err = s.engine.Init(ctx, engine.InitOptions{Recipients: c.Recipient,
+		RecoveryKit: c.RecoveryKit}, s)
 	return err
 }
 

@@ -29,7 +29,8 @@ func (c *keygenCmd) Run(s *session) error {
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# created: %s\n# public key: %s\n%s\n", now.Format(time.RFC3339), recipient, secret)
+	fmt.Fprintf(&b, "# created: %s\n# public key: %s\n%s\n", now.Format(time.RFC3339), recipient,
+		secret)
 	ev := events.Identity{Type: "identity", Recipient: recipient, Created: now}
 	if c.Output != "" {
 		if err := engine.WriteNew(c.Output, b.Bytes()); err != nil {

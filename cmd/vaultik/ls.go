@@ -29,7 +29,8 @@ key in VAULTIK_AGE_SECRET_KEY. --json has every attribute.
 
 // Run lists the entries.
 func (c *lsCmd) Run(ctx context.Context, s *session) (err error) {
-	s.sum.Totals, err = s.engine.List(ctx, engine.ListOptions{Snapshot: c.Snapshot, Pick: c.pick.engine(), Xattrs: s.out.json}, s)
+	s.sum.Totals, err = s.engine.List(ctx, engine.ListOptions{Snapshot: c.Snapshot,
+		Pick: c.pick.engine(), Xattrs: s.out.json}, s)
 	return err
 }
 
@@ -48,8 +49,10 @@ func entryLine(ev events.Entry) string {
 	if e.Type == page.Symlink {
 		name += " -> " + words.Printable(e.Target)
 	}
-	return fmt.Sprintf("%s %-8s %-8s %12s %s %s", modeText(e.Type, e.Mode), words.Printable(ownerText(e.User, e.UID)),
-		words.Printable(ownerText(e.Group, e.GID)), size, timeOf(e.Mtime).Local().Format("2006-01-02 15:04:05"), name)
+	return fmt.Sprintf("%s %-8s %-8s %12s %s %s", modeText(e.Type, e.Mode),
+		words.Printable(ownerText(e.User, e.UID)),
+		words.Printable(ownerText(e.Group, e.GID)), size,
+		timeOf(e.Mtime).Local().Format("2006-01-02 15:04:05"), name)
 }
 
 func ownerText(name string, id uint32) string {
@@ -60,7 +63,8 @@ func ownerText(name string, id uint32) string {
 }
 
 // typeLetters are those of ls.
-var typeLetters = map[page.Type]byte{page.File: '-', page.Dir: 'd', page.Symlink: 'l', page.FIFO: 'p', page.Char: 'c', page.Block: 'b', page.Socket: 's'}
+var typeLetters = map[page.Type]byte{page.File: '-', page.Dir: 'd', page.Symlink: 'l',
+	page.FIFO: 'p', page.Char: 'c', page.Block: 'b', page.Socket: 's'}
 
 // modeText is type and mode as ls writes them, special bits included.
 func modeText(t page.Type, mode uint32) string {

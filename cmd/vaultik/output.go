@@ -117,7 +117,8 @@ func (o *output) fail(e engine.Explanation) {
 	for _, c := range e.Choices {
 		o.say("choose: " + c)
 	}
-	o.event(events.Error{Type: "error", Message: e.Message, Hint: e.Hint, Choices: e.Choices, Exit: e.Exit})
+	o.event(events.Error{Type: "error", Message: e.Message, Hint: e.Hint, Choices: e.Choices,
+		Exit: e.Exit})
 }
 
 func (o *output) say(line string) {

@@ -16,7 +16,8 @@ func TestMeter(t *testing.T) {
 	p := new(messages.Progress)
 	start := time.Unix(1000, 0)
 	waiting := time.Duration(0)
-	m := events.NewMeter(events.Work{Progress: p, Waiting: func(time.Time) time.Duration { return waiting }}, start)
+	m := events.NewMeter(events.Work{Progress: p,
+		Waiting: func(time.Time) time.Duration { return waiting }}, start)
 	p.FilesTotal.Store(5000)
 	p.BytesTotal.Store(100 << 20)
 	p.SetCurrent("home/漢字\n")
@@ -24,7 +25,8 @@ func TestMeter(t *testing.T) {
 		p.FilesDone.Add(120)
 		p.BytesDone.Add(1 << 20)
 		line := progressLine(m, start.Add(time.Duration(i+1)*time.Second), 100)
-		if strings.Contains(line, "left") || !strings.Contains(line, "5,000+ files") || !strings.Contains(line, "1.0 MiB/s") {
+		if strings.Contains(line, "left") || !strings.Contains(line, "5,000+ files") ||
+			!strings.Contains(line, "1.0 MiB/s") {
 			t.Errorf("%q", line)
 		}
 	}
@@ -36,11 +38,13 @@ func TestMeter(t *testing.T) {
 		t.Errorf("%q\n%q", line, want)
 	}
 	waiting = 72 * time.Second
-	if got := progressLine(m, start.Add(10*time.Second), 150); !strings.HasSuffix(got, "2 errors  the store fails, waiting for 1 min 12 s") {
+	if got := progressLine(m, start.Add(10*time.Second), 150); !strings.HasSuffix(got,
+		"2 errors  the store fails, waiting for 1 min 12 s") {
 		t.Errorf("%q", got)
 	}
 	for width := 20; width < 130; width++ {
-		if got := progressLine(m, start.Add(10*time.Second), width); columns(got) >= width || !strings.Contains(got, " 10 %") {
+		if got := progressLine(m, start.Add(10*time.Second), width); columns(got) >= width ||
+			!strings.Contains(got, " 10 %") {
 			t.Errorf("width %d: %q", width, got)
 		}
 	}
@@ -85,7 +89,8 @@ func TestProtect_Panic(t *testing.T) {
 	if code := s.finish(err); code != 1 {
 		t.Errorf("exit %d", code)
 	}
-	if !strings.Contains(errs.String(), "error: internal error: AGE-SECRET-KEY-[not shown]\n") || strings.Contains(errs.String()+out.String(), "ABCDEFGH") ||
+	if !strings.Contains(errs.String(), "error: internal error: AGE-SECRET-KEY-[not shown]\n") ||
+		strings.Contains(errs.String()+out.String(), "ABCDEFGH") ||
 		!strings.Contains(out.String(), `"type":"summary"`) {
 		t.Errorf("%s%s", errs.String(), out.String())
 	}

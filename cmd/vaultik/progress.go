@@ -29,7 +29,10 @@ func (s *session) Watch(w events.Work) (stop func()) {
 		return func() {}
 	}
 	m := events.NewMeter(w, time.Now())
-	every, show := drawEvery, func(now time.Time) { s.out.draw(progressLine(m, now, terminalWidth(s.out.stderr))) }
+	every, show := drawEvery, func(now time.Time) {
+		s.out.draw(progressLine(m, now,
+			terminalWidth(s.out.stderr)))
+	}
 	if s.out.json {
 		every, show = eventEvery, func(now time.Time) { s.out.event(m.Event(now)) }
 	}
@@ -97,7 +100,8 @@ func progressLine(m *events.Meter, now time.Time, width int) string {
 	if all := p.BytesTotal.Load(); total || all >= p.BytesDone.Load() {
 		bytes += "/" + words.Size(all) + plus
 	}
-	fmt.Fprintf(&b, "%s/%s%s files  %s  %s/s", words.Count(p.FilesDone.Load()), words.Count(p.FilesTotal.Load()), plus, bytes, words.Size(int64(m.Rate())))
+	fmt.Fprintf(&b, "%s/%s%s files  %s  %s/s", words.Count(p.FilesDone.Load()),
+		words.Count(p.FilesTotal.Load()), plus, bytes, words.Size(int64(m.Rate())))
 	if left >= 0 {
 		fmt.Fprintf(&b, "  %s left", words.Clock(left))
 	}

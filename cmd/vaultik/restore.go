@@ -77,7 +77,8 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	o := engine.RestoreOptions{
-		Snapshot: c.Snapshot, Pick: c.pick.engine(), Paths: c.Path, Target: c.Target, Include: c.Include, Exclude: c.Exclude,
+		Snapshot: c.Snapshot, Pick: c.pick.engine(), Paths: c.Path, Target: c.Target,
+		Include: c.Include, Exclude: c.Exclude,
 		DryRun: c.DryRun, Overwrite: c.Overwrite, InPlace: c.InPlace, Verify: c.Verify,
 		NoSpaceCheck: c.NoSpaceCheck, NumericOwner: c.NumericOwner, Delete: c.Delete,
 	}
@@ -136,7 +137,8 @@ func (s *session) restoredItem(e events.Item) {
 	case e.Status == string(messages.StatusFailed):
 		s.out.warn("", "%q: %s", words.Cut(e.Raw()), words.Cut(e.Reason))
 	case e.Status == string(messages.StatusIgnored):
-		s.out.note("not restored: %q: %s", e.Raw(), cmp.Or(e.Reason, "a socket, which only its server can make"))
+		s.out.note("not restored: %q: %s", e.Raw(), cmp.Or(e.Reason,
+			"a socket, which only its server can make"))
 	case s.out.verbose:
 		s.out.detail("%s %q", e.Status, e.Raw())
 	}
@@ -144,7 +146,8 @@ func (s *session) restoredItem(e events.Item) {
 
 // planWords are the states of a restore as a plan has them.
 var planWords = map[messages.Status]string{
-	messages.StatusRestored: "create", messages.StatusReplaced: "replace", messages.StatusChanged: "change",
+	messages.StatusRestored: "create", messages.StatusReplaced: "replace",
+	messages.StatusChanged:   "change",
 	messages.StatusUnchanged: "skip", messages.StatusKept: "keep", messages.StatusIgnored: "ignore",
 	messages.StatusFailed: "fail", messages.StatusDeleted: "delete",
 }

@@ -15,7 +15,8 @@ import (
 // done, summed up by its reasons.
 func (s *session) showRestored(e events.Restored) {
 	if e.Leftovers > 0 {
-		s.out.note("%s of an interrupted restore removed", words.Plural(e.Leftovers, "temporary file", "temporary files"))
+		s.out.note("%s of an interrupted restore removed", words.Plural(e.Leftovers,
+			"temporary file", "temporary files"))
 	}
 	for i, l := range e.Lost {
 		s.out.warn("", "lost: %s: %s", l, e.LostWhy[i])
@@ -27,7 +28,8 @@ func (s *session) showRestored(e events.Restored) {
 	s.sayProblems(e)
 	s.sayAttributes(e.Attributes)
 	if e.Parts > 0 {
-		s.out.note("%s not complete; the same command goes on within", words.Plural(e.Parts, "large file is", "large files are"))
+		s.out.note("%s not complete; the same command goes on within",
+			words.Plural(e.Parts, "large file is", "large files are"))
 	}
 	for _, p := range e.Half {
 		s.out.warn("", "%q is changed in part, and one byte too long until the same command completes it", p.Raw())
@@ -40,14 +42,16 @@ func (s *session) showDone(d events.Done) {
 	if r.Failed > 0 || r.Damaged {
 		in = "restored in part"
 	}
-	line := fmt.Sprintf("snapshot %s %s to %s: %s, %s written", d.Snapshot, in, words.Printable(s.target), words.Plural(r.Files, "file", "files"), words.Size(r.Written))
+	line := fmt.Sprintf("snapshot %s %s to %s: %s, %s written", d.Snapshot, in,
+		words.Printable(s.target), words.Plural(r.Files, "file", "files"), words.Size(r.Written))
 	if r.Reused > 0 {
 		line += fmt.Sprintf(", %s taken from what was there", words.Size(r.Reused))
 	}
 	for _, n := range []struct {
 		n    int64
 		what string
-	}{{r.Changed, "changed in place"}, {r.Unchanged, "were there already"}, {r.Kept, "left as they were"}, {r.Failed, "failed"}} {
+	}{{r.Changed, "changed in place"}, {r.Unchanged, "were there already"},
+		{r.Kept, "left as they were"}, {r.Failed, "failed"}} {
 		if n.n > 0 {
 			line += fmt.Sprintf(", %s %s", words.Count(n.n), n.what)
 		}
@@ -69,11 +73,13 @@ func (s *session) sayProblems(r events.Restored) {
 	})
 	s.out.say(fmt.Sprintf("%s failed:", words.Plural(r.Failed, "entry", "entries")))
 	if more := r.Failed - int64(len(r.Problems)); more > 0 {
-		s.out.say(fmt.Sprintf("  %s of them, named above, and of the first %s:", words.Count(more), words.Count(int64(len(r.Problems)))))
+		s.out.say(fmt.Sprintf("  %s of them, named above, and of the first %s:", words.Count(more),
+			words.Count(int64(len(r.Problems)))))
 	}
 	for i, why := range reasons {
 		if i == maxReasons {
-			s.out.say(fmt.Sprintf("  and for %s more", words.Plural(int64(len(reasons)-i), "reason", "reasons")))
+			s.out.say(fmt.Sprintf("  and for %s more", words.Plural(int64(len(reasons)-i), "reason",
+				"reasons")))
 			break
 		}
 		paths := groups[why]
@@ -102,7 +108,8 @@ func (s *session) sayAttributes(sums []events.AttributeSum) {
 		if i > 0 {
 			text += ", "
 		}
-		text += fmt.Sprintf("%s of %s (%q: %s)", a.What, words.Plural(a.Entries, "entry", "entries"), a.Raw(), a.Reason)
+		text += fmt.Sprintf("%s of %s (%q: %s)", a.What, words.Plural(a.Entries, "entry",
+			"entries"), a.Raw(), a.Reason)
 	}
 	hint := ""
 	if os.Geteuid() != 0 {
@@ -115,8 +122,10 @@ func (s *session) sayAttributes(sums []events.AttributeSum) {
 func (s *session) showPlan(e events.Plan) {
 	count, size := words.Count, words.Size
 	s.out.result("would restore snapshot %s to %s: create %s, replace %s, change %s in place, skip %s as they are right and %s that are kept, delete %s",
-		e.Snapshot, words.Printable(s.target), count(e.Create), count(e.Replace), count(e.Change), count(e.Unchanged), count(e.Keep), count(e.Delete))
-	line := fmt.Sprintf("contents: %s to write, %s to fetch from the store", size(e.Write), size(e.Fetch))
+		e.Snapshot, words.Printable(s.target), count(e.Create), count(e.Replace), count(e.Change),
+		count(e.Unchanged), count(e.Keep), count(e.Delete))
+	line := fmt.Sprintf("contents: %s to write, %s to fetch from the store", size(e.Write),
+		size(e.Fetch))
 	if e.Reuse > 0 {
 		line += fmt.Sprintf(", %s of what is there already", size(e.Reuse))
 	}
@@ -125,14 +134,16 @@ func (s *session) showPlan(e events.Plan) {
 		s.out.result("deleting frees %s", size(e.Freed))
 	}
 	if e.Corrected > 0 {
-		s.out.result("attributes: %s that are right would get other ones", words.Plural(e.Corrected, "entry", "entries"))
+		s.out.result("attributes: %s that are right would get other ones",
+			words.Plural(e.Corrected, "entry", "entries"))
 	}
 	for _, n := range e.Space {
 		free := "an unknown amount"
 		if n.Free >= 0 {
 			free = size(n.Free)
 		}
-		s.out.result("space: %s needed at %s, %s free", size(n.Needed), words.Printable(n.Raw()), free)
+		s.out.result("space: %s needed at %s, %s free", size(n.Needed), words.Printable(n.Raw()),
+			free)
 	}
 	s.out.result("nothing was changed")
 }

@@ -34,14 +34,16 @@ type session struct {
 
 func newSession(stdout, stderr io.Writer) *session {
 	out := &output{stdout: stdout, stderr: stderr}
-	return &session{out: out, began: time.Now(), sum: events.Summary{Type: "summary"}, item: func(e events.Item) { out.event(e) }}
+	return &session{out: out, began: time.Now(), sum: events.Summary{Type: "summary"},
+		item: func(e events.Item) { out.event(e) }}
 }
 
 // prepare checks the global flags, before any command.
 func (s *session) prepare() (err error) {
 	s.engine, err = engine.Open(engine.Options{
-		Config: s.cli.Config, Store: s.cli.Store, Owner: s.cli.Owner, BWLimit: s.cli.BWLimit, Connections: s.cli.Connections,
-		Identity: s.identity, NoIdentity: s.identityErr, Tool: tool(), LimitMemory: limitMemory,
+		Config: s.cli.Config, Store: s.cli.Store, Owner: s.cli.Owner, BWLimit: s.cli.BWLimit,
+		Connections: s.cli.Connections,
+		Identity:    s.identity, NoIdentity: s.identityErr, Tool: tool(), LimitMemory: limitMemory,
 	})
 	return err
 }
@@ -55,7 +57,8 @@ func (s *session) parallel(n int) error {
 		return fault.Misuse(s.sum.Command, "--parallel: "+err.Error())
 	}
 	if s.cli.Connections != 0 && s.cli.Connections != n {
-		return fault.Misuse(s.sum.Command, "--parallel and --connections are two names of one thing; give one")
+		return fault.Misuse(s.sum.Command,
+			"--parallel and --connections are two names of one thing; give one")
 	}
 	s.cli.Connections = n
 	return s.prepare()

@@ -49,8 +49,10 @@ func (s *session) showObject(e events.Event) {
 func (s *session) showLocal(e events.Local) {
 	switch e := e.(type) {
 	case events.Saved:
-		s.out.result("snapshot %x saved: %s, %s, %s stored in %s", e.Snapshot[:4], words.Plural(e.Files, "file", "files"),
-			words.Plural(e.NewBlobs, "new blob", "new blobs"), words.Size(e.Stored), words.Took(e.Duration))
+		s.out.result("snapshot %x saved: %s, %s, %s stored in %s", e.Snapshot[:4],
+			words.Plural(e.Files, "file", "files"),
+			words.Plural(e.NewBlobs, "new blob", "new blobs"), words.Size(e.Stored),
+			words.Took(e.Duration))
 	case events.WouldSave:
 		s.showWouldSave(e)
 	case events.Done:
@@ -58,7 +60,8 @@ func (s *session) showLocal(e events.Local) {
 	case events.Deleted:
 		s.out.result("deleted %s that the snapshot has not", extrasText(e.Extras))
 	case events.ReadBack:
-		s.out.result("read back: %s, %s, as in the snapshot", words.Plural(e.Files, "file", "files"), words.Size(e.Bytes))
+		s.out.result("read back: %s, %s, as in the snapshot",
+			words.Plural(e.Files, "file", "files"), words.Size(e.Bytes))
 	case events.MoreProblems:
 		s.out.result("and %s", words.Plural(e.Count, "problem more", "problems more"))
 	case events.Affected:

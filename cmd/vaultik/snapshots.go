@@ -57,8 +57,10 @@ func (s *session) showRows(res engine.SnapshotsResult) {
 		if s.out.verbose {
 			id = r.ID
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", id, words.Moment(r.Time), words.Printable(events.NameOf(r.Hostname, r.Hostname64, r.Host)),
-			words.Printable(events.NameOf(r.SetName, r.SetName64, r.Set)), files, bytes, words.Size(r.Stored), remark)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", id, words.Moment(r.Time),
+			words.Printable(events.NameOf(r.Hostname, r.Hostname64, r.Host)),
+			words.Printable(events.NameOf(r.SetName, r.SetName64, r.Set)), files, bytes,
+			words.Size(r.Stored), remark)
 	}
 	_ = t.Flush() // a strings.Builder never fails
 	s.out.raw(trimEnds(b.String()))

@@ -37,7 +37,8 @@ func (s *session) showCheckBegins(e events.CheckBegins) {
 		what = "store " + e.Store
 	}
 	s.out.result("checking %s: %s", e.URL, what)
-	s.out.result("up to %s go there and %s come back, in about %s calls, all below %s", words.Size(e.Up), words.Size(e.Down), words.Count(e.Calls), e.Prefix)
+	s.out.result("up to %s go there and %s come back, in about %s calls, all below %s",
+		words.Size(e.Up), words.Size(e.Down), words.Count(e.Calls), e.Prefix)
 }
 
 // showChecking draws what is being tried out now.
@@ -78,7 +79,8 @@ func (s *session) showCheck(e events.Check) {
 
 // showStoreCheck says what the place can do.
 func (s *session) showStoreCheck(e events.StoreCheck) {
-	rows := append(abilities(e.Abilities), [2]string{"object lock", e.Lock}, [2]string{"clock", clockText(e)}, [2]string{"space", room(e.Free, e.Total)})
+	rows := append(abilities(e.Abilities), [2]string{"object lock", e.Lock},
+		[2]string{"clock", clockText(e)}, [2]string{"space", room(e.Free, e.Total)})
 	rows = append(rows, speedRows(e.Speed)...)
 	s.out.result("")
 	s.out.table(append(rows, [2]string{"safety", e.Safety + ": " + promises[e.Promise]}))
@@ -111,7 +113,8 @@ func speedRows(v events.Speed) [][2]string {
 		}
 		return text + "; 1 KiB takes " + brief(seconds(latency))
 	}
-	return [][2]string{{"put", line(v.LatencyPut, v.PutOne, v.PutAll)}, {"get", line(v.LatencyGet, v.GetOne, v.GetAll)}}
+	return [][2]string{{"put", line(v.LatencyPut, v.PutOne, v.PutAll)},
+		{"get", line(v.LatencyGet, v.GetOne, v.GetAll)}}
 }
 
 // brief writes a short time.

@@ -22,13 +22,16 @@ type odd struct {
 }
 
 func init() {
-	backends.Register("odd", func(ctx context.Context, u *url.URL, o backends.Options) (backends.Backend, error) {
-		b, err := backends.Open(ctx, "mem://"+u.Host, backends.Options{Create: true, ReadOnly: o.ReadOnly})
+	backends.Register("odd", func(ctx context.Context, u *url.URL,
+		o backends.Options) (backends.Backend, error) {
+		b, err := backends.Open(ctx, "mem://"+u.Host, backends.Options{Create: true,
+			ReadOnly: o.ReadOnly})
 		return odd{b, u.Host, o.ReadOnly}, err
 	})
 }
 
-func (b odd) ListStream(ctx context.Context, prefix string, fn func(backends.ObjectInfo) error) error {
+func (b odd) ListStream(ctx context.Context, prefix string,
+	fn func(backends.ObjectInfo) error) error {
 	n := 0
 	return b.Backend.ListStream(ctx, prefix, func(o backends.ObjectInfo) error {
 		if n++; b.what == "forgetful" && n == 1001 {
@@ -59,9 +62,11 @@ func (b odd) Info(ctx context.Context) (backends.Info, error) {
 	return info, err
 }
 
-func (b odd) Put(ctx context.Context, key string, src backends.Source, o backends.PutOptions) (backends.ObjectInfo, error) {
+func (b odd) Put(ctx context.Context, key string, src backends.Source,
+	o backends.PutOptions) (backends.ObjectInfo, error) {
 	if b.what == "weak" && o.IfAbsent && !b.readOnly {
-		return backends.ObjectInfo{}, &backends.OpError{Op: "put", Key: key, Err: backends.ErrUnsupported}
+		return backends.ObjectInfo{}, &backends.OpError{Op: "put", Key: key,
+			Err: backends.ErrUnsupported}
 	}
 	return b.Backend.Put(ctx, key, src, o)
 }
@@ -92,8 +97,10 @@ func TestStoreCheck_OddPlaces(t *testing.T) {
 		{"weak", fault.Done, "create if absent  no: ", ""},
 	} {
 		code, stdout, stderr := storeCheckOf(t, c.what)
-		if code != int(c.code) || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
-			t.Errorf("%s: exit %d, want %d\n%s%s\nwant %q and %q", c.what, code, c.code, stdout, stderr, c.stdout, c.stderr)
+		if code != int(c.code) || !strings.Contains(stdout, c.stdout) ||
+			!strings.Contains(stderr, c.stderr) {
+			t.Errorf("%s: exit %d, want %d\n%s%s\nwant %q and %q", c.what, code, c.code, stdout,
+				stderr, c.stdout, c.stderr)
 		}
 		if c.stderr == "" && c.code == fault.Done && stderr != "" {
 			t.Errorf("%s: %s", c.what, stderr)

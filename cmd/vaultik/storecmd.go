@@ -17,11 +17,15 @@ type storeCmd struct {
 // abilities are what a place can do, for people.
 func abilities(a events.Abilities) [][2]string {
 	rows := [][2]string{
-		{"create if absent", told(a.ConditionalPut, "of two writers of one name exactly one wins", "not offered: see safety")},
-		{"atomic replace", told(a.AtomicReplace, "readers see the old or the new object", "an object that is replaced may be missing for a moment")},
-		{"checksums", told(a.Checksums, "the store refuses what was damaged on its way", "the store takes what arrives; vaultik verify --read-data reads it back")},
+		{"create if absent", told(a.ConditionalPut, "of two writers of one name exactly one wins",
+			"not offered: see safety")},
+		{"atomic replace", told(a.AtomicReplace, "readers see the old or the new object",
+			"an object that is replaced may be missing for a moment")},
+		{"checksums", told(a.Checksums, "the store refuses what was damaged on its way",
+			"the store takes what arrives; vaultik verify --read-data reads it back")},
 		{"sorted listing", told(a.Sorted, "", "")},
-		{"ranged reading", told(a.RangeNative, "", "the store sends whole objects: restoring single files reads more")},
+		{"ranged reading", told(a.RangeNative, "",
+			"the store sends whole objects: restoring single files reads more")},
 		{"largest object", "no limit known"},
 	}
 	if a.MaxObject != nil {
@@ -73,6 +77,7 @@ func (o *output) table(rows [][2]string) {
 		width = max(width, len(r[0]))
 	}
 	for _, r := range rows {
-		o.result("%s", strings.TrimRight(fmt.Sprintf("%-*s  %s", width, r[0], words.Printable(r[1])), " "))
+		o.result("%s", strings.TrimRight(fmt.Sprintf("%-*s  %s", width, r[0],
+			words.Printable(r[1])), " "))
 	}
 }

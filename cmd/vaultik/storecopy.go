@@ -31,11 +31,14 @@ func (c *storeCopyCmd) Run(ctx context.Context, s *session) error {
 	if err := s.parallel(c.Parallel); err != nil {
 		return err
 	}
-	res, err := s.engine.Copy(ctx, engine.CopyOptions{To: c.To, New: c.New, ReadData: c.ReadData}, s)
+	res, err := s.engine.Copy(ctx, engine.CopyOptions{To: c.To, New: c.New, ReadData: c.ReadData},
+		s)
 	s.sum.Totals = res.Totals
 	if res.Whole {
-		s.out.result("%s now has %s, %s of them new: %s, %s, copied in %s", res.Copied.To, words.Plural(int64(res.Copied.Snapshots), "snapshot", "snapshots"),
-			words.Count(int64(res.Copied.New)), words.Plural(res.Copied.Sent, "object", "objects"), words.Size(res.Copied.SentBytes), words.Took(res.Duration))
+		s.out.result("%s now has %s, %s of them new: %s, %s, copied in %s", res.Copied.To,
+			words.Plural(int64(res.Copied.Snapshots), "snapshot", "snapshots"),
+			words.Count(int64(res.Copied.New)), words.Plural(res.Copied.Sent, "object", "objects"),
+			words.Size(res.Copied.SentBytes), words.Took(res.Duration))
 	}
 	return err
 }

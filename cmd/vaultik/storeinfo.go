@@ -31,7 +31,8 @@ func (storeInfoCmd) Run(ctx context.Context, s *session) error {
 
 func (s *session) showInfo(ev events.StoreInfo) {
 	rows := [][2]string{
-		{"store", ev.Store}, {"url", ev.URL}, {"kind", ev.Kind}, {"owner", ev.Owner}, {"created", words.Day(ev.Created)},
+		{"store", ev.Store}, {"url", ev.URL}, {"kind", ev.Kind}, {"owner", ev.Owner},
+		{"created", words.Day(ev.Created)},
 		{"safety", ev.Safety + ": " + promises[ev.Promise]},
 	}
 	for _, h := range ev.Hosts {
@@ -41,9 +42,11 @@ func (s *session) showInfo(ev events.StoreInfo) {
 	var kinds [][2]string
 	for _, k := range ev.Objects {
 		objects, bytes = objects+k.Objects, bytes+k.Bytes
-		kinds = append(kinds, [2]string{"  " + k.Kind, words.Count(k.Objects) + ", " + words.Size(k.Bytes)})
+		kinds = append(kinds, [2]string{"  " + k.Kind, words.Count(k.Objects) + ", " +
+			words.Size(k.Bytes)})
 	}
-	rows = append(rows, [2]string{"sets", words.Count(int64(ev.Sets))}, [2]string{"snapshots", words.Count(ev.Snapshots)},
+	rows = append(rows, [2]string{"sets", words.Count(int64(ev.Sets))},
+		[2]string{"snapshots", words.Count(ev.Snapshots)},
 		[2]string{"objects", words.Count(objects) + ", " + words.Size(bytes)})
 	rows = append(append(rows, kinds...), [2]string{"space", room(ev.Free, ev.Total)})
 	s.out.table(append(rows, abilities(ev.Abilities)...))

@@ -35,14 +35,16 @@ func (c *backupCmd) streamSource(s *session, o *engine.BackupOptions) error {
 		name = strings.TrimPrefix(*c.StdinName, "/")
 	}
 	if err := page.CheckPath(name); err != nil || path.Clean(name) != name || name == "." {
-		return fault.Misuse("backup", fmt.Sprintf("--stdin-name: %q cannot be the path of a file", *c.StdinName))
+		return fault.Misuse("backup", fmt.Sprintf("--stdin-name: %q cannot be the path of a file",
+			*c.StdinName))
 	}
 	o.Source, o.Paths, o.Set = engine.FromStream, []string{name}, cmp.Or(c.Set, "stdin:"+name)
 	o.Stream = &engine.Stream{Reader: os.Stdin}
 	if c.StdinCommand {
 		o.Stream.Command = c.Path
 	} else if term.IsTerminal(int(os.Stdin.Fd())) {
-		o.Stream.Reader = &terminal{File: os.Stdin, say: func() { s.out.note("standard input is this terminal; Ctrl-D ends it") }}
+		o.Stream.Reader = &terminal{File: os.Stdin,
+			say: func() { s.out.note("standard input is this terminal; Ctrl-D ends it") }}
 	}
 	return nil
 }
@@ -60,7 +62,8 @@ func (c *backupCmd) checkStream() error {
 	case c.Stdin && len(c.Path) > 0:
 		return refuse("--stdin does not go with paths: what is saved is standard input")
 	case c.StdinCommand && len(c.Path) == 0:
-		return &fault.UsageError{Msg: "--stdin-command: no command is named", Advice: "name it behind --: vaultik backup --stdin-command --stdin-name db.sql -- pg_dump db"}
+		return &fault.UsageError{Msg: "--stdin-command: no command is named",
+			Advice: "name it behind --: vaultik backup --stdin-command --stdin-name db.sql -- pg_dump db"}
 	case c.listed():
 		return refuse(flag + " does not go with --files-from: what is saved is one stream")
 	case c.DryRun:

@@ -33,10 +33,12 @@ func (c *verifyCmd) Run(ctx context.Context, s *session) error {
 	if err := s.parallel(c.Parallel); err != nil {
 		return err
 	}
-	res, err := s.engine.Verify(ctx, engine.VerifyOptions{Snapshot: c.Snapshot, Pick: c.pick.engine(), ReadData: c.ReadData}, s)
+	res, err := s.engine.Verify(ctx, engine.VerifyOptions{Snapshot: c.Snapshot,
+		Pick: c.pick.engine(), ReadData: c.ReadData}, s)
 	s.sum.Totals = res.Totals
 	if res.Whole {
-		s.out.result("%s, %s, %s: %s (%s)", words.Plural(int64(res.Verified.Snapshots), "snapshot", "snapshots"), words.Plural(res.Verified.Objects, "object", "objects"),
+		s.out.result("%s, %s, %s: %s (%s)", words.Plural(int64(res.Verified.Snapshots), "snapshot",
+			"snapshots"), words.Plural(res.Verified.Objects, "object", "objects"),
 			words.Size(res.Verified.Bytes), words.Verdict(res.Verified.Problems), checked(&res))
 	}
 	return err
@@ -62,7 +64,8 @@ func (s *session) showProblem(ev events.Problem) {
 	out := s.out
 	where := ev.Key
 	if where == "" {
-		where = fmt.Sprintf("snapshot %d of set %s of %s", ev.Seq, words.Printable(ev.SetName), words.Printable(ev.HostName))
+		where = fmt.Sprintf("snapshot %d of set %s of %s", ev.Seq, words.Printable(ev.SetName),
+			words.Printable(ev.HostName))
 	}
 	out.result("%s: %s: %s", ev.Kind, where, words.Printable(ev.Reason))
 	if len(ev.Snapshots) > 0 {
@@ -101,9 +104,11 @@ func short(ids []string) (out []string) {
 func (s *session) showAffected(e events.Affected) {
 	title := map[bool]string{true: "affected: ", false: "not affected: "}[e.Bad]
 	for _, n := range e.Named {
-		s.out.result("%ssnapshot %s (%s of %s, %s)", title, n.ID[:8], words.Printable(n.Set), words.Printable(n.Host), words.Moment(n.Time))
+		s.out.result("%ssnapshot %s (%s of %s, %s)", title, n.ID[:8], words.Printable(n.Set),
+			words.Printable(n.Host), words.Moment(n.Time))
 	}
 	if e.Older > 0 {
-		s.out.result("%s%s", title, words.Plural(int64(e.Older), "older snapshot", "older snapshots"))
+		s.out.result("%s%s", title, words.Plural(int64(e.Older), "older snapshot",
+			"older snapshots"))
 	}
 }

@@ -23,8 +23,10 @@ func (versionCmd) Run(s *session) error {
 	if revision != "" {
 		shown += " (" + revision + ")"
 	}
-	s.out.result("vaultik %s, store format %d, %s %s/%s", shown, storeFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	s.out.event(events.Version{Type: "version", Version: v, Revision: revision, Format: storeFormat, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH})
+	s.out.result("vaultik %s, store format %d, %s %s/%s", shown, storeFormat, runtime.Version(),
+		runtime.GOOS, runtime.GOARCH)
+	s.out.event(events.Version{Type: "version", Version: v, Revision: revision, Format: storeFormat,
+		Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH})
 	return nil
 }
 

@@ -37,8 +37,10 @@ func (m *Meter) Measure(now time.Time) time.Duration {
 func (m *Meter) Event(now time.Time) Progress {
 	left, p := m.Measure(now), m.Progress
 	ev := Progress{Type: "progress", FilesDone: p.FilesDone.Load(), FilesTotal: p.FilesTotal.Load(),
-		BytesDone: p.BytesDone.Load(), BytesTotal: p.BytesTotal.Load(), BytesRead: p.BytesRead.Load(),
-		Stored: p.Stored.Load(), Errors: p.Errors.Load(), TotalKnown: p.TotalKnown.Load(), Seconds: now.Sub(m.began).Seconds()}
+		BytesDone: p.BytesDone.Load(), BytesTotal: p.BytesTotal.Load(),
+		BytesRead: p.BytesRead.Load(),
+		Stored:    p.Stored.Load(), Errors: p.Errors.Load(), TotalKnown: p.TotalKnown.Load(),
+		Seconds: now.Sub(m.began).Seconds()}
 	if phase := p.Phase.Load(); phase != nil {
 		ev.Phase = *phase
 	}

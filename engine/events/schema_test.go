@@ -70,7 +70,8 @@ func sourceSchema(t *testing.T) map[string][]string {
 	return out
 }
 
-func eventOf(st *ast.StructType, structs map[string]*ast.StructType) (name string, fields []string) {
+func eventOf(st *ast.StructType, structs map[string]*ast.StructType) (name string,
+	fields []string) {
 	for _, f := range st.Fields.List {
 		if id, ok := f.Type.(*ast.Ident); ok && len(f.Names) == 0 && structs[id.Name] != nil {
 			_, embedded := eventOf(structs[id.Name], structs)

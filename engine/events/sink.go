@@ -69,7 +69,8 @@ func (v Voice) Warn(hint, format string, args ...any) {
 
 // WarningOf is a warning as every sink may show it.
 func WarningOf(hint, format string, args ...any) Warning {
-	return Warning{Type: "warning", Message: words.Cut(config.Scrub(fmt.Sprintf(format, args...))), Hint: hint}
+	return Warning{Type: "warning", Message: words.Cut(config.Scrub(fmt.Sprintf(format, args...))),
+		Hint: hint}
 }
 
 // Note says something that is usually of interest.

@@ -8,8 +8,9 @@ import (
 
 // Abilities are what a place can do.
 func Abilities(info backends.Info) events.Abilities {
-	return events.Abilities{ConditionalPut: info.ConditionalPut, AtomicReplace: info.AtomicReplace, Checksums: info.ServerChecksum,
-		Sorted: info.Sorted, RangeNative: info.RangeNative, EmptyObjects: info.EmptyObjects,
+	return events.Abilities{ConditionalPut: info.ConditionalPut, AtomicReplace: info.AtomicReplace,
+		Checksums: info.ServerChecksum,
+		Sorted:    info.Sorted, RangeNative: info.RangeNative, EmptyObjects: info.EmptyObjects,
 		MaxObject: Known(info.MaxObjectSize, 1), Connections: info.Connections}
 }
 

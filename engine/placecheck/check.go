@@ -104,7 +104,8 @@ func (k *check) run(ctx context.Context, full bool) error {
 	k.scratch.sweep(ctx, k.Voice, now)
 	k.plan(full, latency)
 	k.announce()
-	err = backendtest.Check(ctx, backendtest.Harness{New: k.newStore, Profile: k.profile, Omit: k.omit}, k.report)
+	err = backendtest.Check(ctx, backendtest.Harness{New: k.newStore, Profile: k.profile,
+		Omit: k.omit}, k.report)
 	k.Tell(events.Checking{})
 	if err != nil {
 		return err
@@ -127,7 +128,8 @@ type unfit struct {
 }
 
 func (e *unfit) Error() string {
-	return fmt.Sprintf("%s does not keep %s of the %d promises that backups rely on", e.url, words.Count(int64(e.failed)), e.all)
+	return fmt.Sprintf("%s does not keep %s of the %d promises that backups rely on", e.url,
+		words.Count(int64(e.failed)), e.all)
 }
 
 // patience is how long the longest listing may take to be made. A place where it
@@ -142,7 +144,8 @@ func (k *check) plan(full bool, latency time.Duration) {
 	}
 	k.profile.MaxKey -= len(k.scratch.prefix) + len("000/")
 	k.omit = map[string]string{"Missing store": "this place is there already"}
-	calls := time.Duration(2*k.profile.Many) * latency / time.Duration(min(16, max(1, k.info.Connections)))
+	calls := time.Duration(2*k.profile.Many) * latency / time.Duration(min(16,
+		max(1, k.info.Connections)))
 	if !full && calls > patience {
 		const few = 100
 		k.profile.Calls -= 2 * (k.profile.Many - few)
@@ -154,7 +157,8 @@ func (k *check) plan(full bool, latency time.Duration) {
 
 // announce says what will be moved, before it is.
 func (k *check) announce() {
-	e := events.CheckBegins{URL: backends.Redact(k.URL), Up: k.profile.Up + 2*speedBytes, Down: k.profile.Down + 2*speedBytes,
+	e := events.CheckBegins{URL: backends.Redact(k.URL), Up: k.profile.Up + 2*speedBytes,
+		Down:  k.profile.Down + 2*speedBytes,
 		Calls: int64(k.profile.Calls), Prefix: k.scratch.prefix}
 	if k.doc != nil {
 		e.Store = k.doc.Store.String()
@@ -168,7 +172,8 @@ func (k *check) newStore(t *backendtest.T) backendtest.Opener {
 	k.Tell(events.Checking{Name: t.Name})
 	prefix := k.scratch.next()
 	t.Cleanup(func() { k.scratch.remove(context.WithoutCancel(t.Context()), prefix) })
-	return backendtest.Scratch(func(ctx context.Context, o backends.Options) (backends.Backend, error) {
+	return backendtest.Scratch(func(ctx context.Context, o backends.Options) (backends.Backend,
+		error) {
 		return k.Open(ctx, o, true)
 	}, prefix)
 }
@@ -199,9 +204,11 @@ func (k *check) report(r backendtest.Result) {
 func (k *check) summary() {
 	left, _ := k.scratch.left()
 	word, promise := Safety(k.doc, k.info.ConditionalPut)
-	ev := events.StoreCheck{Type: "store-check", URL: backends.Redact(k.URL), Kind: k.info.Kind, Safety: word, Passed: k.passed, Failed: k.failed,
-		Left: k.omitted, Total: Known(k.info.Total, 0), Free: Known(k.info.Free, 0), Abilities: Abilities(k.info),
-		Speed: k.speed.event(), Lock: k.Lock, Stuck: left, Promise: promise}
+	ev := events.StoreCheck{Type: "store-check", URL: backends.Redact(k.URL), Kind: k.info.Kind,
+		Safety: word, Passed: k.passed, Failed: k.failed,
+		Left: k.omitted, Total: Known(k.info.Total, 0), Free: Known(k.info.Free, 0),
+		Abilities: Abilities(k.info),
+		Speed:     k.speed.event(), Lock: k.Lock, Stuck: left, Promise: promise}
 	if k.doc != nil {
 		ev.Store = k.doc.Store.String()
 	}
@@ -237,7 +244,8 @@ func (k *check) cleanUp(ctx context.Context) {
 	k.scratch.remove(ctx, k.scratch.prefix)
 	k.scratch.removeDirs()
 	if n, why := k.scratch.left(); n > 0 {
-		k.Warn("", "left behind in %s below %s: %s that could not be removed: %v", backends.Redact(k.URL), k.scratch.prefix, words.Plural(n, "object", "objects"), why)
+		k.Warn("", "left behind in %s below %s: %s that could not be removed: %v",
+			backends.Redact(k.URL), k.scratch.prefix, words.Plural(n, "object", "objects"), why)
 	}
 }
 

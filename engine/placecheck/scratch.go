@@ -52,7 +52,8 @@ func newScratch(ctx context.Context, b backends.Backend, url string, workers int
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:])
-	return scratch{newScratchState(), b, layout.ScratchPrefix + hex.EncodeToString(id[:]) + "/", config.FilePath(url), min(16, workers)}, nil
+	return scratch{newScratchState(), b, layout.ScratchPrefix + hex.EncodeToString(id[:]) + "/",
+		config.FilePath(url), min(16, workers)}, nil
 }
 
 // next is a prefix within, for one case.
@@ -66,7 +67,8 @@ const clockSlack = 2 * time.Second
 
 // begin claims the prefix. It returns the difference of clocks, by the time that the
 // store gives the object, and how long a call takes.
-func (sc scratch) begin(ctx context.Context) (clock *time.Duration, latency time.Duration, err error) {
+func (sc scratch) begin(ctx context.Context) (clock *time.Duration, latency time.Duration,
+	err error) {
 	key, before := sc.prefix+ownerName, time.Now()
 	if err := sc.put(ctx, key, claimText(sc.prefix)); err != nil {
 		return nil, 0, err
@@ -160,7 +162,8 @@ func (sc scratch) sweep(ctx context.Context, say events.Voice, now time.Time) {
 }
 
 // sweepOne removes what one check has left, if it has ended. what is how much that is.
-func (sc scratch) sweepOne(ctx context.Context, say events.Voice, prefix, what string, age time.Duration) {
+func (sc scratch) sweepOne(ctx context.Context, say events.Voice, prefix, what string,
+	age time.Duration) {
 	if _, _, ok := sc.claim(ctx, prefix); !ok {
 		say.Note("%s below %s are left alone: no check has made them", what, prefix)
 		return
@@ -173,7 +176,8 @@ func (sc scratch) sweepOne(ctx context.Context, say events.Voice, prefix, what s
 	old.remove(ctx, prefix)
 	old.removeDirs()
 	if left, err := old.left(); left > 0 {
-		say.Warn("", "%s that a check has left below %s cannot be removed: %v", words.Plural(left, "object", "objects"), prefix, err)
+		say.Warn("", "%s that a check has left below %s cannot be removed: %v",
+			words.Plural(left, "object", "objects"), prefix, err)
 		return
 	}
 	say.Note("removed %s that a check has left below %s", what, prefix)
@@ -253,12 +257,13 @@ func (sc scratch) removeDirs() {
 	}
 	top := filepath.Join(sc.dir, filepath.FromSlash(strings.TrimSuffix(layout.ScratchPrefix, "/")))
 	var dirs []string
-	_ = filepath.WalkDir(filepath.Join(sc.dir, filepath.FromSlash(sc.prefix)), func(path string, d os.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			dirs = append(dirs, path)
-		}
-		return nil
-	})
+	_ = filepath.WalkDir(filepath.Join(sc.dir, filepath.FromSlash(sc.prefix)),
+		func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				dirs = append(dirs, path)
+			}
+			return nil
+		})
 	for _, d := range slices.Backward(dirs) {
 		_ = os.Remove(d) // only if empty
 	}

@@ -25,8 +25,10 @@ func TestScratch_Dead(t *testing.T) {
 		t.Fatalf("claim %q", claimText(prefix))
 	}
 	for text, dead := range map[string]bool{
-		of(prefix, os.Getpid()): false, of(prefix, gone.Process.Pid): true, of("check/x/", gone.Process.Pid): false,
-		"": false, "x": false, machineOf(prefix) + " x": false, strings.TrimPrefix(of(prefix, gone.Process.Pid), claimWord): false,
+		of(prefix, os.Getpid()): false, of(prefix, gone.Process.Pid): true,
+		of("check/x/", gone.Process.Pid): false,
+		"":                               false, "x": false, machineOf(prefix) + " x": false,
+		strings.TrimPrefix(of(prefix, gone.Process.Pid), claimWord):      false,
 		of(prefix, gone.Process.Pid) + strings.Repeat("x", longestClaim): false,
 	} {
 		if err := sc.put(t.Context(), prefix+ownerName, text); err != nil {

@@ -29,7 +29,8 @@ type speed struct {
 
 func (v *speed) event() events.Speed {
 	return events.Speed{LatencyPut: v.latencyPut.Seconds(), LatencyGet: v.latencyGet.Seconds(),
-		PutOne: v.put[0], GetOne: v.get[0], PutAll: v.put[1], GetAll: v.get[1], Workers: v.connections}
+		PutOne: v.put[0], GetOne: v.get[0], PutAll: v.put[1], GetAll: v.get[1],
+		Workers: v.connections}
 }
 
 // measureSpeed puts and gets some objects below the scratch prefix.
@@ -78,12 +79,14 @@ func (v *speed) latencies(ctx context.Context, sc scratch, tries int) error {
 }
 
 // throughput puts objects with so many connections, and gets them back.
-func throughput(ctx context.Context, sc scratch, prefix string, workers int) (put, get float64, err error) {
+func throughput(ctx context.Context, sc scratch, prefix string, workers int) (put, get float64,
+	err error) {
 	data := randomBytes(speedObject)
-	stored, put, err := race(ctx, workers, speedBytes/speedObject, func(ctx context.Context, i int) error {
-		own := append(fmt.Appendf(nil, "%d", i), data...)[:speedObject] // no two are the same
-		return sc.put(ctx, fmt.Sprintf("%s%d", prefix, i), string(own))
-	})
+	stored, put, err := race(ctx, workers, speedBytes/speedObject,
+		func(ctx context.Context, i int) error {
+			own := append(fmt.Appendf(nil, "%d", i), data...)[:speedObject] // no two are the same
+			return sc.put(ctx, fmt.Sprintf("%s%d", prefix, i), string(own))
+		})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -101,7 +104,8 @@ func throughput(ctx context.Context, sc scratch, prefix string, workers int) (pu
 
 // race runs fn for 0, 1, 2... in so many goroutines, until n are done or time is
 // up. It returns how many were done, and bytes a second.
-func race(ctx context.Context, workers, n int, fn func(context.Context, int) error) (done int, rate float64, err error) {
+func race(ctx context.Context, workers, n int, fn func(context.Context, int) error) (done int,
+	rate float64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	began := time.Now()

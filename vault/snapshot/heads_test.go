@@ -24,14 +24,21 @@ func TestStore_Heads(t *testing.T) {
 		seqs   []uint64
 	}{
 		"whole":              {func(*world, []*Loaded) {}, nil, []uint64{2, 4, 5}},
-		"oldest is gone":     {func(w *world, all []*Loaded) { delete(w.m.objects, all[0].Key) }, nil, []uint64{2, 4, 5}},
-		"older is damaged":   {func(w *world, all []*Loaded) { w.m.objects[all[2].Key][40] ^= 1 }, nil, []uint64{2, 4, 5}},
-		"seen is damaged":    {func(w *world, all []*Loaded) { w.m.objects[all[1].Key][40] ^= 1 }, ErrDamaged, []uint64{4, 5}},
-		"newest is damaged":  {func(w *world, all []*Loaded) { w.m.objects[all[4].Key][40] ^= 1 }, ErrDamaged, []uint64{2, 4}},
-		"newest is gone":     {func(w *world, all []*Loaded) { delete(w.m.objects, all[4].Key) }, nil, []uint64{2, 3, 4}},
-		"one before is gone": {func(w *world, all []*Loaded) { delete(w.m.objects, all[3].Key) }, ErrGap, []uint64{2, 3, 5}},
+		"oldest is gone":     {func(w *world, all []*Loaded) { delete(w.m.objects, all[0].Key) },
+			nil, []uint64{2, 4, 5}},
+		"older is damaged":   {func(w *world, all []*Loaded) { w.m.objects[all[2].Key][40] ^= 1 },
+			nil, []uint64{2, 4, 5}},
+		"seen is damaged":    {func(w *world, all []*Loaded) { w.m.objects[all[1].Key][40] ^= 1 },
+			ErrDamaged, []uint64{4, 5}},
+		"newest is damaged":  {func(w *world, all []*Loaded) { w.m.objects[all[4].Key][40] ^= 1 },
+			ErrDamaged, []uint64{2, 4}},
+		"newest is gone":     {func(w *world, all []*Loaded) { delete(w.m.objects, all[4].Key) },
+			nil, []uint64{2, 3, 4}},
+		"one before is gone": {func(w *world, all []*Loaded) { delete(w.m.objects, all[3].Key) },
+			ErrGap, []uint64{2, 3, 5}},
 		"one before is another": {func(w *world, all []*Loaded) {
-			w.m.objects[all[3].Key] = sign(w, all[3].Manifest, func(m *Manifest) { m.Complete = !m.Complete })
+			w.m.objects[all[3].Key] = sign(w, all[3].Manifest,
+				func(m *Manifest) { m.Complete = !m.Complete })
 		}, ErrFork, []uint64{2, 4, 5}},
 		"two newest": {func(w *world, all []*Loaded) {
 			b := sign(w, all[4].Manifest, func(m *Manifest) { m.Complete = !m.Complete })
@@ -51,7 +58,8 @@ func TestStore_Heads(t *testing.T) {
 			}
 			alone := w.snapshot(layout.NewSetID())
 			tt.change(w, all)
-			loaded, problems, err := w.open().Heads(t.Context(), []Place{{w.host, w.set, 2}, {w.host, w.set, 9}})
+			loaded, problems, err := w.open().Heads(t.Context(),
+				[]Place{{w.host, w.set, 2}, {w.host, w.set, 9}})
 			w.must(err)
 			var seqs []uint64
 			others := 0
