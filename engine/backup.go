@@ -32,9 +32,11 @@ const (
 
 // BackupOptions say what is to be saved.
 type BackupOptions struct {
-	Source string   // see above
-	Paths  []string // absolute or relative; none: every set of the configuration, or Set. Of a stream the one path that it has in the snapshot
-	Set    string   // name; "" for the one that these paths had before, or one made of them
+	Source string // see above
+	// Absolute or relative; none: every set of the configuration, or Set. Of a stream the one path
+	// that it has in the snapshot.
+	Paths  []string
+	Set    string // name; "" for the one that these paths had before, or one made of them
 	Tags   []string
 	Leave  config.Filters // beside those of the configuration
 	Stream *Stream        // of FromStream
@@ -272,7 +274,8 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	}
 	if errors.Is(err, actors.ErrInterrupted) {
 		if b.o.Source == FromStream {
-			b.Note("interrupted: no snapshot is made; %s are stored, and not stored again when they come again", words.Size(res.BytesStored))
+			b.Note("interrupted: no snapshot is made; %s are stored, and not stored again when they come again",
+				words.Size(res.BytesStored))
 		} else {
 			b.Note("interrupted: %s are stored; the next run goes on from there",
 				words.Size(res.BytesStored))
@@ -294,7 +297,8 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	case incomplete:
 		hint = "see which paths are meant: vaultik config show"
 	}
-	return fault.WithHint(fault.Incomplete(fmt.Sprintf("the snapshot is incomplete: %s could not be saved as asked", countText(res.Errors, incomplete))), hint)
+	return fault.WithHint(fault.Incomplete(fmt.Sprintf("the snapshot is incomplete: %s could not be saved as asked", countText(res.Errors, incomplete))),
+		hint)
 }
 
 func (n *sums) addBackup(res *backup.Result) {

@@ -56,7 +56,8 @@ func (b *backupJob) chosen(known *config.Sets) ([]backupSet, error) {
 	case b.o.Set != "":
 		return b.named(b.o.Set, known)
 	case len(b.conf.Sets) == 0:
-		return nil, &fault.UsageError{Msg: "nothing to back up: no path is given, and the configuration has no set", Advice: "name a path: vaultik backup ~/Documents"}
+		return nil, &fault.UsageError{Msg: "nothing to back up: no path is given, and the configuration has no set",
+			Advice: "name a path: vaultik backup ~/Documents"}
 	}
 	var sets []backupSet
 	for _, set := range b.conf.Sets {
@@ -72,7 +73,8 @@ func (b *backupJob) named(name string, known *config.Sets) ([]backupSet, error) 
 	}
 	old := known.ByName(name)
 	if len(old) == 0 {
-		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: no set of this name in the configuration, and none was backed up", name),
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: no set of this name in the configuration, and none was backed up",
+			name),
 			Advice: "name its paths: vaultik backup --set " + config.Quote(name) + " PATH"}
 	}
 	switch newest := old[len(old)-1]; newest.Source {

@@ -198,7 +198,8 @@ func (k *checks) index(h *config.Host) {
 	case errors.As(err, &busy):
 		k.ok("index", "%v: a backup is running", busy)
 	case errors.Is(err, index.ErrDamaged):
-		k.warn("index", fmt.Sprintf("%v; the next backup sets it aside, and reads and uploads everything again", err), "")
+		k.warn("index", fmt.Sprintf("%v; the next backup sets it aside, and reads and uploads everything again", err),
+			"")
 	default:
 		k.fail("index", err)
 	}

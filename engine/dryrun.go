@@ -160,7 +160,8 @@ func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) erro
 	if len(gone) == 0 {
 		return nil
 	}
-	j.Warn("", "%s that the index knows are not in the store: their files would be read and stored again", words.Plural(int64(len(gone)), "blob", "blobs"))
+	j.Warn("", "%s that the index knows are not in the store: their files would be read and stored again",
+		words.Plural(int64(len(gone)), "blob", "blobs"))
 	return ix.DropBlobs(gone)
 }
 
@@ -356,7 +357,8 @@ func (d *dryRun) report(set *backupSet, missing bool) error {
 	d.Tell(events.WouldSave{Set: set.name, Files: n.Files, New: n.New, Changed: n.Changed,
 		Unchanged: n.Unchanged, BytesRead: d.read, Excluded: d.excluded})
 	if d.failed > 0 || missing {
-		return fault.Incomplete(fmt.Sprintf("the snapshot would be incomplete: %s could not be saved as asked", countText(d.failed, missing)))
+		return fault.Incomplete(fmt.Sprintf("the snapshot would be incomplete: %s could not be saved as asked",
+			countText(d.failed, missing)))
 	}
 	return nil
 }

@@ -100,8 +100,9 @@ type job struct {
 	conf  *config.Config // once loaded
 	tuned *config.Config // instead of one that is broken
 
-	limits   *limit.Limiter  // of all stores, once needed
-	patience context.Context // its end says that the job is to stop, and go on as long as it may; nil: none
+	limits *limit.Limiter // of all stores, once needed
+	// Its end says that the job is to stop, and go on as long as it may; nil: none.
+	patience context.Context
 	troubles *troubles
 	dry      bool // nothing may be written, state files included
 

@@ -68,7 +68,8 @@ func (e *storeTaken) Error() string {
 	case e.file:
 		return fmt.Sprintf("make store %s: there is a file of that name", e.url)
 	case e.halfMade:
-		return fmt.Sprintf("make store %s: an init that did not finish left a store without any backup there", e.url)
+		return fmt.Sprintf("make store %s: an init that did not finish left a store without any backup there",
+			e.url)
 	case e.isStore:
 		return fmt.Sprintf("make store %s: there is a store already", e.url)
 	default:
@@ -162,7 +163,8 @@ type staleTrust struct {
 }
 
 func (e *staleTrust) Error() string {
-	return fmt.Sprintf("store %s shows trust list %d, but list %d of it was seen before, or another one of that number", e.url, e.got, e.want)
+	return fmt.Sprintf("store %s shows trust list %d, but list %d of it was seen before, or another one of that number",
+		e.url, e.got, e.want)
 }
 
 func (e *staleTrust) Unwrap() error { return snapshot.ErrTrustRollback }

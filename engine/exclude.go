@@ -146,7 +146,8 @@ func (j *job) prepareRules(conf *config.Config, url string, set *backupSet, root
 	for _, path := range roots {
 		if by := set.emptied(path); by != nil {
 			if said++; said <= maxEmptied {
-				j.Warn("", "%s: pattern %q matches %s itself: that is kept because it was named, but what is in it is left out", by.Source, by.Text, path)
+				j.Warn("", "%s: pattern %q matches %s itself: that is kept because it was named, but what is in it is left out",
+					by.Source, by.Text, path)
 			}
 		}
 	}

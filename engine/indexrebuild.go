@@ -219,7 +219,8 @@ func (r *rebuilding) damage() error {
 	if len(r.said) == 0 {
 		return nil
 	}
-	return fault.Damaged(fmt.Sprintf("the index is made, without what %s hid; the next backup uploads that again", words.Plural(int64(len(r.said)), "problem", "problems")))
+	return fault.Damaged(fmt.Sprintf("the index is made, without what %s hid; the next backup uploads that again",
+		words.Plural(int64(len(r.said)), "problem", "problems")))
 }
 
 // make makes the directory, and nothing if that fails.

@@ -190,7 +190,8 @@ func (p *initPlan) placeKit(places config.Places) (err error) {
 	}
 	if p.path != "" && (p.kitPath == p.path || strings.HasPrefix(p.kitPath, p.path+"/")) {
 		return fault.Misuse("init",
-			fmt.Sprintf("--recovery-kit: %s lies inside the store, which must never hold the secret", p.kitPath))
+			fmt.Sprintf("--recovery-kit: %s lies inside the store, which must never hold the secret",
+				p.kitPath))
 	}
 	return nil
 }

@@ -54,7 +54,8 @@ func (j *job) list(ctx context.Context, o ListOptions) error {
 	}
 	j.sum.Errors = lost
 	if lost > 0 {
-		return fault.WithHint(fault.Damaged(fmt.Sprintf("%s of snapshot %s could not be read; all that is listed is as it was", words.Plural(lost, "page", "pages"), r.row.short())),
+		return fault.WithHint(fault.Damaged(fmt.Sprintf("%s of snapshot %s could not be read; all that is listed is as it was",
+			words.Plural(lost, "page", "pages"), r.row.short())),
 			"see all that is wrong: "+j.here("verify --read-data"))
 	}
 	return nil
@@ -110,7 +111,8 @@ func (r *reading) event(ctx context.Context, e *page.Entry, withXattrs bool) eve
 	if withXattrs && len(e.XattrRefs) > 0 {
 		var err error
 		if xattrs, err = r.tree.Xattrs(ctx, e); err != nil {
-			_ = r.tree.Lost(e.Path, e.Path, fmt.Errorf("read its attributes: %w", err)) // it says so; the walk meets the end of ctx
+			// It says so; the walk meets the end of ctx.
+			_ = r.tree.Lost(e.Path, e.Path, fmt.Errorf("read its attributes: %w", err))
 		}
 	}
 	for _, x := range xattrs {

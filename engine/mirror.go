@@ -202,7 +202,8 @@ func (m *mirrorPlace) trust(ctx context.Context) (t trustLists, err error) {
 
 // newerThere: the target knows a trust list that the source does not have.
 func (m *mirrorPlace) newerThere(seq uint64) error {
-	return fault.WithHint(fmt.Errorf("%w: the target has trust list %d, which the source does not have", snapshot.ErrTrustRollback, seq),
+	return fault.WithHint(fmt.Errorf("%w: the target has trust list %d, which the source does not have",
+		snapshot.ErrTrustRollback, seq),
 		"is it the other way round? vaultik --store "+config.Quote(m.url)+" store copy --to "+config.Quote(m.op.URL))
 }
 

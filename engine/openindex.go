@@ -19,7 +19,8 @@ func (j *job) openIndex(conf *config.Config, op *opened) (*index.Index, error) {
 		if rerr != nil {
 			return nil, j.badIndex(dir, errors.Join(err, rerr))
 		}
-		j.Warn("", "%v; it was set aside as %s and a new one begun: this backup reads and uploads everything again", err, aside)
+		j.Warn("", "%v; it was set aside as %s and a new one begun: this backup reads and uploads everything again",
+			err, aside)
 		if ix, err = index.Open(dir, o); err != nil {
 			return nil, j.badIndex(dir, err)
 		}
@@ -29,7 +30,8 @@ func (j *job) openIndex(conf *config.Config, op *opened) (*index.Index, error) {
 		return nil, j.badIndex(dir, err)
 	}
 	if ix.Empty() && op.savedBefore() {
-		j.Warn("", "the index in %s is new, though this host has backups: this one reads and uploads everything again", dir)
+		j.Warn("", "the index in %s is new, though this host has backups: this one reads and uploads everything again",
+			dir)
 	}
 	return ix, nil
 }

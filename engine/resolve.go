@@ -42,7 +42,8 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 		return j.newest(c, chains, p)
 	}
 	if len(id) < 4 || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
-		return nil, &fault.UsageError{Msg: fmt.Sprintf("%q is no snapshot: give 4 or more hex digits of its id, or latest", id), Advice: "see what there is: vaultik snapshots"}
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("%q is no snapshot: give 4 or more hex digits of its id, or latest", id),
+			Advice: "see what there is: vaultik snapshots"}
 	}
 	var found []*row
 	for _, r := range c.rows {

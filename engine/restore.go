@@ -32,7 +32,8 @@ const (
 
 // RestoreOptions say what comes back, and where to.
 type RestoreOptions struct {
-	Snapshot         string // ID[:PATH] or latest[:PATH]; the contents of PATH come directly into Target
+	// ID[:PATH] or latest[:PATH]; the contents of PATH come directly into Target.
+	Snapshot         string
 	Pick             Pick
 	Paths            []string // only these: absolute, or below PATH
 	Target           string   // directory, made if it is missing

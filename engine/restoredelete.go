@@ -64,7 +64,8 @@ func (b *restoreJob) newDeletion() (*deletion, error) {
 	}
 	rules, err := rulesOf(b.r)
 	if err != nil {
-		return nil, fmt.Errorf("what the backup of snapshot %s left out, and must stay, cannot be known: %w", b.r.row.short(), err)
+		return nil, fmt.Errorf("what the backup of snapshot %s left out, and must stay, cannot be known: %w",
+			b.r.row.short(), err)
 	}
 	d.extras = &restore.ExtrasSpec{Restore: b.spec, Rules: rules, Protect: b.protected(b.r)}
 	return d, nil

@@ -55,7 +55,8 @@ func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error,
 	case res.Damaged:
 		return b.damagedPages(", and what they held is lost; all that is not named above was restored")
 	case res.Failed > 0:
-		return fault.WithHint(fault.Incomplete(fmt.Sprintf("%s could not be restored as in the snapshot; all others were", words.Plural(res.Failed, "entry", "entries"))), b.tryAgain(res))
+		return fault.WithHint(fault.Incomplete(fmt.Sprintf("%s could not be restored as in the snapshot; all others were", words.Plural(res.Failed, "entry", "entries"))),
+			b.tryAgain(res))
 	case len(res.Meta) > 0:
 		return fault.Incomplete("all contents were restored, but not all attributes could be set")
 	}

@@ -153,7 +153,8 @@ func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
 	if !errors.Is(err, snapshot.ErrDamaged) {
 		return err
 	}
-	return fault.WithHint(fmt.Errorf("%w; the snapshots are not affected, but nobody vouches for them", err),
+	return fault.WithHint(fmt.Errorf("%w; the snapshots are not affected, but nobody vouches for them",
+		err),
 		"put that object back from another copy of the store; it never changes")
 }
 

@@ -189,7 +189,8 @@ func (m *mirrorPlace) remark(rep *mirror.Report) {
 			words.Plural(int64(m.extra), "snapshot", "snapshots"))
 	}
 	if !m.info.ConditionalPut && m.op.Store.Doc.Safety == "" {
-		m.Note("%s cannot create an object only if absent, which this store asks for: the mirror can be read and restored, backups to it fail", backends.Redact(m.url))
+		m.Note("%s cannot create an object only if absent, which this store asks for: the mirror can be read and restored, backups to it fail",
+			backends.Redact(m.url))
 	}
 }
 

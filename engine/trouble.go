@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	saidEvery = time.Minute      // a store that fails for a moment, again and again, is told of this often
+	// A store that fails for a moment, again and again, is told of this often.
+	saidEvery = time.Minute
 	longWait  = 10 * time.Second // and one that fails for so long, each time
 )
 

@@ -58,7 +58,8 @@ func (f *excludeFlags) filters() (x config.Filters, err error) {
 
 // given reports whether any of the flags is set.
 func (f *excludeFlags) given() bool {
-	return len(f.Exclude)+len(f.ExcludeFile)+len(f.IExclude)+len(f.IExcludeFile)+len(f.ExcludeIfPresent) > 0 || f.ExcludeLargerThan != "" ||
+	return len(f.Exclude)+len(f.ExcludeFile)+len(f.IExclude)+len(f.IExcludeFile)+len(f.ExcludeIfPresent) > 0 ||
+		f.ExcludeLargerThan != "" ||
 		f.IgnoreFiles != nil || f.ExcludeCaches != nil || f.OneFileSystem != nil ||
 		f.FixedSize != nil
 }

@@ -86,7 +86,8 @@ func readList(file, end string) ([]string, error) {
 // splitList takes a list apart; file is its name.
 func splitList(file string, list []byte, end string) (paths []string, err error) {
 	if i := bytes.IndexByte(list, 0); i >= 0 && end != "\x00" {
-		return nil, &fault.UsageError{Msg: fmt.Sprintf("%s: line %d holds a NUL byte, which no path has", file, 1+bytes.Count(list[:i], []byte("\n"))),
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("%s: line %d holds a NUL byte, which no path has",
+			file, 1+bytes.Count(list[:i], []byte("\n"))),
 			Advice: "if NUL bytes end its paths, name it with --files-from0"}
 	}
 	for path := range strings.SplitSeq(string(list), end) {

@@ -39,8 +39,10 @@ func (s *session) showMade(e events.StoreMade) {
 	s.out.result("store: %s", e.Store)
 	s.out.result("url: %s", e.URL)
 	if e.Secret {
-		s.out.warn("", "move %s off this machine, and keep it: without it nobody can read the backups, with it anybody can", e.Kit)
+		s.out.warn("", "move %s off this machine, and keep it: without it nobody can read the backups, with it anybody can",
+			e.Kit)
 	} else {
-		s.out.warn("", "move %s off this machine: it holds the owner's key of the store; the secret key of the recipients is not in it", e.Kit)
+		s.out.warn("", "move %s off this machine: it holds the owner's key of the store; the secret key of the recipients is not in it",
+			e.Kit)
 	}
 }

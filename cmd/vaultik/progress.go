@@ -96,7 +96,8 @@ func progressLine(m *events.Meter, now time.Time, width int) string {
 		b.WriteString(*phase + "  ")
 	}
 	plus := map[bool]string{true: "", false: "+"}[total] // more to come
-	bytes := words.Size(p.BytesDone.Load())              // more than the total is where nobody knows the total: of a stream
+	// More than the total is where nobody knows the total: of a stream.
+	bytes := words.Size(p.BytesDone.Load())
 	if all := p.BytesTotal.Load(); total || all >= p.BytesDone.Load() {
 		bytes += "/" + words.Size(all) + plus
 	}

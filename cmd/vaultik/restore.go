@@ -100,7 +100,8 @@ func (c *restoreCmd) checkDelete() error {
 		return fault.Misuse("restore", "--yes means nothing without --delete")
 	}
 	if c.Delete && !c.Yes && !c.DryRun && !term.IsTerminal(int(os.Stdin.Fd())) {
-		return &fault.UsageError{Msg: "--delete asks before it deletes, and there is no terminal to ask on", Advice: "see what would go with --dry-run -v; then add --yes"}
+		return &fault.UsageError{Msg: "--delete asks before it deletes, and there is no terminal to ask on",
+			Advice: "see what would go with --dry-run -v; then add --yes"}
 	}
 	return nil
 }
@@ -113,7 +114,8 @@ func (s *session) confirm(d engine.Doomed) bool {
 	if more := d.Files + d.Dirs - int64(len(d.First)); more > 0 {
 		s.out.say(fmt.Sprintf("  and %s more: --dry-run -v lists all", words.Count(more)))
 	}
-	s.out.say(fmt.Sprintf("delete %s, which snapshot %s has not, from %s when all is restored? [yes/no]", extrasText(d.Extras), d.Snapshot, words.Printable(d.Target)))
+	s.out.say(fmt.Sprintf("delete %s, which snapshot %s has not, from %s when all is restored? [yes/no]",
+		extrasText(d.Extras), d.Snapshot, words.Printable(d.Target)))
 	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	answer := strings.ToLower(strings.TrimSpace(line))
 	return err == nil && (answer == "yes" || answer == "y")

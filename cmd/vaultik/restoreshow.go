@@ -32,7 +32,8 @@ func (s *session) showRestored(e events.Restored) {
 			words.Plural(e.Parts, "large file is", "large files are"))
 	}
 	for _, p := range e.Half {
-		s.out.warn("", "%q is changed in part, and one byte too long until the same command completes it", p.Raw())
+		s.out.warn("", "%q is changed in part, and one byte too long until the same command completes it",
+			p.Raw())
 	}
 }
 

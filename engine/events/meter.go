@@ -22,7 +22,8 @@ func (m *Meter) Measure(now time.Time) time.Duration {
 	done := m.Progress.BytesDone.Load()
 	if dt := now.Sub(m.last).Seconds(); dt > 0 {
 		cur := float64(done-m.lastBytes) / dt
-		weight := min(1, max(dt/5, dt/now.Sub(m.began).Seconds())) // a plain mean at first, then of about 5 s
+		// A plain mean at first, then of about 5 s.
+		weight := min(1, max(dt/5, dt/now.Sub(m.began).Seconds()))
 		m.rate += weight * (cur - m.rate)
 		m.last, m.lastBytes = now, done
 	}

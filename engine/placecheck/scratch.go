@@ -37,8 +37,9 @@ type scratch struct {
 type scratchState struct {
 	cases int
 	mu    sync.Mutex
-	stuck map[string]bool // objects that could not be removed, and prefixes that could not be listed
-	err   error           // the first reason
+	// Objects that could not be removed, and prefixes that could not be listed.
+	stuck map[string]bool
+	err   error // the first reason
 }
 
 func newScratchState() *scratchState { return &scratchState{stuck: map[string]bool{}} }
