@@ -21,6 +21,7 @@ import (
 	"vaultik/config"
 	"vaultik/engine"
 	"vaultik/engine/events"
+	"vaultik/internal/fault"
 	"vaultik/internal/treecmp"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -196,6 +197,46 @@ func TestEngine_JobsAreFresh(t *testing.T) {
 	}
 	_, err = e.Backup(t.Context(), o, events.Discard)
 	m.must(err)
+}
+
+// telling calls fn with the first path of which something is told.
+type telling struct {
+	events.Sink
+	once sync.Once
+	fn   func()
+}
+
+func (s *telling) Tell(e events.Event) {
+	if _, ok := e.(events.Item); ok {
+		s.once.Do(s.fn)
+	}
+}
+
+// While a backup runs, another one of the same host is told to wait, and restores run.
+func TestEngine_BesideABackup(t *testing.T) {
+	m := newMachine(t, filepath.Join(t.TempDir(), "store"))
+	m.write("src/a", "a")
+	e, src := m.engine(nil), filepath.Join(m.dir, "src")
+	o := engine.BackupOptions{Paths: []string{src}}
+	_, err := e.Backup(t.Context(), o, events.Discard)
+	m.must(err)
+	m.write("src/b", "b")
+	ran := false
+	_, err = e.Backup(t.Context(), o, &telling{Sink: events.Discard, fn: func() {
+		ran = true
+		if _, err := e.Backup(t.Context(), o, events.Discard); err == nil || engine.Explain(err).Exit != fault.Busy {
+			t.Errorf("a second backup of this host: %v", err)
+		}
+		target := filepath.Join(m.dir, "back")
+		_, err := e.Restore(t.Context(), engine.RestoreOptions{Snapshot: "latest:" + src, Target: target}, events.Discard)
+		if err != nil {
+			t.Errorf("%+v", engine.Explain(err))
+		}
+	}})
+	m.must(err)
+	if !ran {
+		t.Error("nothing was told")
+	}
 }
 
 // counting is a store that counts what is read of it: counted://NAME.

@@ -279,13 +279,20 @@ func (m *mirrorPlace) compare(ctx context.Context) error {
 			m.ahead[k] = max(m.ahead[k], l.Seq)
 		}
 	}
+	m.noteProblems(problems, source)
+	return nil
+}
+
+// noteProblems tells manifests that the copy replaces from problems that stay.
+func (m *mirrorPlace) noteProblems(problems []snapshot.Problem, source map[string]*row) {
 	odd := int64(0)
 	for _, p := range problems {
-		switch damaged := errors.Is(p.Err, snapshot.ErrDamaged) ||
-			errors.Is(p.Err, snapshot.ErrSignature); {
-		case p.Key != "" && source[p.Key] != nil && damaged:
+		damaged := errors.Is(p.Err, snapshot.ErrDamaged) || errors.Is(p.Err, snapshot.ErrSignature)
+		switch {
+		case p.Key == "":
+		case source[p.Key] != nil && damaged:
 			m.damaged[p.Key] = true
-		case p.Key != "":
+		default:
 			odd++
 		}
 	}
@@ -294,7 +301,6 @@ func (m *mirrorPlace) compare(ctx context.Context) error {
 			"%s in the target, which the copy does not cure",
 			words.Plural(odd, "problem", "problems"))
 	}
-	return nil
 }
 
 // addGC has the newest gc object of each host copied, which says why places of a

@@ -192,30 +192,17 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 	}
 	id := op.Store.Doc.Store
 	k, ok := known.ByURL(op.URL)
-	met := ok && k.Store == id && k.Owner == owner
-	old, before := known.ByID(id)
 	var err error
-	if !met {
+	if met := ok && k.Store == id && k.Owner == owner; !met {
 		err = j.state.UpdateKnown(func(k *config.Known) error {
 			k.Pin(config.KnownStore{Store: id, URL: op.URL, Owner: owner,
 				Since: time.Now().UTC().Truncate(time.Second)})
 			return nil
 		})
-		switch {
-		case before && old.Owner == owner, j.o.Owner == owner:
-			j.Detail("store %s at %s belongs to %s", id, backends.Redact(op.URL), owner)
-		case err == nil:
-			j.Warn("compare this with the line \"# owner:\" of the recovery kit",
-				"store %s at %s is new to this machine; its owner is %s, which is remembered", id,
-				backends.Redact(op.URL), owner)
-		default:
-			j.Warn("compare this with the line \"# owner:\" of the recovery kit",
-				"store %s at %s is new to this machine; its owner is %s", id,
-				backends.Redact(op.URL), owner)
-		}
+		j.sayOwner(op, known, owner, err == nil)
 	}
-	if now := (config.Point{Seq: op.Store.TrustSeq, Sum: op.Store.TrustSum}); err == nil &&
-		op.Seen.Trust(id) != now {
+	now := config.Point{Seq: op.Store.TrustSeq, Sum: op.Store.TrustSum}
+	if err == nil && op.Seen.Trust(id) != now {
 		err = j.state.UpdateSeen(func(seen *config.Seen) error {
 			seen.NoteTrust(id, now)
 			return nil
@@ -226,4 +213,20 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 		j.Warn("", "cannot remember this store, a later change of its owner will go unnoticed: %v",
 			err)
 	}
+}
+
+// sayOwner says whose a store is that was not met at this place before.
+func (j *job) sayOwner(op *opened, known *config.Known, owner string, remembered bool) {
+	id, url := op.Store.Doc.Store, backends.Redact(op.URL)
+	old, before := known.ByID(id)
+	if before && old.Owner == owner || j.o.Owner == owner {
+		j.Detail("store %s at %s belongs to %s", id, url, owner)
+		return
+	}
+	also := ""
+	if remembered {
+		also = ", which is remembered"
+	}
+	j.Warn("compare this with the line \"# owner:\" of the recovery kit",
+		"store %s at %s is new to this machine; its owner is %s%s", id, url, owner, also)
 }

@@ -64,23 +64,27 @@ func (j *job) verify(ctx context.Context, o VerifyOptions) (res VerifyResult, er
 	}
 	v := &verification{job: j, cat: cat, rows: rows, signed: problems, key: key}
 	v.tellSigned()
-	spec := &verify.Spec{
+	rep, err := v.check(ctx, &verify.Spec{
 		Store: op.Backend, Opened: op.Store, ReadData: o.ReadData, Identity: key,
 		Parallel: parallel, Memory: memory,
 		Progress: &messages.Progress{}, Warn: func(text string) { j.Warn("", "%s", text) },
 		Snapshots: loaded(rows),
-	}
-	system := actors.NewSystem(nil)
-	defer system.Close()
-	stop := j.show(spec.Progress)
-	rep, err := verify.Run(ctx, system, spec)
-	stop()
+	})
 	if rep == nil {
 		return res, err
 	}
 	res.ReadData, res.Key = o.ReadData, key != nil
 	res.Verified, res.Whole, err = v.report(ctx, rep, err)
 	return res, err
+}
+
+// check runs the actors.
+func (v *verification) check(ctx context.Context, spec *verify.Spec) (*verify.Report, error) {
+	system := actors.NewSystem(nil)
+	defer system.Close()
+	stop := v.show(spec.Progress)
+	defer stop()
+	return verify.Run(ctx, system, spec)
 }
 
 // loaded are the manifests of rows.

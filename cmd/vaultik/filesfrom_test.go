@@ -24,8 +24,7 @@ func FuzzSplitList(f *testing.F) {
 		var paths []string
 		var err error
 		fuzzbound.Check(t, 64<<10+40*int64(len(list)), func() {
-			paths,
-				err = splitList("fuzz", list, end)
+			paths, err = splitList("fuzz", list, end)
 		})
 		if ue := (*fault.UsageError)(nil); err != nil {
 			if nul || !bytes.Contains(list, []byte{0}) || !errors.As(err, &ue) || ue.Advice == "" ||

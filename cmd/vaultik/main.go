@@ -32,19 +32,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	s.identity, s.identityErr = identity, identityErr
 
 	helped := false
-	parser, err := kong.New(&s.cli,
-		kong.Name("vaultik"),
-		kong.Description(description),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { helped = true }), // only --help exits by itself
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true,
-			WrapUpperBound: 100}),
-	)
-	if err != nil {
-		panic(err) // the tree in cli.go is wrong: every test would see it
-	}
-	s.parser = parser
-	cmd, err := parser.Parse(args)
+	s.parser = newParser(&s.cli, stdout, stderr, func(int) { helped = true })
+	cmd, err := s.parser.Parse(args)
 	if helped {
 		return int(fault.Done)
 	}
@@ -66,6 +55,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 		cmd.BindTo(ctx, (*context.Context)(nil))
 		return cmd.Run(s)
 	}))
+}
+
+// newParser knows the command line. helped is called after --help.
+func newParser(c *cli, stdout, stderr io.Writer, helped func(int)) *kong.Kong {
+	parser, err := kong.New(c,
+		kong.Name("vaultik"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(helped), // only --help exits by itself
+		kong.ConfigureHelp(kong.HelpOptions{
+			Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100,
+		}),
+	)
+	if err != nil {
+		panic(err) // the tree in cli.go is wrong: every test would see it
+	}
+	return parser
 }
 
 // protect turns a panic into an error, so that even then the last words are said.
