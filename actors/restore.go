@@ -38,6 +38,10 @@ func (s *System) restore(ctx context.Context, spec *RestoreSpec) (*RestoreResult
 	if err != nil {
 		return nil, err // an actor is still there, and uses what close would take away
 	}
+	failed := answer.(*restoreDone).err
+	if err := run.settle(failed == nil); failed == nil {
+		failed = err
+	}
 	run.close()
 	if n := run.odd.Load(); n > 1 {
 		spec.warn(fmt.Sprintf("%d blobs in all arrived damaged, and were whole when they were read again", n))
@@ -45,7 +49,7 @@ func (s *System) restore(ctx context.Context, spec *RestoreSpec) (*RestoreResult
 	r := run.result
 	r.BytesRead = run.read.Load() + run.pages.bytes.Load()
 	r.Restarts, r.Duration = spec.Progress.Restarts.Load(), time.Since(began)
-	return &r, answer.(*restoreDone).err
+	return &r, failed
 }
 
 type restoreDone struct{ err error }

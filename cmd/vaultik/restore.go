@@ -121,6 +121,7 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 		Warn: func(text string) { s.out.warn("", "%s", text) },
 	}
 	spec.Include, spec.Exclude = selection(include, exclude)
+	spec.Chosen = fmt.Sprintf("%q %q", c.Include, c.Exclude)
 	spec.OnItem = s.restoreItem
 	system := actors.NewSystem(nil)
 	defer system.Close()
