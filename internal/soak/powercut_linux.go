@@ -119,9 +119,6 @@ func (c *powerCut) complete(ctx context.Context, options string) (*PowerCutCase,
 	})
 }
 
-// unfinished is what the program says of a restore that was interrupted.
-const unfinished = "did not finish; contents of existing files are compared"
-
 // killed has it fail in the middle of a restore, and restores again.
 func (c *powerCut) killed(ctx context.Context, options string) (*PowerCutCase, error) {
 	return c.cut(ctx, options, "in the middle", func(mnt string) error {
