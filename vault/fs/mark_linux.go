@@ -11,14 +11,13 @@ import (
 	"vaultik/vault/page"
 )
 
-// createMark makes an empty file in the target itself.
+// createMark makes an empty file in the target itself, if its mode allows that: it may be none
+// of the directories that are restored, and keeps its mode.
 func (t *Target) createMark(name string) (*os.File, error) {
-	d, err := t.openDir(".", true)
-	if err != nil {
-		return nil, err
+	if t.opt.ReadOnly {
+		return nil, errReadOnly
 	}
-	defer d.release()
-	fd, err := openat(d.fd, name, changeFlags|unix.O_CREAT|unix.O_EXCL, 0o600)
+	fd, err := openat(t.dirs.top.fd, name, changeFlags|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}

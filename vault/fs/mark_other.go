@@ -9,10 +9,11 @@ import (
 	"vaultik/vault/page"
 )
 
-// createMark makes an empty file in the target itself.
+// createMark makes an empty file in the target itself, if its mode allows that: it may be none
+// of the directories that are restored, and keeps its mode.
 func (t *Target) createMark(name string) (*os.File, error) {
-	if err := t.enter(".", true); err != nil {
-		return nil, err
+	if t.opt.ReadOnly {
+		return nil, errReadOnly
 	}
 	return t.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }

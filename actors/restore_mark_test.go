@@ -1,0 +1,290 @@
+package actors
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vaultik/internal/testtree"
+	"vaultik/messages"
+	"vaultik/vault/page"
+)
+
+func marksIn(t *testing.T, dir string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, ".vaultik-restoring-*"))
+	must(t, err)
+	return found
+}
+
+// killed leaves what a restore leaves that is killed before it makes anything.
+func (h *testHost) killed(s *RestoreSpec) {
+	h.t.Helper()
+	run := newRestoreRun(s)
+	must(h.t, run.open(h.t.Context()))
+	keepTime(h.t, s.Target, func() { must(h.t, run.target.Begin()) })
+	run.close()
+}
+
+func keepTime(t testing.TB, path string, do func()) {
+	t.Helper()
+	st, err := os.Stat(path)
+	must(t, err)
+	do()
+	must(t, os.Chtimes(path, time.Time{}, st.ModTime()))
+}
+
+// spoil has files lose contents that never reached the disk: size and mtime stay.
+func spoil(t *testing.T, dir string, files ...string) {
+	t.Helper()
+	for _, name := range files {
+		path := filepath.Join(dir, name)
+		keepTime(t, path, func() {
+			st, err := os.Stat(path)
+			must(t, err)
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			must(t, err)
+			_, err = f.WriteAt(make([]byte, min(4096, st.Size())), max(0, st.Size()-4096))
+			must(t, err)
+			must(t, f.Close())
+		})
+	}
+}
+
+// warned collects what is said.
+func warned(s *RestoreSpec) *[]string {
+	var mu sync.Mutex
+	all := &[]string{}
+	s.Warn = func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		*all = append(*all, text)
+	}
+	return all
+}
+
+const doubtful = "file small text=contents\nfile d/large size=3000000 data=0:3000000:1\nfile d/right size=3000000 data=0:3000000:2\n" +
+	"file d/linked size=300000 data=0:300000:3\nhardlink d/twin d/linked\nfile okay text=okay\nhardlink z okay\nfile empty\nfile hole size=500000\nfile sparse size=9000000 data=8000000:1000000:4"
+
+// While the mark of a restore that was killed is there, size and mtime are not
+// believed: what is wrong is replaced, what is right stays, and then the mark goes.
+func TestRestore_marked(t *testing.T) {
+	h := localHost(t)
+	dir := t.TempDir()
+	testtree.Make(t, dir, doubtful)
+	h.backup(dir)
+	wrong := []string{"small", "d/large", "d/linked", "sparse"}
+	for _, c := range []struct {
+		name string
+		edit func(*RestoreSpec)
+	}{
+		{"if-changed", func(*RestoreSpec) {}},
+		{"if-newer", func(s *RestoreSpec) { s.Overwrite = OverwriteIfNewer }},
+		{"in place", func(s *RestoreSpec) { s.InPlace = true }},
+		{"always", func(s *RestoreSpec) { s.Overwrite = OverwriteAlways }},
+		{"narrow", func(s *RestoreSpec) {
+			s.bounds = restoreBounds{items: 2, pieces: 3, bytes: 1 << 10, batches: 2, parts: 1, planPieces: 4, planBytes: 1 << 20}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			h.restore(h.restoreSpec(dir, out))
+			right := map[string]uint64{}
+			for _, name := range []string{"d/right", "okay", "z", "empty", "hole"} {
+				right[name] = inode(t, filepath.Join(out, name))
+			}
+			h.killed(h.restoreSpec(dir, out))
+			spoil(t, out, wrong...)
+
+			dry := h.restoreSpec(dir, out)
+			c.edit(dry)
+			dry.DryRun = true
+			would, said := statuses(dry), warned(dry)
+			h.restore(dry)
+			if len(*said) != 1 || !strings.HasSuffix((*said)[0], "did not finish; contents of existing files are compared") {
+				t.Errorf("a dry run says %q", *said)
+			}
+			if c.name != "always" && (would["small"] == messages.StatusUnchanged || would["large"] == messages.StatusUnchanged || would["right"] != messages.StatusUnchanged) {
+				t.Errorf("a dry run finds %v", would)
+			}
+			if len(marksIn(t, out)) != 1 {
+				t.Error("a dry run changes marks")
+			}
+
+			s := h.restoreSpec(dir, out)
+			c.edit(s)
+			said = warned(s)
+			r := h.restore(s)
+			if len(*said) != 1 || !strings.Contains((*said)[0], out) || r.Failed > 0 {
+				t.Errorf("%q, %+v", *said, r)
+			}
+			sameTree(t, dir, out) // sees marks as well
+			for name, was := range right {
+				if c.name != "always" && inode(t, filepath.Join(out, name)) != was {
+					t.Errorf("%s was right, and was made anew", name)
+				}
+			}
+
+			again := h.restoreSpec(dir, out)
+			said = warned(again)
+			if r := h.restore(again); len(*said) > 0 || r.BytesReused+r.BytesWritten > 0 {
+				t.Errorf("again: %q, %+v", *said, r)
+			}
+		})
+	}
+}
+
+// Files that are left alone are in doubt afterwards as before.
+func TestRestore_markedNever(t *testing.T) {
+	h := localHost(t)
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	testtree.Make(t, dir, doubtful)
+	h.backup(dir)
+	h.restore(h.restoreSpec(dir, out))
+	h.killed(h.restoreSpec(dir, out))
+	spoil(t, out, "small")
+	s := h.restoreSpec(dir, out)
+	s.Overwrite = OverwriteNever
+	said := warned(s)
+	h.restore(s)
+	if len(*said) != 1 || !strings.Contains((*said)[0], "left as they are, even if they are not whole") || len(marksIn(t, out)) != 1 {
+		t.Errorf("%q, %q", *said, marksIn(t, out))
+	}
+	// A file that became shorter has the snapshot's mtime as well.
+	keepTime(t, filepath.Join(out, "okay"), func() { must(t, os.Truncate(filepath.Join(out, "okay"), 0)) })
+	newer := h.restoreSpec(dir, out)
+	newer.Overwrite = OverwriteIfNewer
+	h.restore(newer)
+	sameTree(t, dir, out)
+}
+
+// A mark goes with the restore that has compared all that the other one may have made,
+// and with no other.
+func TestRestore_markCovered(t *testing.T) {
+	h := localHost(t)
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	testtree.Make(t, dir, doubtful)
+	h.backup(dir)
+	first := func() *RestoreSpec { return h.restoreSpec(dir, out) }
+	h.restore(first())
+	only := func(name string) func(*RestoreSpec) {
+		return func(s *RestoreSpec) { s.Paths = []string{s.From + "/" + name} }
+	}
+	without := func(name string) func(*RestoreSpec) {
+		return func(s *RestoreSpec) {
+			s.Exclude, s.Chosen = func(p string, _ page.Type) bool { return filepath.Base(p) == name }, name
+		}
+	}
+	all := func(*RestoreSpec) {}
+	below := func(s *RestoreSpec) { s.From, s.Target = s.From+"/d", filepath.Join(out, "d") }
+	file := func(s *RestoreSpec) { s.From += "/small" }
+	for _, c := range []struct {
+		name         string
+		killed, then func(*RestoreSpec)
+		goes         bool
+	}{
+		{"the same", all, all, true},
+		{"a part", all, only("d"), false},
+		{"the same part", only("d"), only("d"), true},
+		{"another part", only("d"), only("small"), false},
+		{"all of a part", only("d"), all, true},
+		{"some left out", all, without("small"), false},
+		{"the same left out", without("small"), without("small"), true},
+		{"others left out", without("small"), without("d"), false},
+		{"one file", all, file, false},
+		{"the same file", file, file, true},
+		{"all of a file", file, all, true},
+		{"a directory in it", below, all, true},
+		{"a directory in it, in part", below, only("small"), false},
+		{"a directory above", all, below, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := first()
+			c.killed(k)
+			h.killed(k)
+			if len(marksIn(t, k.Target)) != 1 {
+				t.Fatal("there is no mark")
+			}
+			s := first()
+			c.then(s)
+			said := warned(s)
+			h.restore(s)
+			if left := marksIn(t, k.Target); (len(left) == 0) != c.goes {
+				t.Errorf("left: %q", left)
+			}
+			if c.name != "a directory in it, in part" && len(*said) != 1 {
+				t.Errorf("said: %q", *said)
+			}
+			for _, p := range marksIn(t, k.Target) {
+				keepTime(t, k.Target, func() { must(t, os.Remove(p)) })
+			}
+			sameTree(t, dir, out)
+		})
+	}
+
+	// Another snapshot may lack some of the files.
+	h.killed(first())
+	must(t, os.WriteFile(filepath.Join(dir, "more"), nil, 0o600))
+	old := first()
+	h.backup(dir)
+	h.restore(first())
+	if len(marksIn(t, out)) != 1 {
+		t.Error("the mark went with another snapshot")
+	}
+	h.restore(old)
+	if len(marksIn(t, out)) != 0 {
+		t.Error("the mark stays after its own snapshot")
+	}
+}
+
+// A mark is there from the first change to the end, also where the end is early; none is made for nothing.
+func TestRestore_markHeld(t *testing.T) {
+	h := localHost(t)
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	testtree.Make(t, dir, doubtful)
+	h.backup(dir)
+	seen := map[string]bool{}
+	watched := func() *RestoreSpec {
+		clear(seen)
+		s := h.restoreSpec(dir, out)
+		s.OnItem = func(string, messages.Status, string) {
+			for _, m := range marksIn(t, out) {
+				seen[m] = true
+			}
+		}
+		return s
+	}
+	h.restore(watched())
+	if len(seen) != 1 || len(marksIn(t, out)) > 0 {
+		t.Errorf("%v while it ran, %q after it", seen, marksIn(t, out))
+	}
+	h.restore(watched())
+	if len(seen) > 0 {
+		t.Errorf("%v for nothing", seen)
+	}
+	must(t, os.RemoveAll(out))
+	h.interrupted(h.restoreSpec(dir, out), 3)
+	if left := marksIn(t, out); len(left) > 0 {
+		t.Errorf("what was restored until then is on the disk, and %q is left", left)
+	}
+	rest := h.restoreSpec(dir, out)
+	said := warned(rest)
+	h.restore(rest)
+	if len(*said) > 0 {
+		t.Errorf("%q", *said)
+	}
+	sameTree(t, dir, out)
+
+	// One that was in doubt, and was interrupted, leaves it so.
+	h.killed(h.restoreSpec(dir, out))
+	spoil(t, out, "small", "d/large")
+	h.interrupted(h.restoreSpec(dir, out), 2)
+	if left := marksIn(t, out); len(left) != 1 {
+		t.Errorf("left: %q", left)
+	}
+	h.restore(h.restoreSpec(dir, out))
+	sameTree(t, dir, out)
+}
