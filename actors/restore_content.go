@@ -53,7 +53,7 @@ func (w *walker) same(e *page.Entry) (bool, error) {
 	r := localReader{run: w.run, hasher: chunk.NewHasher(w.run.spec.Root.Secret.ChunkID())}
 	f, _, err := w.run.target.OpenRead(w.run.part.Place(e.Path))
 	if err != nil {
-		return false, nil //nolint:nilerr // the store can help
+		return false, nil // the store can help
 	}
 	defer func() { _ = f.Close() }()
 	at := int64(0)
@@ -68,7 +68,7 @@ func (w *walker) same(e *page.Entry) (bool, error) {
 	if w.run.ctx.Err() != nil {
 		return false, context.Cause(w.run.ctx)
 	}
-	return err == nil, nil //nolint:nilerr // pages that cannot be read are met again
+	return err == nil, nil // pages that cannot be read are met again
 }
 
 var errDiffers = errors.New("it has other contents")

@@ -122,7 +122,7 @@ func (c *powerCut) complete(ctx context.Context, options string) (*PowerCutCase,
 // killed has it fail in the middle of a restore, and restores again.
 func (c *powerCut) killed(ctx context.Context, options string) (*PowerCutCase, error) {
 	return c.cut(ctx, options, "in the middle", func(mnt string) error {
-		o, err := c.m.Run(ctx, killWhen(func() bool { return filesIn(filepath.Join(mnt, "back"), c.Files/4) }), c.restore(mnt, "--bwlimit", "off:2M")...)
+		o, err := c.m.Run(ctx, killWhen(func() bool { return filesIn(filepath.Join(mnt, "back"), c.Files/4) }), c.restore(mnt, "--bwlimit", "off:8M")...)
 		if err == nil && !o.Killed {
 			err = errors.New("the restore was complete before it was killed")
 		}
@@ -291,7 +291,7 @@ func filesIn(dir string, n int) bool {
 		if n <= 0 {
 			return fs.SkipAll
 		}
-		return nil //nolint:nilerr // what cannot be seen is not there yet
+		return nil // what cannot be seen is not there yet
 	})
 	return n <= 0
 }

@@ -205,7 +205,7 @@ func TestPowerCut(t *testing.T) {
 		}
 		return
 	}
-	all, err := PowerCut(t.Context(), PowerCuts{Bin: os.Getenv(mayMount), Dir: t.TempDir(), Seed: rand.Uint64(), Files: 1000, Log: t.Output()})
+	all, err := PowerCut(t.Context(), PowerCuts{Bin: os.Getenv(mayMount), Dir: t.TempDir(), Seed: rand.Uint64(), Files: 600, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
