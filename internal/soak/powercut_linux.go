@@ -63,6 +63,11 @@ func PowerCut(ctx context.Context, p PowerCuts) ([]PowerCutCase, error) {
 	}
 	c.m = m
 	var all []PowerCutCase
+	one, err := c.mounted(ctx, "commit=300")
+	if err != nil {
+		return nil, fmt.Errorf("power-cut: mounted in the target: %w", err)
+	}
+	all = append(all, *one)
 	// The second gives files their sizes before their contents, as other file systems do.
 	for _, options := range []string{"commit=300", "commit=300,data=writeback,nodelalloc,dioread_lock"} {
 		for _, run := range []func(context.Context, string) (*PowerCutCase, error){c.complete, c.killed} {
@@ -99,15 +104,11 @@ func (c *powerCut) restore(mnt string, more ...string) []string {
 
 // complete has the power fail when the program has said that it is done.
 func (c *powerCut) complete(ctx context.Context, options string) (*PowerCutCase, error) {
-	return c.cut(ctx, options, "after a restore has ended", func(mnt string) error {
+	return c.cut(ctx, options, "after a restore has ended", "back", func(mnt string) error {
 		_, err := c.m.MustRun(ctx, c.restore(mnt)...)
 		return err
 	}, func(res *PowerCutCase, mnt string) error {
-		if res.Missing+res.Short+res.Wrong > 0 {
-			return fmt.Errorf("of %d files of a restore that has ended %d are missing, %d have another size and %d other contents",
-				res.Files, res.Missing, res.Short, res.Wrong)
-		}
-		if err := Identical(ctx, c.source, filepath.Join(mnt, "back")); err != nil {
+		if err := errors.Join(res.lost(), Identical(ctx, c.source, filepath.Join(mnt, "back"))); err != nil {
 			return err
 		}
 		res.After = "identical"
@@ -119,9 +120,37 @@ func (c *powerCut) complete(ctx context.Context, options string) (*PowerCutCase,
 	})
 }
 
+// mounted has it fail when a restore has ended to a directory in which the file system is mounted.
+func (c *powerCut) mounted(ctx context.Context, options string) (*PowerCutCase, error) {
+	return c.cut(ctx, options, "after a restore has ended, mounted in its target", "", func(mnt string) error {
+		target := filepath.Join(c.Dir, "disks", "target")
+		place := filepath.Join(target, filepath.Base(c.source))
+		if err := os.MkdirAll(place, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount(mnt, place, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount %s at %s: %w", mnt, place, err)
+		}
+		_, err := c.m.MustRun(ctx, "restore", "latest:"+c.Dir, "--target", target)
+		return errors.Join(err, unix.Unmount(place, unix.MNT_DETACH))
+	}, func(res *PowerCutCase, mnt string) error {
+		res.After = "identical"
+		return errors.Join(res.lost(), Identical(ctx, filepath.Join(c.source, "small"), filepath.Join(mnt, "small")))
+	})
+}
+
+// lost fails if anything of a restore that has ended was lost.
+func (res *PowerCutCase) lost() error {
+	if res.Missing+res.Short+res.Wrong == 0 {
+		return nil
+	}
+	return fmt.Errorf("of %d files of a restore that has ended %d are missing, %d have another size and %d other contents",
+		res.Files, res.Missing, res.Short, res.Wrong)
+}
+
 // killed has it fail in the middle of a restore, and restores again.
 func (c *powerCut) killed(ctx context.Context, options string) (*PowerCutCase, error) {
-	return c.cut(ctx, options, "in the middle", func(mnt string) error {
+	return c.cut(ctx, options, "in the middle", "back", func(mnt string) error {
 		o, err := c.m.Run(ctx, killWhen(func() bool { return filesIn(filepath.Join(mnt, "back"), c.Files/4) }), c.restore(mnt, "--bwlimit", "off:8M")...)
 		if err == nil && !o.Killed {
 			err = errors.New("the restore was complete before it was killed")
@@ -159,7 +188,8 @@ func (c *powerCut) killed(ctx context.Context, options string) (*PowerCutCase, e
 }
 
 // cut makes a file system, has something done on it, and shows what is on its device then.
-func (c *powerCut) cut(ctx context.Context, options, what string, do func(mnt string) error, look func(*PowerCutCase, string) error) (_ *PowerCutCase, err error) {
+// The tree is to be in the directory called tree.
+func (c *powerCut) cut(ctx context.Context, options, what, tree string, do func(mnt string) error, look func(*PowerCutCase, string) error) (_ *PowerCutCase, err error) {
 	res := &PowerCutCase{What: what, Options: options}
 	disks := filepath.Join(c.Dir, "disks") // in memory, so that nobody else's data is waited for
 	image, left := filepath.Join(disks, "image"), filepath.Join(disks, "left")
@@ -201,7 +231,7 @@ func (c *powerCut) cut(ctx context.Context, options, what string, do func(mnt st
 	if err := command(ctx, "mount", "-o", "loop", left, after); err != nil {
 		return nil, err
 	}
-	if err := res.count(c.source, filepath.Join(after, "back")); err != nil {
+	if err := res.count(c.source, filepath.Join(after, tree)); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(c.Log, "power-cut: %s, %s: of %d files %d missing, %d of another size, %d with other contents\n", what, options, res.Files, res.Missing, res.Short, res.Wrong)

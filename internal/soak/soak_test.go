@@ -214,14 +214,14 @@ func TestPowerCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("\n%s", table.String())
-	if len(all) != 4 {
-		t.Errorf("%d cases", len(all))
+	if len(all) != 5 {
+		t.Fatalf("%d cases", len(all))
 	}
 	// Only if there is something to find has anything been tried.
-	if n := all[1].Missing + all[1].Short; n == 0 {
-		t.Errorf("nothing was lost: %+v", all[1])
+	if n := all[2].Missing + all[2].Short; n == 0 {
+		t.Errorf("nothing was lost: %+v", all[2])
 	}
-	if all[3].Wrong == 0 {
-		t.Errorf("no file has lost its contents only: %+v", all[3])
+	if all[4].Wrong == 0 {
+		t.Errorf("no file has lost its contents only: %+v", all[4])
 	}
 }
