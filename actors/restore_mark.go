@@ -17,7 +17,8 @@ import (
 // goes with the first restore that has compared all that the other one may have made.
 
 // markWords is the first line of a mark.
-const markWords = "vaultik restores to this directory, or was interrupted while it did; the same command completes it\n"
+const markWords = "vaultik restores to this directory, or was interrupted while it did; " +
+	"the same command completes it\n"
 
 // everything is what a mark says of a restore that leaves nothing out.
 const everything = "all"
@@ -124,7 +125,8 @@ func (r *restoreRun) settle(whole bool) error {
 	}
 	r.spec.Progress.SetPhase("write to disk")
 	if err := r.target.Sync(); err != nil {
-		return fmt.Errorf("write what was restored to the disk: %w; the same command compares what is there", err)
+		return fmt.Errorf("write what was restored to the disk: %w; "+
+			"the same command compares what is there", err)
 	}
 	err := r.target.Unmark()
 	for i := range r.left {
@@ -135,7 +137,8 @@ func (r *restoreRun) settle(whole bool) error {
 		}
 	}
 	if err != nil {
-		r.spec.warn(fmt.Sprintf("all is on the disk, but its mark stays, and the next restore compares contents: %v", err))
+		r.spec.warn(fmt.Sprintf("all is on the disk, but a mark stays, and the next restore "+
+			"compares contents: %v", err))
 	}
 	return nil
 }

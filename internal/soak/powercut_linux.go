@@ -47,11 +47,13 @@ func PowerCut(ctx context.Context, p PowerCuts) ([]PowerCutCase, error) {
 		return nil, err
 	}
 	for i := range 2 {
-		if err := writeRandom(filepath.Join(c.source, fmt.Sprintf("x-large%d", i)), r, 6<<20); err != nil {
+		large := filepath.Join(c.source, fmt.Sprintf("x-large%d", i))
+		if err := writeRandom(large, r, 6<<20); err != nil {
 			return nil, err
 		}
 	}
-	if err := os.Link(filepath.Join(c.source, "small/g0/d0000/f0000000"), filepath.Join(c.source, "x-link")); err != nil {
+	first := filepath.Join(c.source, "small/g0/d0000/f0000000")
+	if err := os.Link(first, filepath.Join(c.source, "x-link")); err != nil {
 		return nil, err
 	}
 	m, err := NewMachine(ctx, p.Bin, filepath.Join(p.Dir, "machine"), Options{})
@@ -69,7 +71,8 @@ func PowerCut(ctx context.Context, p PowerCuts) ([]PowerCutCase, error) {
 	}
 	all = append(all, *one)
 	// The second gives files their sizes before their contents, as other file systems do.
-	for _, options := range []string{"commit=300", "commit=300,data=writeback,nodelalloc,dioread_lock"} {
+	early := "commit=300,data=writeback,nodelalloc,dioread_lock"
+	for _, options := range []string{"commit=300", early} {
 		for _, run := range []func(context.Context, string) (*PowerCutCase, error){c.complete, c.killed} {
 			one, err := run(ctx, options)
 			if err != nil {
@@ -84,9 +87,12 @@ func PowerCut(ctx context.Context, p PowerCuts) ([]PowerCutCase, error) {
 // WritePowerCuts prints a table.
 func WritePowerCuts(w io.Writer, all []PowerCutCase) error {
 	var b strings.Builder
-	b.WriteString("| the power fails | ext4 | files | missing | of another size | of the right size and mtime, with other contents | then |\n| --- | --- | ---: | ---: | ---: | ---: | --- |\n")
+	b.WriteString("| the power fails | ext4 | files | missing | of another size | " +
+		"of the right size and mtime, with other contents | then |\n" +
+		"| --- | --- | ---: | ---: | ---: | ---: | --- |\n")
 	for _, c := range all {
-		fmt.Fprintf(&b, "| %s | `%s` | %d | %d | %d | %d | %s |\n", c.What, c.Options, c.Files, c.Missing, c.Short, c.Wrong, c.After)
+		fmt.Fprintf(&b, "| %s | `%s` | %d | %d | %d | %d | %s |\n",
+			c.What, c.Options, c.Files, c.Missing, c.Short, c.Wrong, c.After)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -99,7 +105,8 @@ type powerCut struct {
 }
 
 func (c *powerCut) restore(mnt string, more ...string) []string {
-	return append([]string{"restore", "latest:" + c.source, "--target", filepath.Join(mnt, "back")}, more...)
+	all := []string{"restore", "latest:" + c.source, "--target", filepath.Join(mnt, "back")}
+	return append(all, more...)
 }
 
 // complete has the power fail when the program has said that it is done.
@@ -108,16 +115,25 @@ func (c *powerCut) complete(ctx context.Context, options string) (*PowerCutCase,
 		_, err := c.m.MustRun(ctx, c.restore(mnt)...)
 		return err
 	}, func(res *PowerCutCase, mnt string) error {
-		if err := errors.Join(res.lost(), Identical(ctx, c.source, filepath.Join(mnt, "back"))); err != nil {
+		err := errors.Join(res.lost(), Identical(ctx, c.source, filepath.Join(mnt, "back")))
+		if err != nil {
 			return err
 		}
 		res.After = "identical"
-		o, err := c.m.MustRun(ctx, c.restore(mnt)...)
-		if err == nil && (strings.Contains(o.stderr, unfinished) || o.Restored.Reused+o.Summary.Written > 0) {
-			err = fmt.Errorf("the next restore compared or wrote files: %s", o.stderr)
-		}
-		return err
+		return c.nothingLeft(ctx, mnt)
 	})
+}
+
+// nothingLeft fails if a restore of what is there already has anything to do.
+func (c *powerCut) nothingLeft(ctx context.Context, mnt string) error {
+	o, err := c.m.MustRun(ctx, c.restore(mnt)...)
+	if err != nil {
+		return err
+	}
+	if strings.Contains(o.stderr, unfinished) || o.Restored.Reused+o.Summary.Written > 0 {
+		return fmt.Errorf("the next restore compared or wrote files: %s", o.stderr)
+	}
+	return nil
 }
 
 // mounted has it fail when a restore has ended to a directory in which the file system is mounted.
@@ -135,7 +151,8 @@ func (c *powerCut) mounted(ctx context.Context, options string) (*PowerCutCase, 
 		return errors.Join(err, unix.Unmount(place, unix.MNT_DETACH))
 	}, func(res *PowerCutCase, mnt string) error {
 		res.After = "identical"
-		return errors.Join(res.lost(), Identical(ctx, filepath.Join(c.source, "small"), filepath.Join(mnt, "small")))
+		a, b := filepath.Join(c.source, "small"), filepath.Join(mnt, "small")
+		return errors.Join(res.lost(), Identical(ctx, a, b))
 	})
 }
 
@@ -144,14 +161,16 @@ func (res *PowerCutCase) lost() error {
 	if res.Missing+res.Short+res.Wrong == 0 {
 		return nil
 	}
-	return fmt.Errorf("of %d files of a restore that has ended %d are missing, %d have another size and %d other contents",
+	return fmt.Errorf("of %d files of a restore that has ended %d are missing, "+
+		"%d have another size and %d other contents",
 		res.Files, res.Missing, res.Short, res.Wrong)
 }
 
 // killed has it fail in the middle of a restore, and restores again.
 func (c *powerCut) killed(ctx context.Context, options string) (*PowerCutCase, error) {
 	return c.cut(ctx, options, "in the middle", "back", func(mnt string) error {
-		o, err := c.m.Run(ctx, killWhen(func() bool { return filesIn(filepath.Join(mnt, "back"), c.Files/4) }), c.restore(mnt, "--bwlimit", "off:8M")...)
+		begun := func() bool { return filesIn(filepath.Join(mnt, "back"), c.Files/4) }
+		o, err := c.m.Run(ctx, killWhen(begun), c.restore(mnt, "--bwlimit", "off:8M")...)
 		if err == nil && !o.Killed {
 			err = errors.New("the restore was complete before it was killed")
 		}
@@ -175,21 +194,21 @@ func (c *powerCut) killed(ctx context.Context, options string) (*PowerCutCase, e
 		if strings.Count(o.stderr, unfinished) != 1 {
 			return fmt.Errorf("the restore does not say once what was found: %q", o.stderr)
 		}
-		if err := Identical(ctx, c.source, filepath.Join(mnt, "back")); err != nil { // finds marks as well
+		// It finds marks as well.
+		if err := Identical(ctx, c.source, filepath.Join(mnt, "back")); err != nil {
 			return err
 		}
-		again, err := c.m.MustRun(ctx, c.restore(mnt)...)
-		if err == nil && (strings.Contains(again.stderr, unfinished) || again.Restored.Reused+again.Summary.Written > 0) {
-			err = fmt.Errorf("the restore after that compared or wrote files: %s", again.stderr)
-		}
-		res.After = fmt.Sprintf("the same command: identical, %.1f of %.1f MiB were there", mib(o.Restored.Reused), mib(o.Restored.Reused+o.Summary.Written))
-		return err
+		res.After = fmt.Sprintf("the same command: identical, %.1f of %.1f MiB were there",
+			mib(o.Restored.Reused), mib(o.Restored.Reused+o.Summary.Written))
+		return c.nothingLeft(ctx, mnt)
 	})
 }
 
 // cut makes a file system, has something done on it, and shows what is on its device then.
 // The tree is to be in the directory called tree.
-func (c *powerCut) cut(ctx context.Context, options, what, tree string, do func(mnt string) error, look func(*PowerCutCase, string) error) (_ *PowerCutCase, err error) {
+func (c *powerCut) cut(ctx context.Context, options, what, tree string, do func(mnt string) error,
+	look func(*PowerCutCase, string) error,
+) (_ *PowerCutCase, err error) {
 	res := &PowerCutCase{What: what, Options: options}
 	disks := filepath.Join(c.Dir, "disks") // in memory, so that nobody else's data is waited for
 	image, left := filepath.Join(disks, "image"), filepath.Join(disks, "left")
@@ -213,7 +232,8 @@ func (c *powerCut) cut(ctx context.Context, options, what, tree string, do func(
 	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 96<<20)); err != nil {
 		return nil, err
 	}
-	if err := command(ctx, "mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image); err != nil {
+	now := "lazy_itable_init=0,lazy_journal_init=0" // rather than while it is mounted
+	if err := command(ctx, "mkfs.ext4", "-q", "-F", "-E", now, image); err != nil {
 		return nil, err
 	}
 	if err := command(ctx, "mount", "-o", "loop,"+options, image, mnt); err != nil {
@@ -234,7 +254,8 @@ func (c *powerCut) cut(ctx context.Context, options, what, tree string, do func(
 	if err := res.count(c.source, filepath.Join(after, tree)); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(c.Log, "power-cut: %s, %s: of %d files %d missing, %d of another size, %d with other contents\n", what, options, res.Files, res.Missing, res.Short, res.Wrong)
+	fmt.Fprintf(c.Log, "power-cut: %s, %s: of %d files %d missing, %d of another size, %d with other contents\n",
+		what, options, res.Files, res.Missing, res.Short, res.Wrong)
 	return res, look(res, after)
 }
 

@@ -42,7 +42,8 @@ type ownMark struct {
 	each bool
 }
 
-// begin makes the mark, if there is to be one. Whatever makes entries or changes contents calls it first.
+// begin makes the mark, if there is to be one. Whatever makes entries or changes contents calls
+// it first.
 func (t *Target) begin() error {
 	if t.opt.Mark == "" {
 		return nil
@@ -123,7 +124,7 @@ func synced(err error) error {
 	return err
 }
 
-// Begun reports whether anything may have been made or changed that Sync has to write to disk.
+// Begun reports whether anything may have been made or changed that Sync has to write.
 func (t *Target) Begun() bool { return t.own.f != nil || t.own.each }
 
 // Unmark removes the mark. Sync must have gone before.
@@ -207,7 +208,8 @@ func leftMark(f *os.File, err error) (text string, left bool) {
 	return string(b), true
 }
 
-// MarkedAbove finds a directory above dir, an absolute path, in which a restore has left its mark; "" for none.
+// MarkedAbove finds a directory above dir, an absolute path, in which a restore has left its
+// mark; "" for none.
 func MarkedAbove(dir string) string {
 	if to, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = to

@@ -66,7 +66,8 @@ func (t *Target) syncTop() error {
 	return synced(unix.Fsync(fd))
 }
 
-// noteDevice remembers the file system of a directory that is in use, for Sync. The cache is locked.
+// noteDevice remembers the file system of a directory that is in use, for Sync. The cache is
+// locked.
 func (t *Target) noteDevice(fd int) {
 	if t.opt.Mark == "" {
 		return

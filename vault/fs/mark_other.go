@@ -18,7 +18,9 @@ func (t *Target) createMark(name string) (*os.File, error) {
 	return t.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-func (t *Target) removeName(name string) error { return t.error("remove", name, t.root.Remove(name)) }
+func (t *Target) removeName(name string) error {
+	return t.error("remove", name, t.root.Remove(name))
+}
 
 // stale says that a directory has got its final mode.
 func (t *Target) stale(dir string) { t.forget(dir) }
