@@ -17,6 +17,7 @@ import (
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/page"
+	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
 )
 
@@ -148,7 +149,7 @@ func (r *rebuilding) read(ctx context.Context, chains []named) ([]index.Known, e
 		}
 		k, err := r.snapshot(ctx, n)
 		switch {
-		case errors.Is(err, actors.ErrEmptySnapshot):
+		case errors.Is(err, read.ErrEmptySnapshot):
 		case err != nil && isDamage(err):
 			r.lost(fmt.Sprintf("snapshot %s of set %s: %v", n.newest.short(), n.setName, err))
 		case err != nil:
@@ -188,7 +189,7 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 			return err
 		}
 		r.lost(fmt.Sprintf("snapshot %s of set %s: %v: what it says of %v is left out", n.newest.short(), n.setName, err,
-			actors.LostPaths{After: after, Last: last}))
+			page.LostPaths{After: after, Last: last}))
 		return nil
 	}
 	r.s.out.note("reading snapshot %s of set %q", n.newest.short(), n.setName)

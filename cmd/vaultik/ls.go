@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/vault/page"
 )
@@ -47,7 +46,7 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		lost++
-		s.out.warn("", "not listed: %s: %v", lostText(actors.LostPaths{After: after, Last: last}), err)
+		s.out.warn("", "not listed: %s: %v", lostText(page.LostPaths{After: after, Last: last}), err)
 		return nil
 	}
 	err = r.tree.Walk(ctx, r.from, func(e *page.Entry) error {

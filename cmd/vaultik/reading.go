@@ -13,6 +13,7 @@ import (
 	"vaultik/config"
 	"vaultik/vault/keys"
 	"vaultik/vault/page"
+	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
 )
 
@@ -57,7 +58,7 @@ func (s *session) openSnapshot(ctx context.Context, spec string, p pick) (_ *rea
 	}
 	s.sayOtherProblems(cat, r.row)
 	r.tree, err = actors.OpenTree(op.Backend, r.root, r.ids)
-	if err != nil && !errors.Is(err, actors.ErrEmptySnapshot) {
+	if err != nil && !errors.Is(err, read.ErrEmptySnapshot) {
 		return nil, err
 	}
 	return r, s.checkPaths(ctx, r, r.from)
@@ -143,7 +144,7 @@ func shown(p string) string {
 }
 
 // lostText says which paths are lost with a damaged page.
-func lostText(l actors.LostPaths) string {
+func lostText(l page.LostPaths) string {
 	switch {
 	case l.Last == "":
 		return "all entries"

@@ -3,7 +3,6 @@ package main
 import (
 	"testing"
 
-	"vaultik/actors"
 	"vaultik/vault/page"
 )
 
@@ -49,7 +48,7 @@ func TestTimeText(t *testing.T) {
 }
 
 func TestLostText(t *testing.T) {
-	for want, l := range map[string]actors.LostPaths{
+	for want, l := range map[string]page.LostPaths{
 		"all entries":                            {},
 		`the contents of "/a/b"`:                 {After: "a/b", Last: "a/b"},
 		`all entries up to "/a"`:                 {Last: "a"},

@@ -1,0 +1,147 @@
+package verify
+
+import (
+	"context"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/actors"
+	"vaultik/actors/survey"
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	"vaultik/vault/plan"
+	"vaultik/vault/snapshot"
+)
+
+// inspector goes through what the snapshots need: what the manifests name,
+// whether the store lists it, what the objects hold, and what the pages say. It runs
+// beside the job and blocks, under the credit of the checks that it asks for.
+type inspector struct {
+	run      *verifyRun
+	checkers *actor.PID
+	aside    actors.Aside
+
+	snaps  []inspected
+	known  map[pageKey]*knownPage
+	warned map[string]bool
+}
+
+// inspected is a snapshot.
+type inspected struct {
+	*survey.Snapshot
+	root *snapshot.Root // nil: not opened
+}
+
+// pageKey is the place of a page: the number of its blob, and where in it.
+type pageKey struct {
+	blob int
+	span blob.Span
+}
+
+// knownPage is a page that has been checked, with all below it.
+type knownPage struct {
+	level int
+	blobs []int // that it and they use
+}
+
+func (n *inspector) inspect(ctx context.Context) error {
+	n.known, n.warned = map[pageKey]*knownPage{}, map[string]bool{}
+	if err := n.survey(ctx); err != nil {
+		return err
+	}
+	if n.run.spec.Identity != nil {
+		if err := n.roots(ctx); err != nil {
+			return err
+		}
+	}
+	n.count()
+	if n.run.spec.ReadData {
+		if err := n.data(); err != nil {
+			return err
+		}
+		if err := n.run.Jobs.Drain(ctx); err != nil { // what is bad is known before the pages tell whom it concerns
+			return err
+		}
+	}
+	for i := range n.snaps {
+		if s := &n.snaps[i]; s.root != nil && s.root.Top != nil {
+			if err := n.pages(ctx, s); err != nil {
+				return err
+			}
+		}
+	}
+	return n.run.Jobs.Drain(ctx)
+}
+
+// survey finds out what the snapshots need, and what the store lists of it.
+func (n *inspector) survey(ctx context.Context) error {
+	sv := n.run.survey
+	for i := range n.run.spec.Snapshots {
+		n.run.faults.Scanner()
+		if err := sv.Gather(ctx, i); err != nil {
+			return err
+		}
+	}
+	n.snaps = make([]inspected, len(sv.Snapshots))
+	for i := range n.snaps {
+		n.snaps[i].Snapshot = &sv.Snapshots[i]
+	}
+	for host := range sv.Inventory.Hosts() {
+		if err := sv.List(ctx, host); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *inspector) submit(job checking) error {
+	if err := n.run.Jobs.Acquire(n.run.Ctx); err != nil {
+		return err
+	}
+	n.aside.Submit(n.checkers, &messages.Submit[checking]{Job: job})
+	return nil
+}
+
+// count tells how much there is to do.
+func (n *inspector) count() {
+	inv := n.run.survey.Inventory
+	t := &tally{objects: int64(inv.Len())}
+	prog := n.run.spec.Progress
+	for i := range inv.Len() {
+		o := inv.At(i)
+		t.bytes += o.Size
+		if o.State == plan.Checked {
+			t.checked++
+		}
+	}
+	prog.FilesTotal.Store(t.objects)
+	prog.BytesTotal.Store(t.bytes)
+	if !n.run.spec.ReadData {
+		prog.FilesDone.Store(t.objects)
+		prog.BytesDone.Store(t.bytes)
+	}
+	prog.TotalKnown.Store(true)
+	n.aside.Tell(t)
+}
+
+// data has every object downloaded and checked that has not been yet.
+func (n *inspector) data() error {
+	inv := n.run.survey.Inventory
+	prog := n.run.spec.Progress
+	for i := range inv.Len() {
+		o := inv.At(i)
+		if o.State != plan.Present {
+			prog.FilesDone.Add(1)
+			prog.BytesDone.Add(o.Size)
+			continue
+		}
+		job := &objectCheck{Index: i, Key: inv.Key(i), Size: o.Size, Sum: inv.Sum(i)}
+		if host := inv.HostOf(i); inv.IsBlob(i) && n.run.hosts != nil && len(n.run.hosts[host].chunkID) > 0 {
+			job.Blob = &blobCheck{Host: host}
+		}
+		if err := n.submit(checking{Object: job}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"filippo.io/age"
+
+	"vaultik/actors/survey"
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+	"vaultik/vault/plan"
+	"vaultik/vault/snapshot"
+)
+
+// roots opens what the identity opens: epoch keys and roots.
+func (n *inspector) roots(ctx context.Context) error {
+	spec := n.run.spec
+	n.run.hosts = make([]*hostSecrets, len(n.run.survey.Inventory.Hosts()))
+	for h := range n.run.hosts {
+		n.run.hosts[h] = &hostSecrets{}
+	}
+	wrong := 0
+	for i := range n.snaps {
+		s := &n.snaps[i]
+		ids, bad, err := spec.Opened.Identities(ctx, s.Manifest, spec.Identity)
+		if err != nil {
+			return err
+		}
+		if err := n.keysBad(ctx, bad); err != nil {
+			return err
+		}
+		n.keysChecked(s, bad)
+		root, err := spec.Opened.Root(ctx, s.Manifest, ids)
+		if err != nil {
+			if err := survey.Fatal(ctx, err); err != nil {
+				return err
+			}
+			if errors.Is(err, keys.ErrWrongIdentity) {
+				wrong++
+				n.warnOnce(s.ID(), fmt.Sprintf("the identity does not open snapshot %.8s, whose contents are not checked", s.ID()))
+			} else {
+				n.rootProblem(s, err)
+			}
+			continue
+		}
+		n.checkedNow(layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name})
+		s.root = root
+		h := n.run.hosts[s.HostNum]
+		h.learn(ids, root.Secret.ChunkID())
+	}
+	if wrong > 0 && wrong == len(n.snaps) {
+		return fmt.Errorf("%w: %w", errNoKeyFits, keys.ErrWrongIdentity)
+	}
+	return nil
+}
+
+// keysBad reports the epoch keys that could not be opened.
+func (n *inspector) keysBad(ctx context.Context, bad []snapshot.Problem) error {
+	for _, p := range bad {
+		if err := survey.Fatal(ctx, p.Err); err != nil {
+			return err
+		}
+		if errors.Is(p.Err, keys.ErrWrongIdentity) {
+			n.warnOnce(p.Key, "the identity does not open the epoch key "+p.Key)
+			continue
+		}
+		n.keyProblem(p)
+	}
+	return nil
+}
+
+func (n *inspector) warnOnce(about, text string) {
+	if !n.warned[about] {
+		n.warned[about] = true
+		n.run.spec.warn(text)
+	}
+}
+
+// learn adds what one snapshot's root tells.
+func (h *hostSecrets) learn(ids []age.Identity, chunkID [32]byte) {
+	if !slices.Contains(h.chunkID, chunkID) {
+		h.chunkID = append(h.chunkID, chunkID)
+	}
+	for _, id := range ids {
+		if !slices.Contains(h.ids, id) {
+			h.ids = append(h.ids, id)
+		}
+	}
+}
+
+// keyProblem reports an epoch key, unless the listing has.
+func (n *inspector) keyProblem(p snapshot.Problem) {
+	name, err := layout.Parse(p.Key)
+	if err != nil {
+		return
+	}
+	if i, ok := n.run.survey.Inventory.Find(name); ok && n.run.survey.Inventory.At(i).State != plan.Bad {
+		n.run.survey.ObjectProblem(i, survey.KindOf(p.Err), survey.PlainReason(p.Err, p.Key))
+	}
+}
+
+// keysChecked notes the epoch keys of a snapshot that were read and are right.
+func (n *inspector) keysChecked(s *inspected, bad []snapshot.Problem) {
+	for _, k := range s.Keys {
+		o := layout.Object{Kind: layout.KindEpochKey, Host: s.Host, Epoch: k.Epoch, N: k.N}
+		if !slices.ContainsFunc(bad, func(p snapshot.Problem) bool { return p.Key == o.Key() }) {
+			n.checkedNow(o)
+		}
+	}
+}
+
+func (n *inspector) checkedNow(o layout.Object) {
+	if i, ok := n.run.survey.Inventory.Find(o); ok && n.run.survey.Inventory.At(i).State == plan.Present {
+		n.run.survey.Inventory.At(i).State = plan.Checked
+		n.run.survey.Fetched.Add(n.run.survey.Inventory.At(i).Size)
+	}
+}
+
+func (n *inspector) rootProblem(s *inspected, err error) {
+	o := layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name}
+	if i, ok := n.run.survey.Inventory.Find(o); ok && n.run.survey.Inventory.At(i).State != plan.Bad {
+		n.run.survey.ObjectProblem(i, survey.KindOf(err), survey.PlainReason(err, o.Key()))
+	}
+}

@@ -1,0 +1,56 @@
+package verify
+
+import (
+	"log/slog"
+	"time"
+
+	"vaultik/actors"
+	"vaultik/actors/survey"
+	"vaultik/backends"
+	"vaultik/messages"
+	"vaultik/vault/keys"
+	"vaultik/vault/snapshot"
+)
+
+// Spec is one check of snapshots of a store.
+type Spec struct {
+	Store     backends.Backend
+	Opened    *snapshot.Store    // with verified store.json and trust list
+	Snapshots []*snapshot.Loaded // whose manifests are verified already
+
+	ReadData bool           // download every object, and check its SHA-256
+	Identity *keys.Identity // nil: without the key. With it every page, and with ReadData every chunk
+
+	Parallel int // transfers at once; 0: 4
+	Memory   int64
+
+	Progress  *messages.Progress   // may be nil; FilesTotal and FilesDone count objects
+	OnProblem func(survey.Problem) // may be nil; from one goroutine, as soon as it is known, so mostly without Paths
+	Warn      func(text string)    // may be nil; from any goroutine; of what the identity does not open, which is no damage
+
+	Faults actors.Faults
+}
+
+func (s *Spec) warn(text string) {
+	if s.Warn != nil {
+		s.Warn(text)
+	} else {
+		slog.Warn(text)
+	}
+}
+
+// Report is the outcome of a check.
+type Report struct {
+	Snapshots int
+	Objects   int64 // that the snapshots need, each once
+	Bytes     int64 // of these
+	Read      int64 // bytes fetched from the store
+	Checked   int64 // objects whose SHA-256 was checked
+	Pages     int64 // read and checked, with the key
+	Chunks    int64 // decrypted and checked, with the key and ReadData
+	Entries   int64 // of all snapshots, with the key
+
+	Problems []survey.Problem // the first 1,000, by key
+	Found    int64            // problems in all
+	Duration time.Duration
+}

@@ -1,0 +1,148 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/actors"
+	"vaultik/actors/survey"
+	"vaultik/messages"
+)
+
+// Run checks that all is in the store that the snapshots need. What is wrong
+// with the store is in the report; the error says why the check ended early.
+func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
+	began := time.Now()
+	run := newVerifyRun(spec)
+	defer run.Cancel(nil)
+	job := newVerifyJob(run)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
+	if err != nil {
+		return nil, err
+	}
+	if abandoned == "" { // else a buffer is still in use
+		run.Close()
+	}
+	r := run.report
+	r.Snapshots, r.Read, r.Duration = len(spec.Snapshots), run.survey.Fetched.Load(), time.Since(began)
+	return &r, answer.(*verifyDone).err
+}
+
+type verifyDone struct{ err error }
+
+// verifyJob is the root of one verify: it keeps the accounts.
+type verifyJob struct {
+	actors.Job
+	run      *verifyRun
+	problems survey.Problems
+}
+
+func newVerifyJob(run *verifyRun) *verifyJob {
+	j := &verifyJob{run: run}
+	j.Name, j.Cancel = "verify", run.Cancel
+	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
+	j.OnEnd = func() { run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found }
+	j.Answer = func(err error) any { return &verifyDone{err} }
+	return j
+}
+
+func (j *verifyJob) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *actors.Start:
+		j.start(c)
+	case *problemFound:
+		j.problem(m.Problem)
+	case *pathAffected:
+		j.problems.Affects(m.key, m.path, m.lost)
+	case *tally:
+		j.tally(m)
+	case *messages.Finished[checking, checkDone]:
+		j.checked(c, m)
+	case *inspectionEnded:
+		j.End(c, m.err)
+	default:
+		j.Handle(c)
+	}
+}
+
+func (j *verifyJob) start(c actor.Context) {
+	if !j.Begin(c) {
+		return
+	}
+	run := j.run
+	run.spec.Progress.SetPhase("verify")
+	checkers := actors.SpawnPool(&j.Job, c, actors.Pool[checking, checkDone]{
+		Name: "checker", Workers: run.Parallel,
+		NewWork: func() actors.Work[checking, checkDone] { return newChecker(run) },
+	})
+	j.Beside(c, func(a actors.Aside) any {
+		run.tell = func(p survey.Problem) { a.Tell(&problemFound{p}) }
+		n := &inspector{run: run, checkers: checkers, aside: a}
+		return &inspectionEnded{n.inspect(run.Ctx)}
+	})
+}
+
+func (j *verifyJob) problem(p survey.Problem) {
+	if j.problems.Add(p) {
+		j.run.spec.Progress.Errors.Add(1)
+		if j.run.spec.OnProblem != nil {
+			j.run.spec.OnProblem(p)
+		}
+	}
+}
+
+func (j *verifyJob) tally(m *tally) {
+	r := &j.run.report
+	r.Objects += m.objects
+	r.Bytes += m.bytes
+	r.Checked += m.checked
+	r.Pages += m.pages
+	r.Entries += m.entries
+}
+
+// checked takes the result of a check.
+func (j *verifyJob) checked(c actor.Context, m *messages.Finished[checking, checkDone]) {
+	if j.Ended {
+		return
+	}
+	defer j.run.Jobs.Release()
+	r, res := &j.run.report, &m.Result
+	err := res.Err
+	if m.Err != nil {
+		err = m.Err
+	}
+	if res.Fatal {
+		j.End(c, err)
+		return
+	}
+	r.Chunks += res.Chunks
+	prog := j.run.spec.Progress
+	prog.BytesRead.Add(res.Bytes)
+	if o := m.Job.Object; o != nil {
+		prog.FilesDone.Add(1)
+		prog.BytesDone.Add(o.Size)
+		if err == nil {
+			r.Checked++
+			return
+		}
+		j.run.survey.SetBad(o.Index)
+		j.problem(survey.Problem{Kind: survey.KindOf(err), Key: o.Key, Reason: err.Error(), Snapshots: j.run.survey.IDs(o.Index)})
+		return
+	}
+	if err == nil {
+		return
+	}
+	p := survey.Problem{Kind: survey.KindOf(err), Key: m.Job.Refs.Key, Reason: err.Error(), Paths: res.Paths, MorePaths: res.More}
+	p.Snapshots = []string{j.run.spec.Snapshots[m.Job.Refs.Snapshot].ID()}
+	if i, ok := j.run.survey.Inventory.FindBlob(m.Job.Refs.Host, m.Job.Refs.Lease.Info.Name); ok {
+		j.run.survey.SetBad(i)
+		p.Snapshots = j.run.survey.IDs(i)
+	}
+	j.problem(p)
+}
+
+// errNoKeyFits means that the identity opens none of the snapshots.
+var errNoKeyFits = errors.New("the identity opens none of the snapshots")
