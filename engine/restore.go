@@ -137,6 +137,7 @@ func (j *job) restore(ctx context.Context, o RestoreOptions) (res RestoreResult,
 		return res, err
 	}
 	b.spec.Include, b.spec.Exclude = selection(include, exclude)
+	b.spec.Chosen = fmt.Sprintf("%q %q", o.Include, o.Exclude)
 	b.system = actors.NewSystem(nil)
 	defer b.system.Close()
 	return b.run(ctx)
