@@ -23,16 +23,16 @@ func TestStore_Heads(t *testing.T) {
 		want   error
 		seqs   []uint64
 	}{
-		"whole":              {func(*world, []*Loaded) {}, nil, []uint64{2, 4, 5}},
-		"oldest is gone":     {func(w *world, all []*Loaded) { delete(w.m.objects, all[0].Key) },
+		"whole": {func(*world, []*Loaded) {}, nil, []uint64{2, 4, 5}},
+		"oldest is gone": {func(w *world, all []*Loaded) { delete(w.m.objects, all[0].Key) },
 			nil, []uint64{2, 4, 5}},
-		"older is damaged":   {func(w *world, all []*Loaded) { w.m.objects[all[2].Key][40] ^= 1 },
+		"older is damaged": {func(w *world, all []*Loaded) { w.m.objects[all[2].Key][40] ^= 1 },
 			nil, []uint64{2, 4, 5}},
-		"seen is damaged":    {func(w *world, all []*Loaded) { w.m.objects[all[1].Key][40] ^= 1 },
+		"seen is damaged": {func(w *world, all []*Loaded) { w.m.objects[all[1].Key][40] ^= 1 },
 			ErrDamaged, []uint64{4, 5}},
-		"newest is damaged":  {func(w *world, all []*Loaded) { w.m.objects[all[4].Key][40] ^= 1 },
+		"newest is damaged": {func(w *world, all []*Loaded) { w.m.objects[all[4].Key][40] ^= 1 },
 			ErrDamaged, []uint64{2, 4}},
-		"newest is gone":     {func(w *world, all []*Loaded) { delete(w.m.objects, all[4].Key) },
+		"newest is gone": {func(w *world, all []*Loaded) { delete(w.m.objects, all[4].Key) },
 			nil, []uint64{2, 3, 4}},
 		"one before is gone": {func(w *world, all []*Loaded) { delete(w.m.objects, all[3].Key) },
 			ErrGap, []uint64{2, 3, 5}},
