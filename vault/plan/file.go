@@ -48,7 +48,7 @@ const (
 	StatusFailed    Status = "failed"
 
 	// AsPlanned is for Ending: what Wanted.Status says.
-	AsPlanned Status = ""
+	AsPlanned Status = "as planned"
 )
 
 // InPlace reports whether what stands there now is what the snapshot has.

@@ -180,7 +180,8 @@ func TestFile_Sources(t *testing.T) {
 	s.f.Fail(errPiece)
 	s.is(s.f.Checked(s.all[:1], s.all[1:]), "abort", Finishing)
 
-	for from, alone := range []bool{NoSource: true, FromFile: true, FromPart: false, SourceInPlace: true} {
+	alone := []bool{NoSource: true, FromFile: true, FromPart: false, SourceInPlace: true}
+	for from, alone := range alone {
 		s = begun(t, "c", restored(Source(from)))
 		if s.f.Alone() != alone {
 			t.Errorf("source %d: alone %v", from, !alone)
