@@ -40,14 +40,14 @@ test-race: tools ## run all tests under the race detector
 	$(GO) test -race -vet=off -count=1 -timeout 20m $(FEW) $$($(GO) list $(FEW) ./... | grep -vE '$(WHOLE)')
 
 test-portable: ## run what reads and writes trees on macOS, FreeBSD and Windows, here
-	$(GO) vet -tags portable,norclone ./vault/fs ./actors ./cmd/vaultik
-	$(GO) test -count=1 -timeout 20m -tags portable,norclone -skip '^TestBackup_(RandomEdits|BadFiles)$$' ./vault/fs ./actors # random trees have what only Linux keeps
+	$(GO) vet -tags portable,norclone ./vault/fs ./actors/... ./cmd/vaultik
+	$(GO) test -count=1 -timeout 20m -tags portable,norclone -skip '^TestBackup_(RandomEdits|BadFiles)$$' ./vault/fs ./actors/... # random trees have what only Linux keeps
 
 cross: ## build for macOS, FreeBSD, Windows and arm64
 	@GO="$(GO)" scripts/cross
 
 soak: tools build ## large versions of tests (SOAK=1, SEEDS random histories), then internal/soak in MODES: half an hour (MODES=huge: 35 GB of disk)
-	SOAK=1 SEEDS=$(SEEDS) $(GO) test -count=1 -v -timeout 60m -run '$(SOAKS)' ./actors ./internal/e2e
+	SOAK=1 SEEDS=$(SEEDS) $(GO) test -count=1 -v -timeout 60m -run '$(SOAKS)' ./actors/... ./internal/e2e
 	$(GO) build -o bin/soak ./internal/soak/cmd
 	@for mode in $(MODES); do echo; bin/soak $$mode -vaultik bin/vaultik || exit 1; done
 

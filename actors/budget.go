@@ -7,26 +7,26 @@ import (
 	"vaultik/messages"
 )
 
-// budget is a fixed free list of buffers. It is the memory bound of what chunkers
+// Budget is a fixed free list of buffers. It is the memory bound of what chunkers
 // have in flight, and its blocking acquire is their back-pressure. It belongs to
 // one job: buffers in messages that a stop has dropped vanish with it.
-type budget struct {
+type Budget struct {
 	free chan *messages.Buf
 	size int
 	mem  *arena.Arena
 }
 
-// newBudget bounds a job to n buffers of size bytes, each made when first needed.
-func newBudget(mem *arena.Arena, n, size int) *budget {
-	b := &budget{free: make(chan *messages.Buf, n), size: size, mem: mem}
+// NewBudget bounds a job to n buffers of size bytes, each made when first needed.
+func NewBudget(mem *arena.Arena, n, size int) *Budget {
+	b := &Budget{free: make(chan *messages.Buf, n), size: size, mem: mem}
 	for range n {
 		b.free <- &messages.Buf{}
 	}
 	return b
 }
 
-// acquire waits for an empty buffer with room for the budget's size.
-func (b *budget) acquire(ctx context.Context) (*messages.Buf, error) {
+// Acquire waits for an empty buffer with room for the budget's size.
+func (b *Budget) Acquire(ctx context.Context) (*messages.Buf, error) {
 	select {
 	case x := <-b.free:
 		if x.B == nil {
@@ -39,14 +39,14 @@ func (b *budget) acquire(ctx context.Context) (*messages.Buf, error) {
 	}
 }
 
-func (b *budget) release(x *messages.Buf) { b.free <- x }
+func (b *Budget) Release(x *messages.Buf) { b.free <- x }
 
-// credit is a counting semaphore for an edge between actors.
-type credit struct{ ch chan struct{} }
+// Credit is a counting semaphore for an edge between actors.
+type Credit struct{ ch chan struct{} }
 
-func newCredit(n int) *credit { return &credit{ch: make(chan struct{}, n)} }
+func NewCredit(n int) *Credit { return &Credit{ch: make(chan struct{}, n)} }
 
-func (k *credit) acquire(ctx context.Context) error {
+func (k *Credit) Acquire(ctx context.Context) error {
 	select {
 	case k.ch <- struct{}{}:
 		return nil
@@ -55,10 +55,27 @@ func (k *credit) acquire(ctx context.Context) error {
 	}
 }
 
-// release never blocks; a release too many is ignored.
-func (k *credit) release() {
+// Release never blocks; a release too many is ignored.
+func (k *Credit) Release() {
 	select {
 	case <-k.ch:
 	default:
 	}
 }
+
+// TryAcquire takes a token if one is free.
+func (k *Credit) TryAcquire() bool {
+	select {
+	case k.ch <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+const (
+	DefaultParallel = 4
+	DefaultMemory   = 150 << 20
+	MaxResultList   = 1000    // problems in a result
+	MaxResultBytes  = 8 << 20 // of their text
+)

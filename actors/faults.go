@@ -8,64 +8,72 @@ import (
 	"vaultik/vault/page"
 )
 
-// faults are the places where tests make actors panic or fail. Nil fields do nothing.
-type faults struct {
-	onScan     func()
-	onChunk    func(path string)
-	onRead     func(path string) // after the content was read, before it is looked at again
-	onPack     func()
-	onSeal     func()
-	onUpload   func(after bool)
-	onStore    func()
-	onCommit   func()
-	onDownload func()
-	onWrite    func()
-	onPage     func([]byte) []byte                  // instead of what the store has
-	folds      func(path string) bool               // likewise
-	oneName    func(dir, a, b string) (bool, error) // instead of trying it
+// Faults are the places where tests make actors panic or fail. Nil fields do nothing.
+type Faults struct {
+	OnScan     func()
+	OnChunk    func(path string)
+	OnRead     func(path string) // after the content was read, before it is looked at again
+	OnPack     func()
+	OnSeal     func()
+	OnUpload   func(after bool)
+	OnStore    func()
+	OnCommit   func()
+	OnDownload func()
+	OnWrite    func()
+	OnPage     func([]byte) []byte                  // instead of what the store has
+	Folds      func(path string) bool               // likewise
+	OneName    func(dir, a, b string) (bool, error) // instead of trying it
 
-	onCommitStart   func()
-	fresh           time.Duration // instead of freshListing
-	hangAfter       time.Duration // instead of hangAfter and hangGrace
-	checkpointEvery time.Duration // instead of checkpointLook
-	checkpointBytes int64         // instead of checkpointBytes
+	OnCommitStart   func()
+	Fresh           time.Duration // instead of freshListing
+	HangAfter       time.Duration // instead of hangAfter and hangGrace
+	CheckpointEvery time.Duration // instead of checkpointLook
+	CheckpointBytes int64         // instead of checkpointBytes
 }
 
-func (f *faults) chunker(path string) {
-	if f.onChunk != nil {
-		f.onChunk(path)
+func (f *Faults) Chunker(path string) {
+	if f.OnChunk != nil {
+		f.OnChunk(path)
 	}
 }
 
-func (f *faults) read(path string) {
-	if f.onRead != nil {
-		f.onRead(path)
+func (f *Faults) Read(path string) {
+	if f.OnRead != nil {
+		f.OnRead(path)
 	}
 }
 
-func (f *faults) uploader(after bool) {
-	if f.onUpload != nil {
-		f.onUpload(after)
+func (f *Faults) Uploader(after bool) {
+	if f.OnUpload != nil {
+		f.OnUpload(after)
 	}
 }
 
-func (f *faults) scanner()    { call(f.onScan) }
-func (f *faults) packer()     { call(f.onPack) }
-func (f *faults) sealer()     { call(f.onSeal) }
-func (f *faults) store()      { call(f.onStore) }
-func (f *faults) committer()  { call(f.onCommit) }
-func (f *faults) downloader() { call(f.onDownload) }
-func (f *faults) writer()     { call(f.onWrite) }
+func (f *Faults) Scanner() { call(f.OnScan) }
 
-// pages changes what a walk reads.
-func (f *faults) pages(fetch page.Fetch) page.Fetch {
-	if f.onPage == nil {
+func (f *Faults) Packer() { call(f.OnPack) }
+
+func (f *Faults) Sealer() { call(f.OnSeal) }
+
+func (f *Faults) Store() { call(f.OnStore) }
+
+func (f *Faults) Committer() { call(f.OnCommit) }
+
+func (f *Faults) CommitStart() { call(f.OnCommitStart) }
+
+func (f *Faults) Downloader() { call(f.OnDownload) }
+
+func (f *Faults) Writer() { call(f.OnWrite) }
+
+// Pages changes what a walk reads.
+func (f *Faults) Pages(fetch page.Fetch) page.Fetch {
+	if f.OnPage == nil {
 		return fetch
 	}
 	return func(ctx context.Context, ref page.Ref) ([]byte, error) {
 		b, err := fetch(ctx, ref)
 		if err == nil {
-			b = f.onPage(b)
+			b = f.OnPage(b)
 		}
 		return b, err
 	}
@@ -77,6 +85,6 @@ func call(fn func()) {
 	}
 }
 
-// onReceive, if set, is called with every message that an actor receives, before
+// OnReceive, if set, is called with every message that an actor receives, before
 // it does: tests make any actor panic, of which faults names only those that work.
-var onReceive atomic.Pointer[func(who string, message any)]
+var OnReceive atomic.Pointer[func(who string, message any)]

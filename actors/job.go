@@ -1,78 +1,83 @@
 package actors
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// job is what the roots of all jobs share: their children are stateful stages and
+// Job is what the roots of all jobs share: their children are stateful stages and
 // pools; the first error ends the job; the answer goes out when every child is gone.
-type job struct {
-	requester *actor.PID
+type Job struct {
+	Requester *actor.PID
 	children  []*actor.PID
-	left      int // children that are not gone yet
+	Left      int // children that are not gone yet
 	err       error
-	ended     bool
-	aside     sync.WaitGroup      // what runs beside the job's actors
-	onEnd     func()              // once, when the end is decided: cancels what blocks
-	answer    func(err error) any // once, when every child is gone
+	Ended     bool
+	Aside     sync.WaitGroup      // what runs beside the job's actors
+	OnEnd     func()              // once, when the end is decided: cancels what blocks
+	Answer    func(err error) any // once, when every child is gone
 }
 
 // HandleFailure ends the job: a panic in a stage is a bug. What is stored, or
 // restored, stays so.
-func (j *job) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+func (j *Job) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
 	sup.StopChildren(child)
-	j.end(sup.(actor.Context), internalError(child, reason))
+	j.End(sup.(actor.Context), internalError(child, reason))
 }
 
-// begin notes who waits for the answer; false if the job was cancelled before it began.
-func (j *job) begin(c actor.Context) bool {
-	j.requester = c.Sender()
-	j.reply(c)
-	return !j.ended
+// Begin notes who waits for the answer; false if the job was cancelled before it began.
+func (j *Job) Begin(c actor.Context) bool {
+	j.Requester = c.Sender()
+	j.Reply(c)
+	return !j.Ended
 }
 
-func (j *job) spawn(c actor.Context, name string, p actor.Producer) *actor.PID {
+func (j *Job) Spawn(c actor.Context, name string, p actor.Producer) *actor.PID {
 	pid := c.SpawnPrefix(props(p), name)
 	j.children = append(j.children, pid)
-	j.left++
+	j.Left++
 	return pid
 }
 
-// end stops the job. The first reason counts.
-func (j *job) end(c actor.Context, err error) {
-	if j.ended {
+// End stops the job. The first reason counts.
+func (j *Job) End(c actor.Context, err error) {
+	if j.Ended {
 		return
 	}
-	j.ended, j.err = true, err
-	j.onEnd()
+	j.Ended, j.err = true, err
+	j.OnEnd()
 	for _, p := range j.children {
 		c.Stop(p)
 	}
-	j.reply(c)
+	j.Reply(c)
 }
 
-// beside runs fn beside the actors of the job, and sends the job what it returns.
+// Beside runs fn beside the actors of the job, and sends the job what it returns.
 // Whoever runs the job waits for aside, when the job has ended and cancelled it.
-func (j *job) beside(c actor.Context, fn func() any) {
-	j.aside.Add(1)
+func (j *Job) Beside(c actor.Context, fn func() any) {
+	j.Aside.Add(1)
 	goSafe(c, func() any {
-		defer j.aside.Done()
+		defer j.Aside.Done()
 		return fn()
 	})
 }
 
-// terminated hears that a child is gone.
-func (j *job) terminated(c actor.Context) {
-	j.left--
-	j.reply(c)
+// Terminated hears that a child is gone.
+func (j *Job) Terminated(c actor.Context) {
+	j.Left--
+	j.Reply(c)
 }
 
-func (j *job) reply(c actor.Context) {
-	if !j.ended || j.left > 0 || j.requester == nil {
+func (j *Job) Reply(c actor.Context) {
+	if !j.Ended || j.Left > 0 || j.Requester == nil {
 		return
 	}
-	c.Send(j.requester, j.answer(j.err))
-	j.requester = nil
+	c.Send(j.Requester, j.Answer(j.err))
+	j.Requester = nil
 }
+
+// ErrInterrupted ends a job that was asked to stop. What a backup has read until then
+// is stored, and the next run finds it.
+var ErrInterrupted = errors.New("interrupted")

@@ -9,22 +9,22 @@ import (
 	"vaultik/messages"
 )
 
-// maxAttempts is how often a job is leased before its panics count as its own fault.
-const maxAttempts = 5
+// MaxAttempts is how often a job is leased before its panics count as its own fault.
+const MaxAttempts = 5
 
-// work is what a worker does with a job. It may block, under the job's context.
+// Work is what a worker does with a job. It may block, under the job's context.
 // Failures that can be expected are part of R; a panic is a bug, and the job is
 // leased again to a fresh worker.
-type work[J, R any] func(attempt int, job J) R
+type Work[J, R any] func(attempt int, job J) R
 
-// pool leases jobs to workers and supervises them. It never blocks. Its queue is
+// Pool leases jobs to workers and supervises them. It never blocks. Its queue is
 // bounded by the credit of those who submit.
-type pool[J, R any] struct {
-	name      string
-	workers   int
-	newWork   func() work[J, R] // once an incarnation
-	split     func(J) []J       // of a job whose worker panicked; nil: as it is
-	onRestart func()
+type Pool[J, R any] struct {
+	Name      string
+	Workers   int
+	NewWork   func() Work[J, R] // once an incarnation
+	Split     func(J) []J       // of a job whose worker panicked; nil: as it is
+	OnRestart func()
 
 	idle     []idleWorker
 	queue    []*lease[J]
@@ -48,10 +48,10 @@ type lease[J any] struct {
 	incarnation uint64
 }
 
-// drain asks a pool to say drained when it holds no job any more.
+// Drain asks a pool to say drained when it holds no job any more.
 type (
-	drain   struct{}
-	drained struct{}
+	Drain   struct{}
+	Drained struct{}
 )
 
 // workerGone is sent to the pool itself when a worker has terminated, so that it
@@ -60,19 +60,19 @@ type workerGone struct{ pid *actor.PID }
 
 // HandleFailure restarts the worker. It overtakes results that the worker has
 // sent already, so the lease is not touched here.
-func (p *pool[J, R]) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+func (p *Pool[J, R]) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
 	p.reasons[child.Id] = asError(reason)
-	if p.onRestart != nil {
-		p.onRestart()
+	if p.OnRestart != nil {
+		p.OnRestart()
 	}
 	sup.RestartChildren(child)
 }
 
-func (p *pool[J, R]) Receive(c actor.Context) {
+func (p *Pool[J, R]) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
 		p.leases, p.reasons = map[string]*lease[J]{}, map[string]error{}
-		for range p.workers {
+		for range p.Workers {
 			p.spawn(c)
 		}
 	case *actor.Stopping:
@@ -93,28 +93,28 @@ func (p *pool[J, R]) Receive(c actor.Context) {
 		p.enqueue(c.Sender(), m.Job, 0)
 	case *messages.Worked[R]:
 		p.worked(c, m)
-	case *drain:
+	case *Drain:
 		p.drainer = c.Sender()
 	}
 	p.dispatch(c)
 	if p.drainer != nil && len(p.queue) == 0 && len(p.leases) == 0 {
-		c.Send(p.drainer, &drained{})
+		c.Send(p.drainer, &Drained{})
 		p.drainer = nil
 	}
 }
 
-func (p *pool[J, R]) spawn(c actor.Context) {
+func (p *Pool[J, R]) spawn(c actor.Context) {
 	c.SpawnPrefix(props(func() actor.Actor {
-		return &worker[J, R]{incarnation: incarnations.Add(1), do: p.newWork()}
-	}), p.name)
+		return &worker[J, R]{incarnation: incarnations.Add(1), do: p.NewWork()}
+	}), p.Name)
 }
 
-func (p *pool[J, R]) enqueue(client *actor.PID, job J, attempt int) {
+func (p *Pool[J, R]) enqueue(client *actor.PID, job J, attempt int) {
 	p.seq++
 	p.queue = append(p.queue, &lease[J]{client: client, job: job, seq: p.seq, attempt: attempt})
 }
 
-func (p *pool[J, R]) worked(c actor.Context, m *messages.Worked[R]) {
+func (p *Pool[J, R]) worked(c actor.Context, m *messages.Worked[R]) {
 	l := p.leases[c.Sender().Id]
 	if l == nil || l.seq != m.Seq || l.incarnation != m.Incarnation {
 		return // of a lease that was given again
@@ -125,27 +125,27 @@ func (p *pool[J, R]) worked(c actor.Context, m *messages.Worked[R]) {
 }
 
 // lost gives the lease of a worker again, in parts where that isolates the cause.
-func (p *pool[J, R]) lost(c actor.Context, pid *actor.PID) {
+func (p *Pool[J, R]) lost(c actor.Context, pid *actor.PID) {
 	l := p.leases[pid.Id]
 	if l == nil {
 		return
 	}
 	delete(p.leases, pid.Id)
-	if l.attempt >= maxAttempts {
-		err := fmt.Errorf("%s stopped %d times: %w", p.name, l.attempt, p.reasons[pid.Id])
+	if l.attempt >= MaxAttempts {
+		err := fmt.Errorf("%s stopped %d times: %w", p.Name, l.attempt, p.reasons[pid.Id])
 		c.Send(l.client, &messages.Finished[J, R]{Job: l.job, Err: err})
 		return
 	}
 	jobs := []J{l.job}
-	if p.split != nil {
-		jobs = p.split(l.job)
+	if p.Split != nil {
+		jobs = p.Split(l.job)
 	}
 	for _, j := range jobs {
 		p.enqueue(l.client, j, l.attempt)
 	}
 }
 
-func (p *pool[J, R]) dropIdle(pid *actor.PID) {
+func (p *Pool[J, R]) dropIdle(pid *actor.PID) {
 	for i, w := range p.idle {
 		if w.pid.Equal(pid) {
 			p.idle = append(p.idle[:i], p.idle[i+1:]...)
@@ -154,7 +154,7 @@ func (p *pool[J, R]) dropIdle(pid *actor.PID) {
 	}
 }
 
-func (p *pool[J, R]) dispatch(c actor.Context) {
+func (p *Pool[J, R]) dispatch(c actor.Context) {
 	if p.stopping {
 		return
 	}
@@ -176,7 +176,7 @@ var incarnations atomic.Uint64
 // worker is a leaf: it blocks in Receive while it works.
 type worker[J, R any] struct {
 	incarnation uint64
-	do          work[J, R]
+	do          Work[J, R]
 }
 
 func (w *worker[J, R]) Receive(c actor.Context) {

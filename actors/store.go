@@ -1,29 +1,15 @@
 package actors
 
 import (
-	"github.com/asynkron/protoactor-go/actor"
+	"context"
+	"errors"
 
-	"vaultik/index"
+	"vaultik/backends"
 )
 
-// writeRows asks the store actor for one write to the index. It lives here, not
-// in messages, because its types belong to the index.
-type writeRows struct{ batch *index.Batch }
-
-// rowsWritten answers writeRows, in order.
-type rowsWritten struct {
-	batch *index.Batch
-	err   error
-}
-
-// storeActor is the only writer of the index. It blocks: who asks waits for its
-// answer before giving up what the rows describe.
-type storeActor struct{ run *backupRun }
-
-func (s *storeActor) Receive(c actor.Context) {
-	if m, ok := c.Message().(*writeRows); ok {
-		s.run.faults.store()
-		_, err := s.run.spec.Index.Write(m.batch)
-		c.Respond(&rowsWritten{batch: m.batch, err: err})
-	}
+// StoreGone reports whether an error is about the store as a whole, so that
+// going on with the next object is in vain.
+func StoreGone(err error) bool {
+	return errors.Is(err, backends.ErrUnreachable) || errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrAuth) ||
+		errors.Is(err, backends.ErrClosed) || errors.Is(err, context.Canceled)
 }

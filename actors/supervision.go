@@ -8,6 +8,10 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
+func internalError(child *actor.PID, reason any) error {
+	return fmt.Errorf("internal error in %s: %w", child.Id, asError(reason))
+}
+
 // PanicError is a panic inside an actor: a bug, with the stack the library would lose.
 type PanicError struct {
 	Value any
@@ -27,7 +31,7 @@ func capturePanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 				panic(&PanicError{Value: v, Stack: debug.Stack()})
 			}
 		}()
-		if f := onReceive.Load(); f != nil {
+		if f := OnReceive.Load(); f != nil {
 			(*f)(c.Self().Id, env.Message)
 		}
 		next(c, env)
@@ -36,7 +40,7 @@ func capturePanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 
 // ender is the root of a job.
 type ender interface {
-	end(c actor.Context, err error)
+	End(c actor.Context, err error)
 }
 
 // endOnPanic ends a job whose root panics. The library would start it anew, to
@@ -45,7 +49,7 @@ func endOnPanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 	return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {
 		defer func() {
 			if v := recover(); v != nil {
-				c.Actor().(ender).end(c.(actor.Context), internalError(c.Self(), v))
+				c.Actor().(ender).End(c.(actor.Context), internalError(c.Self(), v))
 			}
 		}()
 		next(c, env)
@@ -70,9 +74,9 @@ func asError(reason any) error {
 	return fmt.Errorf("panic: %v", reason)
 }
 
-// goroutinePanicked carries a panic of a goroutine of ours to the actor that
+// GoroutinePanicked carries a panic of a goroutine of ours to the actor that
 // started it, which panics with it in turn: a bare panic would end the process.
-type goroutinePanicked struct{ err *PanicError }
+type GoroutinePanicked struct{ Err *PanicError }
 
 // goSafe runs fn beside the actor and sends what it returns to it, never nil.
 func goSafe(c actor.Context, fn func() any) {
@@ -80,7 +84,7 @@ func goSafe(c actor.Context, fn func() any) {
 	go func() {
 		defer func() {
 			if v := recover(); v != nil {
-				root.Send(self, &goroutinePanicked{&PanicError{Value: v, Stack: debug.Stack()}})
+				root.Send(self, &GoroutinePanicked{&PanicError{Value: v, Stack: debug.Stack()}})
 			}
 		}()
 		if m := fn(); m != nil {
@@ -89,8 +93,8 @@ func goSafe(c actor.Context, fn func() any) {
 	}()
 }
 
-// after sends m to the actor itself when d has passed, unless stopped.
-func after(c actor.Context, d time.Duration, m any) (stop func()) {
+// After sends m to the actor itself when d has passed, unless stopped.
+func After(c actor.Context, d time.Duration, m any) (stop func()) {
 	self, root := c.Self(), c.ActorSystem().Root
 	t := time.AfterFunc(d, func() { root.Send(self, m) })
 	return func() { t.Stop() }

@@ -51,8 +51,10 @@ func (d demote) Handle(ctx context.Context, r slog.Record) error {
 	r.Level = slog.LevelDebug
 	return d.h.Handle(ctx, r)
 }
+
 func (d demote) WithAttrs(as []slog.Attr) slog.Handler { return demote{d.h.WithAttrs(as)} }
-func (d demote) WithGroup(n string) slog.Handler       { return demote{d.h.WithGroup(n)} }
+
+func (d demote) WithGroup(n string) slog.Handler { return demote{d.h.WithGroup(n)} }
 
 var jobNumber atomic.Uint64
 
@@ -60,25 +62,25 @@ var jobNumber atomic.Uint64
 // leaves return when their context ends, which a system call may delay.
 const jobStopTimeout = time.Minute
 
-// start asks a job to begin; the answer comes when it has ended.
-type start struct{}
+// Start asks a job to begin; the answer comes when it has ended.
+type Start struct{}
 
-// run spawns a job's root, sends it start, turns the end of ctx into cancel,
+// Run spawns a job's root, sends it start, turns the end of ctx into cancel,
 // and waits until every actor of the job is gone.
-func (s *System) run(ctx context.Context, name string, producer actor.Producer, cancel func(error) any) (any, error) {
+func (s *System) Run(ctx context.Context, name string, producer actor.Producer, cancel func(error) any) (any, error) {
 	id := fmt.Sprintf("%s-%d", name, jobNumber.Add(1))
 	pid, err := s.sys.Root.SpawnNamed(rootProps(producer), id)
 	if err != nil {
 		return nil, fmt.Errorf("start job %s: %w", id, err)
 	}
-	answer := s.sys.Root.RequestFuture(pid, &start{}, -1)
+	answer := s.sys.Root.RequestFuture(pid, &Start{}, -1)
 	stopWatching := context.AfterFunc(ctx, func() { s.sys.Root.Send(pid, cancel(context.Cause(ctx))) })
 	defer stopWatching()
 	res, err := answer.Result()
 	if err != nil {
 		return nil, fmt.Errorf("run job %s: %w", id, err)
 	}
-	if d, ok := res.(interface{ leftBehind() bool }); ok && d.leftBehind() {
+	if d, ok := res.(interface{ LeftBehind() bool }); ok && d.LeftBehind() {
 		s.sys.Root.Stop(pid)
 		return res, nil
 	}

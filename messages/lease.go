@@ -1,5 +1,15 @@
 package messages
 
+// Buf is one unit of a job's byte budget. Whoever received it in a message owns
+// it, and gives it back to the budget or hands it on.
+type Buf struct{ B []byte }
+
+// StageFailed ends the job.
+type StageFailed struct{ Err error }
+
+// Cancel asks a job to end early.
+type Cancel struct{ Reason error }
+
 // Submit asks a pool to have one job done. The sender of the message receives
 // the Finished.
 type Submit[J any] struct{ Job J }

@@ -1,6 +1,8 @@
 package messages
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+)
 
 // Progress is polled by the display; coordinators add to it when they accept a
 // result, workers never do.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vaultik/actors"
+	"vaultik/actors/backup"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
@@ -146,10 +147,10 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 		return err
 	}
 	head := op.Seen.Manifest(op.Store.Doc.Store, op.Host.ID, rec.ID)
-	spec := &actors.BackupSpec{
+	spec := &backup.Spec{
 		Store: op.Backend, Opened: op.Store, Index: ix,
-		Host:       actors.Host{ID: op.Host.ID, Name: conf.Hostname, Secret: op.Host.Secret, Signer: op.Host.Signer},
-		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name, Head: actors.Head{Seq: head.Seq},
+		Host:       backup.Host{ID: op.Host.ID, Name: conf.Hostname, Secret: op.Host.Secret, Signer: op.Host.Signer},
+		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name, Head: backup.Head{Seq: head.Seq},
 		Paths: roots, Tags: c.Tag, Partial: partial,
 		Chunks: chunk.ParamsFor(int(conf.ChunkSize)), CompressionLevel: conf.Compression,
 		BlobSize: conf.BlobSize, Memory: conf.Memory, Parallel: s.transfers(conf),
@@ -189,7 +190,7 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 		op.Host.Epoch = &e
 		return s.state.UpdateHost(func(h *config.Host) error { h.Epoch = &e; return nil })
 	}
-	spec.SaveHead = func(h actors.Head) error {
+	spec.SaveHead = func(h backup.Head) error {
 		p := config.Point{Seq: h.Seq, Sum: hex.EncodeToString(h.Sum[:])}
 		op.Seen.NoteManifest(op.Store.Doc.Store, op.Host.ID, rec.ID, p)
 		return s.state.UpdateSeen(func(seen *config.Seen) error {
@@ -200,14 +201,14 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 	system := actors.NewSystem(nil)
 	defer system.Close()
 	stop, end := s.showProgress(spec.Progress), s.tellOfEnd(ctx)
-	res, err := system.Backup(context.WithoutCancel(ctx), ctx, spec)
+	res, err := backup.Run(context.WithoutCancel(ctx), ctx, system, spec)
 	end()
 	stop()
 	if res != nil && err != nil && ctx.Err() != nil && !errors.Is(err, actors.ErrInterrupted) {
 		// The store failed when what had been read was to be stored.
 		s.out.note("interrupted: %s are stored, not all that was read; the next run goes on from there", size(res.BytesStored))
 	}
-	if errors.Is(err, actors.ErrEmptyStream) {
+	if errors.Is(err, backup.ErrEmptyStream) {
 		err = &emptyStream{c.StdinCommand, err}
 	}
 	if res != nil {
@@ -220,7 +221,7 @@ func (c *backupCmd) backup(ctx context.Context, s *session, conf *config.Config,
 }
 
 // report prints what became of a set, and adds it to the summary.
-func (c *backupCmd) report(s *session, res *actors.BackupResult, err error, incomplete, broken bool) error {
+func (c *backupCmd) report(s *session, res *backup.Result, err error, incomplete, broken bool) error {
 	if res != nil {
 		n := &s.sum
 		n.Files += res.Counts.Files

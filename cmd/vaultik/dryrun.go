@@ -7,7 +7,7 @@ import (
 	iofs "io/fs"
 	"os"
 
-	"vaultik/actors"
+	"vaultik/actors/backup"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
@@ -198,7 +198,7 @@ func (d *dryRun) run(ctx context.Context, conf *config.Config, op *opened, set *
 	d.s.prepareRules(conf, url, set, roots)
 	choose := choice{set.rules.Walk(d.decided), &set.broken}
 	p := &messages.Progress{}
-	var kernel []actors.KernelMount
+	var kernel []backup.KernelMount
 	stop := d.s.showProgress(p)
 	err = fs.Walk(ctx, roots, fs.WalkOptions{Choose: choose, OneFS: set.oneFS.On, Touch: p.SetCurrent}, func(it fs.WalkItem) error {
 		if it.Stat.Type == page.File && it.Err == nil {
@@ -207,7 +207,7 @@ func (d *dryRun) run(ctx context.Context, conf *config.Config, op *opened, set *
 		}
 		switch {
 		case it.Kernel != "":
-			kernel = append(kernel, actors.KernelMount{Path: "/" + it.Path, Type: it.Kernel})
+			kernel = append(kernel, backup.KernelMount{Path: "/" + it.Path, Type: it.Kernel})
 			d.decided(it.Path, fs.SkipContents, kernelReason(it.Kernel))
 		case it.Mount:
 			d.decided(it.Path, fs.SkipContents, filter.Reason{Rule: "what is in it, since another file system is mounted there", Source: set.oneFS.Source})
@@ -265,7 +265,7 @@ func foreignWriter(ctx context.Context, op *opened) error {
 	}
 	for _, r := range op.Sets.Sets {
 		if seen := op.Seen.Manifest(op.Store.Doc.Store, op.Host.ID, r.ID).Seq; newest[r.ID] > seen+1 {
-			return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d", actors.ErrForeignWriter, newest[r.ID], string(r.Name), seen)
+			return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d", backup.ErrForeignWriter, newest[r.ID], string(r.Name), seen)
 		}
 	}
 	return nil

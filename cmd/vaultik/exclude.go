@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"vaultik/actors"
+	"vaultik/actors/backup"
 	"vaultik/config"
 	"vaultik/vault/filter"
 	"vaultik/vault/fs"
@@ -233,7 +233,7 @@ func kernelReason(kind string) filter.Reason {
 const maxKernel = 10
 
 // tellKernel says, once for a set, that file systems of the kernel were left out.
-func (s *session) tellKernel(mounts []actors.KernelMount) {
+func (s *session) tellKernel(mounts []backup.KernelMount) {
 	var at []string
 	for i, m := range mounts {
 		if i == maxKernel {

@@ -10,7 +10,8 @@ import (
 	"strings"
 	"syscall"
 
-	"vaultik/actors"
+	"vaultik/actors/backup"
+	"vaultik/actors/restore"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
@@ -129,8 +130,8 @@ func (s *session) ownErrors(err error) (exit, string, bool) {
 		zero  *nothingSelected
 		blank *emptyStream
 		child *commandFailed
-		space *actors.SpaceError
-		full  *actors.TargetFullError
+		space *restore.SpaceError
+		full  *restore.TargetFullError
 	)
 	switch {
 	case errors.As(err, &blank):
@@ -280,7 +281,7 @@ func (s *session) classes() []class {
 		{keys.ErrBadIdentity, exitNoIdentity, "set it to the line of the recovery kit that begins with AGE-SECRET-KEY-"},
 		{keys.ErrWrongIdentity, exitNoIdentity, "use the recovery kit of this store; its \"# store:\" line has the store's id"},
 		{keys.ErrPlugin, exitNoIdentity, ""},
-		{actors.ErrForeignWriter, exitFailed, "if this machine was cloned, make it a host of its own: " + s.becomeNewHost()},
+		{backup.ErrForeignWriter, exitFailed, "if this machine was cloned, make it a host of its own: " + s.becomeNewHost()},
 		{index.ErrNoSpace, exitFailed, "make space where the index is (index_path): vaultik config show"},
 		{snapshot.ErrNoStore, exitNoStore, "see which store is meant: vaultik config show"},
 		{backends.ErrContainerNotFound, exitNoStore, "is it mounted? see which store is meant: vaultik config show"},

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
@@ -17,6 +16,7 @@ import (
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/page"
+	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
 )
 
@@ -148,7 +148,7 @@ func (r *rebuilding) read(ctx context.Context, chains []named) ([]index.Known, e
 		}
 		k, err := r.snapshot(ctx, n)
 		switch {
-		case errors.Is(err, actors.ErrEmptySnapshot):
+		case errors.Is(err, read.ErrEmptySnapshot):
 		case err != nil && isDamage(err):
 			r.lost(fmt.Sprintf("snapshot %s of set %s: %v", n.newest.short(), n.setName, err))
 		case err != nil:
@@ -180,7 +180,7 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 	for _, b := range blobs {
 		k.Blobs = append(k.Blobs, b.Name)
 	}
-	if k.Tree, err = actors.OpenTree(r.cat.op.Backend, root, ids); err != nil {
+	if k.Tree, err = read.OpenTree(r.cat.op.Backend, root, ids); err != nil {
 		return k, err
 	}
 	k.Tree.Lost = func(after, last string, err error) error {
@@ -188,7 +188,7 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 			return err
 		}
 		r.lost(fmt.Sprintf("snapshot %s of set %s: %v: what it says of %v is left out", n.newest.short(), n.setName, err,
-			actors.LostPaths{After: after, Last: last}))
+			read.LostPaths{After: after, Last: last}))
 		return nil
 	}
 	r.s.out.note("reading snapshot %s of set %q", n.newest.short(), n.setName)

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"vaultik/actors"
+	copying "vaultik/actors/mirror"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/vault/layout"
@@ -26,11 +26,11 @@ type mirror struct {
 	backend backends.Backend
 	info    backends.Info
 
-	fresh          bool              // nothing was there
-	heads          []actors.CopyHead // that it lacks
-	there, damaged map[string]bool   // manifests of the source that it has, whole and damaged
-	extra          int               // snapshots that only it has
-	ahead          map[chain]uint64  // the highest of these
+	fresh          bool             // nothing was there
+	heads          []copying.Head   // that it lacks
+	there, damaged map[string]bool  // manifests of the source that it has, whole and damaged
+	extra          int              // snapshots that only it has
+	ahead          map[chain]uint64 // the highest of these
 }
 
 // openMirror opens the target and looks at what is there.
@@ -96,7 +96,7 @@ func (m *mirror) identify(ctx context.Context, was bool) error {
 		if !trust.same { // nothing tells that it was this one
 			return m.other("a store is there whose " + layout.StoreJSON + " cannot be read: " + derr.Error())
 		}
-		m.heads = append(m.heads, actors.CopyHead{Key: layout.StoreJSON, Data: source, Replace: true})
+		m.heads = append(m.heads, copying.Head{Key: layout.StoreJSON, Data: source, Replace: true})
 	case !errors.Is(err, backends.ErrNotFound):
 		return err
 	default:
@@ -106,7 +106,7 @@ func (m *mirror) identify(ctx context.Context, was bool) error {
 			}
 			m.fresh = true
 		}
-		m.heads = append(m.heads, actors.CopyHead{Key: layout.StoreJSON, Data: source})
+		m.heads = append(m.heads, copying.Head{Key: layout.StoreJSON, Data: source})
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (m *mirror) empty(ctx context.Context, was bool) error {
 // trustLists are those of source and target, compared.
 type trustLists struct {
 	same    bool // the target has some, and all of them are the source's
-	lacking []actors.CopyHead
+	lacking []copying.Head
 }
 
 // trust compares the trust lists. The source's newest has been verified; all of
@@ -183,9 +183,9 @@ func (m *mirror) trust(ctx context.Context) (t trustLists, err error) {
 			m.s.out.warn("", "%s of the source is left out: %v", key, err)
 			continue
 		}
-		t.lacking = append(t.lacking, actors.CopyHead{Key: key, Data: data, Replace: target[key] != nil})
+		t.lacking = append(t.lacking, copying.Head{Key: key, Data: data, Replace: target[key] != nil})
 	}
-	slices.SortFunc(t.lacking, func(a, b actors.CopyHead) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(t.lacking, func(a, b copying.Head) int { return strings.Compare(a.Key, b.Key) })
 	return t, nil
 }
 
@@ -302,7 +302,7 @@ func (m *mirror) addGC(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		m.heads = append(m.heads, actors.CopyHead{Key: gc.Key, Data: data})
+		m.heads = append(m.heads, copying.Head{Key: gc.Key, Data: data})
 	}
 	return nil
 }

@@ -8,11 +8,11 @@ import (
 
 	"filippo.io/age"
 
-	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/vault/keys"
 	"vaultik/vault/page"
+	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
 )
 
@@ -56,8 +56,8 @@ func (s *session) openSnapshot(ctx context.Context, spec string, p pick) (_ *rea
 		return nil, s.unopened(ctx, r.row, err)
 	}
 	s.sayOtherProblems(cat, r.row)
-	r.tree, err = actors.OpenTree(op.Backend, r.root, r.ids)
-	if err != nil && !errors.Is(err, actors.ErrEmptySnapshot) {
+	r.tree, err = read.OpenTree(op.Backend, r.root, r.ids)
+	if err != nil && !errors.Is(err, read.ErrEmptySnapshot) {
 		return nil, err
 	}
 	return r, s.checkPaths(ctx, r, r.from)
@@ -143,7 +143,7 @@ func shown(p string) string {
 }
 
 // lostText says which paths are lost with a damaged page.
-func lostText(l actors.LostPaths) string {
+func lostText(l read.LostPaths) string {
 	switch {
 	case l.Last == "":
 		return "all entries"

@@ -3,8 +3,8 @@ package main
 import (
 	"testing"
 
-	"vaultik/actors"
 	"vaultik/vault/page"
+	"vaultik/vault/read"
 )
 
 func TestSnapshotPath(t *testing.T) {
@@ -49,7 +49,7 @@ func TestTimeText(t *testing.T) {
 }
 
 func TestLostText(t *testing.T) {
-	for want, l := range map[string]actors.LostPaths{
+	for want, l := range map[string]read.LostPaths{
 		"all entries":                            {},
 		`the contents of "/a/b"`:                 {After: "a/b", Last: "a/b"},
 		`all entries up to "/a"`:                 {Last: "a"},

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"vaultik/actors"
+	"vaultik/actors/restore"
 	"vaultik/config"
 	"vaultik/internal/platform"
 	"vaultik/messages"
@@ -85,13 +86,13 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	if c.Verify && c.DryRun {
 		return &usageError{msg: "--verify does not go with --dry-run: nothing is restored that could be read back", command: "restore"}
 	}
-	if c.InPlace && c.Overwrite == string(actors.OverwriteNever) {
+	if c.InPlace && c.Overwrite == string(restore.OverwriteNever) {
 		return &usageError{msg: "--in-place does not go with --overwrite never: nothing would be changed", command: "restore"}
 	}
-	if c.InPlace && c.Overwrite == string(actors.OverwriteIfNewer) {
+	if c.InPlace && c.Overwrite == string(restore.OverwriteIfNewer) {
 		return &usageError{msg: "--in-place does not go with --overwrite if-newer: a file that an interruption leaves changed in part would be the newer one", command: "restore"}
 	}
-	if c.Verify && c.Overwrite != string(actors.OverwriteIfChanged) && c.Overwrite != string(actors.OverwriteAlways) {
+	if c.Verify && c.Overwrite != string(restore.OverwriteIfChanged) && c.Overwrite != string(restore.OverwriteAlways) {
 		return &usageError{msg: "--verify does not go with --overwrite " + c.Overwrite + ": files that are kept may differ from the snapshot", command: "restore"}
 	}
 	parallel, memory, err := s.settings(c.Parallel)
@@ -112,10 +113,10 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	spec := &actors.RestoreSpec{
+	spec := &restore.Spec{
 		Store: r.Backend, Root: r.root, Identities: r.ids,
 		Target: target, From: r.from, Paths: paths,
-		Overwrite: actors.Overwrite(c.Overwrite), InPlace: c.InPlace, NumericOwner: c.NumericOwner,
+		Overwrite: restore.Overwrite(c.Overwrite), InPlace: c.InPlace, NumericOwner: c.NumericOwner,
 		NoSpaceCheck: c.NoSpaceCheck,
 		Parallel:     parallel, Memory: memory, Progress: &messages.Progress{},
 		Warn: func(text string) { s.out.warn("", "%s", text) },
@@ -136,9 +137,9 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	}
 	spec.Progress = &messages.Progress{}
 	stop := s.showProgress(spec.Progress)
-	res, err := system.Restore(ctx, spec)
+	res, err := restore.Run(ctx, system, spec)
 	stop()
-	if full := (*actors.SpaceError)(nil); errors.As(err, &full) {
+	if full := (*restore.SpaceError)(nil); errors.As(err, &full) {
 		return &noRoom{full}
 	}
 	if pe := (*fs.PathError)(nil); res == nil && errors.As(err, &pe) && within(pe.Path, target) {
@@ -155,10 +156,10 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 }
 
 // readBack compares what the target holds with the snapshot.
-func (c *restoreCmd) readBack(ctx context.Context, s *session, system *actors.System, spec *actors.RestoreSpec) error {
+func (c *restoreCmd) readBack(ctx context.Context, s *session, system *actors.System, spec *restore.Spec) error {
 	spec.Progress = &messages.Progress{}
 	stop := s.showProgress(spec.Progress)
-	res, err := system.ReadBack(ctx, spec)
+	res, err := restore.ReadBack(ctx, system, spec)
 	stop()
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"vaultik/actors"
+	restoring "vaultik/actors/restore"
 	"vaultik/messages"
 	"vaultik/vault/filter"
 	vfs "vaultik/vault/fs"
@@ -26,9 +27,9 @@ type deletion struct {
 	c      *restoreCmd
 	s      *session
 	system *actors.System
-	spec   *actors.ExtrasSpec
+	spec   *restoring.ExtrasSpec
 	not    string // why nothing is deleted; ""
-	found  *actors.ExtrasResult
+	found  *restoring.ExtrasResult
 	first  []string // some of what was found
 }
 
@@ -70,8 +71,8 @@ func isRoot(path string) bool {
 }
 
 // newDeletion prepares --delete.
-func (c *restoreCmd) newDeletion(s *session, r *reading, system *actors.System, restore *actors.RestoreSpec) (*deletion, error) {
-	d := &deletion{c: c, s: s, system: system, found: &actors.ExtrasResult{}}
+func (c *restoreCmd) newDeletion(s *session, r *reading, system *actors.System, restore *restoring.Spec) (*deletion, error) {
+	d := &deletion{c: c, s: s, system: system, found: &restoring.ExtrasResult{}}
 	if !c.Delete {
 		return d, nil
 	}
@@ -83,7 +84,7 @@ func (c *restoreCmd) newDeletion(s *session, r *reading, system *actors.System, 
 	if err != nil {
 		return nil, fmt.Errorf("what the backup of snapshot %s left out, and must stay, cannot be known: %w", r.row.short(), err)
 	}
-	d.spec = &actors.ExtrasSpec{Restore: restore, Rules: rules, Protect: s.protected(r)}
+	d.spec = &restoring.ExtrasSpec{Restore: restore, Rules: rules, Protect: s.protected(r)}
 	return d, nil
 }
 
@@ -212,15 +213,15 @@ func (d *deletion) would(path string, _ *vfs.Stat, why error) {
 	}
 }
 
-func (d *deletion) extras(ctx context.Context) (*actors.ExtrasResult, error) {
+func (d *deletion) extras(ctx context.Context) (*restoring.ExtrasResult, error) {
 	d.spec.Restore.Progress = &messages.Progress{}
 	stop := d.s.showProgress(d.spec.Restore.Progress)
 	defer stop()
-	return d.system.Extras(ctx, d.spec)
+	return restoring.Extras(ctx, d.system, d.spec)
 }
 
 // run deletes, if the restore went well, and returns what is to be said of it as an error.
-func (d *deletion) run(ctx context.Context, res *actors.RestoreResult, restoreErr error) error {
+func (d *deletion) run(ctx context.Context, res *restoring.Result, restoreErr error) error {
 	switch {
 	case !d.c.Delete:
 		return nil
@@ -258,7 +259,7 @@ func (d *deletion) run(ctx context.Context, res *actors.RestoreResult, restoreEr
 }
 
 // complain says what cannot be deleted, or be looked at.
-func (d *deletion) complain(r *actors.ExtrasResult) {
+func (d *deletion) complain(r *restoring.ExtrasResult) {
 	for _, p := range r.Problems {
 		d.s.out.warn("", "not deleted: %q: %s", shown(d.inTarget(p.Path)), p.Reason)
 	}
@@ -274,7 +275,7 @@ func (d *deletion) inTarget(path string) string {
 	return strings.TrimPrefix(filepath.ToSlash(filepath.Join(d.spec.Restore.Target, filepath.FromSlash(part.Place(path)))), "/")
 }
 
-func extrasText(r *actors.ExtrasResult) string {
+func extrasText(r *restoring.ExtrasResult) string {
 	var text []string
 	if r.Files > 0 || r.Dirs == 0 {
 		text = append(text, plural(r.Files, "file", "files"))

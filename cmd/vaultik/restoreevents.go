@@ -9,7 +9,7 @@ import (
 	"os"
 	"slices"
 
-	"vaultik/actors"
+	"vaultik/actors/restore"
 	"vaultik/vault/page"
 )
 
@@ -56,8 +56,8 @@ type attributeSum struct {
 
 // tellRestored prints everything about a restore at its end: the event, and on
 // stderr what could not be done, summed up by its reasons.
-func (s *session) tellRestored(r *actors.RestoreResult) {
-	slices.SortFunc(r.Problems, func(a, b actors.RestoreProblem) int { return page.Compare(a.Path, b.Path) })
+func (s *session) tellRestored(r *restore.Result) {
+	slices.SortFunc(r.Problems, func(a, b restore.Problem) int { return page.Compare(a.Path, b.Path) })
 	e := &restoredEvent{
 		Type: "restored", Files: r.Counts.Files, Dirs: r.Counts.Dirs, Symlinks: r.Counts.Symlinks, Others: r.Counts.Others,
 		Restored: r.Restored, Replaced: r.Replaced, Changed: r.Changed, Unchanged: r.Unchanged, Kept: r.Kept, Deleted: r.Deleted, Ignored: r.Ignored, Failed: r.Failed,
@@ -79,7 +79,7 @@ func (s *session) tellRestored(r *actors.RestoreResult) {
 }
 
 // sayProblems sums up entries that failed. Each was named when it did.
-func (s *session) sayProblems(r *actors.RestoreResult) {
+func (s *session) sayProblems(r *restore.Result) {
 	if r.Failed < 2 {
 		return
 	}
@@ -113,7 +113,7 @@ func (s *session) sayProblems(r *actors.RestoreResult) {
 const maxReasons = 20
 
 // withoutPath is the reason of a problem without its own path, so that others share it.
-func withoutPath(p actors.RestoreProblem) string {
+func withoutPath(p restore.Problem) string {
 	if pe := (*fs.PathError)(nil); errors.As(p.Err, &pe) && p.Reason == pe.Error() {
 		return pe.Op + ": " + pe.Err.Error()
 	}
@@ -121,7 +121,7 @@ func withoutPath(p actors.RestoreProblem) string {
 }
 
 // attributeSums are the attributes that could not be set, the most frequent first.
-func attributeSums(meta map[string]*actors.MetaLoss) (out []attributeSum) {
+func attributeSums(meta map[string]*restore.MetaLoss) (out []attributeSum) {
 	for what, l := range meta {
 		out = append(out, attributeSum{what, l.Entries, pathOf(shown(l.Path)), l.Err.Error()})
 	}

@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 
 	"vaultik/actors"
+	"vaultik/actors/restore"
 	"vaultik/messages"
+	"vaultik/vault/read"
 )
 
 // planEvent is what a restore would do.
@@ -39,10 +41,10 @@ type spaceEvent struct {
 }
 
 // dryRun says what the restore would do.
-func (c *restoreCmd) dryRun(ctx context.Context, s *session, r *reading, system *actors.System, spec *actors.RestoreSpec, del *deletion) error {
+func (c *restoreCmd) dryRun(ctx context.Context, s *session, r *reading, system *actors.System, spec *restore.Spec, del *deletion) error {
 	spec.DryRun, spec.OnItem, spec.Progress = true, s.wouldItem, &messages.Progress{}
 	stop := s.showProgress(spec.Progress)
-	res, err := system.Restore(ctx, spec)
+	res, err := restore.Run(ctx, system, spec)
 	stop()
 	if res == nil {
 		return c.explainEmpty(r, err)
@@ -74,17 +76,17 @@ func (c *restoreCmd) dryRun(ctx context.Context, s *session, r *reading, system 
 }
 
 // tooSmall is the refusal of a target that has no room, as a restore would say it.
-func tooSmall(target string, space []actors.SpaceNeed) error {
+func tooSmall(target string, space []restore.SpaceNeed) error {
 	for _, n := range space {
 		if n.Short() && !n.Unsure {
-			return &noRoom{&actors.SpaceError{Dir: filepath.Join(target, filepath.FromSlash(n.Path)), Need: n}}
+			return &noRoom{&restore.SpaceError{Dir: filepath.Join(target, filepath.FromSlash(n.Path)), Need: n}}
 		}
 	}
 	return nil
 }
 
 // noRoom: the target cannot take what would be written.
-type noRoom struct{ err *actors.SpaceError }
+type noRoom struct{ err *restore.SpaceError }
 
 func (e *noRoom) Error() string {
 	n := &e.err.Need
@@ -120,7 +122,7 @@ func (s *session) wouldItem(path string, st messages.Status, reason string) {
 }
 
 // tellPlan prints the sums of a dry run.
-func (s *session) tellPlan(id, target, abs string, r *actors.RestoreResult) {
+func (s *session) tellPlan(id, target, abs string, r *restore.Result) {
 	e := &planEvent{
 		Type: "plan", Create: r.Restored, Replace: r.Replaced, Change: r.Changed, Unchanged: r.Unchanged, Keep: r.Kept,
 		Delete: r.Deleted, Ignored: r.Ignored, Failed: r.Failed, Corrected: r.Corrected,
@@ -154,7 +156,7 @@ func (s *session) tellPlan(id, target, abs string, r *actors.RestoreResult) {
 
 // explainEmpty names the snapshot that holds nothing.
 func (c *restoreCmd) explainEmpty(r *reading, err error) error {
-	if errors.Is(err, actors.ErrEmptySnapshot) {
+	if errors.Is(err, read.ErrEmptySnapshot) {
 		return &noSnapshot{msg: "snapshot " + r.row.short() + " is empty: there is nothing to restore"}
 	}
 	return err

@@ -9,7 +9,7 @@ import (
 	"os"
 	"slices"
 
-	"vaultik/actors"
+	"vaultik/actors/restore"
 	"vaultik/backends"
 	"vaultik/messages"
 	vfs "vaultik/vault/fs"
@@ -31,7 +31,7 @@ func (s *session) restoreItem(path string, st messages.Status, reason string) {
 
 // report prints what became of a restore and returns what is to be said of it
 // as an error.
-func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *actors.RestoreResult, err error) error {
+func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *restore.Result, err error) error {
 	id := r.row.short()
 	if res == nil {
 		return c.explainEmpty(r, err)
@@ -60,7 +60,7 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 			s.out.note("interrupted: what was restored stays; the same command goes on from there")
 			return errInterrupted
 		}
-		if full := (*actors.TargetFullError)(nil); errors.As(err, &full) {
+		if full := (*restore.TargetFullError)(nil); errors.As(err, &full) {
 			return &targetFull{full}
 		}
 		return err
@@ -82,9 +82,9 @@ func (c *restoreCmd) report(ctx context.Context, s *session, r *reading, res *ac
 }
 
 // tryAgain is the way on where entries have failed: another look at the store, or at the target.
-func (s *session) tryAgain(r *actors.RestoreResult) string {
+func (s *session) tryAgain(r *restore.Result) string {
 	some := func(errs ...error) bool {
-		return slices.ContainsFunc(r.Problems, func(p actors.RestoreProblem) bool {
+		return slices.ContainsFunc(r.Problems, func(p restore.Problem) bool {
 			return slices.ContainsFunc(errs, func(err error) bool { return errors.Is(p.Err, err) })
 		})
 	}
@@ -104,12 +104,12 @@ func (s *session) tryAgain(r *actors.RestoreResult) string {
 }
 
 // nothing reports that not one entry was selected.
-func nothing(r *actors.RestoreResult) bool {
+func nothing(r *restore.Result) bool {
 	return r.Restored+r.Replaced+r.Unchanged+r.Kept+r.Ignored+r.Failed+r.Counts.Dirs == 0 && !r.Damaged
 }
 
 // restoreLine is the last line, one to be quoted.
-func restoreLine(id, target string, r *actors.RestoreResult) string {
+func restoreLine(id, target string, r *restore.Result) string {
 	in := "restored"
 	if r.Failed > 0 || r.Damaged {
 		in = "restored in part"
@@ -137,7 +137,7 @@ func (e *nothingSelected) Error() string {
 }
 
 // targetFull: the target took some of it, and takes no more.
-type targetFull struct{ err *actors.TargetFullError }
+type targetFull struct{ err *restore.TargetFullError }
 
 func (e *targetFull) Error() string {
 	f := e.err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vaultik/actors"
+	copying "vaultik/actors/mirror"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/messages"
@@ -87,7 +88,7 @@ func (c *storeCopyCmd) Run(ctx context.Context, s *session) error {
 	for _, p := range cat.problems {
 		v.sayProblem(v.ofManifest(p))
 	}
-	spec := &actors.CopySpec{
+	spec := &copying.Spec{
 		From: op.Backend, To: m.backend, Opened: op.Store, Heads: m.heads, There: m.there, Damaged: m.damaged, ReadData: c.ReadData,
 		Conditional: m.info.ConditionalPut, Parallel: parallel, Memory: memory, Progress: &messages.Progress{},
 		OnReplace: func(key string) { s.out.note("replaced %s, which was damaged in the target", key) },
@@ -98,7 +99,7 @@ func (c *storeCopyCmd) Run(ctx context.Context, s *session) error {
 	system := actors.NewSystem(nil)
 	defer system.Close()
 	stop := s.showProgress(spec.Progress)
-	rep, err := system.Copy(ctx, spec)
+	rep, err := copying.Run(ctx, system, spec)
 	stop()
 	if rep == nil {
 		return err
@@ -139,7 +140,7 @@ func isSameDir(a, b string) bool {
 }
 
 // report prints what was copied and returns what is to be said of it as an error.
-func (m *mirror) report(ctx context.Context, v *verification, rep *actors.CopyReport, err error) error {
+func (m *mirror) report(ctx context.Context, v *verification, rep *copying.Report, err error) error {
 	s := m.s
 	var problems []problemEvent
 	for _, p := range rep.Problems {
@@ -185,7 +186,7 @@ func (m *mirror) report(ctx context.Context, v *verification, rep *actors.CopyRe
 
 // failed is a copy that ended early, with a hint that fits the place that failed.
 func (m *mirror) failed(err error) error {
-	var target *actors.TargetError
+	var target *copying.TargetError
 	if errors.As(err, &target) {
 		return m.targetError(err)
 	}
@@ -233,7 +234,7 @@ func (m *mirror) pin() error {
 }
 
 // note remembers what the mirror has now, if it has everything.
-func (m *mirror) note(rep *actors.CopyReport) error {
+func (m *mirror) note(rep *copying.Report) error {
 	if m.s.home(m.url) || rep.Snapshots < len(m.rows) {
 		return nil
 	}

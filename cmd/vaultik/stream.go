@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/term"
 
-	"vaultik/actors"
+	"vaultik/actors/backup"
 	"vaultik/config"
 	"vaultik/vault/fs"
 	"vaultik/vault/page"
@@ -67,8 +67,8 @@ func (c *backupCmd) streamSet() ([]backupSet, error) {
 
 // stream is what comes, as an entry made now by this user; end is called when it
 // is not read any more.
-func (c *backupCmd) stream(s *session, set *backupSet) (m *actors.Stream, end func(), err error) {
-	m = &actors.Stream{Path: strings.TrimPrefix(set.paths[0], "/"), Stat: fs.Stat{Type: page.File, Mode: 0o600,
+func (c *backupCmd) stream(s *session, set *backupSet) (m *backup.Stream, end func(), err error) {
+	m = &backup.Stream{Path: strings.TrimPrefix(set.paths[0], "/"), Stat: fs.Stat{Type: page.File, Mode: 0o600,
 		UID: uint32(max(0, os.Getuid())), GID: uint32(max(0, os.Getgid())), Mtime: page.TimeOf(time.Now())}}
 	if !c.StdinCommand {
 		if term.IsTerminal(int(os.Stdin.Fd())) {

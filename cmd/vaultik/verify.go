@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"vaultik/actors"
+	"vaultik/actors/verify"
 	"vaultik/backends"
 	"vaultik/messages"
 	"vaultik/vault/keys"
@@ -56,7 +57,7 @@ func (c *verifyCmd) Run(ctx context.Context, s *session) error {
 	for _, p := range problems {
 		v.sayProblem(v.ofManifest(p))
 	}
-	spec := &actors.VerifySpec{
+	spec := &verify.Spec{
 		Store: op.Backend, Opened: op.Store, ReadData: c.ReadData, Identity: key, Parallel: parallel, Memory: memory,
 		Progress: &messages.Progress{}, Warn: func(text string) { s.out.warn("", "%s", text) },
 	}
@@ -66,7 +67,7 @@ func (c *verifyCmd) Run(ctx context.Context, s *session) error {
 	system := actors.NewSystem(nil)
 	defer system.Close()
 	stop := s.showProgress(spec.Progress)
-	rep, err := system.Verify(ctx, spec)
+	rep, err := verify.Run(ctx, system, spec)
 	stop()
 	if rep == nil {
 		return err

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"vaultik/actors"
+	"vaultik/actors/verify"
 	"vaultik/vault/keys"
 	"vaultik/vault/snapshot"
 )
@@ -54,7 +54,7 @@ func manifestKind(err error) string {
 }
 
 // ofObject is a problem that the check brought up.
-func ofObject(p actors.VerifyProblem) problemEvent {
+func ofObject(p verify.Problem) problemEvent {
 	ev := problemEvent{Kind: string(p.Kind), Key: p.Key, Reason: reasonOf(p.Reason), Snapshots: p.Snapshots, MorePaths: p.MorePaths}
 	for _, path := range p.Paths {
 		ev.Paths = append(ev.Paths, pathOf(shown(path)))
@@ -121,7 +121,7 @@ func short(ids []string) (out []string) {
 }
 
 // report prints what was found and returns what is to be said of it as an error.
-func (v *verification) report(ctx context.Context, rep *actors.VerifyReport, err error) error {
+func (v *verification) report(ctx context.Context, rep *verify.Report, err error) error {
 	problems := make([]problemEvent, 0, len(rep.Problems))
 	for _, p := range rep.Problems {
 		problems = append(problems, ofObject(p))
@@ -163,7 +163,7 @@ func (v *verification) verdict(found int64) string {
 }
 
 // checked says what was looked at.
-func (v *verification) checked(rep *actors.VerifyReport) string {
+func (v *verification) checked(rep *verify.Report) string {
 	parts := []string{"signatures", "presence", "sizes"}
 	if v.readData {
 		parts = append(parts, "SHA-256")
@@ -226,7 +226,7 @@ func (v *verification) err(problems []problemEvent, found int64, affected []stri
 		return nil
 	}
 	for _, p := range problems {
-		if p.Kind != string(actors.ProblemUnreadable) {
+		if p.Kind != string(verify.ProblemUnreadable) {
 			return v.damage(found, affected)
 		}
 	}

@@ -55,6 +55,15 @@ func parseHex(text, dst []byte) error {
 // as a string, or as {"b64": "..."} if it is not UTF-8.
 type Text string
 
+// Texts makes texts of names or paths.
+func Texts(list []string) []Text {
+	out := make([]Text, len(list))
+	for i, s := range list {
+		out[i] = Text(s)
+	}
+	return out
+}
+
 type text64 struct {
 	B64 *string `json:"b64"`
 }

@@ -1,0 +1,301 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/actors"
+	"vaultik/internal/clock"
+	"vaultik/messages"
+	"vaultik/vault/snapshot"
+)
+
+// maxRounds is how often a backup walks again because blobs went missing from
+// the store while it ran.
+const maxRounds = 3
+
+// Run runs one backup of one set. When ctx ends the job ends at once; when
+// soft ends it stops reading, stores what it has read and returns ErrInterrupted.
+func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, error) {
+	began := time.Now()
+	if len(spec.Tags) > snapshot.MaxTags {
+		return nil, fmt.Errorf("backup: %d tags are too many: a snapshot has at most %d", len(spec.Tags), snapshot.MaxTags)
+	}
+	run := newBackupRun(spec)
+	defer run.cancel(nil)
+	job := newBackupJob(soft, run)
+	answer, err := s.Run(ctx, "backup", func() actor.Actor { return job },
+		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	run.cancel(actors.ErrInterrupted)
+	job.Aside.Wait()
+	if err != nil {
+		return nil, err
+	}
+	done := answer.(*backupDone)
+	r := done.result
+	if r.Abandoned == "" { // else somebody may still write there
+		run.Mem.Close()
+	}
+	r.Kernel = run.kernelMounts()
+	p := spec.Progress
+	r.Counts, r.Errors, r.BlobsStored = run.counts, run.failed, int64(len(run.stored))
+	r.BytesRead, r.BytesStored, r.ObjectsStored = p.BytesRead.Load(), p.Stored.Load(), p.Objects.Load()
+	r.Restarts, r.Duration = p.Restarts.Load(), time.Since(began)
+	return &r, done.err
+}
+
+type backupDone struct {
+	result Result
+	err    error
+}
+
+// LeftBehind reports whether an actor of the job may never end.
+func (d *backupDone) LeftBehind() bool { return d.result.Abandoned != "" }
+
+// backupJob is the root of one backup. It owns the order of the phases:
+// prepare, walk, flush, tree, commit; and ends with the first error.
+type backupJob struct {
+	actors.Job
+	run  *backupRun
+	soft context.Context
+
+	scanner, chunkers, packer, committer *actor.PID
+
+	state    *storeState
+	round    int
+	leaves   uint64 // of the rounds before
+	result   Result
+	walked   bool // the walk of this round is over
+	flushing bool // and what it found has been read
+	stored   bool // interrupted, and all that was read is stored
+	stopSoft func() bool
+	stopTick func()
+
+	stopHangs func()
+	hung      time.Time // since when the call hangs that was named last
+	leave     string    // the path of a call that is left alone
+	asked     time.Time // when the job was to end, first gently, then at once
+
+	pinned struct { // the newest checkpoint
+		at    time.Duration // clock.Boot
+		bytes int64         // stored until then
+		busy  int
+	}
+}
+
+func newBackupJob(soft context.Context, run *backupRun) *backupJob {
+	j := &backupJob{run: run, soft: soft}
+	j.OnEnd = func() {
+		if j.stopSoft != nil {
+			j.stopSoft()
+		}
+		if j.stopTick != nil {
+			j.stopTick()
+		}
+		run.cancel(actors.ErrInterrupted)
+		j.asked = time.Now()
+	}
+	j.Answer = func(err error) any { return &backupDone{result: j.result, err: err} }
+	return j
+}
+
+type (
+	interrupt    struct{}
+	prepareEnded struct {
+		state *storeState
+		err   error
+	}
+	commitEnded struct {
+		commit commitResult
+		err    error
+	}
+	flushRows   struct{}
+	rowsFlushed struct{}
+)
+
+func (j *backupJob) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *actors.Start:
+		j.start(c)
+	case *prepareEnded:
+		j.prepared(c, m)
+	case *scanDone:
+		j.scanned(c, m)
+	case *actors.Drained, *entriesComplete:
+		j.readingEnded(c)
+	case *flushed:
+		j.flushed(c)
+	case *rowsFlushed:
+		j.stored = true
+		j.checkpoint(c)
+	case *checkpointTick:
+		j.tick(c)
+	case *hangTick:
+		j.lookForHangs(c)
+	case *checkpointEnded:
+		j.checkpointed(c, m)
+	case *treeWritten:
+		j.commit(c, m)
+	case *commitEnded:
+		j.committed(c, m)
+	case *messages.StageFailed:
+		j.End(c, m.Err)
+	case *messages.Cancel:
+		j.End(c, m.Reason)
+	case *interrupt:
+		j.run.stop(actors.ErrInterrupted)
+		j.asked = time.Now()
+		if j.walked {
+			j.drain(c)
+		}
+	case *actors.GoroutinePanicked:
+		panic(m.Err)
+	case *actor.Stopping:
+		j.run.cancel(actors.ErrInterrupted)
+	case *actor.Terminated:
+		j.Terminated(c)
+	}
+}
+
+func (j *backupJob) start(c actor.Context) {
+	if !j.Begin(c) {
+		return
+	}
+	self, root := c.Self(), c.ActorSystem().Root
+	j.stopSoft = context.AfterFunc(j.soft, func() { root.Send(self, &interrupt{}) })
+	j.run.spec.Progress.SetPhase("prepare")
+	j.Beside(c, func() any {
+		st, err := prepare(j.run)
+		return &prepareEnded{st, err}
+	})
+}
+
+func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
+	if j.Ended {
+		return
+	}
+	if m.err != nil {
+		j.End(c, m.err)
+		return
+	}
+	if j.run.interrupted() {
+		j.End(c, actors.ErrInterrupted)
+		return
+	}
+	j.state = m.state
+	run := j.run
+	restarted := func() { run.spec.Progress.Restarts.Add(1) }
+	uploaders := j.Spawn(c, "uploaders", func() actor.Actor {
+		return &actors.Pool[storeObject, objectStored]{Name: "uploader", Workers: run.spec.Parallel, OnRestart: restarted,
+			NewWork: func() actors.Work[storeObject, objectStored] { return newUploader(run) }}
+	})
+	sealers := j.Spawn(c, "sealers", func() actor.Actor {
+		return &actors.Pool[sealing, sealingDone]{Name: "sealer", Workers: run.Limits.sealers, OnRestart: restarted,
+			NewWork: func() actors.Work[sealing, sealingDone] { return newSealer(run) }}
+	})
+	store := j.Spawn(c, "store", func() actor.Actor { return &storeActor{run} })
+	j.committer = j.Spawn(c, "committer", func() actor.Actor { return newCommitter(run, sealers, uploaders, store) })
+	j.packer = j.Spawn(c, "packer", func() actor.Actor { return newPacker(run, sealers, uploaders, store, j.committer) })
+	c.Send(j.committer, &packerIs{j.packer})
+	root, packer := c.ActorSystem().Root, j.packer
+	j.chunkers = j.Spawn(c, "chunkers", func() actor.Actor {
+		return &actors.Pool[readEntries, batchRead]{Name: "chunker", Workers: run.Limits.chunkers, OnRestart: restarted,
+			NewWork: func() actors.Work[readEntries, batchRead] {
+				return newChunker(run, func(m any) { root.Send(packer, m) })
+			}, Split: splitBatch}
+	})
+	j.scanner = j.Spawn(c, "scanner", func() actor.Actor { return newScanner(run, j.chunkers, j.committer) })
+	j.pinned.at = clock.Boot()
+	j.watchClock(c)
+	j.watchHangs(c)
+	j.walk(c)
+}
+
+// walk begins a round.
+func (j *backupJob) walk(c actor.Context) {
+	j.round++
+	j.walked, j.flushing = false, false
+	j.result.Rounds = j.round
+	j.run.counts, j.run.problems, j.run.failed = messages.Counts{}, nil, 0
+	p := j.run.spec.Progress
+	p.SetPhase("backup")
+	for _, n := range []interface{ Store(int64) }{&p.FilesTotal, &p.BytesTotal, &p.FilesDone, &p.BytesDone} {
+		n.Store(0)
+	}
+	m := &scanRoots{Round: j.round, First: j.leaves}
+	c.Send(j.committer, m)
+	c.Send(j.scanner, m)
+}
+
+func (j *backupJob) scanned(c actor.Context, m *scanDone) {
+	j.leaves += uint64(m.Leaves)
+	switch {
+	case j.Ended:
+	case j.run.interrupted():
+		j.drain(c)
+	case m.Err != nil:
+		j.End(c, m.Err)
+	default:
+		j.walked = true
+		c.Send(j.committer, m)
+	}
+}
+
+// drain waits for the chunkers to give up what they hold, after an interruption.
+func (j *backupJob) drain(c actor.Context) {
+	if !j.Ended && !j.flushing {
+		c.Request(j.chunkers, &actors.Drain{})
+	}
+}
+
+// readingEnded brings everything that was read into the store, once a round.
+func (j *backupJob) readingEnded(c actor.Context) {
+	if !j.Ended && !j.flushing {
+		j.flushing = true
+		c.Send(j.packer, &flush{})
+	}
+}
+
+func (j *backupJob) flushed(c actor.Context) {
+	switch {
+	case j.Ended:
+	case j.run.interrupted():
+		c.Send(j.committer, &flushRows{})
+	default:
+		j.run.spec.Progress.SetPhase("write tree")
+		c.Send(j.committer, &finishTree{})
+	}
+}
+
+func (j *backupJob) commit(c actor.Context, m *treeWritten) {
+	if j.Ended {
+		return
+	}
+	j.run.spec.Progress.SetPhase("commit")
+	top, needed := m.top, m.needed
+	j.Beside(c, func() any {
+		r, err := j.state.commit(top, needed)
+		return &commitEnded{r, err}
+	})
+}
+
+func (j *backupJob) committed(c actor.Context, m *commitEnded) {
+	if m.commit.sum != [32]byte{} {
+		j.result.Snapshot, j.result.Seq, j.result.Complete = m.commit.sum, m.commit.seq, m.commit.complete
+	}
+	switch {
+	case j.Ended:
+	case m.err != nil:
+		j.End(c, m.err)
+	case m.commit.missing > 0 && j.round >= maxRounds:
+		j.End(c, fmt.Errorf("%d blobs went missing from the store while the backup ran, in each of %d rounds: something else deletes them", m.commit.missing, maxRounds))
+	case m.commit.missing > 0:
+		j.run.spec.warn(fmt.Sprintf("blobs missing from the store: %d; their files are stored again", m.commit.missing))
+		j.walk(c)
+	default:
+		j.End(c, nil)
+	}
+}

@@ -1,0 +1,110 @@
+package backup
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/actors"
+	"vaultik/internal/clock"
+	"vaultik/vault/blob"
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// A running backup pins what it has written and reuses, for prune to see, this
+// often at the latest; it looks at the clock that often.
+const (
+	checkpointTime  = 15 * time.Minute
+	checkpointBytes = 8 << 30
+	checkpointLook  = 10 * time.Second
+)
+
+type (
+	checkpointTick  struct{}
+	checkpointEnded struct{ err error }
+)
+
+// tick writes a checkpoint when it is time for one.
+func (j *backupJob) tick(c actor.Context) {
+	if j.Ended {
+		return
+	}
+	j.watchClock(c)
+	limit := int64(checkpointBytes)
+	if n := j.run.faults.CheckpointBytes; n > 0 {
+		limit = n
+	}
+	stored := j.run.spec.Progress.Stored.Load()
+	if j.pinned.busy > 0 || clock.Boot()-j.pinned.at < checkpointTime && stored-j.pinned.bytes < limit {
+		return
+	}
+	j.checkpoint(c)
+}
+
+// watchClock has the job look at the clock again after a while.
+func (j *backupJob) watchClock(c actor.Context) {
+	every := checkpointLook
+	if d := j.run.faults.CheckpointEvery; d > 0 {
+		every = d
+	}
+	j.stopTick = actors.After(c, every, &checkpointTick{})
+}
+
+// checkpoint pins, beside the actors, what this run has stored and what the index
+// counts on. The blobs that an unfinished run reuses are among the latter: pinning
+// all that the last manifest of the set does not is more than is needed, and safe.
+func (j *backupJob) checkpoint(c actor.Context) {
+	j.pinned.busy++
+	j.pinned.at, j.pinned.bytes = clock.Boot(), j.run.spec.Progress.Stored.Load()
+	j.Beside(c, func() any { return &checkpointEnded{j.state.checkpoint()} })
+}
+
+// checkpointed: a checkpoint that could not be written is no reason to stop; the
+// next one, or the manifest, will do.
+func (j *backupJob) checkpointed(c actor.Context, m *checkpointEnded) {
+	j.pinned.busy--
+	if m.err != nil && !j.Ended {
+		j.run.spec.warn(fmt.Sprintf("write checkpoint: %v", m.err))
+	}
+	if j.stored && j.pinned.busy == 0 {
+		j.End(c, actors.ErrInterrupted)
+	}
+}
+
+// checkpoint writes one, of all blobs that this run has stored or may reuse.
+func (s *storeState) checkpoint() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	run, spec := s.run, s.run.spec
+	needed := map[blob.Name]struct{}{}
+	run.mu.Lock()
+	for n := range run.present {
+		if _, ok := spec.Index.Num(n); ok {
+			needed[n] = struct{}{}
+		}
+	}
+	run.mu.Unlock()
+	if len(needed) == 0 {
+		return nil
+	}
+	needs, err := s.needs(needed)
+	if err != nil {
+		return err
+	}
+	ck := &snapshot.Checkpoint{
+		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set, ID: layout.NewULID(run.now()),
+		Time: run.now().UTC().Truncate(time.Second), Needs: needs,
+	}
+	b, err := snapshot.EncodeCheckpoint(ck, spec.Host.Signer)
+	if err != nil {
+		return err
+	}
+	_, err = putObject(run.ctx, spec.Store, storeObject{Key: layout.Checkpoint(spec.Host.ID, ck.ID), Bytes: b, Sum: sha256.Sum256(b)})
+	if err == nil {
+		run.accepted(int64(len(b)), nil)
+	}
+	return err
+}

@@ -1,0 +1,383 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+
+	"vaultik/actors"
+	"vaultik/messages"
+	"vaultik/vault/chunk"
+	vfs "vaultik/vault/fs"
+	"vaultik/vault/page"
+)
+
+// sparseSize is the size from which a file is asked for its holes: smaller holes
+// than this are stored as zeros.
+const sparseSize = 64 << 10
+
+// chunker reads entries: their metadata, and the content of files that the index
+// does not vouch for. It is a leaf; one batch a lease.
+type chunker struct {
+	run    *backupRun
+	packer func(any)
+	cutter *chunk.Cutter
+	hasher *chunk.Hasher
+	names  *vfs.NameCache
+	touch  *actors.Touch
+	bytes  int64 // read of the file under way; holes are not
+
+	// of the batch under way
+	leaf    uint64
+	attempt int
+	buf     *messages.Buf
+	pieces  []piece
+	done    []entryDone
+}
+
+// BatchRead ends a ReadEntries job. The results themselves go to the packer.
+type batchRead struct{ err error }
+
+func newChunker(run *backupRun, packer func(any)) actors.Work[readEntries, batchRead] {
+	secret := run.spec.Host.Secret
+	cutter, err := chunk.NewCutter(run.spec.Chunks, secret.Chunker())
+	if err != nil {
+		panic(err) // the parameters were validated with the job
+	}
+	k := &chunker{run: run, packer: packer, cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()), names: vfs.NewNameCache(), touch: run.watch.Touch()}
+	return k.read
+}
+
+func (k *chunker) read(attempt int, job readEntries) batchRead {
+	k.leaf, k.attempt = job.Leaf, attempt
+	k.pieces, k.done = nil, nil
+	defer func() {
+		k.touch.Leave()
+		if k.buf != nil { // after a panic or a cancelled job
+			k.run.Bufs.Release(k.buf)
+			k.buf = nil
+		}
+	}()
+	for i := range job.Tasks {
+		t := &job.Tasks[i]
+		k.run.faults.Chunker(t.Path)
+		if err := k.entry(t); err != nil {
+			return batchRead{err}
+		}
+	}
+	k.flush()
+	return batchRead{}
+}
+
+// entry reads one entry. Its error ends the batch: the job is ending.
+func (k *chunker) entry(t *entryTask) error {
+	d := entryDone{Index: t.Index, Stat: t.Stat, Status: messages.StatusUnchanged}
+	d.Entry.Path = t.Path
+	if t.Failed != nil {
+		k.fail(&d, t.Failed)
+		return nil
+	}
+	st := t.Stat
+	abs := "/" + t.Path
+	if t.Path == "." {
+		abs = "/"
+	}
+	k.run.spec.Progress.SetCurrent(abs)
+	if t.Made {
+		return k.made(t, &d)
+	}
+	k.touch.Enter(abs)
+	defer k.touch.Leave()
+	capture := func() error { return vfs.CaptureMeta(abs, &st, &d.Entry, k.names) }
+	if st.Type == page.File && t.Known == nil {
+		d.Status = messages.StatusNew
+		if t.Seen {
+			d.Status = messages.StatusChanged
+		}
+		f, err := k.content(abs, &st, &d)
+		switch {
+		case err == nil:
+			defer func() { _ = f.Close() }()
+			capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names) }
+		case k.run.ctx.Err() != nil || errors.Is(err, actors.ErrInterrupted):
+			return err
+		case f == nil && st.Size == 0 && errors.Is(err, fs.ErrPermission): // it is empty, they say: its attributes can be had
+		default:
+			k.fail(&d, err)
+			return nil
+		}
+	}
+	d.Stat = st
+	metaErr := capture()
+	switch {
+	case errors.Is(metaErr, fs.ErrNotExist):
+		k.fail(&d, metaErr)
+		return nil
+	case metaErr != nil:
+		d.Reason = metaErr.Error() // the content is safe, some attribute is not
+		d.Status = messages.StatusFailed
+	}
+	d.Entry.Path, d.Entry.Implied = t.Path, t.Implied
+	if st.Type == page.File {
+		d.Entry.Size = st.Size
+	}
+	if st.Nlink > 1 && st.Type != page.Dir {
+		d.Entry.HL = k.run.hardLink(&st)
+	}
+	if t.Known != nil {
+		d.Entry.Refs = t.Known.Refs
+	}
+	if t.Unlisted != nil {
+		d.Status, d.Reason = messages.StatusFailed, t.Unlisted.Error()
+	}
+	d.Racy = d.Racy || d.Status == messages.StatusInMotion || d.Status == messages.StatusFailed
+	k.done = append(k.done, d)
+	return nil
+}
+
+// fail drops the entry from the snapshot, and says why.
+func (k *chunker) fail(d *entryDone, err error) {
+	d.Status, d.Dropped, d.Reason = messages.StatusFailed, true, err.Error()
+	if errors.Is(err, fs.ErrNotExist) {
+		d.Status, d.Reason = messages.StatusVanished, "vanished while the backup ran"
+	}
+	k.done = append(k.done, *d)
+}
+
+// content opens and reads a file, and sets st to what was true of the bytes that
+// were read. The file is still open, for its attributes.
+func (k *chunker) content(abs string, st *vfs.Stat, d *entryDone) (*os.File, error) {
+	d.Read = k.run.now()
+	f, now, err := vfs.OpenFile(abs, st)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.settled(f, now, abs, st, d); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// settled reads an open file, once more if it changed meanwhile.
+func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d *entryDone) error {
+	for again := false; ; again = true {
+		if again {
+			k.pieces = append(k.pieces, piece{Index: d.Index, Restart: true})
+		}
+		k.bytes = 0
+		n, err := k.contentOnce(f, now.Size, d)
+		d.BytesRead += k.bytes
+		if err != nil {
+			return err
+		}
+		k.run.faults.Read(abs)
+		looked := k.run.now()
+		after, err := vfs.Fstat(f)
+		if err != nil {
+			return err
+		}
+		*st = now
+		st.Size = n
+		whole := n == now.Size || now.Size == 0 && !k.run.spec.Fixed
+		switch {
+		case whole && after.Size == now.Size && after.Mtime == now.Mtime && after.Ctime == now.Ctime:
+			return nil
+		case whole && after.Size > now.Size && k.run.spec.Fixed:
+			return nil // it is as it was then; the next run finds it longer
+		}
+		if again {
+			d.Status, d.Reason = messages.StatusInMotion, "changed while it was read; saved as it was read last"
+			return nil
+		}
+		now, d.Read = after, looked
+	}
+}
+
+// contentOnce sends the file's bytes as pieces, at most size of them unless that
+// is 0, and returns how many bytes of file they stand for, holes included.
+func (k *chunker) contentOnce(f *os.File, size int64, d *entryDone) (int64, error) {
+	index := d.Index
+	if size == 0 {
+		return k.unsized(f, d)
+	}
+	if size <= int64(k.run.spec.Chunks.Min) {
+		if size < sparseSize {
+			return k.small(touched{f, k}, size, index)
+		}
+	}
+	extents, err := vfs.Extents(f, size)
+	if err != nil {
+		return 0, err
+	}
+	var pos int64
+	for _, e := range extents {
+		if e.Off > pos {
+			k.pieces = append(k.pieces, piece{Index: index, Hole: e.Off - pos})
+			pos = e.Off
+		}
+		n, err := k.extent(touched{f, k}, e, index)
+		pos += n
+		if err != nil || n < e.Len {
+			return pos, err
+		}
+	}
+	if pos < size {
+		k.pieces = append(k.pieces, piece{Index: index, Hole: size - pos})
+		pos = size
+	}
+	return pos, nil
+}
+
+// unsized reads a file that says it is empty: those of some file systems are
+// not, such as /proc, and their end is where reading ends.
+func (k *chunker) unsized(f *os.File, d *entryDone) (int64, error) {
+	var probe [1]byte
+	r := touched{f, k}
+	k.touch.Again()
+	n, err := f.ReadAt(probe[:], 0)
+	switch {
+	case n > 0 && k.run.spec.Fixed:
+		d.Racy = true // another run may want its content
+		return 0, nil
+	case n > 0:
+		return k.cut(littleReader{io.NewSectionReader(r, 0, math.MaxInt64)}, d.Index)
+	case errors.Is(err, io.EOF):
+		return 0, nil
+	}
+	return 0, err
+}
+
+// littleReader asks for little at a time: some files of /proc refuse to be read into
+// a large buffer, whatever they hold.
+type littleReader struct{ io.Reader }
+
+// Read implements io.Reader.
+func (r littleReader) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 64<<10)]) }
+
+// touched is a file whose reads are watched, and counted.
+type touched struct {
+	io.ReaderAt
+	k *chunker
+}
+
+// ReadAt implements io.ReaderAt.
+func (t touched) ReadAt(p []byte, off int64) (int, error) {
+	t.k.touch.Again()
+	n, err := t.ReaderAt.ReadAt(p, off)
+	t.k.bytes += int64(n)
+	return n, err
+}
+
+// small reads a file that is one chunk straight into the buffer.
+func (k *chunker) small(f io.ReaderAt, size int64, index int) (int64, error) {
+	dst, err := k.room(int(size))
+	if err != nil {
+		return 0, err
+	}
+	n, err := f.ReadAt(dst, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	if n > 0 {
+		k.piece(index, n)
+	}
+	return int64(n), nil
+}
+
+// extent cuts one run of data. An extent starts a new chunk.
+func (k *chunker) extent(f io.ReaderAt, e vfs.Extent, index int) (int64, error) {
+	r := io.NewSectionReader(f, e.Off, e.Len)
+	if e.Len <= int64(k.run.spec.Chunks.Min) {
+		return k.small(r, e.Len, index)
+	}
+	return k.cut(r, index)
+}
+
+// cut cuts all that r has.
+func (k *chunker) cut(r io.Reader, index int) (int64, error) {
+	k.cutter.Reset(r)
+	var n int64
+	for {
+		if err := k.stopped(); err != nil {
+			return n, err
+		}
+		b, err := k.cutter.Next()
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		dst, err := k.room(len(b))
+		if err != nil {
+			return n, err
+		}
+		copy(dst, b)
+		k.piece(index, len(b))
+		n += int64(len(b))
+	}
+}
+
+func (k *chunker) stopped() error {
+	if err := k.run.ctx.Err(); err != nil {
+		return context.Cause(k.run.ctx)
+	}
+	if k.run.reading.Err() != nil {
+		return actors.ErrInterrupted
+	}
+	return nil
+}
+
+// room returns n free bytes of the buffer, after sending what is in its way.
+func (k *chunker) room(n int) ([]byte, error) {
+	if k.buf != nil && cap(k.buf.B)-len(k.buf.B) < n {
+		k.flush()
+	}
+	if k.buf == nil {
+		path := k.touch.Path
+		reading := k.touch.Leave() // it is the store that it may wait for
+		b, err := k.run.Bufs.Acquire(k.run.ctx)
+		if err != nil {
+			return nil, err
+		}
+		if reading {
+			k.touch.Enter(path)
+		}
+		k.buf = b
+	}
+	used := len(k.buf.B)
+	return k.buf.B[used : used+n], nil
+}
+
+// piece takes the next n bytes of the buffer as one chunk.
+func (k *chunker) piece(index, n int) {
+	off := len(k.buf.B)
+	k.buf.B = k.buf.B[:off+n]
+	k.pieces = append(k.pieces, piece{Index: index, ID: k.hasher.ID(k.buf.B[off : off+n]), Off: off, Len: n})
+}
+
+func (k *chunker) flush() {
+	if k.buf != nil && len(k.buf.B) == 0 {
+		k.run.Bufs.Release(k.buf)
+		k.buf = nil
+	}
+	if len(k.pieces) == 0 && len(k.done) == 0 && k.buf == nil {
+		return
+	}
+	m := &entriesRead{Leaf: k.leaf, Attempt: k.attempt, Buf: k.buf, Pieces: k.pieces, Done: k.done}
+	k.buf, k.pieces, k.done = nil, nil, nil
+	k.packer(m)
+}
+
+// splitBatch isolates the entry that makes a chunker panic.
+func splitBatch(j readEntries) []readEntries {
+	parts := make([]readEntries, len(j.Tasks))
+	for i := range j.Tasks {
+		parts[i] = readEntries{Leaf: j.Leaf, Tasks: j.Tasks[i : i+1]}
+	}
+	return parts
+}

@@ -1,0 +1,155 @@
+package backup
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	"vaultik/vault/page"
+)
+
+type resolvedFrame struct {
+	info     *blob.Info // nil: the adopted blob, self
+	off, len uint32
+}
+
+// leafState is a leaf on its way to a page.
+type leafState struct {
+	m          *leafScanned
+	entries    []entryState
+	left       int // entries not done
+	frames     map[uint64]resolvedFrame
+	unresolved int
+	blocked    bool
+	kept       int64 // bytes of finished files that the index knows already
+	queued     bool
+	counts     messages.Counts
+}
+
+type entryState struct {
+	done    *entryDone
+	attempt int
+	pieces  []placed
+	shown   int64 // bytes of the pieces: progress does not wait for the end of a large file
+}
+
+func (k *committer) entriesPlaced(_ actor.Context, m *entriesPlaced) {
+	l := k.leaves[m.Leaf]
+	if l == nil {
+		return // a second attempt at what the first had finished
+	}
+	for i := range m.Pieces {
+		p := &m.Pieces[i]
+		e := &l.entries[p.Index]
+		if e.done != nil || m.Attempt < e.attempt {
+			continue
+		}
+		if m.Attempt > e.attempt || p.Restart {
+			e.attempt, e.pieces = m.Attempt, e.pieces[:0]
+			k.show(e, -e.shown)
+		}
+		if !p.Restart {
+			e.pieces = append(e.pieces, *p)
+			k.show(e, p.Ref.Length())
+			k.awaitFrame(l, p.Frame)
+		}
+	}
+	for i := range m.Done {
+		d := &m.Done[i]
+		e := &l.entries[d.Index]
+		if e.done != nil {
+			continue
+		}
+		if m.Attempt > e.attempt {
+			e.attempt, e.pieces = m.Attempt, nil // this attempt has none
+		}
+		k.show(e, -e.shown) // account counts it as a whole
+		e.done = d
+		l.left--
+		k.account(l, d)
+	}
+	k.check(l)
+}
+
+// show adds to what progress shows of an entry under way.
+func (k *committer) show(e *entryState, bytes int64) {
+	e.shown += bytes
+	k.run.spec.Progress.BytesDone.Add(bytes)
+}
+
+func (k *committer) awaitFrame(l *leafState, frame uint64) {
+	if frame == 0 {
+		return
+	}
+	if _, ok := l.frames[frame]; ok {
+		return
+	}
+	f, ok := k.resolved[frame]
+	l.frames[frame] = f
+	if !ok {
+		l.unresolved++
+		k.waiting[frame] = append(k.waiting[frame], l)
+	}
+}
+
+// resolve learns where frames went; info nil means the adopted blob.
+func (k *committer) resolve(frames []framePlace, info *blob.Info) {
+	for _, f := range frames {
+		r := resolvedFrame{info, f.Off, f.Len}
+		k.resolved[f.Frame] = r
+		for _, l := range k.waiting[f.Frame] {
+			l.frames[f.Frame] = r
+			l.unresolved--
+			k.check(l)
+		}
+		delete(k.waiting, f.Frame)
+	}
+}
+
+// check moves a leaf on when nothing of it is missing.
+func (k *committer) check(l *leafState) {
+	blocked := l.left == 0 && l.unresolved > 0
+	if blocked != l.blocked {
+		l.blocked = blocked
+		if blocked {
+			k.blocked++
+		} else {
+			k.blocked--
+		}
+	}
+	if l.left == 0 && l.unresolved == 0 && !l.queued {
+		l.queued = true
+		k.ready = append(k.ready, l)
+	}
+}
+
+func (k *committer) account(l *leafState, d *entryDone) {
+	p := k.run.spec.Progress
+	if d.Stat.Type == page.File {
+		p.FilesDone.Add(1)
+		p.BytesDone.Add(d.Stat.Size)
+		p.BytesRead.Add(d.BytesRead)
+	}
+	if d.Reason != "" {
+		k.run.problem(d)
+	} else if k.run.spec.OnItem != nil && d.Stat.Type == page.File && d.Status != messages.StatusUnchanged {
+		k.run.spec.OnItem(d.Entry.Path, d.Status, "")
+	}
+}
+
+// refs are the references of a file, its promised places resolved.
+func (l *leafState) refs(pieces []placed) []page.Ref {
+	if len(pieces) == 0 {
+		return nil
+	}
+	refs := make([]page.Ref, len(pieces))
+	for i := range pieces {
+		refs[i] = pieces[i].Ref
+		if p := pieces[i].Frame; p != 0 {
+			f := l.frames[p]
+			refs[i].Blob = f.info
+			refs[i].Span.FrameOff, refs[i].Span.FrameLen = f.off, f.len
+		}
+	}
+	return refs
+}

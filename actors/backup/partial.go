@@ -1,0 +1,85 @@
+package backup
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/index"
+	"vaultik/vault/page"
+)
+
+// partialBytes is how much must have been stored of an unfinished leaf before the
+// index is told of its finished files, so that a run that is killed does not read
+// them again. Leaves of small files are done sooner than that.
+const partialBytes = 64 << 20
+
+// keepFinished brings files of unfinished leaves into the index, of those leaves
+// where at least so many bytes are new to it.
+func (k *committer) keepFinished(c actor.Context, least int64) {
+	var b index.Batch
+	for _, l := range k.leaves {
+		if row, ok := k.partialRow(l, least); ok {
+			b.Entries = append(b.Entries, row)
+		}
+	}
+	if len(b.Entries) > 0 {
+		k.ask(c, &b, nil)
+	}
+}
+
+// partialRow is the leaf's row as far as its files are stored; what the index
+// knew of the others stays.
+func (k *committer) partialRow(l *leafState, least int64) (row index.EntriesRow, ok bool) {
+	r := newLeafRow(l.m)
+	size := int64(0)
+	for i := range l.entries {
+		e := &l.entries[i]
+		if e.done == nil || e.done.Dropped || e.done.Entry.Type != page.File || len(e.pieces) == 0 {
+			continue
+		}
+		if refs, ok := k.stored(l, e); ok {
+			size += e.done.Entry.Size
+			r.add(k.rows.hash, l.m, i, e.done, refs)
+		}
+	}
+	if size-l.kept < least {
+		return row, false
+	}
+	l.kept = size
+	row, ok = k.rows.entriesRow(r)
+	if !ok {
+		return row, false
+	}
+	known := make(map[index.PathKey]bool, len(row.Entries))
+	for i := range row.Entries {
+		known[row.Entries[i].Path] = true
+	}
+	last := row.Entries[len(row.Entries)-1] // says where the next row begins
+	row.Entries = row.Entries[:len(row.Entries)-1]
+	old, _ := k.run.spec.Index.LeafEntries(row.LeafKey)
+	for _, e := range old {
+		if !known[e.Path] {
+			row.Entries = append(row.Entries, e)
+		}
+	}
+	row.Entries = append(row.Entries, last)
+	return row, true
+}
+
+// stored are the references of a finished file, if all its blobs are in the index.
+func (k *committer) stored(l *leafState, e *entryState) ([]page.Ref, bool) {
+	for i := range e.pieces {
+		if f := e.pieces[i].Frame; f != 0 && l.frames[f].info == nil {
+			return nil, false
+		}
+	}
+	refs := l.refs(e.pieces)
+	for i := range refs {
+		if refs[i].Blob == nil {
+			continue
+		}
+		if _, ok := k.run.spec.Index.Num(refs[i].Blob.Name); !ok {
+			return nil, false
+		}
+	}
+	return refs, true
+}

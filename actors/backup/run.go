@@ -1,0 +1,106 @@
+package backup
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"vaultik/actors"
+	"vaultik/internal/arena"
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	vfs "vaultik/vault/fs"
+	"vaultik/vault/keys"
+)
+
+// backupRun is what the actors of one backup share: what was asked for, which
+// never changes, and the bounds of the job.
+type backupRun struct {
+	spec    *Spec
+	began   time.Time
+	Limits  limits
+	ctx     context.Context // ends with the job
+	cancel  context.CancelCauseFunc
+	reading context.Context // ends earlier when the job is asked to stop
+	stop    context.CancelCauseFunc
+	leaves  *actors.Credit
+	watch   actors.Watch
+	Bufs    *actors.Budget
+	faults  *actors.Faults
+	Mem     arena.Arena   // of all large buffers
+	epoch   keys.EpochKey // set before the first actor needs it
+	mounts  vfs.Mounts
+	hlKey   [32]byte
+
+	// The committer writes these, the job reads them after the committer's last message.
+	counts   messages.Counts
+	problems []problem
+	failed   int64
+
+	mu      sync.Mutex
+	crossed map[string]string      // absolute paths at which what is mounted was left out, and what of the kernel it is
+	present map[blob.Name]struct{} // blobs known to be in the store
+	stored  []blob.Name            // by this run
+}
+
+// problem is an entry that is missing in the snapshot, or not as it should be.
+type problem struct{ path, reason string }
+
+// maxProblems is how many problems a root lists.
+const maxProblems = 1000
+
+func newBackupRun(spec *Spec) *backupRun {
+	r := &backupRun{spec: spec, began: spec.now(), Limits: limitsFor(spec), faults: &spec.Faults, mounts: vfs.ReadMounts()}
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	r.reading, r.stop = context.WithCancelCause(r.ctx)
+	r.leaves = actors.NewCredit(maxLeaves)
+	r.Bufs = actors.NewBudget(&r.Mem, r.Limits.bufs, spec.Chunks.Max)
+	r.hlKey = spec.Host.Secret.HardLink()
+	r.present, r.crossed = map[blob.Name]struct{}{}, map[string]string{}
+	return r
+}
+
+func (r *backupRun) now() time.Time { return r.spec.now() }
+
+// freshListing is how old a listing may be when the manifest is acknowledged.
+func (r *backupRun) freshListing() time.Duration {
+	if r.faults.Fresh != 0 {
+		return r.faults.Fresh
+	}
+	return freshListing
+}
+
+// interrupted reports whether the job was asked to stop.
+func (r *backupRun) interrupted() bool { return r.reading.Err() != nil && r.ctx.Err() == nil }
+
+// accepted counts an object that the store has acknowledged.
+func (r *backupRun) accepted(bytes int64, name *blob.Name) {
+	p := r.spec.Progress
+	p.Stored.Add(bytes)
+	p.Objects.Add(1)
+	if name != nil {
+		r.mu.Lock()
+		r.present[*name] = struct{}{}
+		r.stored = append(r.stored, *name)
+		r.mu.Unlock()
+	}
+}
+
+// problem notes an entry that is not as it should be.
+func (r *backupRun) problem(d *entryDone) {
+	if d.Status == messages.StatusFailed {
+		r.failed++
+		r.spec.Progress.Errors.Add(1)
+	}
+	if len(r.problems) < maxProblems {
+		r.problems = append(r.problems, problem{d.Entry.Path, d.Reason})
+	}
+	if r.spec.OnItem != nil {
+		r.spec.OnItem(d.Entry.Path, d.Status, d.Reason)
+	}
+}
+
+// hardLink is equal for all names of one file, and says nothing else.
+func (r *backupRun) hardLink(st *vfs.Stat) string {
+	return vfs.HardLink(r.hlKey, r.mounts.Of(st.Dev), st.Ino)
+}

@@ -1,0 +1,326 @@
+package backup
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/actors"
+	"vaultik/index"
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	"vaultik/vault/fs"
+	"vaultik/vault/page"
+)
+
+// Limits of one ReadEntries batch. One file a message costs twice the time.
+const (
+	batchEntries = 256
+	batchBytes   = 1 << 20
+)
+
+// scanner walks the sources in path order and cuts the walk into leaves. A leaf
+// whose digest the index knows is carried over; of any other, each entry is sent
+// to a chunker, with what the index remembers of its content.
+type scanner struct {
+	run       *backupRun
+	chunkers  *actor.PID
+	committer *actor.PID
+
+	cut    *page.Cutter
+	cuts   *page.Run
+	stats  *fs.StatHasher
+	leaf   []entryTask
+	keys   [][16]byte
+	sums   []fs.StatSum
+	ended  bool   // the leaf is full; an error of its last entry may still follow
+	first  uint64 // leaf of the round
+	leaves int
+	sent   int
+	start  [16]byte // key of the last path before the leaf: what its rows go by
+
+	// What the index knows of the files near the leaf. Where a leaf was split, or
+	// two were joined, since then, rows of its neighbours answer for it.
+	memory map[index.PathKey]*index.LeafEntry
+	next   index.PathKey // start of the row after those in memory
+	infos  map[index.BlobNum]*blob.Info
+
+	streamed bool // the stream has been read
+	touch    *actors.Touch
+}
+
+func newScanner(run *backupRun, chunkers, committer *actor.PID) actor.Actor {
+	return &scanner{run: run, chunkers: chunkers, committer: committer, touch: run.watch.Touch()}
+}
+
+func (s *scanner) Receive(c actor.Context) {
+	if m, ok := c.Message().(*scanRoots); ok {
+		s.first = m.First
+		s.scan(c)
+	}
+}
+
+// scan blocks until the walk is over: its credit is taken inside.
+func (s *scanner) scan(c actor.Context) {
+	secret := s.run.spec.Host.Secret
+	s.cut = page.NewCutter(secret.PageCut())
+	s.cuts = s.cut.Run(0)
+	s.stats = fs.NewStatHasher(secret.IndexPath())
+	s.leaf, s.keys, s.sums = nil, nil, nil
+	s.leaves, s.sent, s.ended = 0, 0, false
+	s.start, s.memory = [16]byte{}, nil
+	s.infos = map[index.BlobNum]*blob.Info{}
+
+	err := s.walk(c)
+	if err == nil && len(s.leaf) > 0 {
+		err = s.endLeaf(c)
+	}
+	s.run.spec.Progress.TotalKnown.Store(err == nil && s.run.spec.Stream == nil)
+	c.Send(c.Parent(), &scanDone{Leaves: s.leaves, Batches: s.sent, Err: err})
+}
+
+func (s *scanner) walk(c actor.Context) error {
+	if s.run.spec.Stream != nil {
+		return s.scanStream(c)
+	}
+	opt := fs.WalkOptions{OneFS: s.run.spec.OneFS, Touch: func(path string) { s.touch.Enter("/" + path) }}
+	defer s.touch.Leave()
+	if choose := s.run.spec.Choose; choose != nil {
+		opt.Choose = choose()
+	}
+	return fs.Walk(s.run.reading, s.run.spec.Paths, opt, func(it fs.WalkItem) error { return s.item(c, it) })
+}
+
+func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
+	s.touch.Leave()
+	if err := s.run.reading.Err(); err != nil {
+		return err // it may have hung long enough to be left behind
+	}
+	if n := len(s.leaf); it.Err != nil && n > 0 && s.leaf[n-1].Path == it.Path {
+		// A directory that could be looked at but not read: one entry, with its reason.
+		s.leaf[n-1].Unlisted = it.Err
+		s.sums[n-1] = fs.StatSum{}
+		return nil
+	}
+	if it.Mount {
+		s.run.crosses("/"+it.Path, it.Kernel)
+	}
+	if s.ended {
+		if err := s.endLeaf(c); err != nil {
+			return err
+		}
+	}
+	hash := s.cut.Hash(it.Path)
+	key := [16]byte(hash[16:])
+	t := entryTask{Index: len(s.leaf), Path: it.Path, Stat: it.Stat, Implied: it.Implied, Failed: it.Err}
+	s.leaf = append(s.leaf, t)
+	s.keys = append(s.keys, key)
+	var sum fs.StatSum
+	if it.Err == nil {
+		sum = s.stats.Sum(it.Path, &it.Stat, s.run.now())
+		if it.Implied && !sum.IsZero() {
+			sum[0] ^= 1 // the same directory, now a source itself, is another entry
+		}
+	}
+	s.sums = append(s.sums, sum)
+	p := s.run.spec.Progress
+	if it.Stat.Type == page.File && it.Err == nil {
+		p.FilesTotal.Add(1)
+		p.BytesTotal.Add(it.Stat.Size)
+	}
+	s.ended = s.cuts.Add(it.Path)
+	return nil
+}
+
+// endLeaf decides what of the leaf must be read, and announces it.
+func (s *scanner) endLeaf(c actor.Context) error {
+	if err := s.run.leaves.Acquire(s.run.reading); err != nil {
+		return err
+	}
+	s.run.faults.Scanner()
+	s.ended = false
+	n := len(s.leaf)
+	m := &leafScanned{
+		Seq: s.first + uint64(s.leaves), Last: s.leaf[n-1].Path, Entries: n,
+		Key: s.start, Digest: s.stats.Leaf(s.keys, s.sums),
+	}
+	s.leaves++
+	row := index.LeafKey{Set: s.run.spec.Set, Last: s.start}
+	s.start = s.keys[n-1]
+	if leaf, ok := s.run.spec.Index.Leaf(row); ok && s.carry(m, leaf) {
+		s.memory = nil
+		c.Send(s.committer, m)
+		s.leaf, s.keys, s.sums = s.leaf[:0], s.keys[:0], s.sums[:0]
+		return nil
+	}
+	s.recall(row)
+	m.Keys, m.Sums = s.keys, s.sums
+	c.Send(s.committer, m)
+	s.submit(c, m.Seq)
+	s.leaf, s.keys, s.sums = nil, nil, nil
+	return nil
+}
+
+// carry fills in m from the row if the page can stay as it is.
+func (s *scanner) carry(m *leafScanned, row index.Leaf) bool {
+	if m.Digest == ([32]byte{}) || row.Digest != m.Digest || row.Self || row.Page.Blob == 0 {
+		return false
+	}
+	info, ok := s.info(row.Page.Blob)
+	if !ok {
+		return false
+	}
+	p := &carriedPage{Ref: page.Ref{Blob: info, Span: row.Page.Span, ID: row.PageID}}
+	for _, n := range row.Blobs {
+		b, ok := s.info(n)
+		if !ok {
+			return false
+		}
+		p.Blobs = append(p.Blobs, b.Name)
+	}
+	m.Carried = p
+	for i := range s.leaf {
+		if s.leaf[i].Implied {
+			continue
+		}
+		count(&m.Counts, s.leaf[i].Stat.Type, s.leaf[i].Stat.Size, messages.StatusUnchanged)
+	}
+	return true
+}
+
+// recall looks up what the index knows of the files of the leaf.
+func (s *scanner) recall(row index.LeafKey) {
+	if entries, ok := s.run.spec.Index.LeafEntries(row); ok {
+		s.memory = nil
+		s.remember(entries)
+	}
+	if s.memory == nil {
+		return
+	}
+	for range maxNeighbours {
+		if s.fill() {
+			return
+		}
+		entries, ok := s.run.spec.Index.LeafEntries(index.LeafKey{Set: row.Set, Last: s.next})
+		if !ok {
+			return
+		}
+		s.remember(entries)
+	}
+	s.fill()
+}
+
+// maxNeighbours is how many rows are read beyond a leaf's own to find its files.
+const maxNeighbours = 8
+
+// remember adds a row, whose last entry has the key of the leaf's last path.
+func (s *scanner) remember(entries []index.LeafEntry) {
+	if s.memory == nil {
+		s.memory = make(map[index.PathKey]*index.LeafEntry, len(entries))
+	}
+	for i := range entries {
+		s.memory[entries[i].Path] = &entries[i]
+	}
+	if n := len(entries); n > 0 {
+		s.next = entries[n-1].Path
+	}
+}
+
+// fill answers from memory; true if that knows every file.
+func (s *scanner) fill() bool {
+	all := true
+	for i := range s.leaf {
+		t := &s.leaf[i]
+		if t.Stat.Type != page.File || t.Seen {
+			continue
+		}
+		row := s.memory[index.PathKey(s.keys[i])]
+		if row == nil {
+			all = false
+			continue
+		}
+		t.Seen = true
+		if fs.StatSum(row.Stat) == s.sums[i] && !s.sums[i].IsZero() {
+			t.Known = s.known(row)
+		}
+	}
+	return all
+}
+
+// known turns a row into references; nil if a blob of it is gone.
+func (s *scanner) known(row *index.LeafEntry) *known {
+	k := &known{Refs: make([]page.Ref, 0, len(row.Refs))}
+	for _, r := range row.Refs {
+		if r.Hole > 0 {
+			k.Refs = append(k.Refs, page.Ref{Hole: r.Hole})
+			continue
+		}
+		info, ok := s.info(r.Loc.Blob)
+		if !ok {
+			return nil
+		}
+		k.Refs = append(k.Refs, page.Ref{Blob: info, Span: r.Loc.Span, ID: r.ID})
+	}
+	return k
+}
+
+func (s *scanner) info(n index.BlobNum) (*blob.Info, bool) {
+	if p := s.infos[n]; p != nil {
+		return p, true
+	}
+	b, ok := s.run.spec.Index.Blob(n)
+	if !ok {
+		return nil, false
+	}
+	s.infos[n] = &b
+	return &b, true
+}
+
+// submit sends the leaf's entries to the chunkers, whose pool answers the committer.
+func (s *scanner) submit(c actor.Context, leaf uint64) {
+	var batch []entryTask
+	var size int64
+	flush := func() {
+		if len(batch) == 0 {
+			return
+		}
+		s.sent++
+		c.RequestWithCustomSender(s.chunkers, &messages.Submit[readEntries]{
+			Job: readEntries{Leaf: leaf, Tasks: batch},
+		}, s.committer)
+		batch, size = nil, 0
+	}
+	for i := range s.leaf {
+		t := s.leaf[i]
+		cost := int64(0)
+		if t.Stat.Type == page.File && t.Known == nil {
+			cost = t.Stat.Size
+		}
+		if len(batch) > 0 && (len(batch) >= batchEntries || size+cost > batchBytes) {
+			flush()
+		}
+		batch = append(batch, t)
+		size += cost
+	}
+	flush()
+}
+
+func count(n *messages.Counts, t page.Type, size int64, st messages.Status) {
+	switch t {
+	case page.File:
+		n.Files++
+		n.Bytes += size
+		switch st {
+		case messages.StatusNew:
+			n.New++
+		case messages.StatusUnchanged:
+			n.Unchanged++
+		default:
+			n.Changed++
+		}
+	case page.Dir:
+		n.Dirs++
+	case page.Symlink:
+		n.Symlinks++
+	default:
+		n.Others++
+	}
+}

@@ -1,0 +1,152 @@
+package backup
+
+import (
+	"errors"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"vaultik/actors"
+	"vaultik/backends"
+	"vaultik/index"
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	"vaultik/vault/chunk"
+	"vaultik/vault/fs"
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// Host is who backs up: the ids and keys of this machine in one store.
+type Host struct {
+	ID     layout.HostID
+	Name   string
+	Secret keys.HostSecret
+	Signer *keys.Signer
+}
+
+// Head is the newest manifest of a set that this machine remembers.
+type Head struct {
+	Seq uint64   // 0: none
+	Sum [32]byte // SHA-256 of the manifest object
+}
+
+// Spec is one backup of one set.
+type Spec struct {
+	Store  backends.Backend
+	Opened *snapshot.Store // the verified store.json and trust list
+	Index  *index.Index
+
+	Host       Host
+	Recipients keys.Recipients
+	Epoch      keys.EpochKey // that this host used last; zero: none
+	Set        layout.SetID
+	SetName    string
+	Head       Head
+
+	Paths    []string          // roots: absolute, sorted, merged
+	Stream   *Stream           // instead of Paths
+	Choose   func() fs.Chooser // of one walk; nil keeps everything
+	OneFS    bool              // see fs.WalkOptions
+	Excludes []string          // for the record, as are Filters
+	Filters  *snapshot.Filters
+	Tags     []string
+	Fixed    bool // a file that grows while it is read is saved as long as it was, and none beyond its size
+	Partial  bool // some of the wanted paths are missing: the snapshot cannot be complete
+
+	Chunks           chunk.Params
+	CompressionLevel int   // 0: zstd's default
+	BlobSize         int64 // bytes; where blobs are sealed, at the latest
+	Memory           int64 // bytes; of the whole process
+	Parallel         int   // transfers at once
+	Chunkers         int   // 0: as many as cores
+
+	Tool     string // name and version, for the record
+	Progress *messages.Progress
+	OnItem   func(path string, st messages.Status, reason string) // from one goroutine
+	Warn     func(text string)                                    // from any goroutine
+
+	SaveEpoch func(keys.EpochKey) error // before the first blob that uses it
+	SaveHead  func(Head) error          // after the manifest is acknowledged
+
+	Now    func() time.Time // tests
+	Faults actors.Faults
+}
+
+// Result is what became of a backup.
+type Result struct {
+	Snapshot      [32]byte // SHA-256 of the manifest object; zero: none was made
+	Seq           uint64
+	Counts        messages.Counts
+	Complete      bool
+	Errors        int64 // entries that are missing or incomplete in the snapshot
+	BytesRead     int64
+	BytesStored   int64
+	ObjectsStored int64
+	BlobsStored   int64
+	Rounds        int
+	Restarts      int64
+	Duration      time.Duration
+	Kernel        []KernelMount // what was left out, since nothing in it can be put back; by path
+	Abandoned     string        // a path that never answered when the job was to end; the call still waits for it
+}
+
+// KernelMount is where a file system of the kernel is mounted, and its type.
+type KernelMount struct{ Path, Type string }
+
+var errNothingToSave = errors.New("nothing could be read: no snapshot is made")
+
+// maxLeaves is how many leaf pages may be between the walk and their page.
+const maxLeaves = 64
+
+// limits divide the memory of a process among the stages of a backup.
+type limits struct {
+	chunkers, sealers int
+	bufs              int // buffers of chunk.Max between chunkers and sealers
+	Frames            int // frames of small chunks
+	compressing       int
+	blobs             int // open, being sealed or uploaded
+	blobTarget        int
+	blobBuffer        int
+}
+
+// minBlob is the size in bytes down to which blobs are made smaller so that more of
+// them are in memory, and on their way, at once.
+const minBlob = 4 << 20
+
+// fixedMemory is what a process needs beside the buffers: runtime, index, leaves, programs.
+const fixedMemory = 56 << 20
+
+func limitsFor(s *Spec) limits {
+	cores := runtime.GOMAXPROCS(0)
+	l := limits{chunkers: s.Chunkers, sealers: cores}
+	if l.chunkers == 0 {
+		l.chunkers = min(max(2, cores), 8)
+	}
+	l.Frames = l.sealers + 2
+	l.compressing = l.sealers + 1
+	l.bufs = l.chunkers + 2
+	rest := s.Memory - fixedMemory - int64(l.bufs*s.Chunks.Max) - int64((l.Frames+l.compressing)*blob.FrameTarget)
+	// Each transfer holds a blob, and one more is filled meanwhile.
+	fits := max(minBlob, rest/int64(s.Parallel+1)-int64(s.Chunks.Max))
+	l.blobTarget = int(min(s.BlobSize, fits))
+	l.blobBuffer = blob.BufferSize(l.blobTarget + s.Chunks.Max)
+	l.blobs = int(min(max(2, rest/int64(l.blobTarget+s.Chunks.Max)), int64(s.Parallel+2)))
+	return l
+}
+
+func (s *Spec) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+func (s *Spec) warn(text string) {
+	if s.Warn != nil {
+		s.Warn(text)
+	} else {
+		slog.Warn(text)
+	}
+}

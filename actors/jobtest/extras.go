@@ -1,0 +1,37 @@
+package jobtest
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"vaultik/actors/restore"
+	vfs "vaultik/vault/fs"
+)
+
+// FindExtras lists, or deletes, and returns what was found and what stays, by their paths in the target.
+func (h *Host) FindExtras(dir string, x *restore.ExtrasSpec) (gone, stay string, r *restore.ExtrasResult) {
+	h.T.Helper()
+	var g, s []string
+	x.OnItem = func(path string, _ *vfs.Stat, why error) {
+		rel, err := filepath.Rel(dir, "/"+path)
+		Must(h.T, err)
+		if why == nil {
+			g = append(g, rel)
+		} else {
+			s = append(s, rel)
+		}
+	}
+	r, err := restore.Extras(h.T.Context(), h.System, x)
+	Must(h.T, err)
+	slices.Sort(g)
+	slices.Sort(s)
+	return strings.Join(g, " "), strings.Join(s, " "), r
+}
+
+// delete lists, and deletes what was listed.
+func (h *Host) DeleteExtras(dir string, x *restore.ExtrasSpec) (gone, stay string, r *restore.ExtrasResult) {
+	h.T.Helper()
+	_, _, x.Listed = h.FindExtras(dir, x)
+	return h.FindExtras(dir, x)
+}

@@ -1,0 +1,32 @@
+package mirror
+
+// copying is one job of a copier: to bring one object from a store into its mirror.
+type copying struct {
+	Index int // of the object, as the planner numbers them; of a manifest its snapshot
+	Key   string
+	Size  int64
+	Sum   [32]byte // that the bytes must have, by name or by manifest
+	There copyThere
+	// Manifest: created only if absent; another in its place is a fork, and ends the job.
+	Manifest bool
+}
+
+// copyThere is what the listing of the mirror says of an object.
+type copyThere uint8
+
+// What the mirror may have.
+const (
+	copyAbsent copyThere = iota // nothing
+	copyBad                     // something else, which is replaced
+	copyUnsure                  // something of the same size: read, and replaced if it is something else
+)
+
+// copyDone is the result of a Copying.
+type copyDone struct {
+	Read     int64 // bytes fetched, from both
+	Sent     int64 // bytes that the mirror took
+	Same     bool  // it was there already
+	Replaced bool  // what was there was damaged
+	Err      error // why the object is not there
+	Fatal    bool  // the job ends
+}

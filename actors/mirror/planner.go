@@ -1,0 +1,326 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/actors"
+	"vaultik/actors/verify"
+	"vaultik/backends"
+	"vaultik/messages"
+	"vaultik/vault/layout"
+	"vaultik/vault/plan"
+	"vaultik/vault/snapshot"
+)
+
+// copyPlanner decides what is copied, and in which order: the manifests have been
+// listed before everything else, so all that they need was there by then; objects
+// come before the manifests that need them; the manifests of a set in their order. It
+// blocks, under the credit of the transfers that it asks for.
+type copyPlanner struct {
+	verify.Inspector
+	run     *copyRun
+	copiers *actor.PID
+
+	there     []presence // by object: what the target has
+	submitted []bool
+	sent      int64 // bytes submitted in this round
+	wanted    map[*verify.Listed]bool
+}
+
+// presence is what the listing of the target says of an object.
+type presence uint8
+
+const (
+	notThere presence = iota
+	otherThere
+	sameThere // by its size
+)
+
+func (p *copyPlanner) Receive(c actor.Context) {
+	if _, ok := c.Message().(*actors.Start); ok {
+		p.C = c
+		err := p.plan(p.run.survey.Ctx)
+		if p.run.survey.Ctx.Err() == nil {
+			c.Send(c.Parent(), &copyPlanned{err})
+		}
+	}
+}
+
+func (p *copyPlanner) plan(ctx context.Context) error {
+	p.Lists, p.wanted = map[int]*verify.Listed{}, map[*verify.Listed]bool{}
+	if err := p.look(ctx); err != nil {
+		return err
+	}
+	p.count()
+	p.run.spec.Progress.SetPhase("copy")
+	if err := p.heads(ctx); err != nil {
+		return err
+	}
+	var round []*verify.InspectedSnapshot
+	for i, s := range p.order() {
+		if err := p.objects(s); err != nil {
+			return err
+		}
+		round = append(round, s)
+		if p.sent >= copyRound || i == len(p.Snaps)-1 {
+			if err := p.commit(round); err != nil {
+				return err
+			}
+			round, p.sent = round[:0], 0
+		}
+	}
+	return p.Drain()
+}
+
+// look finds out what the snapshots need, what the source has of it, and the target.
+func (p *copyPlanner) look(ctx context.Context) error {
+	inv := p.run.survey.Inv
+	for i, m := range p.run.spec.Snapshots {
+		p.run.survey.Faults.Scanner()
+		if err := p.Gather(ctx, i, m); err != nil {
+			return err
+		}
+	}
+	for i := range p.Snaps {
+		if err := p.allBlobs(ctx, &p.Snaps[i]); err != nil {
+			return err
+		}
+	}
+	p.there, p.submitted = make([]presence, inv.Len()), make([]bool, inv.Len())
+	for host := range inv.Hosts() {
+		if err := p.listTarget(ctx, host); err != nil {
+			return err
+		}
+		if err := p.List(ctx, host); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allBlobs has every blob of a host copied where a blob list is bad: which of them
+// the snapshot needs is not known.
+func (p *copyPlanner) allBlobs(ctx context.Context, s *verify.InspectedSnapshot) error {
+	if !s.Partial {
+		return nil
+	}
+	err := p.run.spec.From.ListStream(ctx, layout.BlobPrefix(s.Host), func(o backends.ObjectInfo) error {
+		name, err := layout.Parse(o.Key)
+		if err != nil || name.Kind != layout.KindBlob {
+			return nil //nolint:nilerr // none of ours
+		}
+		if _, ok := p.run.survey.Inv.Find(name); !ok {
+			i, _ := p.run.survey.Inv.AddBlob(s.Num, s.HostNum, snapshot.BlobSize{Name: name.Sum, Size: o.Size}) // new: nobody says otherwise
+			s.Extra = append(s.Extra, i)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list the store: %w", err)
+	}
+	return nil
+}
+
+// listTarget notes what the target has of what is needed of one host.
+func (p *copyPlanner) listTarget(ctx context.Context, host int) error {
+	inv := p.run.survey.Inv
+	err := p.run.spec.To.ListStream(ctx, layout.HostPrefix(inv.Hosts()[host]), func(o backends.ObjectInfo) error {
+		name, err := layout.Parse(o.Key)
+		if err != nil {
+			return nil //nolint:nilerr // what has no name of ours is none of ours
+		}
+		if i, ok := inv.Find(name); ok {
+			p.there[i] = otherThere
+			if sum := inv.Sum(i); o.Size == inv.At(i).Size && (o.SHA256 == nil || [32]byte(o.SHA256) == sum) {
+				p.there[i] = sameThere
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return &TargetError{fmt.Errorf("list: %w", err)}
+	}
+	return nil
+}
+
+// count tells how much there is to do.
+func (p *copyPlanner) count() {
+	inv, spec := p.run.survey.Inv, p.run.spec
+	m := &copySurveyed{objects: int64(inv.Len()), saved: map[string]bool{}, spare: p.Spare, spareSize: p.SpareSize}
+	todo, bytes := int64(0), int64(0)
+	for i := range inv.Len() {
+		o := inv.At(i)
+		m.bytes += o.Size
+		_, transfer := p.job(i)
+		switch {
+		case o.State == plan.Bad && p.there[i] == sameThere:
+			m.saved[inv.Key(i)] = true
+			m.there++
+		case transfer:
+			todo++
+			bytes += o.Size
+		case p.there[i] == sameThere:
+			m.there++
+		}
+	}
+	for _, s := range spec.Snapshots {
+		if spec.There[s.Key] {
+			m.snapshots++
+		} else {
+			todo++
+			bytes += s.Size
+		}
+	}
+	spec.Progress.FilesTotal.Store(todo)
+	spec.Progress.BytesTotal.Store(bytes)
+	spec.Progress.TotalKnown.Store(true)
+	p.C.Send(p.C.Parent(), m)
+}
+
+// job is how an object is copied; false if nothing is to be done.
+func (p *copyPlanner) job(i int) (copying, bool) {
+	inv := p.run.survey.Inv
+	o := inv.At(i)
+	job := copying{Index: i, Key: inv.Key(i), Size: o.Size, Sum: inv.Sum(i)}
+	switch p.there[i] {
+	case otherThere:
+		job.There = copyBad
+	case sameThere:
+		job.There = copyUnsure
+		if !p.run.spec.ReadData && !inv.IsKey(i) { // what is named by its hash was checked when it was put
+			return job, false
+		}
+	}
+	return job, o.State != plan.Bad
+}
+
+// heads puts the trust lists, store.json and gc objects.
+func (p *copyPlanner) heads(ctx context.Context) error {
+	for _, h := range p.run.spec.Heads {
+		sum := sha256.Sum256(h.Data)
+		_, err := p.run.spec.To.Put(ctx, h.Key, backends.Bytes(h.Data, &sum), backends.PutOptions{IfAbsent: p.run.spec.Conditional && !h.Replace})
+		if errors.Is(err, backends.ErrExists) { // another copy runs
+			err = sameObject(ctx, p.run.spec.To, h.Key, int64(len(h.Data)), sum)
+		}
+		if err != nil {
+			return &TargetError{err}
+		}
+		p.C.Send(p.C.Parent(), &copyHeadDone{int64(len(h.Data))})
+	}
+	return nil
+}
+
+// order gives the snapshots by time, those of one set by their numbers whatever
+// their clock said, so that an interrupted copy has the oldest of all sets.
+func (p *copyPlanner) order() []*verify.InspectedSnapshot {
+	out := make([]*verify.InspectedSnapshot, len(p.Snaps))
+	for i := range p.Snaps {
+		out[i] = &p.Snaps[i]
+	}
+	slices.SortStableFunc(out, func(a, b *verify.InspectedSnapshot) int { return cmp.Compare(a.Seq, b.Seq) })
+	at, last := make([]time.Time, len(out)), map[copyChain]time.Time{} // at is by num
+	for _, s := range out {
+		k := copyChain{s.Host, s.Set}
+		if s.Time.After(last[k]) {
+			last[k] = s.Time
+		}
+		at[s.Num] = last[k]
+	}
+	slices.SortStableFunc(out, func(a, b *verify.InspectedSnapshot) int { return at[a.Num].Compare(at[b.Num]) })
+	return out
+}
+
+// objects submits what a snapshot needs and has not been submitted.
+func (p *copyPlanner) objects(s *verify.InspectedSnapshot) error {
+	inv := p.run.survey.Inv
+	find := func(o layout.Object) int {
+		o.Host = s.Host
+		i, _ := inv.Find(o) // gather has added it
+		return i
+	}
+	var all []int
+	for _, k := range s.Keys {
+		all = append(all, find(layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N}))
+	}
+	blobs := func(list []snapshot.BlobSize) {
+		for _, b := range list {
+			all = append(all, find(layout.Object{Kind: layout.KindBlob, Sum: b.Name}))
+		}
+	}
+	for n, l := range s.ReadLists {
+		if !p.wanted[l] {
+			p.wanted[l] = true
+			blobs(l.Blobs)
+			all = append(all, find(layout.Object{Kind: layout.KindBlobList, Sum: s.Lists[n].Name}))
+		}
+	}
+	blobs(s.Blobs)
+	all = append(all, s.Extra...)
+	all = append(all, find(layout.Object{Kind: layout.KindRoot, Sum: s.Manifest.Root.Name}))
+	for _, i := range all {
+		if p.submitted[i] {
+			continue
+		}
+		p.submitted[i] = true
+		job, transfer := p.job(i)
+		if !transfer {
+			continue
+		}
+		p.sent += job.Size
+		if err := p.transfer(job); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commit waits until all that was submitted has ended, then puts the manifests:
+// at once only those of different sets.
+func (p *copyPlanner) commit(round []*verify.InspectedSnapshot) error {
+	byChain := map[copyChain][]*verify.InspectedSnapshot{}
+	most := 0
+	for _, s := range round {
+		if k := (copyChain{s.Host, s.Set}); !p.run.spec.There[s.Key] {
+			byChain[k] = append(byChain[k], s)
+			most = max(most, len(byChain[k]))
+		}
+	}
+	for rank := range most {
+		if err := p.Drain(); err != nil {
+			return err
+		}
+		var turn []*verify.InspectedSnapshot
+		for _, chain := range byChain {
+			if rank < len(chain) {
+				turn = append(turn, chain[rank])
+			}
+		}
+		slices.SortFunc(turn, func(a, b *verify.InspectedSnapshot) int { return cmp.Compare(a.Num, b.Num) })
+		for _, s := range turn {
+			job := copying{Index: s.Num, Key: s.Key, Size: s.Size, Sum: s.Sum, Manifest: true}
+			if p.run.spec.Damaged[s.Key] {
+				job.There = copyBad
+			}
+			if err := p.transfer(job); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *copyPlanner) transfer(job copying) error {
+	if err := p.run.survey.Jobs.Acquire(p.run.survey.Ctx); err != nil {
+		return err
+	}
+	p.C.RequestWithCustomSender(p.copiers, &messages.Submit[copying]{Job: job}, p.C.Parent())
+	return nil
+}

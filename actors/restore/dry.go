@@ -1,0 +1,205 @@
+package restore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"vaultik/messages"
+	vfs "vaultik/vault/fs"
+	"vaultik/vault/page"
+	"vaultik/vault/plan"
+)
+
+// A dry run goes the way of a restore, with a target that cannot be changed:
+// the walker looks instead of making directories, writers say what they would do, and
+// what would be fetched is counted instead.
+
+// pretend counts what would be fetched, and has it as if it came.
+func (p *restorePlanner) pretend(l *plan.Lease[*restoreItem]) {
+	p.run.result.BytesFetch += l.Cost()
+	for i := range l.Frames {
+		for k := range l.Frames[i].Pieces {
+			w := &l.Frames[i].Pieces[k]
+			p.pieceDone(w.To, int64(w.Len), true)
+		}
+	}
+}
+
+// wouldPlace says what place would do.
+func (w *restoreWriter) wouldPlace(o outcome) outcome {
+	it := o.Item
+	if it.Content {
+		return o
+	}
+	o.Status = o.New
+	if o.Source == sourceInPlace && o.There.Size == 0 {
+		return w.wouldKeep(it)
+	}
+	if it.Entry.Type == page.Socket {
+		o.Status, o.Err = messages.StatusIgnored, vfs.ErrSocket
+	}
+	return o
+}
+
+// wouldKeep says which attributes a file that stays would get.
+func (w *restoreWriter) wouldKeep(it *restoreItem) outcome {
+	o := outcome{Item: it, Status: messages.StatusUnchanged}
+	o.Why, o.Fixed = w.run.corrections(it.Path, &it.Entry)
+	return o
+}
+
+// corrections are the attributes that would be set, in words.
+func (r *restoreRun) corrections(path string, e *page.Entry) (why string, fixed bool) {
+	if r.spec.quick {
+		return "", false
+	}
+	what, err := r.target.Differs(path, e)
+	if err != nil || len(what) == 0 {
+		return "", false // what cannot be read is met again, and reported, by who sets it
+	}
+	return "would get: " + strings.Join(what, ", "), true
+}
+
+// wouldFind reports whether a piece could be had from its source.
+func (w *restoreWriter) wouldFind(c *checkPiece) bool {
+	r := &w.compare
+	open := r.open(c.Item, c.Source)
+	switch {
+	case c.Ref.Hole > 0:
+		return c.Source == fromFile && !c.Only || open && r.zero(r.file, c)
+	case !open || !r.same(r.file, c):
+		return false
+	case c.Whole && c.Source == fromFile && !c.Only:
+		n := int64(c.Ref.Span.Len)
+		w.placed(outcome{Item: c.Item, Status: statusAsPlanned, Written: n, Reused: n})
+	}
+	return true
+}
+
+// wouldFinish says what finish would do.
+func (w *restoreWriter) wouldFinish(f *finishEntry) outcome {
+	switch {
+	case f.Commit != nil:
+		return outcome{Item: f.Commit, Status: statusAsPlanned}
+	case f.Abort != nil:
+		return outcome{Item: f.Abort, Status: messages.StatusFailed}
+	case f.Keep != nil:
+		return w.wouldKeep(f.Keep)
+	case f.Link != nil:
+		return w.linkStatus(f)
+	}
+	o := outcome{Dir: f.Dir}
+	if !f.Dir.Fresh {
+		o.Why, o.Fixed = w.run.corrections(f.Dir.Path(), &f.Dir.Entry)
+	}
+	return o
+}
+
+// SpaceNeed is what a restore would take of one file system.
+type SpaceNeed struct {
+	Path   string // in the target
+	Bytes  int64  // at the most, at any moment: what is replaced is there until its successor is complete
+	Inodes int64
+	vfs.Space
+}
+
+// Short says that a file system cannot take what a restore would write.
+func (n *SpaceNeed) Short() bool {
+	return n.Free >= 0 && n.Bytes > n.Free || n.Space.Inodes >= 0 && n.Inodes > n.Space.Inodes
+}
+
+// SpaceError refuses a restore that the target has no room for. Nothing was changed.
+type SpaceError struct {
+	Dir  string // absolute
+	Need SpaceNeed
+}
+
+func (e *SpaceError) Error() string {
+	if n := &e.Need; n.Free >= 0 && n.Bytes > n.Free {
+		return fmt.Sprintf("there is not enough space at %s: %d bytes are needed, %d are free", e.Dir, n.Bytes, n.Free)
+	}
+	return fmt.Sprintf("there cannot be enough files at %s: %d more are needed, %d can be made", e.Dir, e.Need.Inodes, e.Need.Space.Inodes)
+}
+
+// need is what one file system has to take.
+type need struct{ now, most, inodes int64 }
+
+// blockSize is what files take a whole number of, in bytes, nearly everywhere.
+const blockSize = 4096
+
+func blocks(n int64) int64 { return (n + blockSize - 1) / blockSize * blockSize }
+
+func (p *restorePlanner) needOf(fs *fileSystem) *need {
+	if p.need == nil {
+		p.need = map[*fileSystem]*need{}
+	}
+	if p.need[fs] == nil {
+		p.need[fs] = &need{}
+	}
+	return p.need[fs]
+}
+
+// take counts bytes that are written before others, that they replace, are given up.
+func (n *need) take(bytes, giveUp int64) {
+	n.most = max(n.most, n.now+bytes)
+	n.now += bytes - giveUp
+}
+
+// account counts what an item takes.
+func (p *restorePlanner) account(it *restoreItem, status messages.Status) {
+	fs := it.Dir.FS
+	if fs == nil || status != messages.StatusRestored && status != messages.StatusReplaced && status != messages.StatusChanged {
+		return
+	}
+	n, s := p.needOf(fs), &it.State
+	if s.Group != nil && s.Group.Path != "" && s.Group.Path != it.Path {
+		return // another name of a file
+	}
+	bytes := blocks(s.Data)
+	switch status {
+	case messages.StatusRestored:
+		n.inodes++
+		n.take(bytes, 0)
+	case messages.StatusReplaced:
+		old := int64(0)
+		if s.There.Nlink == 1 {
+			old = s.There.Blocks
+		}
+		n.take(bytes, old)
+	default:
+		n.take(max(0, bytes-s.There.Blocks), 0)
+	}
+}
+
+func (p *restorePlanner) accountDir(d *restoreDir) {
+	if d.FS != nil && (d.Parent != nil || p.run.madeTop) {
+		n := p.needOf(d.FS)
+		n.inodes++
+		n.take(blockSize, 0)
+	}
+}
+
+// needs puts what was counted into the result.
+func (p *restorePlanner) needs() {
+	for fs, n := range p.need {
+		space, err := vfs.SpaceAt(absIn(p.run.abs, fs.Path))
+		if err != nil {
+			space = vfs.Space{Free: -1, Inodes: -1}
+		}
+		p.run.result.Space = append(p.run.result.Space, SpaceNeed{Path: fs.Path, Bytes: n.most, Inodes: n.inodes, Space: space})
+	}
+}
+
+// inTheWay fails if a directory that is not empty stands where something else is to be made.
+func inTheWay(run *restoreRun, it *restoreItem, there *vfs.Stat) error {
+	if there.Type != page.Dir || it.Entry.Type == page.Dir {
+		return nil
+	}
+	switch empty, err := run.target.Empty(it.Path); {
+	case errors.Is(err, os.ErrPermission), err == nil && !empty:
+		return &os.PathError{Op: "replace", Path: absIn(run.abs, it.Path), Err: vfs.ErrNotEmpty}
+	}
+	return nil
+}

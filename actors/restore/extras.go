@@ -1,0 +1,571 @@
+package restore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	iofs "io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"vaultik/actors"
+	"vaultik/vault/filter"
+	vfs "vaultik/vault/fs"
+	"vaultik/vault/layout"
+	"vaultik/vault/page"
+	"vaultik/vault/snapshot"
+)
+
+// ExtrasSpec is what a target has and a snapshot has not, within the directories
+// that a restore is for. Whatever a backup by the snapshot's own rules would leave out is
+// none of it: the snapshot cannot know of that. Nor is what the restore excludes,
+// and nothing on another file system than the target.
+type ExtrasSpec struct {
+	Restore *Spec
+	Rules   *filter.Rules // of the snapshot; nil: none
+
+	// Protect says of what is found at an absolute path that it stays, whatever else
+	// is said. It may be nil.
+	Protect func(path string, st *vfs.Stat) bool
+
+	// Listed, if set, is what was found before: that is removed, unless it was changed
+	// since, and nothing else. Files go one by one, directories only if nothing stays in them.
+	Listed *ExtrasResult
+
+	OnItem func(path string, st *vfs.Stat, why error) // of each, with the path that the snapshot would have; why: it stays
+}
+
+// ExtrasResult counts what was found, or deleted.
+type ExtrasResult struct {
+	Files, Dirs int64 // files: and all else
+	Bytes       int64 // that are free without them
+	Stay        int64 // directories in which something stays, and what is not deleted for another reason
+	Problems    []Problem
+	Failed      int64 // what could not be deleted, or looked at
+
+	seed  maphash.Seed
+	found []foundExtra // in the order of paths when all is found
+}
+
+// foundExtra is something that was found, in few bytes, since it may be millions.
+type foundExtra struct {
+	path  uint64 // a hash
+	state uint64 // a hash of what tells whether it was changed; 0: it is a directory that stays
+}
+
+// Extras lists or deletes what a target has and the snapshot has not. Any error
+// means that not all is known; nothing was deleted without being certain about it.
+func Extras(ctx context.Context, s *actors.System, spec *ExtrasSpec) (*ExtrasResult, error) {
+	if err := spec.Restore.check(); err != nil {
+		return nil, err
+	}
+	restore := *spec.Restore
+	restore.DryRun = spec.Listed == nil
+	run := newRestoreRun(&restore)
+	defer run.cancel(nil)
+	stop := context.AfterFunc(ctx, func() { run.cancel(context.Cause(ctx)) })
+	defer stop()
+	if _, newTop := lookAtTarget(restore.Target); newTop {
+		return &ExtrasResult{}, nil
+	}
+	if err := run.Open(ctx); err != nil {
+		return nil, err
+	}
+	defer run.Close()
+	phase := "look for what to delete"
+	if spec.Listed != nil {
+		phase = "delete"
+	}
+	run.spec.Progress.SetPhase(phase)
+	x := &extras{spec: spec, run: run, result: ExtrasResult{seed: maphash.MakeSeed()}}
+	err := x.find()
+	slices.SortFunc(x.result.found, func(a, b foundExtra) int { return cmp.Compare(a.path, b.path) })
+	return &x.result, err
+}
+
+type extras struct {
+	spec   *ExtrasSpec
+	run    *restoreRun
+	result ExtrasResult
+	top    string // the target without links, as entries spell it
+	dev    uint64 // of the target
+	mounts map[string]bool
+	stack  []*extraDir
+	sealed string          // a directory whose contents the rules leave out
+	names  map[string]bool // folded names that the snapshot has in the directory namesOf
+	ofDir  string
+}
+
+// extraDir is a directory on the way to where the walk of the target is.
+type extraDir struct {
+	place string
+	st    vfs.Stat
+	extra bool         // it is one itself
+	stays bool         // something in it stays
+	thaw  func() error // gives it back its attributes; nil: it was not touched
+}
+
+func (x *extras) find() error {
+	abs, err := filepath.EvalSymlinks(x.run.abs)
+	if err != nil {
+		return fmt.Errorf("find target: %w", err)
+	}
+	x.top = strings.TrimPrefix(filepath.ToSlash(abs), "/")
+	st, err := x.run.target.Lstat(".")
+	if err != nil {
+		return err
+	}
+	x.dev, x.mounts = st.Dev, vfs.MountPoints()
+	return x.tops(x.below)
+}
+
+// tops calls fn for each directory of the snapshot that is restored with all that is in it.
+func (x *extras) tops(fn func(e *page.Entry) error) error {
+	spec := x.run.spec
+	for _, top := range x.run.part.Tops {
+		out := false
+		for _, above := range x.run.part.Above(top) {
+			out = out || spec.Exclude != nil && spec.Exclude(above, page.Dir)
+		}
+		if out {
+			continue
+		}
+		err := x.run.Below(top, func(e *page.Entry) error {
+			switch {
+			case e.Type != page.Dir:
+				return nil
+			case spec.Exclude != nil && spec.Exclude(e.Path, e.Type):
+				return page.SkipSubtree
+			case e.Implied || spec.Include != nil && !spec.Include(e.Path, e.Type):
+				return nil
+			}
+			if err := fn(e); err != nil {
+				return err
+			}
+			return page.SkipSubtree
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// below compares one directory of the snapshot with its place in the target. Both
+// are walked in the order of paths.
+func (x *extras) below(top *page.Entry) error {
+	place := x.run.part.Place(top.Path)
+	st, err := x.run.target.Lstat(place)
+	root := x.top
+	if place != "." {
+		root = strings.TrimPrefix(root+"/"+place, "/")
+	}
+	if err != nil || st.Type != page.Dir || st.Dev != x.dev || place != "." && (st.Mount || x.mounts["/"+root]) {
+		return nil // then there is nothing of the snapshot in it either
+	}
+	rules, err := x.rules(top.Path)
+	if err != nil {
+		return err
+	}
+	next, stop := iter.Pull2(x.entries(top.Path))
+	defer stop()
+	c := cursor{next: next}
+	walk := vfs.WalkOptions{OneFS: true, Choose: &extraChooser{x: x, rules: rules}}
+	x.stack = nil
+	err = vfs.Walk(x.run.ctx, []string{"/" + root}, walk, func(it vfs.WalkItem) error {
+		path, place := x.origin(it.Path), x.place(it.Path)
+		switch {
+		case it.Implied:
+			return nil
+		case it.Err != nil:
+			x.unreadable(path, it.Err)
+			return nil //nolint:nilerr // it was noted
+		}
+		x.leave(place)
+		e, err := c.find(path)
+		switch {
+		case err != nil:
+			return err
+		case e != nil && it.Stat.Type == page.Dir && e.Type != page.Dir:
+			return iofs.SkipDir // it is in the way, and the restore has said so
+		case e == nil && x.otherName(path, place):
+			return iofs.SkipDir // nor can what is in it be told
+		case e == nil:
+			return x.extra(path, &it)
+		case place != "." && (it.Mount || it.Stat.Mount || x.mounts["/"+it.Path]):
+			return iofs.SkipDir
+		case it.Stat.Type == page.Dir:
+			x.stack = append(x.stack, &extraDir{place: place, st: it.Stat})
+		}
+		return nil
+	})
+	x.leave("")
+	if err != nil && x.run.ctx.Err() != nil {
+		return context.Cause(x.run.ctx)
+	}
+	return err
+}
+
+// cursor goes through entries of a snapshot.
+type cursor struct {
+	next  func() (*page.Entry, error, bool)
+	entry *page.Entry
+	begun bool
+}
+
+// find returns the entry of a path, nil if there is none. Paths come in order.
+func (c *cursor) find(path string) (*page.Entry, error) {
+	for !c.begun || c.entry != nil && page.Compare(c.entry.Path, path) < 0 {
+		e, err, ok := c.next()
+		if err != nil {
+			return nil, err
+		}
+		if c.begun, c.entry = true, e; !ok {
+			c.entry = nil
+		}
+	}
+	if c.entry == nil || c.entry.Path != path {
+		return nil, nil //nolint:nilnil // no entry is an answer
+	}
+	return c.entry, nil
+}
+
+// entries are those of the snapshot at and below a directory.
+func (x *extras) entries(top string) iter.Seq2[*page.Entry, error] {
+	return func(yield func(*page.Entry, error) bool) {
+		err := x.run.Below(top, func(e *page.Entry) error {
+			if !yield(e, nil) {
+				return page.SkipAll
+			}
+			return nil
+		})
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// place is where in the target a path of the walk stands.
+func (x *extras) place(path string) string {
+	switch {
+	case x.top == "":
+		return path
+	case path == x.top:
+		return "."
+	}
+	return strings.TrimPrefix(path, x.top+"/")
+}
+
+// origin is the path that the snapshot would have for a path of the walk.
+func (x *extras) origin(path string) string { return x.run.part.Origin(x.place(path)) }
+
+// extra deals with an entry that the snapshot has not.
+func (x *extras) extra(path string, it *vfs.WalkItem) error {
+	place, st := x.place(it.Path), &it.Stat
+	if it.Mount || st.Mount || x.mounts["/"+it.Path] {
+		x.stay(path, st, errMounted)
+		return iofs.SkipDir
+	}
+	if err := x.listed(path, st); err != nil {
+		x.fail(path, st, err)
+		if st.Type == page.Dir {
+			return iofs.SkipDir
+		}
+		return nil
+	}
+	if st.Type == page.Dir {
+		x.stack = append(x.stack, &extraDir{place: place, st: *st, extra: true, stays: place == x.sealed})
+		return nil
+	}
+	x.remove(path, place, st)
+	return nil
+}
+
+// listed fails unless an entry may go, or may be looked into, since it was found
+// before and is as it was.
+func (x *extras) listed(path string, st *vfs.Stat) error {
+	l := x.spec.Listed
+	if l == nil {
+		return nil
+	}
+	was, ok := l.find(path)
+	switch {
+	case !ok, was.state == 0 && st.Type != page.Dir:
+		return errNotListed
+	case was.state != 0 && was.state != l.state(st):
+		return errChangedSince
+	}
+	return nil
+}
+
+// note remembers what was found; st is nil for a directory that stays.
+func (r *ExtrasResult) note(path string, st *vfs.Stat) {
+	e := foundExtra{path: maphash.String(r.seed, path)}
+	if st != nil {
+		e.state = r.state(st)
+	}
+	r.found = append(r.found, e)
+}
+
+func (r *ExtrasResult) state(st *vfs.Stat) uint64 {
+	return maphash.Comparable(r.seed, [5]uint64{st.Dev, st.Ino, uint64(st.Ctime.Sec), uint64(st.Ctime.Nsec), uint64(st.Size)}) | 1
+}
+
+// find returns what was noted of a path.
+func (r *ExtrasResult) find(path string) (foundExtra, bool) {
+	if len(r.found) == 0 {
+		return foundExtra{}, false
+	}
+	i, ok := slices.BinarySearchFunc(r.found, maphash.String(r.seed, path), func(e foundExtra, hash uint64) int { return cmp.Compare(e.path, hash) })
+	if !ok {
+		return foundExtra{}, false
+	}
+	return r.found[i], true
+}
+
+var (
+	errMounted      = errors.New("another file system is mounted there")
+	errChangedSince = errors.New("it has changed since it was listed")
+	errNotListed    = errors.New("it was not listed before")
+)
+
+// leave ends the directories that place is not in, "" for all: those that the
+// snapshot has not are removed, unless something stays in them.
+func (x *extras) leave(place string) {
+	for n := len(x.stack); n > 0; n-- {
+		d := x.stack[n-1]
+		if place != "" && d.place != place && page.Within(d.place, place) {
+			return
+		}
+		x.stack = x.stack[:n-1]
+		if d.extra {
+			path := x.run.part.Origin(d.place)
+			gone := false
+			if d.stays {
+				x.stay(path, &d.st, vfs.ErrNotEmpty)
+			} else {
+				gone = x.remove(path, d.place, &d.st)
+			}
+			if gone && d.thaw != nil {
+				_ = d.thaw() // only gives back its descriptor
+				d.thaw = nil
+			}
+		}
+		if d.thaw != nil {
+			if err := d.thaw(); err != nil {
+				x.fail(x.run.part.Origin(d.place), &d.st, err)
+			}
+		}
+	}
+}
+
+// remove counts an entry, and deletes it. It reports whether it is gone, or would be.
+func (x *extras) remove(path, place string, st *vfs.Stat) bool {
+	if l := x.spec.Listed; l != nil {
+		if was, ok := l.find(path); !ok || was.state == 0 { // a directory in which something was to stay
+			x.stay(path, st, errNotListed)
+			return false
+		}
+		err := x.thawAbove()
+		if err == nil {
+			err = x.run.target.Remove(place, st)
+		}
+		switch {
+		case errors.Is(err, vfs.ErrNotEmpty): // what was excluded is in it, or came meanwhile
+			x.stay(path, st, vfs.ErrNotEmpty)
+			return false
+		case errors.Is(err, iofs.ErrNotExist): // somebody was faster
+			return true
+		case err != nil:
+			x.fail(path, st, err)
+			return false
+		}
+	}
+	r := &x.result
+	r.note(path, st)
+	if st.Type == page.Dir {
+		r.Dirs++
+	} else {
+		r.Files++
+	}
+	if st.Type == page.Dir || st.Nlink == 1 {
+		r.Bytes += st.Blocks
+	}
+	x.run.spec.Progress.FilesDone.Add(1)
+	x.tell(path, st, nil)
+	return true
+}
+
+// thawAbove makes the directory that the walk is in changeable.
+func (x *extras) thawAbove() (err error) {
+	if len(x.stack) == 0 {
+		return nil
+	}
+	d := x.stack[len(x.stack)-1]
+	if d.thaw == nil {
+		d.thaw, err = x.run.target.Thaw(d.place)
+	}
+	return err
+}
+
+// stay notes that something is left, and so are the directories that it is in.
+func (x *extras) stay(path string, st *vfs.Stat, why error) {
+	x.result.Stay++
+	x.result.note(path, nil)
+	x.keepAbove()
+	x.tell(path, st, why)
+}
+
+func (x *extras) keepAbove() {
+	for _, d := range x.stack {
+		d.stays = true
+	}
+}
+
+// fail notes that something should have been deleted and is left.
+func (x *extras) fail(path string, st *vfs.Stat, err error) {
+	x.keepAbove()
+	r := &x.result
+	r.Failed++
+	if len(r.Problems) < actors.MaxResultList {
+		r.Problems = append(r.Problems, Problem{Path: path, Reason: err.Error(), Err: err})
+	}
+	x.tell(path, st, err)
+}
+
+func (x *extras) unreadable(path string, err error) {
+	if !errors.Is(err, os.ErrNotExist) {
+		x.fail(path, &vfs.Stat{}, err)
+	}
+}
+
+func (x *extras) tell(path string, st *vfs.Stat, why error) {
+	if x.spec.OnItem != nil {
+		x.spec.OnItem(path, st, why)
+	}
+}
+
+// otherName reports whether an entry of the target is one of the snapshot under
+// another spelling, on a file system that takes both for the same.
+func (x *extras) otherName(path, place string) bool {
+	folds := x.run.target.Folds
+	if x.run.faults.Folds != nil {
+		folds = x.run.faults.Folds
+	}
+	if !folds(place) {
+		return false
+	}
+	dir, name := splitPath(path)
+	if x.names == nil || x.ofDir != dir {
+		x.names, x.ofDir = map[string]bool{}, dir
+		err := x.run.Below(dir, func(e *page.Entry) error {
+			if e.Path == dir {
+				return nil
+			}
+			_, n := splitPath(e.Path)
+			x.names[vfs.FoldName(n)] = true
+			if e.Type == page.Dir {
+				return page.SkipSubtree
+			}
+			return nil
+		})
+		if err != nil {
+			return true // whatever it is, it stays
+		}
+	}
+	return x.names[vfs.FoldName(name)]
+}
+
+func splitPath(path string) (dir, name string) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return ".", path
+	}
+	return path[:i], path[i+1:]
+}
+
+// extraChooser leaves out of the walk of a target what stays there in any case.
+type extraChooser struct {
+	x     *extras
+	rules *filter.Walk
+}
+
+// Decide implements fs.Chooser.
+func (c *extraChooser) Decide(path string, st *vfs.Stat) vfs.Decision {
+	x := c.x
+	place := x.place(path)
+	x.leave(place)
+	what := c.decide(path, place, st)
+	switch what {
+	case vfs.Skip:
+		x.keepAbove()
+	case vfs.SkipContents:
+		x.sealed = place
+	}
+	return what
+}
+
+func (c *extraChooser) decide(path, place string, st *vfs.Stat) vfs.Decision {
+	x := c.x
+	origin := x.run.part.Origin(place)
+	_, name := splitPath(place)
+	exclude := x.run.spec.Exclude
+	switch {
+	case vfs.IsUnfinished(name), x.spec.Protect != nil && x.spec.Protect("/"+path, st), exclude != nil && exclude(origin, st.Type):
+		return vfs.Skip
+	case c.rules != nil:
+		return c.rules.Decide(origin, st)
+	}
+	return vfs.Keep
+}
+
+// Enter implements fs.Chooser. Of a directory that is marked as not to be saved
+// nothing goes, the mark included; nor of one whose marks cannot be read, nor of any store.
+func (c *extraChooser) Enter(d vfs.Dir) (visit func(string) bool, err error) {
+	nothing := func(string) bool { return false }
+	if isStore(d) {
+		c.x.keepAbove()
+		return nothing, nil
+	}
+	if c.rules == nil {
+		return nil, nil
+	}
+	visit, err = c.rules.Enter(extraPath{d, c.x.origin(d.Path())})
+	if n := len(c.x.stack); err != nil || visit != nil && n > 0 && c.x.stack[n-1].extra {
+		c.x.keepAbove()
+		visit = nothing
+	}
+	return visit, err
+}
+
+// isStore reports whether a directory is a store of backups, whosever.
+func isStore(d vfs.Dir) bool {
+	if !d.Has(layout.StoreJSON) {
+		return false
+	}
+	f, _, err := d.Open(layout.StoreJSON)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, snapshot.MaxStoreDoc+1))
+	if err == nil {
+		_, err = snapshot.DecodeStore(b)
+	}
+	return err == nil
+}
+
+// extraPath is a directory of the target under the path that the snapshot would have.
+type extraPath struct {
+	vfs.Dir
+	path string
+}
+
+// Path implements fs.Dir.
+func (d extraPath) Path() string { return d.path }

@@ -1,0 +1,110 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/actors"
+	"vaultik/messages"
+)
+
+// Run brings entries of a snapshot back. The error says why it ended early;
+// what was restored until then stays, and the same restore goes on from there.
+// The result is valid beside an error, unless it is nil: then nothing was begun.
+// A target that cannot take it all is a SpaceError.
+func Run(ctx context.Context, s *actors.System, spec *Spec) (*Result, error) {
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
+	if !spec.DryRun && !spec.NoSpaceCheck {
+		if err := checkSpace(ctx, s, spec); err != nil {
+			return nil, err
+		}
+	}
+	return restoreTree(ctx, s, spec)
+}
+
+func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, error) {
+	began := time.Now()
+	run := newRestoreRun(spec)
+	defer run.cancel(nil)
+	if err := run.Open(ctx); err != nil {
+		return nil, err
+	}
+	answer, err := s.Run(ctx, "restore", func() actor.Actor { return newRestoreJob(run) },
+		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	if err != nil {
+		return nil, err // an actor is still there, and uses what close would take away
+	}
+	run.Close()
+	if n := run.odd.Load(); n > 1 {
+		spec.warn(fmt.Sprintf("%d blobs in all arrived damaged, and were whole when they were read again", n))
+	}
+	r := run.result
+	r.BytesRead = run.read.Load() + run.pages.Bytes.Load()
+	r.Restarts, r.Duration = spec.Progress.Restarts.Load(), time.Since(began)
+	return &r, answer.(*restoreDone).err
+}
+
+type restoreDone struct{ err error }
+
+// restoreJob is the root of one restore. It ends with the first error, or when
+// the planner has nothing left to do.
+type restoreJob struct {
+	actors.Job
+	run *restoreRun
+}
+
+func newRestoreJob(run *restoreRun) actor.Actor {
+	j := &restoreJob{run: run}
+	j.OnEnd = func() { run.cancel(actors.ErrInterrupted) }
+	j.Answer = func(err error) any { return &restoreDone{err} }
+	return j
+}
+
+func (j *restoreJob) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *actors.Start:
+		j.start(c)
+	case *restoreComplete:
+		j.End(c, nil)
+	case *messages.StageFailed:
+		j.End(c, m.Err)
+	case *messages.Cancel:
+		j.End(c, m.Reason)
+	case *actor.Stopping:
+		j.run.cancel(actors.ErrInterrupted)
+	case *actor.Terminated:
+		j.Terminated(c)
+	}
+}
+
+func (j *restoreJob) start(c actor.Context) {
+	if !j.Begin(c) {
+		return
+	}
+	run := j.run
+	run.spec.Progress.SetPhase("restore")
+	if run.dry {
+		run.spec.Progress.SetPhase("plan")
+	}
+	restarted := func() { run.spec.Progress.Restarts.Add(1) }
+	root := c.ActorSystem().Root
+	var planner *actor.PID
+	writers := j.Spawn(c, "writers", func() actor.Actor {
+		return &actors.Pool[writing, writingDone]{Name: "writer", Workers: run.limits.writers, OnRestart: restarted,
+			NewWork: func() actors.Work[writing, writingDone] { return newRestoreWriter(run) }, Split: splitWriting}
+	})
+	downloaders := j.Spawn(c, "downloaders", func() actor.Actor {
+		return &actors.Pool[fetchBlob, blobFetched]{Name: "downloader", Workers: run.limits.parallel, OnRestart: restarted,
+			NewWork: func() actors.Work[fetchBlob, blobFetched] {
+				return newDownloader(run, func(m any) { root.Send(planner, m) })
+			}, Split: splitFetch}
+	})
+	planner = j.Spawn(c, "planner", func() actor.Actor { return newRestorePlanner(run, downloaders, writers) })
+	walker := j.Spawn(c, "walker", func() actor.Actor { return newWalker(run, planner) })
+	c.Send(walker, &actors.Start{})
+}

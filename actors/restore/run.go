@@ -1,0 +1,239 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"vaultik/actors"
+	"vaultik/backends"
+	"vaultik/internal/arena"
+	"vaultik/internal/platform"
+	"vaultik/vault/blob"
+	vfs "vaultik/vault/fs"
+	"vaultik/vault/page"
+	"vaultik/vault/plan"
+	"vaultik/vault/read"
+)
+
+// Bounds are the bounds of a restore, beside those of memory.
+type Bounds struct {
+	// One batch of the walk; bytes of its entries, roughly.
+	Items, Pieces, bytes int
+
+	// How many batches are under way: some 16,000 files or 64,000 chunks, some 20
+	// MiB of paths and references.
+	Batches int
+
+	// How many files are put together from several chunks at once, each an open file.
+	Parts int
+
+	// How many bytes a file has that is gone on with after an interruption; 0: as vault/fs has it.
+	Large int64
+
+	// What waits for its blob until the one that was wanted longest ago is fetched:
+	// much more than one blob holds, so that each is mostly fetched once.
+	PlanPieces int
+	PlanBytes  int64
+}
+
+func defaultBounds() Bounds {
+	b := Bounds{Items: 256, Pieces: 1024, bytes: 512 << 10, Batches: 64, Parts: 256, PlanPieces: 24 << 10, PlanBytes: 256 << 20}
+	// Leave most of what the process may open to others.
+	if n, ok := platform.OpenFiles(); ok && n/4 < uint64(b.Parts) {
+		b.Parts = int(max(n/4, 8))
+	}
+	return b
+}
+
+// restoreRun is what the actors of one restore share.
+type restoreRun struct {
+	spec    *Spec
+	mode    Overwrite
+	limits  restoreLimits
+	bounds  Bounds
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	abs     string // the target
+	target  *vfs.Target
+	madeTop bool // the target did not exist
+	newTop  bool // nothing was in it
+	tree    *page.Tree
+	pages   *read.Reader
+	part    plan.Selection
+	whole   bool // all of the snapshot: its root knows how much that is
+	batches *actors.Credit
+	mem     arena.Arena // of all large buffers
+	frames  *actors.Budget
+	blobs   *actors.Budget
+	read    atomic.Int64 // bytes of blobs
+	parts   partFiles
+	full    atomic.Bool // the target takes no more
+	dry     bool        // nothing is changed
+	faults  *actors.Faults
+	taken   sync.Map     // paths by device and inode, of files with several names that are changed in place
+	hurt    sync.Map     // of blob.Name: damaged blobs that were warned of
+	odd     atomic.Int64 // blobs that were damaged on the way only
+
+	result Result // of the planner until the job has ended
+}
+
+type restoreLimits struct {
+	parallel, writers int
+	frames, frameSize int
+	blobs, blobSize   int
+}
+
+// restoreFixed is what a restore needs beside its buffers, in bytes.
+const restoreFixed = 48 << 20
+
+func restoreLimitsFor(s *Spec) restoreLimits {
+	l := restoreLimits{parallel: s.Parallel, writers: min(max(2, runtime.GOMAXPROCS(0)), 8)}
+	if l.parallel <= 0 {
+		l.parallel = actors.DefaultParallel
+	}
+	memory := s.Memory
+	if memory <= 0 {
+		memory = actors.DefaultMemory
+	}
+	// Frames are decoded into buffers for the largest chunk, or the fullest shared
+	// frame; a larger one gets a larger buffer.
+	l.frameSize = min(max(s.Root.Chunker.Max, blob.FrameTarget+blob.SmallChunk), blob.MaxFrameRaw) + 64
+	l.blobSize = 20 << 20 // more than the default blob; only what is used counts
+	room := max(0, memory-restoreFixed)
+	l.blobs = int(min(max(1, room*2/3/(17<<20)), int64(l.parallel)))
+	l.frames = int(min(max(3, room/3/int64(l.frameSize)), int64(4*l.writers)))
+	return l
+}
+
+func newRestoreRun(spec *Spec) *restoreRun {
+	r := &restoreRun{spec: spec, mode: spec.Overwrite, limits: restoreLimitsFor(spec), faults: &spec.Faults, dry: spec.DryRun}
+	if r.mode == "" {
+		r.mode = OverwriteIfChanged
+	}
+	spec.progress()
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	if r.bounds = spec.Bounds; r.bounds == (Bounds{}) {
+		r.bounds = defaultBounds()
+	}
+	r.batches = actors.NewCredit(r.bounds.Batches)
+	r.frames = actors.NewBudget(&r.mem, r.limits.frames, r.limits.frameSize)
+	r.blobs = actors.NewBudget(&r.mem, r.limits.blobs, r.limits.blobSize)
+	r.parts = partFiles{slots: actors.NewCredit(r.bounds.Parts), open: map[*restoreItem]*partFile{}}
+	r.result.Meta = map[string]*MetaLoss{}
+	r.pages = read.New(spec.Store, spec.Root.Host, spec.Identities, spec.Root.Secret.ChunkID())
+	r.pages.OnDamage = r.damaged
+	r.tree = &page.Tree{Fetch: r.faults.Pages(r.pages.Fetch), Top: spec.Root.Top.Ref()}
+	return r
+}
+
+// damaged warns of a blob in which something is damaged, but not all.
+func (r *restoreRun) damaged(info *blob.Info, _ error) {
+	if _, told := r.hurt.LoadOrStore(info.Name, true); !told {
+		r.spec.warn(fmt.Sprintf("blob %s is damaged; what is left of it is used", info.Name))
+	}
+}
+
+// Open settles what is restored and where, before anything is changed.
+func (r *restoreRun) Open(ctx context.Context) error {
+	part, err := plan.Select(r.spec.From, r.spec.Paths)
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	r.part = part
+	for _, p := range append([]string{part.From}, part.Tops...) {
+		if p == "." {
+			continue
+		}
+		e, err := r.tree.Find(ctx, p)
+		switch {
+		case err == nil && p == part.From:
+			r.part.File = e.Type != page.Dir
+		case errors.Is(err, page.ErrNotFound), noneRead(err), ctx.Err() != nil:
+			return fmt.Errorf("restore %q: %w", p, err)
+		}
+		// A damaged page is met again by the walk, which reports it.
+	}
+	r.whole = r.part.From == "." && r.part.Tops[0] == "." && r.spec.Include == nil && r.spec.Exclude == nil
+	if prog := r.spec.Progress; r.whole {
+		prog.FilesTotal.Store(r.spec.Root.Counts.Files)
+		prog.BytesTotal.Store(r.spec.Root.Counts.Bytes)
+		prog.TotalKnown.Store(true)
+	}
+	if r.abs, err = filepath.Abs(r.spec.Target); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	r.madeTop, r.newTop = lookAtTarget(r.abs)
+	r.target, err = vfs.OpenTarget(r.spec.Target, vfs.TargetOptions{
+		NumericOwner: r.spec.NumericOwner,
+		ReplaceFiles: r.mode == OverwriteIfChanged || r.mode == OverwriteAlways,
+		KeepLinks:    r.spec.InPlace,
+		LargeFile:    r.bounds.Large,
+		Xattrs:       func(e *page.Entry) ([]page.Xattr, error) { return r.tree.Xattrs(r.ctx, e) },
+		ReadOnly:     r.spec.DryRun,
+	})
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	return nil
+}
+
+// Below calls fn for a selected path and everything under it, in order.
+func (r *restoreRun) Below(top string, fn func(*page.Entry) error) error {
+	return r.tree.Walk(r.ctx, top, func(e *page.Entry) error {
+		if !page.Within(top, e.Path) {
+			return page.SkipAll
+		}
+		return fn(e)
+	})
+}
+
+// origin is the path of the entry of a directory of the target.
+func (r *restoreRun) origin(d *restoreDir) string { return r.part.Origin(d.Path()) }
+
+// Close gives up what is unfinished. All actors are gone.
+func (r *restoreRun) Close() {
+	r.cancel(actors.ErrInterrupted)
+	parts, half := r.parts.suspendAll()
+	r.result.Parts += parts
+	for _, it := range half {
+		r.result.Half = append(r.result.Half, it.Entry.Path)
+	}
+	if r.target != nil {
+		_ = r.target.Close()
+	}
+	r.mem.Close()
+}
+
+// absIn is the absolute path of an entry of the target.
+func absIn(target, path string) string { return filepath.Join(target, filepath.FromSlash(path)) }
+
+// noneRead reports whether an error of reading pages ends a walk: nothing is
+// damaged, but this program, or this user, cannot read the store.
+func noneRead(err error) bool {
+	return actors.StoreGone(err) || errors.Is(err, backends.ErrPermission) || errors.Is(err, page.ErrNewerFormat)
+}
+
+// targetFull reports whether the target can take nothing more.
+func targetFull(err error) bool {
+	return platform.NoSpace(err) || errors.Is(err, syscall.EROFS)
+}
+
+// lookAtTarget reports whether there is nothing at path, and whether nothing is in it.
+func lookAtTarget(path string) (missing, empty bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		missing = errors.Is(err, os.ErrNotExist)
+		return missing, missing
+	}
+	defer func() { _ = f.Close() }()
+	_, err = f.Readdirnames(1)
+	return false, errors.Is(err, io.EOF)
+}

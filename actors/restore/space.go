@@ -1,0 +1,76 @@
+package restore
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"vaultik/actors"
+	"vaultik/messages"
+	vfs "vaultik/vault/fs"
+)
+
+// checkSpace fails with a SpaceError if the target cannot take what a restore
+// would write. Mostly that is known without a look: there is room for the whole
+// snapshot. Otherwise a dry run counts what is there already, what gives way, and holes.
+func checkSpace(ctx context.Context, s *actors.System, spec *Spec) error {
+	abs, err := filepath.Abs(spec.Target)
+	if err != nil {
+		return nil //nolint:nilerr // opening it says more
+	}
+	space, err := vfs.SpaceAt(abs)
+	if err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	if roomForAll(spec, space) && !mountsBelow(abs) {
+		return nil
+	}
+	spec.progress().SetPhase("look for space")
+	dry := *spec
+	dry.DryRun, dry.quick, dry.OnItem, dry.Progress = true, true, nil, &messages.Progress{}
+	dry.Warn = func(string) {} // the restore itself says it again
+	r, err := restoreTree(ctx, s, &dry)
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return nil // as above
+	}
+	return spec.enough(abs, r.Space)
+}
+
+// enough warns of file systems that may be too small, and fails for one that is.
+func (s *Spec) enough(abs string, needs []SpaceNeed) error {
+	for _, n := range needs {
+		if !n.Short() {
+			continue
+		}
+		err := &SpaceError{Dir: absIn(abs, n.Path), Need: n}
+		if !n.Unsure {
+			return err
+		}
+		s.warn(err.Error() + "; going on, since this file system may store it in less")
+	}
+	return nil
+}
+
+// roomForAll reports whether there is room for everything that the snapshot has.
+func roomForAll(spec *Spec, space vfs.Space) bool {
+	c := &spec.Root.Counts
+	entries := c.Files + c.Dirs + c.Symlinks + c.Other
+	return (space.Free < 0 || c.Bytes+entries*blockSize <= space.Free) && (space.Inodes < 0 || entries <= space.Inodes)
+}
+
+// mountsBelow reports whether parts of a directory are other file systems.
+func mountsBelow(dir string) bool {
+	if to, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = to
+	}
+	dir = strings.TrimSuffix(dir, string(filepath.Separator)) + string(filepath.Separator)
+	for _, at := range vfs.ReadMounts() {
+		if strings.HasPrefix(at, dir) {
+			return true
+		}
+	}
+	return false
+}

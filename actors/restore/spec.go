@@ -1,0 +1,177 @@
+package restore
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"filippo.io/age"
+
+	"vaultik/actors"
+	"vaultik/backends"
+	"vaultik/messages"
+	"vaultik/vault/page"
+	"vaultik/vault/read"
+	"vaultik/vault/snapshot"
+)
+
+// Overwrite says what becomes of a file that stands where one is to be restored.
+// Directories are kept and get their attributes in any case but OverwriteNever.
+type Overwrite string
+
+// The ways to treat what is there.
+const (
+	// OverwriteIfChanged replaces what differs in type, size or mtime (a link: in
+	// its target), and corrects other attributes in place. A file of the right size
+	// with another mtime is in doubt: it is read, and if its contents are right it
+	// stays. The zero value means this.
+	OverwriteIfChanged Overwrite = "if-changed"
+	// OverwriteAlways replaces everything, whatever size and mtime say.
+	OverwriteAlways Overwrite = "always"
+	// OverwriteIfNewer replaces only what has an older mtime than the snapshot.
+	OverwriteIfNewer Overwrite = "if-newer"
+	// OverwriteNever leaves alone whatever is there.
+	OverwriteNever Overwrite = "never"
+)
+
+// Spec is one restore of one snapshot, or of a part of it.
+type Spec struct {
+	Store      backends.Backend
+	Root       *snapshot.Root
+	Identities []age.Identity // as snapshot.Store.Identities gives them
+
+	Target string // directory; made if it does not exist
+
+	// From is a path of the snapshot, as its entries spell it (no leading slash).
+	// Its contents come directly into the target; a file comes under its own name.
+	// "" or ".": everything stands under its full path.
+	From string
+	// Paths are what to restore, spelt as From; those outside of From are an
+	// error, and so are those that the snapshot does not have. None: all of From.
+	Paths []string
+	// Include, if set, chooses entries: those for which it is true, and all below
+	// them. Directories on the way are made as they are needed. Exclude, if set,
+	// leaves out entries and all below them; it wins. Both get the entry's full
+	// path and are called from one goroutine.
+	Include, Exclude func(path string, t page.Type) bool
+
+	Overwrite Overwrite
+	// InPlace changes files that are to be replaced where they stand, instead of in
+	// one step: only what differs is written, and inode, other names and the like stay.
+	InPlace      bool
+	NumericOwner bool // owners by number, even where their names are known here
+
+	// DryRun finds out what a restore would do and changes nothing: the result has
+	// its counts, and OnItem is told the reasons.
+	DryRun bool
+	// NoSpaceCheck begins even if the target cannot take all that is to be written.
+	NoSpaceCheck bool
+
+	Parallel int   // transfers at once; 0: 4
+	Memory   int64 // bytes, of the whole process; 0: 150 MiB
+
+	Progress *messages.Progress                                       // may be nil
+	OnItem   func(path string, status messages.Status, reason string) // may be nil; from one goroutine, with paths of the snapshot
+	Warn     func(text string)                                        // may be nil; from any goroutine
+
+	quick  bool // of a dry run: only what is needed to know the space
+	Faults actors.Faults
+	Bounds Bounds // zero: the defaults
+}
+
+// Result is what became of a restore.
+type Result struct {
+	Counts    messages.Counts // selected entries that are as in the snapshot now; Bytes of files
+	Restored  int64           // made, where nothing was
+	Replaced  int64           // made, instead of what was there
+	Changed   int64           // changed in place
+	Unchanged int64           // were there already, with their contents
+	Kept      int64           // left as they were, as Overwrite wanted
+	Ignored   int64           // never restored: sockets
+	Deleted   int64           // were not in the snapshot; Extras counts them, whoever asks for it puts it here
+	Freed     int64           // bytes of these
+	Failed    int64           // could not be restored, or not completely
+
+	Problems []Problem        // the first 1,000 of those that failed
+	Lost     []read.LostPaths // what cannot be known because pages are damaged
+	Damaged  bool             // pages of the snapshot are damaged: more may be missing than Failed says
+
+	// Meta has the attributes that could not be set, by kind: "owner", "mode",
+	// "flags", "times", "xattr user.comment" and the like. They are no failures.
+	Meta      map[string]*MetaLoss
+	MetaAbove int64 // the same, of directories that are only on the way to what was selected
+
+	BytesWritten int64       // contents of files
+	BytesReused  int64       // contents of files that were in the target already, and compared, so that they were not fetched
+	BytesRead    int64       // fetched from the store
+	BytesFetch   int64       // of a dry run: about what would be fetched of the files' contents
+	Corrected    int64       // of a dry run: entries that stay, and would get other attributes
+	Space        []SpaceNeed // of a dry run: by file system of the target
+	BlobsRead    int64       // leases of blobs
+	Leftovers    int64       // temporary files of interrupted restores, removed
+	Parts        int64       // large files that are not complete, and are gone on with by the next restore
+	Restarts     int64
+	Duration     time.Duration
+
+	// Half are files that were to be changed in place and are left changed in part,
+	// each one byte too long; beside those among the problems.
+	Half []string
+}
+
+// Problem is one entry that failed.
+type Problem struct {
+	Path   string
+	Reason string
+	Err    error
+}
+
+// MetaLoss is one kind of attribute that could not be set.
+type MetaLoss struct {
+	Entries int64
+	Path    string // the first of them
+	Err     error  // why not there
+}
+
+// TargetFullError ends a restore: the target takes no more. What was restored
+// stays; the same restore goes on there when there is room.
+type TargetFullError struct {
+	FilesDone, FilesLeft int64 // left: at least
+	BytesLeft            int64 // at least
+	Err                  error // ENOSPC, EDQUOT or EROFS, with the path
+}
+
+func (e *TargetFullError) Error() string {
+	return fmt.Sprintf("the target takes no more: %d files are restored, at least %d files with %d bytes are left: %v",
+		e.FilesDone, e.FilesLeft, e.BytesLeft, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *TargetFullError) Unwrap() error { return e.Err }
+
+func (s *Spec) warn(text string) {
+	if s.Warn != nil {
+		s.Warn(text)
+	} else {
+		slog.Warn(text)
+	}
+}
+
+func (s *Spec) progress() *messages.Progress {
+	if s.Progress == nil {
+		s.Progress = &messages.Progress{}
+	}
+	return s.Progress
+}
+
+func (s *Spec) check() error {
+	switch s.Overwrite {
+	case "", OverwriteIfChanged, OverwriteAlways, OverwriteIfNewer, OverwriteNever:
+	default:
+		return fmt.Errorf("overwrite mode %q: want %s, %s, %s or %s", s.Overwrite,
+			OverwriteIfChanged, OverwriteAlways, OverwriteIfNewer, OverwriteNever)
+	}
+	if s.Root.Top == nil {
+		return read.ErrEmptySnapshot
+	}
+	return nil
+}

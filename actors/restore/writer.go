@@ -1,0 +1,362 @@
+package restore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"vaultik/actors"
+	"vaultik/messages"
+	"vaultik/vault/chunk"
+	vfs "vaultik/vault/fs"
+	"vaultik/vault/page"
+)
+
+// restoreWriter makes entries in the target. It is a leaf; each of its jobs may
+// be done again after a crash with the same outcome.
+type restoreWriter struct {
+	run     *restoreRun
+	done    writingDone // of the job under way
+	compare localReader
+}
+
+func newRestoreWriter(run *restoreRun) actors.Work[writing, writingDone] {
+	w := &restoreWriter{run: run, compare: localReader{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())}}
+	return w.write
+}
+
+func (w *restoreWriter) write(_ int, job writing) writingDone {
+	w.done = writingDone{}
+	for _, it := range job.Place {
+		if w.stopped() {
+			return w.done
+		}
+		w.run.faults.Writer()
+		w.placed(w.place(it))
+	}
+	if len(job.Check) > 0 {
+		w.check(job.Check)
+	}
+	for i := range job.Pieces {
+		if w.stopped() {
+			return w.done
+		}
+		w.run.faults.Writer()
+		w.piece(job.Frame.Buf.B, &job.Pieces[i])
+	}
+	for i := range job.Finish {
+		if w.stopped() {
+			return w.done
+		}
+		w.run.faults.Writer()
+		w.placed(w.finish(&job.Finish[i]))
+	}
+	return w.done
+}
+
+// stopped reports whether the job ends, so that results do not matter any more.
+func (w *restoreWriter) stopped() bool { return w.run.full.Load() || w.run.ctx.Err() != nil }
+
+func (w *restoreWriter) targetFull(err error) {
+	w.done.Full = err
+	w.run.full.Store(true) // others need not try
+}
+
+func (w *restoreWriter) placed(o outcome) {
+	if targetFull(o.Err) {
+		w.targetFull(o.Err)
+		return
+	}
+	if o.Err != nil && o.Status != messages.StatusIgnored {
+		o.Status = messages.StatusFailed
+	}
+	w.done.Placed = append(w.done.Placed, o)
+}
+
+// piece writes one chunk. A file of one chunk is complete with it.
+func (w *restoreWriter) piece(frame []byte, p *writePiece) {
+	b := frame[p.Off : p.Off+p.Len] // checked with the id
+	if p.Whole {
+		w.placed(w.file(p.To, p.Source, b, p.At))
+		return
+	}
+	w.failed(p.To, w.run.parts.write(w.run.target, p.To, p.Source, b, p.At))
+}
+
+// failed notes that a piece could not be written, if err says so.
+func (w *restoreWriter) failed(it *restoreItem, err error) {
+	switch {
+	case targetFull(err):
+		w.targetFull(err)
+	case err != nil:
+		w.done.Failed = append(w.done.Failed, outcome{Item: it, Err: err})
+	}
+}
+
+// file makes a file of at most one chunk.
+func (w *restoreWriter) file(it *restoreItem, from source, b []byte, at int64) outcome {
+	o := outcome{Item: it, Status: statusAsPlanned, Written: int64(len(b))}
+	var f *vfs.File
+	if f, o.Err = openFor(w.run.target, it, from); o.Err != nil {
+		return o
+	}
+	defer f.Abort()
+	if len(b) > 0 {
+		_, o.Err = f.WriteAt(b, at)
+	}
+	if o.Err == nil {
+		o.Attrs, o.Err = f.Commit(&it.Entry)
+	}
+	o.Half = o.Err != nil && f.Unfinished()
+	return o
+}
+
+// place compares an item with what is there, and makes it if it has no chunks.
+func (w *restoreWriter) place(it *restoreItem) outcome {
+	o := outcome{Item: it, New: messages.StatusRestored}
+	if !it.Fresh {
+		if o = compareItem(w.run, it); o.Status != "" {
+			return o
+		}
+	}
+	if w.run.dry {
+		return w.wouldPlace(o)
+	}
+	if it.Content {
+		return o
+	}
+	o.Status = o.New
+	t, e := w.run.target, &it.Entry
+	switch e.Type {
+	case page.File:
+		if o.Source == sourceInPlace && o.There.Size == 0 {
+			return w.keep(&finishEntry{Keep: it, There: o.There})
+		}
+		status := o.Status
+		o = w.file(it, o.Source, nil, 0)
+		o.Status = status
+	case page.Symlink:
+		o.Attrs, o.Err = t.Symlink(it.Path, e)
+	default:
+		o.Attrs, o.Err = t.Special(it.Path, e)
+		if errors.Is(o.Err, vfs.ErrSocket) {
+			o.Status = messages.StatusIgnored
+		}
+	}
+	return o
+}
+
+// compareItem decides what becomes of an item that may be there already. The
+// status is "" if it is to be made, and New is what that will be.
+func compareItem(run *restoreRun, it *restoreItem) outcome {
+	t, e := run.target, &it.Entry
+	o := outcome{Item: it, New: messages.StatusReplaced}
+	st, err := t.Lstat(it.Path)
+	inPlace := err == nil && run.changes(it, &st)
+	if run.mode == OverwriteIfChanged || run.mode == OverwriteIfNewer {
+		same, why := t.Same(it.Path, e)
+		switch {
+		case same && run.spec.InPlace && st.Type == page.File && !inPlace:
+			why = "is another file of the snapshot too"
+		case same && run.dry:
+			o.Status = messages.StatusUnchanged
+			o.Why, o.Fixed = run.corrections(it.Path, e)
+			return o
+		case same:
+			o.Status = messages.StatusUnchanged
+			o.Attrs, o.Err = t.SetFileMeta(it.Path, e)
+			return o
+		}
+		o.Why = why
+	}
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		o.New, o.Why = messages.StatusRestored, ""
+	case err != nil:
+		o.Status, o.Err = messages.StatusFailed, err
+	case run.keeps(e, &st):
+		o.Status, o.Why = messages.StatusKept, run.whyKept()
+	default:
+		o.There = st
+		if o.Err = inTheWay(run, it, &st); o.Err != nil {
+			o.Status = messages.StatusFailed
+		}
+	}
+	if o.Status == "" && e.Type == page.File {
+		useLocal(run, it, &o, inPlace)
+	}
+	return o
+}
+
+// changes reports whether a file that is there is to be changed in place. Where it
+// stands under the names of several files of the snapshot the first one gets it:
+// what is changed for one would be wrong for the others.
+func (r *restoreRun) changes(it *restoreItem, there *vfs.Stat) bool {
+	if !r.spec.InPlace || it.Entry.Type != page.File || there.Type != page.File {
+		return false
+	}
+	if there.Nlink < 2 {
+		return true
+	}
+	first, taken := r.taken.LoadOrStore([2]uint64{there.Dev, there.Ino}, it.Path)
+	return !taken || first == it.Path
+}
+
+// keeps reports whether what stands there is to be left as it is.
+func (r *restoreRun) keeps(e *page.Entry, there *vfs.Stat) bool {
+	return r.mode == OverwriteNever || r.mode == OverwriteIfNewer && !e.Mtime.Time().After(there.Mtime.Time())
+}
+
+func (r *restoreRun) whyKept() string {
+	if r.mode == OverwriteNever {
+		return "it is there"
+	}
+	return "it is not older"
+}
+
+// useLocal decides where chunks of a file that is to be made may be found in the target.
+func useLocal(run *restoreRun, it *restoreItem, o *outcome, inPlace bool) {
+	e, there := &it.Entry, &o.There
+	if run.spec.quick {
+		if inPlace {
+			o.New = messages.StatusChanged
+		}
+		return
+	}
+	switch {
+	case inPlace:
+		o.New, o.Source = messages.StatusChanged, sourceInPlace
+	case run.target.HasPart(it.Path, e.Size):
+		o.Source = fromPart
+	case there.Type == page.File && it.Content:
+		o.Source = fromFile
+		o.Keep = run.mode != OverwriteAlways && there.Size == e.Size && there.Nlink == 1
+	}
+}
+
+// finish does the last step of an entry.
+func (w *restoreWriter) finish(f *finishEntry) outcome {
+	run := w.run
+	switch {
+	case run.dry:
+		return w.wouldFinish(f)
+	case f.Commit != nil:
+		return w.commit(f)
+	case f.Abort != nil:
+		return outcome{Item: f.Abort, Status: messages.StatusFailed, Half: run.parts.abort(f.Abort)}
+	case f.Keep != nil:
+		return w.keep(f)
+	case f.Link != nil:
+		return w.link(f)
+	}
+	o := outcome{Dir: f.Dir}
+	if f.Dir.Parts && f.Dir.Counts {
+		o.Removed, _ = run.target.RemoveParts(f.Dir.Path()) // what stays is harmless, and only takes space
+	}
+	o.Attrs, o.Err = run.target.SetDirMeta(f.Dir.Path(), &f.Dir.Entry)
+	return o
+}
+
+func (w *restoreWriter) commit(f *finishEntry) outcome {
+	it := f.Commit
+	o := outcome{Item: it, Status: statusAsPlanned}
+	switch inPlace := f.Source == sourceInPlace; {
+	case inPlace && !w.run.parts.begun(it):
+		if f.There.Size == it.Entry.Size {
+			return w.keep(&finishEntry{Keep: it, There: f.There})
+		}
+		if o.Err = w.untouched(it, &f.There); o.Err != nil {
+			return o
+		}
+	case inPlace:
+		// What was compared must be what was changed, or the file is of both.
+		if st, err := w.run.target.Lstat(it.Path); err != nil || !st.SameFile(&f.There) {
+			w.run.parts.disown(it)
+			o.Err, o.Half = fmt.Errorf("%s: %w", it.Path, vfs.ErrSwapped), w.run.parts.half(it)
+			return o
+		}
+	}
+	if o.Attrs, o.Err = w.run.parts.commit(w.run.target, it, f.Source); o.Err != nil {
+		o.Half = w.run.parts.half(it)
+	}
+	return o
+}
+
+// keep gives a file that has the right contents the right attributes.
+func (w *restoreWriter) keep(f *finishEntry) outcome {
+	it := f.Keep
+	o := outcome{Item: it, Status: messages.StatusUnchanged}
+	if o.Err = w.untouched(it, &f.There); o.Err == nil {
+		o.Attrs, o.Err = w.run.target.SetFileMeta(it.Path, &it.Entry)
+	}
+	return o
+}
+
+// untouched fails if what stands there is not any more what was compared.
+func (w *restoreWriter) untouched(it *restoreItem, there *vfs.Stat) error {
+	st, err := w.run.target.Lstat(it.Path)
+	if err == nil && (!st.SameFile(there) || st.Ctime != there.Ctime || st.Size != there.Size) {
+		err = fmt.Errorf("%s: %w", it.Path, vfs.ErrSwapped)
+	}
+	return err
+}
+
+// linkStatus is what becomes of an item that is to be another name of a file.
+func (w *restoreWriter) linkStatus(f *finishEntry) outcome {
+	it, run, t := f.Link, w.run, w.run.target
+	o := outcome{Item: it, Status: messages.StatusRestored}
+	if it.Fresh {
+		return o
+	}
+	st, err := t.Lstat(it.Path)
+	if err != nil {
+		return o
+	}
+	o.There = st
+	same, err := t.Lstat(f.To)
+	switch {
+	case err == nil && st.SameFile(&same) && !(run.dry && f.Anew):
+		o.Status = messages.StatusUnchanged
+	case run.keeps(&it.Entry, &st):
+		o.Status, o.Why = messages.StatusKept, run.whyKept()
+	default:
+		o.Status, o.Why, o.Err = messages.StatusReplaced, "is another file", inTheWay(run, it, &st)
+	}
+	return o
+}
+
+// link makes an item another name of a file that is in its place.
+func (w *restoreWriter) link(f *finishEntry) outcome {
+	it, t := f.Link, w.run.target
+	o := w.linkStatus(f)
+	if o.Status == messages.StatusKept || o.Status == messages.StatusUnchanged || o.Err != nil {
+		return o
+	}
+	o.Err = t.Link(f.To, it.Path)
+	// The file system has no links, or no more of this file, or not across its parts.
+	for _, err := range []error{syscall.EMLINK, syscall.EPERM, syscall.EXDEV, syscall.EOPNOTSUPP} {
+		if errors.Is(o.Err, err) {
+			return outcome{Item: it, NoLink: true}
+		}
+	}
+	return o
+}
+
+// splitWriting isolates what makes a writer panic.
+func splitWriting(j writing) []writing {
+	var parts []writing
+	for i := range j.Place {
+		parts = append(parts, writing{Place: j.Place[i : i+1]})
+	}
+	for i := range j.Finish {
+		parts = append(parts, writing{Finish: j.Finish[i : i+1]})
+	}
+	for i := range j.Check {
+		parts = append(parts, writing{Check: j.Check[i : i+1]})
+	}
+	for i := range j.Pieces {
+		parts = append(parts, writing{Frame: j.Frame, Pieces: j.Pieces[i : i+1]})
+	}
+	return parts
+}

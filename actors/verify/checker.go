@@ -1,0 +1,217 @@
+package verify
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"vaultik/actors"
+	"vaultik/backends"
+	"vaultik/vault/blob"
+	"vaultik/vault/chunk"
+	"vaultik/vault/plan"
+	"vaultik/vault/read"
+)
+
+// checker looks at one object a lease.
+type checker struct {
+	run     *VerifyRun
+	zstd    *blob.Decompressor
+	hashers [][]*chunk.Hasher // by host
+	frame   []byte
+}
+
+func newChecker(run *VerifyRun) actors.Work[checking, checkDone] {
+	k := &checker{run: run, zstd: blob.NewDecompressor()}
+	return k.check
+}
+
+func (k *checker) check(_ int, job checking) (done checkDone) {
+	k.run.Faults.Downloader()
+	if job.Object != nil {
+		done = k.object(job.Object)
+	} else {
+		done = k.refs(job.Refs)
+	}
+	done.Fatal = done.Err != nil && (k.run.Ctx.Err() != nil || actors.StoreGone(done.Err))
+	return done
+}
+
+// object downloads an object and checks its hash; a blob whose keys are known
+// is decrypted too, from the same bytes.
+func (k *checker) object(o *objectCheck) (done checkDone) {
+	buf, err := k.run.Blobs.Acquire(k.run.Ctx)
+	if err != nil {
+		done.Err = err
+		return done
+	}
+	defer k.run.Blobs.Release(buf)
+	if o.Size > VerifyBlobSize {
+		return k.large(o, buf.B[:cap(buf.B)])
+	}
+	b, err := backends.ReadRange(k.run.Ctx, k.run.spec.Store, o.Key, 0, o.Size, buf.B)
+	if err != nil {
+		done.Err = read.DamagedIfShort(err)
+		return done
+	}
+	done.Bytes = int64(len(b))
+	k.run.read.Add(done.Bytes)
+	if sha256.Sum256(b) != o.Sum {
+		done.Err = read.ErrWrongSum
+		return done
+	}
+	if o.Blob != nil {
+		done.Chunks, done.Err = k.whole(o, b)
+	}
+	return done
+}
+
+// whole checks the chunks of a blob that is in memory, which it decrypts there.
+func (k *checker) whole(o *objectCheck, b []byte) (int64, error) {
+	hdr, _, err := blob.HeaderSum(b)
+	if err != nil {
+		return 0, err
+	}
+	r, err := blob.OpenBytes(blob.Info{Name: o.Sum, Hdr: hdr, Size: o.Size}, b, k.run.hosts[o.Blob.Host].ids)
+	if err != nil {
+		return 0, err
+	}
+	return k.chunks(r, o.Blob.Host, false)
+}
+
+// large checks an object that does not fit into a buffer. A blob of that size is
+// read twice: first as a whole, then in parts.
+func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
+	in, _, err := k.run.spec.Store.Get(k.run.Ctx, o.Key, 0, o.Size)
+	if err != nil {
+		done.Err = read.DamagedIfShort(err)
+		return done
+	}
+	defer func() { _ = in.Close() }()
+	sum := sha256.New()
+	var head []byte
+	for err == nil {
+		var n int
+		n, err = io.ReadFull(in, buf)
+		done.Bytes += int64(n)
+		if head == nil {
+			head = append(head, buf[:min(n, 512<<10)]...)
+		}
+		_, _ = sum.Write(buf[:n])
+	}
+	k.run.read.Add(done.Bytes)
+	if op := (*backends.OpError)(nil); errors.As(err, &op) || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		done.Err = err
+		return done
+	}
+	if [32]byte(sum.Sum(nil)) != o.Sum {
+		done.Err = read.ErrWrongSum
+		return done
+	}
+	if o.Blob == nil {
+		return done
+	}
+	info := blob.Info{Name: o.Sum, Size: o.Size}
+	if info.Hdr, _, done.Err = blob.HeaderSum(head); done.Err != nil {
+		return done
+	}
+	h := o.Blob.Host
+	r, err := blob.Open(k.run.Ctx, info, read.FetchFrom(k.run.spec.Store, k.run.Inv.Hosts()[h], info.Name, &k.run.read), k.run.hosts[h].ids)
+	if err != nil {
+		done.Err = err
+		return done
+	}
+	done.Chunks, done.Err = k.chunks(r, h, true)
+	return done
+}
+
+// chunks decodes every frame of a blob and checks the id of every chunk by its table.
+func (k *checker) chunks(r *blob.Reader, host int, ranged bool) (n int64, err error) {
+	rows, err := r.Table(k.run.Ctx)
+	if err != nil {
+		return 0, err
+	}
+	loaded := int64(0)
+	var raw []byte
+	for i := range rows {
+		s := &rows[i].Span
+		if i == 0 || s.FrameOff != rows[i-1].FrameOff || s.FrameLen != rows[i-1].FrameLen {
+			if end := int64(s.FrameOff) + int64(s.FrameLen); ranged && end > loaded {
+				loaded = min(max(end, int64(s.FrameOff)+plan.MaxRange), r.Size())
+				if err := r.Load(k.run.Ctx, int64(s.FrameOff), loaded-int64(s.FrameOff)); err != nil {
+					return n, err
+				}
+			}
+			if raw, err = r.Frame(k.run.Ctx, k.zstd, k.frame, s.FrameOff, s.FrameLen, -1); err != nil {
+				return n, err
+			}
+			k.frame = raw
+		}
+		b, err := read.SlicePiece(raw, *s)
+		if err != nil {
+			return n, err
+		}
+		if !k.is(host, b, &rows[i]) {
+			return n, fmt.Errorf("%w: the chunk at %d of the frame at %d is not the one of its id", blob.ErrDamaged, s.Off, s.FrameOff)
+		}
+		n++
+	}
+	return n, nil
+}
+
+// is reports whether a chunk has the id of its row, by one of the host's keys.
+func (k *checker) is(host int, b []byte, row *blob.TableRow) bool {
+	for len(k.hashers) <= host {
+		k.hashers = append(k.hashers, nil)
+	}
+	if k.hashers[host] == nil {
+		for _, key := range k.run.hosts[host].chunkID {
+			k.hashers[host] = append(k.hashers[host], chunk.NewHasher(key))
+		}
+	}
+	for _, h := range k.hashers[host] {
+		if row.Matches(h.ID(b)) {
+			return true
+		}
+	}
+	return false
+}
+
+// refs holds references of pages against the table of their blob.
+func (k *checker) refs(job *refsCheck) (done checkDone) {
+	before := k.run.read.Load()
+	defer func() { done.Bytes = k.run.read.Load() - before }()
+	l := job.Lease
+	fetch := read.FetchFrom(k.run.spec.Store, k.run.Inv.Hosts()[job.Host], l.Info.Name, &k.run.read)
+	var rows []blob.TableRow
+	r, err := blob.Open(k.run.Ctx, *l.Info, fetch, k.run.hosts[job.Host].ids)
+	if err == nil {
+		rows, err = r.Table(k.run.Ctx)
+	}
+	if err != nil {
+		done.Err = read.DamagedIfShort(err)
+		for i := range l.Frames {
+			for k := range l.Frames[i].Pieces {
+				done.Affected(l.Frames[i].Pieces[k].To)
+			}
+		}
+		return done
+	}
+	table := make(map[blob.Span][16]byte, len(rows))
+	for i := range rows {
+		table[rows[i].Span] = rows[i].ID16
+	}
+	for i := range l.Frames {
+		f := &l.Frames[i]
+		for n := range f.Pieces {
+			p := &f.Pieces[n]
+			id, ok := table[blob.Span{FrameOff: f.Off, FrameLen: f.Len, Off: p.Off, Len: p.Len}]
+			if !ok || id != [16]byte(p.ID[:16]) {
+				done.Err = fmt.Errorf("%w: its table has no such chunk", errReference)
+				done.Affected(p.To)
+			}
+		}
+	}
+	return done
+}

@@ -1,0 +1,55 @@
+package verify
+
+import (
+	"vaultik/vault/plan"
+)
+
+// checking is one job of a checker: one of the fields is set.
+type checking struct {
+	Object *objectCheck
+	Refs   *refsCheck
+}
+
+// objectCheck asks to download an object and to compare its SHA-256.
+type objectCheck struct {
+	Index int // of the object, as the inspector numbers them
+	Key   string
+	Size  int64
+	Sum   [32]byte
+	Blob  *blobCheck // nil: the hash is all
+}
+
+// blobCheck asks to decrypt a blob as well, and to check its chunks against its table.
+type blobCheck struct{ Host int }
+
+// refsCheck asks whether references of pages lie in their blob's table. To is
+// the path of an entry that the chunk belongs to.
+type refsCheck struct {
+	Snapshot, Host int // by number
+	Key            string
+	Lease          *plan.Lease[string]
+}
+
+// checkDone is the result of a Checking.
+type checkDone struct {
+	Bytes  int64 // fetched
+	Chunks int64 // that are as they should be
+	Err    error // what is wrong with the object; or what kept it from being read
+	Paths  []string
+	More   bool // there are more than Paths
+	Fatal  bool // the store is gone, or the job ends
+}
+
+// maxCheckPaths is how many paths a result names.
+const maxCheckPaths = 5
+
+// Affected notes an entry that what is wrong concerns.
+func (d *checkDone) Affected(path string) {
+	switch n := len(d.Paths); {
+	case n > 0 && d.Paths[n-1] == path:
+	case n >= maxCheckPaths:
+		d.More = true
+	default:
+		d.Paths = append(d.Paths, path)
+	}
+}

@@ -1,0 +1,299 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"vaultik/vault/blob"
+	"vaultik/vault/chunk"
+	"vaultik/vault/layout"
+	"vaultik/vault/page"
+	"vaultik/vault/plan"
+	"vaultik/vault/read"
+)
+
+// pageKey is the place of a page: the number of its blob, and where in it.
+type pageKey struct {
+	blob int
+	span blob.Span
+}
+
+// knownPage is a page that has been checked, with all below it.
+type knownPage struct {
+	level int
+	blobs []int // that it and they use
+}
+
+// checkRefs is how many references wait for the table of their blob.
+const checkRefs = 32 << 10
+
+// pageWalk checks the pages of one snapshot.
+type pageWalk struct {
+	n       *Inspector
+	s       *InspectedSnapshot
+	needs   []bool // by object: the manifest names it
+	told    map[string]bool
+	stack   []*openPage
+	lists   map[chunk.ID]string // list pages of the last leaf, and whose they are
+	failed  page.Ref            // the page that was read last, which is the one that failed if any has
+	bad     map[int]int         // blobs known to be bad, and how many paths were named
+	waiting plan.Blobs[string]
+	t       tally
+}
+
+// openPage is a page some of whose children are still to come.
+type openPage struct {
+	level int
+	key   pageKey
+	blobs map[int]struct{}
+	lossy bool // something in it or below it could not be checked
+}
+
+// pages checks every page of a snapshot that no other snapshot has brought up.
+func (n *Inspector) pages(ctx context.Context, s *InspectedSnapshot) error {
+	w := &pageWalk{n: n, s: s, needs: make([]bool, n.Run.Inv.Len()), told: map[string]bool{}, lists: map[chunk.ID]string{}, bad: map[int]int{}}
+	for _, l := range s.ReadLists {
+		w.need(l)
+	}
+	w.need(&Listed{Blobs: s.Blobs})
+	n.Run.mu.Lock()
+	for i := range n.Run.bad {
+		w.bad[i] = 0
+	}
+	n.Run.mu.Unlock()
+
+	reader := read.New(n.Run.spec.Store, s.Host, n.Run.hosts[s.HostNum].ids, s.root.Secret.ChunkID())
+	reader.OnDamage = func(info *blob.Info, err error) {
+		if i, ok := n.Run.Inv.FindBlob(s.HostNum, info.Name); ok {
+			if _, isBad := w.bad[i]; !isBad {
+				w.tell(Problem{Kind: KindOf(err), Key: n.Run.Inv.Key(i), Reason: err.Error(), Snapshots: n.Run.Ids(i)})
+			}
+		}
+	}
+	tree := &page.Tree{Top: s.root.Top.Ref(), Known: w.known, Lost: w.lost}
+	tree.Fetch = func(ctx context.Context, ref page.Ref) ([]byte, error) {
+		w.failed = ref // if it does, here or when it is decoded
+		return reader.Fetch(ctx, ref)
+	}
+	key, ok := w.blob(tree.Top.Blob, "")
+	w.t.entries = s.root.Counts.Files + s.root.Counts.Dirs + s.root.Counts.Symlinks + s.root.Counts.Other
+	if p := n.known[pageKey{key, tree.Top.Span}]; ok && p != nil {
+		w.use(p)
+	} else if err := tree.WalkPages(ctx, w.page); err != nil {
+		return err
+	}
+	w.close(-1)
+	n.Run.read.Add(reader.Bytes.Load())
+	n.C.Send(n.C.Parent(), &w.t)
+	return w.flush()
+}
+
+func (w *pageWalk) need(l *Listed) {
+	for _, b := range l.Blobs {
+		if i, ok := w.n.Run.Inv.FindBlob(w.s.HostNum, b.Name); ok {
+			w.needs[i] = true
+		}
+	}
+}
+
+// known is a page.Tree's.
+func (w *pageWalk) known(it *page.Item) bool {
+	i, ok := w.n.Run.Inv.FindBlob(w.s.HostNum, it.Ref.Blob.Name)
+	if !ok {
+		return false
+	}
+	p := w.n.known[pageKey{i, it.Ref.Span}]
+	if p == nil {
+		return false
+	}
+	w.use(p)
+	return true
+}
+
+// use checks that the manifest names the blobs of a page that another snapshot has brought up.
+func (w *pageWalk) use(p *knownPage) {
+	w.close(p.level) // what it uses is used by the pages above it, not by the one before it
+	for _, i := range p.blobs {
+		if !w.needs[i] && !w.s.Partial {
+			w.unnamed(w.n.Run.Inv.Key(i), "")
+		}
+		if len(w.stack) > 0 {
+			w.stack[len(w.stack)-1].blobs[i] = struct{}{}
+		}
+	}
+}
+
+func (w *pageWalk) unnamed(key, path string) {
+	p := Problem{Kind: ProblemReference, Key: key, Snapshots: []string{w.s.ID()}, Reason: "a page refers to it, but the manifest does not name it"}
+	if path != "" {
+		p.Paths = []string{path}
+	}
+	w.tell(p)
+}
+
+// tell reports a problem once a snapshot and path.
+func (w *pageWalk) tell(p Problem) {
+	id := fmt.Sprint(p.Kind, p.Key, p.Paths)
+	if !w.told[id] {
+		w.told[id] = true
+		w.n.problem(p)
+	}
+}
+
+// lost is a page.Tree's.
+func (w *pageWalk) lost(after, last string, err error) error {
+	if err := w.n.fatal(err); err != nil {
+		return err
+	}
+	for _, p := range w.stack {
+		p.lossy = true
+	}
+	lost := read.LostPaths{After: after, Last: last}
+	if i, ok := w.n.Run.Inv.FindBlob(w.s.HostNum, w.failed.Blob.Name); ok {
+		if _, isBad := w.bad[i]; isBad {
+			w.n.C.Send(w.n.C.Parent(), &pathAffected{key: w.n.Run.Inv.Key(i), lost: &lost})
+			return nil
+		}
+	}
+	w.n.problem(Problem{
+		Kind: KindOf(err), Key: layout.Blob(w.s.Host, w.failed.Blob.Name), Snapshots: []string{w.s.ID()},
+		Reason: "a page in it cannot be read: " + err.Error(), Lost: []read.LostPaths{lost},
+	})
+	return nil
+}
+
+// page is called for every page, parents first.
+func (w *pageWalk) page(ref page.Ref, p *page.Page) error {
+	w.n.Run.Faults.Scanner()
+	w.t.pages++
+	example := p.Last()
+	if p.Kind == page.List {
+		example = w.lists[ref.ID]
+	} else {
+		w.close(p.Level)
+		clear(w.lists)
+		i, _ := w.n.Run.Inv.FindBlob(w.s.HostNum, ref.Blob.Name)
+		w.stack = append(w.stack, &openPage{level: p.Level, key: pageKey{i, ref.Span}, blobs: map[int]struct{}{}})
+	}
+	anyBad := false
+	for _, info := range append([]*blob.Info{ref.Blob}, p.Blobs...) {
+		i, ok := w.blob(info, example)
+		if ok {
+			w.stack[len(w.stack)-1].blobs[i] = struct{}{}
+			_, isBad := w.bad[i]
+			anyBad = anyBad || isBad
+		} else {
+			w.stack[len(w.stack)-1].lossy = true
+		}
+	}
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		w.n.Run.spec.Progress.SetCurrent(e.Path)
+		w.refs(e.XattrRefs, e.Path, anyBad)
+		if e.ListLevel == 0 {
+			w.refs(e.Refs, e.Path, anyBad)
+			continue
+		}
+		for k := range e.Refs {
+			w.lists[e.Refs[k].ID] = e.Path
+		}
+	}
+	if p.Kind == page.List && p.Level == 0 {
+		w.refs(p.Refs, example, anyBad)
+	} else if p.Kind == page.List {
+		for k := range p.Refs {
+			w.lists[p.Refs[k].ID] = example
+		}
+	}
+	for w.waiting.Pieces() > checkRefs {
+		if err := w.take(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// blob checks a blob that a page names, and returns its number.
+func (w *pageWalk) blob(info *blob.Info, path string) (int, bool) {
+	key := layout.Blob(w.s.Host, info.Name)
+	i, ok := w.n.Run.Inv.FindBlob(w.s.HostNum, info.Name)
+	if !ok || !w.needs[i] {
+		if !w.told[key] && !w.s.Partial {
+			w.told[key] = true
+			w.unnamed(key, path)
+		}
+		return 0, false
+	}
+	if size := w.n.Run.Inv.At(i).Size; size != info.Size {
+		w.tell(Problem{Kind: ProblemReference, Key: key, Snapshots: []string{w.s.ID()},
+			Reason: fmt.Sprintf("a page says that it has %d bytes, the manifest says %d", info.Size, size)})
+		return 0, false
+	}
+	return i, true
+}
+
+// refs notes the references to chunks of one entry.
+func (w *pageWalk) refs(refs []page.Ref, path string, anyBad bool) {
+	for i := range refs {
+		r := &refs[i]
+		if r.Hole > 0 {
+			continue
+		}
+		n, ok := w.n.Run.Inv.FindBlob(w.s.HostNum, r.Blob.Name)
+		if !ok && !w.s.Partial {
+			continue // that has been said
+		}
+		if count, isBad := w.bad[n]; ok && anyBad && isBad {
+			if count <= maxPaths {
+				w.bad[n]++
+				w.affected(n, path)
+			}
+			continue
+		}
+		w.waiting.Add(r, path, 0)
+	}
+}
+
+// affected adds a path to what is known about a bad blob.
+func (w *pageWalk) affected(blob int, path string) {
+	w.n.C.Send(w.n.C.Parent(), &pathAffected{key: w.n.Run.Inv.Key(blob), path: path})
+}
+
+// take has the references to one blob checked.
+func (w *pageWalk) take() error {
+	l := w.waiting.Take()
+	return w.n.submit(checking{Refs: &refsCheck{Snapshot: w.s.Num, Host: w.s.HostNum, Key: layout.Blob(w.s.Host, l.Info.Name), Lease: l}})
+}
+
+func (w *pageWalk) flush() error {
+	for w.waiting.Pieces() > 0 {
+		if err := w.take(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends the pages that have no more children, those of this level and below.
+func (w *pageWalk) close(level int) {
+	for n := len(w.stack); n > 0 && (level < 0 || w.stack[n-1].level <= level); n = len(w.stack) {
+		p := w.stack[n-1]
+		w.stack = w.stack[:n-1]
+		k := &knownPage{level: p.level, blobs: make([]int, 0, len(p.blobs))}
+		for i := range p.blobs {
+			k.blobs = append(k.blobs, i)
+		}
+		slices.Sort(k.blobs)
+		if !p.lossy {
+			w.n.known[p.key] = k
+		}
+		if n > 1 {
+			up := w.stack[n-2]
+			up.lossy = up.lossy || p.lossy
+			for _, i := range k.blobs {
+				up.blobs[i] = struct{}{}
+			}
+		}
+	}
+}
