@@ -35,26 +35,22 @@ const (
 )
 
 // Status is what has become of an entry of a restore.
-type Status string
+type Status uint8
 
 // The states of an entry.
 const (
-	StatusRestored  Status = "restored"  // made where nothing was
-	StatusReplaced  Status = "replaced"  // made instead of what was there
-	StatusChanged   Status = "changed"   // changed in place
-	StatusUnchanged Status = "unchanged" // was there
-	StatusKept      Status = "kept"      // what is there was not to be touched
-	StatusIgnored   Status = "ignored"   // is never restored
-	StatusFailed    Status = "failed"
-
-	// AsPlanned is for Ending: what Wanted.Status says.
-	AsPlanned Status = "as planned"
+	StatusRestored  Status = iota + 1 // made where nothing was
+	StatusReplaced                    // made instead of what was there
+	StatusChanged                     // changed in place
+	StatusUnchanged                   // was there
+	StatusKept                        // what is there was not to be touched
+	StatusIgnored                     // is never restored
+	StatusFailed
+	AsPlanned // of Ending: what Wanted says
 )
 
-// InPlace reports whether what stands there now is what the snapshot has.
-func (s Status) InPlace() bool {
-	return s == StatusRestored || s == StatusReplaced || s == StatusChanged || s == StatusUnchanged
-}
+// InSnapshot reports whether an entry now is what the snapshot has.
+func (s Status) InSnapshot() bool { return s >= StatusRestored && s <= StatusUnchanged }
 
 // Extent is a part of a file: one chunk of it, or a hole in it.
 type Extent struct {
@@ -86,6 +82,9 @@ type Ending struct {
 	Err    error   // why it failed, unless that is known already
 	Half   bool    // it was to be changed in place, and is left changed in part
 }
+
+// HalfDone is what the error of a file ends with that Half was set of.
+const HalfDone = "; it is left changed in part, and one byte too long"
 
 // Result is what has become of a file that is done.
 type Result struct {

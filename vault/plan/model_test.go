@@ -342,7 +342,7 @@ func (m *model) end(f *modelFile, e Ending) {
 	r := f.Result()
 	if f.links && f.role == Leads {
 		var at *Link
-		if r.Status.InPlace() {
+		if r.Status.InSnapshot() {
 			at = &Link{Path: f.name}
 		}
 		for _, w := range m.links.Led(&f.entry, at) {
@@ -358,7 +358,7 @@ func (m *model) end(f *modelFile, e Ending) {
 		want = StatusFailed
 	}
 	if r.Status != want || f.failed != (r.Err != nil) {
-		m.errorf(f, "%s, %v; want %s", r.Status, r.Err, want)
+		m.errorf(f, "%d, %v; want %d", r.Status, r.Err, want)
 	}
 }
 

@@ -302,7 +302,7 @@ func (f *File) End(e Ending) Next {
 	}
 	f.fail(e.Err)
 	if r.Err = f.err; r.Err != nil && e.Half {
-		r.Err = fmt.Errorf("%w; it is left changed in part, and one byte too long", r.Err)
+		r.Err = fmt.Errorf("%w"+HalfDone, r.Err)
 	}
 	if r.Err != nil && r.Status != StatusIgnored {
 		r.Status = StatusFailed
