@@ -6,5 +6,3 @@ var (
 	DefaultBounds = defaultBounds
 	Zeros         = zeros
 )
-
-const HalfDone = halfDone
