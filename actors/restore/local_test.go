@@ -20,8 +20,8 @@ import (
 	"vaultik/messages"
 	"vaultik/vault/chunk"
 	vfs "vaultik/vault/fs"
-	"vaultik/vault/plan"
 	"vaultik/vault/layout"
+	"vaultik/vault/plan"
 )
 
 // localHost has small chunks and blobs, so that files of a megabyte have many.
