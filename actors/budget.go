@@ -39,13 +39,16 @@ func (b *Budget) Acquire(ctx context.Context) (*messages.Buf, error) {
 	}
 }
 
+// Release gives a buffer back.
 func (b *Budget) Release(x *messages.Buf) { b.free <- x }
 
 // Credit is a counting semaphore for an edge between actors.
 type Credit struct{ ch chan struct{} }
 
+// NewCredit gives out n tokens.
 func NewCredit(n int) *Credit { return &Credit{ch: make(chan struct{}, n)} }
 
+// Acquire waits for a token.
 func (k *Credit) Acquire(ctx context.Context) error {
 	select {
 	case k.ch <- struct{}{}:
@@ -63,6 +66,19 @@ func (k *Credit) Release() {
 	}
 }
 
+// Drain waits until all tokens are free.
+func (k *Credit) Drain(ctx context.Context) error {
+	for range cap(k.ch) {
+		if err := k.Acquire(ctx); err != nil {
+			return err
+		}
+	}
+	for range cap(k.ch) {
+		k.Release()
+	}
+	return nil
+}
+
 // TryAcquire takes a token if one is free.
 func (k *Credit) TryAcquire() bool {
 	select {
@@ -73,6 +89,7 @@ func (k *Credit) TryAcquire() bool {
 	}
 }
 
+// What jobs take that nobody told otherwise, and bounds of what they report.
 const (
 	DefaultParallel = 4
 	DefaultMemory   = 150 << 20

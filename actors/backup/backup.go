@@ -27,16 +27,14 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	run := newBackupRun(spec)
 	defer run.cancel(nil)
 	job := newBackupJob(soft, run)
-	answer, err := s.Run(ctx, "backup", func() actor.Actor { return job },
-		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	run.cancel(actors.ErrInterrupted)
-	job.Aside.Wait()
 	if err != nil {
 		return nil, err
 	}
 	done := answer.(*backupDone)
 	r := done.result
-	if r.Abandoned == "" { // else somebody may still write there
+	if r.Abandoned = abandoned; abandoned == "" { // else somebody may still write there
 		run.Mem.Close()
 	}
 	r.Kernel = run.kernelMounts()
@@ -51,9 +49,6 @@ type backupDone struct {
 	result Result
 	err    error
 }
-
-// LeftBehind reports whether an actor of the job may never end.
-func (d *backupDone) LeftBehind() bool { return d.result.Abandoned != "" }
 
 // backupJob is the root of one backup. It owns the order of the phases:
 // prepare, walk, flush, tree, commit; and ends with the first error.
@@ -74,11 +69,6 @@ type backupJob struct {
 	stopSoft func() bool
 	stopTick func()
 
-	stopHangs func()
-	hung      time.Time // since when the call hangs that was named last
-	leave     string    // the path of a call that is left alone
-	asked     time.Time // when the job was to end, first gently, then at once
-
 	pinned struct { // the newest checkpoint
 		at    time.Duration // clock.Boot
 		bytes int64         // stored until then
@@ -88,6 +78,15 @@ type backupJob struct {
 
 func newBackupJob(soft context.Context, run *backupRun) *backupJob {
 	j := &backupJob{run: run, soft: soft}
+	j.Name, j.Cancel, j.Watch = "backup", run.cancel, &run.watch
+	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
+	j.OnStuck = func(c actor.Context) bool {
+		if !run.interrupted() || j.flushing {
+			return false
+		}
+		j.readingEnded(c) // what was read before is stored
+		return true
+	}
 	j.OnEnd = func() {
 		if j.stopSoft != nil {
 			j.stopSoft()
@@ -95,8 +94,6 @@ func newBackupJob(soft context.Context, run *backupRun) *backupJob {
 		if j.stopTick != nil {
 			j.stopTick()
 		}
-		run.cancel(actors.ErrInterrupted)
-		j.asked = time.Now()
 	}
 	j.Answer = func(err error) any { return &backupDone{result: j.result, err: err} }
 	return j
@@ -133,30 +130,20 @@ func (j *backupJob) Receive(c actor.Context) {
 		j.checkpoint(c)
 	case *checkpointTick:
 		j.tick(c)
-	case *hangTick:
-		j.lookForHangs(c)
 	case *checkpointEnded:
 		j.checkpointed(c, m)
 	case *treeWritten:
 		j.commit(c, m)
 	case *commitEnded:
 		j.committed(c, m)
-	case *messages.StageFailed:
-		j.End(c, m.Err)
-	case *messages.Cancel:
-		j.End(c, m.Reason)
 	case *interrupt:
 		j.run.stop(actors.ErrInterrupted)
-		j.asked = time.Now()
+		j.AskToEnd()
 		if j.walked {
 			j.drain(c)
 		}
-	case *actors.GoroutinePanicked:
-		panic(m.Err)
-	case *actor.Stopping:
-		j.run.cancel(actors.ErrInterrupted)
-	case *actor.Terminated:
-		j.Terminated(c)
+	default:
+		j.Handle(c)
 	}
 }
 
@@ -167,7 +154,7 @@ func (j *backupJob) start(c actor.Context) {
 	self, root := c.Self(), c.ActorSystem().Root
 	j.stopSoft = context.AfterFunc(j.soft, func() { root.Send(self, &interrupt{}) })
 	j.run.spec.Progress.SetPhase("prepare")
-	j.Beside(c, func() any {
+	j.Beside(c, func(actors.Aside) any {
 		st, err := prepare(j.run)
 		return &prepareEnded{st, err}
 	})
@@ -187,30 +174,28 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 	}
 	j.state = m.state
 	run := j.run
-	restarted := func() { run.spec.Progress.Restarts.Add(1) }
-	uploaders := j.Spawn(c, "uploaders", func() actor.Actor {
-		return &actors.Pool[storeObject, objectStored]{Name: "uploader", Workers: run.spec.Parallel, OnRestart: restarted,
-			NewWork: func() actors.Work[storeObject, objectStored] { return newUploader(run) }}
+	uploaders := actors.SpawnPool(&j.Job, c, actors.Pool[storeObject, objectStored]{
+		Name: "uploader", Workers: run.spec.Parallel,
+		NewWork: func() actors.Work[storeObject, objectStored] { return newUploader(run) },
 	})
-	sealers := j.Spawn(c, "sealers", func() actor.Actor {
-		return &actors.Pool[sealing, sealingDone]{Name: "sealer", Workers: run.Limits.sealers, OnRestart: restarted,
-			NewWork: func() actors.Work[sealing, sealingDone] { return newSealer(run) }}
+	sealers := actors.SpawnPool(&j.Job, c, actors.Pool[sealing, sealingDone]{
+		Name: "sealer", Workers: run.Limits.sealers,
+		NewWork: func() actors.Work[sealing, sealingDone] { return newSealer(run) },
 	})
 	store := j.Spawn(c, "store", func() actor.Actor { return &storeActor{run} })
 	j.committer = j.Spawn(c, "committer", func() actor.Actor { return newCommitter(run, sealers, uploaders, store) })
 	j.packer = j.Spawn(c, "packer", func() actor.Actor { return newPacker(run, sealers, uploaders, store, j.committer) })
 	c.Send(j.committer, &packerIs{j.packer})
 	root, packer := c.ActorSystem().Root, j.packer
-	j.chunkers = j.Spawn(c, "chunkers", func() actor.Actor {
-		return &actors.Pool[readEntries, batchRead]{Name: "chunker", Workers: run.Limits.chunkers, OnRestart: restarted,
-			NewWork: func() actors.Work[readEntries, batchRead] {
-				return newChunker(run, func(m any) { root.Send(packer, m) })
-			}, Split: splitBatch}
+	j.chunkers = actors.SpawnPool(&j.Job, c, actors.Pool[readEntries, batchRead]{
+		Name: "chunker", Workers: run.Limits.chunkers, Split: splitBatch,
+		NewWork: func() actors.Work[readEntries, batchRead] {
+			return newChunker(run, func(m any) { root.Send(packer, m) })
+		},
 	})
 	j.scanner = j.Spawn(c, "scanner", func() actor.Actor { return newScanner(run, j.chunkers, j.committer) })
 	j.pinned.at = clock.Boot()
 	j.watchClock(c)
-	j.watchHangs(c)
 	j.walk(c)
 }
 
@@ -276,7 +261,7 @@ func (j *backupJob) commit(c actor.Context, m *treeWritten) {
 	}
 	j.run.spec.Progress.SetPhase("commit")
 	top, needed := m.top, m.needed
-	j.Beside(c, func() any {
+	j.Beside(c, func(actors.Aside) any {
 		r, err := j.state.commit(top, needed)
 		return &commitEnded{r, err}
 	})

@@ -59,7 +59,7 @@ func (j *backupJob) watchClock(c actor.Context) {
 func (j *backupJob) checkpoint(c actor.Context) {
 	j.pinned.busy++
 	j.pinned.at, j.pinned.bytes = clock.Boot(), j.run.spec.Progress.Stored.Load()
-	j.Beside(c, func() any { return &checkpointEnded{j.state.checkpoint()} })
+	j.Beside(c, func(actors.Aside) any { return &checkpointEnded{j.state.checkpoint()} })
 }
 
 // checkpointed: a checkpoint that could not be written is no reason to stop; the

@@ -241,7 +241,6 @@ var verifyPanics = []jobtest.PanicCase{
 	{Actor: "inspector", Place: "at a snapshot", Set: func(f *actors.Faults, p *jobtest.Panicker) { f.OnScan = p.Hit }, At: 1},
 	{Actor: "checker", Place: "before a check", Set: func(f *actors.Faults, p *jobtest.Panicker) { f.OnDownload = p.Hit }, At: 1, Restarts: true},
 	{Actor: "job", Place: "first message", Who: "verify", At: 1},
-	{Actor: "inspector", Place: "first message", Who: "inspector", At: 1},
 	{Actor: "checkers", Place: "any message", Who: "checkers"},
 	{Actor: "checker", Place: "first message", Who: "checker", At: 1, Restarts: true},
 }

@@ -29,7 +29,7 @@ func (h *Host) FindExtras(dir string, x *restore.ExtrasSpec) (gone, stay string,
 	return strings.Join(g, " "), strings.Join(s, " "), r
 }
 
-// delete lists, and deletes what was listed.
+// DeleteExtras lists, and deletes what was listed.
 func (h *Host) DeleteExtras(dir string, x *restore.ExtrasSpec) (gone, stay string, r *restore.ExtrasResult) {
 	h.T.Helper()
 	_, _, x.Listed = h.FindExtras(dir, x)

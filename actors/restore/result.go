@@ -6,7 +6,6 @@ import (
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
 	"vaultik/vault/plan"
-	"vaultik/vault/read"
 )
 
 // statuses are what has become of an item, in words.
@@ -136,7 +135,7 @@ func (p *restorePlanner) lost(m *pagesLost) {
 	r := &p.run.result
 	r.Damaged = true
 	if len(r.Lost) < actors.MaxResultList && p.listed < actors.MaxResultBytes {
-		lost := read.LostPaths{After: m.After, Last: m.Last, Reason: m.Err.Error()}
+		lost := page.LostPaths{After: m.After, Last: m.Last, Reason: m.Err.Error()}
 		p.listed += len(lost.After) + len(lost.Last) + len(lost.Reason)
 		r.Lost = append(r.Lost, lost)
 	}

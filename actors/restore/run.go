@@ -128,9 +128,9 @@ func newRestoreRun(spec *Spec) *restoreRun {
 	r.blobs = actors.NewBudget(&r.mem, r.limits.blobs, r.limits.blobSize)
 	r.parts = partFiles{slots: actors.NewCredit(r.bounds.Parts), open: map[*restoreItem]*partFile{}}
 	r.result.Meta = map[string]*MetaLoss{}
-	r.pages = read.New(spec.Store, spec.Root.Host, spec.Identities, spec.Root.Secret.ChunkID())
+	r.pages = read.New(actors.Objects{Store: spec.Store}, spec.Root, spec.Identities)
 	r.pages.OnDamage = r.damaged
-	r.tree = &page.Tree{Fetch: r.faults.Pages(r.pages.Fetch), Top: spec.Root.Top.Ref()}
+	r.tree = &page.Tree{Fetch: r.faults.Pages(r.pages.Chunk), Top: spec.Root.Top.Ref()}
 	return r
 }
 
@@ -187,12 +187,7 @@ func (r *restoreRun) Open(ctx context.Context) error {
 
 // Below calls fn for a selected path and everything under it, in order.
 func (r *restoreRun) Below(top string, fn func(*page.Entry) error) error {
-	return r.tree.Walk(r.ctx, top, func(e *page.Entry) error {
-		if !page.Within(top, e.Path) {
-			return page.SkipAll
-		}
-		return fn(e)
-	})
+	return r.tree.WalkWithin(r.ctx, top, fn)
 }
 
 // origin is the path of the entry of a directory of the target.

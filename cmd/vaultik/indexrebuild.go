@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
@@ -180,7 +181,7 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 	for _, b := range blobs {
 		k.Blobs = append(k.Blobs, b.Name)
 	}
-	if k.Tree, err = read.OpenTree(r.cat.op.Backend, root, ids); err != nil {
+	if k.Tree, err = actors.OpenTree(r.cat.op.Backend, root, ids); err != nil {
 		return k, err
 	}
 	k.Tree.Lost = func(after, last string, err error) error {
@@ -188,7 +189,7 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 			return err
 		}
 		r.lost(fmt.Sprintf("snapshot %s of set %s: %v: what it says of %v is left out", n.newest.short(), n.setName, err,
-			read.LostPaths{After: after, Last: last}))
+			page.LostPaths{After: after, Last: last}))
 		return nil
 	}
 	r.s.out.note("reading snapshot %s of set %q", n.newest.short(), n.setName)

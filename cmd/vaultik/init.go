@@ -25,7 +25,11 @@ func (initCmd) Help() string {
 	return `Makes the configuration, this host's id and keys, a new store and the recovery
 kit. The kit holds the secret key that reads the backups and the store owner's
 key; nothing else on this machine does. Move it to a safe place elsewhere. The
-store is --store, else a directory below ~/.local/share/vaultik.`
+store is --store, else a directory below ~/.local/share/vaultik.
+
+Without Vaultik, the new key needs age 1.3 or newer, which many distributions do
+not have yet. To recover with any age, make an X25519 key (vaultik keygen
+--classic) and give its public half to --recipient.`
 }
 
 // Run sets this machine up.

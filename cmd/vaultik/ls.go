@@ -9,7 +9,6 @@ import (
 
 	"vaultik/backends"
 	"vaultik/vault/page"
-	"vaultik/vault/read"
 )
 
 type lsCmd struct {
@@ -47,7 +46,7 @@ func (c *lsCmd) Run(ctx context.Context, s *session) error {
 			return err
 		}
 		lost++
-		s.out.warn("", "not listed: %s: %v", lostText(read.LostPaths{After: after, Last: last}), err)
+		s.out.warn("", "not listed: %s: %v", lostText(page.LostPaths{After: after, Last: last}), err)
 		return nil
 	}
 	err = r.tree.Walk(ctx, r.from, func(e *page.Entry) error {

@@ -8,6 +8,7 @@ import (
 
 	"filippo.io/age"
 
+	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/vault/keys"
@@ -56,7 +57,7 @@ func (s *session) openSnapshot(ctx context.Context, spec string, p pick) (_ *rea
 		return nil, s.unopened(ctx, r.row, err)
 	}
 	s.sayOtherProblems(cat, r.row)
-	r.tree, err = read.OpenTree(op.Backend, r.root, r.ids)
+	r.tree, err = actors.OpenTree(op.Backend, r.root, r.ids)
 	if err != nil && !errors.Is(err, read.ErrEmptySnapshot) {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func shown(p string) string {
 }
 
 // lostText says which paths are lost with a damaged page.
-func lostText(l read.LostPaths) string {
+func lostText(l page.LostPaths) string {
 	switch {
 	case l.Last == "":
 		return "all entries"

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"vaultik/vault/page"
-	"vaultik/vault/read"
 )
 
 func TestSnapshotPath(t *testing.T) {
@@ -49,7 +48,7 @@ func TestTimeText(t *testing.T) {
 }
 
 func TestLostText(t *testing.T) {
-	for want, l := range map[string]read.LostPaths{
+	for want, l := range map[string]page.LostPaths{
 		"all entries":                            {},
 		`the contents of "/a/b"`:                 {After: "a/b", Last: "a/b"},
 		`all entries up to "/a"`:                 {Last: "a"},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"vaultik/actors/survey"
 	"vaultik/actors/verify"
 	"vaultik/vault/keys"
 	"vaultik/vault/snapshot"
@@ -54,7 +55,7 @@ func manifestKind(err error) string {
 }
 
 // ofObject is a problem that the check brought up.
-func ofObject(p verify.Problem) problemEvent {
+func ofObject(p survey.Problem) problemEvent {
 	ev := problemEvent{Kind: string(p.Kind), Key: p.Key, Reason: reasonOf(p.Reason), Snapshots: p.Snapshots, MorePaths: p.MorePaths}
 	for _, path := range p.Paths {
 		ev.Paths = append(ev.Paths, pathOf(shown(path)))
@@ -226,7 +227,7 @@ func (v *verification) err(problems []problemEvent, found int64, affected []stri
 		return nil
 	}
 	for _, p := range problems {
-		if p.Kind != string(verify.ProblemUnreadable) {
+		if p.Kind != string(survey.ProblemUnreadable) {
 			return v.damage(found, affected)
 		}
 	}

@@ -150,6 +150,13 @@ func checkContent(t testing.TB, r *Reader, b built) {
 		if frame, err = r.Frame(ctx, d, frame, row.FrameOff, row.FrameLen, -1); err != nil {
 			t.Fatal(err)
 		}
+		comp, err := r.Compressed(ctx, row.FrameOff, row.FrameLen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw, err := d.Frame(nil, comp, -1); err != nil || !bytes.Equal(raw, frame) {
+			t.Fatalf("frame of chunk %d differs: %v", i, err)
+		}
 		got := frame[row.Off : row.Off+row.Len]
 		if !bytes.Equal(got, b.chunks[i]) || h.ID(got) != row.ID {
 			t.Fatalf("chunk %d of %d differs", i, len(b.rows))

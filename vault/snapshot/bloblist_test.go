@@ -93,6 +93,20 @@ func TestBlobList(t *testing.T) {
 	}
 }
 
+// A name is written in hex, so a few alone shrink.
+func TestBlobList_short(t *testing.T) {
+	for _, n := range []int{2, 3} {
+		blobs := testBlobs(n, 6)
+		b, err := EncodeBlobList(blobs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := decompress(b, MaxBlobList); err != nil || len(b) >= len(text) {
+			t.Errorf("%d names: %d bytes for a text of %d, %v", n, len(b), len(text), err)
+		}
+	}
+}
+
 func TestBlobList_refuses(t *testing.T) {
 	good, err := EncodeBlobList(testBlobs(3, 5))
 	if err != nil {

@@ -1,4 +1,4 @@
-package read_test
+package actors_test
 
 import (
 	"context"
@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"vaultik/actors"
 	"vaultik/actors/jobtest"
 	"vaultik/backends"
 	"vaultik/internal/testtree"
-	"vaultik/vault/blob"
 	"vaultik/vault/page"
 	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
@@ -38,7 +38,7 @@ func TestOpenTree(t *testing.T) {
 	h.Backup(dir)
 	_, root, s := h.Newest()
 	store := &counted{Backend: h.Store}
-	tree, err := read.OpenTree(store, root, s.Identities)
+	tree, err := actors.OpenTree(store, root, s.Identities)
 	jobtest.Must(t, err)
 	var paths []string
 	jobtest.Must(t, tree.Walk(t.Context(), "", func(e *page.Entry) error {
@@ -60,23 +60,7 @@ func TestOpenTree(t *testing.T) {
 	}
 	wait.Wait()
 
-	ref := root.Top.Ref()
-	ref.ID[0] ^= 1
-	r := read.New(h.Store, root.Host, s.Identities, root.Secret.ChunkID())
-	if _, err := r.Fetch(t.Context(), ref); !errors.Is(err, blob.ErrDamaged) {
-		t.Errorf("another id: %v", err)
-	}
-	ref = root.Top.Ref()
-	ref.Span.Len = 1 << 20
-	if _, err := r.Fetch(t.Context(), ref); !errors.Is(err, blob.ErrDamaged) {
-		t.Errorf("outside of its frame: %v", err)
-	}
-	for _, ref := range []page.Ref{{}, {Hole: 5}} {
-		if _, err := r.Fetch(t.Context(), ref); !errors.Is(err, blob.ErrDamaged) {
-			t.Errorf("%+v: %v", ref, err)
-		}
-	}
-	if _, err := read.OpenTree(h.Store, &snapshot.Root{}, nil); !errors.Is(err, read.ErrEmptySnapshot) {
+	if _, err := actors.OpenTree(h.Store, &snapshot.Root{}, nil); !errors.Is(err, read.ErrEmptySnapshot) {
 		t.Errorf("nothing in it: %v", err)
 	}
 }
