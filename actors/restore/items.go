@@ -170,7 +170,9 @@ func (p *restorePlanner) led(f *filePlan, s plan.Status) {
 		made := s == plan.StatusRestored || s == plan.StatusReplaced
 		at = &plan.Link{Path: f.item.Path, Anew: made}
 	}
-	for _, it := range p.links.Led(&f.item.Entry, at) {
+	waiting := p.links.Led(&f.item.Entry, at)
+	p.run.charge(p.links.Memory())
+	for _, it := range waiting {
 		p.join(p.file(it))
 	}
 }
