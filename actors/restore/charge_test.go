@@ -21,7 +21,8 @@ func TestPlanner_ChargesHardLinks(t *testing.T) {
 	grow := func(to int64) {
 		t.Helper()
 		for p.links.Memory() < to {
-			e := page.Entry{Path: fmt.Sprintf("d%d/f%d", n/100, n), Type: page.File, HL: fmt.Sprintf("%016x", n)}
+			e := page.Entry{Path: fmt.Sprintf("d%d/f%d", n/100, n), Type: page.File}
+			e.HL = fmt.Sprintf("%016x", n)
 			n++
 			if _, _, err := p.links.Join(&e, nil); err != nil {
 				t.Fatal(err)

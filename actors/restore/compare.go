@@ -12,7 +12,7 @@ import (
 
 const (
 	checkBatch = 256      // pieces of one job
-	checkBytes = 16 << 20 // about, of the pieces of one job, so that several writers read one large file
+	checkBytes = 16 << 20 // about, of these, so that several writers read one large file
 )
 
 // compare has extents of a file compared with its source.

@@ -9,8 +9,8 @@ import (
 func (w *walker) file(e *page.Entry) error {
 	run := w.run
 	dir := w.makeDirs()
-	it := &restoreItem{Path: run.part.Place(e.Path), Entry: *e, Dir: dir, Fresh: dir.Fresh, Err: dir.Err}
-	it.Entry.Refs = nil
+	it := &restoreItem{Path: run.part.Place(e.Path), Entry: *e, Dir: dir}
+	it.Fresh, it.Err, it.Entry.Refs = dir.Fresh, dir.Err, nil
 	if n := len(w.stack); it.Err == nil && !run.part.File {
 		it.Err = w.clash(w.stack[n-1], dir, e.Path)
 	}

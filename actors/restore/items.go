@@ -132,7 +132,8 @@ func (p *restorePlanner) placed(o *outcome) {
 		f.name = onlyName
 		p.begin(f)
 	case o.Status == 0:
-		p.do(f, f.Want(plan.Wanted{Status: o.New, Source: o.Source, Keep: o.Keep, There: o.There, Why: o.Why}))
+		w := plan.Wanted{Status: o.New, Source: o.Source, Keep: o.Keep, There: o.There, Why: o.Why}
+		p.do(f, f.Want(w))
 	default:
 		if o.Fixed {
 			p.run.result.Corrected++

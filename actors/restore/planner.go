@@ -185,7 +185,8 @@ func (p *restorePlanner) dispatch(c actor.Context) {
 			continue
 		}
 		p.leases[l] = plan.NewFetch(l)
-		c.Request(p.downloaders, &messages.Submit[fetchBlob]{Job: fetchBlob{Lease: l, Count: len(l.Frames)}})
+		job := fetchBlob{Lease: l, Count: len(l.Frames)}
+		c.Request(p.downloaders, &messages.Submit[fetchBlob]{Job: job})
 	}
 }
 
@@ -324,7 +325,8 @@ func failedWriting(job *writing, err error) (r writingDone) {
 		r.Missing = append(r.Missing, i)
 	}
 	for _, f := range job.Finish {
-		r.Placed = append(r.Placed, outcome{Item: f.Item, Dir: f.Dir, Status: plan.StatusFailed, Err: err})
+		o := outcome{Item: f.Item, Dir: f.Dir, Status: plan.StatusFailed, Err: err}
+		r.Placed = append(r.Placed, o)
 	}
 	for i := range job.Pieces {
 		w := &job.Pieces[i]
