@@ -12,6 +12,9 @@ FEW := -tags rclone_min
 # Tests of the built program, in which the race detector sees nothing, and of stores
 # whose own packages have the same suite.
 WHOLE := /internal/(bench|e2e|fidelity|matrix|soak)$$
+# What make quick leaves out whole: tests of servers and of the built program, and rclone,
+# which takes as long to link as the others to run.
+SLOW := /docs$$|/backends/(rclone|s3)|/internal/(bench|e2e|faultproxy|fidelity|matrix|soak|testfuse|testserver)
 SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients|TestLifecycle|TestFaultTable)
 # In CI each test is named with its result.
 TESTFLAGS ?= $(if $(CI),-v)
@@ -24,7 +27,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-race test-portable cross soak lint fuzz bench bench-stores fidelity tools lint-tools fmt clean
+.PHONY: help build quick check deadcode structure test test-race test-portable cross soak lint fuzz bench bench-stores fidelity tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,12 +35,21 @@ help: ## list the targets
 build: ## build bin/vaultik
 	$(GO) build -trimpath -o bin/vaultik ./cmd/vaultik
 
+quick: ## run the short tests: half a minute, and only what has changed since the last time
+	$(GO) test -short -vet=off -tags norclone $$($(GO) list -tags norclone ./... | grep -vE '$(SLOW)')
+
+check: lint deadcode quick ## what to run before a commit: vet, lint, dead code, the short tests
+	$(GO) vet $(FEW) ./...
+
+deadcode: lint-tools ## name functions that neither the programs nor the tests reach, and fail if there are any
+	@dead=$$(deadcode -test $(FEW) ./...) || exit 1; [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
+
 test: tools ## install what the tests need, run all tests
 	$(GO) vet $(FEW) ./...
-	$(GO) test -vet=off -count=1 -timeout 20m $(TESTFLAGS) ./...
+	scripts/slowest $(GO) test -vet=off -count=1 -timeout 20m $(TESTFLAGS) ./...
 
 test-race: tools ## run all tests under the race detector
-	$(GO) test -race -vet=off -count=1 -timeout 20m $(FEW) $$($(GO) list $(FEW) ./... | grep -vE '$(WHOLE)')
+	scripts/slowest $(GO) test -race -vet=off -count=1 -timeout 20m $(FEW) $$($(GO) list $(FEW) ./... | grep -vE '$(WHOLE)')
 
 test-portable: ## run what reads and writes trees on macOS, FreeBSD and Windows, here
 	$(GO) vet -tags portable,norclone ./vault/fs ./actors/... ./cmd/vaultik
@@ -71,6 +83,9 @@ fidelity: build ## what Vaultik, restic, borg and kopia keep, those that are ins
 
 tools: ## install what the tests need (age, servers of S3, jq, ...)
 	@scripts/tools test
+
+structure: ## print the size of each package, and which references between its files run back up (STRUCTUREFLAGS=-details names them)
+	@$(GO) run ./internal/structure/cmd -tags rclone_min $(STRUCTUREFLAGS)
 
 lint-tools:
 	@scripts/tools lint

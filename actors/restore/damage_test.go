@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"vaultik/internal/testsize"
+
 	"vaultik/actors/backup"
 	"vaultik/actors/jobtest"
 	"vaultik/actors/restore"
@@ -56,6 +58,7 @@ func excused(t *testing.T, what, dir, out string, r *restore.Result) (lost int) 
 
 // Whatever is done to a blob, what is restored is right, and what is not is named.
 func TestRestore_Damage(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	h.Edit = func(s *backup.Spec) { s.BlobSize = 1 << 20 }
 	dir := t.TempDir()

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vaultik/internal/testsize"
 )
 
 var update = flag.Bool("update", false, "write docs/damage.md")
@@ -22,6 +24,7 @@ const damageDoc = "../../docs/damage.md"
 // verify and restore exit with and print against docs/damage.md. go test -run
 // DamageTable -update writes it.
 func TestDamageTable(t *testing.T) {
+	testsize.Long(t)
 	y := newDamagedStore(t)
 	var doc strings.Builder
 	doc.WriteString(damageIntro)

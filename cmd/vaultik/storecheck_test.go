@@ -13,6 +13,7 @@ import (
 
 	"vaultik/backends"
 	"vaultik/backends/mem"
+	"vaultik/internal/testsize"
 )
 
 // odd is a store that can be told to misbehave: odd://what.
@@ -78,6 +79,7 @@ func storeCheckOf(t *testing.T, what string) (code int, stdout, stderr string) {
 
 // What a place cannot do is told; what it does wrong fails the check.
 func TestStoreCheck_OddPlaces(t *testing.T) {
+	testsize.Long(t)
 	for _, c := range []struct {
 		what           string
 		code           exit
