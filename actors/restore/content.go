@@ -1,6 +1,10 @@
 package restore
 
 import (
+	"context"
+	"errors"
+
+	"vaultik/vault/chunk"
 	"vaultik/vault/page"
 	"vaultik/vault/plan"
 )
@@ -23,15 +27,51 @@ func (w *walker) file(e *page.Entry) error {
 	if e.Type != page.File {
 		return w.flushIfFull()
 	}
-	if e.ListLevel > 0 && !it.Fresh && e.HL == "" {
+	if several := e.ListLevel > 0 || dir.Doubt && len(e.Refs) > 1; several && !it.Fresh && e.HL == "" {
 		// Its list pages need not be read if it is there.
-		if o := compareItem(run, it); o.Status != 0 {
+		o := compareItem(run, it)
+		if o.Doubt && o.Keep {
+			// The planner sees some of its pieces at a time, and would make it anew.
+			same, err := w.same(e)
+			if err != nil {
+				return err
+			}
+			if same {
+				o = run.stays(it)
+			}
+		}
+		if o.Status != 0 {
 			it.Known = &o
 			return w.flushIfFull()
 		}
 	}
 	return w.content(e, it)
 }
+
+// same reports whether a file has its contents already.
+func (w *walker) same(e *page.Entry) (bool, error) {
+	r := localReader{run: w.run, hasher: chunk.NewHasher(w.run.spec.Root.Secret.ChunkID())}
+	f, _, err := w.run.target.OpenRead(w.run.part.Place(e.Path))
+	if err != nil {
+		return false, nil // the store can help
+	}
+	defer func() { _ = f.Close() }()
+	at := int64(0)
+	err = w.run.tree.Refs(w.run.ctx, e, func(ref page.Ref) error {
+		c := checkPiece{Extent: plan.Extent{At: at, Ref: ref}}
+		if ref.Hole > 0 && !r.zero(f, &c) || ref.Hole == 0 && !r.same(f, &c) {
+			return errDiffers
+		}
+		at += ref.Length()
+		return w.run.ctx.Err()
+	})
+	if w.run.ctx.Err() != nil {
+		return false, context.Cause(w.run.ctx)
+	}
+	return err == nil, nil // pages that cannot be read are met again
+}
+
+var errDiffers = errors.New("it has other contents")
 
 // content sends the references of a file, over several batches if they are many.
 func (w *walker) content(e *page.Entry, it *restoreItem) error {

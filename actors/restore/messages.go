@@ -45,6 +45,7 @@ type restoreDir struct {
 	FS     *fileSystem // of a dry run: where it stands, or would
 	Attrs  bool        // it gets the attributes in Entry
 	Counts bool        // it is a selected entry, and part of the result
+	Doubt  bool        // a restore that did not end may have left it: size and mtime tell nothing of contents
 	Parts  bool        // it holds parts of large files, which an interrupted restore has left
 	Err    error       // it cannot be made, and nothing below it
 }
@@ -175,6 +176,7 @@ type outcome struct {
 	New     plan.Status // then: what it will be, restored or replaced
 	Source  plan.Source // then: where chunks may be had
 	Keep    bool        // then: if all are there, what stands there stays
+	Doubt   bool        // then: size and mtime are right, and are not believed
 	There   fs.Stat
 	Err     error
 	NoLink  bool   // it cannot be a link, and needs contents of its own

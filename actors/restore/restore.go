@@ -41,6 +41,10 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 	if abandoned != "" { // the same; what became of the last entries is not known
 		return &Result{Abandoned: abandoned}, answer.(*restoreDone).err
 	}
+	failed := answer.(*restoreDone).err
+	if err := run.settle(failed == nil); failed == nil {
+		failed = err
+	}
 	run.Close()
 	if n := run.odd.Load(); n > 1 {
 		spec.warn(fmt.Sprintf("%d blobs in all arrived damaged, and were whole when they were read again", n))
@@ -48,7 +52,7 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 	r := run.result
 	r.BytesRead = run.read.Load() + run.pages.Fetched()
 	r.Restarts, r.Duration = spec.Progress.Restarts.Load(), time.Since(began)
-	return &r, answer.(*restoreDone).err
+	return &r, failed
 }
 
 type restoreDone struct{ err error }

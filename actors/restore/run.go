@@ -78,6 +78,9 @@ type restoreRun struct {
 	parts   partFiles
 	full    atomic.Bool // the target takes no more
 	dry     bool        // nothing is changed
+	above   string      // a directory above the target in which another restore has left its mark
+	left    []vfs.Mark  // of other restores, in the target; of the walker until the job has ended
+	doubted bool        // that was said; likewise
 	faults  *actors.Faults
 	taken   sync.Map     // paths by device and inode, of files with several names that are changed in place
 	hurt    sync.Map     // of blob.Name: damaged blobs that were warned of
@@ -191,6 +194,7 @@ func (r *restoreRun) Open(ctx context.Context) error {
 		LargeFile:    r.bounds.Large,
 		Xattrs:       func(e *page.Entry) ([]page.Xattr, error) { return r.tree.Xattrs(r.ctx, e) },
 		ReadOnly:     r.spec.DryRun,
+		Mark:         r.markText(),
 	})
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)

@@ -70,6 +70,9 @@ func (w *walker) walk() error {
 		w.c.Send(w.planner, &pagesLost{After: after, Last: last, Err: err})
 		return nil
 	}
+	if !w.run.newTop && !w.run.spec.quick {
+		w.run.above = vfs.MarkedAbove(w.run.abs)
+	}
 	for _, top := range w.run.part.Tops {
 		if ok, err := w.enter(top); err != nil {
 			return err
@@ -263,10 +266,20 @@ func (w *walker) makeDir(d *walkDir, parent *restoreDir, cannot error) *restoreD
 			return m
 		}
 	}
+	switch {
+	case parent != nil:
+		m.Doubt = parent.Doubt
+	case run.above != "":
+		m.Doubt = true
+		run.doubt(run.above)
+	}
 	if run.dry {
 		m.Fresh, m.Err = w.look(m, path)
 	} else {
 		m.Fresh, m.Err = w.place(m, path)
+	}
+	if run.dry && !run.spec.quick && !m.Fresh && m.Err == nil {
+		m.Err = unreadable(w.lookForMarks(m, path))
 	}
 	if targetFull(m.Err) && w.ends == nil {
 		w.ends = m.Err
@@ -385,8 +398,16 @@ func (w *walker) sweep(m *restoreDir, path string) error {
 		w.c.Send(w.planner, &leftoversRemoved{s.Removed})
 	}
 	m.Parts = s.Parts
-	if errors.Is(err, os.ErrPermission) { // may not be read; that says nothing about restoring into it
-		err = nil
+	if err == nil && s.Marks {
+		err = w.lookForMarks(m, path)
+	}
+	return unreadable(err)
+}
+
+// unreadable is no error: that a directory may not be read says nothing about restoring into it.
+func unreadable(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return nil
 	}
 	return err
 }

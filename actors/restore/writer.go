@@ -159,14 +159,11 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 		switch {
 		case same && run.spec.InPlace && st.Type == page.File && !inPlace:
 			why = "is another file of the snapshot too"
-		case same && run.dry:
-			o.Status = plan.StatusUnchanged
-			o.Why, o.Fixed = run.corrections(it.Path, e)
-			return o
+		case same && it.Dir.Doubt && e.Type == page.File && e.Size > 0 && !run.spec.quick:
+			o.Doubt = true
+			why = "is of a restore that did not finish"
 		case same:
-			o.Status = plan.StatusUnchanged
-			o.Attrs, o.Err = t.SetFileMeta(it.Path, e)
-			return o
+			return run.stays(it)
 		}
 		o.Why = why
 	}
@@ -175,7 +172,7 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 		o.New, o.Why = plan.StatusRestored, ""
 	case err != nil:
 		o.Status, o.Err = plan.StatusFailed, err
-	case run.keeps(e, &st):
+	case run.keeps(it, &st):
 		o.Status, o.Why = plan.StatusKept, run.whyKept()
 	default:
 		o.There = st
@@ -185,6 +182,17 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 	}
 	if o.Status == 0 && e.Type == page.File {
 		useLocal(run, it, &o, inPlace)
+	}
+	return o
+}
+
+// stays is the outcome for an item that is there with its contents.
+func (r *restoreRun) stays(it *restoreItem) outcome {
+	o := outcome{Item: it, Status: plan.StatusUnchanged}
+	if r.dry {
+		o.Why, o.Fixed = r.corrections(it.Path, &it.Entry)
+	} else {
+		o.Attrs, o.Err = r.target.SetFileMeta(it.Path, &it.Entry)
 	}
 	return o
 }
@@ -204,8 +212,14 @@ func (r *restoreRun) changes(it *restoreItem, there *vfs.Stat) bool {
 }
 
 // keeps reports whether what stands there is to be left as it is.
-func (r *restoreRun) keeps(e *page.Entry, there *vfs.Stat) bool {
-	return r.mode == OverwriteNever || r.mode == OverwriteIfNewer && !e.Mtime.Time().After(there.Mtime.Time())
+func (r *restoreRun) keeps(it *restoreItem, there *vfs.Stat) bool {
+	switch order := there.Mtime.Time().Compare(it.Entry.Mtime.Time()); r.mode {
+	case OverwriteNever:
+		return true
+	case OverwriteIfNewer: // of the same time it is the snapshot's file, if it is whole
+		return order > 0 || order == 0 && !it.Dir.Doubt
+	}
+	return false
 }
 
 func (r *restoreRun) whyKept() string {
@@ -227,11 +241,11 @@ func useLocal(run *restoreRun, it *restoreItem, o *outcome, inPlace bool) {
 	switch {
 	case inPlace:
 		o.New, o.Source = plan.StatusChanged, plan.SourceInPlace
-	case run.target.HasPart(it.Path, e.Size):
+	case !o.Doubt && run.target.HasPart(it.Path, e.Size):
 		o.Source = plan.FromPart
-	case there.Type == page.File && it.Content:
+	case there.Type == page.File && (it.Content || o.Doubt):
 		o.Source = plan.FromFile
-		o.Keep = run.mode != OverwriteAlways && there.Size == e.Size && there.Nlink == 1
+		o.Keep = o.Doubt || run.mode != OverwriteAlways && there.Size == e.Size && there.Nlink == 1
 	}
 }
 
@@ -287,7 +301,7 @@ func (w *restoreWriter) commit(f *finishEntry) outcome {
 func (w *restoreWriter) keep(it *restoreItem, there *vfs.Stat) outcome {
 	o := outcome{Item: it, Status: plan.StatusUnchanged}
 	if o.Err = w.untouched(it, there); o.Err == nil {
-		o.Attrs, o.Err = w.run.target.SetFileMeta(it.Path, &it.Entry)
+		o.Attrs, o.Err = w.run.target.KeepFile(it.Path, &it.Entry)
 	}
 	return o
 }
@@ -317,7 +331,7 @@ func (w *restoreWriter) linkStatus(f *finishEntry) outcome {
 	switch {
 	case err == nil && st.SameFile(&same) && !(run.dry && f.Link.Anew):
 		o.Status = plan.StatusUnchanged
-	case run.keeps(&it.Entry, &st):
+	case run.keeps(it, &st):
 		o.Status, o.Why = plan.StatusKept, run.whyKept()
 	default:
 		o.Status, o.Why, o.Err = plan.StatusReplaced, "is another file", inTheWay(run, it, &st)

@@ -66,8 +66,9 @@ Patterns match full paths: * and ? within a name, [a-z], ** for any number of
 directories; a pattern with a leading / begins at the root, any other anywhere. ! before
 a pattern takes back what those before it matched.
 
-Interrupted, the same command goes on where it was. It exits 3 if something could not be
-restored as it was, and 13 if the snapshot itself is damaged; all else is restored.`
+Interrupted, the same command goes on where it was; after a power cut it compares what is
+there. It exits 3 if something could not be restored as it was, and 13 if the snapshot
+itself is damaged; all else is restored.`
 }
 
 // Run restores.
@@ -122,6 +123,7 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 		Warn: func(text string) { s.out.warn("", "%s", text) },
 	}
 	spec.Include, spec.Exclude = selection(include, exclude)
+	spec.Chosen = fmt.Sprintf("%q %q", c.Include, c.Exclude)
 	spec.OnItem = s.restoreItem
 	system := actors.NewSystem(nil)
 	defer system.Close()

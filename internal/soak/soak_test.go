@@ -185,3 +185,44 @@ func TestHuge(t *testing.T) {
 		}
 	}
 }
+
+func TestPowerCut(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(mayMount) == "" {
+		if os.Geteuid() != 0 {
+			t.Skip("only root may mount a file system on a loop device")
+		}
+		for _, name := range []string{"/dev/loop-control", "/sbin/mkfs.ext4"} {
+			if _, err := os.Stat(name); err != nil {
+				t.Skip("no file system can be made on a loop device: ", err)
+			}
+		}
+		c := exec.CommandContext(t.Context(), "unshare", "-m", os.Args[0], "-test.run=^TestPowerCut$", "-test.v")
+		c.Env = append(os.Environ(), mayMount+"="+binary(t))
+		out, err := c.CombinedOutput()
+		t.Logf("%s", out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	all, err := PowerCut(t.Context(), PowerCuts{Bin: os.Getenv(mayMount), Dir: t.TempDir(), Seed: testsize.Seed(t), Files: 600, Log: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := WritePowerCuts(&table, all); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", table.String())
+	if len(all) != 5 {
+		t.Fatalf("%d cases", len(all))
+	}
+	// Only if there is something to find has anything been tried.
+	if n := all[2].Missing + all[2].Short; n == 0 {
+		t.Errorf("nothing was lost: %+v", all[2])
+	}
+	if all[4].Wrong == 0 {
+		t.Errorf("no file has lost its contents only: %+v", all[4])
+	}
+}
