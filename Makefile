@@ -52,7 +52,7 @@ test-race: tools ## run all tests under the race detector
 	scripts/slowest $(GO) test -race -vet=off -count=1 -timeout 20m $(FEW) $$($(GO) list $(FEW) ./... | grep -vE '$(WHOLE)')
 
 test-portable: ## run what reads and writes trees on macOS, FreeBSD and Windows, here
-	$(GO) vet -tags portable,norclone ./vault/fs ./actors/... ./cmd/vaultik
+	$(GO) vet -tags portable,norclone ./vault/fs ./actors/... ./engine/... ./cmd/vaultik
 	$(GO) test -count=1 -timeout 20m -tags portable,norclone -skip '^TestBackup_(RandomEdits|BadFiles)$$' ./vault/fs ./actors/... # random trees have what only Linux keeps
 
 cross: ## build for macOS, FreeBSD, Windows and arm64
