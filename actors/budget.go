@@ -12,13 +12,14 @@ import (
 // one job: buffers in messages that a stop has dropped vanish with it.
 type Budget struct {
 	free chan *messages.Buf
+	n    int // buffers; of whoever calls Shrink
 	size int
 	mem  *arena.Arena
 }
 
 // NewBudget bounds a job to n buffers of size bytes, each made when first needed.
 func NewBudget(mem *arena.Arena, n, size int) *Budget {
-	b := &Budget{free: make(chan *messages.Buf, n), size: size, mem: mem}
+	b := &Budget{free: make(chan *messages.Buf, n), n: n, size: size, mem: mem}
 	for range n {
 		b.free <- &messages.Buf{}
 	}
@@ -41,6 +42,22 @@ func (b *Budget) Acquire(ctx context.Context) (*messages.Buf, error) {
 
 // Release gives a buffer back.
 func (b *Budget) Release(x *messages.Buf) { b.free <- x }
+
+// Shrink takes a buffer out for good and gives its memory back. It reports false if
+// all are in use, or if only one is left. Only one goroutine may call it.
+func (b *Budget) Shrink() bool {
+	if b.n == 1 {
+		return false
+	}
+	select {
+	case x := <-b.free:
+		b.n--
+		b.mem.Free(x.B)
+		return true
+	default:
+		return false
+	}
+}
 
 // Credit is a counting semaphore for an edge between actors.
 type Credit struct{ ch chan struct{} }

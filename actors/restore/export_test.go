@@ -9,8 +9,6 @@ var (
 	Zeros         = zeros
 )
 
-const HalfDone = halfDone
-
 // LeaveMark leaves what a restore leaves that is killed before it makes anything.
 func LeaveMark(ctx context.Context, s *Spec) error {
 	run := newRestoreRun(s)

@@ -12,6 +12,7 @@ import (
 	"vaultik/actors"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
+	"vaultik/vault/plan"
 )
 
 // walker reads the pages of a snapshot in path order, makes directories, and
@@ -21,14 +22,15 @@ type walker struct {
 	planner *actor.PID
 	c       actor.Context
 
-	stack  []*walkDir // from the target down to where the walk is
-	path   string     // of the last of the stack, of which those above are parts; "" for "."
-	batch  *entriesSelected
-	held   int                    // bytes of the entries in batch
-	found  int64                  // entries so far
-	lost   int64                  // directories made without knowing their entries
-	spaces map[uint64]*fileSystem // of a dry run, by device
-	ends   error                  // why the walk cannot go on: the target takes no more, for instance
+	stack   []*walkDir // from the target down to where the walk is
+	path    string     // of the last of the stack, of which those above are parts; "" for "."
+	batch   *entriesSelected
+	extents []plan.Extent          // of the batch
+	held    int                    // bytes of the entries in batch
+	found   int64                  // entries so far
+	lost    int64                  // directories made without knowing their entries
+	spaces  map[uint64]*fileSystem // of a dry run, by device
+	ends    error                  // why the walk cannot go on: the target takes no more, for instance
 }
 
 // walkDir is a directory of the snapshot on the way to where the walk is.
@@ -410,6 +412,7 @@ func unreadable(err error) error {
 	return err
 }
 
+// leftoversRemoved says how many parts of an earlier, interrupted restore were in a directory.
 type leftoversRemoved struct{ n int }
 
 // fatal returns those errors that end the walk.
@@ -428,7 +431,7 @@ func (w *walker) flushIfFull() error {
 		return w.ends
 	}
 	b, most := w.batch, &w.run.bounds
-	if w.held < most.bytes && len(b.Items) < most.Items && len(b.Pieces) < most.Pieces && len(b.Opened)+len(b.Left) < most.Items {
+	if w.held < most.bytes && len(b.Items) < most.Items && len(w.extents) < most.Pieces && len(b.Opened)+len(b.Left) < most.Items {
 		return nil
 	}
 	return w.flush()
@@ -443,6 +446,6 @@ func (w *walker) flush() error {
 		return err
 	}
 	w.c.Send(w.planner, b)
-	w.batch, w.held = &entriesSelected{}, 0
+	w.batch, w.extents, w.held = &entriesSelected{}, nil, 0
 	return nil
 }
