@@ -96,6 +96,6 @@ func call(fn func()) {
 	}
 }
 
-// OnReceive, if set, is called with every message that an actor receives, before
+// OnReceive is called, if set, with every message that an actor receives, before
 // it does: tests make any actor panic, of which faults names only those that work.
 var OnReceive atomic.Pointer[func(who string, message any)]
