@@ -27,7 +27,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick check deadcode structure test test-race test-portable cross soak lint fuzz bench bench-stores fidelity tools lint-tools fmt clean
+.PHONY: help build quick check deadcode structure docs test test-race test-portable cross soak lint fuzz bench bench-stores fidelity tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +52,7 @@ test-race: tools ## run all tests under the race detector
 	scripts/slowest $(GO) test -race -vet=off -count=1 -timeout 20m $(FEW) $$($(GO) list $(FEW) ./... | grep -vE '$(WHOLE)')
 
 test-portable: ## run what reads and writes trees on macOS, FreeBSD and Windows, here
-	$(GO) vet -tags portable,norclone ./vault/fs ./actors/... ./cmd/vaultik
+	$(GO) vet -tags portable,norclone ./vault/fs ./actors/... ./engine/... ./cmd/vaultik
 	$(GO) test -count=1 -timeout 20m -tags portable,norclone -skip '^TestBackup_(RandomEdits|BadFiles)$$' ./vault/fs ./actors/... # random trees have what only Linux keeps
 
 cross: ## build for macOS, FreeBSD, Windows and arm64
@@ -83,6 +83,12 @@ fidelity: build ## what Vaultik, restic, borg and kopia keep, those that are ins
 
 tools: ## install what the tests need (age, servers of S3, jq, ...)
 	@scripts/tools test
+
+docs: tools ## make anew what is generated in docs/: actors, errors, damage, faults, conformance (fidelity: make fidelity)
+	$(GO) test -count=1 ./internal/actordoc -update
+	$(GO) test -count=1 -timeout 20m ./cmd/vaultik -run '^Test(Scripts|DamageTable)$$' -update
+	$(GO) test -count=1 -timeout 20m ./internal/e2e -run '^TestFaultTable$$' -update
+	$(GO) test -count=1 -timeout 20m ./internal/matrix -update
 
 structure: ## print the size of each package, and which references between its files run back up (STRUCTUREFLAGS=-details names them)
 	@$(GO) run ./internal/structure/cmd -tags rclone_min $(STRUCTUREFLAGS)

@@ -100,16 +100,21 @@ func newBackupJob(soft context.Context, run *backupRun) *backupJob {
 }
 
 type (
-	interrupt    struct{}
+	// interrupt says that the soft context has ended.
+	interrupt struct{}
+	// prepareEnded says what prepare has found.
 	prepareEnded struct {
 		state *storeState
 		err   error
 	}
+	// commitEnded says what commit has written, or why it has not.
 	commitEnded struct {
 		commit commitResult
 		err    error
 	}
-	flushRows   struct{}
+	// flushRows asks for all that is known of finished files to be written to the index.
+	flushRows struct{}
+	// rowsFlushed answers flushRows.
 	rowsFlushed struct{}
 )
 

@@ -23,7 +23,7 @@ const (
 	copyUnsure                  // something of the same size: read, and replaced if it is something else
 )
 
-// copyDone is the result of a Copying.
+// copyDone is what a copier did about one object.
 type copyDone struct {
 	Read     int64 // bytes fetched, from both
 	Sent     int64 // bytes that the mirror took
@@ -34,7 +34,7 @@ type copyDone struct {
 }
 
 type (
-	// problemFound is told by the survey.
+	// problemFound tells the job of a problem, which the survey has found.
 	problemFound struct{ survey.Problem }
 	// copySurveyed says what the planner has found, before anything is copied.
 	copySurveyed struct {

@@ -84,7 +84,7 @@ func (j *copyJob) start(c actor.Context) {
 	})
 	j.Beside(c, func(a actors.Aside) any {
 		run.tell = func(p survey.Problem) { a.Tell(&problemFound{p}) }
-		p := &copyPlanner{run: run, copiers: copiers, aside: a}
+		p := &planner{run: run, copiers: copiers, aside: a}
 		return &copyPlanned{p.plan(run.Ctx)}
 	})
 }

@@ -8,4 +8,26 @@
 //
 // Beside Run there are Extras, which finds what is in the target and not in the
 // snapshot, and ReadBack, which compares a finished restore with it.
+//
+// Credits, so that no mailbox can grow:
+//
+//	walker       -> planner            batches, and files of several chunks, not done
+//	planner      -> downloaders        leases, blob buffers
+//	downloaders  -> planner, writers   frame buffers
+//	readBackWalk -> readers            batches under way
+//
+// # Actors, as make docs draws them
+//
+//	readback-<n>     job     walks beside itself and counts what its readers find
+//	├─ readBackWalk  beside  finds the files that the restore was asked for
+//	└─ readers       pool    reads files of the target
+//
+//	restore-<n>     job     is the root of one restore
+//	├─ walker       stage   reads the pages of a snapshot in path order, makes
+//	│                       directories, and hands everything else to the planner, in
+//	│                       batches
+//	├─ planner      stage   decides which blob gives what to which file, and keeps the
+//	│                       accounts of a restore
+//	├─ downloaders  pool    fetches what is wanted of one blob a lease
+//	└─ writers      pool    makes entries in the target
 package restore

@@ -172,7 +172,7 @@ type finishEntry struct {
 type outcome struct {
 	Item    *restoreItem
 	Dir     *restoreDir
-	Status  plan.Status // 0: its contents are needed
+	Status  plan.Status // "" : its contents are needed
 	New     plan.Status // then: what it will be, restored or replaced
 	Source  plan.Source // then: where chunks may be had
 	Keep    bool        // then: if all are there, what stands there stays

@@ -67,6 +67,7 @@ type readBackEnded struct {
 	err    error
 }
 
+// readBackWalked says that every file has been submitted, or why the walk ended.
 type readBackWalked struct{ err error }
 
 // readBackJob walks beside itself and counts what its readers find.

@@ -412,6 +412,7 @@ func unreadable(err error) error {
 	return err
 }
 
+// leftoversRemoved says how many parts of an earlier, interrupted restore were in a directory.
 type leftoversRemoved struct{ n int }
 
 // fatal returns those errors that end the walk.

@@ -32,7 +32,7 @@ type refsCheck struct {
 	Lease          *plan.Lease[string]
 }
 
-// checkDone is the result of a Checking.
+// checkDone is what a checker found.
 type checkDone struct {
 	Bytes  int64 // fetched
 	Chunks int64 // that are as they should be

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"vaultik/internal/fault"
 	"vaultik/internal/testsize"
 )
 
@@ -178,7 +179,7 @@ func sorted(text string) string {
 // compare checks that whatever restore did not complain about is there.
 func (y *damagedStore) compare(target, stderr string, code int) {
 	y.Helper()
-	if code != 0 && code != int(exitPartial) && !strings.Contains(stderr, "was restored") {
+	if code != 0 && code != int(fault.Partial) && !strings.Contains(stderr, "was restored") {
 		if _, err := os.Lstat(target); err == nil {
 			y.Errorf("exit %d, and yet something was restored", code)
 		}
