@@ -78,10 +78,10 @@ func Open(ctx context.Context, location string, o Options) (Backend, error) {
 
 func parse(location string) (*url.URL, error) {
 	if location == "" {
-		return nil, errors.New("no storage location given")
+		return nil, errors.New("no store URL given")
 	}
 	if strings.IndexByte(location, 0) >= 0 {
-		return nil, errors.New("zero byte in the location")
+		return nil, errors.New("the store URL contains a zero byte")
 	}
 	if !isURL(location) {
 		if head, _, ok := strings.Cut(location, ":"); ok && !strings.Contains(head, "/") && filepath.VolumeName(location) == "" {

@@ -80,7 +80,7 @@ func (c *Config) Set(name string) (Set, bool) {
 // CheckParallel says whether n transfers at once are allowed.
 func CheckParallel(n int) error {
 	if n < MinParallel || n > MaxParallel {
-		return fmt.Errorf("%d transfers at once are outside %d to %d", n, MinParallel, MaxParallel)
+		return fmt.Errorf("%d transfers at once is outside %d to %d", n, MinParallel, MaxParallel)
 	}
 	return nil
 }

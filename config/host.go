@@ -41,7 +41,7 @@ func (s State) LoadHost() (*Host, error) {
 	case err != nil:
 		return nil, err
 	case h.Store.IsZero() || h.ID.IsZero() || h.Signer == nil || h.Secret == keys.HostSecret{} || h.Owner.IsZero():
-		return nil, &Error{File: s.Path(hostFile), Msg: "is broken: ids or keys are missing in it", Hint: hint, Err: ErrInvalid}
+		return nil, &Error{File: s.Path(hostFile), Msg: "is damaged: ids or keys are missing", Hint: hint, Err: ErrInvalid}
 	}
 	return &h, nil
 }

@@ -52,8 +52,8 @@ func (s State) load(name, hint string, v any) error {
 	}
 	if head.V < 1 || head.V > stateVersion {
 		return &Error{File: file, Err: ErrInvalid,
-			Msg:  fmt.Sprintf("has version %d, this program knows %d", head.V, stateVersion),
-			Hint: "see which program this is: vaultik version"}
+			Msg:  fmt.Sprintf("has version %d, this program supports %d", head.V, stateVersion),
+			Hint: "see which version this is: vaultik version"}
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields() // they would be lost when the file is written again

@@ -74,7 +74,7 @@ func (l *loader) storeSetting(key string, v ast.Node) (err error) {
 	case "connections", "parallel":
 		c.Parallel, err = l.number(key, v, MinParallel, MaxParallel)
 		if err == nil && l.line["connections"] > 0 && l.line["parallel"] > 0 {
-			err = l.fail(v, "connections and parallel are two names of one setting; write connections only")
+			err = l.fail(v, "connections and parallel are two names for one setting; write only connections")
 		}
 	case "retry":
 		err = l.mapping(v, key, []string{"elapsed", "stall"}, l.retry)
@@ -111,9 +111,9 @@ func (l *loader) s3(key string, v ast.Node) (err error) {
 		case uerr != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
 			return l.fail(v, "%s must be a URL such as https://s3.example.org:9000", in)
 		case u.User != nil:
-			return l.fail(v, "%s holds a user name or a password; leave them out, see s3: credentials", in)
+			return l.fail(v, "%s contains a user name or a password; remove them, see s3: credentials", in)
 		case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-			return l.fail(v, "%s ends after the host and port; bucket and prefix stand in storage_url", in)
+			return l.fail(v, "%s must end after the host and port; bucket and prefix belong in storage_url", in)
 		}
 	case "region":
 		s.Region, err = l.text(in, v)
@@ -193,10 +193,10 @@ func (l *loader) duration(key string, v ast.Node, never string, low time.Duratio
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, l.fail(v, "%s: %q is not a time; write it like 90s, 15m, 1h30m, or %s", key, s, never)
+		return 0, l.fail(v, "%s: %q is not a duration; write it like 90s, 15m, 1h30m, or %s", key, s, never)
 	}
 	if d < low || d > maxPatience {
-		return 0, l.fail(v, "%s: %s is outside %s to %s; for no end write %s", key, s, formatDuration(low, never), formatDuration(maxPatience, never), never)
+		return 0, l.fail(v, "%s: %s is outside %s to %s; for no limit write %s", key, s, formatDuration(low, never), formatDuration(maxPatience, never), never)
 	}
 	return d, nil
 }

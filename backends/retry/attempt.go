@@ -32,7 +32,7 @@ type attempt struct {
 // errStalled is why the watchdog ended an attempt.
 type errStalled struct{ after time.Duration }
 
-func (e *errStalled) Error() string { return fmt.Sprintf("nothing moved for %v", e.after) }
+func (e *errStalled) Error() string { return fmt.Sprintf("no progress for %v", e.after) }
 
 // begin waits for a connection, if they are counted, and begins an attempt.
 func (c *call) begin(slots chan struct{}) (*attempt, error) {

@@ -146,9 +146,9 @@ func (c *call) numbered(err error) error {
 func (c *call) givenUp(err error, after time.Duration) error {
 	op := *err.(*backends.OpError) //nolint:errorlint,forcetypeassert // result makes every error one
 	if after > 0 {
-		op.Err = fmt.Errorf("%w; given up, since the store asks to wait %v", op.Err, after.Round(time.Second))
+		op.Err = fmt.Errorf("%w; gave up, since the store asks to wait %v", op.Err, after.Round(time.Second))
 	} else {
-		op.Err = fmt.Errorf("%w; given up after %d attempts in %v", op.Err, c.attempts, time.Since(c.badSince).Round(time.Second))
+		op.Err = fmt.Errorf("%w; gave up after %d attempts in %v", op.Err, c.attempts, time.Since(c.badSince).Round(time.Second))
 	}
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()

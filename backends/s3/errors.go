@@ -61,7 +61,7 @@ func (b *Backend) classify(ctx context.Context, op string, c *call, err error) (
 	case errors.As(err, &answer) && answer.StatusCode >= 300:
 		return b.refused(ctx, c, answer)
 	case op == "open":
-		return false, backends.WithKind(backends.ErrConfig, fmt.Errorf("%s does not answer like S3: %s", b.settings.endpoint, short(err.Error())))
+		return false, backends.WithKind(backends.ErrConfig, fmt.Errorf("%s does not respond like S3: %s", b.settings.endpoint, short(err.Error())))
 	}
 	return true, fmt.Errorf("answer of the server: %s", short(err.Error())) // cut off or garbled on the way
 }
@@ -172,7 +172,7 @@ func (b *Backend) refused(ctx context.Context, c *call, answer minio.ErrorRespon
 		return false, r
 	}
 	if wantsTLS(answer, status) {
-		return false, backends.WithKind(backends.ErrConfig, fmt.Errorf("the server speaks TLS only; write endpoint=https://%s", b.settings.endpoint.Host))
+		return false, backends.WithKind(backends.ErrConfig, fmt.Errorf("the server requires TLS; write endpoint=https://%s", b.settings.endpoint.Host))
 	}
 	r, known := refusals[answer.Code]
 	if !known {
@@ -180,7 +180,7 @@ func (b *Backend) refused(ctx context.Context, c *call, answer minio.ErrorRespon
 	}
 	switch {
 	case answer.Code == "RequestTimeTooSkewed":
-		err = fmt.Errorf("the clock of this machine is %s, which the server does not accept; set it, then try again (%s)", difference(c.skew), codeText(answer.Code, status))
+		err = fmt.Errorf("the clock of this machine is %s, which the server does not accept; set it, then retry (%s)", difference(c.skew), codeText(answer.Code, status))
 	case errors.Is(r.kind, backends.ErrAuth):
 		// The key may have been replaced at its source since it was read.
 		if c.signed != nil {

@@ -154,12 +154,12 @@ func (b *Backend) checkLock(ctx context.Context, c *call, made bool) error {
 	case made:
 		return errNoLock
 	case err == nil || c.status < 500 || c.status == http.StatusNotImplemented:
-		return backends.WithKind(backends.ErrConfig, fmt.Errorf("bucket %s was made without object lock; name a new bucket (init makes it), or leave out lock=", b.settings.bucket))
+		return backends.WithKind(backends.ErrConfig, fmt.Errorf("bucket %s was created without object lock; name a new bucket (init creates it), or remove lock=", b.settings.bucket))
 	}
 	return err
 }
 
-var errNoLock = backends.WithKind(backends.ErrConfig, errors.New("the server has no object lock; leave out lock="))
+var errNoLock = backends.WithKind(backends.ErrConfig, errors.New("the server has no object lock; remove lock="))
 
 // errEnough stops a listing.
 var errEnough = errors.New("enough")

@@ -354,7 +354,7 @@ func hostileAmounts() []hostileCase {
 			}
 			return y.chunk(leaf(lines...))
 		}},
-		{name: "8 PiB of holes of a byte", restore: 13, says: "a hole behind a hole", want: map[string]string{"z": good}, forge: func(y *forgery) string {
+		{name: "8 PiB of holes of a byte", restore: 13, says: "a hole after a hole", want: map[string]string{"z": good}, forge: func(y *forgery) string {
 			return y.chunk(leaf(sharedLists(y, "m", "[1]", 1), y.file("z", good)))
 		}},
 		{name: "1 TiB of chunks of a byte", restore: 13, says: "too many references", want: map[string]string{"z": good}, forge: func(y *forgery) string {

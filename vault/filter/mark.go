@@ -87,7 +87,7 @@ func (w *Walk) may(name string, d fs.Dir, st *fs.Stat) bool {
 		return true
 	}
 	if w.rules.Warn != nil {
-		w.rules.Warn(fmt.Sprintf("%q is not obeyed: everybody may write there, and it belongs to neither root nor the owner of the directory", "/"+join(d.Path(), name)))
+		w.rules.Warn(fmt.Sprintf("%q is skipped: anyone may write to its directory, and it belongs to neither root nor the directory's owner", "/"+join(d.Path(), name)))
 	}
 	return false
 }
@@ -108,9 +108,9 @@ func (w *Walk) readIgnore(d fs.Dir) (l *List, size int, err error) {
 	case errors.Is(err, iofs.ErrNotExist):
 		return nil, 0, nil // gone since the names were read
 	case errors.Is(err, fs.ErrSwapped):
-		return nil, 0, fmt.Errorf("%s is not obeyed: it is not a regular file", name)
+		return nil, 0, fmt.Errorf("%s is skipped: it is not a regular file", name)
 	case err != nil:
-		return nil, 0, fmt.Errorf("an ignore file is not obeyed: %w", err)
+		return nil, 0, fmt.Errorf("an ignore file is skipped: %w", err)
 	}
 	defer f.Close()
 	if !w.may(IgnoreFile, d, &st) {
@@ -122,7 +122,7 @@ func (w *Walk) readIgnore(d fs.Dir) (l *List, size int, err error) {
 		bytes, patterns = bytes+w.frames[i].size, patterns+w.frames[i].ignore.Len()
 	}
 	if bytes > maxIgnoreFile || patterns > maxIgnorePatterns {
-		return nil, 0, fmt.Errorf("%s is not obeyed: together with those above it, it is larger than %d MiB or has more than %d patterns",
+		return nil, 0, fmt.Errorf("%s is skipped: together with those above it, it is larger than %d MiB or has more than %d patterns",
 			name, maxIgnoreFile>>20, maxIgnorePatterns)
 	}
 	return l, size, err
@@ -132,7 +132,7 @@ func (w *Walk) readIgnore(d fs.Dir) (l *List, size int, err error) {
 func parseIgnore(name string, r io.Reader) (l *List, size int, err error) {
 	lines, size, err := readLines(name, r, maxIgnoreFile, maxIgnorePatterns)
 	if err != nil {
-		return nil, 0, fmt.Errorf("an ignore file is not obeyed: %w", err)
+		return nil, 0, fmt.Errorf("an ignore file is skipped: %w", err)
 	}
 	l, bad := compileValid(lines, Options{})
 	if len(bad) == 0 {
@@ -142,5 +142,5 @@ func parseIgnore(name string, r io.Reader) (l *List, size int, err error) {
 	if n := len(bad) - maxIgnoreErrors; n > 0 {
 		bad, more = bad[:maxIgnoreErrors], fmt.Sprintf("; and %d more", n)
 	}
-	return l, size, fmt.Errorf("lines of an ignore file mean nothing: %w%s", bad, more)
+	return l, size, fmt.Errorf("an ignore file has malformed lines: %w%s", bad, more)
 }

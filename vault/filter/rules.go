@@ -239,10 +239,10 @@ func (w *Walk) Enter(d fs.Dir) (visit func(name string) bool, err error) {
 			if t := &w.rules.Tags[i]; w.marks(t, d) {
 				f.sealed, f.tag = true, t.Name
 				if f.top && w.rules.Warn != nil {
-					w.rules.Warn(fmt.Sprintf("%s holds %s: it is kept because it was named, but what is in it is left out, %s", "/"+d.Path(), t.Name, t.Source))
+					w.rules.Warn(fmt.Sprintf("%s holds %s: it is saved as a requested path, but its contents are excluded, %s", "/"+d.Path(), t.Name, t.Source))
 				}
 				if w.told != nil {
-					w.told(d.Path(), fs.SkipContents, Reason{Rule: "what is in it, since it holds " + t.Name, Source: t.Source})
+					w.told(d.Path(), fs.SkipContents, Reason{Rule: "its contents, since it holds " + t.Name, Source: t.Source})
 				}
 				break
 			}

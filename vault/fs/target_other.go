@@ -86,7 +86,7 @@ func (t *Target) error(op, path string, err error) error {
 }
 
 // errName says that a name cannot be one here, as NUL or a:b on Windows.
-var errName = errors.New("cannot be a name on this system")
+var errName = errors.New("not a valid name on this system")
 
 // check refuses what is no path of an entry, or none here.
 func check(path string) error {

@@ -73,7 +73,7 @@ func (f *flattener) refs(refs []Ref, level int) error {
 			case f.count < 0:
 				return fmt.Errorf("%w: too many references for its size: %w", errList, ErrDamaged)
 			case hole && f.hole:
-				return fmt.Errorf("%w: a hole behind a hole: %w", errList, ErrDamaged)
+				return fmt.Errorf("%w: a hole after a hole: %w", errList, ErrDamaged)
 			}
 			f.hole = hole
 			if f.chunk != nil {

@@ -171,7 +171,7 @@ func (t *Tree) load(ctx context.Context, ref Ref, it *Item, parent int, after st
 	case Compare(p.First(), after) <= 0:
 		problem = "out of order"
 	case file && p.Kind == Leaf && below(after, p.First()):
-		problem = fmt.Sprintf("with %q, below what is no directory,", clip(p.First()))
+		problem = fmt.Sprintf("with %q, below something that is not a directory,", clip(p.First()))
 	}
 	if problem != "" {
 		return nil, fmt.Errorf("read page after %q: a page %s: %w", clip(after), problem, ErrDamaged)

@@ -142,7 +142,7 @@ func (r *Reader) cut(raw []byte, ref *page.Ref) ([]byte, error) {
 	w := r.workers.Get().(*worker)
 	defer r.workers.Put(w)
 	if w.hasher.ID(b) != ref.ID {
-		return nil, fmt.Errorf("%w: a chunk is not the one that was meant", blob.ErrDamaged)
+		return nil, fmt.Errorf("%w: a chunk does not match its id", blob.ErrDamaged)
 	}
 	return b, nil
 }

@@ -32,7 +32,7 @@ type Checkpoint struct {
 // Check reports whether the checkpoint is what its name says: [ErrDamaged] if not.
 func (c *Checkpoint) Check(store layout.StoreID, host layout.HostID, id string) error {
 	if c.Store != store || c.Host != host || c.ID != id {
-		return damaged("a checkpoint of another store, host or backup stands under this name")
+		return damaged("this name holds a checkpoint of another store, host or backup")
 	}
 	return nil
 }

@@ -179,7 +179,7 @@ func (s *Store) load(ctx context.Context, f found) (*Loaded, error) {
 func (s *Store) writer(host layout.HostID) (TrustHost, error) {
 	h, ok := s.Trust.Host(host)
 	if !ok || !h.Has(RoleWrite) {
-		return TrustHost{}, fmt.Errorf("%w: host %s has not the role %q", ErrUntrusted, host, RoleWrite)
+		return TrustHost{}, fmt.Errorf("%w: host %s does not have the role %q", ErrUntrusted, host, RoleWrite)
 	}
 	return h, nil
 }

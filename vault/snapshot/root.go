@@ -242,7 +242,7 @@ func encodeRoot(r *Root) ([]byte, error) {
 		return nil, err
 	}
 	if len(line) > MaxRoot/2 {
-		return nil, fmt.Errorf("%w: %d bytes are too many", ErrInvalid, len(line))
+		return nil, fmt.Errorf("%w: too large, %d bytes", ErrInvalid, len(line))
 	}
 	return pad(compressNames(line)), nil
 }
@@ -304,7 +304,7 @@ func OpenRoot(sealed []byte, ids []age.Identity) (*Root, error) {
 
 func openRoot(sealed []byte, ids []age.Identity) (*Root, error) {
 	if len(sealed) > MaxRoot {
-		return nil, damaged("%d bytes are too many", len(sealed))
+		return nil, damaged("too large, %d bytes", len(sealed))
 	}
 	plain, err := keys.Decrypt(sealed, ids, MaxRoot)
 	if err != nil {

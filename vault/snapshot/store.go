@@ -115,7 +115,7 @@ func (s *Store) openTrust(ctx context.Context, pin Pin) error {
 		return fmt.Errorf("%s: %w", f.key, err)
 	}
 	if s.Trust.Store != s.Doc.Store || s.Trust.Seq != f.Seq {
-		return fmt.Errorf("%s: %w", f.key, damaged("a trust list of another store or seq stands under this name"))
+		return fmt.Errorf("%s: %w", f.key, damaged("this name holds a trust list of another store or seq"))
 	}
 	s.TrustSeq, s.TrustSum = s.Trust.Seq, sumOf(b).String()
 	switch {
@@ -168,7 +168,7 @@ func (s *Store) newest(ctx context.Context, prefix string, kind layout.Kind) ([]
 // get reads a whole object whose size is known from a listing or a signature.
 func (s *Store) get(ctx context.Context, key string, size int64, limit int) ([]byte, error) {
 	if size > int64(limit) {
-		return nil, damaged("%d bytes are too many", size)
+		return nil, damaged("too large, %d bytes", size)
 	}
 	b, err := s.objects.Get(ctx, key, 0, -1)
 	if err != nil {

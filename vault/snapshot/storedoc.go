@@ -66,7 +66,7 @@ func DecodeStore(b []byte) (StoreDoc, error) {
 func decodeStore(b []byte) (StoreDoc, error) {
 	var d StoreDoc
 	if len(b) > MaxStoreDoc {
-		return d, damaged("%d bytes are too many", len(b))
+		return d, damaged("too large, %d bytes", len(b))
 	}
 	line, sig, err := splitSigned(b)
 	if err != nil {
