@@ -41,7 +41,7 @@ var (
 	ErrChecksum = errors.New("checksum mismatch")
 	// ErrInvalidKey: not a name for an object, see CheckKey.
 	ErrInvalidKey = errors.New("invalid object name")
-	// ErrConfig: the URL or the settings cannot work; trying again is in vain.
+	// ErrConfig: the URL or the settings cannot work; retrying is pointless.
 	ErrConfig = errors.New("invalid storage configuration")
 	// ErrTooLarge: the object does not fit in memory as asked.
 	ErrTooLarge = errors.New("object too large to read whole")

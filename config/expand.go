@@ -29,7 +29,7 @@ func expand(s string) (string, error) {
 	if missing != nil {
 		return "", missing
 	}
-	if strings.HasPrefix(s, "~") { // only one that stands in the file, not one out of a variable
+	if strings.HasPrefix(s, "~") { // only one written in the file, not one from a variable
 		return expandHome(out)
 	}
 	return out, nil

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// didYouMean says which of the known words is meant by one that is not known.
+// didYouMean suggests the nearest known word, or lists them all.
 func didYouMean(word string, known []string) string {
 	best, dist := "", len(word)
 	for _, k := range known {

@@ -13,14 +13,14 @@ import (
 
 // Retry says how patient the program is with a store.
 type Retry struct {
-	Elapsed time.Duration // without headway until a call fails; < 0: unlimited
-	Stall   time.Duration // that a transfer may stand still; < 0: for ever
+	Elapsed time.Duration // without progress until a call fails; < 0: unlimited
+	Stall   time.Duration // that a transfer may stall; < 0: forever
 }
 
-// ElapsedText is Elapsed as it stands in the file.
+// ElapsedText is Elapsed as written in the file.
 func (r Retry) ElapsedText() string { return formatDuration(r.Elapsed, "unlimited") }
 
-// StallText is Stall as it stands in the file.
+// StallText is Stall as written in the file.
 func (r Retry) StallText() string { return formatDuration(r.Stall, "off") }
 
 // Limits of Retry, and its defaults.
@@ -239,8 +239,8 @@ func (l *loader) command(key string, v ast.Node) ([]string, error) {
 	return out, nil
 }
 
-// storeSettings are those of this file with their values in force; what is not set
-// and has no value of its own is left out.
+// storeSettings are those of this file with their effective values; settings that are
+// not set and have no default are omitted.
 func (c *Config) storeSettings() []Setting {
 	list := []Setting{
 		{"bwlimit", c.BWLimit.String()},
@@ -263,7 +263,7 @@ func (c *Config) storeSettings() []Setting {
 	})...)
 }
 
-// written leaves out settings that have no value.
+// written omits settings that have no value.
 func written(list []Setting) []Setting {
 	return slices.DeleteFunc(list, func(s Setting) bool {
 		switch v := s.Value.(type) {

@@ -31,7 +31,7 @@ var (
 	}
 )
 
-// alienFile returns a file that is none of Badger's, or "".
+// alienFile returns a file that does not belong to Badger, or "".
 func alienFile(db string) string {
 	names, err := os.ReadDir(db)
 	if err != nil {

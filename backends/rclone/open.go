@@ -105,7 +105,7 @@ func (b *Backend) connect(ctx context.Context, remote string) error {
 	})
 }
 
-// unopened is why a remote could not be made, in words for those who have to cure it.
+// unopened says why a remote could not be opened, for the person who has to fix it.
 func unopened(err error) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "knownhosts: key is unknown"):

@@ -144,8 +144,8 @@ func (b *Backend) store(ctx context.Context, u *upload, key string) (obj fs.Obje
 // Somebody may have deleted it already.
 var errVanished = errors.New("object vanished while being stored")
 
-// arrived is an error unless obj has all bytes of the source: several providers
-// take a part for the whole.
+// arrived is an error unless obj has all bytes of the source: several providers accept
+// a part as the whole.
 func (u *upload) arrived(ctx context.Context, obj fs.Object) error {
 	u.mu.Lock()
 	read, failure, sum := u.read, u.failure, u.sums[u.verify]

@@ -14,8 +14,8 @@ import (
 	"vaultik/backends"
 )
 
-// chooseSource finds where the key comes from, and the region that stands there,
-// "" for none. A nil source is anonymous: only if that was asked for.
+// chooseSource finds where the key comes from, and the region given there, "" for none.
+// A nil source is anonymous: only if that was asked for.
 func chooseSource(c backends.S3Credentials, log func(string, ...any)) (source, string, error) {
 	region := os.Getenv("AWS_REGION")
 	if region == "" {
@@ -80,8 +80,8 @@ func chooseFound(c backends.S3Credentials, region string, log func(string, ...an
 	return &foundSource{newIAM(), p.credentials}, region, nil
 }
 
-// foundSource is the role that is asked for when nothing else was found, and says
-// so if there is none either.
+// foundSource is the role that is tried when nothing else was found; its error says so
+// if there is no role either.
 type foundSource struct {
 	source
 	file string

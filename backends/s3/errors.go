@@ -38,7 +38,7 @@ func (b *Backend) fail(ctx context.Context, op, key string, c *call, err error) 
 	return e
 }
 
-// classify gives err a kind, and says whether trying again can help.
+// classify gives err a kind, and says whether retrying can help.
 func (b *Backend) classify(ctx context.Context, op string, c *call, err error) (bool, error) {
 	var (
 		source   *backends.SourceError
@@ -295,8 +295,8 @@ func inner(err error) error {
 	return err
 }
 
-// network judges an error of the transport: what the configuration can cure is
-// permanent, all else may pass.
+// network classifies an error of the transport: what the configuration can fix is
+// permanent, everything else may pass.
 func network(s *settings, err error) (bool, error) {
 	var (
 		authority x509.UnknownAuthorityError

@@ -69,5 +69,5 @@ func (b *Backend) page(ctx context.Context, prefix string, size int, fn func(min
 			return err
 		}
 	}
-	return ctx.Err() // on which the iterator ends without a word
+	return ctx.Err() // on which the iterator ends silently
 }

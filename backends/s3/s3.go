@@ -164,8 +164,8 @@ var errNoLock = backends.WithKind(backends.ErrConfig, errors.New("the server has
 // errEnough stops a listing.
 var errEnough = errors.New("enough")
 
-// look asks for the first name under prefix, to hear whether the bucket is there:
-// unlike HEAD this gets an answer with a reason.
+// look asks for the first name under prefix, to learn whether the bucket exists: unlike
+// HEAD this gets an answer with a reason.
 func (b *Backend) look(ctx context.Context, prefix string) error {
 	err := b.page(ctx, prefix, 1, func(minio.ObjectInfo) error { return errEnough })
 	if errors.Is(err, errEnough) {

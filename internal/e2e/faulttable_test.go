@@ -39,7 +39,7 @@ type fault struct {
 	instead func(t *testing.T, target string, ca *testcert.CA) string
 	exit    int    // of both commands
 	says    string // what both say, a regular expression
-	quick   bool   // it must end at once: trying again is in vain
+	quick   bool   // it must end at once: retrying is pointless
 }
 
 // blobs is a part of the names of blobs only.

@@ -127,8 +127,8 @@ func unwrap(info Info, header []byte, ids []age.Identity) (fileKey []byte, err e
 	if sum, _, err := HeaderSum(header); err != nil || sum != info.Hdr {
 		return nil, damaged("its age header is not the recorded one")
 	}
-	// One at a time: age gives up at the first identity that fails in another
-	// way than not matching, such as a hardware key that is not plugged in.
+	// One at a time: age gives up at the first identity that fails for any reason other
+	// than not matching, such as a hardware key that is not plugged in.
 	var first error
 	for _, id := range ids {
 		fileKey, err := age.DecryptHeader(header, id)

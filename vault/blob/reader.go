@@ -124,7 +124,7 @@ func (r *Reader) table(ctx context.Context) ([]TableRow, error) {
 // and the plaintext is not at hand.
 func (r *Reader) read(ctx context.Context, dst []byte, off, n int64) ([]byte, error) {
 	if off < 0 || n < 0 || off > r.plainSize || n > r.plainSize-off {
-		return nil, damaged("%d bytes at %d are outside its size, %d", n, off, r.plainSize)
+		return nil, damaged("%d bytes at %d are outside its %d", n, off, r.plainSize)
 	}
 	if r.whole {
 		return r.plain[off : off+n : off+n], r.intact(off, n)
@@ -149,7 +149,7 @@ func (r *Reader) read(ctx context.Context, dst []byte, off, n int64) ([]byte, er
 // which age needs its end.
 func (r *Reader) load(ctx context.Context, off, n int64) (*segment, error) {
 	if off < 0 || n <= 0 || off > r.plainSize || n > r.plainSize-off {
-		return nil, damaged("%d bytes at %d are outside its size, %d", n, off, r.plainSize)
+		return nil, damaged("%d bytes at %d are outside its %d", n, off, r.plainSize)
 	}
 	from := r.start + off/ageChunk*ageEncChunk
 	to := min(r.start+((off+n-1)/ageChunk+1)*ageEncChunk, r.info.Size)
@@ -194,8 +194,8 @@ func (r *Reader) payload() io.ReaderAt {
 	return r.src
 }
 
-// openPayload needs head and end of the file among the segments. They stay
-// there, unless another goroutine has been faster with an end of its own.
+// openPayload needs head and end of the file among the segments. They stay there,
+// unless another goroutine was faster.
 func (r *Reader) openPayload(tail *segment) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

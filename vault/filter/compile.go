@@ -32,7 +32,7 @@ type Options struct {
 	IgnoreCase bool // of letters, also beyond ASCII
 }
 
-// ErrPattern is a pattern that cannot be meant so. Correct it where it stands.
+// ErrPattern is a malformed pattern. Correct it at its source.
 var ErrPattern = errors.New("invalid pattern")
 
 // Error is one invalid pattern; it is ErrPattern.
@@ -69,7 +69,7 @@ func (e Errors) Unwrap() []error {
 	return out
 }
 
-// maxPatterns is far more than anybody writes; it bounds what a file can cost.
+// maxPatterns is far more than anybody writes; it limits what a file can cost.
 const maxPatterns = 1 << 20
 
 // Compile checks and prepares patterns. The order counts where there is a !.

@@ -11,15 +11,15 @@ import (
 	"vaultik/vault/fs"
 )
 
-// IgnoreFile is the name of files with patterns for the directory that holds
-// them: a leading slash stands for that directory, and they are asked about what
-// is below it. Variables mean nothing in them. They are saved like other files, and
-// not left out by each other.
+// IgnoreFile is the name of files with patterns for the directory that holds them: a
+// leading slash stands for that directory, and they apply to what is below it.
+// Variables mean nothing in them. They are saved like other files, and do not exclude
+// each other.
 const IgnoreFile = ".vaultikignore"
 
-// What ignore files may hold, one as well as all that are obeyed at once, which are that of a
-// directory and those above it: they are read during a walk, and whoever may write
-// somewhere must not fill the memory of who backs it up.
+// Limits of one ignore file, and of all that apply at once (a directory's and those
+// above it): they are read during a walk, and a user who may write somewhere must not
+// be able to fill the memory of the backup.
 const (
 	maxIgnoreFile     = 1 << 20 // bytes
 	maxIgnorePatterns = 1 << 16
@@ -80,8 +80,9 @@ func (w *Walk) marks(t *Tag, d fs.Dir) bool {
 // sticky marks directories where everybody may put files but not remove those of others.
 const sticky = 0o1000
 
-// may reports whether whoever made a tag or an ignore file has a say about the
-// directory: who could not remove its files cannot keep them out of a backup either.
+// may reports whether the owner of a tag or an ignore file may decide about the
+// directory: a user who could not remove its files must not be able to exclude them
+// from a backup either.
 func (w *Walk) may(name string, d fs.Dir, st *fs.Stat) bool {
 	if w.rules.Anyone || d.Stat().Mode&sticky == 0 || st.UID == 0 || st.UID == d.Stat().UID || int64(st.UID) == int64(os.Geteuid()) {
 		return true
@@ -96,11 +97,11 @@ func isIgnoreFile(path string) bool {
 	return strings.HasSuffix(path, IgnoreFile) && (len(path) == len(IgnoreFile) || path[len(path)-len(IgnoreFile)-1] == '/')
 }
 
-// maxIgnoreErrors is how many bad lines of an ignore file are told.
+// maxIgnoreErrors is how many malformed lines of an ignore file are reported.
 const maxIgnoreErrors = 5
 
-// readIgnore reads the ignore file of d, and says how large it is. Lines that are no
-// patterns are in the error, and the others count.
+// readIgnore reads the ignore file of d, and says how large it is. Malformed lines are
+// in the error, and the others apply.
 func (w *Walk) readIgnore(d fs.Dir) (l *List, size int, err error) {
 	name := "/" + join(d.Path(), IgnoreFile)
 	f, st, err := d.Open(IgnoreFile)

@@ -39,8 +39,8 @@ func Read(name string, r io.Reader, lookup func(string) (string, bool)) ([]Patte
 	return lines, nil
 }
 
-// readLines reads a file of patterns as they stand there, of at most so many bytes
-// and patterns, and says how large it is.
+// readLines reads a file of patterns without changing them, at most so many bytes and
+// patterns, and returns its size.
 func readLines(name string, r io.Reader, maxBytes, maxLines int) (out []Pattern, size int, err error) {
 	data, err := io.ReadAll(io.LimitReader(r, int64(maxBytes)+1))
 	if err != nil {

@@ -66,8 +66,8 @@ func (r *Rules) LeaveOut(path, what string) {
 	r.own[entryPath(path)] = what
 }
 
-// LeaveOutDir leaves out a directory wherever it stands, as where it is mounted at two
-// places. met, which may be nil, hears of it, from the goroutine of the walk.
+// LeaveOutDir excludes a directory wherever it is found, even if it is mounted in two
+// places. met, which may be nil, is told of it, in the goroutine of the walk.
 func (r *Rules) LeaveOutDir(dir fs.Stat, what string, met func(path string)) {
 	if dir.Ino != 0 { // else nothing tells it from others
 		r.other = append(r.other, ownDir{dir, what, met})

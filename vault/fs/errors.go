@@ -8,12 +8,14 @@ import (
 var (
 	// ErrSwapped says that a path no longer names what was listed there. Report the entry; do not read it.
 	ErrSwapped = errors.New("replaced by something else while being read")
-	// ErrInTheWay says that something else than a directory stands where one belongs. Ask the user.
+	// ErrInTheWay says that something that is not a directory is where one belongs. Ask
+	// the user.
 	ErrInTheWay = errors.New("something that is not a directory is in the way")
-	// ErrNotEmpty says that a directory with contents stands where another kind of entry belongs. Ask the user.
+	// ErrNotEmpty says that a directory with contents is where another kind of entry
+	// belongs. Ask the user.
 	ErrNotEmpty = errors.New("a directory that is not empty is in the way")
-	// ErrLocked says that a file that may not be changed, because of its flags, stands in the way, and that this user
-	// may not clear them. Report it.
+	// ErrLocked says that a file that may not be changed, because of its flags, is in
+	// the way, and that this user may not clear them. Report it.
 	ErrLocked = errors.New("a file that is immutable or append-only is in the way")
 	// ErrSameName says that another entry has the same name on this file system, which does not tell case or how
 	// accents are composed. Report it; restore the entry alone to another directory.

@@ -17,12 +17,13 @@ import (
 // TargetOptions change how a Target makes entries. The zero value is what a user expects.
 type TargetOptions struct {
 	NumericOwner bool // take owners by number, even where their names are known here
-	ReplaceFiles bool // remove a file that stands where a directory belongs (a symbolic link always is)
+	ReplaceFiles bool // remove a file that is where a directory belongs (a symbolic link always is)
 	KeepLinks    bool // a file with other names may get the attributes of an entry that has none
 	ReadOnly     bool // change nothing: whatever would is an error, and the target need not exist
 
-	// LargeFile is how many bytes a file has at least that is restored as a part,
-	// so that the next restore goes on within it, where the system has locks for that. 0: 64 MiB.
+	// LargeFile is the size in bytes from which a file is restored as a part, so that
+	// the next restore can resume within it, where the system has locks for that. 0: 64
+	// MiB.
 	LargeFile int64
 
 	// Xattrs reads the attributes of an entry that has them in chunks. It is called
@@ -30,7 +31,8 @@ type TargetOptions struct {
 	Xattrs func(*page.Entry) ([]page.Xattr, error)
 }
 
-// errReadOnly is a bug of whoever asks a Target to change something in spite of ReadOnly.
+// errReadOnly is a bug of a caller that makes a Target change something despite
+// ReadOnly.
 var errReadOnly = errors.New("internal error: nothing may be changed here")
 
 const (
@@ -159,8 +161,8 @@ func (t *Target) Empty(path string) (bool, error) {
 
 var errFound = errors.New("found")
 
-// Differs names the attributes of what stands under path that SetFileMeta or
-// SetDirMeta would change: "owner", "mode", "times", "flags", "attributes".
+// Differs names the attributes of what is at path that SetFileMeta or SetDirMeta would
+// change: "owner", "mode", "times", "flags", "attributes".
 func (t *Target) Differs(path string, e *page.Entry) ([]string, error) {
 	st, err := t.Lstat(path)
 	if err != nil {
@@ -224,8 +226,8 @@ func (t *Target) SetDirMeta(path string, e *page.Entry) (MetaProblems, error) {
 	return t.setMeta(path, e)
 }
 
-// SetFileMeta gives what stands under path, whose contents are right already, the
-// attributes in e. It touches only what differs.
+// SetFileMeta gives what is at path, whose contents are right already, the attributes
+// in e. It touches only what differs.
 func (t *Target) SetFileMeta(path string, e *page.Entry) (MetaProblems, error) {
 	return t.setMeta(path, e)
 }

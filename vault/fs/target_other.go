@@ -237,7 +237,7 @@ func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 	return problems, nil
 }
 
-// Lstat describes what stands under path.
+// Lstat describes what is at path.
 func (t *Target) Lstat(path string) (Stat, error) {
 	if path != "." {
 		if _, _, err := t.parent(path, false); err != nil {
@@ -268,9 +268,9 @@ func (t *Target) OpenRead(path string) (*os.File, Stat, error) {
 	return f, st, nil
 }
 
-// Same reports whether what stands under path has the contents of e, as far as
-// metadata tells: the type, and of a file size and mtime, of a link its target,
-// of a device its numbers. If so, SetFileMeta or SetDirMeta does the rest. If not, the reason.
+// Same reports whether what is at path has the contents of e, as far as metadata tells:
+// the type, and of a file size and mtime, of a link its target, of a device its
+// numbers. If so, SetFileMeta or SetDirMeta does the rest. If not, the reason.
 func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 	st, err := t.Lstat(path)
 	if err != nil {

@@ -24,10 +24,10 @@ type Chooser interface {
 	// Decide is asked about each entry, roots included, before the walk opens it.
 	// st must not be kept.
 	Decide(path string, st *Stat) Decision
-	// Enter is asked when the names in a directory are known, unless it is empty:
-	// visit (nil: all) says which of them the walk looks at. What err says was wrong
-	// is reported after the directory, as if it could not be read; the walk goes on.
-	// d must not be kept.
+	// Enter is asked when the names in a directory are known, unless it is empty: visit
+	// (nil: all) says which of them the walk looks at. err is reported after the
+	// directory, as if the directory could not be read; the walk continues. d must not
+	// be kept.
 	Enter(d Dir) (visit func(name string) bool, err error)
 }
 

@@ -144,9 +144,9 @@ func (w *walker) visit(parent *openDir, name, path string, below *rootTree) erro
 	return err
 }
 
-// enter opens the directory that w.item describes, reports it and puts it on the
-// stack. It describes it anew through its descriptor: only so is it certain that
-// the attributes and the contents are of the same directory.
+// enter opens the directory that w.item describes, reports it and puts it on the stack.
+// It stats it again through its descriptor: only then is it certain that the attributes
+// and the contents are of the same directory.
 func (w *walker) enter(parent *openDir, below *rootTree, device uint64) error {
 	it := &w.item
 	d := w.take()

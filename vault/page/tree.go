@@ -23,9 +23,9 @@ type Tree struct {
 	Top   Ref // as the root names it
 
 	// Lost, if set, is told of each page that cannot be read, with the error and the
-	// paths that are lost with it: those after `after`, up to and with `last`
-	// ("" for the whole tree); of a list page, after and last are the path of the file
-	// whose content is lost. If it returns nil the walk goes on behind them.
+	// paths that are lost with it: those after `after`, up to and with `last` ("" for
+	// the whole tree); of a list page, after and last are the path of the file whose
+	// content is lost. If it returns nil the walk continues after them.
 	Lost func(after, last string, err error) error
 
 	// Known, if set, is asked by WalkPages before it reads a page below the top.

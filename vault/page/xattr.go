@@ -15,8 +15,8 @@ func SortXattrs(list []Xattr) {
 	slices.SortFunc(list, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// XattrsFit reports whether the attributes stand in the entry itself: their JSON
-// is at most MaxInlineXattrs bytes. If not, it goes to chunks that Entry.XattrRefs names.
+// XattrsFit reports whether the attributes are in the entry itself: their JSON is at
+// most MaxInlineXattrs bytes. If not, it goes to chunks that Entry.XattrRefs names.
 func XattrsFit(list []Xattr) bool {
 	n := 0
 	for i := range list { // no need to encode what is much too long

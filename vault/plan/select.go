@@ -46,7 +46,8 @@ func Select(from string, paths []string) (Selection, error) {
 	return s, nil
 }
 
-// Place is where the entry of a path comes to stand in the target. The path must be within From.
+// Place is where the entry of a path is restored in the target. The path must be within
+// From.
 func (s *Selection) Place(p string) string {
 	switch {
 	case s.From == ".":

@@ -58,7 +58,7 @@ func EncodeCheckpoint(c *Checkpoint, signer *keys.Signer) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeCheckpoint reads a checkpoint that pub signed. The caller goes on with Check.
+// DecodeCheckpoint reads a checkpoint that pub signed. The caller then calls Check.
 func DecodeCheckpoint(b []byte, pub keys.PublicKey) (*Checkpoint, error) {
 	line, err := decodeSigned(b, checkpointNamespace, MaxCheckpoint, pub)
 	if err == nil {

@@ -140,7 +140,8 @@ func EncodeGC(g *GC, signer *keys.Signer) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeGC reads a gc object that one of the pruners signed. The caller goes on with Check.
+// DecodeGC reads a gc object that one of the pruners signed. The caller then calls
+// Check.
 func DecodeGC(b []byte, pruners []keys.PublicKey) (*GC, error) {
 	line, err := decodeSigned(b, gcNamespace, MaxGC, pruners...)
 	if err == nil {

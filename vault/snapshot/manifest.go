@@ -167,7 +167,7 @@ func EncodeManifest(m *Manifest, signer *keys.Signer) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeManifest reads a manifest that pub signed. The caller goes on with Check.
+// DecodeManifest reads a manifest that pub signed. The caller then calls Check.
 func DecodeManifest(b []byte, pub keys.PublicKey) (*Manifest, error) {
 	line, err := decodeSigned(b, manifestNamespace, MaxManifest, pub)
 	if err == nil {

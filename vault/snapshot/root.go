@@ -291,9 +291,8 @@ func skippable(b []byte, n int) []byte {
 	return append(b, make([]byte, n)...)
 }
 
-// OpenRoot opens a root. The caller has checked its SHA-256, and goes on with
-// Matches. Errors are [ErrDamaged], [ErrNewerFormat], keys.ErrWrongIdentity
-// and keys.ErrPlugin.
+// OpenRoot opens a root. The caller has checked its SHA-256, and then calls Matches.
+// Errors are [ErrDamaged], [ErrNewerFormat], keys.ErrWrongIdentity and keys.ErrPlugin.
 func OpenRoot(sealed []byte, ids []age.Identity) (*Root, error) {
 	r, err := openRoot(sealed, ids)
 	if err != nil {
