@@ -31,38 +31,49 @@ type Faults struct {
 	CheckpointBytes int64         // instead of checkpointBytes
 }
 
+// Chunker is hit before a file is read.
 func (f *Faults) Chunker(path string) {
 	if f.OnChunk != nil {
 		f.OnChunk(path)
 	}
 }
 
+// Read is hit after a file was read, before it is looked at again.
 func (f *Faults) Read(path string) {
 	if f.OnRead != nil {
 		f.OnRead(path)
 	}
 }
 
+// Uploader is hit before and after a put.
 func (f *Faults) Uploader(after bool) {
 	if f.OnUpload != nil {
 		f.OnUpload(after)
 	}
 }
 
+// Scanner is hit at each step of a walk.
 func (f *Faults) Scanner() { call(f.OnScan) }
 
+// Packer is hit at each batch that is packed.
 func (f *Faults) Packer() { call(f.OnPack) }
 
+// Sealer is hit at each frame and blob.
 func (f *Faults) Sealer() { call(f.OnSeal) }
 
+// Store is hit at each write of the index.
 func (f *Faults) Store() { call(f.OnStore) }
 
+// Committer is hit at each page.
 func (f *Faults) Committer() { call(f.OnCommit) }
 
+// CommitStart is hit before a snapshot is committed.
 func (f *Faults) CommitStart() { call(f.OnCommitStart) }
 
+// Downloader is hit at each blob or object that is fetched.
 func (f *Faults) Downloader() { call(f.OnDownload) }
 
+// Writer is hit at each batch of a restore's writer.
 func (f *Faults) Writer() { call(f.OnWrite) }
 
 // Pages changes what a walk reads.

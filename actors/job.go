@@ -42,14 +42,6 @@ type Job struct {
 	abandoned string    // what it has ended without
 }
 
-// Root is the root actor of a job.
-type Root interface {
-	actor.Actor
-	job() *Job
-}
-
-func (j *Job) job() *Job { return j }
-
 // HandleFailure ends the job: a panic in a stage is a bug. What is stored, or
 // restored, stays so.
 func (j *Job) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
@@ -140,21 +132,6 @@ func (j *Job) Beside(c actor.Context, fn func(Aside) any) {
 		}
 	})
 }
-
-// Aside is how code that runs beside a job, which is no actor, speaks with actors.
-type Aside struct {
-	root *actor.RootContext
-	job  *actor.PID
-}
-
-// Tell sends the job a message.
-func (a Aside) Tell(m any) { a.root.Send(a.job, m) }
-
-// Submit gives a pool a job; the job of the actors receives the Finished.
-func (a Aside) Submit(pool *actor.PID, m any) { a.root.RequestWithCustomSender(pool, m, a.job) }
-
-// Send sends another actor a message.
-func (a Aside) Send(to *actor.PID, m any) { a.root.Send(to, m) }
 
 func (j *Job) reply(c actor.Context) {
 	if !j.Ended || j.left > 0 && j.abandoned == "" || j.requester == nil {

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"vaultik/internal/testsize"
+
 	"vaultik/actors"
 	"vaultik/actors/jobtest"
 	"vaultik/backends"
@@ -31,6 +33,7 @@ func (c *counted) ReadRange(ctx context.Context, key string, p []byte, off int64
 }
 
 func TestOpenTree(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := t.TempDir()
 	jobtest.MakeTree(t, testtree.Random(41, testtree.RandomOptions{Nodes: 2000, Plain: true, MaxSize: 100}), dir)

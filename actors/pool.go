@@ -52,10 +52,10 @@ type lease[J any] struct {
 }
 
 // Drain asks a pool to answer Drained when it holds no job any more.
-type (
-	Drain   struct{}
-	Drained struct{}
-)
+type Drain struct{}
+
+// Drained answers Drain.
+type Drained struct{}
 
 // workerGone is sent to the pool itself when a worker has terminated, so that it
 // is handled behind the worker's own messages: Terminated overtakes them.
@@ -71,6 +71,7 @@ func (p *Pool[J, R]) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, c
 	sup.RestartChildren(child)
 }
 
+// Receive is an actor's.
 func (p *Pool[J, R]) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:

@@ -38,27 +38,9 @@ func capturePanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 	}
 }
 
-// endOnPanic ends a job whose root panics. The library would start it anew, to
-// know nothing of the job and of who waits for its answer.
-func endOnPanic(next actor.ReceiverFunc) actor.ReceiverFunc {
-	return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {
-		defer func() {
-			if v := recover(); v != nil {
-				c.Actor().(Root).job().End(c.(actor.Context), internalError(c.Self(), v))
-			}
-		}()
-		next(c, env)
-	}
-}
-
 // props is how every actor of this package is made.
 func props(p actor.Producer) *actor.Props {
 	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(capturePanic))
-}
-
-// rootProps is how the root of a job is made.
-func rootProps(p actor.Producer) *actor.Props {
-	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(endOnPanic, capturePanic))
 }
 
 // asError turns the reason of a failure into an error.
@@ -67,26 +49,6 @@ func asError(reason any) error {
 		return err
 	}
 	return fmt.Errorf("panic: %v", reason)
-}
-
-// goroutinePanicked carries a panic of a goroutine of ours to the job that started
-// it, which panics with it in turn: a bare panic would end the process.
-type goroutinePanicked struct{ err *PanicError }
-
-// goroutineEnded says that it is gone, behind all that it has sent.
-type goroutineEnded struct{}
-
-// goSafe runs fn beside a job, which hears of its end.
-func goSafe(a Aside, fn func()) {
-	go func() {
-		defer a.Tell(&goroutineEnded{})
-		defer func() {
-			if v := recover(); v != nil {
-				a.Tell(&goroutinePanicked{&PanicError{Value: v, Stack: debug.Stack()}})
-			}
-		}()
-		fn()
-	}()
 }
 
 // After sends m to the actor itself when d has passed, unless stopped.

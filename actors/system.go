@@ -67,13 +67,13 @@ const jobStopTimeout = time.Minute
 // Start asks a job, or a stage of one, to begin. A job answers when it has ended.
 type Start struct{}
 
-// Run spawns a job's root, sends it Start, turns the end of ctx into Cancel, and
+// Run spawns a job's root actor, which embeds the job, sends it Start, turns the end of ctx into Cancel, and
 // waits until every actor of the job is gone. If one never came back from a call, the
 // job has ended without it: abandoned says what it was, and what the job's actors
 // share must stay as it is. With an error there is no answer.
-func (s *System) Run(ctx context.Context, root Root) (answer any, abandoned string, err error) {
-	id := fmt.Sprintf("%s-%d", root.job().Name, jobNumber.Add(1))
-	pid, err := s.sys.Root.SpawnNamed(rootProps(func() actor.Actor { return root }), id)
+func (s *System) Run(ctx context.Context, job *Job, root actor.Actor) (answer any, abandoned string, err error) {
+	id := fmt.Sprintf("%s-%d", job.Name, jobNumber.Add(1))
+	pid, err := s.sys.Root.SpawnNamed(rootProps(job, func() actor.Actor { return root }), id)
 	if err != nil {
 		return nil, "", fmt.Errorf("start job %s: %w", id, err)
 	}
@@ -93,6 +93,26 @@ func (s *System) Run(ctx context.Context, root Root) (answer any, abandoned stri
 		return nil, "", fmt.Errorf("stop job %s: %w", id, err)
 	}
 	return a.answer, "", nil
+}
+
+// rootProps is how the root of a job is made.
+func rootProps(j *Job, p actor.Producer) *actor.Props {
+	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(endOnPanic(j), capturePanic))
+}
+
+// endOnPanic ends a job whose root panics. The library would start it anew, to
+// know nothing of the job and of who waits for its answer.
+func endOnPanic(j *Job) actor.ReceiverMiddleware {
+	return func(next actor.ReceiverFunc) actor.ReceiverFunc {
+		return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {
+			defer func() {
+				if v := recover(); v != nil {
+					j.End(c.(actor.Context), internalError(c.Self(), v))
+				}
+			}()
+			next(c, env)
+		}
+	}
 }
 
 // stopAndWait is the library's StopFuture with a timeout of the caller's choice.

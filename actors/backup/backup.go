@@ -27,7 +27,7 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	run := newBackupRun(spec)
 	defer run.cancel(nil)
 	job := newBackupJob(soft, run)
-	answer, abandoned, err := s.Run(ctx, job)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	run.cancel(actors.ErrInterrupted)
 	if err != nil {
 		return nil, err
@@ -100,16 +100,21 @@ func newBackupJob(soft context.Context, run *backupRun) *backupJob {
 }
 
 type (
-	interrupt    struct{}
+	// interrupt says that the soft context has ended.
+	interrupt struct{}
+	// prepareEnded says what prepare has found.
 	prepareEnded struct {
 		state *storeState
 		err   error
 	}
+	// commitEnded says what commit has written, or why it has not.
 	commitEnded struct {
 		commit commitResult
 		err    error
 	}
-	flushRows   struct{}
+	// flushRows asks for all that is known of finished files to be written to the index.
+	flushRows struct{}
+	// rowsFlushed answers flushRows.
 	rowsFlushed struct{}
 )
 

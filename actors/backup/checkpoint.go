@@ -23,7 +23,9 @@ const (
 )
 
 type (
-	checkpointTick  struct{}
+	// checkpointTick says that it is time to look whether a checkpoint is due.
+	checkpointTick struct{}
+	// checkpointEnded says that a checkpoint is written, or why it is not.
 	checkpointEnded struct{ err error }
 )
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"vaultik/internal/testsize"
+
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
@@ -124,6 +126,7 @@ func TestBackup_MountThatDies(t *testing.T) {
 // TestBackup_Hang: a call that never returns is named; the backup goes on with all
 // else, and ends when it is asked to.
 func TestBackup_Hang(t *testing.T) {
+	testsize.Long(t)
 	for _, where := range []string{"read", "open", "stat"} {
 		t.Run(where, func(t *testing.T) {
 			defer goleak.VerifyNone(t, append(jobtest.LeakOptions, goleak.IgnoreCurrent())...)

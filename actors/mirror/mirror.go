@@ -19,7 +19,8 @@ func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 	began := time.Now()
 	run := newCopyRun(spec)
 	defer run.Cancel(nil)
-	answer, abandoned, err := s.Run(ctx, newCopyJob(run))
+	job := newCopyJob(run)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	if err != nil {
 		return nil, err
 	}
@@ -32,24 +33,6 @@ func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 }
 
 type copyEnded struct{ err error }
-
-// copyRun is what the parts of one copy share.
-type copyRun struct {
-	*survey.Transfers
-	spec   *Spec
-	survey *survey.Survey // of the source
-	tell   func(survey.Problem)
-	report Report // of the job until it has ended
-}
-
-func newCopyRun(spec *Spec) *copyRun {
-	if spec.Progress == nil {
-		spec.Progress = &messages.Progress{}
-	}
-	r := &copyRun{Transfers: survey.NewTransfers(spec.Parallel, spec.Memory), spec: spec}
-	r.survey = survey.New(spec.From, spec.Snapshots, func(p survey.Problem) { r.tell(p) })
-	return r
-}
 
 // copyJob is the root of one copy: it keeps the accounts.
 type copyJob struct {
@@ -66,22 +49,6 @@ func newCopyJob(run *copyRun) *copyJob {
 	j.Answer = func(err error) any { return &copyEnded{err} }
 	return j
 }
-
-type (
-	// problemFound is told by the survey.
-	problemFound struct{ survey.Problem }
-	// copySurveyed says what the planner has found, before anything is copied.
-	copySurveyed struct {
-		objects, bytes, there int64
-		snapshots             int // that the target has already
-		spare, spareSize      int64
-		saved                 map[string]bool
-	}
-	// copyHeadDone says that the planner has put a head.
-	copyHeadDone struct{ bytes int64 }
-	// copyPlanned says that the planner has submitted everything, and all of it has ended.
-	copyPlanned struct{ err error }
-)
 
 func (j *copyJob) Receive(c actor.Context) {
 	r := &j.run.report
@@ -117,7 +84,7 @@ func (j *copyJob) start(c actor.Context) {
 	})
 	j.Beside(c, func(a actors.Aside) any {
 		run.tell = func(p survey.Problem) { a.Tell(&problemFound{p}) }
-		p := &copyPlanner{run: run, copiers: copiers, aside: a}
+		p := &planner{run: run, copiers: copiers, aside: a}
 		return &copyPlanned{p.plan(run.Ctx)}
 	})
 }
@@ -137,30 +104,35 @@ func (j *copyJob) copied(c actor.Context, m *messages.Finished[copying, copyDone
 		return
 	}
 	defer j.run.Jobs.Release()
-	r, res, prog := &j.run.report, &m.Result, j.run.spec.Progress
-	err := res.Err
+	res, prog := &m.Result, j.run.spec.Progress
 	if m.Err != nil { // every worker that had it has panicked
 		j.End(c, m.Err)
 		return
 	}
-	r.Read += res.Read
+	j.run.report.Read += res.Read
 	prog.BytesRead.Add(res.Read)
 	prog.FilesDone.Add(1)
 	prog.BytesDone.Add(m.Job.Size)
 	switch {
-	case err != nil && res.Fatal:
-		j.End(c, err)
-		return
-	case err != nil:
-		p := survey.Problem{Kind: survey.KindOf(err), Key: m.Job.Key, Reason: err.Error()}
+	case res.Err == nil:
+		j.account(&m.Job, res)
+	case res.Fatal:
+		j.End(c, res.Err)
+	default:
+		p := survey.Problem{Kind: survey.KindOf(res.Err), Key: m.Job.Key, Reason: res.Err.Error()}
 		if m.Job.Manifest {
 			p.Snapshots = []string{j.run.spec.Snapshots[m.Job.Index].ID()}
 		} else {
 			p.Snapshots = j.run.survey.IDs(m.Job.Index)
 		}
 		j.problem(p)
-		return
-	case m.Job.Manifest:
+	}
+}
+
+// account counts an object that the mirror has now.
+func (j *copyJob) account(job *copying, res *copyDone) {
+	r, prog := &j.run.report, j.run.spec.Progress
+	if job.Manifest {
 		r.Snapshots++
 		if !res.Same {
 			r.New++
@@ -171,13 +143,13 @@ func (j *copyJob) copied(c actor.Context, m *messages.Finished[copying, copyDone
 		r.SentBytes += res.Sent
 		prog.Stored.Add(res.Sent)
 		prog.Objects.Add(1)
-	} else if !m.Job.Manifest {
+	} else if !job.Manifest {
 		r.There++
 	}
 	if res.Replaced {
 		r.Replaced++
 		if j.run.spec.OnReplace != nil {
-			j.run.spec.OnReplace(m.Job.Key)
+			j.run.spec.OnReplace(job.Key)
 		}
 	}
 }

@@ -199,6 +199,7 @@ func TestCopy_EndsAnywhere(t *testing.T) {
 
 // What is damaged in the source is named, and not brought over; everything else is.
 func TestCopy_SourceDamaged(t *testing.T) {
+	testsize.Long(t)
 	h := twoSets(t)
 	for _, kind := range []layout.Kind{layout.KindBlob, layout.KindRoot, layout.KindEpochKey, layout.KindBlobList} {
 		for _, how := range []string{"flip", "cut", "gone"} {
@@ -266,6 +267,7 @@ func TestCopy_SourceDamaged(t *testing.T) {
 // What is damaged in the target is replaced: other sizes, and keys, always; the rest
 // when it is read.
 func TestCopy_TargetDamaged(t *testing.T) {
+	testsize.Long(t)
 	h := twoSets(t)
 	for _, kind := range []layout.Kind{layout.KindBlob, layout.KindRoot, layout.KindEpochKey, layout.KindBlobList, layout.KindManifest} {
 		for _, cut := range []bool{true, false} {
@@ -315,6 +317,7 @@ func (n noSums) ListStream(ctx context.Context, prefix string, fn func(backends.
 
 // An object that does not fit into a buffer is checked on its way.
 func TestCopy_LargeObject(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	h.Edit = func(s *backup.Spec) { s.BlobSize, s.Memory = 48<<20, 400<<20 }
 	dir := t.TempDir()
@@ -426,6 +429,7 @@ func TestCopy_BesideBackup(t *testing.T) {
 }
 
 func TestCopy_Cancel(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	h := twoSets(t)
 	why := errors.New("enough")
@@ -469,6 +473,7 @@ var copyPanics = []jobtest.PanicCase{
 // TestPanics_Copy: wherever an actor panics, the copy completes, or fails with the
 // target a whole store, and the next one completes.
 func TestPanics_Copy(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 0))

@@ -20,11 +20,11 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// copyPlanner decides what is copied, and in which order: the manifests have been
+// planner decides what is copied, and in which order: the manifests have been
 // listed before everything else, so all that they need was there by then; objects
 // come before the manifests that need them; the manifests of a set in their order. It runs beside
 // the job and blocks, under the credit of the transfers that it asks for.
-type copyPlanner struct {
+type planner struct {
 	run     *copyRun
 	copiers *actor.PID
 	aside   actors.Aside
@@ -45,7 +45,7 @@ const (
 	sameThere // by its size
 )
 
-func (p *copyPlanner) plan(ctx context.Context) error {
+func (p *planner) plan(ctx context.Context) error {
 	p.wanted, p.extra = map[*survey.List]bool{}, map[int][]int{}
 	if err := p.look(ctx); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (p *copyPlanner) plan(ctx context.Context) error {
 }
 
 // look finds out what the snapshots need, what the source has of it, and the target.
-func (p *copyPlanner) look(ctx context.Context) error {
+func (p *planner) look(ctx context.Context) error {
 	inv := p.run.survey.Inventory
 	for i := range p.run.spec.Snapshots {
 		p.run.spec.Faults.Scanner()
@@ -99,7 +99,7 @@ func (p *copyPlanner) look(ctx context.Context) error {
 
 // allBlobs has every blob of a host copied where a blob list is bad: which of them
 // the snapshot needs is not known.
-func (p *copyPlanner) allBlobs(ctx context.Context, s *survey.Snapshot) error {
+func (p *planner) allBlobs(ctx context.Context, s *survey.Snapshot) error {
 	if !s.Partial {
 		return nil
 	}
@@ -121,7 +121,7 @@ func (p *copyPlanner) allBlobs(ctx context.Context, s *survey.Snapshot) error {
 }
 
 // listTarget notes what the target has of what is needed of one host.
-func (p *copyPlanner) listTarget(ctx context.Context, host int) error {
+func (p *planner) listTarget(ctx context.Context, host int) error {
 	inv := p.run.survey.Inventory
 	err := p.run.spec.To.ListStream(ctx, layout.HostPrefix(inv.Hosts()[host]), func(o backends.ObjectInfo) error {
 		name, err := layout.Parse(o.Key)
@@ -143,7 +143,7 @@ func (p *copyPlanner) listTarget(ctx context.Context, host int) error {
 }
 
 // count tells how much there is to do.
-func (p *copyPlanner) count() {
+func (p *planner) count() {
 	inv, spec := p.run.survey.Inventory, p.run.spec
 	m := &copySurveyed{objects: int64(inv.Len()), saved: map[string]bool{}, spare: p.run.survey.Spare, spareSize: p.run.survey.SpareSize}
 	todo, bytes := int64(0), int64(0)
@@ -177,7 +177,7 @@ func (p *copyPlanner) count() {
 }
 
 // job is how an object is copied; false if nothing is to be done.
-func (p *copyPlanner) job(i int) (copying, bool) {
+func (p *planner) job(i int) (copying, bool) {
 	inv := p.run.survey.Inventory
 	o := inv.At(i)
 	job := copying{Index: i, Key: inv.Key(i), Size: o.Size, Sum: inv.Sum(i)}
@@ -194,7 +194,7 @@ func (p *copyPlanner) job(i int) (copying, bool) {
 }
 
 // heads puts the trust lists, store.json and gc objects.
-func (p *copyPlanner) heads(ctx context.Context) error {
+func (p *planner) heads(ctx context.Context) error {
 	for _, h := range p.run.spec.Heads {
 		sum := sha256.Sum256(h.Data)
 		_, err := p.run.spec.To.Put(ctx, h.Key, backends.Bytes(h.Data, &sum), backends.PutOptions{IfAbsent: p.run.spec.Conditional && !h.Replace})
@@ -211,7 +211,7 @@ func (p *copyPlanner) heads(ctx context.Context) error {
 
 // order gives the snapshots by time, those of one set by their numbers whatever
 // their clock said, so that an interrupted copy has the oldest of all sets.
-func (p *copyPlanner) order() []*survey.Snapshot {
+func (p *planner) order() []*survey.Snapshot {
 	out := make([]*survey.Snapshot, len(p.run.survey.Snapshots))
 	for i := range p.run.survey.Snapshots {
 		out[i] = &p.run.survey.Snapshots[i]
@@ -230,33 +230,8 @@ func (p *copyPlanner) order() []*survey.Snapshot {
 }
 
 // objects submits what a snapshot needs and has not been submitted.
-func (p *copyPlanner) objects(s *survey.Snapshot) error {
-	inv := p.run.survey.Inventory
-	find := func(o layout.Object) int {
-		o.Host = s.Host
-		i, _ := inv.Find(o) // gather has added it
-		return i
-	}
-	var all []int
-	for _, k := range s.Keys {
-		all = append(all, find(layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N}))
-	}
-	blobs := func(list []snapshot.BlobSize) {
-		for _, b := range list {
-			all = append(all, find(layout.Object{Kind: layout.KindBlob, Sum: b.Name}))
-		}
-	}
-	for n, l := range s.BlobLists {
-		if !p.wanted[l] {
-			p.wanted[l] = true
-			blobs(l.Blobs)
-			all = append(all, find(layout.Object{Kind: layout.KindBlobList, Sum: s.Lists[n].Name}))
-		}
-	}
-	blobs(s.Blobs)
-	all = append(all, p.extra[s.Num]...)
-	all = append(all, find(layout.Object{Kind: layout.KindRoot, Sum: s.Manifest.Root.Name}))
-	for _, i := range all {
+func (p *planner) objects(s *survey.Snapshot) error {
+	for _, i := range p.needs(s) {
 		if p.submitted[i] {
 			continue
 		}
@@ -273,9 +248,37 @@ func (p *copyPlanner) objects(s *survey.Snapshot) error {
 	return nil
 }
 
+// needs are the objects of a snapshot, without those of lists that came before.
+func (p *planner) needs(s *survey.Snapshot) (all []int) {
+	add := func(o layout.Object) {
+		o.Host = s.Host
+		i, _ := p.run.survey.Inventory.Find(o) // Gather has added it
+		all = append(all, i)
+	}
+	for _, k := range s.Keys {
+		add(layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N})
+	}
+	blobs := func(list []snapshot.BlobSize) {
+		for _, b := range list {
+			add(layout.Object{Kind: layout.KindBlob, Sum: b.Name})
+		}
+	}
+	for n, l := range s.BlobLists {
+		if !p.wanted[l] {
+			p.wanted[l] = true
+			blobs(l.Blobs)
+			add(layout.Object{Kind: layout.KindBlobList, Sum: s.Lists[n].Name})
+		}
+	}
+	blobs(s.Blobs)
+	all = append(all, p.extra[s.Num]...)
+	add(layout.Object{Kind: layout.KindRoot, Sum: s.Manifest.Root.Name})
+	return all
+}
+
 // commit waits until all that was submitted has ended, then puts the manifests:
 // at once only those of different sets.
-func (p *copyPlanner) commit(round []*survey.Snapshot) error {
+func (p *planner) commit(round []*survey.Snapshot) error {
 	byChain := map[copyChain][]*survey.Snapshot{}
 	most := 0
 	for _, s := range round {
@@ -308,7 +311,7 @@ func (p *copyPlanner) commit(round []*survey.Snapshot) error {
 	return nil
 }
 
-func (p *copyPlanner) transfer(job copying) error {
+func (p *planner) transfer(job copying) error {
 	if err := p.run.Jobs.Acquire(p.run.Ctx); err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func ReadBack(ctx context.Context, s *actors.System, spec *Spec) (*ReadBackResul
 		return nil, fmt.Errorf("sync the target: %w", err)
 	}
 	job := newReadBackJob(run)
-	answer, abandoned, err := s.Run(ctx, job)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	run.cancel(actors.ErrInterrupted)
 	if err != nil {
 		return nil, err
@@ -67,6 +67,7 @@ type readBackEnded struct {
 	err    error
 }
 
+// readBackWalked says that every file has been submitted, or why the walk ended.
 type readBackWalked struct{ err error }
 
 // readBackJob walks beside itself and counts what its readers find.

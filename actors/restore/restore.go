@@ -33,12 +33,17 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 	if err := run.Open(ctx); err != nil {
 		return nil, err
 	}
-	answer, abandoned, err := s.Run(ctx, newRestoreJob(run))
+	job := newRestoreJob(run)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	if err != nil {
 		return nil, err // an actor is still there, and uses what close would take away
 	}
 	if abandoned != "" { // the same; what became of the last entries is not known
 		return &Result{Abandoned: abandoned}, answer.(*restoreDone).err
+	}
+	failed := answer.(*restoreDone).err
+	if err := run.settle(failed == nil); failed == nil {
+		failed = err
 	}
 	run.Close()
 	if n := run.odd.Load(); n > 1 {
@@ -47,7 +52,7 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 	r := run.result
 	r.BytesRead = run.read.Load() + run.pages.Fetched()
 	r.Restarts, r.Duration = spec.Progress.Restarts.Load(), time.Since(began)
-	return &r, answer.(*restoreDone).err
+	return &r, failed
 }
 
 type restoreDone struct{ err error }

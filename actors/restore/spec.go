@@ -54,6 +54,8 @@ type Spec struct {
 	// leaves out entries and all below them; it wins. Both get the entry's full
 	// path and are called from one goroutine.
 	Include, Exclude func(path string, t page.Type) bool
+	// Chosen is what Include and Exclude are, as text: those with the same text choose the same.
+	Chosen string
 
 	Overwrite Overwrite
 	// InPlace changes files that are to be replaced where they stand, instead of in

@@ -90,25 +90,23 @@ func (p *Problems) Add(n Problem) bool {
 			q.Snapshots = append(q.Snapshots, s)
 		}
 	}
-	for _, s := range n.Paths {
-		switch {
-		case slices.Contains(q.Paths, s):
-		case len(q.Paths) >= MaxPaths:
-			q.MorePaths = true
-		default:
-			q.Paths = append(q.Paths, s)
-		}
-	}
-	for _, l := range n.Lost {
-		switch {
-		case slices.Contains(q.Lost, l):
-		case len(q.Lost) >= MaxPaths:
-			q.MorePaths = true
-		default:
-			q.Lost = append(q.Lost, l)
-		}
-	}
+	q.MorePaths = addFew(&q.Paths, n.Paths) || q.MorePaths
+	q.MorePaths = addFew(&q.Lost, n.Lost) || q.MorePaths
 	return !ok
+}
+
+// addFew adds what is not there yet, up to MaxPaths. It reports whether there is more.
+func addFew[T comparable](to *[]T, list []T) (more bool) {
+	for _, v := range list {
+		switch {
+		case slices.Contains(*to, v):
+		case len(*to) >= MaxPaths:
+			more = true
+		default:
+			*to = append(*to, v)
+		}
+	}
+	return more
 }
 
 // Affects adds an entry to the problems of an object: its path, or what was lost with a page.

@@ -89,23 +89,12 @@ func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 		return done
 	}
 	defer func() { _ = in.Close() }()
-	sum := sha256.New()
-	var head []byte
-	for err == nil {
-		var n int
-		n, err = io.ReadFull(in, buf)
-		done.Bytes += int64(n)
-		if head == nil {
-			head = append(head, buf[:min(n, 512<<10)]...)
-		}
-		_, _ = sum.Write(buf[:n])
-	}
-	k.run.survey.Fetched.Add(done.Bytes)
-	if op := (*backends.OpError)(nil); errors.As(err, &op) || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	head, sum, err := k.stream(in, buf, &done.Bytes)
+	if err != nil {
 		done.Err = err
 		return done
 	}
-	if [32]byte(sum.Sum(nil)) != o.Sum {
+	if sum != o.Sum {
 		done.Err = actors.ErrWrongSum
 		return done
 	}
@@ -124,6 +113,25 @@ func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 	}
 	done.Chunks, done.Err = k.chunks(r, h, true)
 	return done
+}
+
+// stream reads an object to its end, and returns its beginning and its SHA-256.
+func (k *checker) stream(in io.Reader, buf []byte, count *int64) (head []byte, sum [32]byte, err error) {
+	hash := sha256.New()
+	for err == nil {
+		var n int
+		n, err = io.ReadFull(in, buf)
+		*count += int64(n)
+		if head == nil {
+			head = append(head, buf[:min(n, 512<<10)]...)
+		}
+		_, _ = hash.Write(buf[:n])
+	}
+	k.run.survey.Fetched.Add(*count)
+	if op := (*backends.OpError)(nil); errors.As(err, &op) || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, sum, err
+	}
+	return head, [32]byte(hash.Sum(nil)), nil
 }
 
 // chunks decodes every frame of a blob and checks the id of every chunk by its table.

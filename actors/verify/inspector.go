@@ -8,6 +8,7 @@ import (
 	"vaultik/actors"
 	"vaultik/actors/survey"
 	"vaultik/messages"
+	"vaultik/vault/blob"
 	"vaultik/vault/plan"
 	"vaultik/vault/snapshot"
 )
@@ -31,23 +32,22 @@ type inspected struct {
 	root *snapshot.Root // nil: not opened
 }
 
+// pageKey is the place of a page: the number of its blob, and where in it.
+type pageKey struct {
+	blob int
+	span blob.Span
+}
+
+// knownPage is a page that has been checked, with all below it.
+type knownPage struct {
+	level int
+	blobs []int // that it and they use
+}
+
 func (n *inspector) inspect(ctx context.Context) error {
 	n.known, n.warned = map[pageKey]*knownPage{}, map[string]bool{}
-	sv := n.run.survey
-	for i := range n.run.spec.Snapshots {
-		n.run.faults.Scanner()
-		if err := sv.Gather(ctx, i); err != nil {
-			return err
-		}
-	}
-	n.snaps = make([]inspected, len(sv.Snapshots))
-	for i := range n.snaps {
-		n.snaps[i].Snapshot = &sv.Snapshots[i]
-	}
-	for host := range sv.Inventory.Hosts() {
-		if err := sv.List(ctx, host); err != nil {
-			return err
-		}
+	if err := n.survey(ctx); err != nil {
+		return err
 	}
 	if n.run.spec.Identity != nil {
 		if err := n.roots(ctx); err != nil {
@@ -71,6 +71,27 @@ func (n *inspector) inspect(ctx context.Context) error {
 		}
 	}
 	return n.run.Jobs.Drain(ctx)
+}
+
+// survey finds out what the snapshots need, and what the store lists of it.
+func (n *inspector) survey(ctx context.Context) error {
+	sv := n.run.survey
+	for i := range n.run.spec.Snapshots {
+		n.run.faults.Scanner()
+		if err := sv.Gather(ctx, i); err != nil {
+			return err
+		}
+	}
+	n.snaps = make([]inspected, len(sv.Snapshots))
+	for i := range n.snaps {
+		n.snaps[i].Snapshot = &sv.Snapshots[i]
+	}
+	for host := range sv.Inventory.Hosts() {
+		if err := sv.List(ctx, host); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (n *inspector) submit(job checking) error {

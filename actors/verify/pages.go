@@ -15,18 +15,6 @@ import (
 	"vaultik/vault/read"
 )
 
-// pageKey is the place of a page: the number of its blob, and where in it.
-type pageKey struct {
-	blob int
-	span blob.Span
-}
-
-// knownPage is a page that has been checked, with all below it.
-type knownPage struct {
-	level int
-	blobs []int // that it and they use
-}
-
 // checkRefs is how many references wait for the table of their blob.
 const checkRefs = 32 << 10
 
@@ -187,31 +175,39 @@ func (w *pageWalk) page(ref page.Ref, p *page.Page) error {
 			w.stack[len(w.stack)-1].lossy = true
 		}
 	}
-	for i := range p.Entries {
-		e := &p.Entries[i]
-		w.n.run.spec.Progress.SetCurrent(e.Path)
-		w.refs(e.XattrRefs, e.Path, anyBad)
-		if e.ListLevel == 0 {
-			w.refs(e.Refs, e.Path, anyBad)
-			continue
-		}
-		for k := range e.Refs {
-			w.lists[e.Refs[k].ID] = e.Path
-		}
-	}
-	if p.Kind == page.List && p.Level == 0 {
-		w.refs(p.Refs, example, anyBad)
-	} else if p.Kind == page.List {
-		for k := range p.Refs {
-			w.lists[p.Refs[k].ID] = example
-		}
-	}
+	w.content(p, example, anyBad)
 	for w.waiting.Pieces() > checkRefs {
 		if err := w.take(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// content notes the chunks that a page refers to, and its list pages.
+func (w *pageWalk) content(p *page.Page, example string, anyBad bool) {
+	lists := func(refs []page.Ref, path string) {
+		for k := range refs {
+			w.lists[refs[k].ID] = path
+		}
+	}
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		w.n.run.spec.Progress.SetCurrent(e.Path)
+		w.refs(e.XattrRefs, e.Path, anyBad)
+		if e.ListLevel == 0 {
+			w.refs(e.Refs, e.Path, anyBad)
+		} else {
+			lists(e.Refs, e.Path)
+		}
+	}
+	switch {
+	case p.Kind != page.List:
+	case p.Level == 0:
+		w.refs(p.Refs, example, anyBad)
+	default:
+		lists(p.Refs, example)
+	}
 }
 
 // blob checks a blob that a page names, and returns its number.

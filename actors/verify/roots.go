@@ -29,15 +29,8 @@ func (n *inspector) roots(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, p := range bad {
-			if err := survey.Fatal(ctx, p.Err); err != nil {
-				return err
-			}
-			if errors.Is(p.Err, keys.ErrWrongIdentity) {
-				n.warnOnce(p.Key, "the identity does not open the epoch key "+p.Key)
-				continue
-			}
-			n.keyProblem(p)
+		if err := n.keysBad(ctx, bad); err != nil {
+			return err
 		}
 		n.keysChecked(s, bad)
 		root, err := spec.Opened.Root(ctx, s.Manifest, ids)
@@ -60,6 +53,21 @@ func (n *inspector) roots(ctx context.Context) error {
 	}
 	if wrong > 0 && wrong == len(n.snaps) {
 		return fmt.Errorf("%w: %w", errNoKeyFits, keys.ErrWrongIdentity)
+	}
+	return nil
+}
+
+// keysBad reports the epoch keys that could not be opened.
+func (n *inspector) keysBad(ctx context.Context, bad []snapshot.Problem) error {
+	for _, p := range bad {
+		if err := survey.Fatal(ctx, p.Err); err != nil {
+			return err
+		}
+		if errors.Is(p.Err, keys.ErrWrongIdentity) {
+			n.warnOnce(p.Key, "the identity does not open the epoch key "+p.Key)
+			continue
+		}
+		n.keyProblem(p)
 	}
 	return nil
 }

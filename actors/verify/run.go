@@ -6,7 +6,6 @@ import (
 	"vaultik/actors"
 	"vaultik/actors/survey"
 	"vaultik/messages"
-	"vaultik/vault/page"
 )
 
 // verifyRun is what the parts of one verify share.
@@ -34,14 +33,4 @@ func newVerifyRun(spec *Spec) *verifyRun {
 	r := &verifyRun{Transfers: survey.NewTransfers(spec.Parallel, spec.Memory), spec: spec, faults: &spec.Faults}
 	r.survey = survey.New(spec.Store, spec.Snapshots, func(p survey.Problem) { r.tell(p) })
 	return r
-}
-
-// problemFound tells the job of a problem. One of the same kind and key is the
-// same problem: what is new of it is added.
-type problemFound struct{ survey.Problem }
-
-// pathAffected tells the job of an entry that needs a bad object, or of those lost with it.
-type pathAffected struct {
-	key, path string
-	lost      *page.LostPaths // instead of path
 }

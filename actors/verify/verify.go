@@ -18,7 +18,8 @@ func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 	began := time.Now()
 	run := newVerifyRun(spec)
 	defer run.Cancel(nil)
-	answer, abandoned, err := s.Run(ctx, newVerifyJob(run))
+	job := newVerifyJob(run)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	if err != nil {
 		return nil, err
 	}
@@ -46,14 +47,6 @@ func newVerifyJob(run *verifyRun) *verifyJob {
 	j.OnEnd = func() { run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found }
 	j.Answer = func(err error) any { return &verifyDone{err} }
 	return j
-}
-
-// inspectionEnded says that the inspector has seen everything, and every check has ended.
-type inspectionEnded struct{ err error }
-
-// tally adds to the report what the inspector has seen.
-type tally struct {
-	objects, bytes, checked, pages, entries int64
 }
 
 func (j *verifyJob) Receive(c actor.Context) {

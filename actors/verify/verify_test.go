@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"vaultik/internal/testsize"
+
 	"go.uber.org/goleak"
 
 	"vaultik/actors/backup"
@@ -54,6 +56,7 @@ func TestVerify_Clean(t *testing.T) {
 
 // What is done to an object, and what verify says of it.
 func TestVerify_Damage(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	h.Edit = func(s *backup.Spec) { s.BlobSize = 1 << 20 }
 	dir := t.TempDir()

@@ -11,6 +11,7 @@ import (
 
 	"filippo.io/age"
 
+	"vaultik/internal/testsize"
 	"vaultik/vault/chunk"
 	"vaultik/vault/keys"
 )
@@ -55,9 +56,7 @@ func newOwner(t testing.TB, classic bool, more int) owner {
 var classicOwner = sync.OnceValue(func() owner { return newOwner(&testing.T{}, true, 0) })
 
 func newRand(t testing.TB) *rand.Rand {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 1))
+	return rand.New(rand.NewPCG(testsize.Seed(t), 1))
 }
 
 // mixed returns n bytes, half of them compressible.

@@ -35,9 +35,7 @@ func TestCutBlobLists(t *testing.T) {
 // Dropping blobs and appending new ones leaves most lists as they are: that is
 // what they are for.
 func TestCutBlobLists_stays(t *testing.T) {
-	const seed = 7
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := rand.New(rand.NewPCG(7, 0))
 	blobs := testBlobs(40000, 2)
 	before, _ := CutBlobLists(blobs)
 	known := make(map[string]bool)
