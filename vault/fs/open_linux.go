@@ -63,7 +63,8 @@ func openParent(path string) (dirfd int, name string, err error) {
 			err = unix.ENAMETOOLONG
 			break
 		}
-		// Like the kernel with a shorter path, this follows links on the way: callers compare the inode.
+		// Like the kernel with a shorter path, this follows links on the way: callers compare
+		// the inode.
 		var fd int
 		fd, err = openat(dirfd, rest[:cut], searchFlags, 0)
 		if err != nil {

@@ -82,8 +82,8 @@ func (f *File) lockPart(temp string) (fd int, made bool) {
 	return -1, false
 }
 
-// Suspend closes the file without completing it: what there is of a part stays
-// for the next restore, which it reports; all else is removed. It does nothing after Commit or Abort.
+// Suspend closes the file without completing it: what there is of a part stays for the next
+// restore, which it reports; all else is removed. It does nothing after Commit or Abort.
 func (f *File) Suspend() (kept bool) {
 	if f.f == nil || !f.part {
 		f.Abort()

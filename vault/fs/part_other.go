@@ -67,8 +67,8 @@ func (t *Target) lockPart(file *os.File, temp string) bool {
 	return err == nil && now.SameFile(&st)
 }
 
-// Suspend closes the file without completing it: what there is of a part stays
-// for the next restore, which it reports; all else is removed. It does nothing after Commit or Abort.
+// Suspend closes the file without completing it: what there is of a part stays for the next
+// restore, which it reports; all else is removed. It does nothing after Commit or Abort.
 func (f *File) Suspend() (kept bool) {
 	if f.f == nil || !f.part {
 		f.Abort()

@@ -26,7 +26,8 @@ type TargetOptions struct {
 	// MiB.
 	LargeFile int64
 
-	// Mark is the text of the mark that says until Unmark that this is not complete; "": none is made.
+	// Mark is the text of the mark that says until Unmark that this is not complete; "": none
+	// is made.
 	Mark string
 
 	// Xattrs reads the attributes of an entry that has them in chunks. It is called
@@ -49,7 +50,8 @@ const (
 // isTemp reports whether name has the form of those that tempName makes.
 func isTemp(name string) bool { return isCoded(name, tempPrefix) }
 
-// IsUnfinished reports whether a name is one that a Target gives to what is not complete, or to what says so.
+// IsUnfinished reports whether a name is one that a Target gives to what is not complete, or to
+// what says so.
 func IsUnfinished(name string) bool { return isTemp(name) || isPart(name) || isMark(name) }
 
 func isPart(name string) bool { return isCoded(name, partPrefix) }
@@ -127,7 +129,8 @@ func (f *File) commitInPlace(e *page.Entry) (MetaProblems, error) {
 // Unfinished reports whether Abort leaves the file changed in part, and marked as such.
 func (f *File) Unfinished() bool { return f.inPlace != nil && f.inPlace.marked }
 
-// PunchHole turns n bytes at off, which may have been written, into a hole: into zeros at the least.
+// PunchHole turns n bytes at off, which may have been written, into a hole: into zeros at the
+// least.
 func (f *File) PunchHole(off, n int64) error {
 	if off < 0 || n < 0 || off > f.size || n > f.size-off {
 		return f.t.error("punch hole", f.path, syscall.EINVAL)

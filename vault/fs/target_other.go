@@ -17,12 +17,12 @@ import (
 	"vaultik/vault/page"
 )
 
-// A Target makes entries below one directory. Paths are those of entries,
-// relative to that directory, "." being the directory itself; one that
-// page.CheckPath refuses is refused, and no symbolic link below it is ever
-// followed: what leads out of the directory is refused by os.Root, what leads
-// elsewhere in it is looked for before. What stands under a path already is replaced in one step, except that
-// a directory with contents is only ever replaced by nothing: ErrNotEmpty.
+// A Target makes entries below one directory. Paths are those of entries, relative to that
+// directory, "." being the directory itself; one that page.CheckPath refuses is refused, and no
+// symbolic link below it is ever followed: what leads out of the directory is refused by
+// os.Root, what leads elsewhere in it is looked for before. What stands under a path already is
+// replaced in one step, except that a directory with contents is only ever replaced by nothing:
+// ErrNotEmpty.
 //
 // Missing directories on the way are made with mode 0700, and one of the user's own
 // that bars him from it is opened to him: SetDirMeta gives them their attributes when

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// maxNames is how many attributes one thing can have: Linux lists 64 KiB of their names, each with a NUL.
+// maxNames is how many attributes one thing can have: Linux lists 64 KiB of their names, each
+// with a NUL.
 const maxNames = 32 << 10
 
 // SortXattrs puts attributes into the order that a page wants, by name.
@@ -25,8 +26,8 @@ func XattrsFit(list []Xattr) bool {
 	return n <= MaxInlineXattrs && len(EncodeXattrs(nil, list)) <= MaxInlineXattrs
 }
 
-// EncodeXattrs appends one line of JSON without newline: [["name","base64 of the
-// value"],...], and ["","value","base64 of the name"] for a name that is not plain text. The list is sorted;
+// EncodeXattrs appends one line of JSON without newline: [["name","base64 of the value"],...],
+// and ["","value","base64 of the name"] for a name that is not plain text. The list is sorted;
 // more than MaxXattrs bytes cannot be read back.
 func EncodeXattrs(b []byte, list []Xattr) []byte {
 	b = append(b, '[')

@@ -60,7 +60,8 @@ func (s *Selection) Place(p string) string {
 	return p[len(s.From)+1:]
 }
 
-// Origin is the path of the entry that comes to stand at a place of the target: the inverse of Place.
+// Origin is the path of the entry that comes to stand at a place of the target: the inverse of
+// Place.
 func (s *Selection) Origin(place string) string {
 	switch {
 	case s.From == ".":
