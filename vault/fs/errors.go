@@ -18,9 +18,9 @@ var (
 	// ErrLocked says that a file that may not be changed, because of its flags, is in
 	// the way, and that this user may not clear them. Report it.
 	ErrLocked = errors.New("a file that is immutable or append-only is in the way")
-	// ErrSameName says that another entry has the same name on this file system, which does not
-	// tell case or how accents are composed. Report it; restore the entry alone to another
-	// directory.
+	// ErrSameName says that another entry has the same name on this file system, which
+	// ignores case or how accents are composed. Report it; restore the entry alone to
+	// another directory.
 	ErrSameName = errors.New("its name is the same on this file system")
 	// ErrSocket says that sockets are recorded but never made: only their server can. Report it.
 	ErrSocket = errors.New("sockets are not restored")

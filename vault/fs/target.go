@@ -30,8 +30,8 @@ type TargetOptions struct {
 	// is made.
 	Mark string
 
-	// Xattrs reads the attributes of an entry that has them in chunks. It is called
-	// for one entry at a time, and what it returns is soon forgotten: it may be 16 MiB.
+	// Xattrs reads the attributes of an entry that has them in chunks. It is called for
+	// one entry at a time, and what it returns is soon released: it may be 16 MiB.
 	Xattrs func(*page.Entry) ([]page.Xattr, error)
 }
 
@@ -50,8 +50,8 @@ const (
 // isTemp reports whether name has the form of those that tempName makes.
 func isTemp(name string) bool { return isCoded(name, tempPrefix) }
 
-// IsUnfinished reports whether a name is one that a Target gives to what is not complete, or to
-// what says so.
+// IsUnfinished reports whether a name is one that a Target gives to incomplete entries,
+// or to marks.
 func IsUnfinished(name string) bool { return isTemp(name) || isPart(name) || isMark(name) }
 
 func isPart(name string) bool { return isCoded(name, partPrefix) }
@@ -66,8 +66,8 @@ func partName(name string) string {
 	return partPrefix + base32.StdEncoding.EncodeToString(sum[:])[:26]
 }
 
-// defaultLarge is how long a file is at least that is worth going on with after
-// an interruption, in bytes: all smaller ones that are under way are fetched in seconds.
+// defaultLarge is the size in bytes from which a file is worth resuming after an
+// interruption: all smaller ones in progress are fetched in seconds.
 const defaultLarge = 64 << 20
 
 func (t *Target) isLarge(size int64) bool {
@@ -126,7 +126,7 @@ func (f *File) commitInPlace(e *page.Entry) (MetaProblems, error) {
 	return f.setMeta(e)
 }
 
-// Unfinished reports whether Abort leaves the file changed in part, and marked as such.
+// Unfinished reports whether Abort leaves the file incomplete, and marked as such.
 func (f *File) Unfinished() bool { return f.inPlace != nil && f.inPlace.marked }
 
 // PunchHole turns n bytes at off, which may have been written, into a hole: into zeros at the
@@ -202,7 +202,7 @@ func (t *Target) Differs(path string, e *page.Entry) ([]string, error) {
 	return out, nil
 }
 
-// tempName returns a name that nobody can foresee, and notes that it is in use.
+// tempName returns an unpredictable name, and notes that it is in use.
 func (t *Target) tempName() string {
 	name := tempPrefix + rand.Text()
 	t.useTemp(name)

@@ -30,7 +30,7 @@ var (
 	// ErrNewerFormat means that the page requires something that this version does not know;
 	// use a newer one.
 	ErrNewerFormat = errors.New("page needs a newer version of vaultik")
-	// ErrInvalid means that an entry, item or reference cannot be written; leave it out and
+	// ErrInvalid means that an entry, item or reference cannot be written; skip and
 	// report it.
 	ErrInvalid = errors.New("not valid in a page")
 	// ErrTooLarge means a page of more than MaxPage bytes.
@@ -39,7 +39,7 @@ var (
 	ErrNotFound error = notFound{}
 )
 
-// SkipSubtree is not a failure: returned for a directory's entry, it makes a walk leave out
+// SkipSubtree is not a failure: returned for a directory's entry, it makes a walk skip
 // what is below it.
 var SkipSubtree = errors.New("skip this subtree") //nolint:revive,staticcheck // named as in io/fs
 

@@ -14,11 +14,11 @@ const (
 	checkpointNamespace = "checkpoint@vaultik"
 )
 
-// CheckpointLife is how long a checkpoint counts without a later one.
+// CheckpointLife is how long a checkpoint is valid without a later one.
 const CheckpointLife = 30 * 24 * time.Hour
 
-// Checkpoint pins what a backup that is still running has written and reuses,
-// so that prune leaves it alone. It stands outside the chain of manifests.
+// Checkpoint pins what a backup that is still running has written and reuses, so that
+// prune keeps it. It is not part of the chain of manifests.
 type Checkpoint struct {
 	Header
 	Store layout.StoreID `json:"store"`

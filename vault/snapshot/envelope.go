@@ -86,8 +86,8 @@ func compress(b []byte) []byte {
 	return enc.EncodeAll(b, nil)
 }
 
-// compressNames is compress for what decompressNames reads. What shrinks too well,
-// as nothing does that consists of random names, gets a skippable frame behind it.
+// compressNames is compress for what decompressNames reads. Data that shrinks too well,
+// which data of random names never does, gets a skippable frame appended.
 func compressNames(b []byte) []byte {
 	out := compress(b)
 	if more := (len(b)-64<<10)/maxRatio + 1 - len(out); more > 0 {

@@ -14,7 +14,7 @@ var (
 	ErrDamaged = keys.ErrDamaged
 	// ErrSignature: the signature is not one of the expected key over these bytes.
 	ErrSignature = keys.ErrSignature
-	// ErrNewerFormat: written by a newer version; use that to read it.
+	// ErrNewerFormat: written by a newer version; read it with that one.
 	ErrNewerFormat = errors.New("made by a newer version of vaultik")
 	// ErrNoStore: there is no store in this place.
 	ErrNoStore = errors.New("no store there")
@@ -28,8 +28,8 @@ var (
 	ErrUntrusted = errors.New("not signed by a key in the trust list")
 	// ErrRevoked: signed after the owner had revoked the host's key.
 	ErrRevoked = errors.New("the host's key was revoked before")
-	// ErrFork: two different manifests claim the same place in a chain: two
-	// machines write with one identity, or the signing key was stolen.
+	// ErrFork: two different manifests claim the same place in a chain: two machines
+	// write as one host, or the signing key was stolen.
 	ErrFork = errors.New("two manifests at one position of the chain")
 	// ErrGap: manifests are missing, and no prune record says why.
 	ErrGap = errors.New("manifests are missing from the chain")

@@ -62,9 +62,9 @@ func (s *Store) Pin() Pin {
 	return Pin{Owner: s.Doc.Owner.Fingerprint(), TrustSeq: s.TrustSeq, TrustSum: s.TrustSum}
 }
 
-// OpenStore reads what a store says of itself, and checks it against the pin.
-// Errors are [ErrNoStore], [ErrOwnerChanged], [ErrTrustRollback],
-// [ErrNewerFormat], [ErrDamaged], and those of o.
+// OpenStore reads a store's description of itself, and checks it against the pin.
+// Errors are [ErrNoStore], [ErrOwnerChanged], [ErrTrustRollback], [ErrNewerFormat],
+// [ErrDamaged], and those of o.
 func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
 	s := &Store{objects: o, lists: make(map[listKey][]BlobSize), epochs: make(map[epochKey]age.Identity)}
 	if err := s.open(ctx, pin); err != nil {
@@ -134,8 +134,7 @@ type found struct {
 	size int64
 }
 
-// find lists the objects of one kind. Names that this format does not know are
-// left alone.
+// find lists the objects of one kind. Names that this format does not know are ignored.
 func (s *Store) find(ctx context.Context, prefix string, kind layout.Kind) ([]found, error) {
 	var out []found
 	err := s.objects.List(ctx, prefix, func(key string, size int64) error {
