@@ -126,8 +126,12 @@ func (b *backupJob) closed(err, cerr error) error {
 		return err
 	}
 	dir := b.places.IndexDir(b.conf)
-	return errors.Join(err, b.badIndex(dir,
-		fmt.Errorf("what was saved is whole, the index in %s may not be: %w", dir, cerr)))
+	cerr = fmt.Errorf("what was saved is whole, the index in %s may not be: %w", dir, cerr)
+	bad := b.badIndex(dir, cerr)
+	if err == nil {
+		return bad
+	}
+	return fmt.Errorf("%w; and %w", bad, err)
 }
 
 // eachSet does the same with each set. What stops one of several does not stop the others.

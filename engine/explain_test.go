@@ -16,17 +16,17 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 	for err, want := range map[error]fault.Code{
-		errors.New("x"):                fault.Failed,
-		fault.Incomplete("x"):          fault.Partial,
-		fault.Damaged("x"):             fault.Damage,
-		&fault.UsageError{}:            fault.Usage,
-		ErrInterrupted:                 fault.Interrupted,
-		&noStoreNamed{}:                fault.NoStore,
-		&ownerDiffers{}:                fault.Damage,
-		&staleTrust{}:                  fault.Damage,
-		&config.Error{}:                fault.Failed,
-		config.ErrInvalid:              fault.Failed,
-		&badIndex{err: errors.New("")}: fault.Failed,
+		errors.New("x"):           fault.Failed,
+		fault.Incomplete("x"):     fault.Partial,
+		fault.Damaged("x"):        fault.Damage,
+		&fault.UsageError{}:       fault.Usage,
+		ErrInterrupted:            fault.Interrupted,
+		&noStoreNamed{}:           fault.NoStore,
+		&ownerDiffers{}:           fault.Damage,
+		&staleTrust{}:             fault.Damage,
+		&config.Error{}:           fault.Failed,
+		config.ErrInvalid:         fault.Failed,
+		&badIndex{errors.New("")}: fault.Failed,
 	} {
 		if got, _ := classify(err); got != want {
 			t.Errorf("%T: exit %d, want %d", err, got, want)

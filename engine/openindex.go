@@ -46,16 +46,12 @@ func (o *opened) savedBefore() bool {
 	return false
 }
 
-// badIndex: the index cannot be opened.
-type badIndex struct {
-	err  error
-	hint string
-}
+// badIndex says that the index cannot be opened, or closed.
+type badIndex struct{ err error }
 
 func (e *badIndex) Error() string  { return e.err.Error() }
 func (e *badIndex) Unwrap() error  { return e.err }
 func (*badIndex) Exit() fault.Code { return fault.Failed }
-func (e *badIndex) Hint() string   { return e.hint }
 
 // badIndex says the way on: room, or another place; an index can be made anew. Who
 // has it open already is another matter.
@@ -64,14 +60,14 @@ func (j *job) badIndex(dir string, err error) error {
 		return err
 	}
 	anew := "VAULTIK_INDEX_PATH=DIR " + j.vaultik("backup")
+	hint := "make it writable, or let it be made anew elsewhere: " + anew
 	switch {
 	case errors.Is(err, index.ErrNoSpace):
-		return &badIndex{err, "make space in " + config.Quote(dir) +
-			", or let the index be made anew elsewhere: " + anew}
+		hint = "make space in " + config.Quote(dir) + ", or let the index be made anew elsewhere: " + anew
 	case errors.Is(err, index.ErrNewerFormat):
-		return &badIndex{err, "see which program this is: vaultik version"}
+		hint = "see which program this is: vaultik version"
 	case errors.Is(err, index.ErrForeign):
-		return &badIndex{err, "move it away, or name another place: " + anew}
+		hint = "move it away, or name another place: " + anew
 	}
-	return &badIndex{err, "make it writable, or let it be made anew elsewhere: " + anew}
+	return fault.WithHint(&badIndex{err}, hint)
 }
