@@ -135,7 +135,7 @@ func TestFind_LatestNeverFallsBack(t *testing.T) {
 	f.want("latest", Pick{}, newest) // the damaged one is not the newest
 	f.c.problems = slices.Concat(f.c.problems, []snapshot.Problem{{Key: "k2", Host: f.me, Set: a,
 		Seq: 3, Err: snapshot.ErrFork}})
-	f.refused("latest", Pick{}, fault.Damage, "two manifests in one place")
+	f.refused("latest", Pick{}, fault.Damage, "two manifests at one position")
 	f.c.rows = nil
 	f.refused("latest", Pick{}, fault.Damage, "cannot be had")
 	f.c.op.Host = nil

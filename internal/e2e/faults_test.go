@@ -247,7 +247,7 @@ func TestFaults_Permanent(t *testing.T) {
 		began := time.Now()
 		l := m.exits(1, "--store", m.url(endpoint), "snapshots")
 		t.Logf("%s, %.1f s:\n%s", name, time.Since(began).Seconds(), l.stderr)
-		for _, want := range []string{"trying again, for up to 1 s", "given up after ", "hint: see whether the store can be reached"} {
+		for _, want := range []string{"trying again, for up to 1 s", "gave up after ", "hint: see whether the store can be reached"} {
 			if !strings.Contains(l.stderr, want) {
 				t.Errorf("%s: %q has not been said:\n%s", name, want, l.stderr)
 			}

@@ -27,7 +27,8 @@ func NewBuilder(cut *Cutter, put func(level int, items []Item) (Ref, error)) *Bu
 	return &Builder{cut: cut, put: put}
 }
 
-// Store turns a function that stores a page's bytes, which it must not keep, into a put for NewBuilder.
+// Store turns a function that stores a page's bytes, which it must not keep, into a put for
+// NewBuilder.
 func Store(enc *Encoder, put func(page []byte) (Ref, error)) func(level int, items []Item) (Ref, error) {
 	var buf []byte
 	return func(level int, items []Item) (Ref, error) {

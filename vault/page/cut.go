@@ -122,10 +122,10 @@ func cutAfter[T any](all []T, ends func(i int) bool) (runs [][]T) {
 	return runs
 }
 
-// BranchDigest identifies the contents of a branch before it is encoded: BLAKE3
-// over the last paths, counts, chunk ids and places of its items. Ids are keyed, so
-// the digest says nothing to others. A branch one of whose pages had to be stored
-// anew has another digest; one that names self is never carried over.
+// BranchDigest identifies the contents of a branch before it is encoded: BLAKE3 over
+// the last paths, counts, chunk ids and places of its items. Ids are keyed, so the
+// digest says nothing to others. A branch one of whose pages had to be stored again has
+// another digest; one that names self is never carried over.
 func BranchDigest(items []Item) (sum [32]byte) {
 	h := blake3.NewDeriveKey("vaultik v1 branch digest")
 	var n [32]byte

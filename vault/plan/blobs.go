@@ -83,7 +83,7 @@ func (b *Blobs[T]) Add(ref *page.Ref, to T, at int64) {
 	b.bytes += int64(s.Len)
 }
 
-// Take lets go of the blob that was added to longest ago; nil if there is none.
+// Take removes the blob whose last addition is the oldest; nil if there is none.
 func (b *Blobs[T]) Take() *Lease[T] {
 	e := b.order.Front()
 	if e == nil {
