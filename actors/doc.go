@@ -10,8 +10,8 @@
 //	├─ packer         dedup decision, order of frames           stateful
 //	├─ sealers        leases ── sealer 0..N (zstd, age, SHA)    restart
 //	├─ uploaders      leases ── uploader 0..M                   restart
-//	├─ store          the only writer of the index              stateful
-//	└─ committer      pages, lists, root, revalidate, manifest  stateful
+//	├─ indexer        the only writer of the index              stateful
+//	└─ treebuilder    leaves, list pages, branches              stateful
 //
 //	restore-<n>       first error, end                          stateful
 //	├─ walker         pages in path order, makes directories    stateful
@@ -29,11 +29,11 @@
 //
 // Credits, so that no mailbox can grow:
 //
-//	scanner   -> chunkers, committer   leaves in flight
+//	scanner   -> chunkers, treebuilder leaves in flight
 //	chunkers  -> packer                buffers of the budget
 //	packer    -> sealers               compressions in flight, frame buffers
 //	packer    -> sealers, uploaders    blob buffers
-//	committer -> sealers, uploaders    one page blob at a time
+//	treebuilder -> sealers, uploaders  two blobs of pages
 //	walker    -> planner               batches, and files of several chunks, not done
 //	planner   -> downloaders           leases, blob buffers
 //	downloaders -> planner, writers    frame buffers

@@ -16,8 +16,8 @@ type Faults struct {
 	OnPack     func()
 	OnSeal     func()
 	OnUpload   func(after bool)
-	OnStore    func()
-	OnCommit   func()
+	OnIndex    func()
+	OnBuild    func()
 	OnDownload func()
 	OnWrite    func()
 	OnPage     func([]byte) []byte                  // instead of what the store has
@@ -55,9 +55,9 @@ func (f *Faults) Packer() { call(f.OnPack) }
 
 func (f *Faults) Sealer() { call(f.OnSeal) }
 
-func (f *Faults) Store() { call(f.OnStore) }
+func (f *Faults) Indexer() { call(f.OnIndex) }
 
-func (f *Faults) Committer() { call(f.OnCommit) }
+func (f *Faults) Builder() { call(f.OnBuild) }
 
 func (f *Faults) CommitStart() { call(f.OnCommitStart) }
 

@@ -6,21 +6,21 @@
 //
 //	message          from        to          answered by
 //	ScanRoots        job         scanner     LeafScanned..., ScanDone
-//	LeafScanned      scanner     committer   (returns one leaf credit when the leaf is done)
-//	ReadEntries      scanner     chunkers    EntriesRead... to the packer, Finished to the committer
-//	EntriesRead      chunker     packer      EntriesPlaced to the committer
-//	EntriesPlaced    packer      committer
+//	LeafScanned      scanner     treebuilder   (returns one leaf credit when the leaf is done)
+//	ReadEntries      scanner     chunkers    EntriesRead... to the packer, Finished to the treebuilder
+//	EntriesRead      chunker     packer      EntriesPlaced to the treebuilder
+//	EntriesPlaced    packer      treebuilder
 //	Sealing          packer,     sealers     Finished[Sealing, SealingDone]
-//	                 committer
+//	                 treebuilder
 //	PutObject        packer,     uploaders   Finished[PutObject, Stored]
-//	                 committer
-//	(rows)           packer,     store       (rows written; types of the index, so they live in actors)
-//	                 committer
-//	SealNow          committer   packer      BlobSealed
-//	BlobSealed       packer      committer
-//	BlobIndexed      packer      committer
-//	Flush            job         packer      Flushed, or HandedOver to the committer and then Flushed
-//	FinishTree       job         committer   (the finished tree)
+//	                 treebuilder
+//	(rows)           packer,     indexer     (rows written)
+//	                 treebuilder
+//	SealNow          treebuilder   packer      BlobSealed
+//	BlobSealed       packer      treebuilder
+//	BlobIndexed      packer      treebuilder
+//	Flush            job         packer      Flushed, or HandedOver to the treebuilder and then Flushed
+//	FinishTree       job         treebuilder   (the finished tree)
 //	StageFailed      any         job
 //	EntriesSelected  walker      planner     (returns one batch credit when all in it is done)
 //	PagesLost        walker      planner

@@ -62,17 +62,17 @@ type backupJob struct {
 	run  *backupRun
 	soft context.Context
 
-	scanner, chunkers, packer, committer *actor.PID
+	scanner, chunkers, packer, builder *actor.PID
 
-	state    *storeState
-	round    int
-	leaves   uint64 // of the rounds before
-	result   Result
-	walked   bool // the walk of this round is over
-	flushing bool // and what it found has been read
-	stored   bool // interrupted, and all that was read is stored
-	stopSoft func() bool
-	stopTick func()
+	committer *committer
+	round     int
+	leaves    uint64 // of the rounds before
+	result    Result
+	walked    bool // the walk of this round is over
+	flushing  bool // and what it found has been read
+	stored    bool // interrupted, and all that was read is stored
+	stopSoft  func() bool
+	stopTick  func()
 
 	stopHangs func()
 	hung      time.Time // since when the call hangs that was named last
@@ -105,8 +105,8 @@ func newBackupJob(soft context.Context, run *backupRun) *backupJob {
 type (
 	interrupt    struct{}
 	prepareEnded struct {
-		state *storeState
-		err   error
+		committer *committer
+		err       error
 	}
 	commitEnded struct {
 		commit commitResult
@@ -168,8 +168,8 @@ func (j *backupJob) start(c actor.Context) {
 	j.stopSoft = context.AfterFunc(j.soft, func() { root.Send(self, &interrupt{}) })
 	j.run.spec.Progress.SetPhase("prepare")
 	j.Beside(c, func() any {
-		st, err := prepare(j.run)
-		return &prepareEnded{st, err}
+		committer, err := prepare(j.run)
+		return &prepareEnded{committer, err}
 	})
 }
 
@@ -185,7 +185,7 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 		j.End(c, actors.ErrInterrupted)
 		return
 	}
-	j.state = m.state
+	j.committer = m.committer
 	run := j.run
 	restarted := func() { run.spec.Progress.Restarts.Add(1) }
 	uploaders := j.Spawn(c, "uploaders", func() actor.Actor {
@@ -196,10 +196,10 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 		return &actors.Pool[sealing, sealingDone]{Name: "sealer", Workers: run.Limits.sealers, OnRestart: restarted,
 			NewWork: func() actors.Work[sealing, sealingDone] { return newSealer(run) }}
 	})
-	store := j.Spawn(c, "store", func() actor.Actor { return &storeActor{run} })
-	j.committer = j.Spawn(c, "committer", func() actor.Actor { return newCommitter(run, sealers, uploaders, store) })
-	j.packer = j.Spawn(c, "packer", func() actor.Actor { return newPacker(run, sealers, uploaders, store, j.committer) })
-	c.Send(j.committer, &packerIs{j.packer})
+	indexer := j.Spawn(c, "indexer", func() actor.Actor { return &indexer{run} })
+	j.builder = j.Spawn(c, "treebuilder", func() actor.Actor { return newTreeBuilder(run, sealers, uploaders, indexer) })
+	j.packer = j.Spawn(c, "packer", func() actor.Actor { return newPacker(run, sealers, uploaders, indexer, j.builder) })
+	c.Send(j.builder, &packerIs{j.packer})
 	root, packer := c.ActorSystem().Root, j.packer
 	j.chunkers = j.Spawn(c, "chunkers", func() actor.Actor {
 		return &actors.Pool[readEntries, batchRead]{Name: "chunker", Workers: run.Limits.chunkers, OnRestart: restarted,
@@ -207,7 +207,7 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 				return newChunker(run, func(m any) { root.Send(packer, m) })
 			}, Split: splitBatch}
 	})
-	j.scanner = j.Spawn(c, "scanner", func() actor.Actor { return newScanner(run, j.chunkers, j.committer) })
+	j.scanner = j.Spawn(c, "scanner", func() actor.Actor { return newScanner(run, j.chunkers, j.builder) })
 	j.pinned.at = clock.Boot()
 	j.watchClock(c)
 	j.watchHangs(c)
@@ -226,7 +226,7 @@ func (j *backupJob) walk(c actor.Context) {
 		n.Store(0)
 	}
 	m := &scanRoots{Round: j.round, First: j.leaves}
-	c.Send(j.committer, m)
+	c.Send(j.builder, m)
 	c.Send(j.scanner, m)
 }
 
@@ -240,7 +240,7 @@ func (j *backupJob) scanned(c actor.Context, m *scanDone) {
 		j.End(c, m.Err)
 	default:
 		j.walked = true
-		c.Send(j.committer, m)
+		c.Send(j.builder, m)
 	}
 }
 
@@ -263,10 +263,10 @@ func (j *backupJob) flushed(c actor.Context) {
 	switch {
 	case j.Ended:
 	case j.run.interrupted():
-		c.Send(j.committer, &flushRows{})
+		c.Send(j.builder, &flushRows{})
 	default:
 		j.run.spec.Progress.SetPhase("write tree")
-		c.Send(j.committer, &finishTree{})
+		c.Send(j.builder, &finishTree{})
 	}
 }
 
@@ -277,7 +277,7 @@ func (j *backupJob) commit(c actor.Context, m *treeWritten) {
 	j.run.spec.Progress.SetPhase("commit")
 	top, needed := m.top, m.needed
 	j.Beside(c, func() any {
-		r, err := j.state.commit(top, needed)
+		r, err := j.committer.commit(top, needed)
 		return &commitEnded{r, err}
 	})
 }

@@ -108,7 +108,7 @@ func (p *packer) blobSealed(c actor.Context, m *messages.Finished[sealing, seali
 	info := sealed.Info
 	b.info = &info
 	p.uploading[info.Name] = b
-	c.Send(p.committer, &blobSealed{Info: b.info, Frames: b.frames})
+	c.Send(p.builder, &blobSealed{Info: b.info, Frames: b.frames})
 	c.Request(p.uploaders, &messages.Submit[storeObject]{Job: storeObject{
 		Key: layout.Blob(p.run.spec.Host.ID, info.Name), Bytes: sealed.Bytes, Sum: info.Name,
 	}})
@@ -125,7 +125,7 @@ func (p *packer) blobStored(c actor.Context, m *messages.Finished[storeObject, o
 	p.freeBlobs = append(p.freeBlobs, b.buf)
 	b.buf = nil
 	p.indexing = append(p.indexing, b)
-	c.Request(p.store, &writeRows{Batch: &index.Batch{Blobs: []index.StoredBlob{{Info: *b.info, Rows: b.builder.Rows()}}}})
+	c.Request(p.indexer, &writeRows{Batch: &index.Batch{Blobs: []index.StoredBlob{{Info: *b.info, Rows: b.builder.Rows()}}}})
 }
 
 // blobIndexed ends the packer's own memory of a blob: from now on the index answers for it.
@@ -140,11 +140,11 @@ func (p *packer) blobIndexed(c actor.Context, m *rowsWritten) {
 	for _, r := range b.builder.Rows() {
 		delete(p.seen, r.ID)
 	}
-	c.Send(p.committer, &blobIndexed{Info: b.info, Frames: b.frames})
+	c.Send(p.builder, &blobIndexed{Info: b.info, Frames: b.frames})
 }
 
 // finish answers Flush once everything is stored; the only blob of a small run
-// goes to the committer instead, open, for the pages to join it.
+// goes to the tree builder instead, open, for the pages to join it.
 func (p *packer) finish(c actor.Context) {
 	small := p.current != nil && p.sealed == 0 && p.current.builder.Len() <= p.run.Limits.blobTarget/2
 	if small && !p.run.interrupted() {
@@ -153,8 +153,8 @@ func (p *packer) finish(c actor.Context) {
 		for _, r := range b.builder.Rows() {
 			delete(p.seen, r.ID) // in another round the index answers, or the chunk is stored again
 		}
-		p.freeBlobs = append(p.freeBlobs, nil) // its buffer is the committer's now
-		c.Send(p.committer, &handedOver{Builder: b.builder, Frames: b.frames})
+		p.freeBlobs = append(p.freeBlobs, nil) // its buffer is the tree builder's now
+		c.Send(p.builder, &handedOver{Builder: b.builder, Frames: b.frames})
 	}
 	p.closeBlob(c)
 	if len(p.sealing)+len(p.uploading)+len(p.indexing) == 0 {

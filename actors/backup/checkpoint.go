@@ -59,7 +59,7 @@ func (j *backupJob) watchClock(c actor.Context) {
 func (j *backupJob) checkpoint(c actor.Context) {
 	j.pinned.busy++
 	j.pinned.at, j.pinned.bytes = clock.Boot(), j.run.spec.Progress.Stored.Load()
-	j.Beside(c, func() any { return &checkpointEnded{j.state.checkpoint()} })
+	j.Beside(c, func() any { return &checkpointEnded{j.committer.checkpoint()} })
 }
 
 // checkpointed: a checkpoint that could not be written is no reason to stop; the
@@ -75,10 +75,10 @@ func (j *backupJob) checkpointed(c actor.Context, m *checkpointEnded) {
 }
 
 // checkpoint writes one, of all blobs that this run has stored or may reuse.
-func (s *storeState) checkpoint() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	run, spec := s.run, s.run.spec
+func (c *committer) checkpoint() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	run, spec := c.run, c.run.spec
 	needed := map[blob.Name]struct{}{}
 	run.mu.Lock()
 	for n := range run.present {
@@ -90,7 +90,7 @@ func (s *storeState) checkpoint() error {
 	if len(needed) == 0 {
 		return nil
 	}
-	needs, err := s.needs(needed)
+	needs, err := c.needs(needed)
 	if err != nil {
 		return err
 	}

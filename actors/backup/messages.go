@@ -141,9 +141,9 @@ type flush struct{}
 // flushed says that every data blob of this round is stored and indexed.
 type flushed struct{}
 
-// handedOver gives the only, unsealed blob of a small run to the committer, who adds the pages to it.
+// handedOver gives the only, unsealed blob of a small run to the tree builder, who adds the pages to it.
 type handedOver struct {
-	Builder *blob.Builder // owned by the committer from now on
+	Builder *blob.Builder // owned by the tree builder from now on
 	Frames  []framePlace
 }
 
@@ -189,5 +189,5 @@ type objectStored struct {
 	Err     error
 }
 
-// finishTree asks the committer for branches and the last page blob; every leaf has been announced.
+// finishTree asks the tree builder for branches and the last page blob; every leaf has been announced.
 type finishTree struct{ Leaves int }

@@ -19,7 +19,7 @@ const maxRows = 16 << 10
 // the one authority on what is stored: what this run has promised, then the index.
 type packer struct {
 	run                                  *backupRun
-	sealers, uploaders, store, committer *actor.PID
+	sealers, uploaders, indexer, builder *actor.PID
 
 	backlog []*entriesRead
 	placed  []placed    // of the first message in the backlog, not passed on yet
@@ -45,7 +45,7 @@ type packer struct {
 	freeBlobs [][]byte
 	sealing   map[*seal]*openBlob
 	uploading map[[32]byte]*openBlob
-	indexing  []*openBlob // in the order of the rows sent to the store
+	indexing  []*openBlob // in the order of the rows sent to the indexer
 	sealed    int         // blobs in this run
 
 	flushing bool
@@ -73,9 +73,9 @@ type openBlob struct {
 	info    *blob.Info // once sealed
 }
 
-func newPacker(run *backupRun, sealers, uploaders, store, committer *actor.PID) actor.Actor {
+func newPacker(run *backupRun, sealers, uploaders, indexer, builder *actor.PID) actor.Actor {
 	p := &packer{
-		run: run, sealers: sealers, uploaders: uploaders, store: store, committer: committer,
+		run: run, sealers: sealers, uploaders: uploaders, indexer: indexer, builder: builder,
 		known: map[chunk.ID]index.Loc{}, seen: map[chunk.ID]promise{}, infos: map[index.BlobNum]*blob.Info{}, frames: map[uint64]*frame{},
 		bufUses: map[*messages.Buf]int{}, sealing: map[*seal]*openBlob{}, uploading: map[[32]byte]*openBlob{},
 	}
@@ -152,7 +152,7 @@ func (p *packer) decide(c actor.Context, m *entriesRead) bool {
 			pl, ok := p.place(m.Buf, pc)
 			if !ok {
 				// The frames promised so far may be in the index before the next one is free:
-				// the committer must have heard of the promises first.
+				// the tree builder must have heard of the promises first.
 				p.tell(c, m, nil)
 				return false
 			}
@@ -170,7 +170,7 @@ func (p *packer) decide(c actor.Context, m *entriesRead) bool {
 // tell passes on what has been placed.
 func (p *packer) tell(c actor.Context, m *entriesRead, done []entryDone) {
 	if len(p.placed)+len(done) > 0 {
-		c.Send(p.committer, &entriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: done})
+		c.Send(p.builder, &entriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: done})
 	}
 	p.placed = nil
 }

@@ -14,8 +14,8 @@ import (
 const maxRootPaths = 10000
 
 // root describes the snapshot for those who can decrypt.
-func (s *storeState) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, error) {
-	spec, run := s.run.spec, s.run
+func (c *committer) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, error) {
+	spec, run := c.run.spec, c.run
 	place, err := snapshot.TopOf(top)
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ type backupRun struct {
 	mounts  vfs.Mounts
 	hlKey   [32]byte
 
-	// The committer writes these, the job reads them after the committer's last message.
+	// The tree builder writes these, the job reads them after the tree builder's last message.
 	counts   messages.Counts
 	problems []problem
 	failed   int64

@@ -21,9 +21,9 @@ const (
 // whose digest the index knows is carried over; of any other, each entry is sent
 // to a chunker, with what the index remembers of its content.
 type scanner struct {
-	run       *backupRun
-	chunkers  *actor.PID
-	committer *actor.PID
+	run      *backupRun
+	chunkers *actor.PID
+	builder  *actor.PID
 
 	cut    *page.Cutter
 	cuts   *page.Run
@@ -47,8 +47,8 @@ type scanner struct {
 	touch    *actors.Touch
 }
 
-func newScanner(run *backupRun, chunkers, committer *actor.PID) actor.Actor {
-	return &scanner{run: run, chunkers: chunkers, committer: committer, touch: run.watch.Touch()}
+func newScanner(run *backupRun, chunkers, builder *actor.PID) actor.Actor {
+	return &scanner{run: run, chunkers: chunkers, builder: builder, touch: run.watch.Touch()}
 }
 
 func (s *scanner) Receive(c actor.Context) {
@@ -147,13 +147,13 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	s.start = s.keys[n-1]
 	if leaf, ok := s.run.spec.Index.Leaf(row); ok && s.carry(m, leaf) {
 		s.memory = nil
-		c.Send(s.committer, m)
+		c.Send(s.builder, m)
 		s.leaf, s.keys, s.sums = s.leaf[:0], s.keys[:0], s.sums[:0]
 		return nil
 	}
 	s.recall(row)
 	m.Keys, m.Sums = s.keys, s.sums
-	c.Send(s.committer, m)
+	c.Send(s.builder, m)
 	s.submit(c, m.Seq)
 	s.leaf, s.keys, s.sums = nil, nil, nil
 	return nil
@@ -274,7 +274,7 @@ func (s *scanner) info(n index.BlobNum) (*blob.Info, bool) {
 	return &b, true
 }
 
-// submit sends the leaf's entries to the chunkers, whose pool answers the committer.
+// submit sends the leaf's entries to the chunkers, whose pool answers the tree builder.
 func (s *scanner) submit(c actor.Context, leaf uint64) {
 	var batch []entryTask
 	var size int64
@@ -285,7 +285,7 @@ func (s *scanner) submit(c actor.Context, leaf uint64) {
 		s.sent++
 		c.RequestWithCustomSender(s.chunkers, &messages.Submit[readEntries]{
 			Job: readEntries{Leaf: leaf, Tasks: batch},
-		}, s.committer)
+		}, s.builder)
 		batch, size = nil, 0
 	}
 	for i := range s.leaf {

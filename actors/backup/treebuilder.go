@@ -1,0 +1,428 @@
+package backup
+
+import (
+	"fmt"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/actors"
+	"vaultik/index"
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	"vaultik/vault/chunk"
+	"vaultik/vault/layout"
+	"vaultik/vault/page"
+)
+
+// maxPageBlobs is how many blobs of pages may be on their way to the store.
+const maxPageBlobs = 2
+
+// leavesWaiting is how many leaves may wait for the packer's open blob before it
+// is asked to seal it. Half of the leaf credit, so that the scanner never waits
+// for a blob that waits for the scanner.
+const leavesWaiting = maxLeaves / 2
+
+// treeBuilder turns leaves into pages when the places of their chunks are known,
+// pages into blobs, and tells the indexer what is stored. At the end it builds the
+// branches and hands the top page to the job, for the committer.
+type treeBuilder struct {
+	run                         *backupRun
+	packer                      *actor.PID // told by the job: the two know each other
+	sealers, uploaders, indexer *actor.PID
+
+	cut   *page.Cutter
+	pages pageWriter
+
+	leaves   map[uint64]*leafState
+	first    uint64     // leaf of the round
+	items    []treeItem // by leaf, from the first
+	total    int        // leaves announced by the end of the walk; -1: not known
+	ready    []*leafState
+	resolved map[uint64]resolvedFrame
+	waiting  map[uint64][]*leafState // by frame
+	blocked  int                     // leaves that wait for frames only
+
+	sealing   map[*seal]*pageBlob
+	uploading map[[32]byte]*pageBlob
+	writing   []func() // what to do when the indexer answers, in order
+	rows      rowKeeper
+	row       *leafRow // of the leaf whose page is being written
+
+	needed    map[blob.Name]struct{}
+	top       *pagePlace
+	finishing bool
+	told      bool // entriesComplete
+	sealAsked bool // SealNow, not answered yet
+	flushing  bool // the job ends early: write the rows that are ready
+}
+
+func newTreeBuilder(run *backupRun, sealers, uploaders, indexer *actor.PID) actor.Actor {
+	secret := run.spec.Host.Secret
+	t := &treeBuilder{
+		run: run, sealers: sealers, uploaders: uploaders, indexer: indexer,
+		cut: page.NewCutter(secret.PageCut()),
+		pages: pageWriter{
+			ix: run.spec.Index, z: blob.NewCompressor(run.spec.CompressionLevel), hasher: chunk.NewHasher(secret.ChunkID()),
+		},
+		sealing: map[*seal]*pageBlob{}, uploading: map[[32]byte]*pageBlob{},
+	}
+	t.pages.uses = t.uses
+	t.rows.init(run)
+	t.reset(0)
+	return t
+}
+
+// reset begins a round.
+func (t *treeBuilder) reset(first uint64) {
+	t.first = first
+	t.leaves, t.items, t.total = map[uint64]*leafState{}, nil, -1
+	t.resolved, t.waiting, t.blocked = map[uint64]resolvedFrame{}, map[uint64][]*leafState{}, 0
+	t.needed = map[blob.Name]struct{}{}
+	t.top, t.ready = nil, nil
+	t.finishing, t.told, t.sealAsked = false, false, false
+}
+
+// packerIs introduces the packer.
+type packerIs struct{ pid *actor.PID }
+
+// entriesComplete says that every entry of every leaf of the round has been placed.
+type entriesComplete struct{}
+
+func (t *treeBuilder) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *packerIs:
+		t.packer = m.pid
+	case *scanRoots:
+		t.reset(m.First)
+	case *leafScanned:
+		t.run.faults.Builder()
+		t.leafScanned(c, m)
+	case *messages.Finished[readEntries, batchRead]:
+		t.batchFinished(c, m)
+	case *entriesPlaced:
+		t.entriesPlaced(c, m)
+	case *blobSealed:
+		t.sealAsked = false
+		t.resolve(m.Frames, m.Info)
+	case *blobIndexed:
+		for _, f := range m.Frames {
+			delete(t.resolved, f.Frame)
+		}
+		t.rows.indexed(m.Info.Name)
+		t.keepFinished(c, partialBytes)
+	case *handedOver:
+		t.resolve(t.pages.adopt(m.Builder, m.Frames), nil)
+	case *scanDone:
+		t.total = m.Leaves
+	case *finishTree:
+		t.finishing = true
+	case *flushRows:
+		t.flushing = true
+		t.keepFinished(c, 1)
+	case *messages.Finished[sealing, sealingDone]:
+		t.blobSealed(c, m)
+	case *messages.Finished[storeObject, objectStored]:
+		t.blobStored(c, m)
+	case *rowsWritten:
+		if m.err != nil {
+			t.fail(c, m.err)
+			return
+		}
+		then := t.writing[0]
+		t.writing = t.writing[1:]
+		if then != nil {
+			then()
+		}
+	default:
+		return
+	}
+	t.advance(c)
+}
+
+func (t *treeBuilder) fail(c actor.Context, err error) {
+	c.Send(c.Parent(), &messages.StageFailed{Err: err})
+}
+
+// advance does what has become possible.
+func (t *treeBuilder) advance(c actor.Context) {
+	for len(t.ready) > 0 && len(t.sealing)+len(t.uploading) < maxPageBlobs {
+		l := t.ready[0]
+		t.ready[0] = nil
+		t.ready = t.ready[1:]
+		if err := t.write(l); err != nil {
+			t.fail(c, fmt.Errorf("write page that ends with %q: %w", l.m.Last, err))
+			return
+		}
+		t.run.leaves.Release()
+		if t.pages.full() {
+			t.seal(c)
+		}
+	}
+	t.writeRows(c)
+	if t.total >= 0 && !t.told && len(t.items) == t.total && t.left() == 0 {
+		t.told = true
+		c.Send(c.Parent(), &entriesComplete{})
+	}
+	if t.blocked >= leavesWaiting && !t.sealAsked {
+		t.sealAsked = true
+		c.Send(t.packer, &sealNow{})
+	}
+	if t.finishing && len(t.leaves) == 0 {
+		t.finishTree(c)
+	}
+}
+
+// left counts leaves with entries that are not placed yet.
+func (t *treeBuilder) left() (n int) {
+	for _, l := range t.leaves {
+		if l.left > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func (t *treeBuilder) leafScanned(c actor.Context, m *leafScanned) {
+	i := int(m.Seq - t.first)
+	for len(t.items) <= i {
+		t.items = append(t.items, treeItem{})
+	}
+	if cp := m.Carried; cp != nil {
+		ref := cp.Ref
+		t.items[i] = treeItem{last: m.Last, place: &pagePlace{known: &ref, id: ref.ID}, entries: int64(m.Entries)}
+		t.need(ref.Blob)
+		for _, n := range cp.Blobs {
+			t.needed[n] = struct{}{}
+		}
+		t.run.counts.Add(m.Counts)
+		p := t.run.spec.Progress
+		p.FilesDone.Add(m.Counts.Files)
+		p.BytesDone.Add(m.Counts.Bytes)
+		t.run.leaves.Release()
+		return
+	}
+	t.leaves[m.Seq] = &leafState{
+		m: m, entries: make([]entryState, m.Entries), left: m.Entries, frames: map[uint64]resolvedFrame{},
+	}
+}
+
+func (t *treeBuilder) need(b *blob.Info) {
+	if b != nil {
+		t.needed[b.Name] = struct{}{}
+	}
+}
+
+// uses hears of pages that stand in earlier blobs: a leaf, a list page at any
+// level below it, a branch.
+func (t *treeBuilder) uses(b *blob.Info) {
+	t.need(b)
+	if t.row != nil {
+		t.row.blobs[b.Name] = struct{}{}
+	}
+}
+
+// batchFinished hears of batches only when something went wrong with them.
+func (t *treeBuilder) batchFinished(c actor.Context, m *messages.Finished[readEntries, batchRead]) {
+	if m.Result.err != nil {
+		if t.run.interrupted() {
+			return
+		}
+		t.fail(c, m.Result.err)
+		return
+	}
+	if m.Err == nil {
+		return
+	}
+	done := make([]entryDone, 0, len(m.Job.Tasks))
+	for i := range m.Job.Tasks {
+		task := &m.Job.Tasks[i]
+		d := entryDone{
+			Index: task.Index, Stat: task.Stat,
+			Status: messages.StatusFailed, Dropped: true, Reason: "internal error: " + m.Err.Error(),
+		}
+		d.Entry.Path, d.Entry.Type = task.Path, task.Stat.Type
+		done = append(done, d)
+	}
+	t.entriesPlaced(c, &entriesPlaced{Leaf: m.Job.Leaf, Attempt: actors.MaxAttempts + 1, Done: done})
+}
+
+// write makes the leaf's page.
+func (t *treeBuilder) write(l *leafState) error {
+	t.run.faults.Builder()
+	delete(t.leaves, l.m.Seq)
+	defer func() { t.run.counts.Add(l.counts) }()
+	entries := make([]page.Entry, 0, len(l.entries))
+	row := newLeafRow(l.m)
+	t.row = row
+	defer func() { t.row = nil }()
+	t.pages.open()
+	for i := range l.entries {
+		e := &l.entries[i]
+		d := e.done
+		if d.Dropped {
+			row.incomplete = true
+			continue
+		}
+		if d.Entry.Refs == nil {
+			d.Entry.Refs = l.refs(e.pieces)
+		}
+		content := d.Entry.Refs
+		if err := t.pages.content(&d.Entry, t.cut); err != nil {
+			return err
+		}
+		if err := d.Entry.Check(); err != nil {
+			// No page may hold it; the others of the page are not to suffer for that.
+			d.Status, d.Dropped, d.Reason = messages.StatusFailed, true, err.Error()
+			t.run.problem(d)
+			row.incomplete = true
+			continue
+		}
+		if !d.Entry.Implied {
+			count(&l.counts, d.Entry.Type, d.Entry.Size, d.Status)
+		}
+		for j := range content {
+			t.need(content[j].Blob)
+		}
+		for j := range d.Entry.Refs {
+			t.need(d.Entry.Refs[j].Blob)
+		}
+		for j := range d.Entry.XattrRefs {
+			t.need(d.Entry.XattrRefs[j].Blob)
+		}
+		row.add(t.rows.hash, l.m, i, d, content)
+		entries = append(entries, d.Entry)
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	place, self, err := t.pages.leaf(entries, t.cut)
+	if err != nil {
+		return err
+	}
+	t.items[l.m.Seq-t.first] = treeItem{last: entries[len(entries)-1].Path, place: place, entries: int64(len(entries))}
+	row.place, row.self = place, self
+	t.rows.add(row, t.pages.blob)
+	return nil
+}
+
+// seal sends the open blob of pages on its way.
+func (t *treeBuilder) seal(c actor.Context) {
+	b := t.pages.close()
+	if b == nil {
+		return
+	}
+	m := &seal{Builder: b.builder}
+	t.sealing[m] = b
+	c.Request(t.sealers, &messages.Submit[sealing]{Job: sealing{Seal: m}})
+}
+
+func (t *treeBuilder) blobSealed(c actor.Context, m *messages.Finished[sealing, sealingDone]) {
+	b := t.sealing[m.Job.Seal]
+	delete(t.sealing, m.Job.Seal)
+	s, err := sealed(m)
+	if err != nil {
+		t.fail(c, err)
+		return
+	}
+	info := s.Info
+	b.info = &info
+	t.need(b.info)
+	t.uploading[info.Name] = b
+	c.Request(t.uploaders, &messages.Submit[storeObject]{Job: storeObject{
+		Key: layout.Blob(t.run.spec.Host.ID, info.Name), Bytes: s.Bytes, Sum: info.Name,
+	}})
+}
+
+func (t *treeBuilder) blobStored(c actor.Context, m *messages.Finished[storeObject, objectStored]) {
+	if err := stored(m); err != nil {
+		t.fail(c, err)
+		return
+	}
+	b := t.uploading[m.Job.Sum]
+	delete(t.uploading, m.Job.Sum)
+	defer b.release() // places of pages keep the blob until the branches are made
+	t.run.accepted(int64(len(m.Job.Bytes)), &b.info.Name)
+	rows := make([]blob.Row, 0, len(b.builder.Rows()))
+	for _, r := range b.builder.Rows() {
+		if _, self := b.self[r.ID]; !self {
+			rows = append(rows, r)
+		}
+	}
+	t.ask(c, &index.Batch{Blobs: []index.StoredBlob{{Info: *b.info, Rows: rows}}}, func() {
+		t.rows.pagesIndexed(b)
+	})
+}
+
+// ask sends rows to the indexer; then runs when they are written.
+func (t *treeBuilder) ask(c actor.Context, b *index.Batch, then func()) {
+	t.writing = append(t.writing, then)
+	c.Request(t.indexer, &writeRows{Batch: b})
+}
+
+// writeRows brings rows that became complete into the index: in batches while
+// the run goes on, all of them when the tree is finished.
+func (t *treeBuilder) writeRows(c actor.Context) {
+	all := t.finishing || t.told || t.flushing
+	if b := t.rows.batch(all); b != nil {
+		t.ask(c, b, nil)
+	}
+	if t.flushing && len(t.writing) == 0 {
+		t.flushing = false
+		c.Send(c.Parent(), &rowsFlushed{})
+	}
+}
+
+// finishTree builds the branches once every page blob before them has its name,
+// and answers when everything is stored and known to the index.
+func (t *treeBuilder) finishTree(c actor.Context) {
+	if len(t.sealing)+len(t.uploading)+len(t.writing) > 0 {
+		return
+	}
+	if t.top == nil {
+		items := make([]treeItem, 0, len(t.items))
+		for _, it := range t.items {
+			if it.place != nil {
+				items = append(items, it)
+			}
+		}
+		if len(items) == 0 {
+			t.fail(c, errNothingToSave)
+			return
+		}
+		top, err := t.pages.branches(items, t.cut, t.knownBranch)
+		if err != nil {
+			t.fail(c, fmt.Errorf("write branches: %w", err))
+			return
+		}
+		t.top, t.items = top, nil
+		t.seal(c)
+		if len(t.sealing) > 0 {
+			return
+		}
+	}
+	if b := t.rows.batch(true); b != nil {
+		t.ask(c, b, nil)
+		return
+	}
+	t.finishing = false
+	c.Send(c.Parent(), &treeWritten{top: t.top.ref(nil), needed: t.needed})
+}
+
+// treeWritten hands the finished tree to the job.
+type treeWritten struct {
+	top    page.Ref
+	needed map[blob.Name]struct{}
+}
+
+func (t *treeBuilder) knownBranch(digest [32]byte) (*page.Ref, bool) {
+	row, ok := t.run.spec.Index.Branch(index.BranchKey{Set: t.run.spec.Set, Digest: digest})
+	if !ok || row.Page.Blob == 0 {
+		return nil, false
+	}
+	info, ok := t.run.spec.Index.Blob(row.Page.Blob)
+	if !ok {
+		return nil, false
+	}
+	t.need(&info)
+	return &page.Ref{Blob: &info, Span: row.Page.Span, ID: row.PageID}, true
+}
