@@ -41,7 +41,8 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	}
 	r.Kernel = run.kernelMounts()
 	p := spec.Progress
-	r.Counts, r.Errors, r.BlobsStored = run.counts, run.failed, int64(len(run.stored))
+	sums := run.tally.close()
+	r.Counts, r.Errors, r.BlobsStored = sums.counts, sums.failed, run.blobsStored()
 	r.BytesRead, r.BytesStored, r.ObjectsStored = p.BytesRead.Load(), p.Stored.Load(), p.Objects.Load()
 	r.Restarts, r.Duration = p.Restarts.Load(), time.Since(began)
 	return &r, done.err
@@ -219,7 +220,7 @@ func (j *backupJob) walk(c actor.Context) {
 	j.round++
 	j.walked, j.flushing = false, false
 	j.result.Rounds = j.round
-	j.run.counts, j.run.problems, j.run.failed = messages.Counts{}, nil, 0
+	j.run.tally.reset()
 	p := j.run.spec.Progress
 	p.SetPhase("backup")
 	for _, n := range []interface{ Store(int64) }{&p.FilesTotal, &p.BytesTotal, &p.FilesDone, &p.BytesDone} {

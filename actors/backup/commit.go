@@ -152,7 +152,7 @@ func (c *committer) write(top page.Ref, needed map[blob.Name]struct{}) (*snapsho
 	m := &snapshot.Manifest{
 		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set,
 		Seq: c.head.Seq + 1, Prev: snapshot.Sum(c.head.Sum), Time: c.run.now().UTC().Truncate(time.Second),
-		Complete: c.run.failed == 0 && !spec.Partial, GC: c.gc, Needs: needs,
+		Complete: c.run.tally.now().failed == 0 && !spec.Partial, GC: c.gc, Needs: needs,
 	}
 	root, err := c.root(m, top)
 	if err != nil {

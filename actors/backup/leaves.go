@@ -131,9 +131,9 @@ func (t *treeBuilder) account(l *leafState, d *entryDone) {
 		p.BytesRead.Add(d.BytesRead)
 	}
 	if d.Reason != "" {
-		t.run.problem(d)
-	} else if t.run.spec.OnItem != nil && d.Stat.Type == page.File && d.Status != messages.StatusUnchanged {
-		t.run.spec.OnItem(d.Entry.Path, d.Status, "")
+		t.run.tally.problem(d)
+	} else if d.Stat.Type == page.File && d.Status != messages.StatusUnchanged {
+		t.run.tally.saved(d)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"vaultik/actors"
 	"vaultik/internal/arena"
-	"vaultik/messages"
 	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/keys"
@@ -32,25 +31,16 @@ type backupRun struct {
 	mounts  vfs.Mounts
 	hlKey   [32]byte
 
-	// The tree builder writes these, the job reads them after the tree builder's last message.
-	counts   messages.Counts
-	problems []problem
-	failed   int64
-
+	tally   tally
 	mu      sync.Mutex
 	crossed map[string]string      // absolute paths at which what is mounted was left out, and what of the kernel it is
 	present map[blob.Name]struct{} // blobs known to be in the store
 	stored  []blob.Name            // by this run
 }
 
-// problem is an entry that is missing in the snapshot, or not as it should be.
-type problem struct{ path, reason string }
-
-// maxProblems is how many problems a root lists.
-const maxProblems = 1000
-
 func newBackupRun(spec *Spec) *backupRun {
 	r := &backupRun{spec: spec, began: spec.now(), Limits: limitsFor(spec), faults: &spec.Faults, mounts: vfs.ReadMounts()}
+	r.tally.onItem, r.tally.progress = spec.OnItem, spec.Progress
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.reading, r.stop = context.WithCancelCause(r.ctx)
 	r.leaves = actors.NewCredit(maxLeaves)
@@ -58,6 +48,13 @@ func newBackupRun(spec *Spec) *backupRun {
 	r.hlKey = spec.Host.Secret.HardLink()
 	r.present, r.crossed = map[blob.Name]struct{}{}, map[string]string{}
 	return r
+}
+
+// blobsStored is how many blobs this run has stored.
+func (r *backupRun) blobsStored() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int64(len(r.stored))
 }
 
 func (r *backupRun) now() time.Time { return r.spec.now() }
@@ -83,20 +80,6 @@ func (r *backupRun) accepted(bytes int64, name *blob.Name) {
 		r.present[*name] = struct{}{}
 		r.stored = append(r.stored, *name)
 		r.mu.Unlock()
-	}
-}
-
-// problem notes an entry that is not as it should be.
-func (r *backupRun) problem(d *entryDone) {
-	if d.Status == messages.StatusFailed {
-		r.failed++
-		r.spec.Progress.Errors.Add(1)
-	}
-	if len(r.problems) < maxProblems {
-		r.problems = append(r.problems, problem{d.Entry.Path, d.Reason})
-	}
-	if r.spec.OnItem != nil {
-		r.spec.OnItem(d.Entry.Path, d.Status, d.Reason)
 	}
 }
 

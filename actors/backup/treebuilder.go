@@ -194,7 +194,7 @@ func (t *treeBuilder) leafScanned(c actor.Context, m *leafScanned) {
 		for _, n := range cp.Blobs {
 			t.needed[n] = struct{}{}
 		}
-		t.run.counts.Add(m.Counts)
+		t.run.tally.add(m.Counts)
 		p := t.run.spec.Progress
 		p.FilesDone.Add(m.Counts.Files)
 		p.BytesDone.Add(m.Counts.Bytes)
@@ -250,7 +250,7 @@ func (t *treeBuilder) batchFinished(c actor.Context, m *messages.Finished[readEn
 func (t *treeBuilder) write(l *leafState) error {
 	t.run.faults.Builder()
 	delete(t.leaves, l.m.Seq)
-	defer func() { t.run.counts.Add(l.counts) }()
+	defer func() { t.run.tally.add(l.counts) }()
 	entries := make([]page.Entry, 0, len(l.entries))
 	row := newLeafRow(l.m)
 	t.row = row
@@ -273,7 +273,7 @@ func (t *treeBuilder) write(l *leafState) error {
 		if err := d.Entry.Check(); err != nil {
 			// No page may hold it; the others of the page are not to suffer for that.
 			d.Status, d.Dropped, d.Reason = messages.StatusFailed, true, err.Error()
-			t.run.problem(d)
+			t.run.tally.problem(d)
 			row.incomplete = true
 			continue
 		}
