@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -26,6 +27,7 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	}
 	run := newBackupRun(spec)
 	defer run.cancel(nil)
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	job := newBackupJob(soft, run)
 	answer, err := s.Run(ctx, "backup", func() actor.Actor { return job },
 		func(reason error) any { return &messages.Cancel{Reason: reason} })
@@ -42,7 +44,7 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	r.Kernel = run.kernelMounts()
 	p := spec.Progress
 	sums := run.tally.close()
-	r.Counts, r.Errors, r.BlobsStored = sums.counts, sums.failed, run.blobsStored()
+	r.Counts, r.Errors, r.BlobsStored = sums.counts, sums.failed, run.blobsStored.Load()
 	r.BytesRead, r.BytesStored, r.ObjectsStored = p.BytesRead.Load(), p.Stored.Load(), p.Objects.Load()
 	r.Restarts, r.Duration = p.Restarts.Load(), time.Since(began)
 	return &r, done.err
@@ -188,6 +190,7 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 	}
 	j.committer = m.committer
 	run := j.run
+	run.divide()
 	restarted := func() { run.spec.Progress.Restarts.Add(1) }
 	uploaders := j.Spawn(c, "uploaders", func() actor.Actor {
 		return &actors.Pool[storeObject, objectStored]{Name: "uploader", Workers: run.spec.Parallel, OnRestart: restarted,
@@ -276,9 +279,9 @@ func (j *backupJob) commit(c actor.Context, m *treeWritten) {
 		return
 	}
 	j.run.spec.Progress.SetPhase("commit")
-	top, needed := m.top, m.needed
+	top := m.top
 	j.Beside(c, func() any {
-		r, err := j.committer.commit(top, needed)
+		r, err := j.committer.commit(top)
 		return &commitEnded{r, err}
 	})
 }

@@ -23,7 +23,7 @@ func (p *packer) compress(c actor.Context) {
 		if n := len(p.freeOut); n > 0 {
 			out, p.freeOut = p.freeOut[n-1], p.freeOut[:n-1]
 		} else {
-			out = p.run.Mem.Make(blob.MaxCompressed(p.run.spec.Chunks.Max))
+			out = p.run.Mem.Make(p.run.Limits.frameOut)
 		}
 		p.compressing++
 		c.Request(p.sealers, &messages.Submit[sealing]{Job: sealing{
@@ -55,10 +55,13 @@ func (p *packer) fill(c actor.Context) {
 		if p.current == nil && !p.openBlob() {
 			return
 		}
-		f := p.ready[0]
+		f, b := p.ready[0], p.current
+		if !b.builder.Empty() && b.builder.Len()+len(f.out)+len(f.rows)*maxTable/maxFrameRows > b.target {
+			p.closeBlob(c) // its buffer is no larger
+			continue
+		}
 		p.ready[0] = nil
 		p.ready = p.ready[1:]
-		b := p.current
 		off, n := b.builder.AddFrame(f.out, f.rows)
 		b.frames = append(b.frames, framePlace{Frame: f.seq, Off: off, Len: n})
 		p.freeOut = append(p.freeOut, f.out[:0])
@@ -105,12 +108,11 @@ func (p *packer) blobSealed(c actor.Context, m *messages.Finished[sealing, seali
 		c.Send(c.Parent(), &messages.StageFailed{Err: err})
 		return
 	}
-	info := sealed.Info
-	b.info = &info
-	p.uploading[info.Name] = b
+	b.info = p.run.blobs.add(sealed.Info)
+	p.uploading[sealed.Name] = b
 	c.Send(p.builder, &blobSealed{Info: b.info, Frames: b.frames})
 	c.Request(p.uploaders, &messages.Submit[storeObject]{Job: storeObject{
-		Key: layout.Blob(p.run.spec.Host.ID, info.Name), Bytes: sealed.Bytes, Sum: info.Name,
+		Key: layout.Blob(p.run.spec.Host.ID, sealed.Name), Bytes: sealed.Bytes, Sum: sealed.Name,
 	}})
 }
 
@@ -161,18 +163,6 @@ func (p *packer) finish(c actor.Context) {
 		p.flushing = false
 		c.Send(c.Parent(), &flushed{})
 	}
-}
-
-func (p *packer) info(n index.BlobNum) (*blob.Info, bool) {
-	if i := p.infos[n]; i != nil {
-		return i, true
-	}
-	b, ok := p.run.spec.Index.Blob(n)
-	if !ok {
-		return nil, false
-	}
-	p.infos[n] = &b
-	return &b, true
 }
 
 // stored is why an object is not in the store; nil if it is.

@@ -9,7 +9,6 @@ import (
 
 	"vaultik/actors"
 	"vaultik/internal/clock"
-	"vaultik/vault/blob"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
@@ -79,19 +78,8 @@ func (c *committer) checkpoint() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	run, spec := c.run, c.run.spec
-	needed := map[blob.Name]struct{}{}
-	run.mu.Lock()
-	for n := range run.present {
-		if _, ok := spec.Index.Num(n); ok {
-			needed[n] = struct{}{}
-		}
-	}
-	run.mu.Unlock()
-	if len(needed) == 0 {
-		return nil
-	}
-	needs, err := c.needs(needed)
-	if err != nil {
+	needs, err := c.needs(run.blobs.present)
+	if err != nil || needs.Count == 0 {
 		return err
 	}
 	ck := &snapshot.Checkpoint{

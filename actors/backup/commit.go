@@ -1,11 +1,9 @@
 package backup
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"vaultik/backends"
@@ -32,7 +30,7 @@ type commitResult struct {
 
 // commit writes lists, root and manifest, in this order, after making sure that
 // everything the manifest names is in the store.
-func (c *committer) commit(top page.Ref, needed map[blob.Name]struct{}) (res commitResult, err error) {
+func (c *committer) commit(top page.Ref) (res commitResult, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.run.faults.CommitStart()
@@ -42,10 +40,10 @@ func (c *committer) commit(top page.Ref, needed map[blob.Name]struct{}) (res com
 			return res, err
 		}
 	}
-	if res.missing, err = c.missing(needed); err != nil || res.missing > 0 {
+	if res.missing, err = c.missing(); err != nil || res.missing > 0 {
 		return res, err
 	}
-	m, err := c.write(top, needed)
+	m, err := c.write(top)
 	if err != nil {
 		return res, err
 	}
@@ -64,60 +62,35 @@ func (c *committer) commit(top page.Ref, needed map[blob.Name]struct{}) (res com
 	if err := c.list(); err != nil {
 		return res, err
 	}
-	res.missing, err = c.missing(needed)
+	res.missing, err = c.missing()
 	return res, err
 }
 
-// blobs orders what is needed as it was made.
-func (c *committer) blobs(needed map[blob.Name]struct{}) ([]snapshot.BlobSize, map[layout.Epoch]struct{}, error) {
-	type numbered struct {
-		num index.BlobNum
-		snapshot.BlobSize
-	}
-	all := make([]numbered, 0, len(needed))
-	epochs := map[layout.Epoch]struct{}{}
-	for name := range needed {
-		num, ok := c.run.spec.Index.Num(name)
-		info, ok2 := c.run.spec.Index.Blob(num)
-		if !ok || !ok2 {
-			return nil, nil, fmt.Errorf("blob %s is needed, but not in the index", name)
+// blobs are those of the index that are wanted, as they were made, and their epochs.
+func (c *committer) blobs(wanted func(blob.Name) bool) (sizes []snapshot.BlobSize, epochs map[layout.Epoch]struct{}) {
+	epochs = map[layout.Epoch]struct{}{}
+	c.run.spec.Index.Blobs(func(_ index.BlobNum, in blob.Info) bool {
+		if wanted(in.Name) {
+			epochs[in.Epoch] = struct{}{}
+			sizes = append(sizes, snapshot.BlobSize{Name: in.Name, Size: in.Size})
 		}
-		epochs[info.Epoch] = struct{}{}
-		all = append(all, numbered{num, snapshot.BlobSize{Name: name, Size: info.Size}})
-	}
-	slices.SortFunc(all, func(a, b numbered) int { return cmp.Compare(a.num, b.num) })
-	sizes := make([]snapshot.BlobSize, len(all))
-	for i := range all {
-		sizes[i] = all[i].BlobSize
-	}
-	return sizes, epochs, nil
+		return true
+	})
+	return sizes, epochs
 }
 
 // missing makes the index forget needed blobs that the store has not, and counts them.
-func (c *committer) missing(needed map[blob.Name]struct{}) (int, error) {
-	var gone []blob.Name
-	c.run.mu.Lock()
-	for n := range needed {
-		if _, ok := c.run.present[n]; !ok {
-			gone = append(gone, n)
-		}
-	}
-	c.run.mu.Unlock()
+func (c *committer) missing() (int, error) {
+	gone := c.run.blobs.missing()
 	if len(gone) == 0 {
 		return 0, nil
 	}
-	if err := c.run.spec.Index.DropBlobs(gone); err != nil {
-		return 0, fmt.Errorf("update the index: %w", err)
-	}
-	return len(gone), nil
+	return len(gone), c.drop(gone)
 }
 
-// needs stores the blob lists that say what is needed, and names them.
-func (c *committer) needs(needed map[blob.Name]struct{}) (n snapshot.Needs, err error) {
-	blobs, epochs, err := c.blobs(needed)
-	if err != nil {
-		return n, err
-	}
+// needs stores the blob lists that say which blobs are wanted, and names them.
+func (c *committer) needs(wanted func(blob.Name) bool) (n snapshot.Needs, err error) {
+	blobs, epochs := c.blobs(wanted)
 	if n.Keys, err = c.keyRefs(epochs); err != nil {
 		return n, err
 	}
@@ -143,11 +116,14 @@ func (c *committer) needs(needed map[blob.Name]struct{}) (n snapshot.Needs, err 
 }
 
 // write stores blob lists and root, and returns the manifest that names them.
-func (c *committer) write(top page.Ref, needed map[blob.Name]struct{}) (*snapshot.Manifest, error) {
+func (c *committer) write(top page.Ref) (*snapshot.Manifest, error) {
 	spec := c.run.spec
-	needs, err := c.needs(needed)
+	needs, err := c.needs(c.run.blobs.needed)
 	if err != nil {
 		return nil, err
+	}
+	if n, _ := c.run.blobs.count(); int64(n) != needs.Count {
+		return nil, fmt.Errorf("%d blobs are needed, but only %d are in the index", n, needs.Count)
 	}
 	m := &snapshot.Manifest{
 		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set,

@@ -44,7 +44,7 @@ type leafScanned struct {
 // carriedPage is a page that need not be written again.
 type carriedPage struct {
 	Ref   page.Ref
-	Blobs []blob.Name // that the page, its lists and its files use
+	Blobs []*blob.Info // that the page, its lists and its files use
 }
 
 // entryTask is one entry whose metadata, and perhaps content, must be read.

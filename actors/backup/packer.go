@@ -14,6 +14,10 @@ import (
 // that wait for it, grow large.
 const maxRows = 16 << 10
 
+// maxFrameRows ends a frame of very small chunks likewise: the table has room in the
+// buffer of a blob.
+const maxFrameRows = 8 << 10
+
 // packer decides which chunks are stored already, groups the others into frames
 // and frames into blobs, and follows each blob until the index knows it. It is
 // the one authority on what is stored: what this run has promised, then the index.
@@ -29,7 +33,6 @@ type packer struct {
 	known   map[chunk.ID]index.Loc
 
 	seen     map[chunk.ID]promise // in frames that the index does not know yet
-	infos    map[index.BlobNum]*blob.Info
 	frames   map[uint64]*frame
 	frameSeq uint64
 	open     *frame // collects small chunks
@@ -76,7 +79,7 @@ type openBlob struct {
 func newPacker(run *backupRun, sealers, uploaders, indexer, builder *actor.PID) actor.Actor {
 	p := &packer{
 		run: run, sealers: sealers, uploaders: uploaders, indexer: indexer, builder: builder,
-		known: map[chunk.ID]index.Loc{}, seen: map[chunk.ID]promise{}, infos: map[index.BlobNum]*blob.Info{}, frames: map[uint64]*frame{},
+		known: map[chunk.ID]index.Loc{}, seen: map[chunk.ID]promise{}, frames: map[uint64]*frame{},
 		bufUses: map[*messages.Buf]int{}, sealing: map[*seal]*openBlob{}, uploading: map[[32]byte]*openBlob{},
 	}
 	p.freeRaw = make([][]byte, run.Limits.Frames)
@@ -210,7 +213,7 @@ func (p *packer) place(buf *messages.Buf, pc *piece) (placed, bool) {
 		return pl, true
 	}
 	if loc, ok := p.known[pc.ID]; ok {
-		if info, ok := p.info(loc.Blob); ok {
+		if info, ok := p.run.blobs.info(loc.Blob); ok {
 			pl.Ref.Blob, pl.Ref.Span = info, loc.Span
 			return pl, true
 		}
@@ -235,7 +238,7 @@ func (p *packer) keep(buf *messages.Buf, data []byte, id chunk.ID) (seq uint64, 
 		p.queue = append(p.queue, f)
 		return f.seq, 0, true
 	}
-	if p.open != nil && len(p.open.raw)+len(data) > blob.FrameTarget {
+	if p.open != nil && (len(p.open.raw)+len(data) > blob.FrameTarget || len(p.open.rows) >= maxFrameRows) {
 		p.closeFrame()
 	}
 	if p.open == nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"vaultik/index"
+	"vaultik/internal/arena"
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
 	"vaultik/vault/page"
@@ -20,11 +21,14 @@ const pageBlobTarget = 4 << 20
 // pages and attribute chunks, never spans two blobs.
 type pageWriter struct {
 	ix     *index.Index
+	blobs  *blobTable
 	uses   func(*blob.Info) // is told of each blob where a page was found
 	enc    page.Encoder
 	z      *blob.Compressor
 	hasher *chunk.Hasher
 
+	mem   *arena.Arena
+	free  [][]byte  // buffers of blobs that are stored
 	blob  *pageBlob // open; nil until a page needs it
 	raw   []byte    // of the open frame
 	frame *pageFrame
@@ -35,6 +39,7 @@ type pageWriter struct {
 // pageBlob is a blob with pages: only pages, or all of a small run.
 type pageBlob struct {
 	builder *blob.Builder
+	buf     []byte                // that it works in; nil: the packer's
 	adopted bool                  // leaves that are still to come refer to it as self: it stays open
 	self    map[chunk.ID]struct{} // pages that refer to self: no dedup
 	info    *blob.Info            // once sealed
@@ -42,8 +47,26 @@ type pageBlob struct {
 	branch  []branchPlace
 }
 
+// pageBuffer is the size in bytes of the buffer of a blob of pages.
+var pageBuffer = blob.BufferSize(pageBlobTarget + blob.FrameTarget)
+
+func (w *pageWriter) buffer() []byte {
+	n := len(w.free)
+	if n == 0 {
+		return w.mem.Make(pageBuffer)
+	}
+	buf := w.free[n-1]
+	w.free = w.free[:n-1]
+	return buf
+}
+
 // release gives up everything but the blob's name.
-func (b *pageBlob) release() { b.builder, b.self = nil, nil }
+func (w *pageWriter) release(b *pageBlob) {
+	if b.buf != nil {
+		w.free = append(w.free, b.buf)
+	}
+	b.builder, b.buf, b.self = nil, nil, nil
+}
 
 type branchPlace struct {
 	digest [32]byte
@@ -87,10 +110,8 @@ func (p *pagePlace) owner() *pageBlob {
 
 func (w *pageWriter) open() *pageBlob {
 	if w.blob == nil {
-		w.blob = &pageBlob{
-			builder: blob.NewBuilder(make([]byte, 0, blob.BufferSize(pageBlobTarget+blob.FrameTarget))),
-			self:    map[chunk.ID]struct{}{},
-		}
+		buf := w.buffer()
+		w.blob = &pageBlob{builder: blob.NewBuilder(buf), buf: buf, self: map[chunk.ID]struct{}{}}
 	}
 	return w.blob
 }
@@ -128,9 +149,9 @@ func (w *pageWriter) put(data []byte, self bool) (*pagePlace, error) {
 		if err := w.ix.Chunks(ids[:], locs[:]); err != nil {
 			return nil, err
 		}
-		if info, ok := w.ix.Blob(locs[0].Blob); ok && locs[0].Blob != 0 {
-			w.uses(&info)
-			return &pagePlace{known: &page.Ref{Blob: &info, Span: locs[0].Span, ID: id}, id: id}, nil
+		if info, ok := w.blobs.info(locs[0].Blob); ok {
+			w.uses(info)
+			return &pagePlace{known: &page.Ref{Blob: info, Span: locs[0].Span, ID: id}, id: id}, nil
 		}
 	}
 	b := w.open()

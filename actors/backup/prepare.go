@@ -70,12 +70,12 @@ func prepare(run *backupRun) (*committer, error) {
 func (c *committer) list() error {
 	at := clock.Boot()
 	host := c.run.spec.Host.ID
-	present := map[blob.Name]struct{}{}
 	c.lists, c.epochs, c.newest = map[snapshot.Sum]int64{}, map[layout.Epoch]keyObject{}, 0
 	condemned, err := c.condemned()
 	if err != nil {
 		return err
 	}
+	c.run.blobs.list()
 	err = c.objects.List(c.run.ctx, layout.HostPrefix(host), func(key string, size int64) error {
 		if _, gone := condemned[key]; gone {
 			return nil
@@ -91,7 +91,7 @@ func (c *committer) list() error {
 					return nil // truncated: as good as absent
 				}
 			}
-			present[o.Sum] = struct{}{}
+			c.run.blobs.stored(o.Sum)
 		case layout.KindBlobList:
 			c.lists[o.Sum] = size
 		case layout.KindEpochKey:
@@ -108,9 +108,6 @@ func (c *committer) list() error {
 	if err != nil {
 		return fmt.Errorf("list the store: %w", err)
 	}
-	c.run.mu.Lock()
-	c.run.present = present
-	c.run.mu.Unlock()
 	c.listedAt = at
 	return nil
 }
@@ -132,7 +129,7 @@ func (c *committer) condemned() (map[string]snapshot.Condemned, error) {
 func (c *committer) dropMissing() error {
 	var gone []blob.Name
 	c.run.spec.Index.Blobs(func(_ index.BlobNum, b blob.Info) bool {
-		if _, ok := c.run.present[b.Name]; !ok {
+		if !c.run.blobs.present(b.Name) {
 			gone = append(gone, b.Name)
 		}
 		return true
@@ -141,9 +138,15 @@ func (c *committer) dropMissing() error {
 		return nil
 	}
 	c.run.spec.warn(fmt.Sprintf("blobs that the index knows, but the store has not: %d; their files are read and stored again", len(gone)))
+	return c.drop(gone)
+}
+
+// drop makes the index forget blobs that the store has not.
+func (c *committer) drop(gone []blob.Name) error {
 	if err := c.run.spec.Index.DropBlobs(gone); err != nil {
 		return fmt.Errorf("update the index: %w", err)
 	}
+	c.run.blobs.forget(gone)
 	return nil
 }
 
@@ -195,7 +198,7 @@ func (c *committer) sayForgotten(m *snapshot.Manifest) {
 	n := 0
 	for _, b := range m.Blobs {
 		_, known := c.run.spec.Index.Num(b.Name)
-		if _, there := c.run.present[b.Name]; there && !known {
+		if !known && c.run.blobs.present(b.Name) {
 			n++
 		}
 	}

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vaultik/actors"
@@ -17,7 +18,7 @@ import (
 type backupRun struct {
 	spec    *Spec
 	began   time.Time
-	Limits  limits
+	Limits  limits          // of this and Bufs: divide
 	ctx     context.Context // ends with the job
 	cancel  context.CancelCauseFunc
 	reading context.Context // ends earlier when the job is asked to stop
@@ -31,30 +32,23 @@ type backupRun struct {
 	mounts  vfs.Mounts
 	hlKey   [32]byte
 
-	tally   tally
+	tally       tally
+	blobs       *blobTable
+	blobsStored atomic.Int64 // by this run
+
 	mu      sync.Mutex
-	crossed map[string]string      // absolute paths at which what is mounted was left out, and what of the kernel it is
-	present map[blob.Name]struct{} // blobs known to be in the store
-	stored  []blob.Name            // by this run
+	crossed map[string]string // absolute paths at which what is mounted was left out, and what of the kernel it is
 }
 
 func newBackupRun(spec *Spec) *backupRun {
-	r := &backupRun{spec: spec, began: spec.now(), Limits: limitsFor(spec), faults: &spec.Faults, mounts: vfs.ReadMounts()}
+	r := &backupRun{spec: spec, began: spec.now(), faults: &spec.Faults, mounts: vfs.ReadMounts()}
 	r.tally.onItem, r.tally.progress = spec.OnItem, spec.Progress
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.reading, r.stop = context.WithCancelCause(r.ctx)
 	r.leaves = actors.NewCredit(maxLeaves)
-	r.Bufs = actors.NewBudget(&r.Mem, r.Limits.bufs, spec.Chunks.Max)
 	r.hlKey = spec.Host.Secret.HardLink()
-	r.present, r.crossed = map[blob.Name]struct{}{}, map[string]string{}
+	r.blobs, r.crossed = newBlobTable(spec.Index), map[string]string{}
 	return r
-}
-
-// blobsStored is how many blobs this run has stored.
-func (r *backupRun) blobsStored() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return int64(len(r.stored))
 }
 
 func (r *backupRun) now() time.Time { return r.spec.now() }
@@ -76,10 +70,8 @@ func (r *backupRun) accepted(bytes int64, name *blob.Name) {
 	p.Stored.Add(bytes)
 	p.Objects.Add(1)
 	if name != nil {
-		r.mu.Lock()
-		r.present[*name] = struct{}{}
-		r.stored = append(r.stored, *name)
-		r.mu.Unlock()
+		r.blobs.stored(*name)
+		r.blobsStored.Add(1)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"vaultik/actors"
 	"vaultik/index"
 	"vaultik/messages"
-	"vaultik/vault/blob"
 	"vaultik/vault/fs"
 	"vaultik/vault/page"
 )
@@ -41,7 +40,6 @@ type scanner struct {
 	// two were joined, since then, rows of its neighbours answer for it.
 	memory map[index.PathKey]*index.LeafEntry
 	next   index.PathKey // start of the row after those in memory
-	infos  map[index.BlobNum]*blob.Info
 
 	streamed bool // the stream has been read
 	touch    *actors.Touch
@@ -67,7 +65,6 @@ func (s *scanner) scan(c actor.Context) {
 	s.leaf, s.keys, s.sums = nil, nil, nil
 	s.leaves, s.sent, s.ended = 0, 0, false
 	s.start, s.memory = [16]byte{}, nil
-	s.infos = map[index.BlobNum]*blob.Info{}
 
 	err := s.walk(c)
 	if err == nil && len(s.leaf) > 0 {
@@ -164,17 +161,17 @@ func (s *scanner) carry(m *leafScanned, row index.Leaf) bool {
 	if m.Digest == ([32]byte{}) || row.Digest != m.Digest || row.Self || row.Page.Blob == 0 {
 		return false
 	}
-	info, ok := s.info(row.Page.Blob)
+	info, ok := s.run.blobs.info(row.Page.Blob)
 	if !ok {
 		return false
 	}
 	p := &carriedPage{Ref: page.Ref{Blob: info, Span: row.Page.Span, ID: row.PageID}}
 	for _, n := range row.Blobs {
-		b, ok := s.info(n)
+		b, ok := s.run.blobs.info(n)
 		if !ok {
 			return false
 		}
-		p.Blobs = append(p.Blobs, b.Name)
+		p.Blobs = append(p.Blobs, b)
 	}
 	m.Carried = p
 	for i := range s.leaf {
@@ -253,25 +250,13 @@ func (s *scanner) known(row *index.LeafEntry) *known {
 			k.Refs = append(k.Refs, page.Ref{Hole: r.Hole})
 			continue
 		}
-		info, ok := s.info(r.Loc.Blob)
+		info, ok := s.run.blobs.info(r.Loc.Blob)
 		if !ok {
 			return nil
 		}
 		k.Refs = append(k.Refs, page.Ref{Blob: info, Span: r.Loc.Span, ID: r.ID})
 	}
 	return k
-}
-
-func (s *scanner) info(n index.BlobNum) (*blob.Info, bool) {
-	if p := s.infos[n]; p != nil {
-		return p, true
-	}
-	b, ok := s.run.spec.Index.Blob(n)
-	if !ok {
-		return nil, false
-	}
-	s.infos[n] = &b
-	return &b, true
 }
 
 // submit sends the leaf's entries to the chunkers, whose pool answers the tree builder.

@@ -14,7 +14,8 @@ import (
 	"vaultik/vault/page"
 )
 
-// maxPageBlobs is how many blobs of pages may be on their way to the store.
+// maxPageBlobs is how many blobs of pages may be on their way to the store. When so
+// many are, none is open.
 const maxPageBlobs = 2
 
 // leavesWaiting is how many leaves may wait for the packer's open blob before it
@@ -48,7 +49,6 @@ type treeBuilder struct {
 	rows      rowKeeper
 	row       *leafRow // of the leaf whose page is being written
 
-	needed    map[blob.Name]struct{}
 	top       *pagePlace
 	finishing bool
 	told      bool // entriesComplete
@@ -62,7 +62,7 @@ func newTreeBuilder(run *backupRun, sealers, uploaders, indexer *actor.PID) acto
 		run: run, sealers: sealers, uploaders: uploaders, indexer: indexer,
 		cut: page.NewCutter(secret.PageCut()),
 		pages: pageWriter{
-			ix: run.spec.Index, z: blob.NewCompressor(run.spec.CompressionLevel), hasher: chunk.NewHasher(secret.ChunkID()),
+			ix: run.spec.Index, blobs: run.blobs, mem: &run.Mem, z: blob.NewCompressor(run.spec.CompressionLevel), hasher: chunk.NewHasher(secret.ChunkID()),
 		},
 		sealing: map[*seal]*pageBlob{}, uploading: map[[32]byte]*pageBlob{},
 	}
@@ -75,9 +75,9 @@ func newTreeBuilder(run *backupRun, sealers, uploaders, indexer *actor.PID) acto
 // reset begins a round.
 func (t *treeBuilder) reset(first uint64) {
 	t.first = first
+	t.run.blobs.walk()
 	t.leaves, t.items, t.total = map[uint64]*leafState{}, nil, -1
 	t.resolved, t.waiting, t.blocked = map[uint64]resolvedFrame{}, map[uint64][]*leafState{}, 0
-	t.needed = map[blob.Name]struct{}{}
 	t.top, t.ready = nil, nil
 	t.finishing, t.told, t.sealAsked = false, false, false
 }
@@ -191,8 +191,8 @@ func (t *treeBuilder) leafScanned(c actor.Context, m *leafScanned) {
 		ref := cp.Ref
 		t.items[i] = treeItem{last: m.Last, place: &pagePlace{known: &ref, id: ref.ID}, entries: int64(m.Entries)}
 		t.need(ref.Blob)
-		for _, n := range cp.Blobs {
-			t.needed[n] = struct{}{}
+		for _, b := range cp.Blobs {
+			t.need(b)
 		}
 		t.run.tally.add(m.Counts)
 		p := t.run.spec.Progress
@@ -208,7 +208,7 @@ func (t *treeBuilder) leafScanned(c actor.Context, m *leafScanned) {
 
 func (t *treeBuilder) need(b *blob.Info) {
 	if b != nil {
-		t.needed[b.Name] = struct{}{}
+		t.run.blobs.need(b.Name)
 	}
 }
 
@@ -324,12 +324,11 @@ func (t *treeBuilder) blobSealed(c actor.Context, m *messages.Finished[sealing, 
 		t.fail(c, err)
 		return
 	}
-	info := s.Info
-	b.info = &info
+	b.info = t.run.blobs.add(s.Info)
 	t.need(b.info)
-	t.uploading[info.Name] = b
+	t.uploading[s.Name] = b
 	c.Request(t.uploaders, &messages.Submit[storeObject]{Job: storeObject{
-		Key: layout.Blob(t.run.spec.Host.ID, info.Name), Bytes: s.Bytes, Sum: info.Name,
+		Key: layout.Blob(t.run.spec.Host.ID, s.Name), Bytes: s.Bytes, Sum: s.Name,
 	}})
 }
 
@@ -340,7 +339,7 @@ func (t *treeBuilder) blobStored(c actor.Context, m *messages.Finished[storeObje
 	}
 	b := t.uploading[m.Job.Sum]
 	delete(t.uploading, m.Job.Sum)
-	defer b.release() // places of pages keep the blob until the branches are made
+	defer t.pages.release(b) // places of pages keep the blob until the branches are made
 	t.run.accepted(int64(len(m.Job.Bytes)), &b.info.Name)
 	rows := make([]blob.Row, 0, len(b.builder.Rows()))
 	for _, r := range b.builder.Rows() {
@@ -405,24 +404,21 @@ func (t *treeBuilder) finishTree(c actor.Context) {
 		return
 	}
 	t.finishing = false
-	c.Send(c.Parent(), &treeWritten{top: t.top.ref(nil), needed: t.needed})
+	c.Send(c.Parent(), &treeWritten{t.top.ref(nil)})
 }
 
 // treeWritten hands the finished tree to the job.
-type treeWritten struct {
-	top    page.Ref
-	needed map[blob.Name]struct{}
-}
+type treeWritten struct{ top page.Ref }
 
 func (t *treeBuilder) knownBranch(digest [32]byte) (*page.Ref, bool) {
 	row, ok := t.run.spec.Index.Branch(index.BranchKey{Set: t.run.spec.Set, Digest: digest})
 	if !ok || row.Page.Blob == 0 {
 		return nil, false
 	}
-	info, ok := t.run.spec.Index.Blob(row.Page.Blob)
+	info, ok := t.run.blobs.info(row.Page.Blob)
 	if !ok {
 		return nil, false
 	}
-	t.need(&info)
-	return &page.Ref{Blob: &info, Span: row.Page.Span, ID: row.PageID}, true
+	t.need(info)
+	return &page.Ref{Blob: info, Span: row.Page.Span, ID: row.PageID}, true
 }

@@ -35,6 +35,7 @@ type VerifyRun struct {
 	queued   int            // capacity of jobs
 	Mem      arena.Arena
 	Blobs    *actors.Budget
+	checkers int // that may be at work
 	read     atomic.Int64
 	Faults   *actors.Faults
 
@@ -53,6 +54,11 @@ type hostSecrets struct {
 const (
 	verifyFixed    = 48 << 20 // bytes beside the buffers
 	VerifyBlobSize = 20 << 20 // of one buffer; larger blobs are read in parts
+
+	usualBlob = 17 << 20 // of the largest that backups make by default; only what is used counts
+
+	// checkerMemory is what a checker that decodes blobs takes beside its buffer, in bytes.
+	checkerMemory = 8 << 20
 )
 
 func NewVerifyRun(spec *Spec) *VerifyRun {
@@ -70,7 +76,10 @@ func NewVerifyRun(spec *Spec) *VerifyRun {
 	r.Ctx, r.Cancel = context.WithCancelCause(context.Background())
 	r.queued = 2 * r.Parallel
 	r.Jobs = actors.NewCredit(r.queued)
-	buffers := min(max(1, (memory-verifyFixed)/VerifyBlobSize), int64(r.Parallel))
+	buffers := min(max(1, (memory-verifyFixed)/(usualBlob+checkerMemory)), int64(r.Parallel))
+	if r.checkers = r.Parallel; spec.ReadData {
+		r.checkers = int(buffers) // each has one all the time
+	}
 	r.Blobs = actors.NewBudget(&r.Mem, int(buffers), VerifyBlobSize)
 	return r
 }

@@ -85,7 +85,7 @@ func (j *verifyJob) start(c actor.Context) {
 	run := j.run
 	run.spec.Progress.SetPhase("verify")
 	checkers := j.Spawn(c, "checkers", func() actor.Actor {
-		return &actors.Pool[checking, checkDone]{Name: "checker", Workers: run.Parallel,
+		return &actors.Pool[checking, checkDone]{Name: "checker", Workers: run.checkers,
 			OnRestart: func() { run.spec.Progress.Restarts.Add(1) },
 			NewWork:   func() actors.Work[checking, checkDone] { return newChecker(run) }}
 	})

@@ -115,6 +115,30 @@ func TestDecompressor_RefusesBombs(t *testing.T) {
 	}
 }
 
+// TestCompressorMemory: what a compressor is said to take is enough, and no third too much.
+func TestCompressorMemory(t *testing.T) {
+	raw := make([]byte, 4<<20)
+	for i := range raw {
+		raw[i] = byte(i * i >> 7) //nolint:gosec // any bytes
+	}
+	out := make([]byte, 0, MaxCompressed(len(raw)))
+	for _, level := range []int{0, 1, 3, 7, 19} {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		c := NewCompressor(level)
+		out = c.Frame(out[:0], raw[:1<<20])
+		out = c.Frame(out[:0], raw)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		used, said := int64(after.HeapAlloc)-int64(before.HeapAlloc), CompressorMemory(level) //nolint:gosec // small
+		if used > said || used < said*2/3 {
+			t.Errorf("level %d takes %d bytes, not %d", level, used, said)
+		}
+		runtime.KeepAlive(c)
+	}
+}
+
 func FuzzDecompressor(f *testing.F) {
 	c := NewCompressor(0)
 	f.Add(c.Frame(nil, nil), -1)
