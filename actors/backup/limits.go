@@ -7,6 +7,7 @@ import (
 
 	"vaultik/actors"
 	"vaultik/vault/blob"
+	"vaultik/vault/page"
 )
 
 // maxLeaves is how many leaf pages may be between the walk and their page.
@@ -48,7 +49,7 @@ type limits struct {
 // buffers is how many bytes of large buffers there may be.
 func (l *limits) buffers(chunkMax int) int64 {
 	return int64(l.bufs*chunkMax + l.Frames*blob.FrameTarget + l.compressing*l.frameOut +
-		l.blobs*l.blobBuffer + maxPageBlobs*pageBuffer)
+		l.blobs*l.blobBuffer + maxPageBlobs*page.BlobBuffer)
 }
 
 // limitsFor divides the memory of spec where so many blobs are known. There is always
@@ -63,7 +64,7 @@ func limitsFor(s *Spec, blobs int) limits {
 	l := limits{chunkers: 1, sealers: 1, frameOut: blob.MaxCompressed(max(s.Chunks.Max, blob.FrameTarget))}
 	// The encoder is the tree builder's own.
 	heap := heapFixed + heapRoom + encoder + int64(blobs)*blobMemory
-	room := s.Memory - heap - maxPageBlobs*int64(pageBuffer)
+	room := s.Memory - heap - maxPageBlobs*int64(page.BlobBuffer)
 
 	// Workers take what they need up to two thirds of the room; larger blobs gain less.
 	// A chunker has what it cuts from and what it fills; a sealer an encoder, what

@@ -31,25 +31,25 @@ type treeBuilder struct {
 	packer                      *actor.PID // told by the job: the two know each other
 	sealers, uploaders, indexer *actor.PID
 
-	cut   *page.Cutter
-	pages pageWriter
+	pages *page.Writer
+	free  [][]byte // buffers of blobs of pages that are stored
 
 	leaves   map[uint64]*leafState
-	first    uint64     // leaf of the round
-	items    []treeItem // by leaf, from the first
-	total    int        // leaves announced by the end of the walk; -1: not known
+	first    uint64          // leaf of the round
+	items    []page.TreeItem // by leaf, from the first
+	total    int             // leaves announced by the end of the walk; -1: not known
 	ready    []*leafState
 	resolved map[uint64]resolvedFrame
 	waiting  map[uint64][]*leafState // by frame
 	blocked  int                     // leaves that wait for frames only
 
-	sealing   map[*seal]*pageBlob
-	uploading map[[32]byte]*pageBlob
+	sealing   map[*seal]*page.OpenBlob
+	uploading map[[32]byte]*page.OpenBlob
 	writing   []func() // what to do when the indexer answers, in order
 	rows      rowKeeper
 	row       *leafRow // of the leaf whose page is being written
 
-	top       *pagePlace
+	top       *page.Place
 	finishing bool
 	told      bool // entriesComplete
 	sealAsked bool // SealNow, not answered yet
@@ -60,13 +60,13 @@ func newTreeBuilder(run *backupRun, sealers, uploaders, indexer *actor.PID) acto
 	secret := run.spec.Host.Secret
 	t := &treeBuilder{
 		run: run, sealers: sealers, uploaders: uploaders, indexer: indexer,
-		cut: page.NewCutter(secret.PageCut()),
-		pages: pageWriter{
-			ix: run.spec.Index, blobs: run.blobs, mem: &run.Mem, z: blob.NewCompressor(run.spec.CompressionLevel), hasher: chunk.NewHasher(secret.ChunkID()),
-		},
-		sealing: map[*seal]*pageBlob{}, uploading: map[[32]byte]*pageBlob{},
+		sealing: map[*seal]*page.OpenBlob{}, uploading: map[[32]byte]*page.OpenBlob{},
 	}
-	t.pages.uses = t.uses
+	t.pages = page.NewWriter(page.WriterOptions{
+		Cut: page.NewCutter(secret.PageCut()), Hasher: chunk.NewHasher(secret.ChunkID()),
+		Compressor: blob.NewCompressor(run.spec.CompressionLevel),
+		Buffer:     t.buffer, Stored: t.storedPage, StoredBranch: t.storedBranch,
+	})
 	t.rows.init(run)
 	t.reset(0)
 	return t
@@ -111,7 +111,7 @@ func (t *treeBuilder) Receive(c actor.Context) {
 		t.rows.indexed(m.Info.Name)
 		t.keepFinished(c, partialBytes)
 	case *handedOver:
-		t.resolve(t.pages.adopt(m.Builder, m.Frames), nil)
+		t.adopt(m)
 	case *scanDone:
 		t.total = m.Leaves
 	case *finishTree:
@@ -154,7 +154,7 @@ func (t *treeBuilder) advance(c actor.Context) {
 			return
 		}
 		t.run.leaves.Release()
-		if t.pages.full() {
+		if t.pages.Full() {
 			t.seal(c)
 		}
 	}
@@ -185,11 +185,11 @@ func (t *treeBuilder) left() (n int) {
 func (t *treeBuilder) leafScanned(c actor.Context, m *leafScanned) {
 	i := int(m.Seq - t.first)
 	for len(t.items) <= i {
-		t.items = append(t.items, treeItem{})
+		t.items = append(t.items, page.TreeItem{})
 	}
 	if cp := m.Carried; cp != nil {
 		ref := cp.Ref
-		t.items[i] = treeItem{last: m.Last, place: &pagePlace{known: &ref, id: ref.ID}, entries: int64(m.Entries)}
+		t.items[i] = page.TreeItem{Last: m.Last, Place: page.At(ref), Entries: int64(m.Entries)}
 		t.need(ref.Blob)
 		for _, b := range cp.Blobs {
 			t.need(b)
@@ -209,15 +209,6 @@ func (t *treeBuilder) leafScanned(c actor.Context, m *leafScanned) {
 func (t *treeBuilder) need(b *blob.Info) {
 	if b != nil {
 		t.run.blobs.need(b.Name)
-	}
-}
-
-// uses hears of pages that stand in earlier blobs: a leaf, a list page at any
-// level below it, a branch.
-func (t *treeBuilder) uses(b *blob.Info) {
-	t.need(b)
-	if t.row != nil {
-		t.row.blobs[b.Name] = struct{}{}
 	}
 }
 
@@ -255,7 +246,6 @@ func (t *treeBuilder) write(l *leafState) error {
 	row := newLeafRow(l.m)
 	t.row = row
 	defer func() { t.row = nil }()
-	t.pages.open()
 	for i := range l.entries {
 		e := &l.entries[i]
 		d := e.done
@@ -267,7 +257,7 @@ func (t *treeBuilder) write(l *leafState) error {
 			d.Entry.Refs = l.refs(e.pieces)
 		}
 		content := d.Entry.Refs
-		if err := t.pages.content(&d.Entry, t.cut); err != nil {
+		if err := t.pages.Content(&d.Entry); err != nil {
 			return err
 		}
 		if err := d.Entry.Check(); err != nil {
@@ -295,23 +285,23 @@ func (t *treeBuilder) write(l *leafState) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	place, self, err := t.pages.leaf(entries, t.cut)
+	place, self, err := t.pages.Leaf(entries)
 	if err != nil {
 		return err
 	}
-	t.items[l.m.Seq-t.first] = treeItem{last: entries[len(entries)-1].Path, place: place, entries: int64(len(entries))}
+	t.items[l.m.Seq-t.first] = page.TreeItem{Last: entries[len(entries)-1].Path, Place: place, Entries: int64(len(entries))}
 	row.place, row.self = place, self
-	t.rows.add(row, t.pages.blob)
+	t.rows.add(row)
 	return nil
 }
 
 // seal sends the open blob of pages on its way.
 func (t *treeBuilder) seal(c actor.Context) {
-	b := t.pages.close()
+	b := t.pages.Close()
 	if b == nil {
 		return
 	}
-	m := &seal{Builder: b.builder}
+	m := &seal{Builder: b.Builder}
 	t.sealing[m] = b
 	c.Request(t.sealers, &messages.Submit[sealing]{Job: sealing{Seal: m}})
 }
@@ -324,8 +314,8 @@ func (t *treeBuilder) blobSealed(c actor.Context, m *messages.Finished[sealing, 
 		t.fail(c, err)
 		return
 	}
-	b.info = t.run.blobs.add(s.Info)
-	t.need(b.info)
+	b.Info = t.run.blobs.add(s.Info)
+	t.need(b.Info)
 	t.uploading[s.Name] = b
 	c.Request(t.uploaders, &messages.Submit[storeObject]{Job: storeObject{
 		Key: layout.Blob(t.run.spec.Host.ID, s.Name), Bytes: s.Bytes, Sum: s.Name,
@@ -339,17 +329,14 @@ func (t *treeBuilder) blobStored(c actor.Context, m *messages.Finished[storeObje
 	}
 	b := t.uploading[m.Job.Sum]
 	delete(t.uploading, m.Job.Sum)
-	defer t.pages.release(b) // places of pages keep the blob until the branches are made
-	t.run.accepted(int64(len(m.Job.Bytes)), &b.info.Name)
-	rows := make([]blob.Row, 0, len(b.builder.Rows()))
-	for _, r := range b.builder.Rows() {
-		if _, self := b.self[r.ID]; !self {
-			rows = append(rows, r)
-		}
-	}
-	t.ask(c, &index.Batch{Blobs: []index.StoredBlob{{Info: *b.info, Rows: rows}}}, func() {
-		t.rows.pagesIndexed(b)
+	t.run.accepted(int64(len(m.Job.Bytes)), &b.Info.Name)
+	branches := b.Branches
+	t.ask(c, &index.Batch{Blobs: []index.StoredBlob{{Info: *b.Info, Rows: b.Rows()}}}, func() {
+		t.rows.pagesIndexed(b, branches)
 	})
+	if buf := b.Release(); buf != nil {
+		t.free = append(t.free, buf)
+	}
 }
 
 // ask sends rows to the indexer; then runs when they are written.
@@ -378,9 +365,9 @@ func (t *treeBuilder) finishTree(c actor.Context) {
 		return
 	}
 	if t.top == nil {
-		items := make([]treeItem, 0, len(t.items))
+		items := make([]page.TreeItem, 0, len(t.items))
 		for _, it := range t.items {
-			if it.place != nil {
+			if it.Place != nil {
 				items = append(items, it)
 			}
 		}
@@ -388,7 +375,7 @@ func (t *treeBuilder) finishTree(c actor.Context) {
 			t.fail(c, errNothingToSave)
 			return
 		}
-		top, err := t.pages.branches(items, t.cut, t.knownBranch)
+		top, err := t.pages.Branches(items)
 		if err != nil {
 			t.fail(c, fmt.Errorf("write branches: %w", err))
 			return
@@ -404,21 +391,8 @@ func (t *treeBuilder) finishTree(c actor.Context) {
 		return
 	}
 	t.finishing = false
-	c.Send(c.Parent(), &treeWritten{t.top.ref(nil)})
+	c.Send(c.Parent(), &treeWritten{t.top.Ref(nil)})
 }
 
 // treeWritten hands the finished tree to the job.
 type treeWritten struct{ top page.Ref }
-
-func (t *treeBuilder) knownBranch(digest [32]byte) (*page.Ref, bool) {
-	row, ok := t.run.spec.Index.Branch(index.BranchKey{Set: t.run.spec.Set, Digest: digest})
-	if !ok || row.Page.Blob == 0 {
-		return nil, false
-	}
-	info, ok := t.run.blobs.info(row.Page.Blob)
-	if !ok {
-		return nil, false
-	}
-	t.need(info)
-	return &page.Ref{Blob: info, Span: row.Page.Span, ID: row.PageID}, true
-}
