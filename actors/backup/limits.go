@@ -29,7 +29,7 @@ const (
 	heapFixed = 26 << 20
 	// heapRoom is what the collector may let lie about, and the runtime takes for itself.
 	// With less, 50,000 small files make it collect all the time.
-	heapRoom = 18 << 20
+	heapRoom = 16 << 20
 )
 
 // limits divide the memory of a process among the stages of a backup: part of it is

@@ -36,10 +36,7 @@ type scanner struct {
 	sent   int
 	start  [16]byte // key of the last path before the leaf: what its rows go by
 
-	// What the index knows of the files near the leaf. Where a leaf was split, or
-	// two were joined, since then, rows of its neighbours answer for it.
-	memory map[index.PathKey]*index.LeafEntry
-	next   index.PathKey // start of the row after those in memory
+	memory *index.Recall
 
 	streamed bool // the stream has been read
 	touch    *actors.Touch
@@ -64,7 +61,7 @@ func (s *scanner) scan(c actor.Context) {
 	s.stats = fs.NewStatHasher(secret.IndexPath())
 	s.leaf, s.keys, s.sums = nil, nil, nil
 	s.leaves, s.sent, s.ended = 0, 0, false
-	s.start, s.memory = [16]byte{}, nil
+	s.start, s.memory = [16]byte{}, s.run.spec.Index.Recall(s.run.spec.Set)
 
 	err := s.walk(c)
 	if err == nil && len(s.leaf) > 0 {
@@ -143,12 +140,12 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	row := index.LeafKey{Set: s.run.spec.Set, Last: s.start}
 	s.start = s.keys[n-1]
 	if leaf, ok := s.run.spec.Index.Leaf(row); ok && s.carry(m, leaf) {
-		s.memory = nil
+		s.memory.Forget()
 		c.Send(s.builder, m)
 		s.leaf, s.keys, s.sums = s.leaf[:0], s.keys[:0], s.sums[:0]
 		return nil
 	}
-	s.recall(row)
+	s.recall(row.Last)
 	m.Keys, m.Sums = s.keys, s.sums
 	c.Send(s.builder, m)
 	s.submit(c, m.Seq)
@@ -183,63 +180,20 @@ func (s *scanner) carry(m *leafScanned, row index.Leaf) bool {
 	return true
 }
 
-// recall looks up what the index knows of the files of the leaf.
-func (s *scanner) recall(row index.LeafKey) {
-	if entries, ok := s.run.spec.Index.LeafEntries(row); ok {
-		s.memory = nil
-		s.remember(entries)
-	}
-	if s.memory == nil {
-		return
-	}
-	for range maxNeighbours {
-		if s.fill() {
-			return
-		}
-		entries, ok := s.run.spec.Index.LeafEntries(index.LeafKey{Set: row.Set, Last: s.next})
-		if !ok {
-			return
-		}
-		s.remember(entries)
-	}
-	s.fill()
-}
-
-// maxNeighbours is how many rows are read beyond a leaf's own to find its files.
-const maxNeighbours = 8
-
-// remember adds a row, whose last entry has the key of the leaf's last path.
-func (s *scanner) remember(entries []index.LeafEntry) {
-	if s.memory == nil {
-		s.memory = make(map[index.PathKey]*index.LeafEntry, len(entries))
-	}
-	for i := range entries {
-		s.memory[entries[i].Path] = &entries[i]
-	}
-	if n := len(entries); n > 0 {
-		s.next = entries[n-1].Path
-	}
-}
-
-// fill answers from memory; true if that knows every file.
-func (s *scanner) fill() bool {
-	all := true
+// recall looks up what the index knows of the files of the leaf, which begins there.
+func (s *scanner) recall(start index.PathKey) {
+	s.memory.Leaf(start)
 	for i := range s.leaf {
 		t := &s.leaf[i]
-		if t.Stat.Type != page.File || t.Seen {
+		if t.Stat.Type != page.File {
 			continue
 		}
-		row := s.memory[index.PathKey(s.keys[i])]
-		if row == nil {
-			all = false
-			continue
-		}
-		t.Seen = true
-		if fs.StatSum(row.Stat) == s.sums[i] && !s.sums[i].IsZero() {
+		row := s.memory.Find(index.PathKey(s.keys[i]))
+		t.Seen = row != nil
+		if t.Seen && fs.StatSum(row.Stat) == s.sums[i] && !s.sums[i].IsZero() {
 			t.Known = s.known(row)
 		}
 	}
-	return all
 }
 
 // known turns a row into references; nil if a blob of it is gone.

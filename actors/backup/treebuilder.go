@@ -14,9 +14,9 @@ import (
 	"vaultik/vault/page"
 )
 
-// maxPageBlobs is how many blobs of pages may be on their way to the store. When so
-// many are, none is open.
-const maxPageBlobs = 2
+// maxPageBlobs is how many blobs of pages may be open or on their way to the store: one
+// holds the pages of tens of thousands of files, whose data keep the store busy meanwhile.
+const maxPageBlobs = 1
 
 // leavesWaiting is how many leaves may wait for the packer's open blob before it
 // is asked to seal it. Half of the leaf credit, so that the scanner never waits
