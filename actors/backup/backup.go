@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -23,7 +24,8 @@ const maxRounds = 3
 func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, error) {
 	began := time.Now()
 	if len(spec.Tags) > snapshot.MaxTags {
-		return nil, fmt.Errorf("backup: %d tags are too many: a snapshot has at most %d", len(spec.Tags), snapshot.MaxTags)
+		return nil, fmt.Errorf("backup: %d tags are too many: a snapshot has at most %d",
+			len(spec.Tags), snapshot.MaxTags)
 	}
 	run := newBackupRun(spec)
 	defer run.cancel(nil)
@@ -189,33 +191,50 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 		return
 	}
 	j.committer = m.committer
-	run := j.run
-	run.divide()
-	restarted := func() { run.spec.Progress.Restarts.Add(1) }
-	uploaders := j.Spawn(c, "uploaders", func() actor.Actor {
-		return &actors.Pool[storeObject, objectStored]{Name: "uploader", Workers: run.spec.Parallel, OnRestart: restarted,
-			NewWork: func() actors.Work[storeObject, objectStored] { return newUploader(run) }}
-	})
-	sealers := j.Spawn(c, "sealers", func() actor.Actor {
-		return &actors.Pool[sealing, sealingDone]{Name: "sealer", Workers: run.Limits.sealers, OnRestart: restarted,
-			NewWork: func() actors.Work[sealing, sealingDone] { return newSealer(run) }}
-	})
-	indexer := j.Spawn(c, "indexer", func() actor.Actor { return &indexer{run} })
-	j.builder = j.Spawn(c, "treebuilder", func() actor.Actor { return newTreeBuilder(run, sealers, uploaders, indexer) })
-	j.packer = j.Spawn(c, "packer", func() actor.Actor { return newPacker(run, sealers, uploaders, indexer, j.builder) })
-	c.Send(j.builder, &packerIs{j.packer})
-	root, packer := c.ActorSystem().Root, j.packer
-	j.chunkers = j.Spawn(c, "chunkers", func() actor.Actor {
-		return &actors.Pool[readEntries, batchRead]{Name: "chunker", Workers: run.Limits.chunkers, OnRestart: restarted,
-			NewWork: func() actors.Work[readEntries, batchRead] {
-				return newChunker(run, func(m any) { root.Send(packer, m) })
-			}, Split: splitBatch}
-	})
-	j.scanner = j.Spawn(c, "scanner", func() actor.Actor { return newScanner(run, j.chunkers, j.builder) })
+	j.run.divide()
+	j.spawn(c)
 	j.pinned.at = clock.Boot()
 	j.watchClock(c)
 	j.watchHangs(c)
 	j.walk(c)
+}
+
+// spawn makes the stages, each with those that it talks to.
+func (j *backupJob) spawn(c actor.Context) {
+	run := j.run
+	restarted := func() { run.spec.Progress.Restarts.Add(1) }
+	uploaders := j.Spawn(c, "uploaders", func() actor.Actor {
+		return &actors.Pool[storeObject, objectStored]{
+			Name: "uploader", Workers: run.spec.Parallel, OnRestart: restarted,
+			NewWork: func() actors.Work[storeObject, objectStored] { return newUploader(run) },
+		}
+	})
+	sealers := j.Spawn(c, "sealers", func() actor.Actor {
+		return &actors.Pool[sealing, sealingDone]{
+			Name: "sealer", Workers: run.Limits.sealers, OnRestart: restarted,
+			NewWork: func() actors.Work[sealing, sealingDone] { return newSealer(run) },
+		}
+	})
+	indexer := j.Spawn(c, "indexer", func() actor.Actor { return &indexer{run} })
+	j.builder = j.Spawn(c, "treebuilder", func() actor.Actor {
+		return newTreeBuilder(run, sealers, uploaders, indexer)
+	})
+	j.packer = j.Spawn(c, "packer", func() actor.Actor {
+		return newPacker(run, sealers, uploaders, indexer, j.builder)
+	})
+	c.Send(j.builder, &packerIs{j.packer})
+	root, packer := c.ActorSystem().Root, j.packer
+	j.chunkers = j.Spawn(c, "chunkers", func() actor.Actor {
+		return &actors.Pool[readEntries, batchRead]{
+			Name: "chunker", Workers: run.Limits.chunkers, OnRestart: restarted, Split: splitBatch,
+			NewWork: func() actors.Work[readEntries, batchRead] {
+				return newChunker(run, func(m any) { root.Send(packer, m) })
+			},
+		}
+	})
+	j.scanner = j.Spawn(c, "scanner", func() actor.Actor {
+		return newScanner(run, j.chunkers, j.builder)
+	})
 }
 
 // walk begins a round.
@@ -226,7 +245,7 @@ func (j *backupJob) walk(c actor.Context) {
 	j.run.tally.reset()
 	p := j.run.spec.Progress
 	p.SetPhase("backup")
-	for _, n := range []interface{ Store(int64) }{&p.FilesTotal, &p.BytesTotal, &p.FilesDone, &p.BytesDone} {
+	for _, n := range []*atomic.Int64{&p.FilesTotal, &p.BytesTotal, &p.FilesDone, &p.BytesDone} {
 		n.Store(0)
 	}
 	m := &scanRoots{Round: j.round, First: j.leaves}
@@ -295,9 +314,11 @@ func (j *backupJob) committed(c actor.Context, m *commitEnded) {
 	case m.err != nil:
 		j.End(c, m.err)
 	case m.commit.missing > 0 && j.round >= maxRounds:
-		j.End(c, fmt.Errorf("%d blobs went missing from the store while the backup ran, in each of %d rounds: something else deletes them", m.commit.missing, maxRounds))
+		j.End(c, fmt.Errorf("%d blobs went missing from the store while the backup ran, in each of "+
+			"%d rounds: something else deletes them", m.commit.missing, maxRounds))
 	case m.commit.missing > 0:
-		j.run.spec.warn(fmt.Sprintf("blobs missing from the store: %d; their files are stored again", m.commit.missing))
+		j.run.spec.warn(fmt.Sprintf("blobs missing from the store: %d; their files are stored again",
+			m.commit.missing))
 		j.walk(c)
 	default:
 		j.End(c, nil)

@@ -82,7 +82,8 @@ func (p *packer) openBlob() bool {
 	if buf == nil {
 		buf = p.run.Mem.Make(p.run.Limits.blobBuffer)[:0]
 	}
-	p.current = &openBlob{builder: blob.NewBuilder(buf), buf: buf, target: blob.RandomTarget(p.run.Limits.blobTarget)}
+	target := blob.RandomTarget(p.run.Limits.blobTarget)
+	p.current = &openBlob{builder: blob.NewBuilder(buf), buf: buf, target: target}
 	return true
 }
 
@@ -127,7 +128,8 @@ func (p *packer) blobStored(c actor.Context, m *messages.Finished[storeObject, o
 	p.freeBlobs = append(p.freeBlobs, b.buf)
 	b.buf = nil
 	p.indexing = append(p.indexing, b)
-	c.Request(p.indexer, &writeRows{Batch: &index.Batch{Blobs: []index.StoredBlob{{Info: *b.info, Rows: b.builder.Rows()}}}})
+	stored := index.StoredBlob{Info: *b.info, Rows: b.builder.Rows()}
+	c.Request(p.indexer, &writeRows{Batch: &index.Batch{Blobs: []index.StoredBlob{stored}}})
 }
 
 // blobIndexed ends the packer's own memory of a blob: from now on the index answers for it.
@@ -145,7 +147,7 @@ func (p *packer) blobIndexed(c actor.Context, m *rowsWritten) {
 	c.Send(p.builder, &blobIndexed{Info: b.info, Frames: b.frames})
 }
 
-// finish answers Flush once everything is stored; the only blob of a small run
+// finish answers flush once everything is stored; the only blob of a small run
 // goes to the tree builder instead, open, for the pages to join it.
 func (p *packer) finish(c actor.Context) {
 	small := p.current != nil && p.sealed == 0 && p.current.builder.Len() <= p.run.Limits.blobTarget/2

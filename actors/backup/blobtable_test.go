@@ -23,7 +23,7 @@ func TestBlobTable_Memory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ix.Close() //nolint:errcheck // nothing was written
+	defer ix.Close()
 	for _, n := range []int{92_000, 183_500, 184_000} {
 		var before, after runtime.MemStats
 		runtime.GC()

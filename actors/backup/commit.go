@@ -67,7 +67,9 @@ func (c *committer) commit(top page.Ref) (res commitResult, err error) {
 }
 
 // blobs are those of the index that are wanted, as they were made, and their epochs.
-func (c *committer) blobs(wanted func(blob.Name) bool) (sizes []snapshot.BlobSize, epochs map[layout.Epoch]struct{}) {
+func (c *committer) blobs(wanted func(blob.Name) bool) (
+	sizes []snapshot.BlobSize, epochs map[layout.Epoch]struct{},
+) {
 	epochs = map[layout.Epoch]struct{}{}
 	c.run.spec.Index.Blobs(func(_ index.BlobNum, in blob.Info) bool {
 		if wanted(in.Name) {

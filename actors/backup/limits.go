@@ -61,7 +61,8 @@ func limitsFor(s *Spec, blobs int) limits {
 		most = min(max(2, cores), maxChunkers)
 	}
 	encoder := blob.CompressorMemory(s.CompressionLevel)
-	l := limits{chunkers: 1, sealers: 1, frameOut: blob.MaxCompressed(max(s.Chunks.Max, blob.FrameTarget))}
+	l := limits{chunkers: 1, sealers: 1}
+	l.frameOut = blob.MaxCompressed(max(s.Chunks.Max, blob.FrameTarget))
 	// The encoder is the tree builder's own.
 	heap := heapFixed + heapRoom + encoder + int64(blobs)*blobMemory
 	room := s.Memory - heap - maxPageBlobs*int64(page.BlobBuffer)
@@ -70,7 +71,8 @@ func limitsFor(s *Spec, blobs int) limits {
 	// A chunker has what it cuts from and what it fills; a sealer an encoder, what
 	// that makes, and a frame. Two sealers have enough to do from one chunker.
 	chunker, sealer := int64(2*s.Chunks.Max), encoder+int64(l.frameOut+blob.FrameTarget)
-	left := room*2/3 - 2*int64(s.Chunks.Max) - int64(l.frameOut) - 2*blob.FrameTarget - chunker - sealer
+	left := room*2/3 - chunker - sealer
+	left -= int64(2*s.Chunks.Max + l.frameOut + 2*blob.FrameTarget) // more than there are workers
 	for {
 		if l.chunkers < most && l.sealers >= min(2*l.chunkers, cores) && left >= chunker {
 			l.chunkers, left = l.chunkers+1, left-chunker

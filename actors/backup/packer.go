@@ -238,7 +238,7 @@ func (p *packer) keep(buf *messages.Buf, data []byte, id chunk.ID) (seq uint64, 
 		p.queue = append(p.queue, f)
 		return f.seq, 0, true
 	}
-	if p.open != nil && (len(p.open.raw)+len(data) > blob.FrameTarget || len(p.open.rows) >= maxFrameRows) {
+	if o := p.open; o != nil && (len(o.raw)+len(data) > blob.FrameTarget || len(o.rows) >= maxFrameRows) {
 		p.closeFrame()
 	}
 	if p.open == nil {

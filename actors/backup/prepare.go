@@ -137,7 +137,8 @@ func (c *committer) dropMissing() error {
 	if len(gone) == 0 {
 		return nil
 	}
-	c.run.spec.warn(fmt.Sprintf("blobs that the index knows, but the store has not: %d; their files are read and stored again", len(gone)))
+	c.run.spec.warn(fmt.Sprintf("blobs that the index knows, but the store has not: %d; "+
+		"their files are read and stored again", len(gone)))
 	return c.drop(gone)
 }
 

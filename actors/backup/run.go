@@ -37,7 +37,7 @@ type backupRun struct {
 	blobsStored atomic.Int64 // by this run
 
 	mu      sync.Mutex
-	crossed map[string]string // absolute paths at which what is mounted was left out, and what of the kernel it is
+	crossed map[string]string // by absolute path: mounts that were left out, and what of the kernel they are
 }
 
 func newBackupRun(spec *Spec) *backupRun {

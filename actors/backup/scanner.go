@@ -10,7 +10,7 @@ import (
 	"vaultik/vault/page"
 )
 
-// Limits of one ReadEntries batch. One file a message costs twice the time.
+// Limits of one readEntries batch. One file a message costs twice the time.
 const (
 	batchEntries = 256
 	batchBytes   = 1 << 20

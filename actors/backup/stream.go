@@ -120,5 +120,5 @@ func abandonable(ctx context.Context, r io.Reader) (_ io.Reader, stop func()) {
 	}
 }
 
-// streamPaths are what the root of a stream's snapshot says.
+// paths are what the root of a stream's snapshot says.
 func (m *Stream) paths() []string { return []string{"/" + strings.TrimPrefix(m.Path, "/")} }

@@ -52,7 +52,7 @@ type treeBuilder struct {
 	top       *page.Place
 	finishing bool
 	told      bool // entriesComplete
-	sealAsked bool // SealNow, not answered yet
+	sealAsked bool // sealNow, not answered yet
 	flushing  bool // the job ends early: write the rows that are ready
 }
 
@@ -242,10 +242,28 @@ func (t *treeBuilder) write(l *leafState) error {
 	t.run.faults.Builder()
 	delete(t.leaves, l.m.Seq)
 	defer func() { t.run.tally.add(l.counts) }()
-	entries := make([]page.Entry, 0, len(l.entries))
 	row := newLeafRow(l.m)
 	t.row = row
 	defer func() { t.row = nil }()
+	entries, err := t.entries(l, row)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	place, self, err := t.pages.Leaf(entries)
+	if err != nil {
+		return err
+	}
+	t.items[l.m.Seq-t.first] = page.TreeItem{
+		Last: entries[len(entries)-1].Path, Place: place, Entries: int64(len(entries)),
+	}
+	row.place, row.self = place, self
+	t.rows.add(row)
+	return nil
+}
+
+// entries are those of a leaf's page, which row is to describe.
+func (t *treeBuilder) entries(l *leafState, row *leafRow) ([]page.Entry, error) {
+	entries := make([]page.Entry, 0, len(l.entries))
 	for i := range l.entries {
 		e := &l.entries[i]
 		d := e.done
@@ -258,7 +276,7 @@ func (t *treeBuilder) write(l *leafState) error {
 		}
 		content := d.Entry.Refs
 		if err := t.pages.Content(&d.Entry); err != nil {
-			return err
+			return nil, err
 		}
 		if err := d.Entry.Check(); err != nil {
 			// No page may hold it; the others of the page are not to suffer for that.
@@ -270,29 +288,15 @@ func (t *treeBuilder) write(l *leafState) error {
 		if !d.Entry.Implied {
 			count(&l.counts, d.Entry.Type, d.Entry.Size, d.Status)
 		}
-		for j := range content {
-			t.need(content[j].Blob)
-		}
-		for j := range d.Entry.Refs {
-			t.need(d.Entry.Refs[j].Blob)
-		}
-		for j := range d.Entry.XattrRefs {
-			t.need(d.Entry.XattrRefs[j].Blob)
+		for _, refs := range [][]page.Ref{content, d.Entry.Refs, d.Entry.XattrRefs} {
+			for j := range refs {
+				t.need(refs[j].Blob)
+			}
 		}
 		row.add(t.rows.hash, l.m, i, d, content)
 		entries = append(entries, d.Entry)
 	}
-	if len(entries) == 0 {
-		return nil
-	}
-	place, self, err := t.pages.Leaf(entries)
-	if err != nil {
-		return err
-	}
-	t.items[l.m.Seq-t.first] = page.TreeItem{Last: entries[len(entries)-1].Path, Place: place, Entries: int64(len(entries))}
-	row.place, row.self = place, self
-	t.rows.add(row)
-	return nil
+	return entries, nil
 }
 
 // seal sends the open blob of pages on its way.

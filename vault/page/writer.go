@@ -112,9 +112,10 @@ func (p *Place) Ref(from *OpenBlob) Ref {
 	if p.known != nil {
 		return *p.known
 	}
-	r := Ref{ID: p.id, Span: blob.Span{FrameOff: p.frame.off, FrameLen: p.frame.len, Off: p.off, Len: p.len}}
-	if p.frame.blob != from {
-		r.Blob = p.frame.blob.Info
+	f := p.frame
+	r := Ref{ID: p.id, Span: blob.Span{FrameOff: f.off, FrameLen: f.len, Off: p.off, Len: p.len}}
+	if f.blob != from {
+		r.Blob = f.blob.Info
 	}
 	return r
 }
@@ -266,7 +267,8 @@ var errNotSelf = errors.New("internal error: a page refers to a frame that its b
 func (w *Writer) holds(refs []Ref) error {
 	n := int64(w.open().Builder.Len())
 	for i := range refs {
-		if s := refs[i].Span; refs[i].Hole == 0 && refs[i].Blob == nil && int64(s.FrameOff)+int64(s.FrameLen) > n {
+		s := refs[i].Span
+		if HasSelf(refs[i:i+1]) && int64(s.FrameOff)+int64(s.FrameLen) > n {
 			return errNotSelf
 		}
 	}
