@@ -29,7 +29,7 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	}
 	run := newBackupRun(spec)
 	defer run.cancel(nil)
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
+	defer keepCollector()()
 	job := newBackupJob(soft, run)
 	answer, err := s.Run(ctx, "backup", func() actor.Actor { return job },
 		func(reason error) any { return &messages.Cancel{Reason: reason} })
@@ -50,6 +50,16 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	r.BytesRead, r.BytesStored, r.ObjectsStored = p.BytesRead.Load(), p.Stored.Load(), p.Objects.Load()
 	r.Restarts, r.Duration = p.Restarts.Load(), time.Since(began)
 	return &r, done.err
+}
+
+// keepCollector returns what sets the collector as it is now.
+func keepCollector() func() {
+	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(-1)
+	debug.SetGCPercent(percent)
+	return func() {
+		debug.SetMemoryLimit(limit)
+		debug.SetGCPercent(percent)
+	}
 }
 
 type backupDone struct {

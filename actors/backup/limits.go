@@ -32,6 +32,10 @@ const (
 	heapRoom = 16 << 20
 )
 
+// heapGrowth is by how many percent the heap may grow between collections, as far as
+// its limit lets it.
+const heapGrowth = 100
+
 // limits divide the memory of a process among the stages of a backup: part of it is
 // large buffers (Mem), whose number is fixed here, the rest is the collector's heap.
 type limits struct {
@@ -99,12 +103,13 @@ func limitsFor(s *Spec, blobs int) limits {
 }
 
 // divide bounds the job when it is known what is in the store, and holds the collector
-// to its part; in a process without any limit it need not be held.
+// to its part, which it may use; in a process without any limit it need not be held.
 func (r *backupRun) divide() {
 	_, blobs := r.blobs.count()
 	r.Limits = limitsFor(r.spec, blobs)
 	r.Bufs = actors.NewBudget(&r.Mem, r.Limits.bufs, r.spec.Chunks.Max)
 	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		debug.SetMemoryLimit(r.Limits.heap)
+		debug.SetGCPercent(heapGrowth)
 	}
 }
