@@ -12,6 +12,9 @@ FEW := -tags rclone_min
 # Tests of the built program, in which the race detector sees nothing, and of stores
 # whose own packages have the same suite.
 WHOLE := /internal/(bench|e2e|fidelity|matrix|soak)$$
+# What make quick leaves out whole: tests of servers and of the built program, and rclone,
+# which takes as long to link as the others to run.
+SLOW := /docs$$|/backends/(rclone|s3)|/internal/(bench|e2e|faultproxy|fidelity|matrix|soak|testfuse|testserver)
 SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients|TestLifecycle|TestFaultTable)
 # In CI each test is named with its result.
 TESTFLAGS ?= $(if $(CI),-v)
@@ -24,7 +27,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-race test-portable cross soak lint fuzz bench bench-stores fidelity tools lint-tools fmt clean
+.PHONY: help build quick check deadcode structure docs test test-race test-portable cross soak lint fuzz bench bench-stores fidelity tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,15 +35,24 @@ help: ## list the targets
 build: ## build bin/vaultik
 	$(GO) build -trimpath -o bin/vaultik ./cmd/vaultik
 
+quick: ## run the short tests: half a minute, and only what has changed since the last time
+	$(GO) test -short -vet=off -tags norclone $$($(GO) list -tags norclone ./... | grep -vE '$(SLOW)')
+
+check: lint deadcode quick ## what to run before a commit: vet, lint, dead code, the short tests
+	$(GO) vet $(FEW) ./...
+
+deadcode: lint-tools ## name functions that neither the programs nor the tests reach, and fail if there are any
+	@dead=$$(deadcode -test $(FEW) ./...) || exit 1; [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
+
 test: tools ## install what the tests need, run all tests
 	$(GO) vet $(FEW) ./...
-	$(GO) test -vet=off -count=1 -timeout 20m $(TESTFLAGS) ./...
+	scripts/slowest $(GO) test -vet=off -count=1 -timeout 20m $(TESTFLAGS) ./...
 
 test-race: tools ## run all tests under the race detector
-	$(GO) test -race -vet=off -count=1 -timeout 20m $(FEW) $$($(GO) list $(FEW) ./... | grep -vE '$(WHOLE)')
+	scripts/slowest $(GO) test -race -vet=off -count=1 -timeout 20m $(FEW) $$($(GO) list $(FEW) ./... | grep -vE '$(WHOLE)')
 
 test-portable: ## run what reads and writes trees on macOS, FreeBSD and Windows, here
-	$(GO) vet -tags portable,norclone ./vault/fs ./actors/... ./cmd/vaultik
+	$(GO) vet -tags portable,norclone ./vault/fs ./actors/... ./engine/... ./cmd/vaultik
 	$(GO) test -count=1 -timeout 20m -tags portable,norclone -skip '^TestBackup_(RandomEdits|BadFiles)$$' ./vault/fs ./actors/... # random trees have what only Linux keeps
 
 cross: ## build for macOS, FreeBSD, Windows and arm64
@@ -71,6 +83,15 @@ fidelity: build ## what Vaultik, restic, borg and kopia keep, those that are ins
 
 tools: ## install what the tests need (age, servers of S3, jq, ...)
 	@scripts/tools test
+
+docs: tools ## make anew what is generated in docs/: actors, errors, damage, faults, conformance (fidelity: make fidelity)
+	$(GO) test -count=1 ./internal/actordoc -update
+	$(GO) test -count=1 -timeout 20m ./cmd/vaultik -run '^Test(Scripts|DamageTable)$$' -update
+	$(GO) test -count=1 -timeout 20m ./internal/e2e -run '^TestFaultTable$$' -update
+	$(GO) test -count=1 -timeout 20m ./internal/matrix -update
+
+structure: ## print the size of each package, and which references between its files run back up (STRUCTUREFLAGS=-details names them)
+	@$(GO) run ./internal/structure/cmd -tags rclone_min $(STRUCTUREFLAGS)
 
 lint-tools:
 	@scripts/tools lint

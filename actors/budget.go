@@ -12,13 +12,14 @@ import (
 // one job: buffers in messages that a stop has dropped vanish with it.
 type Budget struct {
 	free chan *messages.Buf
+	n    int // buffers; of whoever calls Shrink
 	size int
 	mem  *arena.Arena
 }
 
 // NewBudget bounds a job to n buffers of size bytes, each made when first needed.
 func NewBudget(mem *arena.Arena, n, size int) *Budget {
-	b := &Budget{free: make(chan *messages.Buf, n), size: size, mem: mem}
+	b := &Budget{free: make(chan *messages.Buf, n), n: n, size: size, mem: mem}
 	for range n {
 		b.free <- &messages.Buf{}
 	}
@@ -39,13 +40,32 @@ func (b *Budget) Acquire(ctx context.Context) (*messages.Buf, error) {
 	}
 }
 
+// Release gives a buffer back.
 func (b *Budget) Release(x *messages.Buf) { b.free <- x }
+
+// Shrink takes a buffer out for good and gives its memory back. It reports false if
+// all are in use, or if only one is left. Only one goroutine may call it.
+func (b *Budget) Shrink() bool {
+	if b.n == 1 {
+		return false
+	}
+	select {
+	case x := <-b.free:
+		b.n--
+		b.mem.Free(x.B)
+		return true
+	default:
+		return false
+	}
+}
 
 // Credit is a counting semaphore for an edge between actors.
 type Credit struct{ ch chan struct{} }
 
+// NewCredit gives out n tokens.
 func NewCredit(n int) *Credit { return &Credit{ch: make(chan struct{}, n)} }
 
+// Acquire waits for a token.
 func (k *Credit) Acquire(ctx context.Context) error {
 	select {
 	case k.ch <- struct{}{}:
@@ -63,6 +83,19 @@ func (k *Credit) Release() {
 	}
 }
 
+// Drain waits until all tokens are free.
+func (k *Credit) Drain(ctx context.Context) error {
+	for range cap(k.ch) {
+		if err := k.Acquire(ctx); err != nil {
+			return err
+		}
+	}
+	for range cap(k.ch) {
+		k.Release()
+	}
+	return nil
+}
+
 // TryAcquire takes a token if one is free.
 func (k *Credit) TryAcquire() bool {
 	select {
@@ -73,6 +106,7 @@ func (k *Credit) TryAcquire() bool {
 	}
 }
 
+// What jobs take that nobody told otherwise, and bounds of what they report.
 const (
 	DefaultParallel = 4
 	DefaultMemory   = 150 << 20

@@ -26,43 +26,54 @@ type Faults struct {
 
 	OnCommitStart   func()
 	Fresh           time.Duration // instead of freshListing
-	HangAfter       time.Duration // instead of hangAfter and hangGrace
+	HangTime        time.Duration // instead of what a job waits for a call that does not return
 	CheckpointEvery time.Duration // instead of checkpointLook
 	CheckpointBytes int64         // instead of checkpointBytes
 }
 
+// Chunker is hit before a file is read.
 func (f *Faults) Chunker(path string) {
 	if f.OnChunk != nil {
 		f.OnChunk(path)
 	}
 }
 
+// Read is hit after a file was read, before it is looked at again.
 func (f *Faults) Read(path string) {
 	if f.OnRead != nil {
 		f.OnRead(path)
 	}
 }
 
+// Uploader is hit before and after a put.
 func (f *Faults) Uploader(after bool) {
 	if f.OnUpload != nil {
 		f.OnUpload(after)
 	}
 }
 
+// Scanner is hit at each step of a walk.
 func (f *Faults) Scanner() { call(f.OnScan) }
 
+// Packer is hit at each batch that is packed.
 func (f *Faults) Packer() { call(f.OnPack) }
 
+// Sealer is hit at each frame and blob.
 func (f *Faults) Sealer() { call(f.OnSeal) }
 
+// Indexer is hit at each write of the index.
 func (f *Faults) Indexer() { call(f.OnIndex) }
 
+// Builder is hit at each page.
 func (f *Faults) Builder() { call(f.OnBuild) }
 
+// CommitStart is hit before a snapshot is committed.
 func (f *Faults) CommitStart() { call(f.OnCommitStart) }
 
+// Downloader is hit at each blob or object that is fetched.
 func (f *Faults) Downloader() { call(f.OnDownload) }
 
+// Writer is hit at each batch of a restore's writer.
 func (f *Faults) Writer() { call(f.OnWrite) }
 
 // Pages changes what a walk reads.

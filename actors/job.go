@@ -2,22 +2,44 @@ package actors
 
 import (
 	"errors"
-	"sync"
+	"fmt"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/messages"
 )
 
-// Job is what the roots of all jobs share: their children are stateful stages and
-// pools; the first error ends the job; the answer goes out when every child is gone.
+// ErrInterrupted ends a job that was asked to stop. What a backup has read until then
+// is stored, and the next run finds it.
+var ErrInterrupted = errors.New("interrupted")
+
+// Job is what the roots of all jobs share, which embed it: their children are
+// stages and pools; the first error ends the job; the answer goes out when every
+// child is gone, or has been left behind in a call that does not return.
 type Job struct {
-	Requester *actor.PID
+	Name     string              // for people: backup, restore ...
+	Cancel   func(cause error)   // ends the context under which the job's leaves block
+	Answer   func(err error) any // once, when every child is gone
+	OnEnd    func()              // once, when the end is decided; may be nil
+	Warn     func(text string)   // may be nil
+	Progress *messages.Progress  // may be nil
+	Watch    *Watch              // calls that may not return; nil: made by Begin
+	HangTime time.Duration       // of tests: instead of hangAfter and hangGrace
+	Ended    bool                // nothing is begun any more
+
+	// OnStuck, if set, is called when the job was asked to end and a call does not
+	// return. It reports whether the job goes on without that call.
+	OnStuck func(actor.Context) bool
+
+	requester *actor.PID
 	children  []*actor.PID
-	Left      int // children that are not gone yet
+	left      int // children, and goroutines beside them, that are not gone yet
 	err       error
-	Ended     bool
-	Aside     sync.WaitGroup      // what runs beside the job's actors
-	OnEnd     func()              // once, when the end is decided: cancels what blocks
-	Answer    func(err error) any // once, when every child is gone
+	asked     time.Time // when the job was to end, gently or at once
+	named     time.Time // since when the call hangs that was named last
+	alone     string    // what the job has gone on without
+	abandoned string    // what it has ended without
 }
 
 // HandleFailure ends the job: a panic in a stage is a bug. What is stored, or
@@ -27,18 +49,56 @@ func (j *Job) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *a
 	j.End(sup.(actor.Context), internalError(child, reason))
 }
 
-// Begin notes who waits for the answer; false if the job was cancelled before it began.
+// Begin notes who waits for the answer; false if the job was canceled before it began.
 func (j *Job) Begin(c actor.Context) bool {
-	j.Requester = c.Sender()
-	j.Reply(c)
+	j.requester = c.Sender()
+	if j.Watch == nil {
+		j.Watch = &Watch{}
+	}
+	j.reply(c)
+	if !j.Ended {
+		j.lookAgain(c)
+	}
 	return !j.Ended
 }
 
+// Handle deals with what is the same for all jobs. It reports whether the message was one of that.
+func (j *Job) Handle(c actor.Context) bool {
+	switch m := c.Message().(type) {
+	case *messages.Cancel:
+		j.End(c, m.Reason)
+	case *messages.StageFailed:
+		j.End(c, m.Err)
+	case *goroutinePanicked:
+		panic(m.err)
+	case *hangTick:
+		j.lookForHangs(c)
+	case *actor.Stopping:
+		j.Cancel(ErrInterrupted)
+	case *actor.Terminated, *goroutineEnded:
+		j.left--
+		j.reply(c)
+	default:
+		return false
+	}
+	return true
+}
+
+// Spawn starts a stage.
 func (j *Job) Spawn(c actor.Context, name string, p actor.Producer) *actor.PID {
 	pid := c.SpawnPrefix(props(p), name)
 	j.children = append(j.children, pid)
-	j.Left++
+	j.left++
 	return pid
+}
+
+// SpawnPool starts a pool of workers.
+func SpawnPool[J, R any](j *Job, c actor.Context, p Pool[J, R]) *actor.PID {
+	p.watch, p.progress = j.Watch, j.Progress
+	return j.Spawn(c, p.Name+"s", func() actor.Actor {
+		fresh := p
+		return &fresh
+	})
 }
 
 // End stops the job. The first reason counts.
@@ -46,38 +106,122 @@ func (j *Job) End(c actor.Context, err error) {
 	if j.Ended {
 		return
 	}
-	j.Ended, j.err = true, err
-	j.OnEnd()
+	j.Ended, j.err, j.asked = true, err, time.Now()
+	if j.OnEnd != nil {
+		j.OnEnd()
+	}
+	j.Cancel(ErrInterrupted)
 	for _, p := range j.children {
 		c.Stop(p)
 	}
-	j.Reply(c)
+	j.reply(c)
 }
 
-// Beside runs fn beside the actors of the job, and sends the job what it returns.
-// Whoever runs the job waits for aside, when the job has ended and cancelled it.
-func (j *Job) Beside(c actor.Context, fn func() any) {
-	j.Aside.Add(1)
-	goSafe(c, func() any {
-		defer j.Aside.Done()
-		return fn()
+// AskToEnd notes that the job is to end soon, so that it waits no longer for calls
+// that do not return.
+func (j *Job) AskToEnd() { j.asked = time.Now() }
+
+// Beside runs fn, which may block, beside the actors of the job, and sends the job
+// what it returns unless that is nil. The job's answer waits for it.
+func (j *Job) Beside(c actor.Context, fn func(Aside) any) {
+	j.left++
+	a := Aside{c.ActorSystem().Root, c.Self()}
+	goSafe(a, func() {
+		if m := fn(a); m != nil {
+			a.Tell(m)
+		}
 	})
 }
 
-// Terminated hears that a child is gone.
-func (j *Job) Terminated(c actor.Context) {
-	j.Left--
-	j.Reply(c)
-}
-
-func (j *Job) Reply(c actor.Context) {
-	if !j.Ended || j.Left > 0 || j.Requester == nil {
+func (j *Job) reply(c actor.Context) {
+	if !j.Ended || j.left > 0 && j.abandoned == "" || j.requester == nil {
 		return
 	}
-	c.Send(j.Requester, j.Answer(j.err))
-	j.Requester = nil
+	c.Send(j.requester, &jobAnswer{j.Answer(j.err), j.abandoned})
+	j.requester = nil
 }
 
-// ErrInterrupted ends a job that was asked to stop. What a backup has read until then
-// is stored, and the next run finds it.
-var ErrInterrupted = errors.New("interrupted")
+// jobAnswer ends a job.
+type jobAnswer struct {
+	answer    any
+	abandoned string
+}
+
+// A system call to a file system that is gone, a network one above all, may never
+// return, and nothing in this process can end it. A job looks for such calls this
+// often and names them after hangAfter. When it is to end, it leaves a call alone that
+// it knows of after hangGrace, and whatever else has not returned after lastGrace.
+const (
+	hangLook  = time.Second
+	hangAfter = time.Minute
+	hangGrace = 5 * time.Second
+	lastGrace = 15 * time.Second
+)
+
+type hangTick struct{}
+
+func (j *Job) lookAgain(c actor.Context) {
+	every := hangLook
+	if j.HangTime > 0 {
+		every = j.HangTime / 4
+	}
+	After(c, every, &hangTick{})
+}
+
+// lookForHangs names a call that does not return. When the job is to end, it ends
+// without it: whoever hangs is left behind.
+func (j *Job) lookForHangs(c actor.Context) {
+	if j.requester == nil {
+		return // answered
+	}
+	j.lookAgain(c)
+	after, grace, last := hangAfter, hangGrace, lastGrace
+	if j.HangTime > 0 {
+		after, grace, last = j.HangTime, j.HangTime, 3*j.HangTime
+	}
+	path, since := j.Watch.Longest()
+	known := !since.IsZero()
+	if known && j.alone == path {
+		grace = min(grace, hangLook) // it was waited for before
+	}
+	toEnd := known && !j.asked.IsZero() && min(time.Since(since), time.Since(j.asked)) >= grace
+	switch {
+	case j.Ended && toEnd:
+		j.abandon(c, path)
+	case j.Ended && time.Since(j.asked) >= last:
+		j.abandon(c, "a system call")
+	case j.Ended:
+	case toEnd && j.OnStuck != nil && j.OnStuck(c):
+		j.alone = path
+		j.warn(fmt.Sprintf("%q does not respond; going on without it", path))
+	case known && time.Since(since) >= after:
+		j.nameHang(path, since)
+	}
+}
+
+// nameHang tells once of a call that has not returned for long.
+func (j *Job) nameHang(path string, since time.Time) {
+	if j.Progress != nil {
+		j.Progress.SetCurrent(path)
+	}
+	if j.named != since {
+		j.named = since
+		j.warn(fmt.Sprintf("%q has not responded for %v; the %s is waiting for it (Ctrl-C ends the %s)",
+			path, time.Since(since).Round(time.Second), j.Name, j.Name))
+	}
+}
+
+// abandon ends the job without whoever has not come back.
+func (j *Job) abandon(c actor.Context, what string) {
+	j.abandoned = what
+	if j.alone != what {
+		j.warn(fmt.Sprintf("%q does not respond; ending the %s without it", what, j.Name))
+	}
+	j.reply(c)
+}
+
+func (j *Job) warn(text string) {
+	if j.Warn != nil {
+		j.Warn(text)
+	}
+}

@@ -20,11 +20,14 @@ type Work[J, R any] func(attempt int, job J) R
 // Pool leases jobs to workers and supervises them. It never blocks. Its queue is
 // bounded by the credit of those who submit.
 type Pool[J, R any] struct {
-	Name      string
-	Workers   int
-	NewWork   func() Work[J, R] // once an incarnation
-	Split     func(J) []J       // of a job whose worker panicked; nil: as it is
-	OnRestart func()
+	Name    string
+	Workers int
+	NewWork func() Work[J, R] // once an incarnation
+	Split   func(J) []J       // of a job whose worker panicked; nil: as it is
+	About   func(J) string    // what a job touches, named when that does not respond; nil: nothing that may hang
+
+	watch    *Watch
+	progress *messages.Progress
 
 	idle     []idleWorker
 	queue    []*lease[J]
@@ -48,11 +51,11 @@ type lease[J any] struct {
 	incarnation uint64
 }
 
-// Drain asks a pool to say drained when it holds no job any more.
-type (
-	Drain   struct{}
-	Drained struct{}
-)
+// Drain asks a pool to answer Drained when it holds no job any more.
+type Drain struct{}
+
+// Drained answers Drain.
+type Drained struct{}
 
 // workerGone is sent to the pool itself when a worker has terminated, so that it
 // is handled behind the worker's own messages: Terminated overtakes them.
@@ -62,12 +65,13 @@ type workerGone struct{ pid *actor.PID }
 // sent already, so the lease is not touched here.
 func (p *Pool[J, R]) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
 	p.reasons[child.Id] = asError(reason)
-	if p.OnRestart != nil {
-		p.OnRestart()
+	if p.progress != nil {
+		p.progress.Restarts.Add(1)
 	}
 	sup.RestartChildren(child)
 }
 
+// Receive is an actor's.
 func (p *Pool[J, R]) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
@@ -105,8 +109,21 @@ func (p *Pool[J, R]) Receive(c actor.Context) {
 
 func (p *Pool[J, R]) spawn(c actor.Context) {
 	c.SpawnPrefix(props(func() actor.Actor {
-		return &worker[J, R]{incarnation: incarnations.Add(1), do: p.NewWork()}
+		return &worker[J, R]{incarnation: incarnations.Add(1), do: p.watched(p.NewWork())}
 	}), p.Name)
+}
+
+// watched notes what a worker is about while it works.
+func (p *Pool[J, R]) watched(do Work[J, R]) Work[J, R] {
+	if p.About == nil {
+		return do
+	}
+	touch := p.watch.Touch()
+	return func(attempt int, job J) R {
+		touch.Enter(p.About(job))
+		defer touch.Leave()
+		return do(attempt, job)
+	}
 }
 
 func (p *Pool[J, R]) enqueue(client *actor.PID, job J, attempt int) {

@@ -38,32 +38,9 @@ func capturePanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 	}
 }
 
-// ender is the root of a job.
-type ender interface {
-	End(c actor.Context, err error)
-}
-
-// endOnPanic ends a job whose root panics. The library would start it anew, to
-// know nothing of the job and of who waits for its answer.
-func endOnPanic(next actor.ReceiverFunc) actor.ReceiverFunc {
-	return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {
-		defer func() {
-			if v := recover(); v != nil {
-				c.Actor().(ender).End(c.(actor.Context), internalError(c.Self(), v))
-			}
-		}()
-		next(c, env)
-	}
-}
-
 // props is how every actor of this package is made.
 func props(p actor.Producer) *actor.Props {
 	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(capturePanic))
-}
-
-// rootProps is how the root of a job is made.
-func rootProps(p actor.Producer) *actor.Props {
-	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(endOnPanic, capturePanic))
 }
 
 // asError turns the reason of a failure into an error.
@@ -72,25 +49,6 @@ func asError(reason any) error {
 		return err
 	}
 	return fmt.Errorf("panic: %v", reason)
-}
-
-// GoroutinePanicked carries a panic of a goroutine of ours to the actor that
-// started it, which panics with it in turn: a bare panic would end the process.
-type GoroutinePanicked struct{ Err *PanicError }
-
-// goSafe runs fn beside the actor and sends what it returns to it, never nil.
-func goSafe(c actor.Context, fn func() any) {
-	self, root := c.Self(), c.ActorSystem().Root
-	go func() {
-		defer func() {
-			if v := recover(); v != nil {
-				root.Send(self, &GoroutinePanicked{&PanicError{Value: v, Stack: debug.Stack()}})
-			}
-		}()
-		if m := fn(); m != nil {
-			root.Send(self, m)
-		}
-	}()
 }
 
 // After sends m to the actor itself when d has passed, unless stopped.

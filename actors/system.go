@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/messages"
 )
 
 // System runs jobs as trees of actors. One a process.
@@ -62,32 +64,55 @@ var jobNumber atomic.Uint64
 // leaves return when their context ends, which a system call may delay.
 const jobStopTimeout = time.Minute
 
-// Start asks a job to begin; the answer comes when it has ended.
+// Start asks a job, or a stage of one, to begin. A job answers when it has ended.
 type Start struct{}
 
-// Run spawns a job's root, sends it start, turns the end of ctx into cancel,
-// and waits until every actor of the job is gone.
-func (s *System) Run(ctx context.Context, name string, producer actor.Producer, cancel func(error) any) (any, error) {
-	id := fmt.Sprintf("%s-%d", name, jobNumber.Add(1))
-	pid, err := s.sys.Root.SpawnNamed(rootProps(producer), id)
+// Run spawns a job's root actor, which embeds the job, sends it Start, turns the end of ctx into Cancel, and
+// waits until every actor of the job is gone. If one never came back from a call, the
+// job has ended without it: abandoned says what it was, and what the job's actors
+// share must stay as it is. With an error there is no answer.
+func (s *System) Run(ctx context.Context, job *Job, root actor.Actor) (answer any, abandoned string, err error) {
+	id := fmt.Sprintf("%s-%d", job.Name, jobNumber.Add(1))
+	pid, err := s.sys.Root.SpawnNamed(rootProps(job, func() actor.Actor { return root }), id)
 	if err != nil {
-		return nil, fmt.Errorf("start job %s: %w", id, err)
+		return nil, "", fmt.Errorf("start job %s: %w", id, err)
 	}
-	answer := s.sys.Root.RequestFuture(pid, &Start{}, -1)
-	stopWatching := context.AfterFunc(ctx, func() { s.sys.Root.Send(pid, cancel(context.Cause(ctx))) })
+	ended := s.sys.Root.RequestFuture(pid, &Start{}, -1)
+	stopWatching := context.AfterFunc(ctx, func() { s.sys.Root.Send(pid, &messages.Cancel{Reason: context.Cause(ctx)}) })
 	defer stopWatching()
-	res, err := answer.Result()
+	res, err := ended.Result()
 	if err != nil {
-		return nil, fmt.Errorf("run job %s: %w", id, err)
+		return nil, "", fmt.Errorf("run job %s: %w", id, err)
 	}
-	if d, ok := res.(interface{ LeftBehind() bool }); ok && d.LeftBehind() {
+	a := res.(*jobAnswer)
+	if a.abandoned != "" {
 		s.sys.Root.Stop(pid)
-		return res, nil
+		return a.answer, a.abandoned, nil
 	}
 	if err := stopAndWait(s.sys, pid, jobStopTimeout); err != nil {
-		return res, fmt.Errorf("stop job %s: %w", id, err)
+		return nil, "", fmt.Errorf("stop job %s: %w", id, err)
 	}
-	return res, nil
+	return a.answer, "", nil
+}
+
+// rootProps is how the root of a job is made.
+func rootProps(j *Job, p actor.Producer) *actor.Props {
+	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(endOnPanic(j), capturePanic))
+}
+
+// endOnPanic ends a job whose root panics. The library would start it anew, to
+// know nothing of the job and of who waits for its answer.
+func endOnPanic(j *Job) actor.ReceiverMiddleware {
+	return func(next actor.ReceiverFunc) actor.ReceiverFunc {
+		return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {
+			defer func() {
+				if v := recover(); v != nil {
+					j.End(c.(actor.Context), internalError(c.Self(), v))
+				}
+			}()
+			next(c, env)
+		}
+	}
 }
 
 // stopAndWait is the library's StopFuture with a timeout of the caller's choice.

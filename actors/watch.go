@@ -5,28 +5,21 @@ import (
 	"time"
 )
 
-// A call to a file system that is gone, a network one above all, may never return,
-// and nothing in this process can end it. The job looks for such calls this often,
-// names them after hangAfter, and when it is to end leaves them alone after hangGrace.
-const (
-	HangLook  = time.Second
-	HangAfter = time.Minute
-	HangGrace = 5 * time.Second
-)
-
-// Watch knows which calls to the sources are under way.
+// Watch knows which calls are under way that may never return: to the file systems
+// of sources and targets, and to stores that are directories.
 type Watch struct {
 	mu      sync.Mutex
 	touches []*Touch
 }
 
-// Touch is what one worker does with the sources. Its worker writes it, the job reads it.
+// Touch is what one worker does at the moment. Its worker writes it, the job reads it.
 type Touch struct {
 	mu    sync.Mutex
-	Path  string
+	path  string
 	since time.Time // zero: nothing
 }
 
+// Touch makes a touch for one worker.
 func (w *Watch) Touch() *Touch {
 	t := &Touch{}
 	w.mu.Lock()
@@ -39,7 +32,7 @@ func (w *Watch) Touch() *Touch {
 func (t *Touch) Enter(path string) {
 	now := time.Now()
 	t.mu.Lock()
-	t.Path, t.since = path, now
+	t.path, t.since = path, now
 	t.mu.Unlock()
 }
 
@@ -51,13 +44,13 @@ func (t *Touch) Again() {
 	t.mu.Unlock()
 }
 
-// Leave says that no call is under way, and reports whether one was.
-func (t *Touch) Leave() (was bool) {
+// Leave says that no call is under way, and reports whether one was, and for what.
+func (t *Touch) Leave() (path string, was bool) {
 	t.mu.Lock()
-	was = !t.since.IsZero()
+	defer t.mu.Unlock()
+	path, was = t.path, !t.since.IsZero()
 	t.since = time.Time{}
-	t.mu.Unlock()
-	return was
+	return path, was
 }
 
 // Longest is the call that has been under way for the longest time, and since when.
@@ -67,7 +60,7 @@ func (w *Watch) Longest() (path string, since time.Time) {
 	for _, t := range w.touches {
 		t.mu.Lock()
 		if !t.since.IsZero() && (since.IsZero() || t.since.Before(since)) {
-			path, since = t.Path, t.since
+			path, since = t.path, t.since
 		}
 		t.mu.Unlock()
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"vaultik/internal/platform"
 )
 
 // schemes are the kinds of store that a URL can name.
@@ -88,4 +90,13 @@ func looksSecret(name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc([]string{"secret", "password", "passwd", "passphrase", "token", "access_key", "accesskey", "access-key", "api_key", "private_key"},
 		func(part string) bool { return strings.Contains(name, part) })
+}
+
+// FilePath is the directory of a file store, "" for any other.
+func FilePath(storeURL string) string {
+	u, err := url.Parse(storeURL)
+	if err != nil || u.Scheme != "file" || u.Host != "" && u.Host != "localhost" {
+		return ""
+	}
+	return platform.FilePath(u.Path)
 }

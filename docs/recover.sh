@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Rebuilds the files of a snapshot from a Vaultik store without Vaultik: by age, zstd,
 # jq, ssh-keygen, coreutils and bash. Extended attributes need setfattr as well.
+# The post-quantum key that `vaultik init` makes needs age 1.3 or newer, which Debian 12,
+# for instance, does not have; if it is missing, this script says how to get it. Any age
+# will do for an X25519 key, which `vaultik init --recipient` takes.
 #
 #   recover.sh STORE_DIR KIT OUT_DIR [HOST [SET [SEQ]]]
 #
@@ -14,8 +17,9 @@
 # trust list against the owner, the manifest against the trust list, each object against
 # the manifest. Not restored: inode flags (chattr), sockets.
 #
-# Exit: 0 all restored, 3 some entries failed and are listed, 10 no store, 13 something
-# is damaged or not signed as it should be, 64 wrong usage.
+# Exit: 0 all restored, 1 failed, 3 some entries failed and are listed, 10 no store, 12 no
+# identity opens the snapshot, 13 something is damaged or not signed as it should be,
+# 64 wrong usage, 69 a program is missing or too old.
 set -euo pipefail
 export LC_ALL=C # names are bytes
 umask 077
@@ -24,9 +28,12 @@ die() { printf 'recover: %s\n' "$2" >&2; exit "$1"; }
 usage() { echo "usage: recover.sh STORE_DIR KIT OUT_DIR [HOST [SET [SEQ]]]" >&2; exit 64; }
 
 if [ $# -lt 3 ] || [ $# -gt 6 ]; then usage; fi
-for tool in age zstd jq ssh-keygen sha256sum base64 dd; do
-  command -v "$tool" >/dev/null || die 1 "$tool is not installed"
+missing=() packages=()
+for tool in zstd jq ssh-keygen:openssh-client {sha256sum,base64,dd}:coreutils; do
+  command -v "${tool%:*}" >/dev/null || { missing+=("${tool%:*}"); packages+=("${tool#*:}"); }
 done
+[ ${#missing[@]} = 0 ] || die 69 "not installed: ${missing[*]}
+recover: install it; on Debian and Ubuntu: sudo apt-get install ${packages[*]}"
 store=${1#file://} kit=$2 out=$3 want_host=${4:-} want_set=${5:-} want_seq=${6:-}
 [ -f "$store/store.json" ] || die 10 "$store is no store: it has no store.json"
 [ -r "$kit" ] || die 64 "cannot read the kit $kit"
@@ -71,11 +78,41 @@ done <"$kit"
 if [ -n "${IDENTITY:-}" ]; then cat -- "$IDENTITY" >>"$work/identities"; fi
 [ -s "$work/identities" ] || die 64 "$kit holds no identity: name its file in IDENTITY"
 
+# fitting_age: there must be an age that knows the kinds of key in $work/identities. To
+# find out, it encrypts nothing to a key of zeros, which is nobody's: with the user's own
+# key a damaged one would look like an old age. Distributions name versions as they like.
+fitting_age() {
+  local age
+  age=$(command -v age) || age=''
+  if ! grep -q ^AGE-SECRET-KEY-PQ-1 "$work/identities"; then
+    [ -n "$age" ] || die 69 "age is not installed
+recover: any version opens this key; on Debian and Ubuntu: sudo apt-get install age"
+    return 0
+  fi
+  echo AGE-SECRET-KEY-PQ-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQAE0WQE >"$work/probe"
+  if [ -z "$age" ]; then
+    age='age is not installed, and'
+  elif age -e -i "$work/probe" </dev/null >/dev/null 2>&1; then
+    return 0
+  else
+    age="$age, version $(age --version 2>/dev/null || echo unknown), is too old:"
+  fi
+  die 69 "$age a post-quantum key needs age 1.3 or newer
+recover: get the program for your system from https://filippo.io/age, for instance:
+recover:   curl -L 'https://dl.filippo.io/age/latest?for=linux/amd64' | tar xz && PATH=\$PWD/age:\$PATH
+recover: or build it with Go 1.21 or newer:
+recover:   go install filippo.io/age/cmd/...@latest && PATH=\$(go env GOPATH)/bin:\$PATH
+recover: or see whether your distribution, or its backports, has it by now: apt-cache policy age"
+}
+fitting_age
+
 head -n 1 "$store/store.json" >"$work/store"
 owner_key=$(jq -r .owner "$work/store")
 printf '%s\n' "$owner_key" >"$work/owner.pub"
 fingerprint=$(ssh-keygen -lf "$work/owner.pub" 2>/dev/null) || die 13 "store.json: malformed owner"
-[[ $fingerprint == *" $owner "* ]] || die 13 "store.json: the owner is not $owner, as the kit has it"
+[[ $fingerprint == *" $owner "* ]] ||
+  die 13 "store.json: the owner is not $owner, as the kit has it
+recover: $kit is the kit of another store, or somebody has exchanged store.json"
 verify "$store/store.json" store@vaultik "$owner_key" store.json
 is "$work/store" '.type == "store"' store.json
 store_id=$(jq -r .store "$work/store")
@@ -112,7 +149,14 @@ load() {
   root=$(jq -r .root.name "$work/manifest")
   what=h/$host/r/$root.age
   [ "$(sum "$store/$what" 2>/dev/null)" = "$root" ] || die 13 "$what: missing or damaged"
-  age -d -i "$work/identities" "$store/$what" >"$work/doc" || die 12 "$what: the identity does not open it"
+  # Through a pipe, not a file: a plugin may ask its user to touch a key.
+  age -d -i "$work/identities" "$store/$what" 2>&1 >"$work/doc" | tee "$work/said" >&2 ||
+    if grep -q 'no identity matched' "$work/said"; then
+      die 12 "$what: none of the identities opens it: it is encrypted to another key
+recover: name the file of that key's identity: IDENTITY=FILE $0 STORE_DIR KIT OUT_DIR"
+    else
+      die 12 "$what: age could not use the identities and says why above; are they complete?"
+    fi
   zstd -dcq "$work/doc" >"$work/root" || die 13 "$what: damaged"
   is "$work/root" '.type == "root" and .store == $m[0].store and .host == $m[0].host and .set == $m[0].set and .seq == $m[0].seq' \
     "$what" --slurpfile m "$work/manifest"
@@ -162,6 +206,7 @@ while read -r name n want; do
     echo "recover: epoch key $name is missing, damaged or closed to this identity; going on without" >&2
   fi
 done < <(jq -r '.keys[] | "\(.epoch) \(.n) \(.sha256)"' "$work/manifest")
+fitting_age # a hardware key needs only its plugin, but its epoch keys may be post-quantum
 
 : >"$work/names"
 while read -r name; do

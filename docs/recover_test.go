@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"vaultik/internal/agetest"
 	"vaultik/internal/oddtree"
 	"vaultik/internal/treecmp"
 )
@@ -43,6 +45,7 @@ func TestMain(m *testing.M) {
 type machine struct {
 	t               *testing.T
 	home, store, id string
+	path            string // PATH of the script; empty: that of the test
 }
 
 func newMachine(t *testing.T) *machine {
@@ -84,6 +87,9 @@ func (m *machine) recover(store, out string, more ...string) (code int, said str
 	m.t.Helper()
 	cmd := exec.Command("./recover.sh", append([]string{store, m.kit(), out}, more...)...)
 	cmd.Env = m.env()
+	if m.path != "" {
+		cmd.Env = append(cmd.Env, "PATH="+m.path) // the last one counts
+	}
 	if m.id != "" {
 		cmd.Env = append(cmd.Env, "IDENTITY="+m.id)
 	}
@@ -175,15 +181,7 @@ func TestRecover_ownRecipient(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	m.id = filepath.Join(m.home, "identity")
-	out, err := exec.Command("age-keygen", "-o", m.id).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	recipient, err := exec.Command("age-keygen", "-y", m.id).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.init("--recipient", strings.TrimSpace(string(recipient)))
+	m.init("--recipient", m.keygen(m.id))
 	var dirs []string
 	for _, name := range []string{"one", "two"} {
 		dir := filepath.Join(t.TempDir(), name)
@@ -214,6 +212,192 @@ func TestRecover_ownRecipient(t *testing.T) {
 			t.Fatalf("set %s: exit %d: %s", name, code, said)
 		}
 		m.same(dirs[i], filepath.Join(target, dirs[i]))
+	}
+}
+
+// keygen writes a new identity to a new file and answers its recipient.
+func (m *machine) keygen(file string, more ...string) string {
+	m.t.Helper()
+	out, err := exec.Command("age-keygen", append([]string{"-o", file}, more...)...).CombinedOutput()
+	if err != nil {
+		m.t.Fatalf("age-keygen: %v: %s", err, out)
+	}
+	recipient, err := exec.Command("age-keygen", "-y", file).Output()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(recipient))
+}
+
+// programs is a PATH of the programs that the script uses, without those that are named.
+// age-old is there as age.
+func programs(t *testing.T, without ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range strings.Fields(`age age-old base64 bash cat chmod chown cut dd env grep
+		head id jq ln ls mkdir mkfifo mknod mktemp mv realpath rm setfattr sha256sum ssh-keygen
+		stat tail tee touch truncate zstd`) {
+		if slices.Contains(without, name) {
+			continue
+		}
+		file, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatalf("%v; install what the tests need: make tools", err)
+		}
+		if name == "age-old" {
+			name = "age"
+		}
+		if err := os.Symlink(file, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// The program that is missing or too old, and the key that is not the right one, are told from
+// each other, each with what to do. The age of Debian 12 is enough for an X25519 key.
+func TestRecover_tools(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "dir")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("contents"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	pq, classic := newMachine(t), newMachine(t)
+	pq.init()
+	classic.id = filepath.Join(classic.home, "identity")
+	classic.init("--recipient", classic.keygen(classic.id))
+	for _, m := range []*machine{pq, classic} {
+		m.run("backup", dir)
+	}
+	other, otherPQ := filepath.Join(t.TempDir(), "other"), filepath.Join(t.TempDir(), "otherpq")
+	pq.keygen(other)
+	pq.keygen(otherPQ, "-pq")
+	kit, err := os.ReadFile(pq.kit())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.LastIndexByte(bytes.TrimSpace(kit), '\n')
+	bare := filepath.Join(t.TempDir(), "bare") // a kit without its identity
+	damaged := filepath.Join(t.TempDir(), "damaged")
+	for file, text := range map[string][]byte{bare: kit[:at], damaged: kit[:len(kit)-3]} {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	need := []string{"a post-quantum key needs age 1.3 or newer", "go install filippo.io/age/cmd/...@"}
+	wrong := []string{"none of the identities opens it", "IDENTITY=FILE"}
+	for name, c := range map[string]struct {
+		of      *machine
+		kit, id string // instead of the machine's
+		without string // programs that are not in PATH; of age and age-old, one is to stay
+		code    int
+		says    []string
+		never   string // what would send the user the wrong way
+	}{
+		"right age, post-quantum": {of: pq, without: "age-old"},
+		"old age, X25519":         {of: classic, without: "age"},
+		"old age, post-quantum": {of: pq, without: "age", code: 69, never: wrong[0],
+			says: append(slices.Clip(need), "/age, version v1.1.1, is too old")},
+		"no age, post-quantum": {of: pq, without: "age age-old", code: 69, never: "install age",
+			says: append(slices.Clip(need), "age is not installed")},
+		"no age, X25519": {of: classic, without: "age age-old", code: 69, never: "1.3",
+			says: []string{"age is not installed", "apt-get install age"}},
+		"wrong key, post-quantum": {of: pq, kit: bare, id: otherPQ, without: "age-old", code: 12,
+			says: wrong, never: "1.3"},
+		"wrong key, X25519": {of: classic, id: other, without: "age-old", code: 12,
+			says: wrong, never: "1.3"},
+		"wrong key, X25519, old age": {of: classic, id: other, without: "age", code: 12,
+			says: wrong, never: "1.3"},
+		"damaged key": {of: pq, kit: damaged, without: "age-old", code: 12,
+			says: []string{"malformed", "age could not use the identities"}, never: "1.3"},
+		"kit of another store": {of: pq, kit: classic.kit(), id: otherPQ, without: "age-old", code: 13,
+			says: []string{"is the kit of another store, or somebody"}, never: "1.3"},
+		"no zstd": {of: pq, without: "age zstd", code: 69,
+			says: []string{"not installed: zstd\n", "apt-get install zstd\n"}},
+		"no jq": {of: pq, without: "age jq", code: 69,
+			says: []string{"not installed: jq\n", "apt-get install jq\n"}},
+		"no ssh-keygen": {of: pq, without: "age ssh-keygen", code: 69,
+			says: []string{"not installed: ssh-keygen\n", "apt-get install openssh-client\n"}},
+		"no jq, no zstd": {of: pq, without: "age zstd jq", code: 69,
+			says: []string{"not installed: zstd jq\n", "apt-get install zstd jq\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := *c.of
+			m.t, m.path = t, programs(t, strings.Fields(c.without)...)
+			if c.kit != "" {
+				m.home = t.TempDir()
+				if err := os.Symlink(c.kit, m.kit()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.id != "" {
+				m.id = c.id
+			}
+			out := filepath.Join(t.TempDir(), "out")
+			code, said := m.recover(m.store, out)
+			if code != c.code {
+				t.Errorf("exit %d, want %d", code, c.code)
+			}
+			for _, s := range c.says {
+				if !strings.Contains(said, s) {
+					t.Errorf("does not say %q", s)
+				}
+			}
+			if c.never != "" && strings.Contains(said, c.never) {
+				t.Errorf("says %q", c.never)
+			}
+			if t.Failed() {
+				t.Log(said)
+			}
+			if c.code == 0 {
+				m.same(dir, filepath.Join(out, dir))
+			} else if _, err := os.Stat(out); err == nil {
+				t.Error("something was restored")
+			}
+		})
+	}
+}
+
+// An old age and the plugin of a hardware key open the root, whatever its kind, but not
+// what is sealed to a post-quantum epoch.
+func TestRecover_hardwareKey(t *testing.T) {
+	p := agetest.TagPlugin(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("contents"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, recipient, without string
+		code                     int
+	}{
+		{"classic, old age", p.Classic, "age", 0},
+		{"post-quantum, old age", p.Hybrid, "age", 69},
+		{"post-quantum", p.Hybrid, "age-old", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMachine(t)
+			m.id = filepath.Join(m.home, "identity")
+			if err := os.WriteFile(m.id, []byte(p.Identity+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			m.init("--recipient", c.recipient)
+			m.run("backup", dir)
+			m.path = programs(t, c.without) + ":" + p.Dir
+			out := filepath.Join(t.TempDir(), "out")
+			code, said := m.recover(m.store, out)
+			if code != c.code {
+				t.Fatalf("exit %d, want %d: %s", code, c.code, said)
+			}
+			if code == 0 {
+				m.same(dir, filepath.Join(out, dir))
+			} else if !strings.Contains(said, "a post-quantum key needs age 1.3 or newer") {
+				t.Errorf("says %s", said)
+			}
+		})
 	}
 }
 

@@ -1,9 +1,14 @@
 package index
 
-import "testing"
+import (
+	"testing"
+
+	"vaultik/internal/testsize"
+)
 
 // Each single bit of a row counts.
 func TestIndex_EachBitOfARow(t *testing.T) {
+	testsize.Long(t)
 	r := newSource(t)
 	x := open(t, t.TempDir())
 	for name, row := range r.pageRows(t, x, write(t, x, &Batch{Blobs: []StoredBlob{r.stored(3)}})) {

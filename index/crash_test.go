@@ -13,6 +13,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"vaultik/internal/testsize"
 	"vaultik/vault/chunk"
 	"vaultik/vault/layout"
 )
@@ -64,6 +65,8 @@ func writeForever(dir string) {
 // A process that is killed while it writes leaves all that it was told is
 // written, and no row that names a blob which is not there.
 func TestIndex_Kill(t *testing.T) {
+	testsize.Long(t)
+	t.Parallel()
 	r := newSource(t)
 	dir := filepath.Join(t.TempDir(), "index")
 	type run struct {
@@ -216,6 +219,8 @@ func TestIndex_OlderCopy(t *testing.T) {
 // Mixed, and with numbers given twice, the files of two copies never make an
 // answer wrong.
 func TestIndex_MixedCopies(t *testing.T) {
+	testsize.Long(t)
+	t.Parallel()
 	r := newSource(t)
 	dir := t.TempDir()
 	base := filepath.Join(dir, "base")

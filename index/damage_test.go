@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"vaultik/internal/testsize"
 )
 
 // damagedWorld is an index with tables and a log that a crash left, and what is true about it.
@@ -83,6 +85,8 @@ func (w damagedWorld) check(t *testing.T, dir, what string) (opened bool) {
 }
 
 func TestOpen_Damage(t *testing.T) {
+	testsize.Long(t)
+	t.Parallel()
 	r := newSource(t)
 	w := makeWorld(t, r)
 	names, err := os.ReadDir(filepath.Join(w.dir, dbName))

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
+	"vaultik/internal/testsize"
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
 	"vaultik/vault/layout"
@@ -45,9 +45,7 @@ func write(t testing.TB, x *Index, b *Batch) []BlobNum {
 type source struct{ *rand.Rand }
 
 func newSource(t testing.TB) source {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	return source{rand.New(rand.NewPCG(seed, 1))}
+	return source{rand.New(rand.NewPCG(testsize.Seed(t), 1))}
 }
 
 func (r source) fill(b []byte) {

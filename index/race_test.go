@@ -4,6 +4,7 @@ import (
 	"sync"
 	"testing"
 
+	"vaultik/internal/testsize"
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
 )
@@ -11,6 +12,7 @@ import (
 // Many readers beside a writer, with resets and drops between: an answer is the
 // truth or absence.
 func TestIndex_Concurrent(t *testing.T) {
+	testsize.Long(t)
 	r := newSource(t)
 	x := open(t, t.TempDir())
 	var all []StoredBlob

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"vaultik/internal/testsize"
 	"vaultik/vault/blob"
 )
 
@@ -50,6 +51,7 @@ func TestIndex_NoSpace(t *testing.T) {
 
 // The same on a real one, where the machine allows to make it.
 func TestIndex_SmallTmpfs(t *testing.T) {
+	testsize.Long(t)
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=40m"); err != nil {
 		t.Logf("no tmpfs can be mounted (%v): TestIndex_NoSpace has to do", err)

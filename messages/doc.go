@@ -1,18 +1,9 @@
-// Package messages is what the actors say to each other: plain structs, one
-// file a conversation, immutable once sent unless a comment says otherwise. What only
-// the actors of a backup say is in its package.
+// Package messages is what actors of all jobs say to each other: plain structs, immutable
+// once sent unless a comment says otherwise. What is of one job only stands in the
+// messages.go of that job.
 //
-// Commands are imperative (ScanRoots), events past participles (LeafScanned).
+// Commands are imperative (scanRoots), events past participles (leafScanned).
 // A message that carries bytes says who owns them.
 //
-//	message          from        to          answered by
-//	StageFailed      any         job
-//	EntriesSelected  walker      planner     (returns one batch credit when all in it is done)
-//	PagesLost        walker      planner
-//	WalkEnded        walker      planner
-//	FetchBlob        planner     downloaders FrameFetched..., Finished[FetchBlob, BlobFetched]
-//	FrameFetched     downloader  planner     (its buffer goes on in Writing, then back)
-//	Writing          planner     writers     Finished[Writing, WritingDone]
-//	Checking         inspector   checkers    Finished[Checking, CheckDone] to the job
-//	Lease, Leased    pool        worker      Worked
+// Who sends which message to whom is in docs/actors.md, which is made of the code.
 package messages

@@ -34,7 +34,7 @@ func TestBackup_AbandonedWhileItWorks(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	release := make(chan struct{})
 	s := h.Spec(dir)
-	s.Faults.HangAfter = 100 * time.Millisecond
+	s.Faults.HangTime = 100 * time.Millisecond
 	s.Faults.OnRead = func(path string) {
 		if path == hangs {
 			<-release

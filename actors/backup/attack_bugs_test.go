@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"vaultik/internal/testsize"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"vaultik/actors/backup"
@@ -44,6 +46,7 @@ func TestBackup_SmallRunsBlobVanishes(t *testing.T) {
 // TestBackup_ListsOfListsAreNeeded: list pages below others, and branches, that stand
 // in earlier blobs are named by the manifest.
 func TestBackup_ListsOfListsAreNeeded(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	h.Edit = func(s *backup.Spec) { s.Chunks, s.BlobSize = chunk.ParamsFor(4<<10), 2<<20 }
 	dir := t.TempDir()

@@ -11,13 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"vaultik/internal/testsize"
 
 	"golang.org/x/sys/unix"
 
@@ -36,14 +37,8 @@ import (
 // of trouble, losses. Whatever a backup calls saved reads back as it was, for as long
 // as nothing that its manifest names is deleted. SEEDS=n tries more of them.
 func TestBackup_Attack(t *testing.T) {
-	first, n := uint64(1), uint64(2)
-	if v, err := strconv.ParseUint(os.Getenv("SEEDS"), 10, 64); err == nil {
-		first, n = uint64(time.Now().Unix()), v
-	}
-	if v, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64); err == nil {
-		first, n = v, 1
-	}
-	for seed := first; seed < first+n; seed++ {
+	testsize.Long(t)
+	for seed := range testsize.Seeds(t, 2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			a := newAttack(t, seed)
 			for range 14 {

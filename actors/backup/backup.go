@@ -11,7 +11,6 @@ import (
 
 	"vaultik/actors"
 	"vaultik/internal/clock"
-	"vaultik/messages"
 	"vaultik/vault/snapshot"
 )
 
@@ -31,16 +30,14 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	defer run.cancel(nil)
 	defer keepCollector()()
 	job := newBackupJob(soft, run)
-	answer, err := s.Run(ctx, "backup", func() actor.Actor { return job },
-		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	run.cancel(actors.ErrInterrupted)
-	job.Aside.Wait()
 	if err != nil {
 		return nil, err
 	}
 	done := answer.(*backupDone)
 	r := done.result
-	if r.Abandoned == "" { // else somebody may still write there
+	if r.Abandoned = abandoned; abandoned == "" { // else somebody may still write there
 		run.Mem.Close()
 	}
 	r.Kernel = run.kernelMounts()
@@ -67,9 +64,6 @@ type backupDone struct {
 	err    error
 }
 
-// LeftBehind reports whether an actor of the job may never end.
-func (d *backupDone) LeftBehind() bool { return d.result.Abandoned != "" }
-
 // backupJob is the root of one backup. It owns the order of the phases:
 // prepare, walk, flush, tree, commit; and ends with the first error.
 type backupJob struct {
@@ -89,11 +83,6 @@ type backupJob struct {
 	stopSoft  func() bool
 	stopTick  func()
 
-	stopHangs func()
-	hung      time.Time // since when the call hangs that was named last
-	leave     string    // the path of a call that is left alone
-	asked     time.Time // when the job was to end, first gently, then at once
-
 	pinned struct { // the newest checkpoint
 		at    time.Duration // clock.Boot
 		bytes int64         // stored until then
@@ -103,6 +92,15 @@ type backupJob struct {
 
 func newBackupJob(soft context.Context, run *backupRun) *backupJob {
 	j := &backupJob{run: run, soft: soft}
+	j.Name, j.Cancel, j.Watch = "backup", run.cancel, &run.watch
+	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
+	j.OnStuck = func(c actor.Context) bool {
+		if !run.interrupted() || j.flushing {
+			return false
+		}
+		j.readingEnded(c) // what was read before is stored
+		return true
+	}
 	j.OnEnd = func() {
 		if j.stopSoft != nil {
 			j.stopSoft()
@@ -110,24 +108,27 @@ func newBackupJob(soft context.Context, run *backupRun) *backupJob {
 		if j.stopTick != nil {
 			j.stopTick()
 		}
-		run.cancel(actors.ErrInterrupted)
-		j.asked = time.Now()
 	}
 	j.Answer = func(err error) any { return &backupDone{result: j.result, err: err} }
 	return j
 }
 
 type (
-	interrupt    struct{}
+	// interrupt says that the soft context has ended.
+	interrupt struct{}
+	// prepareEnded says what prepare has found.
 	prepareEnded struct {
 		committer *committer
 		err       error
 	}
+	// commitEnded says what commit has written, or why it has not.
 	commitEnded struct {
 		commit commitResult
 		err    error
 	}
-	flushRows   struct{}
+	// flushRows asks for all that is known of finished files to be written to the index.
+	flushRows struct{}
+	// rowsFlushed answers flushRows.
 	rowsFlushed struct{}
 )
 
@@ -148,30 +149,20 @@ func (j *backupJob) Receive(c actor.Context) {
 		j.checkpoint(c)
 	case *checkpointTick:
 		j.tick(c)
-	case *hangTick:
-		j.lookForHangs(c)
 	case *checkpointEnded:
 		j.checkpointed(c, m)
 	case *treeWritten:
 		j.commit(c, m)
 	case *commitEnded:
 		j.committed(c, m)
-	case *messages.StageFailed:
-		j.End(c, m.Err)
-	case *messages.Cancel:
-		j.End(c, m.Reason)
 	case *interrupt:
 		j.run.stop(actors.ErrInterrupted)
-		j.asked = time.Now()
+		j.AskToEnd()
 		if j.walked {
 			j.drain(c)
 		}
-	case *actors.GoroutinePanicked:
-		panic(m.Err)
-	case *actor.Stopping:
-		j.run.cancel(actors.ErrInterrupted)
-	case *actor.Terminated:
-		j.Terminated(c)
+	default:
+		j.Handle(c)
 	}
 }
 
@@ -182,7 +173,7 @@ func (j *backupJob) start(c actor.Context) {
 	self, root := c.Self(), c.ActorSystem().Root
 	j.stopSoft = context.AfterFunc(j.soft, func() { root.Send(self, &interrupt{}) })
 	j.run.spec.Progress.SetPhase("prepare")
-	j.Beside(c, func() any {
+	j.Beside(c, func(actors.Aside) any {
 		committer, err := prepare(j.run)
 		return &prepareEnded{committer, err}
 	})
@@ -205,25 +196,19 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 	j.spawn(c)
 	j.pinned.at = clock.Boot()
 	j.watchClock(c)
-	j.watchHangs(c)
 	j.walk(c)
 }
 
 // spawn makes the stages, each with those that it talks to.
 func (j *backupJob) spawn(c actor.Context) {
 	run := j.run
-	restarted := func() { run.spec.Progress.Restarts.Add(1) }
-	uploaders := j.Spawn(c, "uploaders", func() actor.Actor {
-		return &actors.Pool[storeObject, objectStored]{
-			Name: "uploader", Workers: run.spec.Parallel, OnRestart: restarted,
-			NewWork: func() actors.Work[storeObject, objectStored] { return newUploader(run) },
-		}
+	uploaders := actors.SpawnPool(&j.Job, c, actors.Pool[storeObject, objectStored]{
+		Name: "uploader", Workers: run.spec.Parallel,
+		NewWork: func() actors.Work[storeObject, objectStored] { return newUploader(run) },
 	})
-	sealers := j.Spawn(c, "sealers", func() actor.Actor {
-		return &actors.Pool[sealing, sealingDone]{
-			Name: "sealer", Workers: run.Limits.sealers, OnRestart: restarted,
-			NewWork: func() actors.Work[sealing, sealingDone] { return newSealer(run) },
-		}
+	sealers := actors.SpawnPool(&j.Job, c, actors.Pool[sealing, sealingDone]{
+		Name: "sealer", Workers: run.Limits.sealers,
+		NewWork: func() actors.Work[sealing, sealingDone] { return newSealer(run) },
 	})
 	indexer := j.Spawn(c, "indexer", func() actor.Actor { return &indexer{run} })
 	j.builder = j.Spawn(c, "treebuilder", func() actor.Actor {
@@ -234,13 +219,11 @@ func (j *backupJob) spawn(c actor.Context) {
 	})
 	c.Send(j.builder, &packerIs{j.packer})
 	root, packer := c.ActorSystem().Root, j.packer
-	j.chunkers = j.Spawn(c, "chunkers", func() actor.Actor {
-		return &actors.Pool[readEntries, batchRead]{
-			Name: "chunker", Workers: run.Limits.chunkers, OnRestart: restarted, Split: splitBatch,
-			NewWork: func() actors.Work[readEntries, batchRead] {
-				return newChunker(run, func(m any) { root.Send(packer, m) })
-			},
-		}
+	j.chunkers = actors.SpawnPool(&j.Job, c, actors.Pool[readEntries, batchRead]{
+		Name: "chunker", Workers: run.Limits.chunkers, Split: splitBatch,
+		NewWork: func() actors.Work[readEntries, batchRead] {
+			return newChunker(run, func(m any) { root.Send(packer, m) })
+		},
 	})
 	j.scanner = j.Spawn(c, "scanner", func() actor.Actor {
 		return newScanner(run, j.chunkers, j.builder)
@@ -309,7 +292,7 @@ func (j *backupJob) commit(c actor.Context, m *treeWritten) {
 	}
 	j.run.spec.Progress.SetPhase("commit")
 	top := m.top
-	j.Beside(c, func() any {
+	j.Beside(c, func(actors.Aside) any {
 		r, err := j.committer.commit(top)
 		return &commitEnded{r, err}
 	})

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"vaultik/internal/testsize"
+
 	"go.uber.org/goleak"
 
 	"vaultik/actors"
@@ -57,6 +59,7 @@ func TestBackup_RoundTrip(t *testing.T) {
 // TestBackup_ManyLeavesInOneBlob: a blob of data that is larger than a blob of pages
 // should be, and is referred to as self by all leaves, stays open for all of them.
 func TestBackup_ManyLeavesInOneBlob(t *testing.T) {
+	testsize.Long(t)
 	for _, files := range []int{700, 3000} {
 		h := jobtest.New(t)
 		h.Edit = func(s *backup.Spec) { s.Parallel = 1 } // else blobs are smaller
@@ -83,6 +86,7 @@ func TestBackup_SmallIsOneBlob(t *testing.T) {
 }
 
 func TestBackup_WorkerPanicsChangeNothing(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := t.TempDir()
 	jobtest.MakeTree(t, testtree.Random(2, testtree.RandomOptions{Nodes: 800}), dir)
@@ -135,6 +139,7 @@ func TestBackup_PoisonFileFailsAlone(t *testing.T) {
 }
 
 func TestBackup_StagePanicFailsTheJob(t *testing.T) {
+	testsize.Long(t)
 	for name, inject := range map[string]func(*actors.Faults){
 		"packer":      func(f *actors.Faults) { f.OnPack = func() { panic("injected") } },
 		"treebuilder": func(f *actors.Faults) { f.OnBuild = func() { panic("injected") } },

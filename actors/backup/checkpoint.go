@@ -22,7 +22,9 @@ const (
 )
 
 type (
-	checkpointTick  struct{}
+	// checkpointTick says that it is time to look whether a checkpoint is due.
+	checkpointTick struct{}
+	// checkpointEnded says that a checkpoint is written, or why it is not.
 	checkpointEnded struct{ err error }
 )
 
@@ -58,7 +60,7 @@ func (j *backupJob) watchClock(c actor.Context) {
 func (j *backupJob) checkpoint(c actor.Context) {
 	j.pinned.busy++
 	j.pinned.at, j.pinned.bytes = clock.Boot(), j.run.spec.Progress.Stored.Load()
-	j.Beside(c, func() any { return &checkpointEnded{j.committer.checkpoint()} })
+	j.Beside(c, func(actors.Aside) any { return &checkpointEnded{j.committer.checkpoint()} })
 }
 
 // checkpointed: a checkpoint that could not be written is no reason to stop; the

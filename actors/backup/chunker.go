@@ -347,8 +347,7 @@ func (k *chunker) room(n int) ([]byte, error) {
 		k.flush()
 	}
 	if k.buf == nil {
-		path := k.touch.Path
-		reading := k.touch.Leave() // it is the store that it may wait for
+		path, reading := k.touch.Leave() // it is the store that it may wait for
 		b, err := k.run.Bufs.Acquire(k.run.ctx)
 		if err != nil {
 			return nil, err

@@ -1,21 +1,6 @@
-// Package backup is the job of a backup: it walks the sources, reads what the index does
-// not vouch for, and makes a snapshot of it in the store. Run is the way in.
-//
-// One job is one tree. Whoever panics in a stage ends the job, and what is stored stays
-// stored; a worker of a pool starts anew, and its work is given out again.
-//
-//	backup-<n>        phases, first error, rounds               stateful
-//	├─ scanner        walks, compares leaves with the index     stateful
-//	├─ chunkers       leases ── chunker 0..N                    restart
-//	├─ packer         dedup decision, order of frames           stateful
-//	├─ sealers        leases ── sealer 0..N (zstd, age, SHA)    restart
-//	├─ uploaders      leases ── uploader 0..M                   restart
-//	├─ indexer        the only writer of the index              stateful
-//	└─ treebuilder    leaves, list pages, branches              stateful
-//
-// Beside the actors, called by the job when nothing else writes what it reads, works the
-// committer: it looks at the store before anything is read, writes checkpoints, and in
-// the end lists, root and manifest.
+// Package backup is the job that backs up one set: it prepares the store, walks the sources,
+// stores what is new, writes the tree, and commits. If blobs go missing from the store
+// meanwhile, it walks once more.
 //
 // Credits, so that no mailbox can grow:
 //
@@ -25,31 +10,26 @@
 //	packer      -> sealers, uploaders     blob buffers
 //	treebuilder -> sealers, uploaders     blobs of pages (maxPageBlobs)
 //
-// Messages. Commands are imperative, events past participles; who gets bytes owns them,
-// unless a comment says otherwise.
+// All of them are divided in limits.go.
 //
-//	message        from         to           answered by
-//	scanRoots      job          scanner      leafScanned..., scanDone
-//	                            treebuilder  (begins a round)
-//	leafScanned    scanner      treebuilder  (returns a credit when the leaf's page is written)
-//	readEntries    scanner      chunkers     entriesRead... to the packer,
-//	                                         Finished to the treebuilder
-//	scanDone       scanner      job          (handed on to the treebuilder)
-//	entriesRead    chunker      packer       entriesPlaced to the treebuilder
-//	entriesPlaced  packer       treebuilder
-//	sealing        packer,      sealers      Finished[sealing, sealingDone]
-//	               treebuilder
-//	storeObject    packer,      uploaders    Finished[storeObject, objectStored]
-//	               treebuilder
-//	writeRows      packer,      indexer      rowsWritten
-//	               treebuilder
-//	sealNow        treebuilder  packer       blobSealed
-//	blobSealed     packer       treebuilder
-//	blobIndexed    packer       treebuilder
-//	entriesComplete treebuilder job          (every entry of the round has its place)
-//	flush          job          packer       flushed; before, perhaps, handedOver to the
-//	                                         treebuilder
-//	finishTree     job          treebuilder  treeWritten
-//	flushRows      job          treebuilder  rowsFlushed: the job ends early
-//	StageFailed    any          job
+// # Actors, as make docs draws them
+//
+//	backup-<n>      job     is the root of one backup
+//	├─ prepare      beside  looks at the store before anything is written
+//	├─ scanner      stage   walks the sources in path order and cuts the walk into
+//	│                       leaves
+//	├─ chunkers     pool    reads entries
+//	├─ packer       stage   decides which chunks are stored already, groups the others
+//	│                       into frames and frames into blobs, and follows each blob
+//	│                       until the index knows it
+//	├─ treebuilder  stage   turns leaves into pages when the places of their chunks are
+//	│                       known, pages into blobs, and tells the indexer what is
+//	│                       stored
+//	├─ indexer      stage   is the only writer of the index
+//	├─ sealers      pool    compresses frames and seals blobs
+//	├─ uploaders    pool    puts one object at a time
+//	├─ commit       beside  writes lists, root and manifest, in this order, after making
+//	│                       sure that everything the manifest names is in the store
+//	└─ checkpoint   beside  writes one, of all blobs that this run has stored or may
+//	                        reuse
 package backup

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"vaultik/internal/testsize"
+
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
@@ -124,6 +126,7 @@ func TestBackup_MountThatDies(t *testing.T) {
 // TestBackup_Hang: a call that never returns is named; the backup goes on with all
 // else, and ends when it is asked to.
 func TestBackup_Hang(t *testing.T) {
+	testsize.Long(t)
 	for _, where := range []string{"read", "open", "stat"} {
 		t.Run(where, func(t *testing.T) {
 			defer goleak.VerifyNone(t, append(jobtest.LeakOptions, goleak.IgnoreCurrent())...)
@@ -149,7 +152,7 @@ func TestBackup_Hang(t *testing.T) {
 			soft, stop := context.WithCancel(context.Background())
 			s := h.Spec(m.Dir)
 			s.Chunkers = 1 // one file after the other
-			s.Faults.HangAfter = 600 * time.Millisecond
+			s.Faults.HangTime = 600 * time.Millisecond
 			s.Faults.OnChunk = func(path string) {
 				if strings.HasSuffix(path, "hangs") {
 					_ = stall("open")
@@ -172,7 +175,7 @@ func TestBackup_Hang(t *testing.T) {
 				t.Errorf("%v, %+v", err, r)
 			}
 			mu.Lock()
-			if len(warned) != 2 || !strings.Contains(warned[0], want+`" has not answered for`) || !strings.Contains(warned[1], "left alone") {
+			if len(warned) != 2 || !strings.Contains(warned[0], want+`" has not responded for`) || !strings.Contains(warned[1], "going on without it") {
 				t.Errorf("%q", warned)
 			}
 			mu.Unlock()

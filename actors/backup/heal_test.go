@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"vaultik/internal/testsize"
+
 	"vaultik/actors"
 	"vaultik/actors/backup"
 	"vaultik/actors/jobtest"
@@ -27,6 +29,7 @@ func bigTree(t *testing.T) string {
 }
 
 func TestBackup_StoresLostBlobsAgain(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := bigTree(t)
 	h.Backup(dir)
@@ -44,6 +47,7 @@ func TestBackup_StoresLostBlobsAgain(t *testing.T) {
 }
 
 func TestBackup_TruncatedBlobCountsAsLost(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := bigTree(t)
 	h.Backup(dir)
@@ -55,6 +59,7 @@ func TestBackup_TruncatedBlobCountsAsLost(t *testing.T) {
 }
 
 func TestBackup_BlobsThatVanishWhileItRuns(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := bigTree(t)
 	var once atomic.Bool
@@ -102,6 +107,7 @@ func TestBackup_BlobsThatVanishWhileItRuns(t *testing.T) {
 }
 
 func TestBackup_InterruptedGoesOn(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := bigTree(t)
 	soft, stop := context.WithCancel(context.Background())
@@ -136,6 +142,7 @@ func TestBackup_InterruptedGoesOn(t *testing.T) {
 }
 
 func TestBackup_CancelledAtOnce(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := bigTree(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -151,6 +158,7 @@ func TestBackup_CancelledAtOnce(t *testing.T) {
 }
 
 func TestBackup_CheckpointsWhileItRuns(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := bigTree(t)
 	h.Edit = func(s *backup.Spec) { s.Faults.CheckpointBytes, s.Faults.CheckpointEvery = 1, time.Millisecond }
@@ -166,6 +174,7 @@ func TestBackup_CheckpointsWhileItRuns(t *testing.T) {
 }
 
 func TestBackup_LostIndexCostsOneUpload(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := bigTree(t)
 	first := h.Backup(dir)
@@ -179,6 +188,7 @@ func TestBackup_LostIndexCostsOneUpload(t *testing.T) {
 }
 
 func TestBackup_OlderIndexIsCorrect(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := bigTree(t)
 	h.Backup(dir)
@@ -196,6 +206,7 @@ func TestBackup_OlderIndexIsCorrect(t *testing.T) {
 }
 
 func TestBackup_AdoptsItsOwnUnnotedManifest(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := bigTree(t)
 	h.Edit = func(s *backup.Spec) { s.SaveHead = func(backup.Head) error { return errors.New("killed here") } }

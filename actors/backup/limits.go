@@ -26,10 +26,10 @@ const maxChunkers = 8
 const (
 	// heapFixed is what the collector's heap holds in any backup, in bytes: index, leaves
 	// on their way, programs.
-	heapFixed = 26 << 20
+	heapFixed = 24 << 20
 	// heapRoom is what the collector may let lie about, and the runtime takes for itself.
 	// With less, 50,000 small files make it collect all the time.
-	heapRoom = 16 << 20
+	heapRoom = 12 << 20
 )
 
 // heapGrowth is by how many percent the heap may grow between collections, as far as
@@ -71,11 +71,11 @@ func limitsFor(s *Spec, blobs int) limits {
 	heap := heapFixed + heapRoom + encoder + int64(blobs)*blobMemory
 	room := s.Memory - heap - maxPageBlobs*int64(page.BlobBuffer)
 
-	// Workers take what they need up to two thirds of the room; larger blobs gain less.
+	// Workers take what they need up to three quarters of the room; larger blobs gain less.
 	// A chunker has what it cuts from and what it fills; a sealer an encoder, what
 	// that makes, and a frame. Two sealers have enough to do from one chunker.
 	chunker, sealer := int64(2*s.Chunks.Max), encoder+int64(l.frameOut+blob.FrameTarget)
-	left := room*2/3 - chunker - sealer
+	left := room*3/4 - chunker - sealer
 	left -= int64(2*s.Chunks.Max + l.frameOut + 2*blob.FrameTarget) // more than there are workers
 	for {
 		if l.chunkers < most && l.sealers >= min(2*l.chunkers, cores) && left >= chunker {

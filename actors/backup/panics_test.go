@@ -80,13 +80,14 @@ func descriptors(t testing.TB) int {
 // TestPanics_Backup: wherever an actor panics, the snapshot is complete, or the
 // job fails cleanly and the next one is; nothing is left behind.
 func TestPanics_Backup(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
 	n := testsize.Pick(3000, 60_000)
 	manyFiles(t, dir, n)
-	t.Logf("%d files, seed %d", n, seed)
+	t.Logf("%d files", n)
 	before := -1
 	for i := range backupPanics {
 		c := &backupPanics[i]
@@ -123,6 +124,7 @@ func TestPanics_Backup(t *testing.T) {
 // TestPanics_BackupAtRandom: every actor panics at random, at any message and in
 // its work; run after run, until one completes.
 func TestPanics_BackupAtRandom(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	dir := t.TempDir()
 	n := testsize.Pick(3000, 60_000)
@@ -188,6 +190,7 @@ var restorePanics = []jobtest.PanicCase{
 
 // TestPanics_Restore: the same for restore, whose next run goes on.
 func TestPanics_Restore(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -196,7 +199,7 @@ func TestPanics_Restore(t *testing.T) {
 	manyFiles(t, dir, n)
 	h := jobtest.New(t)
 	h.Backup(dir)
-	t.Logf("%d files, seed %d", n, seed)
+	t.Logf("%d files", n)
 	before := descriptors(t)
 	for i := range restorePanics {
 		c := &restorePanics[i]
@@ -241,13 +244,13 @@ var verifyPanics = []jobtest.PanicCase{
 	{Actor: "inspector", Place: "at a snapshot", Set: func(f *actors.Faults, p *jobtest.Panicker) { f.OnScan = p.Hit }, At: 1},
 	{Actor: "checker", Place: "before a check", Set: func(f *actors.Faults, p *jobtest.Panicker) { f.OnDownload = p.Hit }, At: 1, Restarts: true},
 	{Actor: "job", Place: "first message", Who: "verify", At: 1},
-	{Actor: "inspector", Place: "first message", Who: "inspector", At: 1},
 	{Actor: "checkers", Place: "any message", Who: "checkers"},
 	{Actor: "checker", Place: "first message", Who: "checker", At: 1, Restarts: true},
 }
 
 // TestPanics_Verify: a panic is never taken for damage, nor for its absence.
 func TestPanics_Verify(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 2))
@@ -258,7 +261,7 @@ func TestPanics_Verify(t *testing.T) {
 	h.Backup(dir)
 	all, _, err := h.Opened.Manifests(t.Context(), snapshot.Filter{})
 	jobtest.Must(t, err)
-	t.Logf("%d files, seed %d", n, seed)
+	t.Logf("%d files", n)
 	before := descriptors(t)
 	for i := range verifyPanics {
 		c := &verifyPanics[i]

@@ -12,6 +12,8 @@ import (
 	"testing/iotest"
 	"time"
 
+	"vaultik/internal/testsize"
+
 	"go.uber.org/goleak"
 
 	"vaultik/actors"
@@ -23,6 +25,7 @@ import (
 
 // Streams of all sizes come back; what came before is stored once.
 func TestBackup_Stream(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	for _, size := range []int{1, 1000, 200 << 10, 256 << 10, 30 << 20} {
 		h := jobtest.New(t)
@@ -58,6 +61,7 @@ func TestBackup_Stream(t *testing.T) {
 
 // A stream that fails, or has nothing, makes no snapshot, and the next run does.
 func TestBackup_StreamThatFails(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	h := jobtest.New(t)
 	data := testtree.Bytes(1, 20<<20)
@@ -108,6 +112,7 @@ func TestBackup_StreamAndPanic(t *testing.T) {
 
 // A stream that blocks does not keep an interrupted backup; what came is stored.
 func TestBackup_StreamThatBlocks(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	h := jobtest.New(t)
 	data := testtree.Bytes(1, 40<<20)

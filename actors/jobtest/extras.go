@@ -12,6 +12,14 @@ import (
 // FindExtras lists, or deletes, and returns what was found and what stays, by their paths in the target.
 func (h *Host) FindExtras(dir string, x *restore.ExtrasSpec) (gone, stay string, r *restore.ExtrasResult) {
 	h.T.Helper()
+	gone, stay, r, err := h.TryExtras(dir, x)
+	Must(h.T, err)
+	return gone, stay, r
+}
+
+// TryExtras is FindExtras where it may be refused.
+func (h *Host) TryExtras(dir string, x *restore.ExtrasSpec) (gone, stay string, r *restore.ExtrasResult, err error) {
+	h.T.Helper()
 	var g, s []string
 	x.OnItem = func(path string, _ *vfs.Stat, why error) {
 		rel, err := filepath.Rel(dir, "/"+path)
@@ -22,14 +30,13 @@ func (h *Host) FindExtras(dir string, x *restore.ExtrasSpec) (gone, stay string,
 			s = append(s, rel)
 		}
 	}
-	r, err := restore.Extras(h.T.Context(), h.System, x)
-	Must(h.T, err)
+	r, err = restore.Extras(h.T.Context(), h.System, x)
 	slices.Sort(g)
 	slices.Sort(s)
-	return strings.Join(g, " "), strings.Join(s, " "), r
+	return strings.Join(g, " "), strings.Join(s, " "), r, err
 }
 
-// delete lists, and deletes what was listed.
+// DeleteExtras lists, and deletes what was listed.
 func (h *Host) DeleteExtras(dir string, x *restore.ExtrasSpec) (gone, stay string, r *restore.ExtrasResult) {
 	h.T.Helper()
 	_, _, x.Listed = h.FindExtras(dir, x)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"vaultik/actors/mirror"
+	"vaultik/actors/survey"
 	"vaultik/actors/verify"
 	"vaultik/backends"
 	"vaultik/messages"
@@ -47,7 +48,7 @@ func (h *Host) CopyTo(to backends.Backend) *mirror.Report {
 }
 
 // VerifyMirror reads everything that a mirror has, and returns what is wrong.
-func (h *Host) VerifyMirror(to backends.Backend, snapshots int) []verify.Problem {
+func (h *Host) VerifyMirror(to backends.Backend, snapshots int) []survey.Problem {
 	h.T.Helper()
 	opened, err := snapshot.OpenStore(h.T.Context(), backends.Objects(to), snapshot.Pin{Owner: h.Opened.Doc.Owner.Fingerprint()})
 	Must(h.T, err)

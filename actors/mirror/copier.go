@@ -9,10 +9,9 @@ import (
 	"io"
 
 	"vaultik/actors"
-	"vaultik/actors/verify"
+	"vaultik/actors/survey"
 	"vaultik/backends"
 	"vaultik/vault/layout"
-	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
 )
 
@@ -21,13 +20,13 @@ import (
 type copier struct{ run *copyRun }
 
 func (k *copier) copy(_ int, job copying) (done copyDone) {
-	k.run.survey.Faults.Downloader()
-	buf, err := k.run.survey.Blobs.Acquire(k.run.survey.Ctx)
+	k.run.spec.Faults.Downloader()
+	buf, err := k.run.Buffers.Acquire(k.run.Ctx)
 	if err != nil {
 		return copyDone{Err: err, Fatal: true}
 	}
-	defer k.run.survey.Blobs.Release(buf)
-	ctx := k.run.survey.Ctx
+	defer k.run.Buffers.Release(buf)
+	ctx := k.run.Ctx
 	if job.There == copyUnsure {
 		same, err := k.compare(ctx, &job, buf.B[:cap(buf.B)], &done)
 		if err != nil || same {
@@ -52,7 +51,7 @@ func (k *copier) copy(_ int, job copying) (done copyDone) {
 	default:
 		done.Err, done.Fatal = &TargetError{done.Err}, true
 	}
-	k.run.survey.Faults.Uploader(true)
+	k.run.spec.Faults.Uploader(true)
 	return done
 }
 
@@ -72,20 +71,20 @@ func (k *copier) compare(ctx context.Context, job *copying, buf []byte, done *co
 // source gives the object's bytes, checked: from memory where they fit, else they
 // are checked on their way, and the last of them withheld if they are wrong.
 func (k *copier) source(ctx context.Context, job *copying, buf []byte, done *copyDone) (backends.Source, error) {
-	if job.Size > verify.VerifyBlobSize {
+	if job.Size > survey.BufferSize {
 		return &checkedSource{ctx: ctx, from: k.run.spec.From, key: job.Key, size: job.Size, sum: job.Sum, read: &done.Read}, nil
 	}
 	var err error
 	for range 2 { // wrong bytes may be the network's
 		var b []byte
 		if b, err = backends.ReadRange(ctx, k.run.spec.From, job.Key, 0, job.Size, buf); err != nil {
-			return nil, read.DamagedIfShort(err)
+			return nil, actors.DamagedIfShort(err)
 		}
 		done.Read += int64(len(b))
 		if sha256.Sum256(b) == job.Sum {
 			return backends.Bytes(b, &job.Sum), nil
 		}
-		err = read.ErrWrongSum
+		err = actors.ErrWrongSum
 	}
 	return nil, err
 }
@@ -177,7 +176,7 @@ type checkedReader struct {
 func (r *checkedReader) open() (err error) {
 	r.in, _, err = r.s.from.Get(r.s.ctx, r.s.key, 0, r.s.size)
 	r.hash, r.done = sha256.New(), 0
-	return read.DamagedIfShort(err)
+	return actors.DamagedIfShort(err)
 }
 
 func (r *checkedReader) Read(p []byte) (int, error) {
@@ -190,7 +189,7 @@ func (r *checkedReader) Read(p []byte) (int, error) {
 	_, _ = r.hash.Write(p[:n])
 	switch {
 	case r.done == r.s.size && [32]byte(r.hash.Sum(nil)) != r.s.sum:
-		return 0, read.ErrWrongSum
+		return 0, actors.ErrWrongSum
 	case r.done == r.s.size:
 		return n, nil
 	case errors.Is(err, io.EOF):

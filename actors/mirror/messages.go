@@ -1,5 +1,7 @@
 package mirror
 
+import "vaultik/actors/survey"
+
 // copying is one job of a copier: to bring one object from a store into its mirror.
 type copying struct {
 	Index int // of the object, as the planner numbers them; of a manifest its snapshot
@@ -21,7 +23,7 @@ const (
 	copyUnsure                  // something of the same size: read, and replaced if it is something else
 )
 
-// copyDone is the result of a Copying.
+// copyDone is what a copier did about one object.
 type copyDone struct {
 	Read     int64 // bytes fetched, from both
 	Sent     int64 // bytes that the mirror took
@@ -30,3 +32,19 @@ type copyDone struct {
 	Err      error // why the object is not there
 	Fatal    bool  // the job ends
 }
+
+type (
+	// problemFound tells the job of a problem, which the survey has found.
+	problemFound struct{ survey.Problem }
+	// copySurveyed says what the planner has found, before anything is copied.
+	copySurveyed struct {
+		objects, bytes, there int64
+		snapshots             int // that the target has already
+		spare, spareSize      int64
+		saved                 map[string]bool
+	}
+	// copyHeadDone says that the planner has put a head.
+	copyHeadDone struct{ bytes int64 }
+	// copyPlanned says that the planner has submitted everything, and all of it has ended.
+	copyPlanned struct{ err error }
+)

@@ -7,7 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"vaultik/actors"
-	"vaultik/actors/verify"
+	"vaultik/actors/survey"
 	"vaultik/messages"
 )
 
@@ -18,13 +18,15 @@ import (
 func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 	began := time.Now()
 	run := newCopyRun(spec)
-	defer run.survey.Cancel(nil)
-	answer, err := s.Run(ctx, "copy", func() actor.Actor { return newCopyJob(run) },
-		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	defer run.Cancel(nil)
+	job := newCopyJob(run)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	if err != nil {
 		return nil, err
 	}
-	run.survey.Mem.Close()
+	if abandoned == "" { // else a buffer is still in use
+		run.Close()
+	}
 	r := run.report
 	r.Duration = time.Since(began)
 	return &r, answer.(*copyEnded).err
@@ -32,61 +34,28 @@ func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 
 type copyEnded struct{ err error }
 
-// copyRun is what the actors of one copy share. The survey of the source is the
-// same as that of a verify, with its buffers and credit.
-type copyRun struct {
-	spec   *Spec
-	survey *verify.VerifyRun
-	report Report // of the job until it has ended
-}
-
-func newCopyRun(spec *Spec) *copyRun {
-	if spec.Progress == nil {
-		spec.Progress = &messages.Progress{}
-	}
-	return &copyRun{spec: spec, survey: verify.NewVerifyRun(&verify.Spec{
-		Store: spec.From, Opened: spec.Opened, Snapshots: spec.Snapshots, Parallel: spec.Parallel, Memory: spec.Memory,
-		Progress: &messages.Progress{}, Faults: spec.Faults,
-	})}
-}
-
 // copyJob is the root of one copy: it keeps the accounts.
 type copyJob struct {
 	actors.Job
 	run      *copyRun
-	problems verify.Problems
+	problems survey.Problems
 }
 
-func newCopyJob(run *copyRun) actor.Actor {
+func newCopyJob(run *copyRun) *copyJob {
 	j := &copyJob{run: run}
-	j.OnEnd = func() {
-		run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found
-		run.survey.Cancel(actors.ErrInterrupted)
-	}
+	j.Name, j.Cancel = "copy", run.Cancel
+	j.Warn, j.Progress, j.HangTime = run.spec.Warn, run.spec.Progress, run.spec.Faults.HangTime
+	j.OnEnd = func() { run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found }
 	j.Answer = func(err error) any { return &copyEnded{err} }
 	return j
 }
-
-type (
-	// copySurveyed says what the planner has found, before anything is copied.
-	copySurveyed struct {
-		objects, bytes, there int64
-		snapshots             int // that the target has already
-		spare, spareSize      int64
-		saved                 map[string]bool
-	}
-	// copyHeadDone says that the planner has put a head.
-	copyHeadDone struct{ bytes int64 }
-	// copyPlanned says that the planner has submitted everything, and all of it has ended.
-	copyPlanned struct{ err error }
-)
 
 func (j *copyJob) Receive(c actor.Context) {
 	r := &j.run.report
 	switch m := c.Message().(type) {
 	case *actors.Start:
 		j.start(c)
-	case *verify.ProblemFound:
+	case *problemFound:
 		j.problem(m.Problem)
 	case *copySurveyed:
 		r.Objects, r.Bytes, r.There, r.Snapshots = m.objects, m.bytes, m.there, m.snapshots
@@ -98,12 +67,8 @@ func (j *copyJob) Receive(c actor.Context) {
 		j.copied(c, m)
 	case *copyPlanned:
 		j.End(c, m.err)
-	case *messages.Cancel:
-		j.End(c, m.Reason)
-	case *actor.Stopping:
-		j.run.survey.Cancel(actors.ErrInterrupted)
-	case *actor.Terminated:
-		j.Terminated(c)
+	default:
+		j.Handle(c)
 	}
 }
 
@@ -113,17 +78,18 @@ func (j *copyJob) start(c actor.Context) {
 	}
 	run := j.run
 	run.spec.Progress.SetPhase("list")
-	copiers := j.Spawn(c, "copiers", func() actor.Actor {
-		return &actors.Pool[copying, copyDone]{Name: "copier", Workers: run.survey.Parallel,
-			OnRestart: func() { run.spec.Progress.Restarts.Add(1) },
-			NewWork:   func() actors.Work[copying, copyDone] { return (&copier{run: run}).copy }}
+	copiers := actors.SpawnPool(&j.Job, c, actors.Pool[copying, copyDone]{
+		Name: "copier", Workers: run.Parallel,
+		NewWork: func() actors.Work[copying, copyDone] { return (&copier{run: run}).copy },
 	})
-	c.Send(j.Spawn(c, "planner", func() actor.Actor {
-		return &copyPlanner{run: run, copiers: copiers, Inspector: verify.Inspector{Run: run.survey}}
-	}), &actors.Start{})
+	j.Beside(c, func(a actors.Aside) any {
+		run.tell = func(p survey.Problem) { a.Tell(&problemFound{p}) }
+		p := &planner{run: run, copiers: copiers, aside: a}
+		return &copyPlanned{p.plan(run.Ctx)}
+	})
 }
 
-func (j *copyJob) problem(p verify.Problem) {
+func (j *copyJob) problem(p survey.Problem) {
 	if j.problems.Add(p) {
 		j.run.spec.Progress.Errors.Add(1)
 		if j.run.spec.OnProblem != nil {
@@ -137,31 +103,36 @@ func (j *copyJob) copied(c actor.Context, m *messages.Finished[copying, copyDone
 	if j.Ended {
 		return
 	}
-	defer j.run.survey.Jobs.Release()
-	r, res, prog := &j.run.report, &m.Result, j.run.spec.Progress
-	err := res.Err
+	defer j.run.Jobs.Release()
+	res, prog := &m.Result, j.run.spec.Progress
 	if m.Err != nil { // every worker that had it has panicked
 		j.End(c, m.Err)
 		return
 	}
-	r.Read += res.Read
+	j.run.report.Read += res.Read
 	prog.BytesRead.Add(res.Read)
 	prog.FilesDone.Add(1)
 	prog.BytesDone.Add(m.Job.Size)
 	switch {
-	case err != nil && res.Fatal:
-		j.End(c, err)
-		return
-	case err != nil:
-		p := verify.Problem{Kind: verify.KindOf(err), Key: m.Job.Key, Reason: err.Error()}
+	case res.Err == nil:
+		j.account(&m.Job, res)
+	case res.Fatal:
+		j.End(c, res.Err)
+	default:
+		p := survey.Problem{Kind: survey.KindOf(res.Err), Key: m.Job.Key, Reason: res.Err.Error()}
 		if m.Job.Manifest {
 			p.Snapshots = []string{j.run.spec.Snapshots[m.Job.Index].ID()}
 		} else {
-			p.Snapshots = j.run.survey.Ids(m.Job.Index)
+			p.Snapshots = j.run.survey.IDs(m.Job.Index)
 		}
 		j.problem(p)
-		return
-	case m.Job.Manifest:
+	}
+}
+
+// account counts an object that the mirror has now.
+func (j *copyJob) account(job *copying, res *copyDone) {
+	r, prog := &j.run.report, j.run.spec.Progress
+	if job.Manifest {
 		r.Snapshots++
 		if !res.Same {
 			r.New++
@@ -172,13 +143,13 @@ func (j *copyJob) copied(c actor.Context, m *messages.Finished[copying, copyDone
 		r.SentBytes += res.Sent
 		prog.Stored.Add(res.Sent)
 		prog.Objects.Add(1)
-	} else if !m.Job.Manifest {
+	} else if !job.Manifest {
 		r.There++
 	}
 	if res.Replaced {
 		r.Replaced++
 		if j.run.spec.OnReplace != nil {
-			j.run.spec.OnReplace(m.Job.Key)
+			j.run.spec.OnReplace(job.Key)
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"vaultik/actors/backup"
 	"vaultik/actors/jobtest"
 	"vaultik/actors/mirror"
-	"vaultik/actors/verify"
+	"vaultik/actors/survey"
 	"vaultik/backends"
 	"vaultik/backends/faulty"
 	"vaultik/backends/mem"
@@ -199,13 +199,14 @@ func TestCopy_EndsAnywhere(t *testing.T) {
 
 // What is damaged in the source is named, and not brought over; everything else is.
 func TestCopy_SourceDamaged(t *testing.T) {
+	testsize.Long(t)
 	h := twoSets(t)
 	for _, kind := range []layout.Kind{layout.KindBlob, layout.KindRoot, layout.KindEpochKey, layout.KindBlobList} {
 		for _, how := range []string{"flip", "cut", "gone"} {
 			victim := h.Needed(kind)[0]
 			whole := h.Get(victim)
 			to := mem.New()
-			wantKind := verify.ProblemDamaged
+			wantKind := survey.ProblemDamaged
 			switch how {
 			case "flip":
 				b := bytes.Clone(whole)
@@ -213,16 +214,16 @@ func TestCopy_SourceDamaged(t *testing.T) {
 				h.Put(victim, b)
 			case "cut":
 				h.Put(victim, whole[:len(whole)/2])
-				if wantKind = verify.ProblemSize; kind == layout.KindBlobList {
-					wantKind = verify.ProblemDamaged
+				if wantKind = survey.ProblemSize; kind == layout.KindBlobList {
+					wantKind = survey.ProblemDamaged
 				}
 			case "gone":
 				jobtest.Must(t, h.Store.Delete(t.Context(), victim))
-				wantKind = verify.ProblemMissing
+				wantKind = survey.ProblemMissing
 			}
 			told := 0
 			s := h.CopySpec(to)
-			s.OnProblem = func(verify.Problem) { told++ }
+			s.OnProblem = func(survey.Problem) { told++ }
 			r, err := mirror.Run(t.Context(), h.System, s)
 			jobtest.Must(t, err)
 			if r.Found != 1 || told != 1 || r.Problems[0].Key != victim || r.Problems[0].Kind != wantKind || len(r.Problems[0].Snapshots) == 0 || r.Snapshots != 3 {
@@ -266,6 +267,7 @@ func TestCopy_SourceDamaged(t *testing.T) {
 // What is damaged in the target is replaced: other sizes, and keys, always; the rest
 // when it is read.
 func TestCopy_TargetDamaged(t *testing.T) {
+	testsize.Long(t)
 	h := twoSets(t)
 	for _, kind := range []layout.Kind{layout.KindBlob, layout.KindRoot, layout.KindEpochKey, layout.KindBlobList, layout.KindManifest} {
 		for _, cut := range []bool{true, false} {
@@ -315,6 +317,7 @@ func (n noSums) ListStream(ctx context.Context, prefix string, fn func(backends.
 
 // An object that does not fit into a buffer is checked on its way.
 func TestCopy_LargeObject(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	h.Edit = func(s *backup.Spec) { s.BlobSize, s.Memory = 48<<20, 400<<20 }
 	dir := t.TempDir()
@@ -322,7 +325,7 @@ func TestCopy_LargeObject(t *testing.T) {
 	h.Backup(dir)
 	var victim string
 	for key, size := range keysOf(t, h.Store) {
-		if size > verify.VerifyBlobSize {
+		if size > survey.BufferSize {
 			victim = key
 		}
 	}
@@ -332,7 +335,7 @@ func TestCopy_LargeObject(t *testing.T) {
 		b[at] ^= 1
 		h.Put(victim, b)
 		to := mem.New()
-		if r := h.CopyTo(to); r.Found != 1 || r.Problems[0].Key != victim || r.Problems[0].Kind != verify.ProblemDamaged || keysOf(t, to)[victim] != 0 {
+		if r := h.CopyTo(to); r.Found != 1 || r.Problems[0].Key != victim || r.Problems[0].Kind != survey.ProblemDamaged || keysOf(t, to)[victim] != 0 {
 			t.Errorf("byte %d: %+v", at, r)
 		}
 	}
@@ -387,7 +390,7 @@ func TestCopy_SourceFails(t *testing.T) {
 	s := h.CopySpec(mem.New())
 	s.From = faulty.New(h.Store, faulty.Rule{Op: faulty.Get, Key: victim, Do: faulty.FailRetryable(eio)})
 	r, err := mirror.Run(t.Context(), h.System, s)
-	if err != nil || r.Found != 1 || r.Problems[0].Kind != verify.ProblemUnreadable || r.Problems[0].Key != victim || r.Snapshots != 3 {
+	if err != nil || r.Found != 1 || r.Problems[0].Kind != survey.ProblemUnreadable || r.Problems[0].Key != victim || r.Snapshots != 3 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for _, gone := range []error{eio, backends.ErrContainerNotFound} {
@@ -426,6 +429,7 @@ func TestCopy_BesideBackup(t *testing.T) {
 }
 
 func TestCopy_Cancel(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	h := twoSets(t)
 	why := errors.New("enough")
@@ -462,7 +466,6 @@ var copyPanics = []jobtest.PanicCase{
 	{Actor: "copier", Place: "after a put", Set: func(f *actors.Faults, p *jobtest.Panicker) { f.OnUpload = func(bool) { p.Hit() } }, Restarts: true},
 	{Actor: "job", Place: "first message", Who: "copy", At: 1},
 	{Actor: "job", Place: "third message", Who: "copy", At: 3},
-	{Actor: "planner", Place: "first message", Who: "planner", At: 1},
 	{Actor: "copiers", Place: "any message", Who: "copiers"},
 	{Actor: "copier", Place: "any message", Who: "copier", Restarts: true},
 }
@@ -470,6 +473,7 @@ var copyPanics = []jobtest.PanicCase{
 // TestPanics_Copy: wherever an actor panics, the copy completes, or fails with the
 // target a whole store, and the next one completes.
 func TestPanics_Copy(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	seed := testsize.Seed(t)
 	r := rand.New(rand.NewPCG(seed, 0))

@@ -12,7 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"vaultik/actors"
-	"vaultik/actors/verify"
+	"vaultik/actors/survey"
 	"vaultik/backends"
 	"vaultik/messages"
 	"vaultik/vault/layout"
@@ -20,19 +20,20 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// copyPlanner decides what is copied, and in which order: the manifests have been
+// planner decides what is copied, and in which order: the manifests have been
 // listed before everything else, so all that they need was there by then; objects
-// come before the manifests that need them; the manifests of a set in their order. It
-// blocks, under the credit of the transfers that it asks for.
-type copyPlanner struct {
-	verify.Inspector
+// come before the manifests that need them; the manifests of a set in their order. It runs beside
+// the job and blocks, under the credit of the transfers that it asks for.
+type planner struct {
 	run     *copyRun
 	copiers *actor.PID
+	aside   actors.Aside
 
 	there     []presence // by object: what the target has
 	submitted []bool
 	sent      int64 // bytes submitted in this round
-	wanted    map[*verify.Listed]bool
+	wanted    map[*survey.List]bool
+	extra     map[int][]int // by snapshot: blobs that it may need, where a list of it is bad
 }
 
 // presence is what the listing of the target says of an object.
@@ -44,18 +45,8 @@ const (
 	sameThere // by its size
 )
 
-func (p *copyPlanner) Receive(c actor.Context) {
-	if _, ok := c.Message().(*actors.Start); ok {
-		p.C = c
-		err := p.plan(p.run.survey.Ctx)
-		if p.run.survey.Ctx.Err() == nil {
-			c.Send(c.Parent(), &copyPlanned{err})
-		}
-	}
-}
-
-func (p *copyPlanner) plan(ctx context.Context) error {
-	p.Lists, p.wanted = map[int]*verify.Listed{}, map[*verify.Listed]bool{}
+func (p *planner) plan(ctx context.Context) error {
+	p.wanted, p.extra = map[*survey.List]bool{}, map[int][]int{}
 	if err := p.look(ctx); err != nil {
 		return err
 	}
@@ -64,33 +55,33 @@ func (p *copyPlanner) plan(ctx context.Context) error {
 	if err := p.heads(ctx); err != nil {
 		return err
 	}
-	var round []*verify.InspectedSnapshot
+	var round []*survey.Snapshot
 	for i, s := range p.order() {
 		if err := p.objects(s); err != nil {
 			return err
 		}
 		round = append(round, s)
-		if p.sent >= copyRound || i == len(p.Snaps)-1 {
+		if p.sent >= copyRound || i == len(p.run.survey.Snapshots)-1 {
 			if err := p.commit(round); err != nil {
 				return err
 			}
 			round, p.sent = round[:0], 0
 		}
 	}
-	return p.Drain()
+	return p.run.Jobs.Drain(p.run.Ctx)
 }
 
 // look finds out what the snapshots need, what the source has of it, and the target.
-func (p *copyPlanner) look(ctx context.Context) error {
-	inv := p.run.survey.Inv
-	for i, m := range p.run.spec.Snapshots {
-		p.run.survey.Faults.Scanner()
-		if err := p.Gather(ctx, i, m); err != nil {
+func (p *planner) look(ctx context.Context) error {
+	inv := p.run.survey.Inventory
+	for i := range p.run.spec.Snapshots {
+		p.run.spec.Faults.Scanner()
+		if err := p.run.survey.Gather(ctx, i); err != nil {
 			return err
 		}
 	}
-	for i := range p.Snaps {
-		if err := p.allBlobs(ctx, &p.Snaps[i]); err != nil {
+	for i := range p.run.survey.Snapshots {
+		if err := p.allBlobs(ctx, &p.run.survey.Snapshots[i]); err != nil {
 			return err
 		}
 	}
@@ -99,7 +90,7 @@ func (p *copyPlanner) look(ctx context.Context) error {
 		if err := p.listTarget(ctx, host); err != nil {
 			return err
 		}
-		if err := p.List(ctx, host); err != nil {
+		if err := p.run.survey.List(ctx, host); err != nil {
 			return err
 		}
 	}
@@ -108,7 +99,7 @@ func (p *copyPlanner) look(ctx context.Context) error {
 
 // allBlobs has every blob of a host copied where a blob list is bad: which of them
 // the snapshot needs is not known.
-func (p *copyPlanner) allBlobs(ctx context.Context, s *verify.InspectedSnapshot) error {
+func (p *planner) allBlobs(ctx context.Context, s *survey.Snapshot) error {
 	if !s.Partial {
 		return nil
 	}
@@ -117,9 +108,9 @@ func (p *copyPlanner) allBlobs(ctx context.Context, s *verify.InspectedSnapshot)
 		if err != nil || name.Kind != layout.KindBlob {
 			return nil //nolint:nilerr // none of ours
 		}
-		if _, ok := p.run.survey.Inv.Find(name); !ok {
-			i, _ := p.run.survey.Inv.AddBlob(s.Num, s.HostNum, snapshot.BlobSize{Name: name.Sum, Size: o.Size}) // new: nobody says otherwise
-			s.Extra = append(s.Extra, i)
+		if _, ok := p.run.survey.Inventory.Find(name); !ok {
+			i, _ := p.run.survey.Inventory.AddBlob(s.Num, s.HostNum, snapshot.BlobSize{Name: name.Sum, Size: o.Size}) // new: nobody says otherwise
+			p.extra[s.Num] = append(p.extra[s.Num], i)
 		}
 		return nil
 	})
@@ -130,8 +121,8 @@ func (p *copyPlanner) allBlobs(ctx context.Context, s *verify.InspectedSnapshot)
 }
 
 // listTarget notes what the target has of what is needed of one host.
-func (p *copyPlanner) listTarget(ctx context.Context, host int) error {
-	inv := p.run.survey.Inv
+func (p *planner) listTarget(ctx context.Context, host int) error {
+	inv := p.run.survey.Inventory
 	err := p.run.spec.To.ListStream(ctx, layout.HostPrefix(inv.Hosts()[host]), func(o backends.ObjectInfo) error {
 		name, err := layout.Parse(o.Key)
 		if err != nil {
@@ -152,9 +143,9 @@ func (p *copyPlanner) listTarget(ctx context.Context, host int) error {
 }
 
 // count tells how much there is to do.
-func (p *copyPlanner) count() {
-	inv, spec := p.run.survey.Inv, p.run.spec
-	m := &copySurveyed{objects: int64(inv.Len()), saved: map[string]bool{}, spare: p.Spare, spareSize: p.SpareSize}
+func (p *planner) count() {
+	inv, spec := p.run.survey.Inventory, p.run.spec
+	m := &copySurveyed{objects: int64(inv.Len()), saved: map[string]bool{}, spare: p.run.survey.Spare, spareSize: p.run.survey.SpareSize}
 	todo, bytes := int64(0), int64(0)
 	for i := range inv.Len() {
 		o := inv.At(i)
@@ -182,12 +173,12 @@ func (p *copyPlanner) count() {
 	spec.Progress.FilesTotal.Store(todo)
 	spec.Progress.BytesTotal.Store(bytes)
 	spec.Progress.TotalKnown.Store(true)
-	p.C.Send(p.C.Parent(), m)
+	p.aside.Tell(m)
 }
 
 // job is how an object is copied; false if nothing is to be done.
-func (p *copyPlanner) job(i int) (copying, bool) {
-	inv := p.run.survey.Inv
+func (p *planner) job(i int) (copying, bool) {
+	inv := p.run.survey.Inventory
 	o := inv.At(i)
 	job := copying{Index: i, Key: inv.Key(i), Size: o.Size, Sum: inv.Sum(i)}
 	switch p.there[i] {
@@ -203,7 +194,7 @@ func (p *copyPlanner) job(i int) (copying, bool) {
 }
 
 // heads puts the trust lists, store.json and gc objects.
-func (p *copyPlanner) heads(ctx context.Context) error {
+func (p *planner) heads(ctx context.Context) error {
 	for _, h := range p.run.spec.Heads {
 		sum := sha256.Sum256(h.Data)
 		_, err := p.run.spec.To.Put(ctx, h.Key, backends.Bytes(h.Data, &sum), backends.PutOptions{IfAbsent: p.run.spec.Conditional && !h.Replace})
@@ -213,19 +204,19 @@ func (p *copyPlanner) heads(ctx context.Context) error {
 		if err != nil {
 			return &TargetError{err}
 		}
-		p.C.Send(p.C.Parent(), &copyHeadDone{int64(len(h.Data))})
+		p.aside.Tell(&copyHeadDone{int64(len(h.Data))})
 	}
 	return nil
 }
 
 // order gives the snapshots by time, those of one set by their numbers whatever
 // their clock said, so that an interrupted copy has the oldest of all sets.
-func (p *copyPlanner) order() []*verify.InspectedSnapshot {
-	out := make([]*verify.InspectedSnapshot, len(p.Snaps))
-	for i := range p.Snaps {
-		out[i] = &p.Snaps[i]
+func (p *planner) order() []*survey.Snapshot {
+	out := make([]*survey.Snapshot, len(p.run.survey.Snapshots))
+	for i := range p.run.survey.Snapshots {
+		out[i] = &p.run.survey.Snapshots[i]
 	}
-	slices.SortStableFunc(out, func(a, b *verify.InspectedSnapshot) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortStableFunc(out, func(a, b *survey.Snapshot) int { return cmp.Compare(a.Seq, b.Seq) })
 	at, last := make([]time.Time, len(out)), map[copyChain]time.Time{} // at is by num
 	for _, s := range out {
 		k := copyChain{s.Host, s.Set}
@@ -234,38 +225,13 @@ func (p *copyPlanner) order() []*verify.InspectedSnapshot {
 		}
 		at[s.Num] = last[k]
 	}
-	slices.SortStableFunc(out, func(a, b *verify.InspectedSnapshot) int { return at[a.Num].Compare(at[b.Num]) })
+	slices.SortStableFunc(out, func(a, b *survey.Snapshot) int { return at[a.Num].Compare(at[b.Num]) })
 	return out
 }
 
 // objects submits what a snapshot needs and has not been submitted.
-func (p *copyPlanner) objects(s *verify.InspectedSnapshot) error {
-	inv := p.run.survey.Inv
-	find := func(o layout.Object) int {
-		o.Host = s.Host
-		i, _ := inv.Find(o) // gather has added it
-		return i
-	}
-	var all []int
-	for _, k := range s.Keys {
-		all = append(all, find(layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N}))
-	}
-	blobs := func(list []snapshot.BlobSize) {
-		for _, b := range list {
-			all = append(all, find(layout.Object{Kind: layout.KindBlob, Sum: b.Name}))
-		}
-	}
-	for n, l := range s.ReadLists {
-		if !p.wanted[l] {
-			p.wanted[l] = true
-			blobs(l.Blobs)
-			all = append(all, find(layout.Object{Kind: layout.KindBlobList, Sum: s.Lists[n].Name}))
-		}
-	}
-	blobs(s.Blobs)
-	all = append(all, s.Extra...)
-	all = append(all, find(layout.Object{Kind: layout.KindRoot, Sum: s.Manifest.Root.Name}))
-	for _, i := range all {
+func (p *planner) objects(s *survey.Snapshot) error {
+	for _, i := range p.needs(s) {
 		if p.submitted[i] {
 			continue
 		}
@@ -282,10 +248,38 @@ func (p *copyPlanner) objects(s *verify.InspectedSnapshot) error {
 	return nil
 }
 
+// needs are the objects of a snapshot, without those of lists that came before.
+func (p *planner) needs(s *survey.Snapshot) (all []int) {
+	add := func(o layout.Object) {
+		o.Host = s.Host
+		i, _ := p.run.survey.Inventory.Find(o) // Gather has added it
+		all = append(all, i)
+	}
+	for _, k := range s.Keys {
+		add(layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N})
+	}
+	blobs := func(list []snapshot.BlobSize) {
+		for _, b := range list {
+			add(layout.Object{Kind: layout.KindBlob, Sum: b.Name})
+		}
+	}
+	for n, l := range s.BlobLists {
+		if !p.wanted[l] {
+			p.wanted[l] = true
+			blobs(l.Blobs)
+			add(layout.Object{Kind: layout.KindBlobList, Sum: s.Lists[n].Name})
+		}
+	}
+	blobs(s.Blobs)
+	all = append(all, p.extra[s.Num]...)
+	add(layout.Object{Kind: layout.KindRoot, Sum: s.Manifest.Root.Name})
+	return all
+}
+
 // commit waits until all that was submitted has ended, then puts the manifests:
 // at once only those of different sets.
-func (p *copyPlanner) commit(round []*verify.InspectedSnapshot) error {
-	byChain := map[copyChain][]*verify.InspectedSnapshot{}
+func (p *planner) commit(round []*survey.Snapshot) error {
+	byChain := map[copyChain][]*survey.Snapshot{}
 	most := 0
 	for _, s := range round {
 		if k := (copyChain{s.Host, s.Set}); !p.run.spec.There[s.Key] {
@@ -294,16 +288,16 @@ func (p *copyPlanner) commit(round []*verify.InspectedSnapshot) error {
 		}
 	}
 	for rank := range most {
-		if err := p.Drain(); err != nil {
+		if err := p.run.Jobs.Drain(p.run.Ctx); err != nil {
 			return err
 		}
-		var turn []*verify.InspectedSnapshot
+		var turn []*survey.Snapshot
 		for _, chain := range byChain {
 			if rank < len(chain) {
 				turn = append(turn, chain[rank])
 			}
 		}
-		slices.SortFunc(turn, func(a, b *verify.InspectedSnapshot) int { return cmp.Compare(a.Num, b.Num) })
+		slices.SortFunc(turn, func(a, b *survey.Snapshot) int { return cmp.Compare(a.Num, b.Num) })
 		for _, s := range turn {
 			job := copying{Index: s.Num, Key: s.Key, Size: s.Size, Sum: s.Sum, Manifest: true}
 			if p.run.spec.Damaged[s.Key] {
@@ -317,10 +311,10 @@ func (p *copyPlanner) commit(round []*verify.InspectedSnapshot) error {
 	return nil
 }
 
-func (p *copyPlanner) transfer(job copying) error {
-	if err := p.run.survey.Jobs.Acquire(p.run.survey.Ctx); err != nil {
+func (p *planner) transfer(job copying) error {
+	if err := p.run.Jobs.Acquire(p.run.Ctx); err != nil {
 		return err
 	}
-	p.C.RequestWithCustomSender(p.copiers, &messages.Submit[copying]{Job: job}, p.C.Parent())
+	p.aside.Submit(p.copiers, &messages.Submit[copying]{Job: job})
 	return nil
 }

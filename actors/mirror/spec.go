@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"vaultik/actors"
-	"vaultik/actors/verify"
+	"vaultik/actors/survey"
 	"vaultik/backends"
 	"vaultik/messages"
 	"vaultik/vault/layout"
@@ -32,8 +32,10 @@ type Spec struct {
 	Memory   int64
 
 	Progress  *messages.Progress   // may be nil; FilesTotal and FilesDone count objects that To lacks
-	OnProblem func(verify.Problem) // may be nil; from one goroutine: what From does not give
+	OnProblem func(survey.Problem) // may be nil; from one goroutine: what From does not give
 	OnReplace func(key string)     // may be nil; from one goroutine: what was damaged in To
+
+	Warn func(text string) // may be nil; from any goroutine; of calls that do not return
 
 	Faults actors.Faults
 }
@@ -59,7 +61,7 @@ type Report struct {
 	Spare     int64 // objects in From that no snapshot needs; left out
 	SpareSize int64 // bytes of these
 
-	Problems []verify.Problem // what From does not give: the first 1,000, by key
+	Problems []survey.Problem // what From does not give: the first 1,000, by key
 	Found    int64            // problems in all
 	Saved    map[string]bool  // keys of problems whose object To has
 	Duration time.Duration

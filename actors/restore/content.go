@@ -1,19 +1,24 @@
 package restore
 
 import (
+	"context"
+	"errors"
+
+	"vaultik/vault/chunk"
 	"vaultik/vault/page"
+	"vaultik/vault/plan"
 )
 
 // file hands on anything but a directory.
 func (w *walker) file(e *page.Entry) error {
 	run := w.run
 	dir := w.makeDirs()
-	it := &restoreItem{Path: run.part.Place(e.Path), Entry: *e, Batch: w.batch, Dir: dir, Fresh: dir.Fresh, Err: dir.Err}
-	it.Entry.Refs = nil
+	it := &restoreItem{Path: run.part.Place(e.Path), Entry: *e, Dir: dir}
+	it.Fresh, it.Err, it.Entry.Refs = dir.Fresh, dir.Err, nil
 	if n := len(w.stack); it.Err == nil && !run.part.File {
 		it.Err = w.clash(w.stack[n-1], dir, e.Path)
 	}
-	w.batch.Items = append(w.batch.Items, it)
+	w.batch.Items = append(w.batch.Items, contents{Item: it})
 	run.spec.Progress.SetCurrent(e.Path)
 	if it.Err != nil {
 		return w.flushIfFull()
@@ -22,9 +27,20 @@ func (w *walker) file(e *page.Entry) error {
 	if e.Type != page.File {
 		return w.flushIfFull()
 	}
-	if e.ListLevel > 0 && !it.Fresh && e.HL == "" {
+	if several := e.ListLevel > 0 || dir.Doubt && len(e.Refs) > 1; several && !it.Fresh && e.HL == "" {
 		// Its list pages need not be read if it is there.
-		if o := compareItem(run, it); o.Status != "" {
+		o := compareItem(run, it)
+		if o.Doubt && o.Keep {
+			// The planner sees some of its pieces at a time, and would make it anew.
+			same, err := w.same(e)
+			if err != nil {
+				return err
+			}
+			if same {
+				o = run.stays(it)
+			}
+		}
+		if o.Status != 0 {
 			it.Known = &o
 			return w.flushIfFull()
 		}
@@ -32,13 +48,38 @@ func (w *walker) file(e *page.Entry) error {
 	return w.content(e, it)
 }
 
+// same reports whether a file has its contents already.
+func (w *walker) same(e *page.Entry) (bool, error) {
+	r := localReader{run: w.run, hasher: chunk.NewHasher(w.run.spec.Root.Secret.ChunkID())}
+	f, _, err := w.run.target.OpenRead(w.run.part.Place(e.Path))
+	if err != nil {
+		return false, nil // the store can help
+	}
+	defer func() { _ = f.Close() }()
+	at := int64(0)
+	err = w.run.tree.Refs(w.run.ctx, e, func(ref page.Ref) error {
+		c := checkPiece{Extent: plan.Extent{At: at, Ref: ref}}
+		if ref.Hole > 0 && !r.zero(f, &c) || ref.Hole == 0 && !r.same(f, &c) {
+			return errDiffers
+		}
+		at += ref.Length()
+		return w.run.ctx.Err()
+	})
+	if w.run.ctx.Err() != nil {
+		return false, context.Cause(w.run.ctx)
+	}
+	return err == nil, nil // pages that cannot be read are met again
+}
+
+var errDiffers = errors.New("it has other contents")
+
 // content sends the references of a file, over several batches if they are many.
 func (w *walker) content(e *page.Entry, it *restoreItem) error {
 	var at int64
-	s := sending{item: it}
+	s := sending{item: it, from: len(w.extents)}
 	err := w.run.tree.Refs(w.run.ctx, e, func(ref page.Ref) error {
 		if ref.Hole == 0 || !it.Fresh { // what is there may not have that hole
-			if err := w.piece(&s, restorePiece{Item: it, At: at, Ref: ref}); err != nil {
+			if err := w.extent(&s, plan.Extent{At: at, Ref: ref}); err != nil {
 				return err
 			}
 		}
@@ -53,25 +94,24 @@ func (w *walker) content(e *page.Entry, it *restoreItem) error {
 			return err
 		}
 	}
-	if s.sent {
-		w.batch.Goes, w.batch.Ended, w.batch.Err = it, true, err
-	} else {
+	if w.put(&s, plan.Contents{Err: err}); !s.sent {
 		it.Err = err
 	}
 	return w.flushIfFull()
 }
 
 // sending is the state of an item whose references are being read. Once it was
-// sent the item belongs to the planner.
+// sent the item is not changed any more.
 type sending struct {
-	item   *restoreItem
-	pieces int
-	sent   bool
+	item    *restoreItem
+	extents int
+	from    int // where those of this batch begin in walker.extents
+	sent    bool
 }
 
-func (w *walker) piece(s *sending, p restorePiece) error {
-	s.pieces++
-	if s.pieces == 2 && !w.run.parts.slots.TryAcquire() {
+func (w *walker) extent(s *sending, e plan.Extent) error {
+	s.extents++
+	if s.extents == 2 && !w.run.parts.slots.TryAcquire() {
 		// The planner must know all those that hold a slot, or none would come free.
 		if err := w.sendOpen(s); err != nil {
 			return err
@@ -80,29 +120,37 @@ func (w *walker) piece(s *sending, p restorePiece) error {
 			return err
 		}
 	}
-	if len(w.batch.Pieces) >= w.run.bounds.Pieces {
+	if len(w.extents) >= w.run.bounds.Pieces {
 		if err := w.sendOpen(s); err != nil {
 			return err
 		}
 	}
 	if !s.sent {
-		p.Item.Content = true
+		s.item.Content = true
 	}
-	w.batch.Pieces = append(w.batch.Pieces, p)
+	if w.extents == nil {
+		w.extents = make([]plan.Extent, 0, w.run.bounds.Items)
+	}
+	w.extents = append(w.extents, e)
 	return nil
+}
+
+// put gives the batch what there is of an item in it.
+func (w *walker) put(s *sending, c plan.Contents) {
+	n := len(w.extents)
+	c.Extents = w.extents[s.from:n:n]
+	if s.sent {
+		w.batch.Goes = &contents{s.item, c}
+	} else {
+		w.batch.Items[len(w.batch.Items)-1].Contents = c
+	}
 }
 
 // sendOpen sends the batch in the middle of an item.
 func (w *walker) sendOpen(s *sending) error {
-	if !s.sent {
-		s.item.State.Open = true
-	}
-	s.sent = true
-	if err := w.flush(); err != nil {
-		return err
-	}
-	w.batch.Goes = s.item
-	return nil
+	w.put(s, plan.Contents{Open: true})
+	s.sent, s.from = true, 0
+	return w.flush()
 }
 
 // weight is roughly how many bytes an entry takes, beside its references.

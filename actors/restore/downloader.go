@@ -12,7 +12,6 @@ import (
 	"vaultik/vault/chunk"
 	"vaultik/vault/layout"
 	"vaultik/vault/plan"
-	"vaultik/vault/read"
 )
 
 // downloader fetches what is wanted of one blob a lease: it decrypts,
@@ -93,7 +92,7 @@ func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*bl
 
 // again reads as much of a blob as there is.
 func (d *downloader) again(info *blob.Info, buf *messages.Buf) ([]byte, error) {
-	part, err := read.ReadAtMost(d.run.ctx, d.run.spec.Store, layout.Blob(d.run.spec.Root.Host, info.Name), buf.B[:cap(buf.B)][:info.Size])
+	part, err := actors.ReadAtMost(d.run.ctx, d.run.spec.Store, layout.Blob(d.run.spec.Root.Host, info.Name), buf.B[:cap(buf.B)][:info.Size])
 	d.run.read.Add(int64(len(part)))
 	return part, err
 }
@@ -103,7 +102,7 @@ func (d *downloader) openWhole(info *blob.Info, buf *messages.Buf) (*blob.Reader
 	key := layout.Blob(d.run.spec.Root.Host, info.Name)
 	b, err := backends.ReadRange(d.run.ctx, d.run.spec.Store, key, 0, info.Size, buf.B)
 	if err != nil {
-		return nil, read.DamagedIfShort(err)
+		return nil, actors.DamagedIfShort(err)
 	}
 	d.run.read.Add(int64(len(b)))
 	buf.B = b
@@ -114,8 +113,8 @@ func (d *downloader) openWhole(info *blob.Info, buf *messages.Buf) (*blob.Reader
 func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 	l := job.Lease
 	info := l.Info
-	r, err := blob.Open(d.run.ctx, *info, read.FetchFrom(d.run.spec.Store, d.run.spec.Root.Host, info.Name, &d.run.read), d.run.spec.Identities)
-	if err = read.DamagedIfShort(err); errors.Is(err, blob.ErrDamaged) {
+	r, err := blob.Open(d.run.ctx, *info, actors.FetchFrom(d.run.spec.Store, d.run.spec.Root.Host, info.Name, &d.run.read), d.run.spec.Identities)
+	if err = actors.DamagedIfShort(err); errors.Is(err, blob.ErrDamaged) {
 		r, err = d.salvage(info, buf, err)
 	}
 	if err != nil {
@@ -159,7 +158,7 @@ func (d *downloader) frame(r *blob.Reader, l *plan.Lease[*restoreItem], i int, w
 	}()
 	f := &l.Frames[i]
 	raw, err := r.Frame(d.run.ctx, d.zstd, buf.B, f.Off, f.Len, -1)
-	if err = read.DamagedIfShort(err); errors.Is(err, blob.ErrDamaged) && r != d.salvaged {
+	if err = actors.DamagedIfShort(err); errors.Is(err, blob.ErrDamaged) && r != d.salvaged {
 		if left, _ := d.salvage(l.Info, whole, err); left != nil {
 			raw, err = left.Frame(d.run.ctx, d.zstd, buf.B, f.Off, f.Len, -1)
 		}
@@ -189,9 +188,9 @@ func (d *downloader) check(raw []byte, f *plan.Frame[*restoreItem]) []error {
 			}
 			continue
 		}
-		b, err := read.SlicePiece(raw, blob.Span{Off: p.Off, Len: p.Len})
+		b, err := actors.SlicePiece(raw, blob.Span{Off: p.Off, Len: p.Len})
 		if err == nil && d.hasher.ID(b) != p.ID {
-			err = read.ErrWrongChunk
+			err = actors.ErrWrongChunk
 		}
 		if err != nil {
 			if bad == nil {

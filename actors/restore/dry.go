@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 
-	"vaultik/messages"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
 	"vaultik/vault/plan"
@@ -22,7 +21,8 @@ func (p *restorePlanner) pretend(l *plan.Lease[*restoreItem]) {
 	for i := range l.Frames {
 		for k := range l.Frames[i].Pieces {
 			w := &l.Frames[i].Pieces[k]
-			p.pieceDone(w.To, int64(w.Len), true)
+			f := p.file(w.To)
+			p.do(f, f.Wrote(int64(w.Len)))
 		}
 	}
 }
@@ -34,18 +34,18 @@ func (w *restoreWriter) wouldPlace(o outcome) outcome {
 		return o
 	}
 	o.Status = o.New
-	if o.Source == sourceInPlace && o.There.Size == 0 {
+	if o.Source == plan.SourceInPlace && o.There.Size == 0 {
 		return w.wouldKeep(it)
 	}
 	if it.Entry.Type == page.Socket {
-		o.Status, o.Err = messages.StatusIgnored, vfs.ErrSocket
+		o.Status, o.Err = plan.StatusIgnored, vfs.ErrSocket
 	}
 	return o
 }
 
 // wouldKeep says which attributes a file that stays would get.
 func (w *restoreWriter) wouldKeep(it *restoreItem) outcome {
-	o := outcome{Item: it, Status: messages.StatusUnchanged}
+	o := outcome{Item: it, Status: plan.StatusUnchanged}
 	o.Why, o.Fixed = w.run.corrections(it.Path, &it.Entry)
 	return o
 }
@@ -68,12 +68,12 @@ func (w *restoreWriter) wouldFind(c *checkPiece) bool {
 	open := r.open(c.Item, c.Source)
 	switch {
 	case c.Ref.Hole > 0:
-		return c.Source == fromFile && !c.Only || open && r.zero(r.file, c)
+		return c.Source == plan.FromFile && !c.Only || open && r.zero(r.file, c)
 	case !open || !r.same(r.file, c):
 		return false
-	case c.Whole && c.Source == fromFile && !c.Only:
+	case c.Whole && c.Source == plan.FromFile && !c.Only:
 		n := int64(c.Ref.Span.Len)
-		w.placed(outcome{Item: c.Item, Status: statusAsPlanned, Written: n, Reused: n})
+		w.placed(outcome{Item: c.Item, Status: plan.AsPlanned, Written: n, Reused: n})
 	}
 	return true
 }
@@ -81,20 +81,25 @@ func (w *restoreWriter) wouldFind(c *checkPiece) bool {
 // wouldFinish says what finish would do.
 func (w *restoreWriter) wouldFinish(f *finishEntry) outcome {
 	switch {
-	case f.Commit != nil:
-		return outcome{Item: f.Commit, Status: statusAsPlanned}
-	case f.Abort != nil:
-		return outcome{Item: f.Abort, Status: messages.StatusFailed}
-	case f.Keep != nil:
-		return w.wouldKeep(f.Keep)
 	case f.Link != nil:
 		return w.linkStatus(f)
+	case f.Last == plan.Abort:
+		return outcome{Item: f.Item, Status: plan.StatusFailed}
+	case f.Last == plan.Keep, f.Last == plan.Commit && f.allThere():
+		return w.wouldKeep(f.Item)
+	case f.Last == plan.Commit:
+		return outcome{Item: f.Item, Status: plan.AsPlanned}
 	}
 	o := outcome{Dir: f.Dir}
 	if !f.Dir.Fresh {
 		o.Why, o.Fixed = w.run.corrections(f.Dir.Path(), &f.Dir.Entry)
 	}
 	return o
+}
+
+// allThere reports whether nothing of a file would be changed in place.
+func (f *finishEntry) allThere() bool {
+	return f.Source == plan.SourceInPlace && f.Missing == 0 && f.There.Size == f.Item.Entry.Size
 }
 
 // SpaceNeed is what a restore would take of one file system.
@@ -148,28 +153,24 @@ func (n *need) take(bytes, giveUp int64) {
 }
 
 // account counts what an item takes.
-func (p *restorePlanner) account(it *restoreItem, status messages.Status) {
-	fs := it.Dir.FS
-	if fs == nil || status != messages.StatusRestored && status != messages.StatusReplaced && status != messages.StatusChanged {
+func (p *restorePlanner) account(f *filePlan, r *plan.Result) {
+	fs := f.item.Dir.FS
+	if fs == nil || f.name == otherName || !r.Status.InSnapshot() || r.Status == plan.StatusUnchanged {
 		return
 	}
-	n, s := p.needOf(fs), &it.State
-	if s.Group != nil && s.Group.Path != "" && s.Group.Path != it.Path {
-		return // another name of a file
-	}
-	bytes := blocks(s.Data)
-	switch status {
-	case messages.StatusRestored:
+	n, bytes := p.needOf(fs), blocks(f.Data())
+	switch r.Status {
+	case plan.StatusRestored:
 		n.inodes++
 		n.take(bytes, 0)
-	case messages.StatusReplaced:
+	case plan.StatusReplaced:
 		old := int64(0)
-		if s.There.Nlink == 1 {
-			old = s.There.Blocks
+		if r.There.Nlink == 1 {
+			old = r.There.Blocks
 		}
 		n.take(bytes, old)
 	default:
-		n.take(max(0, bytes-s.There.Blocks), 0)
+		n.take(max(0, bytes-r.There.Blocks), 0)
 	}
 }
 

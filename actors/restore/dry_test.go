@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"vaultik/internal/testsize"
+
 	"vaultik/actors/jobtest"
 	"vaultik/actors/restore"
 	"vaultik/internal/testtree"
@@ -38,6 +40,7 @@ func stateOf(t *testing.T, dir string) map[string]string {
 
 // A dry run changes nothing, and says what a restore then does.
 func TestRestore_DryRun(t *testing.T) {
+	testsize.Long(t)
 	for _, c := range []struct {
 		name string
 		spec func(*restore.Spec)

@@ -120,6 +120,7 @@ file own/store/blob text=b
 file own/gone text=b
 file CASE text=x
 file .vaultik-tmp-ABCDEFGHIJKLMNOPQRSTUVWXYZ text=x
+file .vaultik-restoring-ABCDEFGHIJKLMNOPQRSTUVWXYZ text=x
 file other/z text=not-selected
 `)
 	jobtest.Must(t, os.Remove(filepath.Join(out, "other", "z")))
@@ -148,7 +149,7 @@ file other/z text=not-selected
 			t.Errorf("delete %v: %q stay: %q, %+v", del, gone, stay, r)
 		}
 	}
-	want := ".vaultik-tmp-ABCDEFGHIJKLMNOPQRSTUVWXYZ CASE a cache cache/CACHEDIR.TAG cache/big cache/deep cache/deep/big d d/x g1 g1/keep.me " +
+	want := ".vaultik-restoring-ABCDEFGHIJKLMNOPQRSTUVWXYZ .vaultik-tmp-ABCDEFGHIJKLMNOPQRSTUVWXYZ CASE a cache cache/CACHEDIR.TAG cache/big cache/deep cache/deep/big d d/x g1 g1/keep.me " +
 		"g2 g2/deep g2/deep/keep.me large o o/ignored.o other own own/store own/store/blob tagged tagged/.nobackup tagged/data tagged/deep tagged/deep/data"
 	if got := names(t, out); got != want {
 		t.Errorf("left:\n%s\nwant:\n%s", got, want)

@@ -6,6 +6,7 @@ import (
 
 	"vaultik/vault/chunk"
 	vfs "vaultik/vault/fs"
+	"vaultik/vault/plan"
 )
 
 // localReader compares what the target has with the snapshot's chunks.
@@ -41,7 +42,7 @@ func (w *restoreWriter) checkPiece(c *checkPiece) bool {
 	if run.dry {
 		return w.wouldFind(c)
 	}
-	if c.Source == fromPart {
+	if c.Source == plan.FromPart {
 		f, err := run.parts.get(run.target, c.Item, c.Source)
 		if err != nil {
 			w.failed(c.Item, err)
@@ -53,7 +54,7 @@ func (w *restoreWriter) checkPiece(c *checkPiece) bool {
 		return w.noFile(c)
 	}
 	switch {
-	case c.Source == sourceInPlace:
+	case c.Source == plan.SourceInPlace:
 		return w.inItsPlace(r.file, c)
 	case c.Ref.Hole > 0:
 		return !c.Only || r.zero(r.file, c)
@@ -65,7 +66,7 @@ func (w *restoreWriter) checkPiece(c *checkPiece) bool {
 		return false
 	}
 	if c.Whole {
-		o := w.file(c.Item, noSource, b, c.At)
+		o := w.file(c.Item, plan.NoSource, b, c.At)
 		o.Reused = int64(len(b))
 		w.placed(o)
 	} else {
@@ -80,7 +81,7 @@ func (w *restoreWriter) noFile(c *checkPiece) bool {
 	switch {
 	case c.Ref.Hole == 0 || c.Only:
 		return false
-	case c.Source == sourceInPlace:
+	case c.Source == plan.SourceInPlace:
 		w.punch(c)
 	}
 	return true
@@ -106,11 +107,11 @@ func (w *restoreWriter) punch(c *checkPiece) {
 }
 
 // open opens the source of an item for reading; false if it cannot be read.
-func (r *localReader) open(it *restoreItem, from source) bool {
+func (r *localReader) open(it *restoreItem, from plan.Source) bool {
 	if r.item != it {
 		r.close()
 		r.item = it
-		if from == fromPart {
+		if from == plan.FromPart {
 			r.file, _ = r.run.target.ReadPart(it.Path)
 		} else {
 			r.file, _, _ = r.run.target.OpenRead(it.Path)

@@ -21,6 +21,7 @@ import (
 	"vaultik/vault/chunk"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/layout"
+	"vaultik/vault/plan"
 )
 
 // localHost has small chunks and blobs, so that files of a megabyte have many.
@@ -249,7 +250,7 @@ func TestRestore_InPlace_swapped(t *testing.T) {
 	r := h.Restore(s)
 	st, err := os.Stat(filepath.Join(out, "image"))
 	jobtest.Must(t, err)
-	if r.Failed != 1 || st.Size() != 4<<20+1 || !errors.Is(r.Problems[0].Err, vfs.ErrSwapped) || !strings.Contains(r.Problems[0].Reason, restore.HalfDone) {
+	if r.Failed != 1 || st.Size() != 4<<20+1 || !errors.Is(r.Problems[0].Err, vfs.ErrSwapped) || !strings.Contains(r.Problems[0].Reason, plan.HalfDone) {
 		t.Errorf("%d bytes, %+v", st.Size(), r)
 	}
 	s = h.RestoreSpec(dir, out)

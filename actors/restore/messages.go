@@ -7,20 +7,8 @@ import (
 	"vaultik/vault/plan"
 )
 
-// source is where chunks of a file may be had without asking the store. Each is
-// compared with its id before it counts.
-type source uint8
-
-// The sources.
-const (
-	noSource      source = iota
-	fromFile             // what stands there: chunks are copied into a new file
-	fromPart             // a part of a new file, which an interrupted restore has left: they are in place
-	sourceInPlace        // what stands there, which is changed: they are in place
-)
-
-// restoreItem is one entry, but no directory, on its way into the target. All
-// but State is immutable once sent.
+// restoreItem is one entry, but no directory, on its way into the target. What
+// becomes of it only the planner knows.
 type restoreItem struct {
 	Path    string     // in the target
 	Entry   page.Entry // without references
@@ -29,70 +17,25 @@ type restoreItem struct {
 	Known   *outcome   // the walker has compared it already
 	Err     error      // it cannot be restored
 	Dir     *restoreDir
-	Batch   *entriesSelected
-
-	State restoreState // of the planner alone
 }
 
-// restoreState is what the planner notes of an item.
-type restoreState struct {
-	Status  messages.Status // what it will be if all goes well
-	Open    bool            // more pieces will come
-	Decided bool            // its content is wanted
-	Settled bool            // its last step is under way
-	Done    bool
-	Source  source
-	Keep    bool           // if all of its contents are there, what stands there stays
-	There   fs.Stat        // what stood there when it was looked at
-	Check   []restorePiece // to be compared with the source
-	Checks  int            // of Keep: pieces that are being compared
-	Present []restorePiece // of Keep: those that were there
-	Lacking []restorePiece // of Keep: those that were not
-	Seen    int            // pieces in all, so far
-	Left    int            // pieces that are not written yet
-	Held    []restorePiece
-	Counted int64 // bytes that the progress knows of
-	Err     error // the first thing that went wrong
-	Group   *linkGroup
-	More    []morePieces
-	Came    int    // pieces that are written or given up
-	Data    int64  // bytes of all pieces but holes, so far
-	Missing int    // pieces that were compared, and not there
-	Why     string // why it is what it is, of one that went well
-}
-
-// morePieces is a later batch with pieces of an item.
-type morePieces struct {
-	Batch *entriesSelected
-	UpTo  int // done when this many pieces of the item are
-}
-
-// linkGroup are the names of one file.
-type linkGroup struct {
-	Type    page.Type
-	Leader  *restoreItem   // whose content the others will share; nil: none yet
-	Path    string         // of a name that is in its place; or ""
-	Anew    bool           // that was made
-	Waiting []*restoreItem // for the leader
-}
-
-// restorePiece is one chunk of an item, or a hole in it, unless nothing can stand there.
-type restorePiece struct {
+// contents are an item and extents of it: chunks, and holes unless nothing can stand there.
+type contents struct {
 	Item *restoreItem
-	At   int64 // byte offset in the file
-	Ref  page.Ref
+	plan.Contents
 }
 
-// checkPiece asks a writer whether a piece can be had from a source, and to take it from there.
+// checkPiece asks a writer whether an extent can be had from a source, and to take it from there.
 type checkPiece struct {
-	restorePiece
-	Source source
+	Item *restoreItem
+	plan.Extent
+	Source plan.Source
 	Only   bool // only tell
 	Whole  bool // it is all of the file: make it, if it can be had
 }
 
-// restoreDir is a directory of the target. All but the last three fields is immutable once sent.
-// It does not hold its path: thirty thousand in each other would hold a gigabyte.
+// restoreDir is a directory of the target. It does not hold its path: thirty
+// thousand in each other would hold a gigabyte.
 type restoreDir struct {
 	Name   string     // in Parent; "." for the target itself
 	Entry  page.Entry // without a path, but for that of the target itself
@@ -102,12 +45,9 @@ type restoreDir struct {
 	FS     *fileSystem // of a dry run: where it stands, or would
 	Attrs  bool        // it gets the attributes in Entry
 	Counts bool        // it is a selected entry, and part of the result
+	Doubt  bool        // a restore that did not end may have left it: size and mtime tell nothing of contents
 	Parts  bool        // it holds parts of large files, which an interrupted restore has left
 	Err    error       // it cannot be made, and nothing below it
-
-	Pending int  // of the planner: entries and directories in it that are not done
-	Left    bool // of the planner: no more will come
-	Failed  bool // of the planner
 }
 
 // Path is where the directory stands in the target.
@@ -137,17 +77,12 @@ type fileSystem struct {
 }
 
 // entriesSelected is a batch of the walk, in path order. It holds one of the
-// walker's credits until all its items and pieces are done.
+// walker's credits until all its items and their extents are done.
 type entriesSelected struct {
-	Opened []*restoreDir  // made, or there
-	Items  []*restoreItem // the last one may go on in the next batch: State.Open
-	Pieces []restorePiece // of Items, or of Goes
-	Goes   *restoreItem   // that is open since an earlier batch, and goes on here
-	Ended  bool           // Goes is complete with this
-	Err    error          // of Goes
-	Left   []*restoreDir  // nothing more will come below them; after Items
-
-	Pending int // of the planner
+	Opened []*restoreDir // made, or there
+	Goes   *contents     // goes on with the last item of an earlier batch, which was Open
+	Items  []contents
+	Left   []*restoreDir // nothing more will come below them; after Items
 }
 
 // walkEnded is sent behind the last EntriesSelected.
@@ -188,45 +123,60 @@ type writing struct {
 	Place  []*restoreItem // compare with what is there, make what has no chunks
 	Check  []checkPiece
 	Finish []finishEntry
-	Frame  *frameBuf // of Pieces
+	Frame  *messages.Buf // of Pieces; the planner gives it back when the last one is written
 	Pieces []writePiece
 }
 
-// frameBuf is a decoded frame whose pieces are being written. The planner gives
-// the buffer back when the last is.
-type frameBuf struct {
-	Buf  *messages.Buf
-	Left int // of the planner: pieces
+// example is a path of the target that it touches.
+func (m *writing) example() string {
+	switch {
+	case len(m.Place) > 0:
+		return m.Place[0].Path
+	case len(m.Check) > 0:
+		return m.Check[0].Item.Path
+	case len(m.Finish) > 0:
+		return m.Finish[0].path()
+	case len(m.Pieces) > 0:
+		return m.Pieces[0].To.Path
+	}
+	return ""
+}
+
+// path is where its entry stands in the target.
+func (f *finishEntry) path() string {
+	if f.Item != nil {
+		return f.Item.Path
+	}
+	return f.Dir.Path()
 }
 
 // writePiece is one chunk and where it goes.
 type writePiece struct {
 	plan.Piece[*restoreItem]
-	Source source
+	Source plan.Source
 	Whole  bool // it is all of the file: make, write and name it
 }
 
-// finishEntry is the last step of one entry: one of the fields is set.
+// finishEntry is the last step of one entry: that of an item says Last or Link.
 type finishEntry struct {
-	Commit *restoreItem // whose pieces are all written: attributes, then the name
-	Abort  *restoreItem // one piece of which failed
-	Keep   *restoreItem // whose contents were all there: attributes only
-	Source source       // of Commit and Abort
-	There  fs.Stat      // of Commit and Keep: what stood there when it was looked at
-	Link   *restoreItem // another name of To
-	To     string       // in the target
-	Anew   bool         // To was made
-	Dir    *restoreDir  // below which all is done: its attributes
+	Item    *restoreItem
+	Last    plan.Finish
+	Source  plan.Source
+	There   fs.Stat    // what stood there when it was looked at
+	Missing int        // pieces that Source did not have
+	Link    *plan.Link // it becomes another name of that
+	Dir     *restoreDir
 }
 
 // outcome is what became of an item, or of a directory.
 type outcome struct {
 	Item    *restoreItem
 	Dir     *restoreDir
-	Status  messages.Status // "" : its contents are needed
-	New     messages.Status // then: what it will be, restored or replaced
-	Source  source          // then: where chunks may be had
-	Keep    bool            // then: if all are there, what stands there stays
+	Status  plan.Status // "" : its contents are needed
+	New     plan.Status // then: what it will be, restored or replaced
+	Source  plan.Source // then: where chunks may be had
+	Keep    bool        // then: if all are there, what stands there stays
+	Doubt   bool        // then: size and mtime are right, and are not believed
 	There   fs.Stat
 	Err     error
 	NoLink  bool   // it cannot be a link, and needs contents of its own

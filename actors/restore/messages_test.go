@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-func testRestoreDir_Path(t *testing.T) {
+func TestRestoreDir_Path(t *testing.T) {
 	top := &restoreDir{Name: "."}
 	a := &restoreDir{Name: "a", Parent: top}
 	b := &restoreDir{Name: "bc", Parent: a}

@@ -5,6 +5,7 @@ import (
 
 	"vaultik/actors"
 	vfs "vaultik/vault/fs"
+	"vaultik/vault/plan"
 )
 
 // partFiles are the files that are being put together from several chunks. They
@@ -24,7 +25,7 @@ type partFile struct {
 }
 
 // write puts one chunk in its place; the first one makes the file.
-func (p *partFiles) write(t *vfs.Target, it *restoreItem, from source, b []byte, at int64) error {
+func (p *partFiles) write(t *vfs.Target, it *restoreItem, from plan.Source, b []byte, at int64) error {
 	f, err := p.get(t, it, from)
 	if err != nil {
 		return err
@@ -34,7 +35,7 @@ func (p *partFiles) write(t *vfs.Target, it *restoreItem, from source, b []byte,
 }
 
 // get returns the file of an item; the first one makes it.
-func (p *partFiles) get(t *vfs.Target, it *restoreItem, from source) (*vfs.File, error) {
+func (p *partFiles) get(t *vfs.Target, it *restoreItem, from plan.Source) (*vfs.File, error) {
 	p.mu.Lock()
 	part := p.open[it]
 	if part == nil {
@@ -55,11 +56,11 @@ func (p *partFiles) get(t *vfs.Target, it *restoreItem, from source) (*vfs.File,
 }
 
 // openFor begins the file of an item, or goes on with it.
-func openFor(t *vfs.Target, it *restoreItem, from source) (*vfs.File, error) {
+func openFor(t *vfs.Target, it *restoreItem, from plan.Source) (*vfs.File, error) {
 	switch from {
-	case sourceInPlace:
+	case plan.SourceInPlace:
 		return t.OpenInPlace(it.Path, it.Entry.Size)
-	case fromPart:
+	case plan.FromPart:
 		return t.ResumeTemp(it.Path, it.Entry.Size)
 	}
 	return t.CreateTemp(it.Path, it.Entry.Size)
@@ -74,7 +75,7 @@ func (p *partFiles) begun(it *restoreItem) bool {
 
 // commit completes an item, all of whose chunks are there. A second time, after
 // a crash, it says again what the first one did.
-func (p *partFiles) commit(t *vfs.Target, it *restoreItem, from source) (vfs.MetaProblems, error) {
+func (p *partFiles) commit(t *vfs.Target, it *restoreItem, from plan.Source) (vfs.MetaProblems, error) {
 	if _, err := p.get(t, it, from); err != nil {
 		return nil, err
 	}
@@ -117,17 +118,14 @@ func (p *partFiles) half(it *restoreItem) bool {
 	return part.file != nil && part.file.Unfinished()
 }
 
-// unfinished is how many bytes that count as done are of files that are not
-// complete, and will be thrown away. Only the planner may ask.
-func (p *partFiles) unfinished() (n int64) {
+// items are those that are not complete.
+func (p *partFiles) items() (all []*restoreItem) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for it := range p.open {
-		if !it.State.Done {
-			n += it.State.Counted
-		}
+		all = append(all, it)
 	}
-	return n
+	return all
 }
 
 // drop forgets an item that is done.

@@ -5,11 +5,9 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"vaultik/actors"
 	"vaultik/messages"
 	"vaultik/vault/page"
 	"vaultik/vault/plan"
-	"vaultik/vault/read"
 )
 
 // restorePlanner decides which blob gives what to which file, and keeps the
@@ -18,14 +16,17 @@ type restorePlanner struct {
 	run                  *restoreRun
 	downloaders, writers *actor.PID
 
+	files    map[*restoreItem]*filePlan // that are not over
+	dirs     map[*restoreDir]*dirPlan   // that are not finished
+	links    plan.Links[*restoreItem]
 	waiting  plan.Blobs[*restoreItem]
 	batches  int // that are not done
-	leases   map[*plan.Lease[*restoreItem]]*fetching
-	parts    int // items of several pieces that are not done
-	writing  int // items, pieces and last steps with the writers
-	groups   map[string]*linkGroup
+	leases   map[*plan.Lease[*restoreItem]]*plan.Fetch[*restoreItem]
+	parts    int                   // items of several pieces that are not done
+	writing  int                   // items, pieces and last steps with the writers
+	frames   map[*messages.Buf]int // pieces that are being written, by the frame that has them
 	place    []*restoreItem        // to be submitted
-	check    []*restoreItem        // with State.Check, to be submitted
+	check    []checkPiece          // to be submitted
 	finish   []finishEntry         // to be submitted
 	need     map[*fileSystem]*need // of a dry run
 	walked   bool
@@ -36,20 +37,15 @@ type restorePlanner struct {
 	listed   int // bytes of what is listed in the result
 }
 
-// fetching is a lease that a downloader has.
-type fetching struct {
-	came []bool // by frame
-	left int    // frames whose job has not ended
-}
-
 // restoreComplete says that everything has been done that could be.
 type restoreComplete struct{}
 
 func newRestorePlanner(run *restoreRun, downloaders, writers *actor.PID) actor.Actor {
 	return &restorePlanner{
 		run: run, downloaders: downloaders, writers: writers,
-		leases: map[*plan.Lease[*restoreItem]]*fetching{},
-		groups: map[string]*linkGroup{},
+		files: map[*restoreItem]*filePlan{}, dirs: map[*restoreDir]*dirPlan{},
+		leases: map[*plan.Lease[*restoreItem]]*plan.Fetch[*restoreItem]{},
+		frames: map[*messages.Buf]int{},
 	}
 }
 
@@ -65,20 +61,13 @@ func (p *restorePlanner) Receive(c actor.Context) {
 	case *messages.Finished[fetchBlob, blobFetched]:
 		p.fetched(c, m)
 	case *messages.Finished[writing, writingDone]:
-		p.written(c, m)
+		p.written(m)
 	case *pagesLost:
 		p.lost(m)
 	case *leftoversRemoved:
 		p.run.result.Leftovers += int64(m.n)
 	case *walkEnded:
-		p.walked = true
-		if targetFull(m.Err) {
-			p.targetFull(m.Err)
-		} else if m.Err != nil {
-			p.fail(c, m.Err)
-		} else {
-			p.run.spec.Progress.TotalKnown.Store(true)
-		}
+		p.walkEnded(c, m.Err)
 	default:
 		return
 	}
@@ -92,6 +81,18 @@ func (p *restorePlanner) Receive(c actor.Context) {
 		p.submit(c) // what dispatch has brought about
 	}
 	p.end(c)
+}
+
+func (p *restorePlanner) walkEnded(c actor.Context, err error) {
+	p.walked = true
+	switch {
+	case targetFull(err):
+		p.targetFull(err)
+	case err != nil:
+		p.fail(c, err)
+	default:
+		p.run.spec.Progress.TotalKnown.Store(true)
+	}
 }
 
 // targetFull stops all that would write more.
@@ -131,55 +132,42 @@ func (p *restorePlanner) end(c actor.Context) {
 // selected takes a batch of the walk.
 func (p *restorePlanner) selected(b *entriesSelected) {
 	p.batches++
-	b.Pending = len(b.Items) + 1 // one for what is done here
+	things := len(b.Items) + 1 // one for what is done here
 	if b.Goes != nil {
-		b.Pending++ // its pieces
+		things++
 	}
+	batch := plan.NewBatch(things)
 	for _, d := range b.Opened {
-		if d.Parent != nil {
-			d.Parent.Pending++
-		}
+		p.opened(d)
 	}
-	for i := range b.Pieces {
-		p.piece(&b.Pieces[i])
+	if g := b.Goes; g != nil {
+		f := p.file(g.Item)
+		p.do(f, f.Add(batch, g.Contents))
+		p.forget(f)
 	}
 	prog := p.run.spec.Progress
-	for _, it := range b.Items {
-		it.Dir.Pending++
+	for i := range b.Items {
+		it := b.Items[i].Item
 		if it.Entry.Type == page.File && !p.run.whole {
 			prog.FilesTotal.Add(1)
 			prog.BytesTotal.Add(it.Entry.Size)
 		}
-		p.arrive(it)
-	}
-	if it := b.Goes; it != nil {
-		s := &it.State
-		if s.Done {
-			p.batchDone(b)
-		} else {
-			s.More = append(s.More, morePieces{Batch: b, UpTo: s.Seen})
-		}
-		if b.Ended {
-			s.Open = false
-			if b.Err != nil && s.Err == nil {
-				s.Err = b.Err
-			}
-			p.settle(it)
-		}
+		p.arrive(batch, &b.Items[i])
 	}
 	for _, d := range b.Left {
-		d.Left = true
-		p.leave(d)
+		if dp := p.dirs[d]; dp.Close() {
+			p.finishDir(dp)
+		}
 	}
-	p.batchDone(b)
+	if batch.Done() {
+		p.batchDone()
+	}
 }
 
-// batchDone counts one thing of a batch as done.
-func (p *restorePlanner) batchDone(b *entriesSelected) {
-	if b.Pending--; b.Pending == 0 {
-		p.batches--
-		p.run.batches.Release()
-	}
+// batchDone gives the walker a credit back.
+func (p *restorePlanner) batchDone() {
+	p.batches--
+	p.run.batches.Release()
 }
 
 // dispatch sends blobs to the downloaders: when enough waits for blobs to be
@@ -196,8 +184,9 @@ func (p *restorePlanner) dispatch(c actor.Context) {
 			p.pretend(l)
 			continue
 		}
-		p.leases[l] = &fetching{came: make([]bool, len(l.Frames)), left: len(l.Frames)}
-		c.Request(p.downloaders, &messages.Submit[fetchBlob]{Job: fetchBlob{Lease: l, Count: len(l.Frames)}})
+		p.leases[l] = plan.NewFetch(l)
+		job := fetchBlob{Lease: l, Count: len(l.Frames)}
+		c.Request(p.downloaders, &messages.Submit[fetchBlob]{Job: job})
 	}
 }
 
@@ -232,34 +221,32 @@ func units(j *writing) int {
 // frame takes a decoded frame, the first time that it comes.
 func (p *restorePlanner) frame(c actor.Context, m *frameFetched) {
 	l := p.leases[m.Lease]
-	if l == nil || l.came[m.Index] || p.full != nil {
+	if l == nil || p.full != nil || !l.Came(m.Index) {
 		p.releaseFrame(m.Buf)
 		return
 	}
-	l.came[m.Index] = true
-	f := &m.Lease.Frames[m.Index]
-	var pieces []writePiece
+	pieces := m.Lease.Frames[m.Index].Pieces
+	var job []writePiece
 	if m.Err == nil {
-		pieces = make([]writePiece, 0, len(f.Pieces))
+		job = make([]writePiece, 0, len(pieces))
 	}
-	for i := range f.Pieces {
-		it := f.Pieces[i].To
-		err := m.Err
+	for i := range pieces {
+		f, err := p.file(pieces[i].To), m.Err
 		if err == nil && m.Bad != nil {
 			err = m.Bad[i]
 		}
-		switch s := &it.State; {
-		case err != nil || s.Err != nil:
-			p.pieceFailed(it, err)
-		default:
-			pieces = append(pieces, writePiece{Piece: f.Pieces[i], Source: s.Source, Whole: alone(s)})
+		if err != nil || f.Err() != nil {
+			p.do(f, f.GiveUp(err))
+			continue
 		}
+		job = append(job, writePiece{Piece: pieces[i], Source: f.Wanted().Source, Whole: f.Alone()})
 	}
-	if len(pieces) == 0 {
+	if len(job) == 0 {
 		p.releaseFrame(m.Buf)
 		return
 	}
-	p.write(c, writing{Frame: &frameBuf{Buf: m.Buf, Left: len(pieces)}, Pieces: pieces})
+	p.frames[m.Buf] = len(job)
+	p.write(c, writing{Frame: m.Buf, Pieces: job})
 }
 
 func (p *restorePlanner) releaseFrame(b *messages.Buf) {
@@ -284,24 +271,22 @@ func (p *restorePlanner) fetched(c actor.Context, m *messages.Finished[fetchBlob
 	if err == nil {
 		err = m.Result.Err
 	}
-	for i := m.Job.First; i < m.Job.First+m.Job.Count; i++ {
-		if !l.came[i] {
-			l.came[i] = true
-			if err == nil {
-				err = errors.New("internal error: a frame was left out")
-			}
-			for k := range m.Job.Lease.Frames[i].Pieces {
-				p.pieceFailed(m.Job.Lease.Frames[i].Pieces[k].To, err)
-			}
+	for _, frame := range l.Ended(m.Job.First, m.Job.Count) {
+		if err == nil {
+			err = errors.New("internal error: a frame was left out")
+		}
+		for i := range frame.Pieces {
+			f := p.file(frame.Pieces[i].To)
+			p.do(f, f.GiveUp(err))
 		}
 	}
-	if l.left -= m.Job.Count; l.left == 0 {
+	if l.Over() {
 		delete(p.leases, m.Job.Lease)
 	}
 }
 
 // written takes the result of a writer.
-func (p *restorePlanner) written(c actor.Context, m *messages.Finished[writing, writingDone]) {
+func (p *restorePlanner) written(m *messages.Finished[writing, writingDone]) {
 	job := &m.Job
 	p.writing -= units(job)
 	if m.Result.Full != nil {
@@ -311,23 +296,22 @@ func (p *restorePlanner) written(c actor.Context, m *messages.Finished[writing, 
 		m.Result = failedWriting(job, m.Err)
 	}
 	for i := range m.Result.Failed {
-		f := &m.Result.Failed[i]
-		if f.Item.State.Err == nil {
-			f.Item.State.Err = f.Err
-		}
+		p.file(m.Result.Failed[i].Item).Fail(m.Result.Failed[i].Err)
 	}
 	for i := range job.Pieces {
 		if w := &job.Pieces[i]; !w.Whole && p.full == nil {
-			p.pieceDone(w.To, int64(w.Len), true)
+			f := p.file(w.To)
+			p.do(f, f.Wrote(int64(w.Len)))
 		}
 	}
-	p.checked(job, m.Result.Missing)
+	p.checked(job.Check, m.Result.Missing)
 	for i := range m.Result.Placed {
 		p.placed(&m.Result.Placed[i])
 	}
-	if job.Frame != nil {
-		if job.Frame.Left -= len(job.Pieces); job.Frame.Left == 0 {
-			p.releaseFrame(job.Frame.Buf)
+	if b := job.Frame; b != nil {
+		if p.frames[b] -= len(job.Pieces); p.frames[b] == 0 {
+			delete(p.frames, b)
+			p.releaseFrame(b)
 		}
 	}
 }
@@ -335,23 +319,18 @@ func (p *restorePlanner) written(c actor.Context, m *messages.Finished[writing, 
 // failedWriting is the result of a job whose writer crashed each time.
 func failedWriting(job *writing, err error) (r writingDone) {
 	for _, it := range job.Place {
-		r.Placed = append(r.Placed, outcome{Item: it, Status: messages.StatusFailed, Err: err})
+		r.Placed = append(r.Placed, outcome{Item: it, Status: plan.StatusFailed, Err: err})
 	}
 	for i := range job.Check { // whatever is wrong there, the store can help
 		r.Missing = append(r.Missing, i)
 	}
 	for _, f := range job.Finish {
-		o := outcome{Dir: f.Dir, Status: messages.StatusFailed, Err: err}
-		for _, it := range []*restoreItem{f.Commit, f.Abort, f.Keep, f.Link} {
-			if it != nil {
-				o.Item = it
-			}
-		}
+		o := outcome{Item: f.Item, Dir: f.Dir, Status: plan.StatusFailed, Err: err}
 		r.Placed = append(r.Placed, o)
 	}
 	for i := range job.Pieces {
 		w := &job.Pieces[i]
-		o := outcome{Item: w.To, Status: messages.StatusFailed, Err: err}
+		o := outcome{Item: w.To, Status: plan.StatusFailed, Err: err}
 		if w.Whole {
 			r.Placed = append(r.Placed, o)
 		} else {
@@ -359,24 +338,4 @@ func failedWriting(job *writing, err error) (r writingDone) {
 		}
 	}
 	return r
-}
-
-func (p *restorePlanner) fullError() error {
-	n := p.run.spec.Progress
-	done := n.BytesDone.Load() - p.run.parts.unfinished()
-	return &TargetFullError{
-		FilesDone: n.FilesDone.Load(), FilesLeft: max(0, n.FilesTotal.Load()-n.FilesDone.Load()),
-		BytesLeft: max(0, n.BytesTotal.Load()-done), Err: p.full,
-	}
-}
-
-func (p *restorePlanner) lost(m *pagesLost) {
-	r := &p.run.result
-	r.Damaged = true
-	if len(r.Lost) < actors.MaxResultList && p.listed < actors.MaxResultBytes {
-		lost := read.LostPaths{After: m.After, Last: m.Last, Reason: m.Err.Error()}
-		p.listed += len(lost.After) + len(lost.Last) + len(lost.Reason)
-		r.Lost = append(r.Lost, lost)
-	}
-	p.run.spec.Progress.Errors.Add(1)
 }

@@ -49,14 +49,14 @@ func ReadBack(ctx context.Context, s *actors.System, spec *Spec) (*ReadBackResul
 		return nil, fmt.Errorf("sync the target: %w", err)
 	}
 	job := newReadBackJob(run)
-	answer, err := s.Run(ctx, "readback", func() actor.Actor { return job },
-		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	run.cancel(actors.ErrInterrupted)
-	job.Aside.Wait()
 	if err != nil {
 		return nil, err
 	}
-	run.Close()
+	if abandoned == "" { // else somebody still uses what Close would take away
+		run.Close()
+	}
 	done := answer.(*readBackEnded)
 	done.result.Duration = time.Since(began)
 	return &done.result, done.err
@@ -67,6 +67,7 @@ type readBackEnded struct {
 	err    error
 }
 
+// readBackWalked says that every file has been submitted, or why the walk ended.
 type readBackWalked struct{ err error }
 
 // readBackJob walks beside itself and counts what its readers find.
@@ -82,7 +83,8 @@ type readBackJob struct {
 
 func newReadBackJob(run *restoreRun) *readBackJob {
 	j := &readBackJob{run: run, credit: actors.NewCredit(2 * runtime.GOMAXPROCS(0))}
-	j.OnEnd = func() { run.cancel(actors.ErrInterrupted) }
+	j.Name, j.Cancel = "readback", run.cancel
+	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
 	j.Answer = func(err error) any { return &readBackEnded{j.result, err} }
 	return j
 }
@@ -100,15 +102,8 @@ func (j *readBackJob) Receive(c actor.Context) {
 		j.answered++
 		j.credit.Release()
 		j.found(m)
-	case *messages.Cancel:
-		j.End(c, m.Reason)
-	case *actors.GoroutinePanicked:
-		panic(m.Err)
-	case *actor.Stopping:
-		j.run.cancel(actors.ErrInterrupted)
-	case *actor.Terminated:
-		j.Terminated(c)
 	default:
+		j.Handle(c)
 		return
 	}
 	if j.walked && j.answered == j.sent {
@@ -122,19 +117,18 @@ func (j *readBackJob) start(c actor.Context) {
 	}
 	run := j.run
 	run.spec.Progress.SetPhase("read back")
-	readers := j.Spawn(c, "readers", func() actor.Actor {
-		return &actors.Pool[readBackBatch, readBackDone]{Name: "reader", Workers: runtime.GOMAXPROCS(0),
-			OnRestart: func() { run.spec.Progress.Restarts.Add(1) },
-			NewWork:   func() actors.Work[readBackBatch, readBackDone] { return newReadBack(run) }}
+	readers := actors.SpawnPool(&j.Job, c, actors.Pool[readBackBatch, readBackDone]{
+		Name: "reader", Workers: runtime.GOMAXPROCS(0),
+		NewWork: func() actors.Work[readBackBatch, readBackDone] { return newReadBack(run) },
+		About:   func(job readBackBatch) string { return absIn(run.abs, job.Files[0].Place) },
 	})
-	self, root := c.Self(), c.ActorSystem().Root
-	j.Beside(c, func() any {
+	j.Beside(c, func(a actors.Aside) any {
 		w := &readBackWalk{run: run, submit: func(files []readBackFile) error {
 			if err := j.credit.Acquire(run.ctx); err != nil {
 				return err
 			}
 			j.sent++ // read by the job only after readBackWalked
-			root.RequestWithCustomSender(readers, &messages.Submit[readBackBatch]{Job: readBackBatch{Files: files}}, self)
+			a.Submit(readers, &messages.Submit[readBackBatch]{Job: readBackBatch{Files: files}})
 			return nil
 		}}
 		return &readBackWalked{w.walk()}

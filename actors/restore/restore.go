@@ -8,7 +8,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"vaultik/actors"
-	"vaultik/messages"
 )
 
 // Run brings entries of a snapshot back. The error says why it ended early;
@@ -34,19 +33,26 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 	if err := run.Open(ctx); err != nil {
 		return nil, err
 	}
-	answer, err := s.Run(ctx, "restore", func() actor.Actor { return newRestoreJob(run) },
-		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	job := newRestoreJob(run)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	if err != nil {
 		return nil, err // an actor is still there, and uses what close would take away
+	}
+	if abandoned != "" { // the same; what became of the last entries is not known
+		return &Result{Abandoned: abandoned}, answer.(*restoreDone).err
+	}
+	failed := answer.(*restoreDone).err
+	if err := run.settle(failed == nil); failed == nil {
+		failed = err
 	}
 	run.Close()
 	if n := run.odd.Load(); n > 1 {
 		spec.warn(fmt.Sprintf("%d blobs in all arrived damaged, and were whole when they were read again", n))
 	}
 	r := run.result
-	r.BytesRead = run.read.Load() + run.pages.Bytes.Load()
+	r.BytesRead = run.read.Load() + run.pages.Fetched()
 	r.Restarts, r.Duration = spec.Progress.Restarts.Load(), time.Since(began)
-	return &r, answer.(*restoreDone).err
+	return &r, failed
 }
 
 type restoreDone struct{ err error }
@@ -58,27 +64,22 @@ type restoreJob struct {
 	run *restoreRun
 }
 
-func newRestoreJob(run *restoreRun) actor.Actor {
+func newRestoreJob(run *restoreRun) *restoreJob {
 	j := &restoreJob{run: run}
-	j.OnEnd = func() { run.cancel(actors.ErrInterrupted) }
+	j.Name, j.Cancel = "restore", run.cancel
+	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
 	j.Answer = func(err error) any { return &restoreDone{err} }
 	return j
 }
 
 func (j *restoreJob) Receive(c actor.Context) {
-	switch m := c.Message().(type) {
+	switch c.Message().(type) {
 	case *actors.Start:
 		j.start(c)
 	case *restoreComplete:
 		j.End(c, nil)
-	case *messages.StageFailed:
-		j.End(c, m.Err)
-	case *messages.Cancel:
-		j.End(c, m.Reason)
-	case *actor.Stopping:
-		j.run.cancel(actors.ErrInterrupted)
-	case *actor.Terminated:
-		j.Terminated(c)
+	default:
+		j.Handle(c)
 	}
 }
 
@@ -91,18 +92,18 @@ func (j *restoreJob) start(c actor.Context) {
 	if run.dry {
 		run.spec.Progress.SetPhase("plan")
 	}
-	restarted := func() { run.spec.Progress.Restarts.Add(1) }
 	root := c.ActorSystem().Root
 	var planner *actor.PID
-	writers := j.Spawn(c, "writers", func() actor.Actor {
-		return &actors.Pool[writing, writingDone]{Name: "writer", Workers: run.limits.writers, OnRestart: restarted,
-			NewWork: func() actors.Work[writing, writingDone] { return newRestoreWriter(run) }, Split: splitWriting}
+	writers := actors.SpawnPool(&j.Job, c, actors.Pool[writing, writingDone]{
+		Name: "writer", Workers: run.limits.writers, Split: splitWriting,
+		NewWork: func() actors.Work[writing, writingDone] { return newRestoreWriter(run) },
+		About:   func(job writing) string { return absIn(run.abs, job.example()) },
 	})
-	downloaders := j.Spawn(c, "downloaders", func() actor.Actor {
-		return &actors.Pool[fetchBlob, blobFetched]{Name: "downloader", Workers: run.limits.parallel, OnRestart: restarted,
-			NewWork: func() actors.Work[fetchBlob, blobFetched] {
-				return newDownloader(run, func(m any) { root.Send(planner, m) })
-			}, Split: splitFetch}
+	downloaders := actors.SpawnPool(&j.Job, c, actors.Pool[fetchBlob, blobFetched]{
+		Name: "downloader", Workers: run.limits.parallel, Split: splitFetch,
+		NewWork: func() actors.Work[fetchBlob, blobFetched] {
+			return newDownloader(run, func(m any) { root.Send(planner, m) })
+		},
 	})
 	planner = j.Spawn(c, "planner", func() actor.Actor { return newRestorePlanner(run, downloaders, writers) })
 	walker := j.Spawn(c, "walker", func() actor.Actor { return newWalker(run, planner) })

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"vaultik/internal/testsize"
+
 	"go.uber.org/goleak"
 
 	"vaultik/actors/backup"
@@ -24,6 +26,7 @@ import (
 )
 
 func TestRestore_RoundTrip(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	h := jobtest.New(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
@@ -49,6 +52,7 @@ func TestRestore_RoundTrip(t *testing.T) {
 }
 
 func TestRestore_FullPaths(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "a", "out")
 	jobtest.MakeOdd(t, dir, 12, 300)
@@ -80,6 +84,7 @@ func TestRestore_FullPaths(t *testing.T) {
 
 // Files of many pieces, links to them, and bounds so narrow that everything waits for everything.
 func TestRestore_NarrowBounds(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	h.Edit = func(s *backup.Spec) {
 		s.Chunks = chunk.ParamsFor(16 << 10)
@@ -160,6 +165,7 @@ func TestRestore_InterruptedAbove(t *testing.T) {
 }
 
 func TestRestore_PanicsChangeNothing(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	jobtest.MakeOdd(t, dir, 13, 800)
@@ -234,6 +240,7 @@ func damageFiles(t *testing.T, dir string) {
 }
 
 func TestRestore_Cancel(t *testing.T) {
+	testsize.Long(t)
 	defer goleak.VerifyNone(t, jobtest.LeakOptions...)
 	h := jobtest.New(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")

@@ -73,10 +73,14 @@ type restoreRun struct {
 	mem     arena.Arena // of all large buffers
 	frames  *actors.Budget
 	blobs   *actors.Budget
+	charged int64        // buffers of blobs that were given up; of the planner
 	read    atomic.Int64 // bytes of blobs
 	parts   partFiles
 	full    atomic.Bool // the target takes no more
 	dry     bool        // nothing is changed
+	above   string      // a directory above the target in which another restore has left its mark
+	left    []vfs.Mark  // of other restores, in the target; of the walker until the job has ended
+	doubted bool        // that was said; likewise
 	faults  *actors.Faults
 	taken   sync.Map     // paths by device and inode, of files with several names that are changed in place
 	hurt    sync.Map     // of blob.Name: damaged blobs that were warned of
@@ -91,8 +95,12 @@ type restoreLimits struct {
 	blobs, blobSize   int
 }
 
-// restoreFixed is what a restore needs beside its buffers, in bytes.
-const restoreFixed = 48 << 20
+// All in bytes.
+const (
+	restoreFixed = 48 << 20 // what a restore needs beside its buffers
+	blobMemory   = 17 << 20 // what a buffer of a blob mostly takes
+	linksFixed   = 8 << 20  // of restoreFixed: what is known of hard links; 200,000 files
+)
 
 func restoreLimitsFor(s *Spec) restoreLimits {
 	l := restoreLimits{parallel: s.Parallel, writers: min(max(2, runtime.GOMAXPROCS(0)), 8)}
@@ -108,7 +116,7 @@ func restoreLimitsFor(s *Spec) restoreLimits {
 	l.frameSize = min(max(s.Root.Chunker.Max, blob.FrameTarget+blob.SmallChunk), blob.MaxFrameRaw) + 64
 	l.blobSize = 20 << 20 // more than the default blob; only what is used counts
 	room := max(0, memory-restoreFixed)
-	l.blobs = int(min(max(1, room*2/3/(17<<20)), int64(l.parallel)))
+	l.blobs = int(min(max(1, room*2/3/blobMemory), int64(l.parallel)))
 	l.frames = int(min(max(3, room/3/int64(l.frameSize)), int64(4*l.writers)))
 	return l
 }
@@ -128,10 +136,18 @@ func newRestoreRun(spec *Spec) *restoreRun {
 	r.blobs = actors.NewBudget(&r.mem, r.limits.blobs, r.limits.blobSize)
 	r.parts = partFiles{slots: actors.NewCredit(r.bounds.Parts), open: map[*restoreItem]*partFile{}}
 	r.result.Meta = map[string]*MetaLoss{}
-	r.pages = read.New(spec.Store, spec.Root.Host, spec.Identities, spec.Root.Secret.ChunkID())
+	r.pages = read.New(actors.Objects{Store: spec.Store}, spec.Root, spec.Identities)
 	r.pages.OnDamage = r.damaged
-	r.tree = &page.Tree{Fetch: r.faults.Pages(r.pages.Fetch), Top: spec.Root.Top.Ref()}
+	r.tree = &page.Tree{Fetch: r.faults.Pages(r.pages.Chunk), Top: spec.Root.Top.Ref()}
 	return r
+}
+
+// charge gives up buffers of blobs for what is known of hard links, which cannot be
+// forgotten, down to the last one.
+func (r *restoreRun) charge(links int64) {
+	for r.charged*blobMemory < links-linksFixed && r.blobs.Shrink() {
+		r.charged++
+	}
 }
 
 // damaged warns of a blob in which something is damaged, but not all.
@@ -178,6 +194,7 @@ func (r *restoreRun) Open(ctx context.Context) error {
 		LargeFile:    r.bounds.Large,
 		Xattrs:       func(e *page.Entry) ([]page.Xattr, error) { return r.tree.Xattrs(r.ctx, e) },
 		ReadOnly:     r.spec.DryRun,
+		Mark:         r.markText(),
 	})
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
@@ -187,12 +204,7 @@ func (r *restoreRun) Open(ctx context.Context) error {
 
 // Below calls fn for a selected path and everything under it, in order.
 func (r *restoreRun) Below(top string, fn func(*page.Entry) error) error {
-	return r.tree.Walk(r.ctx, top, func(e *page.Entry) error {
-		if !page.Within(top, e.Path) {
-			return page.SkipAll
-		}
-		return fn(e)
-	})
+	return r.tree.WalkWithin(r.ctx, top, fn)
 }
 
 // origin is the path of the entry of a directory of the target.

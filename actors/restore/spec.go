@@ -54,6 +54,8 @@ type Spec struct {
 	// leaves out entries and all below them; it wins. Both get the entry's full
 	// path and are called from one goroutine.
 	Include, Exclude func(path string, t page.Type) bool
+	// Chosen is what Include and Exclude are, as text: those with the same text choose the same.
+	Chosen string
 
 	Overwrite Overwrite
 	// InPlace changes files that are to be replaced where they stand, instead of in
@@ -93,7 +95,7 @@ type Result struct {
 	Failed    int64           // could not be restored, or not completely
 
 	Problems []Problem        // the first 1,000 of those that failed
-	Lost     []read.LostPaths // what cannot be known because pages are damaged
+	Lost     []page.LostPaths // what cannot be known because pages are damaged
 	Damaged  bool             // pages of the snapshot are damaged: more may be missing than Failed says
 
 	// Meta has the attributes that could not be set, by kind: "owner", "mode",
@@ -116,6 +118,10 @@ type Result struct {
 	// Half are files that were to be changed in place and are left changed in part,
 	// each one byte too long; beside those among the problems.
 	Half []string
+
+	// Abandoned is a path of the target at which a call never returned when the job was
+	// to end; the call still waits. Nothing else of the result is known then.
+	Abandoned string
 }
 
 // Problem is one entry that failed.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"vaultik/internal/testsize"
+
 	"vaultik/actors/backup"
 	"vaultik/actors/jobtest"
 	"vaultik/actors/restore"
@@ -251,6 +253,7 @@ hardlink b/empty empty
 }
 
 func TestRestore_Sparse(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	testtree.Make(t, dir, `

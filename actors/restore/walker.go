@@ -12,6 +12,7 @@ import (
 	"vaultik/actors"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
+	"vaultik/vault/plan"
 )
 
 // walker reads the pages of a snapshot in path order, makes directories, and
@@ -21,14 +22,15 @@ type walker struct {
 	planner *actor.PID
 	c       actor.Context
 
-	stack  []*walkDir // from the target down to where the walk is
-	path   string     // of the last of the stack, of which those above are parts; "" for "."
-	batch  *entriesSelected
-	held   int                    // bytes of the entries in batch
-	found  int64                  // entries so far
-	lost   int64                  // directories made without knowing their entries
-	spaces map[uint64]*fileSystem // of a dry run, by device
-	ends   error                  // why the walk cannot go on: the target takes no more, for instance
+	stack   []*walkDir // from the target down to where the walk is
+	path    string     // of the last of the stack, of which those above are parts; "" for "."
+	batch   *entriesSelected
+	extents []plan.Extent          // of the batch
+	held    int                    // bytes of the entries in batch
+	found   int64                  // entries so far
+	lost    int64                  // directories made without knowing their entries
+	spaces  map[uint64]*fileSystem // of a dry run, by device
+	ends    error                  // why the walk cannot go on: the target takes no more, for instance
 }
 
 // walkDir is a directory of the snapshot on the way to where the walk is.
@@ -67,6 +69,9 @@ func (w *walker) walk() error {
 		}
 		w.c.Send(w.planner, &pagesLost{After: after, Last: last, Err: err})
 		return nil
+	}
+	if !w.run.newTop && !w.run.spec.quick {
+		w.run.above = vfs.MarkedAbove(w.run.abs)
 	}
 	for _, top := range w.run.part.Tops {
 		if ok, err := w.enter(top); err != nil {
@@ -261,10 +266,20 @@ func (w *walker) makeDir(d *walkDir, parent *restoreDir, cannot error) *restoreD
 			return m
 		}
 	}
+	switch {
+	case parent != nil:
+		m.Doubt = parent.Doubt
+	case run.above != "":
+		m.Doubt = true
+		run.doubt(run.above)
+	}
 	if run.dry {
 		m.Fresh, m.Err = w.look(m, path)
 	} else {
 		m.Fresh, m.Err = w.place(m, path)
+	}
+	if run.dry && !run.spec.quick && !m.Fresh && m.Err == nil {
+		m.Err = unreadable(w.lookForMarks(m, path))
 	}
 	if targetFull(m.Err) && w.ends == nil {
 		w.ends = m.Err
@@ -383,12 +398,21 @@ func (w *walker) sweep(m *restoreDir, path string) error {
 		w.c.Send(w.planner, &leftoversRemoved{s.Removed})
 	}
 	m.Parts = s.Parts
-	if errors.Is(err, os.ErrPermission) { // may not be read; that says nothing about restoring into it
-		err = nil
+	if err == nil && s.Marks {
+		err = w.lookForMarks(m, path)
+	}
+	return unreadable(err)
+}
+
+// unreadable is no error: that a directory may not be read says nothing about restoring into it.
+func unreadable(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return nil
 	}
 	return err
 }
 
+// leftoversRemoved says how many parts of an earlier, interrupted restore were in a directory.
 type leftoversRemoved struct{ n int }
 
 // fatal returns those errors that end the walk.
@@ -407,7 +431,7 @@ func (w *walker) flushIfFull() error {
 		return w.ends
 	}
 	b, most := w.batch, &w.run.bounds
-	if w.held < most.bytes && len(b.Items) < most.Items && len(b.Pieces) < most.Pieces && len(b.Opened)+len(b.Left) < most.Items {
+	if w.held < most.bytes && len(b.Items) < most.Items && len(w.extents) < most.Pieces && len(b.Opened)+len(b.Left) < most.Items {
 		return nil
 	}
 	return w.flush()
@@ -422,6 +446,6 @@ func (w *walker) flush() error {
 		return err
 	}
 	w.c.Send(w.planner, b)
-	w.batch, w.held = &entriesSelected{}, 0
+	w.batch, w.extents, w.held = &entriesSelected{}, nil, 0
 	return nil
 }

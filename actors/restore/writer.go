@@ -7,10 +7,10 @@ import (
 	"syscall"
 
 	"vaultik/actors"
-	"vaultik/messages"
 	"vaultik/vault/chunk"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
+	"vaultik/vault/plan"
 )
 
 // restoreWriter makes entries in the target. It is a leaf; each of its jobs may
@@ -43,7 +43,7 @@ func (w *restoreWriter) write(_ int, job writing) writingDone {
 			return w.done
 		}
 		w.run.faults.Writer()
-		w.piece(job.Frame.Buf.B, &job.Pieces[i])
+		w.piece(job.Frame.B, &job.Pieces[i])
 	}
 	for i := range job.Finish {
 		if w.stopped() {
@@ -68,8 +68,8 @@ func (w *restoreWriter) placed(o outcome) {
 		w.targetFull(o.Err)
 		return
 	}
-	if o.Err != nil && o.Status != messages.StatusIgnored {
-		o.Status = messages.StatusFailed
+	if o.Err != nil && o.Status != plan.StatusIgnored {
+		o.Status = plan.StatusFailed
 	}
 	w.done.Placed = append(w.done.Placed, o)
 }
@@ -95,8 +95,8 @@ func (w *restoreWriter) failed(it *restoreItem, err error) {
 }
 
 // file makes a file of at most one chunk.
-func (w *restoreWriter) file(it *restoreItem, from source, b []byte, at int64) outcome {
-	o := outcome{Item: it, Status: statusAsPlanned, Written: int64(len(b))}
+func (w *restoreWriter) file(it *restoreItem, from plan.Source, b []byte, at int64) outcome {
+	o := outcome{Item: it, Status: plan.AsPlanned, Written: int64(len(b))}
 	var f *vfs.File
 	if f, o.Err = openFor(w.run.target, it, from); o.Err != nil {
 		return o
@@ -114,9 +114,9 @@ func (w *restoreWriter) file(it *restoreItem, from source, b []byte, at int64) o
 
 // place compares an item with what is there, and makes it if it has no chunks.
 func (w *restoreWriter) place(it *restoreItem) outcome {
-	o := outcome{Item: it, New: messages.StatusRestored}
+	o := outcome{Item: it, New: plan.StatusRestored}
 	if !it.Fresh {
-		if o = compareItem(w.run, it); o.Status != "" {
+		if o = compareItem(w.run, it); o.Status != 0 {
 			return o
 		}
 	}
@@ -130,8 +130,8 @@ func (w *restoreWriter) place(it *restoreItem) outcome {
 	t, e := w.run.target, &it.Entry
 	switch e.Type {
 	case page.File:
-		if o.Source == sourceInPlace && o.There.Size == 0 {
-			return w.keep(&finishEntry{Keep: it, There: o.There})
+		if o.Source == plan.SourceInPlace && o.There.Size == 0 {
+			return w.keep(it, &o.There)
 		}
 		status := o.Status
 		o = w.file(it, o.Source, nil, 0)
@@ -141,17 +141,17 @@ func (w *restoreWriter) place(it *restoreItem) outcome {
 	default:
 		o.Attrs, o.Err = t.Special(it.Path, e)
 		if errors.Is(o.Err, vfs.ErrSocket) {
-			o.Status = messages.StatusIgnored
+			o.Status = plan.StatusIgnored
 		}
 	}
 	return o
 }
 
 // compareItem decides what becomes of an item that may be there already. The
-// status is "" if it is to be made, and New is what that will be.
+// status is 0 if it is to be made, and New is what that will be.
 func compareItem(run *restoreRun, it *restoreItem) outcome {
 	t, e := run.target, &it.Entry
-	o := outcome{Item: it, New: messages.StatusReplaced}
+	o := outcome{Item: it, New: plan.StatusReplaced}
 	st, err := t.Lstat(it.Path)
 	inPlace := err == nil && run.changes(it, &st)
 	if run.mode == OverwriteIfChanged || run.mode == OverwriteIfNewer {
@@ -159,32 +159,40 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 		switch {
 		case same && run.spec.InPlace && st.Type == page.File && !inPlace:
 			why = "is another file of the snapshot too"
-		case same && run.dry:
-			o.Status = messages.StatusUnchanged
-			o.Why, o.Fixed = run.corrections(it.Path, e)
-			return o
+		case same && it.Dir.Doubt && e.Type == page.File && e.Size > 0 && !run.spec.quick:
+			o.Doubt = true
+			why = "is of a restore that did not finish"
 		case same:
-			o.Status = messages.StatusUnchanged
-			o.Attrs, o.Err = t.SetFileMeta(it.Path, e)
-			return o
+			return run.stays(it)
 		}
 		o.Why = why
 	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		o.New, o.Why = messages.StatusRestored, ""
+		o.New, o.Why = plan.StatusRestored, ""
 	case err != nil:
-		o.Status, o.Err = messages.StatusFailed, err
-	case run.keeps(e, &st):
-		o.Status, o.Why = messages.StatusKept, run.whyKept()
+		o.Status, o.Err = plan.StatusFailed, err
+	case run.keeps(it, &st):
+		o.Status, o.Why = plan.StatusKept, run.whyKept()
 	default:
 		o.There = st
 		if o.Err = inTheWay(run, it, &st); o.Err != nil {
-			o.Status = messages.StatusFailed
+			o.Status = plan.StatusFailed
 		}
 	}
-	if o.Status == "" && e.Type == page.File {
+	if o.Status == 0 && e.Type == page.File {
 		useLocal(run, it, &o, inPlace)
+	}
+	return o
+}
+
+// stays is the outcome for an item that is there with its contents.
+func (r *restoreRun) stays(it *restoreItem) outcome {
+	o := outcome{Item: it, Status: plan.StatusUnchanged}
+	if r.dry {
+		o.Why, o.Fixed = r.corrections(it.Path, &it.Entry)
+	} else {
+		o.Attrs, o.Err = r.target.SetFileMeta(it.Path, &it.Entry)
 	}
 	return o
 }
@@ -204,8 +212,14 @@ func (r *restoreRun) changes(it *restoreItem, there *vfs.Stat) bool {
 }
 
 // keeps reports whether what stands there is to be left as it is.
-func (r *restoreRun) keeps(e *page.Entry, there *vfs.Stat) bool {
-	return r.mode == OverwriteNever || r.mode == OverwriteIfNewer && !e.Mtime.Time().After(there.Mtime.Time())
+func (r *restoreRun) keeps(it *restoreItem, there *vfs.Stat) bool {
+	switch order := there.Mtime.Time().Compare(it.Entry.Mtime.Time()); r.mode {
+	case OverwriteNever:
+		return true
+	case OverwriteIfNewer: // of the same time it is the snapshot's file, if it is whole
+		return order > 0 || order == 0 && !it.Dir.Doubt
+	}
+	return false
 }
 
 func (r *restoreRun) whyKept() string {
@@ -220,18 +234,18 @@ func useLocal(run *restoreRun, it *restoreItem, o *outcome, inPlace bool) {
 	e, there := &it.Entry, &o.There
 	if run.spec.quick {
 		if inPlace {
-			o.New = messages.StatusChanged
+			o.New = plan.StatusChanged
 		}
 		return
 	}
 	switch {
 	case inPlace:
-		o.New, o.Source = messages.StatusChanged, sourceInPlace
-	case run.target.HasPart(it.Path, e.Size):
-		o.Source = fromPart
-	case there.Type == page.File && it.Content:
-		o.Source = fromFile
-		o.Keep = run.mode != OverwriteAlways && there.Size == e.Size && there.Nlink == 1
+		o.New, o.Source = plan.StatusChanged, plan.SourceInPlace
+	case !o.Doubt && run.target.HasPart(it.Path, e.Size):
+		o.Source = plan.FromPart
+	case there.Type == page.File && (it.Content || o.Doubt):
+		o.Source = plan.FromFile
+		o.Keep = o.Doubt || run.mode != OverwriteAlways && there.Size == e.Size && there.Nlink == 1
 	}
 }
 
@@ -241,14 +255,14 @@ func (w *restoreWriter) finish(f *finishEntry) outcome {
 	switch {
 	case run.dry:
 		return w.wouldFinish(f)
-	case f.Commit != nil:
-		return w.commit(f)
-	case f.Abort != nil:
-		return outcome{Item: f.Abort, Status: messages.StatusFailed, Half: run.parts.abort(f.Abort)}
-	case f.Keep != nil:
-		return w.keep(f)
 	case f.Link != nil:
 		return w.link(f)
+	case f.Last == plan.Commit:
+		return w.commit(f)
+	case f.Last == plan.Abort:
+		return outcome{Item: f.Item, Status: plan.StatusFailed, Half: run.parts.abort(f.Item)}
+	case f.Last == plan.Keep:
+		return w.keep(f.Item, &f.There)
 	}
 	o := outcome{Dir: f.Dir}
 	if f.Dir.Parts && f.Dir.Counts {
@@ -259,12 +273,12 @@ func (w *restoreWriter) finish(f *finishEntry) outcome {
 }
 
 func (w *restoreWriter) commit(f *finishEntry) outcome {
-	it := f.Commit
-	o := outcome{Item: it, Status: statusAsPlanned}
-	switch inPlace := f.Source == sourceInPlace; {
+	it := f.Item
+	o := outcome{Item: it, Status: plan.AsPlanned}
+	switch inPlace := f.Source == plan.SourceInPlace; {
 	case inPlace && !w.run.parts.begun(it):
 		if f.There.Size == it.Entry.Size {
-			return w.keep(&finishEntry{Keep: it, There: f.There})
+			return w.keep(it, &f.There)
 		}
 		if o.Err = w.untouched(it, &f.There); o.Err != nil {
 			return o
@@ -284,11 +298,10 @@ func (w *restoreWriter) commit(f *finishEntry) outcome {
 }
 
 // keep gives a file that has the right contents the right attributes.
-func (w *restoreWriter) keep(f *finishEntry) outcome {
-	it := f.Keep
-	o := outcome{Item: it, Status: messages.StatusUnchanged}
-	if o.Err = w.untouched(it, &f.There); o.Err == nil {
-		o.Attrs, o.Err = w.run.target.SetFileMeta(it.Path, &it.Entry)
+func (w *restoreWriter) keep(it *restoreItem, there *vfs.Stat) outcome {
+	o := outcome{Item: it, Status: plan.StatusUnchanged}
+	if o.Err = w.untouched(it, there); o.Err == nil {
+		o.Attrs, o.Err = w.run.target.KeepFile(it.Path, &it.Entry)
 	}
 	return o
 }
@@ -304,8 +317,8 @@ func (w *restoreWriter) untouched(it *restoreItem, there *vfs.Stat) error {
 
 // linkStatus is what becomes of an item that is to be another name of a file.
 func (w *restoreWriter) linkStatus(f *finishEntry) outcome {
-	it, run, t := f.Link, w.run, w.run.target
-	o := outcome{Item: it, Status: messages.StatusRestored}
+	it, run, t := f.Item, w.run, w.run.target
+	o := outcome{Item: it, Status: plan.StatusRestored}
 	if it.Fresh {
 		return o
 	}
@@ -314,26 +327,26 @@ func (w *restoreWriter) linkStatus(f *finishEntry) outcome {
 		return o
 	}
 	o.There = st
-	same, err := t.Lstat(f.To)
+	same, err := t.Lstat(f.Link.Path)
 	switch {
-	case err == nil && st.SameFile(&same) && !(run.dry && f.Anew):
-		o.Status = messages.StatusUnchanged
-	case run.keeps(&it.Entry, &st):
-		o.Status, o.Why = messages.StatusKept, run.whyKept()
+	case err == nil && st.SameFile(&same) && !(run.dry && f.Link.Anew):
+		o.Status = plan.StatusUnchanged
+	case run.keeps(it, &st):
+		o.Status, o.Why = plan.StatusKept, run.whyKept()
 	default:
-		o.Status, o.Why, o.Err = messages.StatusReplaced, "is another file", inTheWay(run, it, &st)
+		o.Status, o.Why, o.Err = plan.StatusReplaced, "is another file", inTheWay(run, it, &st)
 	}
 	return o
 }
 
 // link makes an item another name of a file that is in its place.
 func (w *restoreWriter) link(f *finishEntry) outcome {
-	it, t := f.Link, w.run.target
+	it, t := f.Item, w.run.target
 	o := w.linkStatus(f)
-	if o.Status == messages.StatusKept || o.Status == messages.StatusUnchanged || o.Err != nil {
+	if o.Status == plan.StatusKept || o.Status == plan.StatusUnchanged || o.Err != nil {
 		return o
 	}
-	o.Err = t.Link(f.To, it.Path)
+	o.Err = t.Link(f.Link.Path, it.Path)
 	// The file system has no links, or no more of this file, or not across its parts.
 	for _, err := range []error{syscall.EMLINK, syscall.EPERM, syscall.EXDEV, syscall.EOPNOTSUPP} {
 		if errors.Is(o.Err, err) {

@@ -7,28 +7,28 @@ import (
 	"io"
 
 	"vaultik/actors"
+	"vaultik/actors/survey"
 	"vaultik/backends"
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
 	"vaultik/vault/plan"
-	"vaultik/vault/read"
 )
 
 // checker looks at one object a lease.
 type checker struct {
-	run     *VerifyRun
+	run     *verifyRun
 	zstd    *blob.Decompressor
 	hashers [][]*chunk.Hasher // by host
 	frame   []byte
 }
 
-func newChecker(run *VerifyRun) actors.Work[checking, checkDone] {
+func newChecker(run *verifyRun) actors.Work[checking, checkDone] {
 	k := &checker{run: run, zstd: blob.NewDecompressor()}
 	return k.check
 }
 
 func (k *checker) check(_ int, job checking) (done checkDone) {
-	k.run.Faults.Downloader()
+	k.run.faults.Downloader()
 	if job.Object != nil {
 		done = k.object(job.Object)
 	} else {
@@ -41,24 +41,24 @@ func (k *checker) check(_ int, job checking) (done checkDone) {
 // object downloads an object and checks its hash; a blob whose keys are known
 // is decrypted too, from the same bytes.
 func (k *checker) object(o *objectCheck) (done checkDone) {
-	buf, err := k.run.Blobs.Acquire(k.run.Ctx)
+	buf, err := k.run.Buffers.Acquire(k.run.Ctx)
 	if err != nil {
 		done.Err = err
 		return done
 	}
-	defer k.run.Blobs.Release(buf)
-	if o.Size > VerifyBlobSize {
+	defer k.run.Buffers.Release(buf)
+	if o.Size > survey.BufferSize {
 		return k.large(o, buf.B[:cap(buf.B)])
 	}
 	b, err := backends.ReadRange(k.run.Ctx, k.run.spec.Store, o.Key, 0, o.Size, buf.B)
 	if err != nil {
-		done.Err = read.DamagedIfShort(err)
+		done.Err = actors.DamagedIfShort(err)
 		return done
 	}
 	done.Bytes = int64(len(b))
-	k.run.read.Add(done.Bytes)
+	k.run.survey.Fetched.Add(done.Bytes)
 	if sha256.Sum256(b) != o.Sum {
-		done.Err = read.ErrWrongSum
+		done.Err = actors.ErrWrongSum
 		return done
 	}
 	if o.Blob != nil {
@@ -85,28 +85,17 @@ func (k *checker) whole(o *objectCheck, b []byte) (int64, error) {
 func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 	in, _, err := k.run.spec.Store.Get(k.run.Ctx, o.Key, 0, o.Size)
 	if err != nil {
-		done.Err = read.DamagedIfShort(err)
+		done.Err = actors.DamagedIfShort(err)
 		return done
 	}
 	defer func() { _ = in.Close() }()
-	sum := sha256.New()
-	var head []byte
-	for err == nil {
-		var n int
-		n, err = io.ReadFull(in, buf)
-		done.Bytes += int64(n)
-		if head == nil {
-			head = append(head, buf[:min(n, 512<<10)]...)
-		}
-		_, _ = sum.Write(buf[:n])
-	}
-	k.run.read.Add(done.Bytes)
-	if op := (*backends.OpError)(nil); errors.As(err, &op) || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	head, sum, err := k.stream(in, buf, &done.Bytes)
+	if err != nil {
 		done.Err = err
 		return done
 	}
-	if [32]byte(sum.Sum(nil)) != o.Sum {
-		done.Err = read.ErrWrongSum
+	if sum != o.Sum {
+		done.Err = actors.ErrWrongSum
 		return done
 	}
 	if o.Blob == nil {
@@ -117,13 +106,32 @@ func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 		return done
 	}
 	h := o.Blob.Host
-	r, err := blob.Open(k.run.Ctx, info, read.FetchFrom(k.run.spec.Store, k.run.Inv.Hosts()[h], info.Name, &k.run.read), k.run.hosts[h].ids)
+	r, err := blob.Open(k.run.Ctx, info, actors.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[h], info.Name, &k.run.survey.Fetched), k.run.hosts[h].ids)
 	if err != nil {
 		done.Err = err
 		return done
 	}
 	done.Chunks, done.Err = k.chunks(r, h, true)
 	return done
+}
+
+// stream reads an object to its end, and returns its beginning and its SHA-256.
+func (k *checker) stream(in io.Reader, buf []byte, count *int64) (head []byte, sum [32]byte, err error) {
+	hash := sha256.New()
+	for err == nil {
+		var n int
+		n, err = io.ReadFull(in, buf)
+		*count += int64(n)
+		if head == nil {
+			head = append(head, buf[:min(n, 512<<10)]...)
+		}
+		_, _ = hash.Write(buf[:n])
+	}
+	k.run.survey.Fetched.Add(*count)
+	if op := (*backends.OpError)(nil); errors.As(err, &op) || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, sum, err
+	}
+	return head, [32]byte(hash.Sum(nil)), nil
 }
 
 // chunks decodes every frame of a blob and checks the id of every chunk by its table.
@@ -148,7 +156,7 @@ func (k *checker) chunks(r *blob.Reader, host int, ranged bool) (n int64, err er
 			}
 			k.frame = raw
 		}
-		b, err := read.SlicePiece(raw, *s)
+		b, err := actors.SlicePiece(raw, *s)
 		if err != nil {
 			return n, err
 		}
@@ -180,17 +188,17 @@ func (k *checker) is(host int, b []byte, row *blob.TableRow) bool {
 
 // refs holds references of pages against the table of their blob.
 func (k *checker) refs(job *refsCheck) (done checkDone) {
-	before := k.run.read.Load()
-	defer func() { done.Bytes = k.run.read.Load() - before }()
+	before := k.run.survey.Fetched.Load()
+	defer func() { done.Bytes = k.run.survey.Fetched.Load() - before }()
 	l := job.Lease
-	fetch := read.FetchFrom(k.run.spec.Store, k.run.Inv.Hosts()[job.Host], l.Info.Name, &k.run.read)
+	fetch := actors.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[job.Host], l.Info.Name, &k.run.survey.Fetched)
 	var rows []blob.TableRow
 	r, err := blob.Open(k.run.Ctx, *l.Info, fetch, k.run.hosts[job.Host].ids)
 	if err == nil {
 		rows, err = r.Table(k.run.Ctx)
 	}
 	if err != nil {
-		done.Err = read.DamagedIfShort(err)
+		done.Err = actors.DamagedIfShort(err)
 		for i := range l.Frames {
 			for k := range l.Frames[i].Pieces {
 				done.Affected(l.Frames[i].Pieces[k].To)
@@ -208,7 +216,7 @@ func (k *checker) refs(job *refsCheck) (done checkDone) {
 			p := &f.Pieces[n]
 			id, ok := table[blob.Span{FrameOff: f.Off, FrameLen: f.Len, Off: p.Off, Len: p.Len}]
 			if !ok || id != [16]byte(p.ID[:16]) {
-				done.Err = fmt.Errorf("%w: its table has no such chunk", errReference)
+				done.Err = fmt.Errorf("%w: its table has no such chunk", survey.ErrReference)
 				done.Affected(p.To)
 			}
 		}

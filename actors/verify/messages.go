@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"vaultik/actors/survey"
+	"vaultik/vault/page"
 	"vaultik/vault/plan"
 )
 
@@ -30,7 +32,7 @@ type refsCheck struct {
 	Lease          *plan.Lease[string]
 }
 
-// checkDone is the result of a Checking.
+// checkDone is what a checker found.
 type checkDone struct {
 	Bytes  int64 // fetched
 	Chunks int64 // that are as they should be
@@ -52,4 +54,22 @@ func (d *checkDone) Affected(path string) {
 	default:
 		d.Paths = append(d.Paths, path)
 	}
+}
+
+// inspectionEnded says that the inspector has seen everything, and every check has ended.
+type inspectionEnded struct{ err error }
+
+// tally adds to the report what the inspector has seen.
+type tally struct {
+	objects, bytes, checked, pages, entries int64
+}
+
+// problemFound tells the job of a problem. One of the same kind and key is the
+// same problem: what is new of it is added.
+type problemFound struct{ survey.Problem }
+
+// pathAffected tells the job of an entry that needs a bad object, or of those lost with it.
+type pathAffected struct {
+	key, path string
+	lost      *page.LostPaths // instead of path
 }

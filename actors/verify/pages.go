@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"vaultik/actors"
+	"vaultik/actors/survey"
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
 	"vaultik/vault/layout"
@@ -13,25 +15,13 @@ import (
 	"vaultik/vault/read"
 )
 
-// pageKey is the place of a page: the number of its blob, and where in it.
-type pageKey struct {
-	blob int
-	span blob.Span
-}
-
-// knownPage is a page that has been checked, with all below it.
-type knownPage struct {
-	level int
-	blobs []int // that it and they use
-}
-
 // checkRefs is how many references wait for the table of their blob.
 const checkRefs = 32 << 10
 
 // pageWalk checks the pages of one snapshot.
 type pageWalk struct {
-	n       *Inspector
-	s       *InspectedSnapshot
+	n       *inspector
+	s       *inspected
 	needs   []bool // by object: the manifest names it
 	told    map[string]bool
 	stack   []*openPage
@@ -51,30 +41,28 @@ type openPage struct {
 }
 
 // pages checks every page of a snapshot that no other snapshot has brought up.
-func (n *Inspector) pages(ctx context.Context, s *InspectedSnapshot) error {
-	w := &pageWalk{n: n, s: s, needs: make([]bool, n.Run.Inv.Len()), told: map[string]bool{}, lists: map[chunk.ID]string{}, bad: map[int]int{}}
-	for _, l := range s.ReadLists {
+func (n *inspector) pages(ctx context.Context, s *inspected) error {
+	w := &pageWalk{n: n, s: s, needs: make([]bool, n.run.survey.Inventory.Len()), told: map[string]bool{}, lists: map[chunk.ID]string{}, bad: map[int]int{}}
+	for _, l := range s.BlobLists {
 		w.need(l)
 	}
-	w.need(&Listed{Blobs: s.Blobs})
-	n.Run.mu.Lock()
-	for i := range n.Run.bad {
+	w.need(&survey.List{Blobs: s.Blobs})
+	for _, i := range n.run.survey.Bad() {
 		w.bad[i] = 0
 	}
-	n.Run.mu.Unlock()
 
-	reader := read.New(n.Run.spec.Store, s.Host, n.Run.hosts[s.HostNum].ids, s.root.Secret.ChunkID())
+	reader := read.New(actors.Objects{Store: n.run.spec.Store}, s.root, n.run.hosts[s.HostNum].ids)
 	reader.OnDamage = func(info *blob.Info, err error) {
-		if i, ok := n.Run.Inv.FindBlob(s.HostNum, info.Name); ok {
+		if i, ok := n.run.survey.Inventory.FindBlob(s.HostNum, info.Name); ok {
 			if _, isBad := w.bad[i]; !isBad {
-				w.tell(Problem{Kind: KindOf(err), Key: n.Run.Inv.Key(i), Reason: err.Error(), Snapshots: n.Run.Ids(i)})
+				w.tell(survey.Problem{Kind: survey.KindOf(err), Key: n.run.survey.Inventory.Key(i), Reason: err.Error(), Snapshots: n.run.survey.IDs(i)})
 			}
 		}
 	}
 	tree := &page.Tree{Top: s.root.Top.Ref(), Known: w.known, Lost: w.lost}
 	tree.Fetch = func(ctx context.Context, ref page.Ref) ([]byte, error) {
 		w.failed = ref // if it does, here or when it is decoded
-		return reader.Fetch(ctx, ref)
+		return reader.Chunk(ctx, ref)
 	}
 	key, ok := w.blob(tree.Top.Blob, "")
 	w.t.entries = s.root.Counts.Files + s.root.Counts.Dirs + s.root.Counts.Symlinks + s.root.Counts.Other
@@ -84,14 +72,14 @@ func (n *Inspector) pages(ctx context.Context, s *InspectedSnapshot) error {
 		return err
 	}
 	w.close(-1)
-	n.Run.read.Add(reader.Bytes.Load())
-	n.C.Send(n.C.Parent(), &w.t)
+	n.run.survey.Fetched.Add(reader.Fetched())
+	n.aside.Tell(&w.t)
 	return w.flush()
 }
 
-func (w *pageWalk) need(l *Listed) {
+func (w *pageWalk) need(l *survey.List) {
 	for _, b := range l.Blobs {
-		if i, ok := w.n.Run.Inv.FindBlob(w.s.HostNum, b.Name); ok {
+		if i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, b.Name); ok {
 			w.needs[i] = true
 		}
 	}
@@ -99,7 +87,7 @@ func (w *pageWalk) need(l *Listed) {
 
 // known is a page.Tree's.
 func (w *pageWalk) known(it *page.Item) bool {
-	i, ok := w.n.Run.Inv.FindBlob(w.s.HostNum, it.Ref.Blob.Name)
+	i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, it.Ref.Blob.Name)
 	if !ok {
 		return false
 	}
@@ -116,7 +104,7 @@ func (w *pageWalk) use(p *knownPage) {
 	w.close(p.level) // what it uses is used by the pages above it, not by the one before it
 	for _, i := range p.blobs {
 		if !w.needs[i] && !w.s.Partial {
-			w.unnamed(w.n.Run.Inv.Key(i), "")
+			w.unnamed(w.n.run.survey.Inventory.Key(i), "")
 		}
 		if len(w.stack) > 0 {
 			w.stack[len(w.stack)-1].blobs[i] = struct{}{}
@@ -125,7 +113,7 @@ func (w *pageWalk) use(p *knownPage) {
 }
 
 func (w *pageWalk) unnamed(key, path string) {
-	p := Problem{Kind: ProblemReference, Key: key, Snapshots: []string{w.s.ID()}, Reason: "a page refers to it, but the manifest does not name it"}
+	p := survey.Problem{Kind: survey.ProblemReference, Key: key, Snapshots: []string{w.s.ID()}, Reason: "a page refers to it, but the manifest does not name it"}
 	if path != "" {
 		p.Paths = []string{path}
 	}
@@ -133,39 +121,39 @@ func (w *pageWalk) unnamed(key, path string) {
 }
 
 // tell reports a problem once a snapshot and path.
-func (w *pageWalk) tell(p Problem) {
+func (w *pageWalk) tell(p survey.Problem) {
 	id := fmt.Sprint(p.Kind, p.Key, p.Paths)
 	if !w.told[id] {
 		w.told[id] = true
-		w.n.problem(p)
+		w.n.aside.Tell(&problemFound{p})
 	}
 }
 
 // lost is a page.Tree's.
 func (w *pageWalk) lost(after, last string, err error) error {
-	if err := w.n.fatal(err); err != nil {
+	if err := survey.Fatal(w.n.run.Ctx, err); err != nil {
 		return err
 	}
 	for _, p := range w.stack {
 		p.lossy = true
 	}
-	lost := read.LostPaths{After: after, Last: last}
-	if i, ok := w.n.Run.Inv.FindBlob(w.s.HostNum, w.failed.Blob.Name); ok {
+	lost := page.LostPaths{After: after, Last: last}
+	if i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, w.failed.Blob.Name); ok {
 		if _, isBad := w.bad[i]; isBad {
-			w.n.C.Send(w.n.C.Parent(), &pathAffected{key: w.n.Run.Inv.Key(i), lost: &lost})
+			w.n.aside.Tell(&pathAffected{key: w.n.run.survey.Inventory.Key(i), lost: &lost})
 			return nil
 		}
 	}
-	w.n.problem(Problem{
-		Kind: KindOf(err), Key: layout.Blob(w.s.Host, w.failed.Blob.Name), Snapshots: []string{w.s.ID()},
-		Reason: "a page in it cannot be read: " + err.Error(), Lost: []read.LostPaths{lost},
-	})
+	w.n.aside.Tell(&problemFound{survey.Problem{
+		Kind: survey.KindOf(err), Key: layout.Blob(w.s.Host, w.failed.Blob.Name), Snapshots: []string{w.s.ID()},
+		Reason: "a page in it cannot be read: " + err.Error(), Lost: []page.LostPaths{lost},
+	}})
 	return nil
 }
 
 // page is called for every page, parents first.
 func (w *pageWalk) page(ref page.Ref, p *page.Page) error {
-	w.n.Run.Faults.Scanner()
+	w.n.run.faults.Scanner()
 	w.t.pages++
 	example := p.Last()
 	if p.Kind == page.List {
@@ -173,7 +161,7 @@ func (w *pageWalk) page(ref page.Ref, p *page.Page) error {
 	} else {
 		w.close(p.Level)
 		clear(w.lists)
-		i, _ := w.n.Run.Inv.FindBlob(w.s.HostNum, ref.Blob.Name)
+		i, _ := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, ref.Blob.Name)
 		w.stack = append(w.stack, &openPage{level: p.Level, key: pageKey{i, ref.Span}, blobs: map[int]struct{}{}})
 	}
 	anyBad := false
@@ -187,25 +175,7 @@ func (w *pageWalk) page(ref page.Ref, p *page.Page) error {
 			w.stack[len(w.stack)-1].lossy = true
 		}
 	}
-	for i := range p.Entries {
-		e := &p.Entries[i]
-		w.n.Run.spec.Progress.SetCurrent(e.Path)
-		w.refs(e.XattrRefs, e.Path, anyBad)
-		if e.ListLevel == 0 {
-			w.refs(e.Refs, e.Path, anyBad)
-			continue
-		}
-		for k := range e.Refs {
-			w.lists[e.Refs[k].ID] = e.Path
-		}
-	}
-	if p.Kind == page.List && p.Level == 0 {
-		w.refs(p.Refs, example, anyBad)
-	} else if p.Kind == page.List {
-		for k := range p.Refs {
-			w.lists[p.Refs[k].ID] = example
-		}
-	}
+	w.content(p, example, anyBad)
 	for w.waiting.Pieces() > checkRefs {
 		if err := w.take(); err != nil {
 			return err
@@ -214,10 +184,36 @@ func (w *pageWalk) page(ref page.Ref, p *page.Page) error {
 	return nil
 }
 
+// content notes the chunks that a page refers to, and its list pages.
+func (w *pageWalk) content(p *page.Page, example string, anyBad bool) {
+	lists := func(refs []page.Ref, path string) {
+		for k := range refs {
+			w.lists[refs[k].ID] = path
+		}
+	}
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		w.n.run.spec.Progress.SetCurrent(e.Path)
+		w.refs(e.XattrRefs, e.Path, anyBad)
+		if e.ListLevel == 0 {
+			w.refs(e.Refs, e.Path, anyBad)
+		} else {
+			lists(e.Refs, e.Path)
+		}
+	}
+	switch {
+	case p.Kind != page.List:
+	case p.Level == 0:
+		w.refs(p.Refs, example, anyBad)
+	default:
+		lists(p.Refs, example)
+	}
+}
+
 // blob checks a blob that a page names, and returns its number.
 func (w *pageWalk) blob(info *blob.Info, path string) (int, bool) {
 	key := layout.Blob(w.s.Host, info.Name)
-	i, ok := w.n.Run.Inv.FindBlob(w.s.HostNum, info.Name)
+	i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, info.Name)
 	if !ok || !w.needs[i] {
 		if !w.told[key] && !w.s.Partial {
 			w.told[key] = true
@@ -225,8 +221,8 @@ func (w *pageWalk) blob(info *blob.Info, path string) (int, bool) {
 		}
 		return 0, false
 	}
-	if size := w.n.Run.Inv.At(i).Size; size != info.Size {
-		w.tell(Problem{Kind: ProblemReference, Key: key, Snapshots: []string{w.s.ID()},
+	if size := w.n.run.survey.Inventory.At(i).Size; size != info.Size {
+		w.tell(survey.Problem{Kind: survey.ProblemReference, Key: key, Snapshots: []string{w.s.ID()},
 			Reason: fmt.Sprintf("a page says that it has %d bytes, the manifest says %d", info.Size, size)})
 		return 0, false
 	}
@@ -240,12 +236,12 @@ func (w *pageWalk) refs(refs []page.Ref, path string, anyBad bool) {
 		if r.Hole > 0 {
 			continue
 		}
-		n, ok := w.n.Run.Inv.FindBlob(w.s.HostNum, r.Blob.Name)
+		n, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, r.Blob.Name)
 		if !ok && !w.s.Partial {
 			continue // that has been said
 		}
 		if count, isBad := w.bad[n]; ok && anyBad && isBad {
-			if count <= maxPaths {
+			if count <= survey.MaxPaths {
 				w.bad[n]++
 				w.affected(n, path)
 			}
@@ -257,7 +253,7 @@ func (w *pageWalk) refs(refs []page.Ref, path string, anyBad bool) {
 
 // affected adds a path to what is known about a bad blob.
 func (w *pageWalk) affected(blob int, path string) {
-	w.n.C.Send(w.n.C.Parent(), &pathAffected{key: w.n.Run.Inv.Key(blob), path: path})
+	w.n.aside.Tell(&pathAffected{key: w.n.run.survey.Inventory.Key(blob), path: path})
 }
 
 // take has the references to one blob checked.

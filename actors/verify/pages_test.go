@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"vaultik/internal/testsize"
+
 	"vaultik/actors/jobtest"
 	"vaultik/vault/snapshot"
 )
@@ -14,6 +16,7 @@ import (
 // TestVerify_KnownPageBehindNewOne: what a page uses that an earlier snapshot has brought up
 // is not taken for what the page before it uses, which later snapshots may have without it.
 func TestVerify_KnownPageBehindNewOne(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	dir := t.TempDir()
 	var names []string

@@ -8,6 +8,7 @@ import (
 
 	"filippo.io/age"
 
+	"vaultik/actors/survey"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/plan"
@@ -15,33 +16,26 @@ import (
 )
 
 // roots opens what the identity opens: epoch keys and roots.
-func (n *Inspector) roots(ctx context.Context) error {
-	spec := n.Run.spec
-	n.Run.hosts = make([]*hostSecrets, len(n.Run.Inv.Hosts()))
-	for h := range n.Run.hosts {
-		n.Run.hosts[h] = &hostSecrets{}
+func (n *inspector) roots(ctx context.Context) error {
+	spec := n.run.spec
+	n.run.hosts = make([]*hostSecrets, len(n.run.survey.Inventory.Hosts()))
+	for h := range n.run.hosts {
+		n.run.hosts[h] = &hostSecrets{}
 	}
 	wrong := 0
-	for i := range n.Snaps {
-		s := &n.Snaps[i]
+	for i := range n.snaps {
+		s := &n.snaps[i]
 		ids, bad, err := spec.Opened.Identities(ctx, s.Manifest, spec.Identity)
 		if err != nil {
 			return err
 		}
-		for _, p := range bad {
-			if err := n.fatal(p.Err); err != nil {
-				return err
-			}
-			if errors.Is(p.Err, keys.ErrWrongIdentity) {
-				n.warnOnce(p.Key, "the identity does not open the epoch key "+p.Key)
-				continue
-			}
-			n.keyProblem(p)
+		if err := n.keysBad(ctx, bad); err != nil {
+			return err
 		}
 		n.keysChecked(s, bad)
 		root, err := spec.Opened.Root(ctx, s.Manifest, ids)
 		if err != nil {
-			if err := n.fatal(err); err != nil {
+			if err := survey.Fatal(ctx, err); err != nil {
 				return err
 			}
 			if errors.Is(err, keys.ErrWrongIdentity) {
@@ -54,19 +48,34 @@ func (n *Inspector) roots(ctx context.Context) error {
 		}
 		n.checkedNow(layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name})
 		s.root = root
-		h := n.Run.hosts[s.HostNum]
+		h := n.run.hosts[s.HostNum]
 		h.learn(ids, root.Secret.ChunkID())
 	}
-	if wrong > 0 && wrong == len(n.Snaps) {
+	if wrong > 0 && wrong == len(n.snaps) {
 		return fmt.Errorf("%w: %w", errNoKeyFits, keys.ErrWrongIdentity)
 	}
 	return nil
 }
 
-func (n *Inspector) warnOnce(about, text string) {
+// keysBad reports the epoch keys that could not be opened.
+func (n *inspector) keysBad(ctx context.Context, bad []snapshot.Problem) error {
+	for _, p := range bad {
+		if err := survey.Fatal(ctx, p.Err); err != nil {
+			return err
+		}
+		if errors.Is(p.Err, keys.ErrWrongIdentity) {
+			n.warnOnce(p.Key, "the identity does not open the epoch key "+p.Key)
+			continue
+		}
+		n.keyProblem(p)
+	}
+	return nil
+}
+
+func (n *inspector) warnOnce(about, text string) {
 	if !n.warned[about] {
 		n.warned[about] = true
-		n.Run.spec.warn(text)
+		n.run.spec.warn(text)
 	}
 }
 
@@ -83,18 +92,18 @@ func (h *hostSecrets) learn(ids []age.Identity, chunkID [32]byte) {
 }
 
 // keyProblem reports an epoch key, unless the listing has.
-func (n *Inspector) keyProblem(p snapshot.Problem) {
+func (n *inspector) keyProblem(p snapshot.Problem) {
 	name, err := layout.Parse(p.Key)
 	if err != nil {
 		return
 	}
-	if i, ok := n.Run.Inv.Find(name); ok && n.Run.Inv.At(i).State != plan.Bad {
-		n.objectProblem(i, KindOf(p.Err), plainReason(p.Err, p.Key))
+	if i, ok := n.run.survey.Inventory.Find(name); ok && n.run.survey.Inventory.At(i).State != plan.Bad {
+		n.run.survey.ObjectProblem(i, survey.KindOf(p.Err), survey.PlainReason(p.Err, p.Key))
 	}
 }
 
 // keysChecked notes the epoch keys of a snapshot that were read and are right.
-func (n *Inspector) keysChecked(s *InspectedSnapshot, bad []snapshot.Problem) {
+func (n *inspector) keysChecked(s *inspected, bad []snapshot.Problem) {
 	for _, k := range s.Keys {
 		o := layout.Object{Kind: layout.KindEpochKey, Host: s.Host, Epoch: k.Epoch, N: k.N}
 		if !slices.ContainsFunc(bad, func(p snapshot.Problem) bool { return p.Key == o.Key() }) {
@@ -103,16 +112,16 @@ func (n *Inspector) keysChecked(s *InspectedSnapshot, bad []snapshot.Problem) {
 	}
 }
 
-func (n *Inspector) checkedNow(o layout.Object) {
-	if i, ok := n.Run.Inv.Find(o); ok && n.Run.Inv.At(i).State == plan.Present {
-		n.Run.Inv.At(i).State = plan.Checked
-		n.Run.read.Add(n.Run.Inv.At(i).Size)
+func (n *inspector) checkedNow(o layout.Object) {
+	if i, ok := n.run.survey.Inventory.Find(o); ok && n.run.survey.Inventory.At(i).State == plan.Present {
+		n.run.survey.Inventory.At(i).State = plan.Checked
+		n.run.survey.Fetched.Add(n.run.survey.Inventory.At(i).Size)
 	}
 }
 
-func (n *Inspector) rootProblem(s *InspectedSnapshot, err error) {
+func (n *inspector) rootProblem(s *inspected, err error) {
 	o := layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name}
-	if i, ok := n.Run.Inv.Find(o); ok && n.Run.Inv.At(i).State != plan.Bad {
-		n.objectProblem(i, KindOf(err), plainReason(err, o.Key()))
+	if i, ok := n.run.survey.Inventory.Find(o); ok && n.run.survey.Inventory.At(i).State != plan.Bad {
+		n.run.survey.ObjectProblem(i, survey.KindOf(err), survey.PlainReason(err, o.Key()))
 	}
 }

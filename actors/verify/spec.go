@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"vaultik/actors"
+	"vaultik/actors/survey"
 	"vaultik/backends"
 	"vaultik/messages"
 	"vaultik/vault/keys"
-	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
 )
 
@@ -24,9 +24,9 @@ type Spec struct {
 	Parallel int // transfers at once; 0: 4
 	Memory   int64
 
-	Progress  *messages.Progress // may be nil; FilesTotal and FilesDone count objects
-	OnProblem func(Problem)      // may be nil; from one goroutine, as soon as it is known, so mostly without Paths
-	Warn      func(text string)  // may be nil; from any goroutine; of what the identity does not open, which is no damage
+	Progress  *messages.Progress   // may be nil; FilesTotal and FilesDone count objects
+	OnProblem func(survey.Problem) // may be nil; from one goroutine, as soon as it is known, so mostly without Paths
+	Warn      func(text string)    // may be nil; from any goroutine; of what the identity does not open, which is no damage
 
 	Faults actors.Faults
 }
@@ -37,29 +37,6 @@ func (s *Spec) warn(text string) {
 	} else {
 		slog.Warn(text)
 	}
-}
-
-// ProblemKind says what is wrong with an object.
-type ProblemKind string
-
-// The kinds of problems.
-const (
-	ProblemMissing    ProblemKind = "missing"    // not in the store
-	ProblemSize       ProblemKind = "size"       // of another size than recorded
-	ProblemDamaged    ProblemKind = "damaged"    // bytes are not those that were written
-	ProblemUnreadable ProblemKind = "unreadable" // the store does not give it; nothing is known
-	ProblemReference  ProblemKind = "reference"  // a page refers to what is not there
-)
-
-// Problem is one thing that is not as it should be.
-type Problem struct {
-	Kind      ProblemKind
-	Key       string           // of the object
-	Reason    string           // for people
-	Snapshots []string         // ids of those affected, in the order of VerifySpec.Snapshots
-	Paths     []string         // with the key: the first few entries that need it
-	MorePaths bool             // there are more than Paths, or than Lost
-	Lost      []read.LostPaths // with the key: what a bad page held
 }
 
 // Report is the outcome of a check.
@@ -73,7 +50,7 @@ type Report struct {
 	Chunks    int64 // decrypted and checked, with the key and ReadData
 	Entries   int64 // of all snapshots, with the key
 
-	Problems []Problem // the first 1,000, by key
-	Found    int64     // problems in all
+	Problems []survey.Problem // the first 1,000, by key
+	Found    int64            // problems in all
 	Duration time.Duration
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"vaultik/actors"
+	"vaultik/actors/survey"
 	"vaultik/messages"
 )
 
@@ -15,16 +16,18 @@ import (
 // with the store is in the report; the error says why the check ended early.
 func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 	began := time.Now()
-	run := NewVerifyRun(spec)
+	run := newVerifyRun(spec)
 	defer run.Cancel(nil)
-	answer, err := s.Run(ctx, "verify", func() actor.Actor { return newVerifyJob(run) },
-		func(reason error) any { return &messages.Cancel{Reason: reason} })
+	job := newVerifyJob(run)
+	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	if err != nil {
 		return nil, err
 	}
-	run.Mem.Close()
+	if abandoned == "" { // else a buffer is still in use
+		run.Close()
+	}
 	r := run.report
-	r.Snapshots, r.Read, r.Duration = len(spec.Snapshots), run.read.Load(), time.Since(began)
+	r.Snapshots, r.Read, r.Duration = len(spec.Snapshots), run.survey.Fetched.Load(), time.Since(began)
 	return &r, answer.(*verifyDone).err
 }
 
@@ -33,48 +36,35 @@ type verifyDone struct{ err error }
 // verifyJob is the root of one verify: it keeps the accounts.
 type verifyJob struct {
 	actors.Job
-	run      *VerifyRun
-	problems Problems
+	run      *verifyRun
+	problems survey.Problems
 }
 
-func newVerifyJob(run *VerifyRun) actor.Actor {
+func newVerifyJob(run *verifyRun) *verifyJob {
 	j := &verifyJob{run: run}
-	j.OnEnd = func() {
-		run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found
-		run.Cancel(actors.ErrInterrupted)
-	}
+	j.Name, j.Cancel = "verify", run.Cancel
+	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
+	j.OnEnd = func() { run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found }
 	j.Answer = func(err error) any { return &verifyDone{err} }
 	return j
-}
-
-// inspected says that the inspector has seen everything, and every check has ended.
-type inspected struct{ err error }
-
-// tally adds to the report what the inspector has seen.
-type tally struct {
-	objects, bytes, checked, pages, entries int64
 }
 
 func (j *verifyJob) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actors.Start:
 		j.start(c)
-	case *ProblemFound:
+	case *problemFound:
 		j.problem(m.Problem)
 	case *pathAffected:
-		j.problems.affects(m)
+		j.problems.Affects(m.key, m.path, m.lost)
 	case *tally:
 		j.tally(m)
 	case *messages.Finished[checking, checkDone]:
 		j.checked(c, m)
-	case *inspected:
+	case *inspectionEnded:
 		j.End(c, m.err)
-	case *messages.Cancel:
-		j.End(c, m.Reason)
-	case *actor.Stopping:
-		j.run.Cancel(actors.ErrInterrupted)
-	case *actor.Terminated:
-		j.Terminated(c)
+	default:
+		j.Handle(c)
 	}
 }
 
@@ -84,15 +74,22 @@ func (j *verifyJob) start(c actor.Context) {
 	}
 	run := j.run
 	run.spec.Progress.SetPhase("verify")
-	checkers := j.Spawn(c, "checkers", func() actor.Actor {
-		return &actors.Pool[checking, checkDone]{Name: "checker", Workers: run.checkers,
-			OnRestart: func() { run.spec.Progress.Restarts.Add(1) },
-			NewWork:   func() actors.Work[checking, checkDone] { return newChecker(run) }}
+	workers := run.Parallel
+	if run.spec.ReadData {
+		workers = run.Workers // each has a buffer all the time
+	}
+	checkers := actors.SpawnPool(&j.Job, c, actors.Pool[checking, checkDone]{
+		Name: "checker", Workers: workers,
+		NewWork: func() actors.Work[checking, checkDone] { return newChecker(run) },
 	})
-	c.Send(j.Spawn(c, "inspector", func() actor.Actor { return &Inspector{Run: run, checkers: checkers} }), &actors.Start{})
+	j.Beside(c, func(a actors.Aside) any {
+		run.tell = func(p survey.Problem) { a.Tell(&problemFound{p}) }
+		n := &inspector{run: run, checkers: checkers, aside: a}
+		return &inspectionEnded{n.inspect(run.Ctx)}
+	})
 }
 
-func (j *verifyJob) problem(p Problem) {
+func (j *verifyJob) problem(p survey.Problem) {
 	if j.problems.Add(p) {
 		j.run.spec.Progress.Errors.Add(1)
 		if j.run.spec.OnProblem != nil {
@@ -135,18 +132,18 @@ func (j *verifyJob) checked(c actor.Context, m *messages.Finished[checking, chec
 			r.Checked++
 			return
 		}
-		j.run.setBad(o.Index)
-		j.problem(Problem{Kind: KindOf(err), Key: o.Key, Reason: err.Error(), Snapshots: j.run.Ids(o.Index)})
+		j.run.survey.SetBad(o.Index)
+		j.problem(survey.Problem{Kind: survey.KindOf(err), Key: o.Key, Reason: err.Error(), Snapshots: j.run.survey.IDs(o.Index)})
 		return
 	}
 	if err == nil {
 		return
 	}
-	p := Problem{Kind: KindOf(err), Key: m.Job.Refs.Key, Reason: err.Error(), Paths: res.Paths, MorePaths: res.More}
+	p := survey.Problem{Kind: survey.KindOf(err), Key: m.Job.Refs.Key, Reason: err.Error(), Paths: res.Paths, MorePaths: res.More}
 	p.Snapshots = []string{j.run.spec.Snapshots[m.Job.Refs.Snapshot].ID()}
-	if i, ok := j.run.Inv.FindBlob(m.Job.Refs.Host, m.Job.Refs.Lease.Info.Name); ok {
-		j.run.setBad(i)
-		p.Snapshots = j.run.Ids(i)
+	if i, ok := j.run.survey.Inventory.FindBlob(m.Job.Refs.Host, m.Job.Refs.Lease.Info.Name); ok {
+		j.run.survey.SetBad(i)
+		p.Snapshots = j.run.survey.IDs(i)
 	}
 	j.problem(p)
 }

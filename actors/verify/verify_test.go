@@ -11,10 +11,13 @@ import (
 	"strings"
 	"testing"
 
+	"vaultik/internal/testsize"
+
 	"go.uber.org/goleak"
 
 	"vaultik/actors/backup"
 	"vaultik/actors/jobtest"
+	"vaultik/actors/survey"
 	"vaultik/actors/verify"
 	"vaultik/internal/testtree"
 	"vaultik/vault/keys"
@@ -53,6 +56,7 @@ func TestVerify_Clean(t *testing.T) {
 
 // What is done to an object, and what verify says of it.
 func TestVerify_Damage(t *testing.T) {
+	testsize.Long(t)
 	h := jobtest.New(t)
 	h.Edit = func(s *backup.Spec) { s.BlobSize = 1 << 20 }
 	dir := t.TempDir()
@@ -66,15 +70,15 @@ func TestVerify_Damage(t *testing.T) {
 	actions := []struct {
 		name string
 		do   func([]byte) []byte
-		kind verify.ProblemKind
+		kind survey.Kind
 		seen bool // by the listing alone
 	}{
-		{"flip the first byte", flip(0), verify.ProblemDamaged, false},
-		{"flip in the middle", flip(0.5), verify.ProblemDamaged, false},
-		{"flip the last byte", flip(1), verify.ProblemDamaged, false},
-		{"truncate", func(b []byte) []byte { return b[:len(b)/2] }, verify.ProblemSize, true},
-		{"append", func(b []byte) []byte { return append(b, 0) }, verify.ProblemSize, true},
-		{"delete", func([]byte) []byte { return nil }, verify.ProblemMissing, true},
+		{"flip the first byte", flip(0), survey.ProblemDamaged, false},
+		{"flip in the middle", flip(0.5), survey.ProblemDamaged, false},
+		{"flip the last byte", flip(1), survey.ProblemDamaged, false},
+		{"truncate", func(b []byte) []byte { return b[:len(b)/2] }, survey.ProblemSize, true},
+		{"append", func(b []byte) []byte { return append(b, 0) }, survey.ProblemSize, true},
+		{"delete", func([]byte) []byte { return nil }, survey.ProblemMissing, true},
 	}
 	for _, kind := range []layout.Kind{layout.KindBlob, layout.KindEpochKey, layout.KindRoot, layout.KindBlobList} {
 		victims := h.Objects(kind)
@@ -95,14 +99,14 @@ func TestVerify_Damage(t *testing.T) {
 						must1 := a.seen || data || kind == layout.KindBlobList || key && kind != layout.KindBlob
 						spec := h.VerifySpec(key, data)
 						told := 0
-						spec.OnProblem = func(verify.Problem) { told++ }
+						spec.OnProblem = func(survey.Problem) { told++ }
 						r, err := verify.Run(t.Context(), h.System, spec)
 						if err != nil {
 							t.Errorf("%s: %v", name, err)
 							continue
 						}
-						found := slices.ContainsFunc(r.Problems, func(p verify.Problem) bool {
-							return p.Key == victim && (p.Kind == a.kind || p.Kind == verify.ProblemDamaged) && len(p.Snapshots) == 1
+						found := slices.ContainsFunc(r.Problems, func(p survey.Problem) bool {
+							return p.Key == victim && (p.Kind == a.kind || p.Kind == survey.ProblemDamaged) && len(p.Snapshots) == 1
 						})
 						if must1 && !found || found && told == 0 {
 							t.Errorf("%s: %+v", name, r.Problems)
@@ -145,7 +149,7 @@ func TestVerify_ManifestAndPagesDisagree(t *testing.T) {
 		t.Errorf("without the key: %+v", r.Problems)
 	}
 	r := h.Verify(true, false)
-	if r.Found != 1 || r.Problems[0].Kind != verify.ProblemReference || r.Problems[0].Key != layout.Blob(h.Host.ID, left.Name) || len(r.Problems[0].Paths) == 0 {
+	if r.Found != 1 || r.Problems[0].Kind != survey.ProblemReference || r.Problems[0].Key != layout.Blob(h.Host.ID, left.Name) || len(r.Problems[0].Paths) == 0 {
 		t.Errorf("%+v", r.Problems)
 	}
 }

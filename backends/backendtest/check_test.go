@@ -10,6 +10,7 @@ import (
 
 	"vaultik/backends"
 	"vaultik/backends/mem"
+	"vaultik/internal/testsize"
 )
 
 // harness gives stores in memory, each changed by wrap.
@@ -93,6 +94,7 @@ func (m meter) ListStream(ctx context.Context, prefix string, fn func(backends.O
 // A good store keeps every promise, and the cases do not move more than they
 // announce.
 func TestCheck_MovesWhatItSays(t *testing.T) {
+	testsize.Long(t)
 	for name, p := range map[string]Profile{"full": Full(), "light": Light()} {
 		var up, down, calls atomic.Int64
 		h := harness(p, func(b backends.Backend) backends.Backend { return meter{b, &up, &down, &calls} })
@@ -138,6 +140,7 @@ type broken struct{ backends.Backend }
 func (broken) Info(context.Context) (backends.Info, error) { panic("out of order") }
 
 func TestCheck_FindsWhatIsWrong(t *testing.T) {
+	testsize.Long(t)
 	for _, c := range []struct {
 		wrap func(backends.Backend) backends.Backend
 		want string // the case that sees it

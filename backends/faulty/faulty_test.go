@@ -10,12 +10,14 @@ import (
 	"vaultik/backends"
 	"vaultik/backends/backendtest"
 	"vaultik/backends/mem"
+	"vaultik/internal/testsize"
 )
 
 var errTest = errors.New("test")
 
 // Without rules nothing is different.
 func TestBackend(t *testing.T) {
+	testsize.Long(t)
 	backendtest.Run(t, backendtest.Harness{New: func(t *backendtest.T) backendtest.Opener {
 		t.Cleanup(func() { mem.Drop("faulty") })
 		return func(ctx context.Context, o backends.Options) (backends.Backend, error) {

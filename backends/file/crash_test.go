@@ -21,6 +21,7 @@ import (
 
 	"vaultik/backends"
 	"vaultik/internal/atomicfile"
+	"vaultik/internal/testsize"
 )
 
 // Environment of a child process that writes and is killed.
@@ -177,9 +178,8 @@ func TestCrash_EveryStep(t *testing.T) {
 
 // Death at any time, with four writers.
 func TestCrash_Random(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	testsize.Long(t)
+	r := rand.New(rand.NewPCG(testsize.Seed(t), 0))
 	for range 8 {
 		root := filepath.Join(t.TempDir(), "store")
 		cmd, out := runChild(t, root, 0)
@@ -250,6 +250,7 @@ func (l *listing) Open() (io.ReadSeekCloser, error) {
 
 // A listing holds few names at a time.
 func TestList_Memory(t *testing.T) {
+	testsize.Long(t)
 	b, _, root := openScripted(t)
 	put(t, b, "d/x", "x")
 	const n = 20_000

@@ -7,9 +7,11 @@ import (
 
 	"vaultik/backends"
 	"vaultik/backends/backendtest"
+	"vaultik/internal/testsize"
 )
 
 func TestBackend(t *testing.T) {
+	testsize.Long(t)
 	backendtest.Run(t, backendtest.Harness{New: func(*backendtest.T) backendtest.Opener {
 		root := filepath.Join(t.TempDir(), "a b", "störe")
 		return func(ctx context.Context, o backends.Options) (backends.Backend, error) {

@@ -14,6 +14,7 @@ import (
 	"vaultik/backends"
 	"vaultik/backends/backendtest"
 	"vaultik/backends/mem"
+	"vaultik/internal/testsize"
 )
 
 func parse(t *testing.T, text string) Schedule {
@@ -27,6 +28,7 @@ func parse(t *testing.T, text string) Schedule {
 
 // A limit that is never reached changes nothing.
 func TestBackend(t *testing.T) {
+	testsize.Long(t)
 	l := New(parse(t, "100G:200G"))
 	backendtest.Run(t, backendtest.Harness{New: func(t *backendtest.T) backendtest.Opener {
 		t.Cleanup(func() { mem.Drop("limit") })

@@ -47,9 +47,7 @@ func TestGet_Resumes(t *testing.T) {
 		s := plainStore(t, Options{Connections: 1})
 		data := random(2, 100_000)
 		s.has(t, "x", data)
-		seed := testsize.Seed(t)
-		t.Logf("SEED=%d", seed)
-		r := rand.New(rand.NewPCG(seed, 1))
+		r := rand.New(rand.NewPCG(testsize.Seed(t), 1))
 		for range 50 {
 			s.faulty.Heal()
 			cut := 1 + r.Int64N(20_000)

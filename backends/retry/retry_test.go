@@ -13,10 +13,12 @@ import (
 	"vaultik/backends/backendtest"
 	"vaultik/backends/faulty"
 	"vaultik/backends/mem"
+	"vaultik/internal/testsize"
 )
 
 // Where nothing fails nothing is different.
 func TestBackend(t *testing.T) {
+	testsize.Long(t)
 	backendtest.Run(t, backendtest.Harness{New: func(t *backendtest.T) backendtest.Opener {
 		t.Cleanup(func() { mem.Drop("retry") })
 		return func(ctx context.Context, o backends.Options) (backends.Backend, error) {

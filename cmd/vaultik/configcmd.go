@@ -1,18 +1,22 @@
 package main
 
 import (
+	"context"
 	"strings"
 
 	"vaultik/backends"
 	"vaultik/config"
+	"vaultik/engine/events"
 )
 
 type configPathCmd struct{}
 
 // Run prints the path, whether or not the file is there.
 func (configPathCmd) Run(s *session) error {
-	s.out.result("%s", s.places.Config)
-	s.out.event(configPathEvent{"config-path", s.places.Config, s.places.Index, s.places.Store})
+	p := s.engine.Places()
+	s.out.result("%s", p.Config)
+	s.out.event(events.ConfigPath{Type: "config-path", Config: p.Config, Index: p.Index,
+		Store: p.Store})
 	return nil
 }
 
@@ -21,20 +25,22 @@ type configShowCmd struct{}
 // Run prints the settings in force as YAML that could be the configuration, unless
 // there is a password in the URL of the store, which is not shown.
 func (configShowCmd) Run(s *session) error {
-	known, err := s.config()
+	known, err := s.engine.Config(s)
 	if err != nil {
 		return err
 	}
 	c := new(config.Config)
 	*c = *known
 	c.StorageURL = shownURL(c.StorageURL)
-	s.out.raw("# " + c.File + "\n" + config.YAML(c.Settings(s.places)))
-	ev := configEvent{Type: "config", File: c.File, StorageURL: c.StorageURL, Recipients: c.Recipients.Strings(),
-		Sets: map[string]map[string]any{}, Compression: c.Compression, ChunkSize: config.FormatSize(c.ChunkSize),
-		BlobSize: config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory),
+	s.out.raw("# " + c.File + "\n" + config.YAML(c.Settings(s.engine.Places())))
+	ev := events.Config{Type: "config", File: c.File, StorageURL: c.StorageURL,
+		Recipients: c.Recipients.Strings(),
+		Sets:       map[string]map[string]any{}, Compression: c.Compression,
+		ChunkSize: config.FormatSize(c.ChunkSize),
+		BlobSize:  config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory),
 		BWLimit: c.BWLimit.String(), Connections: c.Parallel, Parallel: c.Parallel,
 		Elapsed: c.Retry.ElapsedText(), Stall: c.Retry.StallText(),
-		IndexPath: s.places.IndexDir(c), Hostname: c.Hostname}
+		IndexPath: s.engine.Places().IndexDir(c), Hostname: c.Hostname}
 	for _, set := range c.Sets {
 		ev.Sets[set.Name] = map[string]any{}
 		for _, one := range set.Settings() {
@@ -51,4 +57,21 @@ func shownURL(url string) string {
 		return short
 	}
 	return url
+}
+
+type configCheckCmd struct{}
+
+// Help is shown by --help.
+func (configCheckCmd) Help() string {
+	return `Looks at everything that vaultik backup needs: the configuration, the store and whose
+it is, this host's keys, the index, and the paths and patterns of each set. Nothing is
+written anywhere; so whether the store can be written to is judged by its permissions.
+
+The exit code is that of the first thing that failed, 3 if only paths are missing.`
+}
+
+// Run checks.
+func (configCheckCmd) Run(ctx context.Context, s *session) (err error) {
+	s.sum.Totals, err = s.engine.CheckConfig(ctx, s)
+	return err
 }

@@ -1,6 +1,8 @@
 package main
 
-import "testing"
+import (
+	"testing"
+)
 
 func TestShownURL(t *testing.T) {
 	for url, want := range map[string]string{

@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vaultik/internal/fault"
+	"vaultik/internal/testsize"
 )
 
 var update = flag.Bool("update", false, "write docs/damage.md")
@@ -22,6 +25,7 @@ const damageDoc = "../../docs/damage.md"
 // verify and restore exit with and print against docs/damage.md. go test -run
 // DamageTable -update writes it.
 func TestDamageTable(t *testing.T) {
+	testsize.Long(t)
 	y := newDamagedStore(t)
 	var doc strings.Builder
 	doc.WriteString(damageIntro)
@@ -175,7 +179,7 @@ func sorted(text string) string {
 // compare checks that whatever restore did not complain about is there.
 func (y *damagedStore) compare(target, stderr string, code int) {
 	y.Helper()
-	if code != 0 && code != int(exitPartial) && !strings.Contains(stderr, "was restored") {
+	if code != 0 && code != int(fault.Partial) && !strings.Contains(stderr, "was restored") {
 		if _, err := os.Lstat(target); err == nil {
 			y.Errorf("exit %d, and yet something was restored", code)
 		}

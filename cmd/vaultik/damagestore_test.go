@@ -13,6 +13,7 @@ import (
 
 	"vaultik/backends"
 	"vaultik/config"
+	"vaultik/internal/testsize"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
@@ -74,9 +75,7 @@ func newDamagedStore(t *testing.T) *damagedStore {
 	y.check(err)
 	text = regexp.MustCompile(`(?m)^(blob_size|chunk_size):.*\n`).ReplaceAll(text, nil)
 	y.check(os.WriteFile(conf, append(text, "\nblob_size: 1MiB\nchunk_size: 64KiB\n"...), 0o600))
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewChaCha8(sha256.Sum256(fmt.Append(nil, seed))))
+	r := rand.New(rand.NewChaCha8(sha256.Sum256(fmt.Append(nil, testsize.Seed(t)))))
 	big := make([]byte, 5<<20/2)
 	for i := range big {
 		big[i] = byte(r.Uint32())

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"vaultik/config"
+	"vaultik/engine"
+	"vaultik/internal/fault"
+	"vaultik/internal/words"
 )
 
 // listFlags name lists of paths.
@@ -23,11 +25,10 @@ const maxList = 256 << 20
 
 func (f *listFlags) listed() bool { return len(f.FilesFrom)+len(f.FilesFrom0) > 0 }
 
-// listSet is the set of the lists, together with the paths that were named. Its
-// name, not its paths, makes it the same set the next time.
-func (c *backupCmd) listSet() ([]backupSet, error) {
-	set := backupSet{name: c.Set, source: config.SourceList}
-	paths := c.Path
+// listSource is a set of the lists, together with the paths that were named. Its name,
+// not its paths, makes it the same set the next time.
+func (c *backupCmd) listSource(o *engine.BackupOptions) error {
+	o.Source = engine.FromList
 	stdin := 0
 	for i, file := range append(c.FilesFrom[:len(c.FilesFrom):len(c.FilesFrom)], c.FilesFrom0...) {
 		end, flag := "\n", "--files-from"
@@ -36,24 +37,22 @@ func (c *backupCmd) listSet() ([]backupSet, error) {
 		}
 		if file == "-" {
 			if stdin++; stdin > 1 {
-				return nil, &usageError{msg: flag + " -: standard input is only one list", command: "backup"}
+				return fault.Misuse("backup", flag+" -: standard input is only one list")
 			}
 		}
 		list, err := readList(file, end)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", flag, err)
+			return fmt.Errorf("%s: %w", flag, err)
 		}
-		paths = append(paths, list...)
-		if set.name == "" {
-			set.name = listName(file)
+		o.Paths = append(o.Paths, list...)
+		if o.Set == "" {
+			o.Set = listName(file)
 		}
 	}
-	if len(paths) == 0 {
-		return nil, &hinted{&nothingToSave{errors.New("the list names no path")}, ""}
+	if len(o.Paths) == 0 {
+		return engine.NothingNamed(errors.New("the list names no path"))
 	}
-	var err error
-	set.paths, err = absolute(paths)
-	return []backupSet{set}, err
+	return nil
 }
 
 // listName names a set after its list.
@@ -79,7 +78,7 @@ func readList(file, end string) ([]string, error) {
 	case err != nil:
 		return nil, err
 	case len(b) > maxList:
-		return nil, fmt.Errorf("%s is larger than %s", file, size(maxList))
+		return nil, fmt.Errorf("%s is larger than %s", file, words.Size(maxList))
 	}
 	return splitList(file, b, end)
 }
@@ -87,8 +86,9 @@ func readList(file, end string) ([]string, error) {
 // splitList takes a list apart; file is its name.
 func splitList(file string, list []byte, end string) (paths []string, err error) {
 	if i := bytes.IndexByte(list, 0); i >= 0 && end != "\x00" {
-		return nil, &usageError{msg: fmt.Sprintf("%s: line %d holds a NUL byte, which no path has", file, 1+bytes.Count(list[:i], []byte("\n"))),
-			hint: "if NUL bytes end its paths, name it with --files-from0"}
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("%s: line %d holds a NUL byte, which no path has",
+			file, 1+bytes.Count(list[:i], []byte("\n"))),
+			Advice: "if NUL bytes end its paths, name it with --files-from0"}
 	}
 	for path := range strings.SplitSeq(string(list), end) {
 		if path != "" {

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"vaultik/internal/fault"
 )
 
 // A command that fails harms nothing: whatever scripts run with "exits", each
@@ -86,7 +88,7 @@ func (t things) unharmed(ts *testscript.TestScript, what string) {
 func harmless(ts *testscript.TestScript, code int, args []string, stores, others things) {
 	stores.unharmed(ts, "store")
 	proof := fmt.Sprintf("%d of store and configuration", len(stores))
-	if code == int(exitNoStore) || code == int(exitNoIdentity) || code == int(exitUsage) {
+	if code == int(fault.NoStore) || code == int(fault.NoIdentity) || code == int(fault.Usage) {
 		others.unharmed(ts, "index or target")
 		proof += fmt.Sprintf(", %d of index and target", len(others))
 	}

@@ -1,6 +1,10 @@
 package main
 
-import "slices"
+import (
+	"slices"
+
+	"vaultik/internal/fault"
+)
 
 type helpCmd struct {
 	Command []string `arg:"" optional:"" help:"Command to explain."`
@@ -11,7 +15,7 @@ func (c *helpCmd) Run(s *session) error {
 	_, err := s.parser.Parse(append(slices.Clone(c.Command), "--help"))
 	if err != nil && len(c.Command) > 0 {
 		if _, known := s.parser.Parse([]string{c.Command[0]}); known != nil {
-			return &usageError{msg: err.Error()}
+			return fault.Misuse("", err.Error())
 		}
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"vaultik/engine"
+	"vaultik/engine/events"
 	"vaultik/vault/keys"
 )
 
@@ -27,10 +29,11 @@ func (c *keygenCmd) Run(s *session) error {
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# created: %s\n# public key: %s\n%s\n", now.Format(time.RFC3339), recipient, secret)
-	ev := identityEvent{Type: "identity", Recipient: recipient, Created: now}
+	fmt.Fprintf(&b, "# created: %s\n# public key: %s\n%s\n", now.Format(time.RFC3339), recipient,
+		secret)
+	ev := events.Identity{Type: "identity", Recipient: recipient, Created: now}
 	if c.Output != "" {
-		if err := writeNew(c.Output, b.Bytes()); err != nil {
+		if err := engine.WriteNew(c.Output, b.Bytes()); err != nil {
 			return fmt.Errorf("write identity: %w", err)
 		}
 		ev.File = c.Output

@@ -2,14 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
-	"vaultik/backends"
+	"vaultik/engine"
+	"vaultik/engine/events"
+	"vaultik/internal/words"
 	"vaultik/vault/page"
-	"vaultik/vault/read"
 )
 
 type lsCmd struct {
@@ -28,58 +28,15 @@ key in VAULTIK_AGE_SECRET_KEY. --json has every attribute.
 }
 
 // Run lists the entries.
-func (c *lsCmd) Run(ctx context.Context, s *session) error {
-	if _, _, err := s.settings(0); err != nil {
-		return err
-	}
-	r, err := s.openSnapshot(ctx, c.Snapshot, c.pick)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if r.tree == nil {
-		s.out.note("snapshot %s is empty", r.row.short())
-		return nil
-	}
-	lost := int64(0)
-	r.tree.Lost = func(after, last string, err error) error {
-		if ctx.Err() != nil || errors.Is(err, backends.ErrUnreachable) || errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrPermission) || errors.Is(err, page.ErrNewerFormat) {
-			return err
-		}
-		lost++
-		s.out.warn("", "not listed: %s: %v", lostText(read.LostPaths{After: after, Last: last}), err)
-		return nil
-	}
-	err = r.tree.Walk(ctx, r.from, func(e *page.Entry) error {
-		if !page.Within(r.from, e.Path) {
-			return page.SkipAll
-		}
-		if e.Implied { // a directory above what was backed up
-			return nil
-		}
-		if e.Type == page.File {
-			s.sum.Files++
-		}
-		if s.out.json {
-			s.out.event(r.event(ctx, e))
-		} else {
-			s.out.result("%s", entryLine(e))
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	s.sum.Errors = lost
-	if lost > 0 {
-		return &hinted{&damage{fmt.Sprintf("%s of snapshot %s could not be read; all that is listed is as it was", plural(lost, "page", "pages"), r.row.short())},
-			"see all that is wrong: " + s.commandHere("verify --read-data")}
-	}
-	return nil
+func (c *lsCmd) Run(ctx context.Context, s *session) (err error) {
+	s.sum.Totals, err = s.engine.List(ctx, engine.ListOptions{Snapshot: c.Snapshot,
+		Pick: c.pick.engine(), Xattrs: s.out.json}, s)
+	return err
 }
 
 // entryLine is an entry as ls -l shows it.
-func entryLine(e *page.Entry) string {
+func entryLine(ev events.Entry) string {
+	e := ev.Of
 	size := strconv.FormatInt(e.Size, 10)
 	switch e.Type {
 	case page.Char, page.Block:
@@ -88,12 +45,14 @@ func entryLine(e *page.Entry) string {
 	default:
 		size = "-"
 	}
-	name := printable(shown(e.Path))
+	name := words.Printable(ev.Raw())
 	if e.Type == page.Symlink {
-		name += " -> " + printable(e.Target)
+		name += " -> " + words.Printable(e.Target)
 	}
-	return fmt.Sprintf("%s %-8s %-8s %12s %s %s", modeText(e.Type, e.Mode), printable(ownerText(e.User, e.UID)),
-		printable(ownerText(e.Group, e.GID)), size, timeOf(e.Mtime).Local().Format("2006-01-02 15:04:05"), name)
+	return fmt.Sprintf("%s %-8s %-8s %12s %s %s", modeText(e.Type, e.Mode),
+		words.Printable(ownerText(e.User, e.UID)),
+		words.Printable(ownerText(e.Group, e.GID)), size,
+		timeOf(e.Mtime).Local().Format("2006-01-02 15:04:05"), name)
 }
 
 func ownerText(name string, id uint32) string {
@@ -104,7 +63,8 @@ func ownerText(name string, id uint32) string {
 }
 
 // typeLetters are those of ls.
-var typeLetters = map[page.Type]byte{page.File: '-', page.Dir: 'd', page.Symlink: 'l', page.FIFO: 'p', page.Char: 'c', page.Block: 'b', page.Socket: 's'}
+var typeLetters = map[page.Type]byte{page.File: '-', page.Dir: 'd', page.Symlink: 'l',
+	page.FIFO: 'p', page.Char: 'c', page.Block: 'b', page.Socket: 's'}
 
 // modeText is type and mode as ls writes them, special bits included.
 func modeText(t page.Type, mode uint32) string {
@@ -134,43 +94,3 @@ func modeText(t page.Type, mode uint32) string {
 }
 
 func timeOf(t page.Time) time.Time { return time.Unix(t.Sec, int64(t.Nsec)) }
-
-// event is an entry for --json.
-func (r *reading) event(ctx context.Context, e *page.Entry) entryEvent {
-	ev := entryEvent{Type: "entry", jsonPath: pathOf(shown(e.Path)), Kind: string(e.Type), Mode: fmt.Sprintf("%04o", e.Mode),
-		UID: e.UID, GID: e.GID, Mtime: timeText(e.Mtime), HardLink: e.HL, Flags: e.Flags, SHA256: e.SHA256}
-	ev.User, ev.User64 = twin(e.User)
-	ev.Group, ev.Group64 = twin(e.Group)
-	ev.Target, ev.Target64 = twin(e.Target)
-	if e.Btime != (page.Time{}) {
-		ev.Btime = timeText(e.Btime)
-	}
-	switch e.Type {
-	case page.File:
-		ev.Size = &e.Size
-	case page.Char, page.Block:
-		ev.Major, ev.Minor = &e.Major, &e.Minor
-	}
-	xattrs := e.Xattrs
-	if len(e.XattrRefs) > 0 {
-		var err error
-		if xattrs, err = r.tree.Xattrs(ctx, e); err != nil {
-			_ = r.tree.Lost(e.Path, e.Path, fmt.Errorf("read its attributes: %w", err)) // it says so; the walk meets the end of ctx
-		}
-	}
-	for _, x := range xattrs {
-		ev.Xattrs = append(ev.Xattrs, nameOfXattr(x))
-	}
-	return ev
-}
-
-func nameOfXattr(x page.Xattr) jsonXattr {
-	n := jsonXattr{Value: x.Value}
-	n.Name, n.Name64 = twin(x.Name)
-	return n
-}
-
-// timeText is RFC 3339; years beyond 9999 just have more digits.
-func timeText(t page.Time) string {
-	return timeOf(t).UTC().Format("2006-01-02T15:04:05.999999999Z07:00")
-}

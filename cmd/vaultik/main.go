@@ -14,6 +14,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"vaultik/engine"
+	"vaultik/internal/fault"
 	"vaultik/vault/keys"
 )
 
@@ -30,27 +32,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	s.identity, s.identityErr = identity, identityErr
 
 	helped := false
-	parser, err := kong.New(&s.cli,
-		kong.Name("vaultik"),
-		kong.Description(description),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { helped = true }), // only --help exits by itself
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
-	)
-	if err != nil {
-		panic(err) // the tree in cli.go is wrong: every test would see it
-	}
-	s.parser = parser
-	cmd, err := parser.Parse(args)
+	s.parser = newParser(&s.cli, stdout, stderr, func(int) { helped = true })
+	cmd, err := s.parser.Parse(args)
 	if helped {
-		return int(exitDone)
+		return int(fault.Done)
 	}
 	s.out.json = s.cli.JSON || slices.Contains(beforeDashes(args), "--json")
 	s.out.quiet, s.out.verbose = s.cli.Quiet, s.cli.Verbose
 	log.SetFlags(0)
 	log.SetOutput(remarks{s.out})
 	if err != nil {
-		return s.finish(&usageError{msg: err.Error(), command: commandOf(err)})
+		return s.finish(fault.Misuse(commandOf(err), err.Error()))
 	}
 	s.sum.Command = cmd.Selected().FullPath()[len("vaultik "):]
 
@@ -65,6 +57,23 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}))
 }
 
+// newParser knows the command line. helped is called after --help.
+func newParser(c *cli, stdout, stderr io.Writer, helped func(int)) *kong.Kong {
+	parser, err := kong.New(c,
+		kong.Name("vaultik"),
+		kong.Description(description),
+		kong.Writers(stdout, stderr),
+		kong.Exit(helped), // only --help exits by itself
+		kong.ConfigureHelp(kong.HelpOptions{
+			Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100,
+		}),
+	)
+	if err != nil {
+		panic(err) // the tree in cli.go is wrong: every test would see it
+	}
+	return parser
+}
+
 // protect turns a panic into an error, so that even then the last words are said.
 func protect(ctx context.Context, fn func() error) (err error) {
 	defer func() {
@@ -74,15 +83,13 @@ func protect(ctx context.Context, fn func() error) (err error) {
 	}()
 	err = fn()
 	switch {
-	case err == nil || ctx.Err() == nil || !errors.Is(context.Cause(ctx), errInterrupted):
+	case err == nil || ctx.Err() == nil || !errors.Is(context.Cause(ctx), engine.ErrInterrupted):
 		return err
-	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
-		return errInterrupted
+	case errors.Is(err, engine.ErrInterrupted), errors.Is(err, context.Canceled):
+		return engine.ErrInterrupted
 	}
-	return fmt.Errorf("%w: %w", errInterrupted, err)
+	return fmt.Errorf("%w: %w", engine.ErrInterrupted, err)
 }
-
-var errInterrupted = errors.New("interrupted")
 
 // interruptible gives a context that the first SIGINT, SIGTERM or SIGHUP
 // cancels; the second ends the process at once.
@@ -96,9 +103,9 @@ func interruptible() (context.Context, func()) {
 			select {
 			case <-signals:
 				if n > 0 {
-					os.Exit(int(exitInterrupted))
+					os.Exit(int(fault.Interrupted))
 				}
-				cancel(errInterrupted)
+				cancel(engine.ErrInterrupted)
 			case <-done:
 				return
 			}

@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf8"
 
 	"vaultik/config"
+	"vaultik/engine"
+	"vaultik/engine/events"
+	"vaultik/internal/words"
 )
 
 // output is the only way to stdout and stderr. Results go to stdout: lines, or
@@ -82,19 +82,34 @@ func (o *output) detail(format string, args ...any) {
 	}
 }
 
+// remark says a sentence of a job to those who want it.
+func (o *output) remark(r events.Remark) {
+	switch r.Loudness {
+	case events.Always:
+		o.say(r.Text)
+	case events.Usually:
+		o.note("%s", r.Text)
+	case events.Rarely:
+		o.detail("%s", r.Text)
+	}
+}
+
 // warn tells of something that did not stop the command. The hint, one command
 // or edit, may be empty.
 func (o *output) warn(hint, format string, args ...any) {
-	msg := cut(config.Scrub(fmt.Sprintf(format, args...)))
-	o.say("warning: " + msg)
-	if hint != "" {
-		o.say("hint: " + hint)
+	o.warning(events.WarningOf(hint, format, args...))
+}
+
+func (o *output) warning(w events.Warning) {
+	o.say("warning: " + w.Message)
+	if w.Hint != "" {
+		o.say("hint: " + w.Hint)
 	}
-	o.event(warningEvent{"warning", msg, hint})
+	o.event(w)
 }
 
 // fail prints the error that ends the command.
-func (o *output) fail(e explanation) {
+func (o *output) fail(e engine.Explanation) {
 	o.say("error: " + e.Message)
 	if e.Hint != "" {
 		o.say("hint: " + e.Hint)
@@ -102,27 +117,15 @@ func (o *output) fail(e explanation) {
 	for _, c := range e.Choices {
 		o.say("choose: " + c)
 	}
-	o.event(errorEvent{"error", e.Message, e.Hint, e.Choices, e.Exit})
+	o.event(events.Error{Type: "error", Message: e.Message, Hint: e.Hint, Choices: e.Choices,
+		Exit: e.Exit})
 }
 
 func (o *output) say(line string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.clear()
-	fmt.Fprintln(o.stderr, "vaultik: "+printable(cut(line)))
-}
-
-// maxLine is how long a message may be: two paths of the greatest length that
-// Linux opens fit in. A store can name paths of 64 KiB, and say so for each entry.
-const maxLine = 10 << 10
-
-// cut shortens what is too long in its middle.
-func cut(s string) string {
-	if len(s) <= maxLine {
-		return s
-	}
-	const end = 2 << 10
-	return s[:maxLine-end] + fmt.Sprintf("[%d bytes more]", len(s)-maxLine) + s[len(s)-end:]
+	fmt.Fprintln(o.stderr, "vaultik: "+words.Printable(words.Cut(line)))
 }
 
 // clear takes the progress line off the terminal; the next tick draws it again.
@@ -133,24 +136,11 @@ func (o *output) clear() {
 	}
 }
 
-// printable replaces what would act on a terminal, line ends included, by Go escapes.
-func printable(s string) string {
-	odd := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
-	if strings.IndexFunc(s, odd) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for i, r := range s {
-		_, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case odd(r):
-			q := strconv.QuoteRune(r)
-			b.WriteString(q[1 : len(q)-1])
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
+// remarks takes what libraries say through package log, such as net/http of servers
+// that speak unasked: only those who want to know all want to know.
+type remarks struct{ out *output }
+
+func (r remarks) Write(p []byte) (int, error) {
+	r.out.detail("%s", config.Scrub(strings.TrimSuffix(string(p), "\n")))
+	return len(p), nil
 }

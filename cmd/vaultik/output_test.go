@@ -7,99 +7,51 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
+	"vaultik/engine/events"
 	"vaultik/messages"
 )
-
-func TestPrintable(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain ü 漢": "plain ü 漢", "a\nb": `a\nb`, "\x1b[31m": `\x1b[31m`, "\xff/": `\xff/`, "\u202eabc": `\u202eabc`, "\x00": `\x00`,
-	} {
-		if got := printable(in); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
-	}
-}
-
-func TestCut(t *testing.T) {
-	if s := strings.Repeat("x", maxLine); cut(s) != s {
-		t.Error("what fits was cut")
-	}
-	long := "begin" + strings.Repeat("x", 3*maxLine) + "end"
-	if got := cut(long); len(got) > maxLine+30 || !strings.HasPrefix(got, "beginx") || !strings.HasSuffix(got, "xend") || !strings.Contains(got, "[20488 bytes more]") {
-		t.Errorf("%d bytes: %s", len(got), got)
-	}
-}
-
-func FuzzPrintable(f *testing.F) {
-	f.Add("\xc3\x28\x1b\u2028")
-	f.Fuzz(func(t *testing.T, s string) {
-		got := printable(s)
-		if !utf8.ValidString(got) || strings.ContainsAny(got, "\n\r\x1b") || printable(got) != got {
-			t.Errorf("%q became %q", s, got)
-		}
-	})
-}
-
-func TestWords(t *testing.T) {
-	for in, want := range map[int64]string{0: "0", 999: "999", 1204: "1,204", 1234567: "1,234,567", -1000: "-1,000"} {
-		if got := count(in); got != want {
-			t.Errorf("count %d: %s", in, got)
-		}
-	}
-	for in, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 41 << 20: "41 MiB", 1288490189: "1.2 GiB",
-		1<<20 - 1: "1.0 MiB", 1 << 62: "4096.0 PiB", 10 << 10: "10 KiB"} {
-		if got := size(in); got != want {
-			t.Errorf("size %d: %s, want %s", in, got, want)
-		}
-	}
-	for in, want := range map[time.Duration]string{0: "0 s", 12*time.Second + 400*time.Millisecond: "12 s", 185 * time.Second: "3:05", 3723 * time.Second: "1:02:03"} {
-		if got := clock(in); got != want {
-			t.Errorf("clock %v: %s", in, got)
-		}
-	}
-	if plural(1, "file", "files") != "1 file" || plural(0, "file", "files") != "0 files" {
-		t.Error("plural")
-	}
-}
 
 func TestMeter(t *testing.T) {
 	p := new(messages.Progress)
 	start := time.Unix(1000, 0)
 	waiting := time.Duration(0)
-	m := &meter{p: p, began: start, last: start, waiting: func(time.Time) time.Duration { return waiting }}
+	m := events.NewMeter(events.Work{Progress: p,
+		Waiting: func(time.Time) time.Duration { return waiting }}, start)
 	p.FilesTotal.Store(5000)
 	p.BytesTotal.Store(100 << 20)
 	p.SetCurrent("home/漢字\n")
 	for i := range 10 {
 		p.FilesDone.Add(120)
 		p.BytesDone.Add(1 << 20)
-		line := m.line(start.Add(time.Duration(i+1)*time.Second), 100)
-		if strings.Contains(line, "left") || !strings.Contains(line, "5,000+ files") || !strings.Contains(line, "1.0 MiB/s") {
+		line := progressLine(m, start.Add(time.Duration(i+1)*time.Second), 100)
+		if strings.Contains(line, "left") || !strings.Contains(line, "5,000+ files") ||
+			!strings.Contains(line, "1.0 MiB/s") {
 			t.Errorf("%q", line)
 		}
 	}
 	p.TotalKnown.Store(true)
 	p.Errors.Store(2)
-	line := m.line(start.Add(10*time.Second), 120)
+	line := progressLine(m, start.Add(10*time.Second), 120)
 	want := `[==                  ]  10 %  1,200/5,000 files  10 MiB/100 MiB  1.0 MiB/s  1:30 left  2 errors  home/漢字\n`
 	if line != want {
 		t.Errorf("%q\n%q", line, want)
 	}
 	waiting = 72 * time.Second
-	if got := m.line(start.Add(10*time.Second), 150); !strings.HasSuffix(got, "2 errors  the store fails, waiting for 1 min 12 s") {
+	if got := progressLine(m, start.Add(10*time.Second), 150); !strings.HasSuffix(got,
+		"2 errors  the store fails, waiting for 1 min 12 s") {
 		t.Errorf("%q", got)
 	}
 	for width := 20; width < 130; width++ {
-		if got := m.line(start.Add(10*time.Second), width); columns(got) >= width || !strings.Contains(got, " 10 %") {
+		if got := progressLine(m, start.Add(10*time.Second), width); columns(got) >= width ||
+			!strings.Contains(got, " 10 %") {
 			t.Errorf("width %d: %q", width, got)
 		}
 	}
 	if got := tail("home/user/pictures/漢字", 15); got != "...ictures/漢字" {
 		t.Errorf("%q", got)
 	}
-	b, err := json.Marshal(m.event(start.Add(10 * time.Second)))
+	b, err := json.Marshal(m.Event(start.Add(10 * time.Second)))
 	if err != nil || !strings.Contains(string(b), `"seconds_left":90`) || !strings.Contains(string(b), `"files_done":1200`) {
 		t.Errorf("%s, %v", b, err)
 	}
@@ -109,7 +61,7 @@ func TestShowProgress_JSON(t *testing.T) {
 	var out, errs bytes.Buffer
 	s := newSession(&out, &errs)
 	s.out.json = true
-	stop := s.showProgress(new(messages.Progress))
+	stop := s.Watch(events.Work{Progress: new(messages.Progress)})
 	stop()
 	if errs.Len() > 0 {
 		t.Errorf("%q", errs.String())
@@ -137,7 +89,8 @@ func TestProtect_Panic(t *testing.T) {
 	if code := s.finish(err); code != 1 {
 		t.Errorf("exit %d", code)
 	}
-	if !strings.Contains(errs.String(), "error: internal error: AGE-SECRET-KEY-[not shown]\n") || strings.Contains(errs.String()+out.String(), "ABCDEFGH") ||
+	if !strings.Contains(errs.String(), "error: internal error: AGE-SECRET-KEY-[not shown]\n") ||
+		strings.Contains(errs.String()+out.String(), "ABCDEFGH") ||
 		!strings.Contains(out.String(), `"type":"summary"`) {
 		t.Errorf("%s%s", errs.String(), out.String())
 	}

@@ -48,7 +48,7 @@ func plant(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	m.Time = time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC).Add(time.Duration(m.Seq) * time.Hour)
 
-	store := filePath(c.StorageURL)
+	store := config.FilePath(c.StorageURL)
 	epoch, sealed, err := keys.NewEpoch(c.Recipients, m.Time)
 	ts.Check(err)
 	put(ts, store, layout.EpochKey(h.ID, epoch.ID, 0), sealed)

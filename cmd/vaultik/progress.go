@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -10,7 +9,8 @@ import (
 
 	"golang.org/x/term"
 
-	"vaultik/messages"
+	"vaultik/engine/events"
+	"vaultik/internal/words"
 )
 
 const (
@@ -21,18 +21,20 @@ const (
 	barWidth = 20
 )
 
-// showProgress shows p until the returned function is called: a line on a
-// terminal, with --json objects, else (and with -q) nothing.
-func (s *session) showProgress(p *messages.Progress) (stop func()) {
+// Watch shows how a part of a job comes on until the returned function is called: a line
+// on a terminal, with --json objects, else (and with -q) nothing.
+func (s *session) Watch(w events.Work) (stop func()) {
 	width := terminalWidth(s.out.stderr)
 	if s.out.quiet || width == 0 && !s.out.json {
 		return func() {}
 	}
-	m := &meter{p: p, began: time.Now(), waiting: s.troubles.waiting}
-	m.last = m.began
-	every, show := drawEvery, func(now time.Time) { s.out.draw(m.line(now, terminalWidth(s.out.stderr))) }
+	m := events.NewMeter(w, time.Now())
+	every, show := drawEvery, func(now time.Time) {
+		s.out.draw(progressLine(m, now,
+			terminalWidth(s.out.stderr)))
+	}
 	if s.out.json {
-		every, show = eventEvery, func(now time.Time) { s.out.event(m.event(now)) }
+		every, show = eventEvery, func(now time.Time) { s.out.event(m.Event(now)) }
 	}
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -47,32 +49,6 @@ func (s *session) showProgress(p *messages.Progress) (stop func()) {
 				s.out.draw("")
 				return
 			}
-		}
-	}()
-	return func() {
-		close(done)
-		<-ended
-	}
-}
-
-// slowEnd is how long a backup that was asked to stop may go on without a word.
-const slowEnd = time.Second
-
-// tellOfEnd says what a backup still does that has not ended soon after it was asked
-// to, until the returned function is called.
-func (s *session) tellOfEnd(ctx context.Context) (end func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		select {
-		case <-ctx.Done():
-		case <-done:
-			return
-		}
-		select {
-		case <-time.After(slowEnd):
-			s.out.note("stopping: what was read is being stored; Ctrl-C again ends it at once")
-		case <-done:
 		}
 	}()
 	return func() {
@@ -108,84 +84,46 @@ func (o *output) draw(line string) {
 	}
 }
 
-// meter turns counters into a rate and a forecast. One goroutine uses it.
-type meter struct {
-	p         *messages.Progress
-	began     time.Time
-	last      time.Time
-	lastBytes int64
-	rate      float64 // bytes a second, smoothed over some seconds
-	waiting   func(now time.Time) time.Duration
-}
-
-// measure updates the rate; it returns the time left, negative if unknown.
-func (m *meter) measure(now time.Time) time.Duration {
-	done := m.p.BytesDone.Load()
-	if dt := now.Sub(m.last).Seconds(); dt > 0 {
-		cur := float64(done-m.lastBytes) / dt
-		weight := min(1, max(dt/5, dt/now.Sub(m.began).Seconds())) // a plain mean at first, then of about 5 s
-		m.rate += weight * (cur - m.rate)
-		m.last, m.lastBytes = now, done
-	}
-	left := m.p.BytesTotal.Load() - done
-	if !m.p.TotalKnown.Load() || m.rate < 1 || left < 0 {
-		return -1
-	}
-	return time.Duration(float64(left) / m.rate * float64(time.Second))
-}
-
-// line is what a terminal of this width shows; it never wraps.
-func (m *meter) line(now time.Time, width int) string {
-	left := m.measure(now)
-	p, total := m.p, m.p.TotalKnown.Load()
+// progressLine is what a terminal of this width shows; it never wraps.
+func progressLine(m *events.Meter, now time.Time, width int) string {
+	left := m.Measure(now)
+	p, total := m.Progress, m.Progress.TotalKnown.Load()
 	var b strings.Builder
 	if total && p.BytesTotal.Load() > 0 {
-		part := min(1, float64(p.BytesDone.Load())/float64(p.BytesTotal.Load()))
-		if width >= barFrom {
-			fill := int(part * barWidth)
-			fmt.Fprintf(&b, "[%s%s] ", strings.Repeat("=", fill), strings.Repeat(" ", barWidth-fill))
-		}
-		fmt.Fprintf(&b, "%3.0f %%  ", part*100)
+		drawPart(&b, min(1, float64(p.BytesDone.Load())/float64(p.BytesTotal.Load())), width)
 	}
 	if phase := p.Phase.Load(); phase != nil && *phase != "" {
 		b.WriteString(*phase + "  ")
 	}
 	plus := map[bool]string{true: "", false: "+"}[total] // more to come
-	bytes := size(p.BytesDone.Load())                    // more than the total is where nobody knows the total: of a stream
+	// More than the total is where nobody knows the total: of a stream.
+	bytes := words.Size(p.BytesDone.Load())
 	if all := p.BytesTotal.Load(); total || all >= p.BytesDone.Load() {
-		bytes += "/" + size(all) + plus
+		bytes += "/" + words.Size(all) + plus
 	}
-	fmt.Fprintf(&b, "%s/%s%s files  %s  %s/s", count(p.FilesDone.Load()), count(p.FilesTotal.Load()), plus, bytes, size(int64(m.rate)))
+	fmt.Fprintf(&b, "%s/%s%s files  %s  %s/s", words.Count(p.FilesDone.Load()),
+		words.Count(p.FilesTotal.Load()), plus, bytes, words.Size(int64(m.Rate())))
 	if left >= 0 {
-		fmt.Fprintf(&b, "  %s left", clock(left))
+		fmt.Fprintf(&b, "  %s left", words.Clock(left))
 	}
 	if n := p.Errors.Load(); n > 0 {
-		fmt.Fprintf(&b, "  %s errors", count(n))
+		fmt.Fprintf(&b, "  %s errors", words.Count(n))
 	}
-	if d := m.waiting(now); d > 0 {
-		b.WriteString("  the store fails, waiting for " + lasting(d))
+	if d := m.Waiting(now); d > 0 {
+		b.WriteString("  the store fails, waiting for " + words.Lasting(d))
 	} else if cur := p.Current.Load(); cur != nil && *cur != "" {
-		b.WriteString("  " + tail(printable(*cur), width-3-columns(b.String())))
+		b.WriteString("  " + tail(words.Printable(*cur), width-3-columns(b.String())))
 	}
 	return fit(b.String(), width-1) // the last column makes some terminals wrap
 }
 
-func (m *meter) event(now time.Time) progressEvent {
-	left, p := m.measure(now), m.p
-	ev := progressEvent{Type: "progress", FilesDone: p.FilesDone.Load(), FilesTotal: p.FilesTotal.Load(),
-		BytesDone: p.BytesDone.Load(), BytesTotal: p.BytesTotal.Load(), BytesRead: p.BytesRead.Load(),
-		Stored: p.Stored.Load(), Errors: p.Errors.Load(), TotalKnown: p.TotalKnown.Load(), Seconds: now.Sub(m.began).Seconds()}
-	if phase := p.Phase.Load(); phase != nil {
-		ev.Phase = *phase
+// drawPart draws how much is done, with a bar where there is room.
+func drawPart(b *strings.Builder, part float64, width int) {
+	if width >= barFrom {
+		fill := int(part * barWidth)
+		fmt.Fprintf(b, "[%s%s] ", strings.Repeat("=", fill), strings.Repeat(" ", barWidth-fill))
 	}
-	if cur := p.Current.Load(); cur != nil {
-		ev.jsonPath = pathOf(*cur)
-	}
-	if left >= 0 {
-		s := left.Seconds()
-		ev.Left = &s
-	}
-	return ev
+	fmt.Fprintf(b, "%3.0f %%  ", part*100)
 }
 
 // columns is how wide s is at most: a rune beyond Latin may take two.

@@ -1,22 +1,20 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 
-	"vaultik/actors"
-	"vaultik/actors/restore"
-	"vaultik/config"
-	"vaultik/internal/platform"
+	"golang.org/x/term"
+
+	"vaultik/engine"
+	"vaultik/engine/events"
+	"vaultik/internal/fault"
+	"vaultik/internal/words"
 	"vaultik/messages"
-	"vaultik/vault/filter"
-	"vaultik/vault/page"
 )
 
 type restoreCmd struct {
@@ -66,239 +64,110 @@ Patterns match full paths: * and ? within a name, [a-z], ** for any number of
 directories; a pattern with a leading / begins at the root, any other anywhere. ! before
 a pattern takes back what those before it matched.
 
-Interrupted, the same command goes on where it was. It exits 3 if something could not be
-restored as it was, and 13 if the snapshot itself is damaged; all else is restored.`
+Interrupted, the same command goes on where it was; after a power cut it compares what is
+there. It exits 3 if something could not be restored as it was, and 13 if the snapshot
+itself is damaged; all else is restored.`
 }
 
 // Run restores.
 func (c *restoreCmd) Run(ctx context.Context, s *session) error {
-	include, err := patterns("--include", c.Include)
-	if err != nil {
-		return err
-	}
-	exclude, err := patterns("--exclude", c.Exclude)
-	if err != nil {
-		return err
-	}
 	if err := c.checkDelete(); err != nil {
 		return err
 	}
-	if c.Verify && c.DryRun {
-		return &usageError{msg: "--verify does not go with --dry-run: nothing is restored that could be read back", command: "restore"}
-	}
-	if c.InPlace && c.Overwrite == string(restore.OverwriteNever) {
-		return &usageError{msg: "--in-place does not go with --overwrite never: nothing would be changed", command: "restore"}
-	}
-	if c.InPlace && c.Overwrite == string(restore.OverwriteIfNewer) {
-		return &usageError{msg: "--in-place does not go with --overwrite if-newer: a file that an interruption leaves changed in part would be the newer one", command: "restore"}
-	}
-	if c.Verify && c.Overwrite != string(restore.OverwriteIfChanged) && c.Overwrite != string(restore.OverwriteAlways) {
-		return &usageError{msg: "--verify does not go with --overwrite " + c.Overwrite + ": files that are kept may differ from the snapshot", command: "restore"}
-	}
-	parallel, memory, err := s.settings(c.Parallel)
-	if err != nil {
+	if err := s.parallel(c.Parallel); err != nil {
 		return err
 	}
-	s.target = c.Target
-	r, err := s.openSnapshot(ctx, c.Snapshot, c.pick)
-	if err != nil {
-		return err
+	o := engine.RestoreOptions{
+		Snapshot: c.Snapshot, Pick: c.pick.engine(), Paths: c.Path, Target: c.Target,
+		Include: c.Include, Exclude: c.Exclude,
+		DryRun: c.DryRun, Overwrite: c.Overwrite, InPlace: c.InPlace, Verify: c.Verify,
+		NoSpaceCheck: c.NoSpaceCheck, NumericOwner: c.NumericOwner, Delete: c.Delete,
 	}
-	defer r.Close()
-	paths, err := c.paths(ctx, s, r)
-	if err != nil {
-		return err
+	if !c.Yes {
+		o.Confirm = s.confirm
 	}
-	target, err := c.target(r)
-	if err != nil {
-		return err
-	}
-	spec := &restore.Spec{
-		Store: r.Backend, Root: r.root, Identities: r.ids,
-		Target: target, From: r.from, Paths: paths,
-		Overwrite: restore.Overwrite(c.Overwrite), InPlace: c.InPlace, NumericOwner: c.NumericOwner,
-		NoSpaceCheck: c.NoSpaceCheck,
-		Parallel:     parallel, Memory: memory, Progress: &messages.Progress{},
-		Warn: func(text string) { s.out.warn("", "%s", text) },
-	}
-	spec.Include, spec.Exclude = selection(include, exclude)
-	spec.OnItem = s.restoreItem
-	system := actors.NewSystem(nil)
-	defer system.Close()
-	del, err := c.newDeletion(s, r, system, spec)
-	if err != nil {
-		return err
-	}
-	if err := del.list(ctx); err != nil {
-		return err
-	}
+	s.item, s.target = s.restoredItem, c.Target
 	if c.DryRun {
-		return c.dryRun(ctx, s, r, system, spec, del)
+		s.item = s.wouldRestoreItem
 	}
-	spec.Progress = &messages.Progress{}
-	stop := s.showProgress(spec.Progress)
-	res, err := restore.Run(ctx, system, spec)
-	stop()
-	if full := (*restore.SpaceError)(nil); errors.As(err, &full) {
-		return &noRoom{full}
-	}
-	if pe := (*fs.PathError)(nil); res == nil && errors.As(err, &pe) && within(pe.Path, target) {
-		return &badTarget{target, err} // it could not be made
-	}
-	left := del.run(ctx, res, err)
-	if err = c.report(ctx, s, r, res, err); err == nil {
-		err = left
-	}
-	if !c.Verify || err != nil && !errors.As(err, new(*partial)) {
-		return err
-	}
-	return errors.Join(err, c.readBack(ctx, s, system, spec))
+	res, err := s.engine.Restore(ctx, o, s)
+	s.sum.Totals = res.Totals
+	return err
 }
 
-// readBack compares what the target holds with the snapshot.
-func (c *restoreCmd) readBack(ctx context.Context, s *session, system *actors.System, spec *restore.Spec) error {
-	spec.Progress = &messages.Progress{}
-	stop := s.showProgress(spec.Progress)
-	res, err := restore.ReadBack(ctx, system, spec)
-	stop()
-	if err != nil {
-		return fmt.Errorf("read back: %w", err)
+// checkDelete refuses a question that nobody could answer, before anything is read.
+func (c *restoreCmd) checkDelete() error {
+	if c.Yes && !c.Delete {
+		return fault.Misuse("restore", "--yes means nothing without --delete")
 	}
-	for _, d := range res.Different {
-		s.restoreItem(d.Path, messages.StatusFailed, "read back: "+d.Reason)
-	}
-	s.out.result("read back: %s, %s, as in the snapshot", plural(res.Files, "file", "files"), size(res.Bytes))
-	if res.Differ > 0 {
-		s.sum.Errors += res.Differ
-		return &partial{fmt.Sprintf("%s in %s not as in the snapshot", plural(res.Differ, "file is", "files are"), spec.Target)}
+	if c.Delete && !c.Yes && !c.DryRun && !term.IsTerminal(int(os.Stdin.Fd())) {
+		return &fault.UsageError{Msg: "--delete asks before it deletes, and there is no terminal to ask on",
+			Advice: "see what would go with --dry-run -v; then add --yes"}
 	}
 	return nil
 }
 
-// patterns compiles the patterns of a flag; nil for none.
-func patterns(flag string, texts []string) (*filter.List, error) {
-	if len(texts) == 0 {
-		return nil, nil
+// confirm asks on the terminal whether that may be deleted. Anything but yes is no.
+func (s *session) confirm(d engine.Doomed) bool {
+	for _, p := range d.First {
+		s.out.say("  " + words.Printable(p))
 	}
-	l, err := filter.Compile(filter.From(flag, texts...), filter.Options{})
-	if err != nil {
-		return nil, &usageError{msg: err.Error(), command: "restore"}
+	if more := d.Files + d.Dirs - int64(len(d.First)); more > 0 {
+		s.out.say(fmt.Sprintf("  and %s more: --dry-run -v lists all", words.Count(more)))
 	}
-	return l, nil
+	s.out.say(fmt.Sprintf("delete %s, which snapshot %s has not, from %s when all is restored? [yes/no]",
+		extrasText(d.Extras), d.Snapshot, words.Printable(d.Target)))
+	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return err == nil && (answer == "yes" || answer == "y")
 }
 
-// selection turns patterns into what a restore asks of each entry. Whatever
-// stands below an included directory is included, so what a ! takes back there
-// is excluded. Directories in which nothing can match are excluded too: they
-// need not be read.
-func selection(include, exclude *filter.List) (in, out func(string, page.Type) bool) {
-	if include != nil {
-		in = func(path string, t page.Type) bool {
-			matched, _ := include.MatchEntry(path, t == page.Dir)
-			return matched
-		}
+func extrasText(e events.Extras) string {
+	var text []string
+	if e.Files > 0 || e.Dirs == 0 {
+		text = append(text, words.Plural(e.Files, "file", "files"))
 	}
-	if include != nil || exclude != nil {
-		out = func(path string, t page.Type) bool {
-			if matched, _ := exclude.MatchEntry(path, t == page.Dir); matched {
-				return true
-			}
-			return include != nil && !in(path, t) && (t != page.Dir || !include.MayMatchBelowEntry(path))
-		}
+	if e.Dirs > 0 {
+		text = append(text, words.Plural(e.Dirs, "directory", "directories"))
 	}
-	return in, out
+	return strings.Join(text, " and ") + " (" + words.Size(e.Bytes) + ")"
 }
 
-// paths are the arguments as entries spell them.
-func (c *restoreCmd) paths(ctx context.Context, s *session, r *reading) ([]string, error) {
-	var out []string
-	for _, p := range c.Path {
-		if p == "" {
-			return nil, &usageError{msg: "a path is empty", command: "restore"}
-		}
-		e := snapshotPath(r.from, p)
-		if !page.Within(r.from, e) {
-			return nil, &usageError{msg: fmt.Sprintf("%q is not within %q", shown(e), shown(r.from)),
-				hint: "leave out the path of the snapshot: " + s.commandHere("restore "+r.row.short()+" --target DIR "+config.Quote(shown(e)))}
-		}
-		out = append(out, e)
-	}
-	return out, s.checkPaths(ctx, r, out...)
-}
-
-// target checks what can be known of the target before anything is read.
-func (c *restoreCmd) target(r *reading) (string, error) {
-	if c.Target == "" {
-		return "", &usageError{msg: "--target is empty", command: "restore"}
-	}
-	dir, err := filepath.Abs(c.Target)
-	if err != nil {
-		return "", fmt.Errorf("find target: %w", err)
-	}
-	if store := filePath(r.URL); store != "" && within(store, dir) {
-		return "", &usageError{msg: fmt.Sprintf("--target: %s lies inside the store", dir), hint: "name a directory elsewhere: --target DIR"}
-	}
-	st, err := os.Stat(dir)
+// restoredItem says what became of an entry.
+func (s *session) restoredItem(e events.Item) {
+	s.out.event(e)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Lstat(dir); err == nil {
-			return "", &badTarget{dir, errors.New("it is a symbolic link that leads nowhere")}
-		}
-		return dir, nil
-	case err != nil:
-		return "", &badTarget{dir, err}
-	case !st.IsDir():
-		return "", &badTarget{dir, syscall.ENOTDIR}
+	case e.Status == string(messages.StatusFailed):
+		s.out.warn("", "%q: %s", words.Cut(e.Raw()), words.Cut(e.Reason))
+	case e.Status == string(messages.StatusIgnored):
+		s.out.note("not restored: %q: %s", e.Raw(), cmp.Or(e.Reason,
+			"a socket, which only its server can make"))
+	case s.out.verbose:
+		s.out.detail("%s %q", e.Status, e.Raw())
 	}
-	// A directory that may not be changed may still have others in it that may be.
-	if err := platform.Writable(dir); err != nil && emptyDir(dir) {
-		return "", &badTarget{dir, err}
-	}
-	return dir, nil
 }
 
-// within reports whether path is dir or below it, links resolved as far as they are there.
-func within(dir, path string) bool {
-	if to, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = to
-	}
-	rest := ""
-	for {
-		if to, err := filepath.EvalSymlinks(path); err == nil {
-			path = filepath.Join(to, rest)
-			break
-		}
-		up := filepath.Dir(path)
-		if up == path {
-			break
-		}
-		rest, path = filepath.Join(filepath.Base(path), rest), up
-	}
-	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+// planWords are the states of a restore as a plan has them.
+var planWords = map[messages.Status]string{
+	messages.StatusRestored: "create", messages.StatusReplaced: "replace",
+	messages.StatusChanged:   "change",
+	messages.StatusUnchanged: "skip", messages.StatusKept: "keep", messages.StatusIgnored: "ignore",
+	messages.StatusFailed: "fail", messages.StatusDeleted: "delete",
 }
 
-func emptyDir(dir string) bool {
-	f, err := os.Open(dir)
-	if err != nil {
-		return false
+// wouldRestoreItem says what would become of an entry: of each with -v, otherwise of
+// those that fail.
+func (s *session) wouldRestoreItem(e events.Item) {
+	s.out.event(e)
+	if e.Status == string(messages.StatusFailed) {
+		s.out.warn("", "%q would not be restored: %s", e.Raw(), e.Reason)
 	}
-	defer f.Close()
-	names, _ := f.Readdirnames(1)
-	return len(names) == 0
-}
-
-// badTarget: nothing can be restored there.
-type badTarget struct {
-	dir string
-	err error
-}
-
-func (e *badTarget) Error() string {
-	err := e.err
-	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
-		err = pe.Err
+	if !s.out.verbose {
+		return
 	}
-	return fmt.Sprintf("restore to %s: %v", e.dir, err)
+	line := fmt.Sprintf("%-7s  %s", planWords[messages.Status(e.Status)], words.Printable(e.Raw()))
+	if e.Reason != "" {
+		line += "  (" + words.Printable(e.Reason) + ")"
+	}
+	s.out.result("%s", line)
 }
-
-func (e *badTarget) Unwrap() error { return e.err }

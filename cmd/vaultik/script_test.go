@@ -14,8 +14,6 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"vaultik/config"
 )
 
 func TestMain(m *testing.M) {
@@ -167,31 +165,5 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if got := strconv.FormatInt(int64(st.Mode().Perm()), 8); got != args[1] {
 		ts.Fatalf("%s has mode %s, want %s", args[0], got, args[1])
-	}
-}
-
-// TestExitCodes: the table of the documentation is the table of the program.
-func TestExitCodes(t *testing.T) {
-	s := newSession(nil, nil)
-	for _, c := range s.classes() {
-		if got, _ := s.classify(c.is); got != c.code {
-			t.Errorf("%v: exit %d, want %d", c.is, got, c.code)
-		}
-	}
-	for err, want := range map[error]exit{
-		errors.New("x"):   exitFailed,
-		&partial{"x"}:     exitPartial,
-		&usageError{}:     exitUsage,
-		errInterrupted:    exitInterrupted,
-		&noStoreNamed{}:   exitNoStore,
-		&ownerDiffers{}:   exitDamage,
-		&staleTrust{}:     exitDamage,
-		&internalError{}:  exitFailed,
-		&config.Error{}:   exitFailed,
-		config.ErrInvalid: exitFailed,
-	} {
-		if got, _ := s.classify(err); got != want {
-			t.Errorf("%T: exit %d, want %d", err, got, want)
-		}
 	}
 }

@@ -1,16 +1,18 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"time"
 
 	"github.com/alecthomas/kong"
 
-	"vaultik/backends/limit"
 	"vaultik/config"
+	"vaultik/engine"
+	"vaultik/engine/events"
+	"vaultik/internal/fault"
 	"vaultik/vault/keys"
 )
 
@@ -19,45 +21,47 @@ type session struct {
 	cli    cli
 	parser *kong.Kong
 	out    *output
-	sum    summary // commands fill in what they counted
+	sum    events.Summary // commands fill in what was counted
 	began  time.Time
+	engine *engine.Engine // once the global flags are checked
 
-	places      config.Places
-	state       config.State
 	identity    *keys.Identity // nil: not given or malformed
 	identityErr error          // why identity is nil
 
-	conf  *config.Config // once loaded
-	tuned *config.Config // instead of one that is broken
-
-	bwlimit  limit.Schedule  // --bwlimit
-	limits   *limit.Limiter  // of all stores, once needed
-	patience context.Context // its end says that the program is to stop, and go on as long as it may; nil: none
-	troubles *troubles
-	dry      bool // nothing may be written, state files included
-
-	within, target string // of SNAPSHOT:PATH, and of --target, as they were given
+	item   func(events.Item) // how the command says what became of a path
+	target string            // --target as it was given
 }
 
 func newSession(stdout, stderr io.Writer) *session {
 	out := &output{stdout: stdout, stderr: stderr}
-	return &session{out: out, troubles: newTroubles(out), began: time.Now(), sum: summary{Type: "summary"}}
+	return &session{out: out, began: time.Now(), sum: events.Summary{Type: "summary"},
+		item: func(e events.Item) { out.event(e) }}
 }
 
 // prepare checks the global flags, before any command.
 func (s *session) prepare() (err error) {
-	if s.cli.Owner != "" && !keys.ValidFingerprint(s.cli.Owner) {
-		return &usageError{msg: fmt.Sprintf("--owner: %q is not a fingerprint; it looks like SHA256:47DEQpj8...", s.cli.Owner)}
-	}
-	if s.cli.Store != nil && *s.cli.Store == "" {
-		return &usageError{msg: "--store: the URL is empty"}
-	}
-	if err := s.limitsOnTheLine(); err != nil {
-		return err
-	}
-	s.places, err = config.FindPlaces(s.cli.Config)
-	s.state = config.NewState(s.places.Dir())
+	s.engine, err = engine.Open(engine.Options{
+		Config: s.cli.Config, Store: s.cli.Store, Owner: s.cli.Owner, BWLimit: s.cli.BWLimit,
+		Connections: s.cli.Connections,
+		Identity:    s.identity, NoIdentity: s.identityErr, Tool: tool(), LimitMemory: limitMemory,
+	})
 	return err
+}
+
+// parallel takes the flag --parallel of a command, 0 for none, for --connections.
+func (s *session) parallel(n int) error {
+	if n == 0 {
+		return nil
+	}
+	if err := config.CheckParallel(n); err != nil {
+		return fault.Misuse(s.sum.Command, "--parallel: "+err.Error())
+	}
+	if s.cli.Connections != 0 && s.cli.Connections != n {
+		return fault.Misuse(s.sum.Command,
+			"--parallel and --connections are two names of one thing; give one")
+	}
+	s.cli.Connections = n
+	return s.prepare()
 }
 
 // finish says the last words and returns the exit code.
@@ -70,58 +74,30 @@ func (s *session) finish(err error) int {
 		s.out.fail(e)
 		s.sum.Exit = e.Exit
 	}
-	s.sum.Retries = s.troubles.sum()
 	s.sum.Seconds = time.Since(s.began).Seconds()
 	s.out.event(s.sum)
 	return int(s.sum.Exit)
 }
 
-// config loads the configuration once and warns of what is wrong but works.
-func (s *session) config() (*config.Config, error) {
-	if s.conf != nil {
-		return s.conf, nil
+// explain turns any error into its exit code and hint.
+func (s *session) explain(err error) engine.Explanation {
+	if ie := (*internalError)(nil); errors.As(err, &ie) {
+		s.out.say("this is a bug; please report what follows")
+		fmt.Fprintln(s.out.stderr, config.Scrub(ie.stack))
 	}
-	c, err := config.Load(s.places.Config)
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range c.Warnings {
-		s.out.warn("", "%s", w)
-	}
-	for _, f := range s.places.Exposed() {
-		s.out.warn("chmod 600 "+config.Quote(f), "%s can be read or changed by other users", f)
-	}
-	s.conf = c
-	return c, nil
+	return engine.Explain(err)
 }
 
-// needIdentity is for commands that cannot do without: ErrNoIdentity or ErrBadIdentity.
-func (s *session) needIdentity() (*keys.Identity, error) { return s.identity, s.identityErr }
+// internalError is a panic: a bug of this program.
+type internalError struct{ value, stack string }
 
-// optionalIdentity is for commands that show more with it: nil where none is
-// given, an error where one is given and malformed.
-func (s *session) optionalIdentity() (*keys.Identity, error) {
-	if errors.Is(s.identityErr, keys.ErrNoIdentity) {
-		return nil, nil
-	}
-	return s.identity, s.identityErr
-}
+func (e *internalError) Error() string { return "internal error: " + e.value }
 
-// storeURL is --store, else the configured one.
-func (s *session) storeURL() (string, error) {
-	if s.cli.Store != nil {
-		url, err := config.StoreURL(*s.cli.Store)
-		if err != nil {
-			return "", &usageError{msg: "--store: " + err.Error()}
-		}
-		return url, nil
-	}
-	c, err := s.config()
-	if errors.Is(err, config.ErrMissing) {
-		return "", &noStoreNamed{err}
-	}
-	if err != nil {
-		return "", err
-	}
-	return c.StorageURL, nil
+// limitMemory tells the runtime what is left to the collector's heap: a good half
+// of what the configuration allows. The buffers of a job, which are not in it,
+// program text and mapped tables take the rest. Less makes the collector thrash,
+// measured on 50,000 files.
+func limitMemory(memory int64) {
+	debug.SetMemoryLimit(memory * 55 / 100)
+	debug.SetGCPercent(40)
 }

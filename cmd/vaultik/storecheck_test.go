@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"context"
 	"net/url"
-	"os"
-	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"vaultik/backends"
 	"vaultik/backends/mem"
+	"vaultik/internal/fault"
+	"vaultik/internal/testsize"
 )
 
 // odd is a store that can be told to misbehave: odd://what.
@@ -23,13 +22,16 @@ type odd struct {
 }
 
 func init() {
-	backends.Register("odd", func(ctx context.Context, u *url.URL, o backends.Options) (backends.Backend, error) {
-		b, err := backends.Open(ctx, "mem://"+u.Host, backends.Options{Create: true, ReadOnly: o.ReadOnly})
+	backends.Register("odd", func(ctx context.Context, u *url.URL,
+		o backends.Options) (backends.Backend, error) {
+		b, err := backends.Open(ctx, "mem://"+u.Host, backends.Options{Create: true,
+			ReadOnly: o.ReadOnly})
 		return odd{b, u.Host, o.ReadOnly}, err
 	})
 }
 
-func (b odd) ListStream(ctx context.Context, prefix string, fn func(backends.ObjectInfo) error) error {
+func (b odd) ListStream(ctx context.Context, prefix string,
+	fn func(backends.ObjectInfo) error) error {
 	n := 0
 	return b.Backend.ListStream(ctx, prefix, func(o backends.ObjectInfo) error {
 		if n++; b.what == "forgetful" && n == 1001 {
@@ -60,9 +62,11 @@ func (b odd) Info(ctx context.Context) (backends.Info, error) {
 	return info, err
 }
 
-func (b odd) Put(ctx context.Context, key string, src backends.Source, o backends.PutOptions) (backends.ObjectInfo, error) {
+func (b odd) Put(ctx context.Context, key string, src backends.Source,
+	o backends.PutOptions) (backends.ObjectInfo, error) {
 	if b.what == "weak" && o.IfAbsent && !b.readOnly {
-		return backends.ObjectInfo{}, &backends.OpError{Op: "put", Key: key, Err: backends.ErrUnsupported}
+		return backends.ObjectInfo{}, &backends.OpError{Op: "put", Key: key,
+			Err: backends.ErrUnsupported}
 	}
 	return b.Backend.Put(ctx, key, src, o)
 }
@@ -78,56 +82,28 @@ func storeCheckOf(t *testing.T, what string) (code int, stdout, stderr string) {
 
 // What a place cannot do is told; what it does wrong fails the check.
 func TestStoreCheck_OddPlaces(t *testing.T) {
+	testsize.Long(t)
 	for _, c := range []struct {
 		what           string
-		code           exit
+		code           fault.Code
 		stdout, stderr string
 	}{
-		{"fine", exitDone, "promises hold that backups rely on", ""},
-		{"forgetful", exitFailed, `failed    List  `, "does not keep 1 of the "},
-		{"forgetful", exitFailed, `            list "": 1107 keys, want 1108`, "keep no backups there before that is cured, and check again: vaultik --store odd://forgetful store check"},
-		{"locked", exitDone, "put ", ": 1 object that could not be removed: delete \"check/"},
-		{"tomorrow", exitFailed, "clock             24:00:00 ahead of this machine's", ""}, // list and Stat differ
-		{"weak", exitDone, "safety            weak: of a store made here: two machines", ""},
-		{"weak", exitDone, "create if absent  no: ", ""},
+		{"fine", fault.Done, "promises hold that backups rely on", ""},
+		{"forgetful", fault.Failed, `failed    List  `, "does not keep 1 of the "},
+		{"forgetful", fault.Failed, `            list "": 1107 keys, want 1108`, "keep no backups there before that is cured, and check again: vaultik --store odd://forgetful store check"},
+		{"locked", fault.Done, "put ", ": 1 object that could not be removed: delete \"check/"},
+		{"tomorrow", fault.Failed, "clock             24:00:00 ahead of this machine's", ""}, // list and Stat differ
+		{"weak", fault.Done, "safety            weak: of a store made here: two machines", ""},
+		{"weak", fault.Done, "create if absent  no: ", ""},
 	} {
 		code, stdout, stderr := storeCheckOf(t, c.what)
-		if code != int(c.code) || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
-			t.Errorf("%s: exit %d, want %d\n%s%s\nwant %q and %q", c.what, code, c.code, stdout, stderr, c.stdout, c.stderr)
+		if code != int(c.code) || !strings.Contains(stdout, c.stdout) ||
+			!strings.Contains(stderr, c.stderr) {
+			t.Errorf("%s: exit %d, want %d\n%s%s\nwant %q and %q", c.what, code, c.code, stdout,
+				stderr, c.stdout, c.stderr)
 		}
-		if c.stderr == "" && c.code == exitDone && stderr != "" {
+		if c.stderr == "" && c.code == fault.Done && stderr != "" {
 			t.Errorf("%s: %s", c.what, stderr)
 		}
-	}
-}
-
-// A check that has ended is told from one that runs, here or elsewhere.
-func TestScratch_Dead(t *testing.T) {
-	gone := exec.Command("true")
-	if err := gone.Run(); err != nil {
-		t.Fatal(err)
-	}
-	b, prefix := mem.New(), "check/0123456789abcdef/"
-	sc := scratch{newScratchState(), b, prefix, "", 1}
-	of := func(prefix string, pid int) string {
-		return claimWord + ` "` + machineOf(prefix) + `" ` + strconv.Itoa(pid) + "\n"
-	}
-	if claimText(prefix) != of(prefix, os.Getpid()) {
-		t.Fatalf("claim %q", claimText(prefix))
-	}
-	for text, dead := range map[string]bool{
-		of(prefix, os.Getpid()): false, of(prefix, gone.Process.Pid): true, of("check/x/", gone.Process.Pid): false,
-		"": false, "x": false, machineOf(prefix) + " x": false, strings.TrimPrefix(of(prefix, gone.Process.Pid), claimWord): false,
-		of(prefix, gone.Process.Pid) + strings.Repeat("x", longestClaim): false,
-	} {
-		if err := sc.put(t.Context(), prefix+ownerName, text); err != nil {
-			t.Fatal(err)
-		}
-		if sc.dead(t.Context(), prefix) != dead {
-			t.Errorf("%q: dead is not %v", text, dead)
-		}
-	}
-	if sc.dead(t.Context(), "check/none/") {
-		t.Error("what does not exist is not known to be dead")
 	}
 }

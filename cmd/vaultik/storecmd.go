@@ -3,10 +3,9 @@ package main
 import (
 	"fmt"
 	"strings"
-	"time"
 
-	"vaultik/backends"
-	"vaultik/vault/snapshot"
+	"vaultik/engine/events"
+	"vaultik/internal/words"
 )
 
 type storeCmd struct {
@@ -16,17 +15,21 @@ type storeCmd struct {
 }
 
 // abilities are what a place can do, for people.
-func abilities(info backends.Info) [][2]string {
+func abilities(a events.Abilities) [][2]string {
 	rows := [][2]string{
-		{"create if absent", told(info.ConditionalPut, "of two writers of one name exactly one wins", "not offered: see safety")},
-		{"atomic replace", told(info.AtomicReplace, "readers see the old or the new object", "an object that is replaced may be missing for a moment")},
-		{"checksums", told(info.ServerChecksum, "the store refuses what was damaged on its way", "the store takes what arrives; vaultik verify --read-data reads it back")},
-		{"sorted listing", told(info.Sorted, "", "")},
-		{"ranged reading", told(info.RangeNative, "", "the store sends whole objects: restoring single files reads more")},
+		{"create if absent", told(a.ConditionalPut, "of two writers of one name exactly one wins",
+			"not offered: see safety")},
+		{"atomic replace", told(a.AtomicReplace, "readers see the old or the new object",
+			"an object that is replaced may be missing for a moment")},
+		{"checksums", told(a.Checksums, "the store refuses what was damaged on its way",
+			"the store takes what arrives; vaultik verify --read-data reads it back")},
+		{"sorted listing", told(a.Sorted, "", "")},
+		{"ranged reading", told(a.RangeNative, "",
+			"the store sends whole objects: restoring single files reads more")},
 		{"largest object", "no limit known"},
 	}
-	if info.MaxObjectSize > 0 {
-		rows[len(rows)-1][1] = size(info.MaxObjectSize)
+	if a.MaxObject != nil {
+		rows[len(rows)-1][1] = words.Size(*a.MaxObject)
 	}
 	return rows
 }
@@ -43,34 +46,28 @@ func told(is bool, yes, no string) string {
 	return word + ": " + why
 }
 
-// room writes how much space a place has.
-func room(info backends.Info) string {
+// room writes how much space a place has, as far as that is known.
+func room(free, total *int64) string {
 	switch {
-	case info.Free < 0 && info.Total < 0:
+	case free == nil && total == nil:
 		return "not known"
-	case info.Free < 0:
-		return size(info.Total) + " in all"
-	case info.Total < 0:
-		return size(info.Free) + " free"
+	case free == nil:
+		return words.Size(*total) + " in all"
+	case total == nil:
+		return words.Size(*free) + " free"
 	}
-	return size(info.Free) + " of " + size(info.Total) + " free"
+	return words.Size(*free) + " of " + words.Size(*total) + " free"
 }
 
-// safety says what the format does about two writers of one name. doc is nil
-// where there is no store yet.
-func safety(doc *snapshot.StoreDoc, conditional bool) (word, meaning string) {
-	const weak = "two machines that write as one host are noticed afterwards, not stopped; one machine prunes"
-	switch {
-	case doc == nil && conditional:
-		return "strong", "a store made here never lets two machines write as one host"
-	case doc == nil:
-		return snapshot.SafetyWeak, "of a store made here: " + weak
-	case doc.Safety == snapshot.SafetyWeak:
-		return snapshot.SafetyWeak, weak
-	case !conditional:
-		return "strong", "but this place cannot create an object only if absent: this copy can be read and restored, backups to it fail"
-	}
-	return "strong", "two machines never write as one host"
+const weak = "two machines that write as one host are noticed afterwards, not stopped; one machine prunes"
+
+// promises are what the format does about two writers of one name, in words.
+var promises = map[events.Promise]string{
+	events.NewStrong:    "a store made here never lets two machines write as one host",
+	events.NewWeak:      "of a store made here: " + weak,
+	events.Weak:         weak,
+	events.StrongBroken: "but this place cannot create an object only if absent: this copy can be read and restored, backups to it fail",
+	events.Strong:       "two machines never write as one host",
 }
 
 // table prints rows of a name and a value.
@@ -80,9 +77,7 @@ func (o *output) table(rows [][2]string) {
 		width = max(width, len(r[0]))
 	}
 	for _, r := range rows {
-		o.result("%s", strings.TrimRight(fmt.Sprintf("%-*s  %s", width, r[0], printable(r[1])), " "))
+		o.result("%s", strings.TrimRight(fmt.Sprintf("%-*s  %s", width, r[0],
+			words.Printable(r[1])), " "))
 	}
 }
-
-// day writes a time of long ago.
-func day(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }

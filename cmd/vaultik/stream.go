@@ -1,18 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path"
 	"strings"
-	"time"
 
 	"golang.org/x/term"
 
-	"vaultik/actors/backup"
-	"vaultik/config"
-	"vaultik/vault/fs"
+	"vaultik/engine"
+	"vaultik/internal/fault"
 	"vaultik/vault/page"
 )
 
@@ -25,9 +24,34 @@ type streamFlags struct {
 
 func (f *streamFlags) streamed() bool { return f.Stdin || f.StdinCommand }
 
-// streamSet is the set of a stream: its name makes it the same set the next time.
-func (c *backupCmd) streamSet() ([]backupSet, error) {
-	refuse := func(msg string) ([]backupSet, error) { return nil, &usageError{msg: msg, command: "backup"} }
+// streamSource is a set whose content is a stream: its name makes it the same set the
+// next time.
+func (c *backupCmd) streamSource(s *session, o *engine.BackupOptions) error {
+	if err := c.checkStream(); err != nil {
+		return err
+	}
+	name := "stdin"
+	if c.StdinName != nil {
+		name = strings.TrimPrefix(*c.StdinName, "/")
+	}
+	if err := page.CheckPath(name); err != nil || path.Clean(name) != name || name == "." {
+		return fault.Misuse("backup", fmt.Sprintf("--stdin-name: %q cannot be the path of a file",
+			*c.StdinName))
+	}
+	o.Source, o.Paths, o.Set = engine.FromStream, []string{name}, cmp.Or(c.Set, "stdin:"+name)
+	o.Stream = &engine.Stream{Reader: os.Stdin}
+	if c.StdinCommand {
+		o.Stream.Command = c.Path
+	} else if term.IsTerminal(int(os.Stdin.Fd())) {
+		o.Stream.Reader = &terminal{File: os.Stdin,
+			say: func() { s.out.note("standard input is this terminal; Ctrl-D ends it") }}
+	}
+	return nil
+}
+
+// checkStream refuses what does not go with a stream.
+func (c *backupCmd) checkStream() error {
+	refuse := func(msg string) error { return fault.Misuse("backup", msg) }
 	flag := "--stdin"
 	if c.StdinCommand {
 		flag = "--stdin-command"
@@ -38,7 +62,8 @@ func (c *backupCmd) streamSet() ([]backupSet, error) {
 	case c.Stdin && len(c.Path) > 0:
 		return refuse("--stdin does not go with paths: what is saved is standard input")
 	case c.StdinCommand && len(c.Path) == 0:
-		return nil, &usageError{msg: "--stdin-command: no command is named", hint: "name it behind --: vaultik backup --stdin-command --stdin-name db.sql -- pg_dump db"}
+		return &fault.UsageError{Msg: "--stdin-command: no command is named",
+			Advice: "name it behind --: vaultik backup --stdin-command --stdin-name db.sql -- pg_dump db"}
 	case c.listed():
 		return refuse(flag + " does not go with --files-from: what is saved is one stream")
 	case c.DryRun:
@@ -48,62 +73,23 @@ func (c *backupCmd) streamSet() ([]backupSet, error) {
 	}
 	if c.StdinCommand {
 		if _, err := exec.LookPath(c.Path[0]); err != nil {
-			return nil, fmt.Errorf("--stdin-command: %w", err)
+			return fmt.Errorf("--stdin-command: %w", err)
 		}
 	}
-	name := "stdin"
-	if c.StdinName != nil {
-		name = strings.TrimPrefix(*c.StdinName, "/")
-	}
-	if err := page.CheckPath(name); err != nil || path.Clean(name) != name || name == "." {
-		return refuse(fmt.Sprintf("--stdin-name: %q cannot be the path of a file", *c.StdinName))
-	}
-	set := backupSet{name: c.Set, source: config.SourceStream, paths: []string{"/" + name}}
-	if set.name == "" {
-		set.name = "stdin:" + name
-	}
-	return []backupSet{set}, nil
+	return nil
 }
 
-// stream is what comes, as an entry made now by this user; end is called when it
-// is not read any more.
-func (c *backupCmd) stream(s *session, set *backupSet) (m *backup.Stream, end func(), err error) {
-	m = &backup.Stream{Path: strings.TrimPrefix(set.paths[0], "/"), Stat: fs.Stat{Type: page.File, Mode: 0o600,
-		UID: uint32(max(0, os.Getuid())), GID: uint32(max(0, os.Getgid())), Mtime: page.TimeOf(time.Now())}}
-	if !c.StdinCommand {
-		if term.IsTerminal(int(os.Stdin.Fd())) {
-			s.out.note("standard input is this terminal; Ctrl-D ends it")
-		}
-		m.Source = os.Stdin
-		return m, func() {}, nil
-	}
-	cmd, err := newCommand(c.Path, s.out.note)
-	if err != nil {
-		return nil, nil, err
-	}
-	m.Source = cmd
-	return m, cmd.end, nil
+// terminal is standard input that somebody types, who is told so when it is waited for.
+type terminal struct {
+	*os.File
+	say func()
 }
 
-// emptyStream: nothing came.
-type emptyStream struct {
-	command bool
-	err     error
-}
-
-func (e *emptyStream) Error() string {
-	if e.command {
-		return "the command succeeded, but wrote nothing to its standard output: no snapshot is made"
+// Read implements io.Reader.
+func (t *terminal) Read(p []byte) (int, error) {
+	if t.say != nil {
+		t.say()
+		t.say = nil
 	}
-	return "nothing came from standard input: no snapshot is made"
-}
-
-func (e *emptyStream) Unwrap() error { return e.err }
-
-// hint says how to notice a failing program.
-func (e *emptyStream) hint() string {
-	if e.command {
-		return ""
-	}
-	return "have vaultik run the program, so that it sees whether that fails: vaultik backup --stdin-command --stdin-name NAME -- PROGRAM"
+	return t.File.Read(p)
 }

@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
-	"vaultik/actors"
-	"vaultik/actors/verify"
-	"vaultik/backends"
-	"vaultik/messages"
-	"vaultik/vault/keys"
-	"vaultik/vault/snapshot"
+	"vaultik/engine"
+	"vaultik/engine/events"
+	"vaultik/internal/words"
 )
 
 type verifyCmd struct {
@@ -32,105 +30,85 @@ It exits 13 if there is damage.`
 
 // Run verifies.
 func (c *verifyCmd) Run(ctx context.Context, s *session) error {
-	key, err := s.optionalIdentity()
-	if err != nil {
+	if err := s.parallel(c.Parallel); err != nil {
 		return err
 	}
-	parallel, memory, err := s.settings(c.Parallel)
-	if err != nil {
-		return err
+	res, err := s.engine.Verify(ctx, engine.VerifyOptions{Snapshot: c.Snapshot,
+		Pick: c.pick.engine(), ReadData: c.ReadData}, s)
+	s.sum.Totals = res.Totals
+	if res.Whole {
+		s.out.result("%s, %s, %s: %s (%s)", words.Plural(int64(res.Verified.Snapshots), "snapshot",
+			"snapshots"), words.Plural(res.Verified.Objects, "object", "objects"),
+			words.Size(res.Verified.Bytes), words.Verdict(res.Verified.Problems), checked(&res))
 	}
-	op, err := s.openStore(ctx, backends.Options{ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	defer op.Close()
-	cat, err := s.catalog(ctx, op)
-	if err != nil {
-		return err
-	}
-	rows, problems, err := c.choose(ctx, s, cat, key)
-	if err != nil {
-		return err
-	}
-	v := &verification{s: s, cat: cat, rows: rows, signed: problems, readData: c.ReadData, key: key}
-	for _, p := range problems {
-		v.sayProblem(v.ofManifest(p))
-	}
-	spec := &verify.Spec{
-		Store: op.Backend, Opened: op.Store, ReadData: c.ReadData, Identity: key, Parallel: parallel, Memory: memory,
-		Progress: &messages.Progress{}, Warn: func(text string) { s.out.warn("", "%s", text) },
-	}
-	for _, r := range rows {
-		spec.Snapshots = append(spec.Snapshots, r.Loaded)
-	}
-	system := actors.NewSystem(nil)
-	defer system.Close()
-	stop := s.showProgress(spec.Progress)
-	rep, err := verify.Run(ctx, system, spec)
-	stop()
-	if rep == nil {
-		return err
-	}
-	return v.report(ctx, rep, err)
+	return err
 }
 
-// choose gives the snapshots to be checked, and the problems that concern them.
-func (c *verifyCmd) choose(ctx context.Context, s *session, cat *catalog, key *keys.Identity) ([]*row, []snapshot.Problem, error) {
-	if c.Snapshot != "" {
-		id, path := splitSnapshot(c.Snapshot)
-		if path != "" {
-			return nil, nil, &usageError{msg: "a snapshot is checked as a whole: leave out :" + path, command: "verify"}
-		}
-		r, err := s.find(ctx, cat, id, c.pick, key)
-		if err != nil {
-			return nil, nil, err
-		}
-		s.sum.Snapshot = r.ID()
-		var mine []snapshot.Problem
-		others := int64(0)
-		for _, p := range cat.problems {
-			if p.Host == r.Host && p.Set == r.Set && p.Seq == r.Seq {
-				mine = append(mine, p)
-			} else {
-				others++
-			}
-		}
-		if others > 0 {
-			s.out.note("%s elsewhere in the store: %s", plural(others, "problem", "problems"), s.commandHere("verify"))
-		}
-		return []*row{r}, mine, nil
+// checked says what was looked at.
+func checked(res *engine.VerifyResult) string {
+	parts := []string{"signatures", "presence", "sizes"}
+	if res.ReadData {
+		parts = append(parts, "SHA-256")
 	}
-	if c.pick == (pick{}) {
-		return cat.rows, cat.problems, nil
+	if res.Key {
+		parts = append(parts, words.Plural(res.Verified.Pages, "page", "pages"))
 	}
-	chains, err := cat.chains(ctx, c.pick, key)
-	if err != nil {
-		return nil, nil, err
+	if res.Key && res.ReadData {
+		parts = append(parts, words.Plural(res.Verified.Chunks, "chunk", "chunks"))
 	}
-	if len(chains) == 0 {
-		return nil, nil, &noSnapshot{msg: "no snapshot of that set and host is known; names of other hosts need the secret key"}
-	}
-	wanted := map[chain]bool{}
-	for _, k := range chains {
-		wanted[k.chain] = true
-	}
-	var rows []*row
-	var problems []snapshot.Problem
-	for _, r := range cat.rows {
-		if wanted[r.chain()] {
-			rows = append(rows, r)
-		}
-	}
-	for _, p := range cat.problems {
-		if wanted[chain{p.Host, p.Set}] {
-			problems = append(problems, p)
-		}
-	}
-	return rows, problems, nil
+	return "checked: " + strings.Join(parts, ", ")
 }
 
-// name is a snapshot for people.
-func (v *verification) name(r *row) string {
-	return fmt.Sprintf("%s (%s of %s, %s)", r.short(), printable(v.cat.setName(r.chain(), r.Root)), printable(v.cat.hostName(r.chain(), r.Root)), r.when())
+// showProblem prints one problem: it is a result.
+func (s *session) showProblem(ev events.Problem) {
+	out := s.out
+	where := ev.Key
+	if where == "" {
+		where = fmt.Sprintf("snapshot %d of set %s of %s", ev.Seq, words.Printable(ev.SetName),
+			words.Printable(ev.HostName))
+	}
+	out.result("%s: %s: %s", ev.Kind, where, words.Printable(ev.Reason))
+	if len(ev.Snapshots) > 0 {
+		out.result("  needed by: %s", strings.Join(short(ev.Snapshots), " "))
+	}
+	for _, l := range ev.Lost {
+		out.result("  lost: %s", l)
+	}
+	var files []string
+	for _, p := range ev.Paths {
+		files = append(files, fmt.Sprintf("%q", p.Raw()))
+	}
+	if len(files) > 0 {
+		if ev.MorePaths {
+			files = append(files, "and more")
+		}
+		out.result("  for: %s", strings.Join(files, " "))
+	}
+}
+
+// maxNamed is how many snapshots are named in one place.
+const maxNamed = 8
+
+// short are the ids as people know them, some of them if they are many.
+func short(ids []string) (out []string) {
+	for i, id := range ids {
+		if i == maxNamed {
+			return append(out, fmt.Sprintf("and %s more", words.Count(int64(len(ids)-i))))
+		}
+		out = append(out, id[:8])
+	}
+	return out
+}
+
+// showAffected names snapshots.
+func (s *session) showAffected(e events.Affected) {
+	title := map[bool]string{true: "affected: ", false: "not affected: "}[e.Bad]
+	for _, n := range e.Named {
+		s.out.result("%ssnapshot %s (%s of %s, %s)", title, n.ID[:8], words.Printable(n.Set),
+			words.Printable(n.Host), words.Moment(n.Time))
+	}
+	if e.Older > 0 {
+		s.out.result("%s%s", title, words.Plural(int64(e.Older), "older snapshot",
+			"older snapshots"))
+	}
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"strings"
+
+	"vaultik/engine/events"
 )
 
 // storeFormat is the version of the store format that this program writes.
@@ -20,8 +23,10 @@ func (versionCmd) Run(s *session) error {
 	if revision != "" {
 		shown += " (" + revision + ")"
 	}
-	s.out.result("vaultik %s, store format %d, %s %s/%s", shown, storeFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	s.out.event(versionEvent{"version", v, revision, storeFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+	s.out.result("vaultik %s, store format %d, %s %s/%s", shown, storeFormat, runtime.Version(),
+		runtime.GOOS, runtime.GOARCH)
+	s.out.event(events.Version{Type: "version", Version: v, Revision: revision, Format: storeFormat,
+		Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH})
 	return nil
 }
 
@@ -47,4 +52,10 @@ func programVersion() (v, revision string) {
 		v = "dev"
 	}
 	return v, revision
+}
+
+// tool is what a snapshot says made it.
+func tool() string {
+	v, revision := programVersion()
+	return strings.TrimSpace("vaultik " + v + " " + revision)
 }

@@ -4,7 +4,9 @@
 package arena
 
 import (
+	"slices"
 	"sync"
+	"unsafe"
 
 	"vaultik/internal/platform"
 )
@@ -33,6 +35,24 @@ func (a *Arena) Make(size int) []byte {
 	}
 	a.maps = append(a.maps, b)
 	return b
+}
+
+// Free returns a buffer to the system before the arena is closed. Nothing may use it
+// any more. What Make did not give out is left alone.
+func (a *Arena) Free(b []byte) {
+	if cap(b) == 0 {
+		return
+	}
+	first := unsafe.SliceData(b)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, m := range a.maps {
+		if unsafe.SliceData(m) == first {
+			a.maps = slices.Delete(a.maps, i, i+1)
+			_ = platform.Unmap(m) // cannot fail for what Map returned
+			return
+		}
+	}
 }
 
 // Close returns everything to the system. Nothing may use the buffers any more:

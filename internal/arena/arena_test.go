@@ -17,3 +17,16 @@ func TestArena_Make(t *testing.T) {
 	}()
 	a.Make(1)
 }
+
+func TestArena_Free(t *testing.T) {
+	var a Arena
+	b, c := a.Make(1<<20), a.Make(1<<20)
+	b[0], c[0] = 1, 2
+	a.Free(b[:0]) // as a buffer that is given back
+	a.Free(make([]byte, 10))
+	a.Free(nil)
+	if len(a.maps) != 1 || c[0] != 2 {
+		t.Errorf("%d buffers are left", len(a.maps))
+	}
+	a.Close()
+}

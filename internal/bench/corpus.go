@@ -16,14 +16,16 @@ import (
 )
 
 // Corpora lists what MakeCorpus knows.
-var Corpora = []string{"tree", "big", "img"}
+var Corpora = []string{"tree", "big", "img", "base64", "mail"}
 
 // Sizes of the corpora at scale 1.
 const (
-	treeFiles = 100_000
-	treeBytes = 2_100_000_000
-	bigFile   = 1 << 30 // two of them
-	imgBytes  = 2 << 30
+	treeFiles  = 100_000
+	treeBytes  = 2_100_000_000
+	bigFile    = 1 << 30 // two of them
+	imgBytes   = 2 << 30
+	base64File = 512 << 20 // two of them
+	mailBytes  = 1_000_000_000
 )
 
 // MakeCorpus makes the named corpus in dir and answers what it is. A corpus that is
@@ -50,6 +52,10 @@ func MakeCorpus(name, dir string, scale float64) (string, error) {
 		what, err = makeBig(dir, int64(bigFile*scale))
 	case "img":
 		what, err = makeImg(dir, int64(imgBytes*scale))
+	case "base64":
+		what, err = makeBase64(dir, int64(base64File*scale))
+	case "mail":
+		what, err = makeMail(dir, int64(mailBytes*scale))
 	default:
 		err = fmt.Errorf("there are only %s", strings.Join(Corpora, ", "))
 	}

@@ -134,9 +134,7 @@ func problemOf(src string) string {
 // the index, the state, temporary files, nor in what is said, but for files that
 // had a problem; whether a run ended well, was interrupted or killed.
 func TestCanaries(t *testing.T) {
-	seed := testsize.Seed(t)
-	t.Logf("seed %d", seed)
-	a := &aviary{Rand: rand.New(rand.NewPCG(seed, 0x63616e))}
+	a := &aviary{Rand: rand.New(rand.NewPCG(testsize.Seed(t), 0x63616e))}
 	m := newMachine(t)
 	m.mortal = true
 	src := filepath.Join(t.TempDir(), a.text("path source"))

@@ -50,7 +50,6 @@ func places() []place {
 func TestLifecycle(t *testing.T) {
 	files := testsize.Pick(1_000, 50_000)
 	seed := testsize.Seed(t)
-	t.Logf("seed %d", seed)
 	src := filepath.Join(t.TempDir(), "tree")
 	what, err := bench.MakeCorpus("tree", src, float64(files)/100_000)
 	must(t, err)

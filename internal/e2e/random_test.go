@@ -21,11 +21,10 @@ import (
 // four times; each snapshot comes back as the tree was, and tells when files were born.
 // TestBackup_RandomEdits in actors does the same faster, and with accidents.
 func TestRandomTrees(t *testing.T) {
-	first := testsize.Seed(t)
-	for n := range testsize.Seeds(t, 3) {
-		seed := first + uint64(n)
+	for seed := range testsize.Seeds(t, 3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
+			testsize.Name(t, seed)
 			randomTree(t, seed)
 		})
 	}

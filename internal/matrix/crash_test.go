@@ -63,9 +63,7 @@ func putNamed(b backends.Backend, worker uint64) error {
 // testCrash kills a process that puts, and looks at the store from this one:
 // whatever is listed is whole, whatever was acknowledged is there.
 func testCrash(t *testing.T, c *column) {
-	seed := testsize.Seed(t)
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := rand.New(rand.NewPCG(testsize.Seed(t), 0))
 	for range testsize.Pick(2, 20) {
 		p := c.fresh(t)
 		acknowledged := crash(t, p, 1+r.IntN(20))

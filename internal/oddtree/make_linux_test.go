@@ -5,11 +5,13 @@ import (
 	"testing"
 
 	"vaultik/internal/oddtree"
+	"vaultik/internal/testsize"
 	"vaultik/internal/treecmp"
 )
 
 // The same seed makes the same tree; another seed another one.
 func TestMake_same(t *testing.T) {
+	testsize.Long(t)
 	t.Parallel()
 	top := t.TempDir()
 	a, b, c := filepath.Join(top, "a"), filepath.Join(top, "b"), filepath.Join(top, "c")

@@ -146,19 +146,27 @@ func (p *KillRestores) tree(source string, r *rand.Rand) error {
 	return nil
 }
 
+// unfinished is what the program says of a restore that was interrupted.
+const unfinished = "did not finish; contents of existing files are compared"
+
 // goOn runs a killed restore again and checks what it did.
 func (p *KillRestores) goOn(ctx context.Context, m *Machine, restore []string, source string, all map[string]file, res *KilledRestores) error {
 	there, err := filesOf(m.Target)
 	if err != nil {
 		return err
 	}
-	var missing, missingBytes int64
+	var missing, missingBytes, marks, compared int64
 	for path := range there {
 		if _, ok := all[path]; ok {
 			continue
 		}
+		base := filepath.Base(path)
+		if strings.HasPrefix(base, ".vaultik-restoring-") && filepath.Dir(path) == "." {
+			marks++
+			continue
+		}
 		res.Temps++
-		if base := filepath.Base(path); !strings.HasPrefix(base, ".vaultik-tmp-") && !strings.HasPrefix(base, ".vaultik-part-") {
+		if !strings.HasPrefix(base, ".vaultik-tmp-") && !strings.HasPrefix(base, ".vaultik-part-") {
 			return fmt.Errorf("%q is in the target, not in the source", path)
 		}
 	}
@@ -166,11 +174,19 @@ func (p *KillRestores) goOn(ctx context.Context, m *Machine, restore []string, s
 		if _, ok := there[path]; !ok {
 			missing++
 			missingBytes += f.once
+		} else if marks > 0 {
+			compared += f.once
 		}
+	}
+	if int64(len(there)) > marks && marks != 1 {
+		return fmt.Errorf("%d marks say that the restore was killed", marks)
 	}
 	o, err := m.MustRun(ctx, restore...)
 	if err != nil {
 		return err
+	}
+	if said := strings.Contains(o.stderr, unfinished); said != (marks > 0) {
+		return fmt.Errorf("%d marks, and the second run said: %q", marks, o.stderr)
 	}
 	after, err := filesOf(m.Target)
 	if err != nil {
@@ -184,8 +200,10 @@ func (p *KillRestores) goOn(ctx context.Context, m *Machine, restore []string, s
 	if err := Identical(ctx, source, m.Target); err != nil { // finds temporary files as well
 		return err
 	}
-	if n := o.Summary.Written + o.Restored.Reused; n > missingBytes {
-		return fmt.Errorf("%d bytes were missing, %d were written and %d taken from parts", missingBytes, o.Summary.Written, o.Restored.Reused)
+	// What was there is compared, and counts as taken from there; parts do besides.
+	fromParts := o.Restored.Reused - compared
+	if n := o.Summary.Written + fromParts; n > missingBytes {
+		return fmt.Errorf("%d bytes were missing, %d were written and %d taken from parts", missingBytes, o.Summary.Written, fromParts)
 	}
 	// A blob of which a quarter is wanted is fetched whole, once for each stretch of the walk.
 	if read, most := o.Summary.BytesRead, res.Pages+min(2*res.Full, 4*missingBytes+(16<<20)); read > most {
@@ -195,7 +213,7 @@ func (p *KillRestores) goOn(ctx context.Context, m *Machine, restore []string, s
 	res.Missing += missing
 	res.MissingB += missingBytes
 	res.Written += o.Summary.Written
-	res.Reused += o.Restored.Reused
+	res.Reused += fromParts
 	res.Read += o.Summary.BytesRead
 	return nil
 }

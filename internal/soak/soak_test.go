@@ -2,13 +2,14 @@ package soak
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"vaultik/internal/testsize"
 )
 
 // program builds the program once.
@@ -47,7 +48,7 @@ func binary(t *testing.T) string {
 func TestKillBackup(t *testing.T) {
 	t.Parallel()
 	r, err := KillBackup(t.Context(), KillBackups{
-		Bin: binary(t), Dir: t.TempDir(), Seed: rand.Uint64(), Kills: 6, Settings: "blob_size: 1MiB\n",
+		Bin: binary(t), Dir: t.TempDir(), Seed: testsize.Seed(t), Kills: 6, Settings: "blob_size: 1MiB\n",
 		PerRound: 3, Files: 200, Large: 48 << 20, Log: t.Output(),
 	})
 	if err != nil {
@@ -65,7 +66,7 @@ func TestKillBackup(t *testing.T) {
 func TestKillRestore(t *testing.T) {
 	t.Parallel()
 	r, err := KillRestore(t.Context(), KillRestores{
-		Bin: binary(t), Dir: t.TempDir(), Seed: rand.Uint64(), Kills: 4, Files: 1000, Large: 8 << 20, Part: 80 << 20, Log: t.Output(),
+		Bin: binary(t), Dir: t.TempDir(), Seed: testsize.Seed(t), Kills: 4, Files: 1000, Large: 8 << 20, Part: 80 << 20, Log: t.Output(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +76,7 @@ func TestKillRestore(t *testing.T) {
 
 func TestInPlace(t *testing.T) {
 	t.Parallel()
-	p := InPlaces{Bin: binary(t), Dir: t.TempDir(), Seed: rand.Uint64(), Size: 64 << 20, Changes: 2, Runs: 1, Log: t.Output()}
+	p := InPlaces{Bin: binary(t), Dir: t.TempDir(), Seed: testsize.Seed(t), Size: 64 << 20, Changes: 2, Runs: 1, Log: t.Output()}
 	all, err := InPlace(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +93,7 @@ func TestInPlace(t *testing.T) {
 
 func TestIncremental(t *testing.T) {
 	t.Parallel()
-	all, err := Incremental(t.Context(), Increments{Bin: binary(t), Dir: t.TempDir(), Seed: rand.Uint64(), Files: 3000, Log: t.Output()})
+	all, err := Incremental(t.Context(), Increments{Bin: binary(t), Dir: t.TempDir(), Seed: testsize.Seed(t), Files: 3000, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func TestIncremental(t *testing.T) {
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	all, err := Memory(t.Context(), Memories{Bin: binary(t), Dir: t.TempDir(), Seed: rand.Uint64(), Files: []int{500}, Log: t.Output()})
+	all, err := Memory(t.Context(), Memories{Bin: binary(t), Dir: t.TempDir(), Seed: testsize.Seed(t), Files: []int{500}, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func TestFull(t *testing.T) {
 		}
 		return
 	}
-	all, err := Full(t.Context(), Fulls{Bin: os.Getenv(mayMount), Dir: t.TempDir(), Seed: rand.Uint64(), Log: t.Output()})
+	all, err := Full(t.Context(), Fulls{Bin: os.Getenv(mayMount), Dir: t.TempDir(), Seed: testsize.Seed(t), Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func TestHuge(t *testing.T) {
 		}
 		return
 	}
-	all, err := Huge(t.Context(), Huges{Bin: os.Getenv(mayMount), Dir: t.TempDir(), Seed: rand.Uint64(), Files: 300, Large: 3 << 20, Links: 200, Levels: 500, Log: t.Output()})
+	all, err := Huge(t.Context(), Huges{Bin: os.Getenv(mayMount), Dir: t.TempDir(), Seed: testsize.Seed(t), Files: 300, Large: 3 << 20, Links: 200, Levels: 500, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,5 +183,46 @@ func TestHuge(t *testing.T) {
 		if h.Backup.HWM == 0 || h.Restore.HWM == 0 || h.Restore.Files == 0 && h.What != "500 levels of directories" {
 			t.Errorf("odd: %+v", h)
 		}
+	}
+}
+
+func TestPowerCut(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(mayMount) == "" {
+		if os.Geteuid() != 0 {
+			t.Skip("only root may mount a file system on a loop device")
+		}
+		for _, name := range []string{"/dev/loop-control", "/sbin/mkfs.ext4"} {
+			if _, err := os.Stat(name); err != nil {
+				t.Skip("no file system can be made on a loop device: ", err)
+			}
+		}
+		c := exec.CommandContext(t.Context(), "unshare", "-m", os.Args[0], "-test.run=^TestPowerCut$", "-test.v")
+		c.Env = append(os.Environ(), mayMount+"="+binary(t))
+		out, err := c.CombinedOutput()
+		t.Logf("%s", out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	all, err := PowerCut(t.Context(), PowerCuts{Bin: os.Getenv(mayMount), Dir: t.TempDir(), Seed: testsize.Seed(t), Files: 600, Log: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := WritePowerCuts(&table, all); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", table.String())
+	if len(all) != 5 {
+		t.Fatalf("%d cases", len(all))
+	}
+	// Only if there is something to find has anything been tried.
+	if n := all[2].Missing + all[2].Short; n == 0 {
+		t.Errorf("nothing was lost: %+v", all[2])
+	}
+	if all[4].Wrong == 0 {
+		t.Errorf("no file has lost its contents only: %+v", all[4])
 	}
 }

@@ -35,22 +35,33 @@ func sourceText(b *testing.B) []byte {
 	return out[:16<<20]
 }
 
-func randomText(b *testing.B) []byte {
-	r := newRand(b)
-	out := make([]byte, 0, 16<<20)
-	for range cap(out) / 8 {
-		v := r.Uint64()
-		out = append(out, byte(v), byte(v>>8), byte(v>>16), byte(v>>24), byte(v>>32), byte(v>>40), byte(v>>48), byte(v>>56))
+// program is the go command: machine code and tables.
+func program(b *testing.B) []byte {
+	b.Helper()
+	path, err := exec.LookPath("go")
+	if err != nil {
+		b.Fatal(err)
 	}
-	return out
+	data, err := os.ReadFile(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return data[:min(len(data), 16<<20)&^(FrameTarget-1)]
 }
 
 func corpora(b *testing.B, run func(b *testing.B, data []byte)) {
-	for name, data := range map[string][]byte{"source": sourceText(b), "random": randomText(b)} {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(data)))
+	const size = 16 << 20
+	for _, c := range []struct {
+		name string
+		data []byte
+	}{
+		{"source", sourceText(b)}, {"program", program(b)}, {"random", randomBytes(seeded(1), size)},
+		{"base64", base64Text(seeded(2), size)}, {"mail", mailText(seeded(3), size)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(c.data)))
 			b.ReportAllocs()
-			run(b, data)
+			run(b, c.data)
 		})
 	}
 }
@@ -65,7 +76,7 @@ func BenchmarkFrame(b *testing.B) {
 				n += len(dst)
 			}
 		}
-		b.ReportMetric(float64(len(data))/float64(n), "ratio")
+		b.ReportMetric(float64(n)/float64(len(data)), "ratio")
 	})
 }
 
@@ -90,7 +101,7 @@ func BenchmarkUnframe(b *testing.B) {
 
 // BenchmarkSeal counts bytes of plaintext.
 func BenchmarkSeal(b *testing.B) {
-	o, plain := newOwner(b, false, 0), randomText(b)
+	o, plain := newOwner(b, false, 0), randomBytes(seeded(1), 16<<20)
 	dst := make([]byte, 0, SealedSize(len(plain), o.recipients))
 	b.SetBytes(int64(len(plain)))
 	b.ReportAllocs()

@@ -3,6 +3,7 @@ package blob
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 
@@ -119,7 +120,11 @@ func TestDecompressor_RefusesBombs(t *testing.T) {
 func TestCompressorMemory(t *testing.T) {
 	raw := make([]byte, 4<<20)
 	for i := range raw {
-		raw[i] = byte(i * i >> 7) //nolint:gosec // any bytes
+		raw[i] = "acgt"[i*i>>7&3]
+	}
+	random := make([]byte, 4<<20)
+	if _, err := rand.NewChaCha8([32]byte{}).Read(random); err != nil {
+		t.Fatal(err)
 	}
 	out := make([]byte, 0, MaxCompressed(len(raw)))
 	for _, level := range []int{0, 1, 3, 7, 19} {
@@ -129,6 +134,7 @@ func TestCompressorMemory(t *testing.T) {
 		c := NewCompressor(level)
 		out = c.Frame(out[:0], raw[:1<<20])
 		out = c.Frame(out[:0], raw)
+		out = c.Frame(out[:0], random)
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		used, said := int64(after.HeapAlloc)-int64(before.HeapAlloc), CompressorMemory(level) //nolint:gosec // small

@@ -11,6 +11,7 @@ import (
 
 	"filippo.io/age"
 
+	"vaultik/internal/testsize"
 	"vaultik/vault/chunk"
 	"vaultik/vault/keys"
 )
@@ -55,9 +56,7 @@ func newOwner(t testing.TB, classic bool, more int) owner {
 var classicOwner = sync.OnceValue(func() owner { return newOwner(&testing.T{}, true, 0) })
 
 func newRand(t testing.TB) *rand.Rand {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 1))
+	return rand.New(rand.NewPCG(testsize.Seed(t), 1))
 }
 
 // mixed returns n bytes, half of them compressible.
@@ -149,6 +148,13 @@ func checkContent(t testing.TB, r *Reader, b built) {
 		var err error
 		if frame, err = r.Frame(ctx, d, frame, row.FrameOff, row.FrameLen, -1); err != nil {
 			t.Fatal(err)
+		}
+		comp, err := r.Compressed(ctx, row.FrameOff, row.FrameLen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw, err := d.Frame(nil, comp, -1); err != nil || !bytes.Equal(raw, frame) {
+			t.Fatalf("frame of chunk %d differs: %v", i, err)
 		}
 		got := frame[row.Off : row.Off+row.Len]
 		if !bytes.Equal(got, b.chunks[i]) || h.ID(got) != row.ID {

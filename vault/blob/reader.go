@@ -65,10 +65,7 @@ func (r *Reader) Load(ctx context.Context, off, n int64) error {
 // Frame returns the content of one frame, in dst's array if that is large enough.
 // rawLen is its size, or below zero if that is not known.
 func (r *Reader) Frame(ctx context.Context, d *Decompressor, dst []byte, frameOff, frameLen uint32, rawLen int) ([]byte, error) {
-	if frameLen > maxFrameComp {
-		return nil, r.info.wrap("read", fmt.Errorf("%w: frame of %d bytes", ErrTooLarge, frameLen))
-	}
-	comp, err := r.read(ctx, d.buf[:0], int64(frameOff), int64(frameLen))
+	comp, err := r.compressed(ctx, d.buf[:0], frameOff, frameLen)
 	if err != nil {
 		return nil, r.info.wrap("read", err)
 	}
@@ -77,6 +74,20 @@ func (r *Reader) Frame(ctx context.Context, d *Decompressor, dst []byte, frameOf
 	}
 	raw, err := d.Frame(dst, comp, rawLen)
 	return raw, r.info.wrap("read", err)
+}
+
+// Compressed returns one frame as Decompressor.Frame takes it, for callers whose
+// decompressors do not wait for the store. Nobody may change it.
+func (r *Reader) Compressed(ctx context.Context, frameOff, frameLen uint32) ([]byte, error) {
+	comp, err := r.compressed(ctx, nil, frameOff, frameLen)
+	return comp, r.info.wrap("read", err)
+}
+
+func (r *Reader) compressed(ctx context.Context, dst []byte, frameOff, frameLen uint32) ([]byte, error) {
+	if frameLen > maxFrameComp {
+		return nil, fmt.Errorf("%w: frame of %d bytes", ErrTooLarge, frameLen)
+	}
+	return r.read(ctx, dst, int64(frameOff), int64(frameLen))
 }
 
 // Table returns the blob's own table.

@@ -2,7 +2,6 @@ package blob
 
 import (
 	"errors"
-	"math/rand/v2"
 	"strconv"
 	"testing"
 
@@ -24,7 +23,7 @@ func TestPadme(t *testing.T) {
 	}
 	r, sum, count := newRand(t), 0.0, 0
 	for range 100_000 {
-		n := 1 + rand.Int64N(1<<uint(1+r.IntN(30)))
+		n := 1 + r.Int64N(1<<uint(1+r.IntN(30)))
 		p := Padme(n)
 		if p < n || Padme(p) != p || float64(p) > float64(n)*1.12 {
 			t.Fatalf("Padme(%d) = %d", n, p)

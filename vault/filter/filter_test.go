@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"vaultik/internal/fuzzbound"
+	"vaultik/internal/testsize"
 )
 
 func compile(t testing.TB, o Options, patterns ...string) *List {
@@ -286,9 +287,8 @@ func naiveLast(patterns []string, p string, isDir bool) (bool, string) {
 
 // TestMatch_Law: the tables find what trying each pattern finds.
 func TestMatch_Law(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	t.Parallel()
+	r := rand.New(rand.NewPCG(testsize.Seed(t), 0))
 	of := func(list ...string) string { return list[r.IntN(len(list))] }
 	for range 3000 {
 		var patterns []string

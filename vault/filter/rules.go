@@ -18,7 +18,8 @@ import (
 //  3. In a directory with a tag only the tag is kept.
 //  4. The last pattern that matches decides: those in Before come first, then
 //     those in ignore files, the outer ones before the inner ones, then After.
-//  5. A file over Larger is left out.
+//  5. A file over Larger is left out, but for ignore files that are obeyed: a snapshot
+//     without them could not tell what it has not from what was left out.
 type Rules struct {
 	Before []*List // ignore files can take back what these match
 	After  []*List // these decide over ignore files
@@ -192,10 +193,15 @@ func (w *Walk) decide(path string, st *fs.Stat) (fs.Decision, Reason) {
 	case by != nil:
 		why.By = by
 	}
-	if l := &r.Larger; l.Source != "" && st.Type == page.File && st.Size > l.Bytes {
+	if l := &r.Larger; l.Source != "" && st.Type == page.File && st.Size > l.Bytes && !r.obeys(path, st) {
 		return fs.Skip, Reason{Rule: "too large", Source: l.Source}
 	}
 	return fs.Keep, why
+}
+
+// obeys reports whether a file is an ignore file of a size that is read.
+func (r *Rules) obeys(path string, st *fs.Stat) bool {
+	return r.Ignore && isIgnoreFile(path) && st.Size <= maxIgnoreFile
 }
 
 // match finds the last pattern that matches.

@@ -230,3 +230,32 @@ func TestRules_LeaveOutDir(t *testing.T) {
 		t.Errorf("%q, met %q", paths, met)
 	}
 }
+
+// A file of patterns that is obeyed is saved, however small files must be: without it the
+// snapshot says nothing of why others are missing. Patterns leave it out.
+func TestRules_LargerKeepsIgnoreFiles(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, ".vaultikignore", "*.o", "d/.vaultikignore", "*.p", "d/.vaultikignore2", "*.p", "a.o", "", "d/a.p", "", "e", "large")
+	small := Limit{Bytes: 1, Source: "test"}
+	after, err := Compile(From("test", "d/.vaultikignore"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		rules *Rules
+		want  string
+	}{
+		{&Rules{Ignore: true, Larger: small}, ".vaultikignore d d/.vaultikignore"},
+		{&Rules{Ignore: true, Larger: small, After: []*List{after}}, ".vaultikignore d"},
+		{&Rules{Larger: small}, "a.o d d/a.p"},
+	} {
+		paths, problems := visit(t, c.rules, dir)
+		if got := strings.Join(paths, " "); got != c.want || len(problems) > 0 {
+			t.Errorf("%q %q, want %q", got, problems, c.want)
+		}
+	}
+	write(t, dir, ".vaultikignore", strings.Repeat("#", maxIgnoreFile+1))
+	if paths, _ := visit(t, &Rules{Ignore: true, Larger: small}, dir); strings.Join(paths, " ") != "a.o d d/.vaultikignore" {
+		t.Errorf("too large to be obeyed: %q", paths)
+	}
+}

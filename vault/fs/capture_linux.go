@@ -26,11 +26,11 @@ func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache) erro
 		return err
 	}
 	defer closeParent(dirfd)
-	return CaptureMetaAt(dirfd, name, absPath, st, e, names)
+	return captureMetaAt(dirfd, name, absPath, st, e, names)
 }
 
-// CaptureMetaAt is CaptureMeta by directory descriptor; absPath only names the entry in errors.
-func CaptureMetaAt(dirfd int, name, absPath string, st *Stat, e *page.Entry, names *NameCache) error {
+// captureMetaAt is CaptureMeta by directory descriptor; absPath only names the entry in errors.
+func captureMetaAt(dirfd int, name, absPath string, st *Stat, e *page.Entry, names *NameCache) error {
 	st.Fill(e, names)
 	n, err := openNode(dirfd, name, st.Type)
 	if err != nil {

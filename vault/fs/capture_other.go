@@ -49,11 +49,6 @@ func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache) erro
 	return errors.Join(errs...)
 }
 
-// CaptureMetaAt is CaptureMeta of absPath: only Linux looks names up in dirfd.
-func CaptureMetaAt(_ int, _, absPath string, st *Stat, e *page.Entry, names *NameCache) error {
-	return CaptureMeta(absPath, st, e, names)
-}
-
 // CaptureOpen is CaptureMeta for a file that OpenFile has opened.
 func CaptureOpen(f *os.File, st *Stat, e *page.Entry, names *NameCache) error {
 	st.Fill(e, names)

@@ -9,11 +9,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 )
 
 // Longer than the kernel takes in one call, deeper than descriptors are held.
 func TestRoundTrip_deep(t *testing.T) {
+	testsize.Long(t)
+	t.Parallel()
 	src, dst := t.TempDir(), t.TempDir()
 	var b strings.Builder
 	path := ""
@@ -47,6 +50,7 @@ func TestRoundTrip_deep(t *testing.T) {
 // However long the paths of directories in each other are together, a walk does
 // not hold them all.
 func TestWalk_DeepMemory(t *testing.T) {
+	testsize.Long(t)
 	const levels = 1500
 	top, name := t.TempDir(), strings.Repeat("d", 40)
 	fd, err := openat(unix.AT_FDCWD, top, searchFlags, 0)

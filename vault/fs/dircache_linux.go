@@ -115,6 +115,9 @@ func (t *Target) lookDir(path string, create bool) (int, error) {
 		}
 	}
 	fd, err := openat(parent.fd, name, searchFlags, 0)
+	if err == nil {
+		t.noteDevice(fd)
+	}
 	if !create || !anyOf(err, unix.ENOENT, unix.ENOTDIR, unix.ELOOP) {
 		return fd, err
 	}

@@ -40,6 +40,9 @@ func (t *Target) ResumeTemp(path string, size int64) (*File, error) {
 }
 
 func (t *Target) create(path string, size int64, resume bool) (*File, error) {
+	if err := t.begin(); err != nil {
+		return nil, err
+	}
 	d, name, err := t.parent(path, true)
 	if err != nil {
 		return nil, t.error("create", path, err)
@@ -128,6 +131,11 @@ func (f *File) flush(fd int) error {
 	}
 	if st.Size != f.size {
 		if err := unix.Ftruncate(fd, f.size); err != nil {
+			return err
+		}
+	}
+	if f.t.own.each {
+		if err := synced(f.f.Sync()); err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,9 @@ func (t *Target) CreateTemp(path string, size int64) (*File, error) {
 }
 
 func (t *Target) create(path string, size int64, resume bool) (*File, error) {
+	if err := t.begin(); err != nil {
+		return nil, err
+	}
 	dir, base, err := t.parent(path, true)
 	if err != nil {
 		return nil, t.error("create", path, err)
@@ -77,6 +80,11 @@ func (f *File) commit(e *page.Entry) (MetaProblems, error) {
 	}
 	if st.Size() != f.size {
 		if err := f.f.Truncate(f.size); err != nil {
+			return nil, err
+		}
+	}
+	if f.t.own.each {
+		if err := synced(f.f.Sync()); err != nil {
 			return nil, err
 		}
 	}

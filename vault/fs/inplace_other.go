@@ -18,6 +18,9 @@ import (
 // first change it is made one byte too long, and that is on disk before anything else is.
 // Abort and Suspend leave it so.
 func (t *Target) OpenInPlace(path string, size int64) (*File, error) {
+	if err := t.begin(); err != nil {
+		return nil, err
+	}
 	if _, _, err := t.parent(path, true); err != nil {
 		return nil, t.error("open", path, err)
 	}

@@ -20,6 +20,7 @@ func (t *Target) RemoveTemps(path string) (s Swept, err error) {
 	}
 	err = t.eachNameIn(path, func(d *dirHandle, name string) error {
 		s.Parts = s.Parts || isPart(name)
+		s.Marks = s.Marks || isMark(name) && !t.inUse(name)
 		if !isTemp(name) || t.inUse(name) {
 			return nil
 		}
@@ -102,6 +103,9 @@ func (t *Target) Special(path string, e *page.Entry) (MetaProblems, error) {
 // make makes an entry without data under a temporary name, and gives it its
 // attributes before its name.
 func (t *Target) make(op, path string, e *page.Entry, create func(dirfd int, name string) error) (MetaProblems, error) {
+	if err := t.begin(); err != nil {
+		return nil, err
+	}
 	d, name, err := t.parent(path, true)
 	if err != nil {
 		return nil, t.error(op, path, err)
@@ -168,6 +172,9 @@ func unlockedRename(dirfd int, temp, name string) error {
 
 // Link makes path another name of the file existing, which this Target has made.
 func (t *Target) Link(existing, path string) error {
+	if err := t.begin(); err != nil {
+		return err
+	}
 	from, fromName, err := t.parent(existing, false)
 	if err != nil {
 		return t.error("link", existing, err)

@@ -13,6 +13,7 @@ import (
 
 // Law: what is captured and restored is what was there.
 func TestRoundTrip_random(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Log("without privilege: devices, owners and trusted attributes are not in the trees")
 	}

@@ -61,7 +61,21 @@ func mknod(path string, e *page.Entry) error {
 	return unix.EINVAL
 }
 
-func syncAll(string) error {
+// syncAll has all file systems written. On some of these systems sync does not wait; what
+// is written after that does, on the file system that dir is on.
+func syncAll(dir string) error {
 	unix.Sync()
-	return nil
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if os.IsPermission(err) { // it may be changed, and not be read
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	return synced(d.Sync())
 }

@@ -25,6 +25,9 @@ type TargetOptions struct {
 	// so that the next restore goes on within it, where the system has locks for that. 0: 64 MiB.
 	LargeFile int64
 
+	// Mark is the text of the mark that says until Unmark that this is not complete; "": none is made.
+	Mark string
+
 	// Xattrs reads the attributes of an entry that has them in chunks. It is called
 	// for one entry at a time, and what it returns is soon forgotten: it may be 16 MiB.
 	Xattrs func(*page.Entry) ([]page.Xattr, error)
@@ -44,8 +47,8 @@ const (
 // isTemp reports whether name has the form of those that tempName makes.
 func isTemp(name string) bool { return isCoded(name, tempPrefix) }
 
-// IsUnfinished reports whether a name is one that a Target gives to what is not complete.
-func IsUnfinished(name string) bool { return isTemp(name) || isPart(name) }
+// IsUnfinished reports whether a name is one that a Target gives to what is not complete, or to what says so.
+func IsUnfinished(name string) bool { return isTemp(name) || isPart(name) || isMark(name) }
 
 func isPart(name string) bool { return isCoded(name, partPrefix) }
 
@@ -74,6 +77,7 @@ func (t *Target) isLarge(size int64) bool {
 type Swept struct {
 	Removed int  // temporary entries
 	Parts   bool // there are parts of large files, which it leaves
+	Marks   bool // there are marks of other restores
 }
 
 // inPlace is the state of a file that is changed where it stands.

@@ -36,6 +36,9 @@ type Target struct {
 	mu    sync.Mutex
 	temps map[string]bool // temporary names in use
 
+	own     ownMark
+	devices map[uint64]int // open directories, one on each file system; -1 for none that may be read
+
 	many sync.Mutex // held by who has attributes in memory that Xattrs read
 }
 
@@ -58,7 +61,7 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 	if err != nil {
 		return nil, pathError("open", dir, err)
 	}
-	t := &Target{dir: dir, opt: opt, names: NewNameCache(), euid: uint32(os.Geteuid()), temps: map[string]bool{}}
+	t := &Target{dir: dir, opt: opt, names: NewNameCache(), euid: uint32(os.Geteuid()), temps: map[string]bool{}, devices: map[uint64]int{}}
 	t.unnamed = true
 	t.dirs.init(fd)
 	return t, nil
@@ -66,6 +69,10 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 
 // Close gives back all descriptors but those of open Files.
 func (t *Target) Close() error {
+	for _, fd := range t.devices {
+		closeFD(fd)
+	}
+	t.closeMark()
 	t.dirs.close()
 	return nil
 }
@@ -100,6 +107,9 @@ func (t *Target) Mkdir(path string, e *page.Entry) error {
 	}
 	if path == "." {
 		return nil
+	}
+	if err := t.begin(); err != nil {
+		return err
 	}
 	d, name, err := t.parent(path, true)
 	if err != nil {
@@ -253,14 +263,4 @@ func errText(err error) string {
 		return "does not exist"
 	}
 	return err.Error()
-}
-
-// Sync writes everything made so far to disk.
-func (t *Target) Sync() error {
-	fd, err := openat(t.dirs.top.fd, ".", dirFlags, 0)
-	if err != nil {
-		return t.error("open", ".", err)
-	}
-	defer closeFD(fd)
-	return t.error("sync", ".", unix.Syncfs(fd))
 }

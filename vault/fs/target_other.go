@@ -39,6 +39,8 @@ type Target struct {
 	temps map[string]bool // temporary names in use
 	dirs  map[string]bool // directories that were found to be some, and true: usable
 
+	own ownMark
+
 	many sync.Mutex // held by who has attributes in memory that Xattrs read
 }
 
@@ -75,6 +77,7 @@ func (t *Target) Close() error {
 	if t.root == nil {
 		return nil
 	}
+	t.closeMark()
 	return t.root.Close()
 }
 
@@ -194,6 +197,9 @@ func (t *Target) Mkdir(path string, e *page.Entry) error {
 	if path == "." {
 		return nil
 	}
+	if err := t.begin(); err != nil {
+		return err
+	}
 	if _, _, err := t.parent(path, true); err != nil {
 		return t.error("mkdir", path, err)
 	}
@@ -298,9 +304,6 @@ func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 	return true, ""
 }
 
-// Sync writes everything made so far to disk, as far as there is a call for that.
-func (t *Target) Sync() error { return t.error("sync", ".", syncAll(t.dir)) }
-
 // RemoveTemps removes from the directory path, not from those below, what an
 // interrupted restore has left. It leaves alone what this Target is making, but
 // not what another process is.
@@ -310,6 +313,7 @@ func (t *Target) RemoveTemps(path string) (s Swept, err error) {
 	}
 	err = t.eachName(path, func(name string) error {
 		s.Parts = s.Parts || isPart(name)
+		s.Marks = s.Marks || isMark(name) && !t.inUse(name)
 		if !isTemp(name) || t.inUse(name) {
 			return nil
 		}
@@ -374,6 +378,9 @@ func (t *Target) Special(path string, e *page.Entry) (MetaProblems, error) {
 // make makes an entry without data under a temporary name, and gives it its
 // attributes before its name.
 func (t *Target) make(op, path string, e *page.Entry, create func(temp string) error) (MetaProblems, error) {
+	if err := t.begin(); err != nil {
+		return nil, err
+	}
 	dir, _, err := t.parent(path, true)
 	if err != nil {
 		return nil, t.error(op, path, err)
@@ -426,6 +433,9 @@ func empty(root *os.Root, dir string) bool {
 
 // Link makes path another name of the file existing, which this Target has made.
 func (t *Target) Link(existing, path string) error {
+	if err := t.begin(); err != nil {
+		return err
+	}
 	if _, _, err := t.parent(existing, false); err != nil {
 		return t.error("link", existing, err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vaultik/internal/testsize"
 	"vaultik/internal/testtree"
 	"vaultik/vault/page"
 )
@@ -426,6 +427,8 @@ func TestTarget_owner(t *testing.T) {
 
 // More directories than the cache holds, by many goroutines.
 func TestTarget_parallel(t *testing.T) {
+	testsize.Long(t)
+	t.Parallel()
 	dir := t.TempDir()
 	target := openTarget(t, dir, TargetOptions{})
 	var wg sync.WaitGroup

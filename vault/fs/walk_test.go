@@ -20,6 +20,7 @@ import (
 
 // Law: a walk gives all entries, each once, in strict page.Compare order.
 func TestWalk_order(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(10) {
 		dir := t.TempDir()
 		tree := testtree.Random(seed, testtree.RandomOptions{Nodes: 200, MaxSize: 10})

@@ -87,10 +87,13 @@ func (i *Identity) add(word string) error {
 	return nil
 }
 
+// postQuantumPrefix begins a hybrid identity, which age knows from version 1.3 on.
+const postQuantumPrefix = "AGE-SECRET-KEY-PQ-1"
+
 // parseNative reads an X25519 or hybrid identity. It never returns age's own errors.
 func parseNative(s string) (id age.Identity, recipient string, err error) {
 	switch {
-	case strings.HasPrefix(s, "AGE-SECRET-KEY-PQ-1"):
+	case strings.HasPrefix(s, postQuantumPrefix):
 		if k, err := age.ParseHybridIdentity(s); err == nil {
 			return &opaque{k.Unwrap}, k.Recipient().String(), nil
 		}

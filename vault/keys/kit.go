@@ -43,10 +43,17 @@ const (
 # fingerprint, by which you know the store again.
 #
 `
+	kitPostQuantumMsg = `# This key is a post-quantum one: age must be version 1.3 or newer, and many
+# distributions have an older one. https://filippo.io/age has programs for all
+# systems; keep one beside this file.
+#
+`
 	kitNoIdentityMsg = `#
 # KEEP THIS FILE SECRET, and away from the machine that is backed up.
 #
 # The secret key that opens the backups is not in here: it was made elsewhere.
+# Without Vaultik, a post-quantum one needs age 1.3 or newer, which many
+# distributions lack: see https://filippo.io/age. Any age opens an X25519 one.
 # owner-key signs the list of hosts that may write to the store; owner is its
 # fingerprint, by which you know the store again.
 #
@@ -60,6 +67,9 @@ func FormatKit(k Kit) []byte {
 	b.WriteString(kitTitle + "\n")
 	if k.Identity != "" {
 		b.WriteString(kitIdentityMsg)
+		if strings.HasPrefix(k.Identity, postQuantumPrefix) {
+			b.WriteString(kitPostQuantumMsg)
+		}
 	} else {
 		b.WriteString(kitNoIdentityMsg)
 	}

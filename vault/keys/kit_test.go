@@ -63,6 +63,9 @@ func TestKit(t *testing.T) {
 		if out := agetest.Run(t, seal(t, "hello", recipient), "age", "-d", "-i", file); string(out) != "hello" {
 			t.Errorf("age -d -i kit = %q", out)
 		}
+		if got := bytes.Contains(text, []byte("age must be version 1.3 or newer")); got == classic {
+			t.Errorf("classic %v: the kit says that it needs age 1.3: %v", classic, got)
+		}
 		// The documented way: the whole file in the variable works, too.
 		if _, err := ParseIdentity(string(text)); err != nil {
 			t.Error(err)
@@ -72,6 +75,9 @@ func TestKit(t *testing.T) {
 
 func TestKit_withoutIdentity(t *testing.T) {
 	k := Kit{Owner: NewSigner(), StoreID: layout.NewStoreID(), StoreURL: "file:///x\nAGE", Created: time.Now()}
+	if !bytes.Contains(FormatKit(k), []byte("a post-quantum one needs age 1.3 or newer")) {
+		t.Error("the kit does not say which age reads without Vaultik")
+	}
 	got, err := ParseKit(FormatKit(k))
 	if err != nil || got.Identity != "" || got.StoreURL != "file:///xAGE" || got.Owner.Public() != k.Owner.Public() {
 		t.Errorf("ParseKit: %v", err)

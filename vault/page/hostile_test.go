@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"vaultik/internal/testsize"
 	"vaultik/vault/chunk"
 )
 
@@ -34,6 +35,7 @@ func (m *memory) fetched() (n int) {
 // pages. Paths only ever increase, so the second time a child is out of order, and
 // each page is read at most once more than its parent has items.
 func TestTree_SharedChildren(t *testing.T) {
+	testsize.Long(t)
 	m := newMemory()
 	leafPage, err := m.enc.Leaf(nil, dirs([]string{"m"}))
 	ref, entries := m.mustPut(t, leafPage, err), int64(1)

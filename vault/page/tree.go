@@ -41,6 +41,16 @@ func (t *Tree) Walk(ctx context.Context, from string, fn func(*Entry) error) err
 	return w.run()
 }
 
+// WalkWithin calls fn for the entry dir and all below it, in order, and otherwise does as Walk.
+func (t *Tree) WalkWithin(ctx context.Context, dir string, fn func(*Entry) error) error {
+	return t.Walk(ctx, dir, func(e *Entry) error {
+		if !Within(dir, e.Path) {
+			return SkipAll
+		}
+		return fn(e)
+	})
+}
+
 // WalkPages calls fn for each page of the tree, parents first and in order, and
 // after a leaf for the list pages of its entries. An error of fn ends the walk
 // and is returned, but for SkipAll.

@@ -455,6 +455,47 @@ func TestTree_Xattrs(t *testing.T) {
 	}
 }
 
+func TestTree_WalkWithin(t *testing.T) {
+	paths := []string{".", "a", "a/b", "a/b/c", "a/b-c", "a/c", "ab", "b"}
+	tree := newMemory().tree(t, dirs(paths))
+	for dir, want := range map[string][]string{
+		".": paths, "a/b": {"a/b", "a/b/c"}, "b": {"b"}, "a": paths[1:6], "aa": nil, "a/b/d": nil,
+	} {
+		var got []string
+		err := tree.WalkWithin(context.Background(), dir, func(e *Entry) error {
+			got = append(got, e.Path)
+			return nil
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %q, %v", dir, got, err)
+		}
+	}
+	var got []string
+	err := tree.WalkWithin(context.Background(), "a", func(e *Entry) error {
+		if got = append(got, e.Path); e.Path == "a/b" {
+			return SkipSubtree
+		}
+		return nil
+	})
+	if want := []string{"a", "a/b", "a/b-c", "a/c"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("without a/b: %q, %v", got, err)
+	}
+}
+
+func TestLostPaths(t *testing.T) {
+	for want, l := range map[string]LostPaths{
+		"all entries":                            {},
+		`the contents of "/a/b"`:                 {After: "a/b", Last: "a/b"},
+		`all entries up to "/a"`:                 {Last: "a"},
+		`all entries after "/", up to "/b"`:      {After: ".", Last: "b"},
+		`all entries after "/a", up to "/b\xff"`: {After: "a", Last: "b\xff", Reason: "why"},
+	} {
+		if got := l.String(); got != want {
+			t.Errorf("%+v: %s, want %s", l, got, want)
+		}
+	}
+}
+
 func TestWithin(t *testing.T) {
 	for _, c := range []struct {
 		dir, path string

@@ -8,5 +8,11 @@
 // to fetch: all of it, or parts. [Selection] is which paths are meant and where
 // they come to stand.
 //
+// What is done for a file is planned by a [File]: it goes through phases, takes what
+// has happened to it, and says what is next. Its extents have come in batches, which
+// [Batch] counts down, so that whoever walks the tree gets his credits back; a [Dir] is
+// finished when all in it is done; [Links] finds the names of one file for each other,
+// and [Fetch] keeps account of a lease whose frames may come twice.
+//
 // Nothing here does input or output, and nothing is safe for several goroutines.
 package plan

@@ -6,15 +6,14 @@ import (
 	"slices"
 	"testing"
 
+	"vaultik/internal/testsize"
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
 	"vaultik/vault/page"
 )
 
 func newRand(t *testing.T) *rand.Rand {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	return rand.New(rand.NewPCG(seed, 1))
+	return rand.New(rand.NewPCG(testsize.Seed(t), 1))
 }
 
 // randomRef names one of few blobs and frames, so that much is shared.

@@ -35,9 +35,7 @@ func TestCutBlobLists(t *testing.T) {
 // Dropping blobs and appending new ones leaves most lists as they are: that is
 // what they are for.
 func TestCutBlobLists_stays(t *testing.T) {
-	const seed = 7
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := rand.New(rand.NewPCG(7, 0))
 	blobs := testBlobs(40000, 2)
 	before, _ := CutBlobLists(blobs)
 	known := make(map[string]bool)
@@ -89,6 +87,20 @@ func TestBlobList(t *testing.T) {
 		out := agetest.Run(t, agetest.Run(t, b, "zstd", "-dc"), "jq", "-r", "select(type==\"array\")|.[0]")
 		if lines := strings.Fields(string(out)); len(lines) != n || lines[0] != blobs[0].Name.String() {
 			t.Errorf("jq prints %d names, want %d", len(lines), n)
+		}
+	}
+}
+
+// A name is written in hex, so a few alone shrink.
+func TestBlobList_short(t *testing.T) {
+	for _, n := range []int{2, 3} {
+		blobs := testBlobs(n, 6)
+		b, err := EncodeBlobList(blobs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := decompress(b, MaxBlobList); err != nil || len(b) >= len(text) {
+			t.Errorf("%d names: %d bytes for a text of %d, %v", n, len(b), len(text), err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"vaultik/internal/fuzzbound"
+	"vaultik/internal/testsize"
 	"vaultik/vault/keys"
 )
 
@@ -111,6 +112,8 @@ func TestStore_Manifests_bombs(t *testing.T) {
 
 // However much there is to tell, a root is made, and can be read.
 func TestRoot_neverTooLong(t *testing.T) {
+	testsize.Long(t)
+	t.Parallel()
 	w := newWorld(t)
 	r := w.root(1)
 	for i := range 200 {
@@ -129,6 +132,8 @@ func TestRoot_neverTooLong(t *testing.T) {
 
 // TestRoot_cut: patterns that do not fit are left out, and the root says so.
 func TestRoot_cut(t *testing.T) {
+	testsize.Long(t)
+	t.Parallel()
 	w := newWorld(t)
 	r := w.root(1)
 	r.Filters = &Filters{ExcludesLast: 3, IExcludesLast: 1, IExcludes: []Text{"*.ISO"}, IgnoreFile: "x"}

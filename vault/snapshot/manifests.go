@@ -66,7 +66,18 @@ func (p Problem) Unwrap() error { return p.Err }
 // cannot be read or verified is a problem, and so are forks and gaps in a chain; the others
 // are returned all the same. The error is of listing, or of ctx.
 func (s *Store) Manifests(ctx context.Context, filter Filter) ([]*Loaded, []Problem, error) {
-	var all []found
+	all, err := s.listManifests(ctx, filter)
+	if err != nil {
+		return nil, nil, err
+	}
+	loaded, problems, err := s.loadAll(ctx, all)
+	if err != nil {
+		return nil, nil, err
+	}
+	return loaded, append(problems, s.checkChains(ctx, loaded, problems)...), nil
+}
+
+func (s *Store) listManifests(ctx context.Context, filter Filter) (all []found, err error) {
 	for _, h := range s.Trust.Hosts {
 		if !filter.Host.IsZero() && filter.Host != h.Host {
 			continue
@@ -77,15 +88,73 @@ func (s *Store) Manifests(ctx context.Context, filter Filter) ([]*Loaded, []Prob
 		}
 		some, err := s.find(ctx, prefix, layout.KindManifest)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		all = append(all, some...)
 	}
-	loaded, problems, err := s.loadAll(ctx, all)
+	return all, nil
+}
+
+// Place is a place in a chain of manifests.
+type Place struct {
+	Host layout.HostID
+	Set  layout.SetID
+	Seq  uint64
+}
+
+// Heads reads of each set what tells that its newest manifest is what it should be: that
+// one, or both sides of a fork, the one before it, and those in places that were seen.
+// So it reads a few objects a set, however long the chain is; whether the whole chain is
+// there, [Store.Manifests] tells. Results and problems are as there: a newest one that is
+// bad is a problem, and who finds an older one beside it must not take that in its place.
+func (s *Store) Heads(ctx context.Context, seen []Place) ([]*Loaded, []Problem, error) {
+	all, err := s.listManifests(ctx, Filter{})
 	if err != nil {
 		return nil, nil, err
 	}
-	return loaded, append(problems, s.checkChains(ctx, loaded, problems)...), nil
+	loaded, problems, err := s.loadAll(ctx, nearHeads(all, seen))
+	if err != nil {
+		return nil, nil, err
+	}
+	problems = append(problems, forks(loaded)...)
+	if len(problems) > 0 { // what is bad would seem a gap to what follows it
+		return loaded, problems, nil
+	}
+	cache := make(gcCache)
+	for i, l := range loaded {
+		if i+1 < len(loaded) && sameChain(l, loaded[i+1]) {
+			continue
+		}
+		if err := s.checkPlace(ctx, loaded[:i], l, nil, cache); err != nil {
+			problems = append(problems, Problem{Host: l.Host, Set: l.Set, Seq: l.Seq, Err: err})
+		}
+	}
+	return loaded, problems, nil
+}
+
+// nearHeads are the two highest places of each chain, and those in seen.
+func nearHeads(all []found, seen []Place) (out []found) {
+	type top struct{ first, second uint64 }
+	tops := make(map[chainKey]top)
+	for _, f := range all {
+		k := chainKey{f.Host, f.Set}
+		switch t := tops[k]; {
+		case f.Seq > t.first:
+			tops[k] = top{f.Seq, t.first}
+		case f.Seq < t.first && f.Seq > t.second:
+			tops[k] = top{t.first, f.Seq}
+		}
+	}
+	wanted := make(map[Place]bool)
+	for _, p := range seen {
+		wanted[p] = true
+	}
+	for _, f := range all {
+		if t := tops[chainKey{f.Host, f.Set}]; f.Seq == t.first || f.Seq == t.second || wanted[Place{f.Host, f.Set, f.Seq}] {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // Head reads the newest manifest of one set, or of one seq both sides of a fork.

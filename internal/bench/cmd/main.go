@@ -28,7 +28,7 @@ func main() {
 
 func run(ctx context.Context) error {
 	vaultik := flag.String("vaultik", "bin/vaultik", "`path` of the program")
-	dir := flag.String("dir", filepath.Join(os.TempDir(), "vaultik-bench"), "where corpora and stores go; 10 GB at scale 1")
+	dir := flag.String("dir", filepath.Join(os.TempDir(), "vaultik-bench"), "where corpora and stores go; 12 GB at scale 1")
 	runs := flag.Int("runs", 3, "rounds; the table has medians")
 	scale := flag.Float64("scale", 1, "size of the corpora")
 	corpora := flag.String("corpora", strings.Join(bench.Corpora, ","), "which of them")

@@ -6,6 +6,7 @@
 //	incremental   what backups of little change cost
 //	memory        how much memory backups need; as root also with a slow store
 //	full          what happens without space left, as root or where `unshare -r` works
+//	power-cut     what is on the disk if the power fails while a restore runs, or when it has ended; as root
 //	huge          what there is very much of, there and back; as root
 //
 // It exits 1 if something is not as it must be.
@@ -42,7 +43,7 @@ func main() {
 
 func run(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("which mode? kill-backup, kill-restore, in-place, incremental, memory, full, huge")
+		return errors.New("which mode? kill-backup, kill-restore, in-place, incremental, memory, full, power-cut, huge")
 	}
 	mode := args[0]
 	f := flag.NewFlagSet(mode, flag.ContinueOnError)
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string) (err error) {
 	parent := f.String("dir", os.TempDir(), "where a directory to work in is made")
 	seed := f.Uint64("seed", rand.Uint64(), "of all that is random")
 	kills := f.Int("kills", map[string]int{"kill-backup": 200, "kill-restore": 50}[mode], "how many processes are killed")
-	files := f.String("files", map[string]string{"huge": "1000000", "memory": "10000,100000,1000000", "incremental": "100000", "kill-restore": "20000", "kill-backup": "2000"}[mode],
+	files := f.String("files", map[string]string{"huge": "1000000", "memory": "10000,100000,1000000", "incremental": "100000", "kill-restore": "20000", "kill-backup": "2000", "power-cut": "1000"}[mode],
 		"files of the tree; of kill-backup, added each time; of memory several, or none; of huge in one directory")
 	trees := f.String("trees", "", "memory: also these directories")
 	data := f.Int64("data", 20<<10, "memory: MiB of data in large files")
@@ -64,7 +65,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err := f.Parse(args[1:]); err != nil {
 		return err
 	}
-	if (mode == "full" || mode == "huge") && os.Getenv(inNamespace) == "" {
+	if (mode == "full" || mode == "huge" || mode == "power-cut") && os.Getenv(inNamespace) == "" {
 		return namespace(ctx, args)
 	}
 	program, err := filepath.Abs(*bin)
@@ -113,6 +114,9 @@ func run(ctx context.Context, args []string) (err error) {
 	case "full":
 		all, err := soak.Full(ctx, soak.Fulls{Bin: program, Dir: dir, Seed: *seed, Log: log})
 		return errors.Join(err, soak.WriteFullCases(os.Stdout, all))
+	case "power-cut":
+		all, err := soak.PowerCut(ctx, soak.PowerCuts{Bin: program, Dir: dir, Seed: *seed, Files: one, Log: log})
+		return errors.Join(err, soak.WritePowerCuts(os.Stdout, all))
 	case "huge":
 		all, err := soak.Huge(ctx, soak.Huges{Bin: program, Dir: dir, Seed: *seed, Files: one, Large: *large << 30, Links: *links, Levels: *levels, Log: log})
 		return errors.Join(err, soak.WriteHuge(os.Stdout, all))

@@ -1,0 +1,42 @@
+package actors
+
+import (
+	"runtime/debug"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// Aside is how code that runs beside a job, which is no actor, speaks with actors.
+type Aside struct {
+	root *actor.RootContext
+	job  *actor.PID
+}
+
+// Tell sends the job a message.
+func (a Aside) Tell(m any) { a.root.Send(a.job, m) }
+
+// Submit gives a pool a job; the job of the actors receives the Finished.
+func (a Aside) Submit(pool *actor.PID, m any) { a.root.RequestWithCustomSender(pool, m, a.job) }
+
+// Send sends another actor a message.
+func (a Aside) Send(to *actor.PID, m any) { a.root.Send(to, m) }
+
+// goroutinePanicked carries a panic of a goroutine of ours to the job that started
+// it, which panics with it in turn: a bare panic would end the process.
+type goroutinePanicked struct{ err *PanicError }
+
+// goroutineEnded says that it is gone, behind all that it has sent.
+type goroutineEnded struct{}
+
+// goSafe runs fn beside a job, which hears of its end.
+func goSafe(a Aside, fn func()) {
+	go func() {
+		defer a.Tell(&goroutineEnded{})
+		defer func() {
+			if v := recover(); v != nil {
+				a.Tell(&goroutinePanicked{&PanicError{Value: v, Stack: debug.Stack()}})
+			}
+		}()
+		fn()
+	}()
+}

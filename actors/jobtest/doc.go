@@ -1,0 +1,3 @@
+// Package jobtest makes a host with a store in memory, for the tests of all jobs, and
+// actors of it that panic or hang.
+package jobtest

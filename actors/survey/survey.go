@@ -1,0 +1,227 @@
+// Package survey finds out what snapshots need, and what a store has of it. Checks and
+// copies of snapshots begin with it. It is plain code and no job: it blocks, under the
+// context of whoever asks.
+package survey
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"vaultik/actors"
+	"vaultik/backends"
+	"vaultik/vault/layout"
+	"vaultik/vault/plan"
+	"vaultik/vault/snapshot"
+)
+
+// Survey is what is known of a store's objects that some snapshots need. Gather and
+// List are for one goroutine; the rest is for any.
+type Survey struct {
+	Inventory *plan.Inventory
+	Snapshots []Snapshot   // gathered so far
+	Fetched   atomic.Int64 // bytes
+
+	Spare, SpareSize int64 // objects that no snapshot needs, and their bytes
+
+	store backends.Backend
+	asked []*snapshot.Loaded
+	tell  func(Problem)
+	lists map[int]*List // by object
+
+	mu  sync.Mutex
+	bad map[int]bool // objects
+}
+
+// Snapshot is one that was gathered.
+type Snapshot struct {
+	*snapshot.Loaded
+	Num       int     // among those asked for
+	HostNum   int     // in the inventory
+	BlobLists []*List // in the order of Lists
+	Partial   bool    // a list is bad: not all blobs are known that the manifest names
+}
+
+// List is a blob list that was read.
+type List struct {
+	Blobs []snapshot.BlobSize
+	bad   bool
+}
+
+// New begins a survey of snapshots, whose manifests are verified already. Problems are
+// told as they are found.
+func New(store backends.Backend, snapshots []*snapshot.Loaded, tell func(Problem)) *Survey {
+	return &Survey{
+		Inventory: plan.NewInventory(), store: store, asked: snapshots, tell: tell,
+		lists: map[int]*List{}, bad: map[int]bool{},
+	}
+}
+
+// ObjectProblem is a problem with one object of the inventory.
+func (s *Survey) ObjectProblem(i int, kind Kind, reason string) {
+	s.Inventory.At(i).State = plan.Bad
+	s.SetBad(i)
+	s.tell(Problem{Kind: kind, Key: s.Inventory.Key(i), Reason: reason, Snapshots: s.IDs(i)})
+}
+
+// Fatal returns those errors that end a job: its own end, and that the store is gone.
+func Fatal(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if actors.StoreGone(err) {
+		return err
+	}
+	return nil
+}
+
+// Gather notes what one snapshot needs, and reads its blob lists.
+func (s *Survey) Gather(ctx context.Context, num int) error {
+	inv, m := s.Inventory, s.asked[num]
+	got := Snapshot{Loaded: m, Num: num, HostNum: inv.Host(m.Host)}
+	note := func(i int, err error) int {
+		if err != nil {
+			s.ObjectProblem(i, ProblemSize, err.Error())
+		}
+		return i
+	}
+	note(inv.AddRoot(num, got.HostNum, m.Root))
+	for _, k := range m.Keys {
+		note(inv.AddKey(num, got.HostNum, k))
+	}
+	count, bytes := int64(0), int64(0)
+	add := func(blobs []snapshot.BlobSize) {
+		for _, b := range blobs {
+			note(inv.AddBlob(num, got.HostNum, b))
+		}
+		count += int64(len(blobs))
+		bytes += snapshot.TotalSize(blobs)
+	}
+	for _, ref := range m.Lists {
+		i := note(inv.AddList(num, got.HostNum, ref))
+		l, err := s.blobList(ctx, i, m.Host, ref)
+		if err != nil {
+			return err
+		}
+		got.BlobLists = append(got.BlobLists, l)
+		got.Partial = got.Partial || l.bad
+		add(l.Blobs)
+	}
+	add(m.Blobs)
+	if !got.Partial && (count != m.Count || bytes != m.Bytes) {
+		s.tell(Problem{Kind: ProblemDamaged, Key: m.Key, Snapshots: []string{m.ID()},
+			Reason: fmt.Sprintf("its blob lists do not add up: %d blobs of %d bytes, not %d of %d", count, bytes, m.Count, m.Bytes)})
+	}
+	s.Snapshots = append(s.Snapshots, got)
+	return nil
+}
+
+// blobList reads a blob list, once, whichever snapshots share it.
+func (s *Survey) blobList(ctx context.Context, i int, host layout.HostID, ref snapshot.ListRef) (*List, error) {
+	if l := s.lists[i]; l != nil {
+		return l, nil
+	}
+	l := &List{}
+	s.lists[i] = l
+	b, err := s.pinned(ctx, layout.BlobList(host, ref.Name), ref.Size, ref.Name)
+	if err == nil {
+		l.Blobs, err = snapshot.DecodeBlobList(b)
+	}
+	if err == nil && int64(len(l.Blobs)) != ref.Count {
+		err = fmt.Errorf("%w: it has %d blobs, not %d", snapshot.ErrDamaged, len(l.Blobs), ref.Count)
+	}
+	if err != nil {
+		l.bad, l.Blobs = true, nil
+		if err := Fatal(ctx, err); err != nil {
+			return nil, err
+		}
+		if kind := KindOf(err); kind != ProblemMissing { // the listing says that
+			s.ObjectProblem(i, kind, err.Error())
+		}
+		return l, nil
+	}
+	s.Inventory.At(i).State = plan.Checked
+	return l, nil
+}
+
+// pinned reads an object of known size and hash.
+func (s *Survey) pinned(ctx context.Context, key string, size int64, sum snapshot.Sum) ([]byte, error) {
+	b, err := backends.ReadRange(ctx, s.store, key, 0, size, nil)
+	if err != nil {
+		return nil, actors.DamagedIfShort(err)
+	}
+	s.Fetched.Add(int64(len(b)))
+	if sha256.Sum256(b) != sum {
+		return nil, actors.ErrWrongSum
+	}
+	return b, nil
+}
+
+// List compares what is needed of one host with what the store lists.
+func (s *Survey) List(ctx context.Context, host int) error {
+	inv := s.Inventory
+	seen := make([]bool, inv.Len())
+	err := s.store.ListStream(ctx, layout.HostPrefix(inv.Hosts()[host]), func(o backends.ObjectInfo) error {
+		name, err := layout.Parse(o.Key)
+		if err != nil {
+			return nil //nolint:nilerr // what has no name of ours is none of ours
+		}
+		i, ok := inv.Find(name)
+		if !ok {
+			if name.Kind != layout.KindManifest && name.Kind != layout.KindCheckpoint {
+				s.Spare++
+				s.SpareSize += o.Size
+			}
+			return nil
+		}
+		seen[i] = true
+		switch obj := inv.At(i); {
+		case obj.State == plan.Bad: // that has been said
+		case obj.Size != o.Size:
+			s.ObjectProblem(i, ProblemSize, fmt.Sprintf("it has %d bytes, not %d", o.Size, obj.Size))
+		case obj.State == plan.Unseen:
+			obj.State = plan.Present
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list the store: %w", err)
+	}
+	for i := range seen {
+		if !seen[i] && inv.HostOf(i) == host {
+			s.ObjectProblem(i, ProblemMissing, "it is not in the store")
+		}
+	}
+	return nil
+}
+
+// SetBad notes that an object is bad.
+func (s *Survey) SetBad(i int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bad[i] = true
+}
+
+// IDs are the snapshots that need an object, by their ids.
+func (s *Survey) IDs(i int) []string {
+	nums := s.Inventory.Snapshots(i)
+	out := make([]string, len(nums))
+	for k, n := range nums {
+		out[k] = s.asked[n].ID()
+	}
+	return out
+}
+
+// Bad are the objects that are known to be bad so far.
+func (s *Survey) Bad() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.bad))
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"vaultik/engine/events"
+	"vaultik/internal/words"
+)
+
+// Tell says what happens in a job: session is the sink of all of them. With --json most
+// of it is an object; the rest is words.
+func (s *session) Tell(e events.Event) {
+	switch e := e.(type) {
+	case events.Remark:
+		s.out.remark(e)
+	case events.Warning:
+		s.out.warning(e)
+	case events.Item:
+		s.item(e)
+	case events.Restored:
+		s.showRestored(e)
+	case events.Local:
+		s.showLocal(e)
+	default:
+		s.out.event(e)
+		s.showObject(e)
+	}
+}
+
+// showObject says an event that --json has as an object.
+func (s *session) showObject(e events.Event) {
+	switch e := e.(type) {
+	case events.StoreMade:
+		s.showMade(e)
+	case events.Check:
+		s.showCheck(e)
+	case events.Entry:
+		s.out.result("%s", entryLine(e))
+	case events.Problem:
+		s.showProblem(e)
+	case events.Plan:
+		s.showPlan(e)
+	case events.Index:
+		s.showIndex(e)
+	case events.StoreCheck:
+		s.showStoreCheck(e)
+	}
+}
+
+// showLocal says an event that --json has not.
+func (s *session) showLocal(e events.Local) {
+	switch e := e.(type) {
+	case events.Saved:
+		s.out.result("snapshot %x saved: %s, %s, %s stored in %s", e.Snapshot[:4],
+			words.Plural(e.Files, "file", "files"),
+			words.Plural(e.NewBlobs, "new blob", "new blobs"), words.Size(e.Stored),
+			words.Took(e.Duration))
+	case events.WouldSave:
+		s.showWouldSave(e)
+	case events.Done:
+		s.showDone(e)
+	case events.Deleted:
+		s.out.result("deleted %s that the snapshot has not", extrasText(e.Extras))
+	case events.ReadBack:
+		s.out.result("read back: %s, %s, as in the snapshot",
+			words.Plural(e.Files, "file", "files"), words.Size(e.Bytes))
+	case events.MoreProblems:
+		s.out.result("and %s", words.Plural(e.Count, "problem more", "problems more"))
+	case events.Affected:
+		s.showAffected(e)
+	case events.CheckBegins:
+		s.showCheckBegins(e)
+	case events.Checking:
+		s.showChecking(e)
+	}
+}

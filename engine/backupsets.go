@@ -1,0 +1,161 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"vaultik/config"
+	"vaultik/internal/fault"
+	"vaultik/vault/filter"
+	"vaultik/vault/fs"
+	"vaultik/vault/snapshot"
+)
+
+// backupSet is one set to be backed up now.
+type backupSet struct {
+	name   string
+	source string   // of config.SetRecord
+	paths  []string // absolute, clean, sorted
+
+	rules    filter.Rules
+	oneFS    config.Switch
+	fixed    bool     // read files only up to their size
+	excludes []string // for the record
+	filters  *snapshot.Filters
+	broken   int64 // ignore files that mean nothing, in part or as a whole
+}
+
+// sets are what is to be backed up, each with its rules.
+func (b *backupJob) sets(known *config.Sets, flags exclusions) ([]backupSet, error) {
+	sets, err := b.chosen(known)
+	if err != nil {
+		return nil, err
+	}
+	return sets, compileExcludes(b.conf, sets, flags)
+}
+
+// chosen are the sets of the paths given, or what the configuration says.
+func (b *backupJob) chosen(known *config.Sets) ([]backupSet, error) {
+	switch {
+	case b.o.Source == FromStream:
+		return []backupSet{{name: b.o.Set, source: FromStream,
+			paths: []string{"/" + strings.TrimPrefix(b.o.Paths[0], "/")}}}, nil
+	case len(b.o.Paths) > 0:
+		paths, err := absolute(b.o.Paths)
+		if err != nil {
+			return nil, err
+		}
+		set := backupSet{name: b.o.Set, source: b.o.Source, paths: paths}
+		if set.name == "" {
+			set.name = nameOf(paths, b.conf, known)
+		}
+		return []backupSet{set}, nil
+	case b.o.Set != "":
+		return b.named(b.o.Set, known)
+	case len(b.conf.Sets) == 0:
+		return nil, &fault.UsageError{Msg: "nothing to back up: no path is given, and the configuration has no set",
+			Advice: "name a path: vaultik backup ~/Documents"}
+	}
+	var sets []backupSet
+	for _, set := range b.conf.Sets {
+		sets = append(sets, backupSet{name: set.Name, paths: config.SortedPaths(set.Paths)})
+	}
+	return sets, nil
+}
+
+// named is the set of a name, of the configuration or backed up before.
+func (b *backupJob) named(name string, known *config.Sets) ([]backupSet, error) {
+	if set, ok := b.conf.Set(name); ok {
+		return []backupSet{{name: set.Name, paths: config.SortedPaths(set.Paths)}}, nil
+	}
+	old := known.ByName(name)
+	if len(old) == 0 {
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: no set of this name in the configuration, and none was backed up",
+			name),
+			Advice: "name its paths: vaultik backup --set " + config.Quote(name) + " PATH"}
+	}
+	switch newest := old[len(old)-1]; newest.Source {
+	case FromList:
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: its paths came from a list",
+			name),
+			Advice: "name the list: vaultik backup --set " + config.Quote(name) +
+				" --files-from FILE"}
+	case FromStream:
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: what it saved was in no file",
+			name),
+			Advice: "say where it comes from: vaultik backup --set " + config.Quote(name) +
+				" --stdin-command -- PROGRAM"}
+	default:
+		return []backupSet{{name: name, paths: newest.PathStrings()}}, nil
+	}
+}
+
+func absolute(paths []string) ([]string, error) {
+	var out []string
+	for _, p := range paths {
+		if p == "" {
+			return nil, fault.Misuse("backup", "a path is empty")
+		}
+		abs, err := filepath.Abs(p)
+		if err != nil {
+			return nil, fmt.Errorf("find %q: %w", p, err)
+		}
+		out = append(out, abs)
+	}
+	return config.SortedPaths(out), nil
+}
+
+// nameOf is the name of the set that has exactly these paths.
+func nameOf(paths []string, conf *config.Config, known *config.Sets) string {
+	for _, set := range conf.Sets {
+		if slices.Equal(config.SortedPaths(set.Paths), paths) {
+			return set.Name
+		}
+	}
+	if old := known.ByPaths(paths); len(old) > 0 {
+		return string(old[len(old)-1].Name)
+	}
+	return strings.Join(paths, ":")
+}
+
+// record finds or makes the set's id.
+func (j *job) record(set *backupSet) (rec config.SetRecord, err error) {
+	err = j.state.UpdateSets(func(sets *config.Sets) error {
+		if set.source != "" {
+			rec = sets.Named(set.source, set.name)
+			return nil
+		}
+		for _, r := range sets.ByPaths(set.paths) {
+			if string(r.Name) == set.name {
+				rec = r
+				return nil
+			}
+		}
+		rec = sets.Add(set.name, set.paths)
+		return nil
+	})
+	return rec, err
+}
+
+// roots are the set's paths as they are walked; missing says that some are not
+// there, which was said.
+func (j *job) roots(set *backupSet) (roots []string, missing bool, err error) {
+	roots, err = fs.Roots(set.paths)
+	if err == nil {
+		return roots, false, nil
+	}
+	var gone fs.RootErrors
+	switch {
+	case len(roots) == 0:
+		return nil, true, &nothingToSave{err}
+	case !errors.As(err, &gone):
+		return nil, true, err
+	}
+	for _, m := range gone {
+		j.Warn("", "%v", m)
+	}
+	return roots, true, nil
+}

@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"filippo.io/age"
+
+	"vaultik/backends"
+	"vaultik/config"
+	"vaultik/engine/events"
+	"vaultik/internal/words"
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// catalog is what a store has, with all names that this session can know.
+type catalog struct {
+	rows     []*row // by time
+	problems []snapshot.Problem
+	op       *opened
+	hostname string // of this host
+	behind   int    // sets of which a mirror lacks what was seen of its store
+}
+
+// row is one snapshot. Its root is read when it is asked for.
+type row struct {
+	*snapshot.Loaded
+	Root *snapshot.Root // nil: not read, no key, or bad
+}
+
+func (r *row) short() string { return r.ID()[:8] }
+
+func (r *row) when() string { return words.Moment(r.Time) }
+
+// chain names the snapshots of one set of one host.
+type chain struct {
+	host layout.HostID
+	set  layout.SetID
+}
+
+func (r *row) chain() chain { return chain{r.Host, r.Set} }
+
+// catalog reads and verifies all manifests. What this machine has seen of a set
+// and is not there any more is a problem like a damaged object.
+func (j *job) catalog(ctx context.Context, op *opened) (*catalog, error) {
+	loaded, problems, err := op.Store.Manifests(ctx, snapshot.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	c, err := j.catalogOf(op, loaded, problems)
+	if err == nil {
+		j.sayBehind(c)
+	}
+	return c, err
+}
+
+// heads is a catalog of the newest snapshot of each set and of those beside it that show
+// that it is the newest. It is nil where anything is wrong with them: then only the whole
+// catalog tells what is left.
+func (j *job) heads(ctx context.Context, op *opened) (*catalog, error) {
+	var seen []snapshot.Place
+	note := func(points map[config.SetOf]config.Point) {
+		for k, p := range points {
+			seen = append(seen, snapshot.Place{Host: k.Host, Set: k.Set, Seq: p.Seq})
+		}
+	}
+	note(op.Seen.Manifests(op.Store.Doc.Store))
+	if op.Mirror {
+		note(op.Seen.Mirror(op.URL).Manifests())
+	}
+	loaded, problems, err := op.Store.Heads(ctx, seen)
+	if err != nil || len(problems) > 0 {
+		return nil, errors.Join(err, unreachable(problems))
+	}
+	c, err := j.catalogOf(op, loaded, nil)
+	if err != nil || len(c.problems) > 0 {
+		return nil, err
+	}
+	j.sayBehind(c)
+	return c, nil
+}
+
+// catalogOf is a catalog of manifests that were read.
+func (j *job) catalogOf(op *opened, loaded []*snapshot.Loaded,
+	problems []snapshot.Problem) (*catalog, error) {
+	if err := unreachable(problems); err != nil {
+		return nil, err
+	}
+	c := &catalog{problems: problems, op: op, hostname: j.hostname()}
+	for _, l := range loaded {
+		c.rows = append(c.rows, &row{Loaded: l})
+	}
+	slices.SortStableFunc(c.rows, func(a, b *row) int { return a.Time.Compare(b.Time) })
+	seen := op.Seen.Manifests(op.Store.Doc.Store)
+	if op.Mirror {
+		behind, err := j.checkSeen(c, loaded, seen, true)
+		if err != nil {
+			return nil, err
+		}
+		c.behind = behind
+		seen = op.Seen.Mirror(op.URL).Manifests()
+	}
+	_, err := j.checkSeen(c, loaded, seen, false)
+	return c, err
+}
+
+// unreachable is the problem that nothing is known, nil if there is none of this kind.
+func unreachable(problems []snapshot.Problem) error {
+	for _, p := range problems {
+		if errors.Is(p.Err, backends.ErrUnreachable) {
+			return p.Err
+		}
+	}
+	return nil
+}
+
+// sayBehind warns of a mirror that lacks what was seen of its store.
+func (j *job) sayBehind(c *catalog) {
+	if c.behind > 0 {
+		j.Warn(j.vaultik("store copy --to "+config.Quote(c.op.URL)),
+			"the mirror %s is behind its store: %s newer snapshots",
+			backends.Redact(c.op.URL), words.Plural(int64(c.behind), "set has", "sets have"))
+	}
+}
+
+// checkSeen holds what a store shows against what was seen. What a mirror lacks is
+// only counted; what stands in the place of another is a problem there, too.
+func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.SetOf]config.Point,
+	mirror bool) (behind int, err error) {
+	for k, p := range seen {
+		var sum snapshot.Sum
+		if err := sum.UnmarshalText([]byte(p.Sum)); err != nil {
+			return 0, &config.Error{File: j.state.SeenFile(),
+				Msg: "is broken: a sum in it is malformed", Err: config.ErrInvalid,
+				Hint: "put back a copy of it"}
+		}
+		err := snapshot.CheckSeen(loaded, k.Host, k.Set, p.Seq, sum)
+		switch {
+		case err == nil || c.said(k.Host, k.Set, p.Seq):
+		case mirror && errors.Is(err, snapshot.ErrRollback):
+			behind++
+		default:
+			c.problems = append(c.problems, snapshot.Problem{Host: k.Host, Set: k.Set, Seq: p.Seq,
+				Err: err})
+		}
+	}
+	return behind, nil
+}
+
+// said reports whether a problem of that very manifest is known already.
+func (c *catalog) said(h layout.HostID, set layout.SetID, seq uint64) bool {
+	return slices.ContainsFunc(c.problems, func(p snapshot.Problem) bool {
+		return p.Host == h &&
+			p.Set == set && p.Seq == seq
+	})
+}
+
+// hostname is what this host calls itself in snapshots, "" where that is not known.
+func (j *job) hostname() string {
+	if c, err := j.config(); err == nil {
+		return c.Hostname
+	}
+	return ""
+}
+
+// openRoot is what lists show of the root of a row, which is read once; nil without
+// an error if there is no key. There may be thousands of them: the rest is forgotten.
+func (c *catalog) openRoot(ctx context.Context, r *row, id *keys.Identity) (*snapshot.Root, error) {
+	if r.Root != nil || id == nil {
+		return r.Root, nil
+	}
+	root, _, err := c.wholeRoot(ctx, r, id)
+	if err != nil {
+		return nil, err
+	}
+	root.Errors, root.Excludes, root.Filters, root.Recipients = nil, nil, nil, nil
+	r.Root = root
+	return root, nil
+}
+
+// wholeRoot reads the root of a row, and what opens its pages.
+func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*snapshot.Root,
+	[]age.Identity, error) {
+	ids, problems, err := c.op.Store.Identities(ctx, r.Manifest, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, p := range problems {
+		if r.Root == nil && !errors.Is(p.Err, keys.ErrWrongIdentity) { // then the root says so, or another way in was found
+			c.problems = append(c.problems, p)
+		}
+	}
+	root, err := c.op.Store.Root(ctx, r.Manifest, ids)
+	return root, ids, err
+}
+
+// hostName is the host's name for people: as the root has it, this host's own, or its id.
+func (c *catalog) hostName(k chain, root *snapshot.Root) string {
+	switch {
+	case root != nil && root.Hostname != "":
+		return string(root.Hostname)
+	case c.op.Host != nil && c.op.Host.ID == k.host && c.hostname != "":
+		return c.hostname
+	default:
+		return k.host.String()
+	}
+}
+
+// setName is the set's name for people: as the root has it, as sets.json, or its id.
+func (c *catalog) setName(k chain, root *snapshot.Root) string {
+	if root != nil && root.SetName != "" {
+		return string(root.SetName)
+	}
+	if name := c.op.Sets.Name(k.set); name != "" && c.op.Host != nil && c.op.Host.ID == k.host {
+		return name
+	}
+	return k.set.String()
+}
+
+// event is a row for --json.
+func (c *catalog) event(r *row) events.Snapshot {
+	ev := events.Snapshot{Type: "snapshot", ID: r.ID(), Time: r.Time, Host: r.Host.String(),
+		Set: r.Set.String(), Seq: r.Seq,
+		Complete: r.Complete, Blobs: r.Count, Stored: r.Bytes}
+	if name := c.hostName(r.chain(), r.Root); name != ev.Host {
+		ev.Hostname, ev.Hostname64 = events.Twin(name)
+	}
+	if name := c.setName(r.chain(), r.Root); name != ev.Set {
+		ev.SetName, ev.SetName64 = events.Twin(name)
+	}
+	if r.Root != nil {
+		for _, p := range r.Root.Paths {
+			ev.Paths = append(ev.Paths, events.PathOf(string(p)))
+		}
+		for _, t := range r.Root.Tags {
+			ev.Tags = append(ev.Tags, string(t.Name))
+		}
+		n := r.Root.Counts
+		ev.Files, ev.Bytes, ev.Errors = &n.Files, &n.Bytes, &n.Errors
+	}
+	return ev
+}
+
+// newestFirst sorts chains by the time of their newest snapshot.
+func newestFirst(chains []chain, newest map[chain]time.Time) {
+	slices.SortFunc(chains, func(a, b chain) int {
+		return cmp.Or(newest[b].Compare(newest[a]), cmp.Compare(a.host.String(), b.host.String()),
+			cmp.Compare(a.set.String(), b.set.String()))
+	})
+}
+
+// problemWith is an error about one snapshot as a problem.
+func problemWith(r *row, err error) snapshot.Problem {
+	return snapshot.Problem{Host: r.Host, Set: r.Set, Seq: r.Seq,
+		Err: fmt.Errorf("snapshot %s: %w", r.short(), err)}
+}

@@ -1,0 +1,364 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"os"
+
+	"vaultik/actors/backup"
+	"vaultik/backends"
+	"vaultik/config"
+	"vaultik/engine/events"
+	"vaultik/index"
+	"vaultik/internal/fault"
+	"vaultik/internal/words"
+	"vaultik/messages"
+	"vaultik/vault/blob"
+	"vaultik/vault/filter"
+	"vaultik/vault/fs"
+	"vaultik/vault/layout"
+	"vaultik/vault/page"
+)
+
+// dryRun says what a backup would do. It opens the store as a backup does, but
+// writes nothing there and nothing on this machine: it looks into a copy of the
+// index in the directory for temporary files, which it removes again.
+func (b *backupJob) dryRun(ctx context.Context, flags exclusions) (err error) {
+	b.dry = true
+	undo := &undoList{}
+	defer undo.run()
+	if err := b.openDry(ctx, undo); err != nil {
+		return err
+	}
+	known := &config.Sets{}
+	if b.op != nil {
+		if err := b.wouldTake(ctx); err != nil {
+			return err
+		}
+		known = b.op.Sets
+	}
+	sets, err := b.sets(known, flags)
+	if err != nil {
+		return err
+	}
+	return b.eachSet(ctx, sets, func(set *backupSet) error {
+		d := &dryRun{backupJob: b, seen: newComparer(b.op, b.ix)}
+		return d.run(ctx, set)
+	})
+}
+
+// wouldTake fails where the store would refuse a backup.
+func (b *backupJob) wouldTake(ctx context.Context) error {
+	if err := b.op.takesBackups(); err != nil {
+		return err
+	}
+	if b.op.Host.Moved() && !b.o.SameHost {
+		return b.cloned()
+	}
+	return b.foreignWriter(foreignWriter(ctx, b.op))
+}
+
+// openDry opens what there is: a store and an index only where there is a
+// configuration, an index only where there was a backup.
+func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
+	b.conf, err = b.config()
+	if errors.Is(err, config.ErrMissing) {
+		b.Note("no configuration yet: a backup would first set this machine up, as vaultik init does")
+		b.conf = &config.Config{}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if b.op, err = b.openStore(ctx, backends.Options{}); err != nil {
+		return err
+	}
+	undo.add(func() { _ = b.op.Close() })
+	if b.op.Host == nil {
+		return nil
+	}
+	if b.ix, err = b.copyIndex(b.conf, b.op.Host, undo); err != nil || b.ix == nil {
+		return err
+	}
+	return b.dropMissing(ctx, b.op, b.ix)
+}
+
+// copyIndex opens a copy of the index, nil where there is none to be had.
+func (j *job) copyIndex(conf *config.Config, h *config.Host, undo *undoList) (*index.Index, error) {
+	dir := j.places.IndexDir(conf)
+	ix, err := j.openCopy(dir, h, undo)
+	switch {
+	case errors.Is(err, iofs.ErrNotExist):
+		j.Note("there is no index at %s: everything counts as new", dir)
+		return nil, nil
+	case errors.Is(err, index.ErrDamaged):
+		j.Warn("", "%v; a backup would set it aside and begin a new one: everything counts as new",
+			err)
+		return nil, nil
+	}
+	return ix, err
+}
+
+// openCopy copies the index to the directory for temporary files and opens that.
+func (j *job) openCopy(dir string, h *config.Host, undo *undoList) (*index.Index, error) {
+	temp, err := os.MkdirTemp("", "vaultik-")
+	if err != nil {
+		return nil, fmt.Errorf("copy the index: %w", err)
+	}
+	undo.add(func() { _ = os.RemoveAll(temp) })
+	if err := index.Copy(dir, temp); err != nil {
+		return nil, copyError(temp, err)
+	}
+	ix, err := index.Open(temp, index.Options{Key: h.Secret.IndexPath()})
+	if err != nil {
+		return nil, copyError(temp, err)
+	}
+	undo.add(func() { _ = ix.Close() })
+	return ix, nil
+}
+
+func copyError(temp string, err error) error {
+	if errors.Is(err, index.ErrNoSpace) {
+		return fmt.Errorf("copy the index to %s (TMPDIR names another place): %w", temp, err)
+	}
+	return err
+}
+
+// dropMissing makes the copy forget blobs that the store has not, or that prune
+// has condemned: their files would be read again.
+func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) error {
+	gc, err := op.Store.GC(ctx, op.Host.ID)
+	if err != nil {
+		return fmt.Errorf("no backup may be made without knowing what prune condemned: %w", err)
+	}
+	present := map[blob.Name]int64{}
+	err = op.Objects.List(ctx, layout.BlobPrefix(op.Host.ID), func(key string, size int64) error {
+		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindBlob {
+			present[o.Sum] = size
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list the store: %w", err)
+	}
+	if gc != nil {
+		for key := range gc.Keys() {
+			if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindBlob {
+				delete(present, o.Sum)
+			}
+		}
+	}
+	var gone []blob.Name
+	ix.Blobs(func(_ index.BlobNum, b blob.Info) bool {
+		if size, ok := present[b.Name]; !ok || size != b.Size {
+			gone = append(gone, b.Name)
+		}
+		return true
+	})
+	if len(gone) == 0 {
+		return nil
+	}
+	j.Warn("", "%s that the index knows are not in the store: their files would be read and stored again",
+		words.Plural(int64(len(gone)), "blob", "blobs"))
+	return ix.DropBlobs(gone)
+}
+
+// dryRun is the dry run of one set.
+type dryRun struct {
+	*backupJob
+	seen     *comparer
+	counts   messages.Counts
+	excluded int64 // entries, those below them not counted
+	failed   int64
+	read     int64 // bytes that would be read
+	kernel   []backup.KernelMount
+
+	kept   string // the path that a rule let in last
+	keptBy filter.Reason
+}
+
+func (d *dryRun) run(ctx context.Context, set *backupSet) error {
+	roots, missing, err := d.roots(set)
+	if err != nil {
+		return err
+	}
+	url := config.FileURL(d.places.Store) // where init would put it
+	if d.op != nil {
+		url, d.seen.set = d.op.URL, setID(d.op, set)
+	}
+	d.prepareRules(d.conf, url, set, roots)
+	p := &messages.Progress{}
+	o := fs.WalkOptions{Choose: choice{set.rules.Walk(d.decided), &set.broken}, OneFS: set.oneFS.On,
+		Touch: p.SetCurrent}
+	stop := d.show(p)
+	err = fs.Walk(ctx, roots, o, func(it fs.WalkItem) error {
+		if it.Stat.Type == page.File && it.Err == nil {
+			p.FilesTotal.Add(1)
+			p.FilesDone.Add(1)
+		}
+		d.mounted(&it, set)
+		d.item(&it)
+		return nil
+	})
+	stop()
+	if err != nil {
+		return err
+	}
+	d.tellKernel(d.kernel)
+	return d.report(set, missing)
+}
+
+// mounted notes an entry whose contents are left out, since they are another file system's.
+func (d *dryRun) mounted(it *fs.WalkItem, set *backupSet) {
+	switch {
+	case it.Kernel != "":
+		d.kernel = append(d.kernel, backup.KernelMount{Path: "/" + it.Path, Type: it.Kernel})
+		d.decided(it.Path, fs.SkipContents, kernelReason(it.Kernel))
+	case it.Mount:
+		d.decided(it.Path, fs.SkipContents,
+			filter.Reason{Rule: "what is in it, since another file system is mounted there",
+				Source: set.oneFS.Source})
+	}
+}
+
+// decided hears of what a rule left out, or let in.
+func (d *dryRun) decided(path string, what fs.Decision, why filter.Reason) {
+	if what == fs.Keep {
+		d.kept, d.keptBy = path, why
+		return
+	}
+	d.excluded++
+	d.tell(path, messages.StatusExcluded, why.String())
+}
+
+// setID is the id of a set, zero if it was not backed up before.
+func setID(op *opened, set *backupSet) layout.SetID {
+	if set.source != "" {
+		for _, r := range op.Sets.ByName(set.name) {
+			if r.Source == set.source {
+				return r.ID
+			}
+		}
+		return layout.SetID{}
+	}
+	for _, r := range op.Sets.ByPaths(set.paths) {
+		if string(r.Name) == set.name {
+			return r.ID
+		}
+	}
+	return layout.SetID{}
+}
+
+// foreignWriter fails where a backup would: if another machine writes as this host.
+func foreignWriter(ctx context.Context, op *opened) error {
+	newest := map[layout.SetID]uint64{}
+	err := op.Objects.List(ctx, layout.ManifestPrefix(op.Host.ID), func(key string, _ int64) error {
+		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindManifest {
+			newest[o.Set] = max(newest[o.Set], o.Seq)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list the store: %w", err)
+	}
+	for _, r := range op.Sets.Sets {
+		if seen := op.Seen.Manifest(op.Store.Doc.Store, op.Host.ID,
+			r.ID).Seq; newest[r.ID] > seen+1 {
+			return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d",
+				backup.ErrForeignWriter, newest[r.ID], string(r.Name), seen)
+		}
+	}
+	return nil
+}
+
+// item decides about one entry.
+func (d *dryRun) item(it *fs.WalkItem) {
+	status := d.seen.add(it)
+	switch {
+	case it.Err != nil:
+		d.fail(it.Path, it.Err)
+	case it.Implied:
+	case it.Stat.Type == page.File:
+		d.file(it, status)
+	case it.Stat.Type == page.Dir:
+		d.counts.Dirs++
+	default:
+		d.counts.Others++
+	}
+}
+
+// file decides about a file: one that would be read is opened.
+func (d *dryRun) file(it *fs.WalkItem, status messages.Status) {
+	if status != messages.StatusUnchanged && it.Stat.Size > 0 {
+		f, _, err := fs.OpenFileAt(it.DirFD, it.Name, "/"+it.Path, &it.Stat)
+		if err != nil {
+			d.fail(it.Path, err)
+			return
+		}
+		_ = f.Close()
+		d.read += it.Stat.Size
+	}
+	d.counts.Files++
+	d.counts.Bytes += it.Stat.Size
+	switch status {
+	case messages.StatusNew:
+		d.counts.New++
+	case messages.StatusChanged:
+		d.counts.Changed++
+	default:
+		d.counts.Unchanged++
+	}
+	d.tell(it.Path, status, d.reason(it.Path))
+}
+
+// reason is the rule that let a path in, "" for none.
+func (d *dryRun) reason(path string) string {
+	if path != d.kept {
+		return ""
+	}
+	return "let in by " + d.keptBy.String()
+}
+
+func (d *dryRun) fail(path string, err error) {
+	if errors.Is(err, iofs.ErrNotExist) {
+		d.tell(path, messages.StatusVanished, "vanished while this ran")
+		return
+	}
+	d.failed++
+	d.Warn("", "%q would not be saved: %v", "/"+path, err)
+	d.tell(path, messages.StatusFailed, err.Error())
+}
+
+// tell says what would become of one path.
+func (d *dryRun) tell(path string, st messages.Status, reason string) {
+	path = "/" + path
+	if path == "/." {
+		path = "/"
+	}
+	d.Tell(events.Item{Type: "item", PathText: events.PathOf(path), Status: string(st),
+		Reason: reason})
+}
+
+// report tells the sums of a set, and adds them to those of the job.
+func (d *dryRun) report(set *backupSet, missing bool) error {
+	n := d.counts
+	sum := &d.sum
+	sum.Files += n.Files
+	sum.New += n.New
+	sum.Changed += n.Changed
+	sum.Unchanged += n.Unchanged
+	sum.BytesRead += d.read
+	sum.Errors += d.failed
+	if n.Files+n.Dirs+n.Others == 0 {
+		return &nothingToSave{errors.New("nothing could be read, no snapshot would be made")}
+	}
+	d.Tell(events.WouldSave{Set: set.name, Files: n.Files, New: n.New, Changed: n.Changed,
+		Unchanged: n.Unchanged, BytesRead: d.read, Excluded: d.excluded})
+	if d.failed > 0 || missing {
+		return fault.Incomplete(fmt.Sprintf("the snapshot would be incomplete: %s could not be saved as asked",
+			countText(d.failed, missing)))
+	}
+	return nil
+}

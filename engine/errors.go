@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"vaultik/config"
+	"vaultik/internal/fault"
+	"vaultik/vault/snapshot"
+)
+
+// noStoreNamed: there is neither a configuration nor a store that was named.
+type noStoreNamed struct{ err error }
+
+func (e *noStoreNamed) Error() string  { return e.err.Error() }
+func (e *noStoreNamed) Unwrap() error  { return e.err }
+func (*noStoreNamed) Exit() fault.Code { return fault.NoStore }
+func (*noStoreNamed) Hint() string {
+	return "make a configuration with: vaultik init; or name a store: vaultik --store URL snapshots"
+}
+
+// fileExists: a file that must be new is there already.
+type fileExists struct{ path string }
+
+func (e *fileExists) Error() string  { return fmt.Sprintf("%s exists already", e.path) }
+func (*fileExists) Exit() fault.Code { return fault.Failed }
+func (e *fileExists) Hint() string {
+	return "name another file, or move it away: mv " + config.Quote(e.path) + " " +
+		config.Quote(e.path+".old")
+}
+
+// configured: init found a configuration or what is left of one.
+type configured struct {
+	file     string
+	leftover bool // state without a configuration
+	dir      string
+}
+
+func (e *configured) Error() string {
+	if e.leftover {
+		return fmt.Sprintf("%s is there without a configuration: it holds the keys of a host",
+			e.file)
+	}
+	return fmt.Sprintf("this machine is configured already: %s exists", e.file)
+}
+
+func (*configured) Exit() fault.Code { return fault.Failed }
+func (e *configured) Hint() string {
+	if e.leftover {
+		return "put the configuration back, or begin anew: mv " + config.Quote(e.dir) + " " +
+			config.Quote(e.dir+".old")
+	}
+	return "see it with: vaultik config show; a second one needs a directory of its own: vaultik --config DIR/config.yaml init"
+}
+
+// storeTaken: init found something in the place for a new store.
+type storeTaken struct {
+	url, path string // path: of a file store, else ""
+	file      bool   // path is no directory
+	isStore   bool
+	halfMade  bool   // store.json and trust only: an init ended before its time
+	kit       string // recovery kit of a half-made store that is still there, or ""
+	example   string // something foreign that is in the way
+}
+
+func (e *storeTaken) Error() string {
+	switch {
+	case e.file:
+		return fmt.Sprintf("make store %s: there is a file of that name", e.url)
+	case e.halfMade:
+		return fmt.Sprintf("make store %s: an init that did not finish left a store without any backup there",
+			e.url)
+	case e.isStore:
+		return fmt.Sprintf("make store %s: there is a store already", e.url)
+	default:
+		return fmt.Sprintf("make store %s: the place is not empty, it holds %q", e.url, e.example)
+	}
+}
+
+func (*storeTaken) Exit() fault.Code { return fault.Failed }
+func (e *storeTaken) Hint() string {
+	switch {
+	case e.halfMade && e.path != "":
+		things := config.Quote(filepath.Join(e.path, "store.json")) + " " +
+			config.Quote(filepath.Join(e.path, "trust"))
+		if e.kit != "" {
+			things += " " + config.Quote(e.kit)
+		}
+		return "remove what it left and begin again: rm -r " + things
+	case e.halfMade:
+		return "remove store.json and trust/ there and begin again"
+	case e.isStore:
+		return "see what is in it: vaultik --store " + config.Quote(e.url) +
+			" snapshots; for a new store name another place: vaultik init --store URL"
+	default:
+		return "name an empty or new directory: vaultik init --store URL"
+	}
+}
+
+// ownerDiffers: the store's owner is not the one that was pinned or asked for.
+type ownerDiffers struct {
+	url, want string
+	asked     bool // by --owner
+	err       error
+}
+
+func (e *ownerDiffers) Error() string {
+	if e.asked {
+		return fmt.Sprintf("store %s does not belong to the owner %s that --owner names", e.url,
+			e.want)
+	}
+	return fmt.Sprintf("the owner of store %s has changed: it was %s", e.url, e.want)
+}
+
+func (e *ownerDiffers) Unwrap() error  { return e.err }
+func (*ownerDiffers) Exit() fault.Code { return fault.Damage }
+func (e *ownerDiffers) Hint() string {
+	return "if the store was made anew, take the fingerprint from its recovery kit: vaultik --store " +
+		config.Quote(e.url) + " --owner SHA256:... snapshots"
+}
+
+// otherStore: the configured URL leads to a store that this host does not belong to.
+type otherStore struct{ url, got, want string }
+
+func (e *otherStore) Error() string {
+	return fmt.Sprintf("the store at %s is not this host's: its id is %s, this host belongs to %s",
+		e.url, e.got, e.want)
+}
+
+func (*otherStore) Exit() fault.Code { return fault.Damage }
+func (*otherStore) Hint() string {
+	return "see whether storage_url is the right one: vaultik config show"
+}
+
+// notHost: this machine does not write to the store that was opened.
+type notHost struct{ url string }
+
+func (e *notHost) Error() string {
+	return fmt.Sprintf("this machine is no host of the store at %s: it has no keys to write there",
+		e.url)
+}
+
+func (*notHost) Exit() fault.Code { return fault.Failed }
+func (*notHost) Hint() string {
+	return "back up to this machine's own store, without --store: vaultik backup PATH"
+}
+
+// nothingToSave: none of the paths is there.
+type nothingToSave struct{ err error }
+
+func (e *nothingToSave) Error() string  { return "nothing to back up: " + e.err.Error() }
+func (e *nothingToSave) Unwrap() error  { return e.err }
+func (*nothingToSave) Exit() fault.Code { return fault.Failed }
+func (*nothingToSave) Hint() string     { return "see which paths are meant: vaultik config show" }
+
+// NothingNamed is the error of a list that names no path.
+func NothingNamed(err error) error { return fault.WithHint(&nothingToSave{err}, "") }
+
+// staleTrust: the store shows an older trust list than was seen of it before.
+type staleTrust struct {
+	url       string
+	got, want uint64
+}
+
+func (e *staleTrust) Error() string {
+	return fmt.Sprintf("store %s shows trust list %d, but list %d of it was seen before, or another one of that number",
+		e.url, e.got, e.want)
+}
+
+func (e *staleTrust) Unwrap() error { return snapshot.ErrTrustRollback }
+
+// noSnapshot: nothing fits what was asked for.
+type noSnapshot struct {
+	msg string
+	err error // what could not be read and might have been it; nil for nothing
+}
+
+func (e *noSnapshot) Error() string {
+	if e.err != nil {
+		return fmt.Sprintf("%s; what could not be read: %v", e.msg, e.err)
+	}
+	return e.msg
+}
+
+func (e *noSnapshot) Unwrap() error { return e.err }
+func (*noSnapshot) Hint() string    { return "see what there is: vaultik snapshots" }
+func (e *noSnapshot) Exit() fault.Code {
+	if e.err != nil {
+		return fault.Damage
+	}
+	return fault.Failed
+}
+
+// newestBad: the newest snapshot of a set is damaged, missing or forked. An older
+// one is never taken in its place, only named.
+type newestBad struct {
+	set   string
+	err   error
+	older *row   // nil: there is none
+	again string // the command that takes the older one
+}
+
+func (e *newestBad) Error() string {
+	msg := fmt.Sprintf("the newest snapshot of set %s cannot be had: %v", e.set, e.err)
+	if e.older != nil {
+		msg += fmt.Sprintf("; snapshot %s of %s is not affected by this", e.older.short(),
+			e.older.when())
+	}
+	return msg
+}
+
+func (e *newestBad) Unwrap() error  { return e.err }
+func (*newestBad) Exit() fault.Code { return fault.Damage }
+func (e *newestBad) Hint() string {
+	if e.older == nil {
+		return ""
+	}
+	return "take the older one: " + e.again
+}

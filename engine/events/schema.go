@@ -1,0 +1,485 @@
+package events
+
+import (
+	"cmp"
+	"encoding/base64"
+	"time"
+	"unicode/utf8"
+
+	"vaultik/internal/fault"
+	"vaultik/vault/page"
+)
+
+// PathText is a path: plain where it is UTF-8, else in base64.
+type PathText struct {
+	Path   string `json:"path,omitempty"`
+	Path64 string `json:"path64,omitempty"`
+}
+
+// PathOf is a path as JSON has it.
+func PathOf(p string) PathText {
+	if utf8.ValidString(p) {
+		return PathText{Path: p}
+	}
+	return PathText{Path64: base64.StdEncoding.EncodeToString([]byte(p))}
+}
+
+// Raw is the path itself.
+func (p PathText) Raw() string {
+	if p.Path64 == "" {
+		return p.Path
+	}
+	b, _ := base64.StdEncoding.DecodeString(p.Path64) // PathOf made it
+	return string(b)
+}
+
+// Progress comes about once a second while a job runs.
+type Progress struct {
+	Type       string   `json:"type"` // progress
+	Phase      string   `json:"phase,omitempty"`
+	FilesDone  int64    `json:"files_done"`
+	FilesTotal int64    `json:"files_total"` // known so far
+	BytesDone  int64    `json:"bytes_done"`
+	BytesTotal int64    `json:"bytes_total"` // known so far
+	BytesRead  int64    `json:"bytes_read"`
+	Stored     int64    `json:"bytes_stored"`
+	Errors     int64    `json:"errors"`
+	TotalKnown bool     `json:"total_known"` // the totals will not grow any more
+	PathText            // what is being worked on
+	Seconds    float64  `json:"seconds"`
+	Left       *float64 `json:"seconds_left,omitempty"`
+}
+
+// Item is what became of one path.
+type Item struct {
+	Type string `json:"type"` // item
+	PathText
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Warning is something that did not stop the job.
+type Warning struct {
+	Type    string `json:"type"` // warning
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// Error is what ended a job.
+type Error struct {
+	Type    string     `json:"type"` // error
+	Message string     `json:"message"`
+	Hint    string     `json:"hint,omitempty"`
+	Choices []string   `json:"choices,omitempty"` // commands, one of which is meant
+	Exit    fault.Code `json:"exit"`
+}
+
+// Summary is the last object of every command; all its fields are always there.
+type Summary struct {
+	Type    string     `json:"type"` // summary
+	Command string     `json:"command"`
+	Exit    fault.Code `json:"exit"`
+	Totals
+	Seconds float64 `json:"seconds"`
+}
+
+// Totals are what a job has counted, whichever it was.
+type Totals struct {
+	Snapshot  string `json:"snapshot"` // 64 hex digits, "" for none
+	Files     int64  `json:"files"`
+	New       int64  `json:"new"`
+	Changed   int64  `json:"changed"`
+	Unchanged int64  `json:"unchanged"`
+	BytesRead int64  `json:"bytes_read"`
+	Stored    int64  `json:"bytes_stored"`
+	Objects   int64  `json:"objects_stored"`
+	Written   int64  `json:"bytes_written"`
+	Errors    int64  `json:"errors"`
+	Retries   int64  `json:"retries"` // calls of the store that were made again
+}
+
+// Snapshot is one snapshot. What only a key or this host's own files tell
+// is left out where neither does.
+type Snapshot struct {
+	Type       string     `json:"type"` // snapshot
+	ID         string     `json:"id"`   // 64 hex digits
+	Time       time.Time  `json:"time"`
+	Host       string     `json:"host"` // id
+	Set        string     `json:"set"`  // id
+	Seq        uint64     `json:"seq"`
+	Complete   bool       `json:"complete"`
+	Blobs      int64      `json:"blobs"`        // that it needs
+	Stored     int64      `json:"bytes_stored"` // of these blobs
+	Hostname   string     `json:"hostname,omitempty"`
+	Hostname64 string     `json:"hostname64,omitempty"`
+	SetName    string     `json:"setname,omitempty"`
+	SetName64  string     `json:"setname64,omitempty"`
+	Paths      []PathText `json:"paths,omitempty"`
+	Tags       []string   `json:"tags,omitempty"`
+	Files      *int64     `json:"files,omitempty"`
+	Bytes      *int64     `json:"bytes,omitempty"`
+	Errors     *int64     `json:"errors,omitempty"`
+}
+
+// Entry is one entry of a snapshot.
+type Entry struct {
+	Type string `json:"type"` // entry
+	PathText
+	Kind     string  `json:"kind"`
+	Mode     string  `json:"mode"` // octal, without the type
+	UID      uint32  `json:"uid"`
+	GID      uint32  `json:"gid"`
+	User     string  `json:"user,omitempty"`
+	User64   string  `json:"user64,omitempty"`
+	Group    string  `json:"group,omitempty"`
+	Group64  string  `json:"group64,omitempty"`
+	Size     *int64  `json:"size,omitempty"`
+	Mtime    string  `json:"mtime"`
+	Btime    string  `json:"btime,omitempty"`
+	Target   string  `json:"target,omitempty"`
+	Target64 string  `json:"target64,omitempty"`
+	Major    *uint32 `json:"major,omitempty"`
+	Minor    *uint32 `json:"minor,omitempty"`
+	HardLink string  `json:"hardlink,omitempty"` // equal in all names of one file
+	Flags    uint32  `json:"flags,omitempty"`
+	Xattrs   []Xattr `json:"xattrs,omitempty"`
+	SHA256   string  `json:"sha256,omitempty"`
+
+	Of *page.Entry `json:"-"` // as the snapshot has it
+}
+
+// Xattr is an extended attribute of an entry.
+type Xattr struct {
+	Name   string `json:"name,omitempty"`
+	Name64 string `json:"name64,omitempty"`
+	Value  []byte `json:"value"` // in base64
+}
+
+// Problem is something in the store that is not as it should be.
+type Problem struct {
+	Type      string     `json:"type"` // problem
+	Kind      string     `json:"kind"`
+	Key       string     `json:"key,omitempty"` // of the object; none for a gap
+	Host      string     `json:"host,omitempty"`
+	Set       string     `json:"set,omitempty"`
+	Seq       uint64     `json:"seq,omitempty"`
+	Reason    string     `json:"reason"`
+	Snapshots []string   `json:"snapshots,omitempty"` // ids of those affected
+	Paths     []PathText `json:"paths,omitempty"`     // the first few that need it
+	Lost      []string   `json:"lost,omitempty"`      // what a damaged page held, in words
+	MorePaths bool       `json:"more_paths,omitempty"`
+
+	SetName, HostName string `json:"-"` // for people, the ids where these are not known
+}
+
+// Verified is how much was checked.
+type Verified struct {
+	Type      string   `json:"type"` // verified
+	Snapshots int      `json:"snapshots"`
+	Affected  []string `json:"affected,omitempty"` // ids of snapshots that need something bad
+	Objects   int64    `json:"objects"`
+	Bytes     int64    `json:"bytes"` // of the objects
+	Checked   int64    `json:"checked"`
+	Pages     int64    `json:"pages"`
+	Chunks    int64    `json:"chunks"`
+	Entries   int64    `json:"entries"`
+	BytesRead int64    `json:"bytes_read"`
+	Problems  int64    `json:"problems"`
+}
+
+// StoreMade is a new store, and what init made with it.
+type StoreMade struct {
+	Type   string `json:"type"` // store: init made it
+	Store  string `json:"store"`
+	URL    string `json:"url"`
+	Owner  string `json:"owner"` // fingerprint
+	Config string `json:"config"`
+	Kit    string `json:"recovery_kit"`
+
+	Secret bool `json:"-"` // the kit holds the identity that was made
+}
+
+// Identity is a new key pair.
+type Identity struct {
+	Type      string    `json:"type"` // identity
+	Identity  string    `json:"identity,omitempty"`
+	Recipient string    `json:"recipient"`
+	File      string    `json:"file,omitempty"`
+	Created   time.Time `json:"created"`
+}
+
+// Config is the configuration in force; sizes are written as in the file.
+type Config struct {
+	Type        string                    `json:"type"` // config
+	File        string                    `json:"file"`
+	StorageURL  string                    `json:"storage_url"`
+	Recipients  []string                  `json:"age_recipients"`
+	Sets        map[string]map[string]any `json:"snapshots"` // settings as in the file
+	Compression int                       `json:"compression_level"`
+	ChunkSize   string                    `json:"chunk_size"`
+	BlobSize    string                    `json:"blob_size"`
+	Memory      string                    `json:"memory"`
+	BWLimit     string                    `json:"bwlimit"`
+	Connections int                       `json:"connections"`
+	Parallel    int                       `json:"parallel"` // the same
+	Elapsed     string                    `json:"retry_elapsed"`
+	Stall       string                    `json:"retry_stall"`
+	IndexPath   string                    `json:"index_path"`
+	Hostname    string                    `json:"hostname"`
+}
+
+// Check is one thing that config check or store check looked at.
+type Check struct {
+	Type   string `json:"type"` // check
+	Name   string `json:"name"`
+	Status string `json:"status"` // ok, warning, failed or omitted
+	Detail string `json:"detail"`
+	Hint   string `json:"hint,omitempty"`
+
+	Seconds float64 `json:"seconds,omitempty"`
+
+	Failures []string `json:"-"` // of a promise that is not kept, one by one
+}
+
+// ConfigPath is where the files of the program are.
+type ConfigPath struct {
+	Type   string `json:"type"` // config-path
+	Config string `json:"config"`
+	Index  string `json:"index"`
+	Store  string `json:"store"` // the embedded one
+}
+
+// Version is which program this is.
+type Version struct {
+	Type     string `json:"type"` // version
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Format   int    `json:"format"` // of stores
+	Go       string `json:"go"`
+	OS       string `json:"os"`
+	Arch     string `json:"arch"`
+}
+
+// Retry is a call of a store that failed and is made again.
+type Retry struct {
+	Type    string  `json:"type"`  // retry
+	Store   string  `json:"store"` // its URL, without secrets
+	Op      string  `json:"op"`
+	Key     string  `json:"key,omitempty"`
+	Attempt int     `json:"attempt"` // that failed, from 1
+	Reason  string  `json:"reason"`
+	Wait    float64 `json:"wait_seconds"`    // before the next attempt, at most
+	Trouble float64 `json:"trouble_seconds"` // since the store began to fail
+}
+
+// StoreBack is the end of what [Retry] events told of.
+type StoreBack struct {
+	Type    string  `json:"type"` // store-back
+	Store   string  `json:"store"`
+	Trouble float64 `json:"trouble_seconds"`
+}
+
+// Index is an index that was rebuilt.
+type Index struct {
+	Type       string `json:"type"` // index
+	Path       string `json:"path"`
+	Host       string `json:"host"` // id
+	Hostname   string `json:"hostname,omitempty"`
+	Hostname64 string `json:"hostname64,omitempty"`
+	Sets       int    `json:"sets"`
+	Blobs      int    `json:"blobs"`
+	Chunks     int64  `json:"chunks"`
+
+	Place string `json:"-"` // where this machine has its index, "" if that is another host
+}
+
+// Restored is what became of a restore, all in one.
+type Restored struct {
+	Type         string         `json:"type"` // restored
+	Files        int64          `json:"files"`
+	Dirs         int64          `json:"dirs"`
+	Symlinks     int64          `json:"symlinks"`
+	Others       int64          `json:"others"`
+	Restored     int64          `json:"restored"`
+	Replaced     int64          `json:"replaced"`
+	Changed      int64          `json:"changed"`
+	Unchanged    int64          `json:"unchanged"`
+	Kept         int64          `json:"kept"`
+	Deleted      int64          `json:"deleted"`
+	Ignored      int64          `json:"ignored"`
+	Failed       int64          `json:"failed"`
+	Written      int64          `json:"bytes_written"`
+	Reused       int64          `json:"bytes_reused"`
+	BytesRead    int64          `json:"bytes_read"`
+	Parts        int64          `json:"parts"`
+	Half         []PathText     `json:"half,omitempty"`
+	Damaged      bool           `json:"damaged"`
+	Problems     []ItemProblem  `json:"problems,omitempty"`
+	MoreProblems bool           `json:"more_problems,omitempty"`
+	Lost         []string       `json:"lost,omitempty"`
+	Attributes   []AttributeSum `json:"attributes,omitempty"`
+
+	LostWhy   []string      `json:"-"` // for each of Lost
+	Leftovers int64         `json:"-"` // temporary files of an interrupted restore that were removed
+	Above     int64         `json:"-"` // directories above what was restored that lack attributes
+	Duration  time.Duration `json:"-"`
+}
+
+// ItemProblem is one entry that failed.
+type ItemProblem struct {
+	PathText
+	Reason string `json:"reason"`
+
+	Why string `json:"-"` // the reason without the path, which others may share
+}
+
+// AttributeSum is one kind of attribute that could not be set.
+type AttributeSum struct {
+	What     string `json:"what"`
+	Entries  int64  `json:"entries"`
+	PathText        // the first of them
+	Reason   string `json:"reason"` // why not there
+}
+
+// Plan is what a restore would do.
+type Plan struct {
+	Type      string  `json:"type"` // plan
+	Create    int64   `json:"create"`
+	Replace   int64   `json:"replace"`
+	Change    int64   `json:"change"`
+	Unchanged int64   `json:"unchanged"`
+	Keep      int64   `json:"keep"`
+	Delete    int64   `json:"delete"`
+	Ignored   int64   `json:"ignored"`
+	Failed    int64   `json:"failed"`
+	Corrected int64   `json:"corrected"`
+	Write     int64   `json:"bytes_write"`
+	Reuse     int64   `json:"bytes_reuse"`
+	Fetch     int64   `json:"bytes_fetch"`
+	Space     []Space `json:"space,omitempty"`
+
+	Snapshot string `json:"-"` // its short id
+	Freed    int64  `json:"-"` // bytes, by what would be deleted
+}
+
+// Space is what a restore would take of one file system.
+type Space struct {
+	PathText         // a directory on it
+	Needed     int64 `json:"needed"`
+	Free       int64 `json:"free"`
+	NeedInodes int64 `json:"inodes_needed"`
+	FreeInodes int64 `json:"inodes_free"`
+	Unsure     bool  `json:"unsure"`
+}
+
+// Copied is what store copy has done, also if it ended early.
+type Copied struct {
+	Type      string `json:"type"` // copied
+	Store     string `json:"store"`
+	To        string `json:"to"`        // without secrets
+	Snapshots int    `json:"snapshots"` // of the source that the target has now
+	New       int    `json:"new_snapshots"`
+	Objects   int64  `json:"objects"` // that the snapshots need
+	Bytes     int64  `json:"bytes"`   // of these
+	There     int64  `json:"objects_there"`
+	Sent      int64  `json:"objects_sent"`
+	SentBytes int64  `json:"bytes_sent"`
+	Replaced  int64  `json:"objects_replaced"`
+	Read      int64  `json:"bytes_read"`
+	Spare     int64  `json:"objects_left_out"`
+	Extra     int    `json:"snapshots_kept"` // that only the target has
+	Problems  int64  `json:"problems"`
+}
+
+// StoreInfo is a store as a whole.
+type StoreInfo struct {
+	Type      string          `json:"type"` // store-info
+	Store     string          `json:"store"`
+	URL       string          `json:"url"` // without secrets
+	Kind      string          `json:"kind"`
+	Owner     string          `json:"owner"` // fingerprint
+	Created   time.Time       `json:"created"`
+	Safety    string          `json:"safety"` // strong or weak
+	TrustSeq  uint64          `json:"trust_seq"`
+	Hosts     []StoreHost     `json:"hosts"`
+	Sets      int             `json:"sets"`
+	Snapshots int64           `json:"snapshots"`
+	Objects   []ObjectsOfKind `json:"objects"`
+	Total     *int64          `json:"total,omitempty"` // bytes
+	Free      *int64          `json:"free,omitempty"`
+	Abilities
+
+	Promise Promise `json:"-"` // what Safety means
+}
+
+// StoreHost is a host of a store.
+type StoreHost struct {
+	Host    string     `json:"host"`
+	Roles   []string   `json:"roles"`
+	Revoked *time.Time `json:"revoked,omitempty"`
+
+	Here bool `json:"-"` // it is this machine
+}
+
+// ObjectsOfKind is how much of one kind a store has.
+type ObjectsOfKind struct {
+	Kind    string `json:"kind"`
+	Objects int64  `json:"objects"`
+	Bytes   int64  `json:"bytes"`
+}
+
+// Abilities are what a place can do.
+type Abilities struct {
+	ConditionalPut bool   `json:"conditional_put"`
+	AtomicReplace  bool   `json:"atomic_replace"`
+	Checksums      bool   `json:"server_checksum"`
+	Sorted         bool   `json:"sorted"`
+	RangeNative    bool   `json:"range_native"`
+	EmptyObjects   bool   `json:"empty_objects"`
+	MaxObject      *int64 `json:"max_object,omitempty"` // bytes
+	Connections    int    `json:"connections"`
+}
+
+// StoreCheck is what a place can do, and what store check found.
+type StoreCheck struct {
+	Type   string `json:"type"`            // store-check
+	URL    string `json:"url"`             // without secrets
+	Store  string `json:"store,omitempty"` // id
+	Kind   string `json:"kind"`
+	Safety string `json:"safety"` // strong or weak
+	Passed int    `json:"passed"`
+	Failed int    `json:"failed"`
+	Left   int    `json:"omitted"`
+	Total  *int64 `json:"total,omitempty"` // bytes
+	Free   *int64 `json:"free,omitempty"`
+	Abilities
+	Lock  string   `json:"object_lock"`                // in words
+	Clock *float64 `json:"clock_difference,omitempty"` // seconds that the store's clock is ahead
+	Speed
+	Stuck int64 `json:"left_behind"` // objects that could not be removed
+
+	Promise Promise `json:"-"` // what Safety means
+}
+
+// Speed is how fast a place is.
+type Speed struct {
+	LatencyPut float64 `json:"put_latency"` // seconds, of 1 KiB
+	LatencyGet float64 `json:"get_latency"`
+	PutOne     float64 `json:"put_speed"` // bytes a second, one connection
+	GetOne     float64 `json:"get_speed"`
+	PutAll     float64 `json:"put_speed_all"` // with all connections
+	GetAll     float64 `json:"get_speed_all"`
+
+	Workers int `json:"-"` // how many these are
+}
+
+// Twin is a name as JSON has it: plain, or in base64 if it is not UTF-8.
+func Twin(s string) (plain, b64 string) {
+	p := PathOf(s)
+	return p.Path, p.Path64
+}
+
+// NameOf is the name of which Twin made a field and its twin; otherwise if it has none.
+func NameOf(plain, b64, otherwise string) string {
+	return cmp.Or(PathText{plain, b64}.Raw(), otherwise)
+}

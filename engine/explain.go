@@ -1,0 +1,186 @@
+package engine
+
+import (
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"vaultik/backends"
+	"vaultik/config"
+	"vaultik/index"
+	"vaultik/internal/fault"
+	"vaultik/vault/filter"
+	"vaultik/vault/keys"
+	"vaultik/vault/page"
+	"vaultik/vault/snapshot"
+)
+
+// Explanation is an error as a user meets it: what and why in one line, one thing to do
+// next, and the code for scripts. Secrets are blacked out.
+type Explanation struct {
+	Message, Hint string
+	Choices       []string // commands to choose from, instead of a hint
+	Exit          fault.Code
+}
+
+// Explain says of any error how it ends a program, and what to do next. Errors that the
+// engine makes carry both; those of the rooms below do not know the commands of Vaultik.
+func Explain(err error) Explanation {
+	code, hint := classify(err)
+	if own, ok := fault.HintOf(err); ok && code != fault.Interrupted {
+		hint = own
+	}
+	e := Explanation{Message: config.Scrub(err.Error()), Hint: hint, Exit: code}
+	if c := fault.Chooser(nil); errors.As(err, &c) {
+		e.Choices = c.Choices()
+	}
+	return e
+}
+
+func classify(err error) (fault.Code, string) {
+	if errors.Is(err, ErrInterrupted) {
+		return fault.Interrupted, ""
+	}
+	if errors.Is(err, backends.ErrUnreachable) { // whatever is made of it: nothing is known of what it has
+		return fault.Failed, "see whether the store can be reached, then run the same command again: it goes on where it was"
+	}
+	if code, by, ok := fault.CodeOf(err); ok {
+		if h, is := by.(fault.Hinter); is {
+			return code, h.Hint()
+		}
+		return code, ""
+	}
+	if ce := (*config.Error)(nil); errors.As(err, &ce) {
+		return ofConfig(ce)
+	}
+	if busy := (*index.BusyError)(nil); errors.As(err, &busy) {
+		return fault.Busy, busyHint(busy.PID)
+	}
+	if busy := (*config.BusyError)(nil); errors.As(err, &busy) {
+		return fault.Busy, busyHint(busy.PID)
+	}
+	return ofClass(err)
+}
+
+func ofConfig(e *config.Error) (fault.Code, string) {
+	switch {
+	case !errors.Is(e, config.ErrInvalid):
+		return fault.Failed, e.Hint
+	case e.Hint == "":
+		return fault.Usage, "correct that line, then: vaultik config show"
+	}
+	return fault.Usage, e.Hint
+}
+
+func busyHint(pid int) string {
+	if pid == 0 {
+		return "wait for it to end"
+	}
+	return "wait for it, or see what it does: ps -fp " + strconv.Itoa(pid)
+}
+
+func ofClass(err error) (fault.Code, string) {
+	if cert := (*tls.CertificateVerificationError)(nil); errors.As(err, &cert) {
+		return fault.Failed, "" // nothing that was written wrong; the error says what to do
+	}
+	for _, c := range classes {
+		if errors.Is(err, c.is) {
+			return c.code, placeHint(c, err)
+		}
+	}
+	if backends.Retryable(err) {
+		return fault.Failed, "run the same command again: it goes on where it was"
+	}
+	return fault.Failed, ""
+}
+
+// class says how errors of one kind end the program.
+type class struct {
+	is   error
+	code fault.Code
+	hint string
+}
+
+// placeHint is the hint of a class, in other words where the store is a bucket or
+// behind rclone: it is not mounted, has no mode, and its errors of settings say what
+// to write.
+func placeHint(c class, err error) string {
+	op := (*backends.OpError)(nil)
+	if !errors.As(err, &op) {
+		return c.hint
+	}
+	var hints map[error]string
+	switch {
+	case strings.HasPrefix(op.Backend, "s3://"):
+		hints = bucketHints
+	case strings.HasPrefix(op.Backend, "rclone"):
+		hints = remoteHints
+	}
+	if hint, ok := hints[c.is]; ok {
+		return hint
+	}
+	return c.hint
+}
+
+var bucketHints = map[error]string{
+	backends.ErrContainerNotFound: "compare bucket and endpoint with the server's; a new store is made by: vaultik init --store URL",
+	backends.ErrAuth:              "name a key that the server knows: export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=..., or s3: credentials: in the configuration",
+	backends.ErrPermission:        "let this key read, write, delete and list there",
+	backends.ErrConfig:            "",
+}
+
+var remoteHints = map[error]string{
+	backends.ErrContainerNotFound: "compare remote and path with what is there: rclone lsd REMOTE:PATH; a new store is made by: vaultik init --store URL",
+	backends.ErrAuth:              "correct the user, password or key of that remote: rclone config",
+	backends.ErrConfig:            "",
+}
+
+// classes are tried in order: the first that fits decides.
+var classes = []class{
+	{keys.ErrSecretAsRecipient, fault.Usage,
+		"give the recipient (age1...), the public half; it stands in the identity file: grep 'public key' FILE"},
+	{keys.ErrMixedRecipients, fault.Usage,
+		"give recipients of one kind; make another with: vaultik keygen [--classic]"},
+	{keys.ErrBadRecipient, fault.Usage,
+		"a recipient begins with age1; make one with: vaultik keygen"},
+	{filter.ErrPattern, fault.Usage, "correct it there; what patterns mean: vaultik help backup"},
+	{keys.ErrNoIdentity, fault.NoIdentity, "set it to the secret key: export " + keys.EnvIdentity +
+		"=\"$(grep -v '^#' RECOVERY-KIT)\""},
+	{keys.ErrBadIdentity, fault.NoIdentity,
+		"set it to the line of the recovery kit that begins with AGE-SECRET-KEY-"},
+	{keys.ErrWrongIdentity, fault.NoIdentity,
+		"use the recovery kit of this store; its \"# store:\" line has the store's id"},
+	{keys.ErrPlugin, fault.NoIdentity, ""},
+	{index.ErrNoSpace, fault.Failed,
+		"make space where the index is (index_path): vaultik config show"},
+	{snapshot.ErrNoStore, fault.NoStore, "see which store is meant: vaultik config show"},
+	{backends.ErrContainerNotFound, fault.NoStore,
+		"is it mounted? see which store is meant: vaultik config show"},
+	{snapshot.ErrNewerFormat, fault.Failed,
+		"a newer program made it; see which one this is: vaultik version"},
+	{snapshot.ErrTrustRollback, fault.Damage,
+		"the store shows an older state than was seen before; look for a complete copy of it"},
+	{snapshot.ErrOwnerChanged, fault.Damage, ""},
+	{snapshot.ErrFork, fault.Damage, ""},
+	{snapshot.ErrDamaged, fault.Damage, ""},
+	{keys.ErrSignature, fault.Damage, ""},
+	{keys.ErrDamaged, fault.Damage, ""},
+	{page.ErrDamaged, fault.Damage, ""},
+	{page.ErrNewerFormat, fault.Failed,
+		"a newer program made it; see which one this is: vaultik version"},
+	{backends.ErrNoSpace, fault.Failed, "make space where the store is, then run it again"},
+	{backends.ErrReadOnly, fault.Failed, "make the store writable, or name another: --store URL"},
+	{backends.ErrPermission, fault.Failed,
+		"give this user access to the store, or name another: --store URL"},
+	{backends.ErrAuth, fault.Failed, ""},
+	{backends.ErrRemoteNotFound, fault.Usage,
+		"see which there are: rclone listremotes; make one with: rclone config"},
+	{backends.ErrConfig, fault.Usage,
+		"correct the URL or the settings of the store (storage_url, s3, rclone): vaultik config show"},
+	{backends.ErrUnsupported, fault.Failed, ""},
+	{fs.ErrPermission, fault.Failed, "look at owner and mode with: ls -ld"},
+	{syscall.ENOSPC, fault.Failed, "make space on that file system, then run it again"},
+}

@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"errors"
+	"testing"
+
+	"vaultik/config"
+	"vaultik/internal/fault"
+)
+
+// TestExitCodes: the table of the documentation is the table of the program.
+func TestExitCodes(t *testing.T) {
+	for _, c := range classes {
+		if got, _ := classify(c.is); got != c.code {
+			t.Errorf("%v: exit %d, want %d", c.is, got, c.code)
+		}
+	}
+	for err, want := range map[error]fault.Code{
+		errors.New("x"):           fault.Failed,
+		fault.Incomplete("x"):     fault.Partial,
+		fault.Damaged("x"):        fault.Damage,
+		&fault.UsageError{}:       fault.Usage,
+		ErrInterrupted:            fault.Interrupted,
+		&noStoreNamed{}:           fault.NoStore,
+		&ownerDiffers{}:           fault.Damage,
+		&staleTrust{}:             fault.Damage,
+		&config.Error{}:           fault.Failed,
+		config.ErrInvalid:         fault.Failed,
+		&badIndex{errors.New("")}: fault.Failed,
+	} {
+		if got, _ := classify(err); got != want {
+			t.Errorf("%T: exit %d, want %d", err, got, want)
+		}
+	}
+}
+
+// What is joined ends as the worst of it does: a job that is done but for some files is
+// not done if another thing failed.
+func TestExplain_Joined(t *testing.T) {
+	partial, failed := fault.WithHint(fault.Incomplete("p"), "hint of p"),
+		&nothingToSave{errors.New("n")}
+	for _, err := range []error{errors.Join(partial, failed), errors.Join(failed, partial)} {
+		if e := Explain(err); e.Exit != fault.Failed {
+			t.Errorf("%+v", e)
+		}
+	}
+	if e := Explain(errors.Join(errors.New("x"), fault.Misuse("", "y"))); e.Exit != fault.Usage {
+		t.Errorf("%+v", e)
+	}
+	if e := Explain(errors.Join(partial, partial)); e.Exit != fault.Partial ||
+		e.Hint != "hint of p" {
+		t.Errorf("%+v", e)
+	}
+}

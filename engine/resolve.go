@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"vaultik/config"
+	"vaultik/internal/fault"
+	"vaultik/vault/keys"
+	"vaultik/vault/snapshot"
+)
+
+// Pick narrows down which snapshots are meant. The zero value leaves all.
+type Pick struct {
+	Set  string // its name or id
+	Host string // its name or id
+}
+
+// splitSnapshot cuts SNAPSHOT[:PATH].
+func splitSnapshot(spec string) (id, path string) {
+	id, path, _ = strings.Cut(spec, ":")
+	return id, path
+}
+
+// latest means the newest snapshot of the one set that is left.
+const latest = "latest"
+
+// find gives the one snapshot that id means: "latest", or the first 4 to 64 hex
+// digits of an id. The identity may be nil; with it all names are known.
+func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys.Identity) (*row,
+	error) {
+	if id == latest {
+		chains, err := c.chains(ctx, p, key)
+		if err != nil {
+			return nil, err
+		}
+		return j.newest(c, chains, p)
+	}
+	if len(id) < 4 || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("%q is no snapshot: give 4 or more hex digits of its id, or latest", id),
+			Advice: "see what there is: vaultik snapshots"}
+	}
+	var found []*row
+	for _, r := range c.rows {
+		if !strings.HasPrefix(r.ID(), id) {
+			continue
+		}
+		n, err := c.name(ctx, r.chain(), r, key)
+		if err != nil {
+			return nil, err
+		}
+		if n.fits(p) {
+			found = append(found, r)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, &noSnapshot{msg: fmt.Sprintf("no snapshot begins with %s", id),
+			err: c.firstProblem()}
+	}
+	e := &fault.UsageError{Msg: fmt.Sprintf("%s is the beginning of %d snapshots", id, len(found))}
+	for _, r := range found {
+		e.Ways = append(e.Ways, j.again(r.ID()[:min(64, max(8, len(id)+4))]))
+	}
+	return nil, e
+}
+
+// again is the command that was run, for another snapshot, which flags may follow.
+func (j *job) again(snapshot string) string {
+	store := ""
+	if j.o.Store != nil {
+		store = "--store " + config.Quote(*j.o.Store) + " "
+	}
+	id, flags, _ := strings.Cut(snapshot, " ")
+	if flags != "" {
+		flags = " " + flags
+	}
+	if j.within != "" {
+		id = config.Quote(id + ":" + j.within)
+	}
+	if j.target != "" {
+		flags += " --target " + config.Quote(j.target)
+	}
+	return "vaultik " + store + j.command + " " + id + flags
+}
+
+func (c *catalog) firstProblem() error {
+	if len(c.problems) == 0 {
+		return nil
+	}
+	return c.problems[0]
+}
+
+// named is a chain with its names.
+type named struct {
+	chain
+	hostName, setName string
+	newest            *row // nil: none can be read
+}
+
+func (n named) fits(p Pick) bool {
+	return fits(p.Host, n.hostName, n.host.String()) && fits(p.Set, n.setName, n.set.String())
+}
+
+// chains lists the sets that p leaves, newest first: this host's if any of them
+// are left and no host is named, else all.
+func (c *catalog) chains(ctx context.Context, p Pick, key *keys.Identity) ([]named, error) {
+	heads, order := c.heads()
+	choose := func(ownOnly bool) (out []named, err error) {
+		for _, k := range order {
+			if own := c.op.Host != nil && c.op.Host.ID == k.host; ownOnly && !own {
+				continue
+			}
+			n, err := c.name(ctx, k, heads[k], key)
+			if err != nil {
+				return nil, err
+			}
+			if n.fits(p) {
+				out = append(out, n)
+			}
+		}
+		return out, nil
+	}
+	if p.Host == "" {
+		if own, err := choose(true); err != nil || len(own) > 0 {
+			return own, err
+		}
+	}
+	return choose(false)
+}
+
+// heads finds the newest snapshot of each set, and the sets of which only
+// problems are left, newest first.
+func (c *catalog) heads() (heads map[chain]*row, order []chain) {
+	heads, times := map[chain]*row{}, map[chain]time.Time{}
+	for _, r := range c.rows {
+		if h := heads[r.chain()]; h == nil || r.Seq > h.Seq {
+			heads[r.chain()], times[r.chain()] = r, r.Time
+		}
+	}
+	for _, pr := range c.problems {
+		if k := (chain{pr.Host, pr.Set}); !pr.Set.IsZero() && heads[k] == nil {
+			times[k] = time.Time{}
+		}
+	}
+	order = slices.Collect(maps.Keys(times))
+	newestFirst(order, times)
+	return heads, order
+}
+
+// name finds the names of a set; a root is only read where this host does not know them.
+func (c *catalog) name(ctx context.Context, k chain, newest *row, key *keys.Identity) (named,
+	error) {
+	n := named{chain: k, newest: newest, hostName: c.hostName(k, nil), setName: c.setName(k, nil)}
+	if n.setName != k.set.String() && n.hostName != k.host.String() {
+		return n, nil
+	}
+	root, err := c.rootOf(ctx, newest, key)
+	n.hostName, n.setName = c.hostName(k, root), c.setName(k, root)
+	return n, err
+}
+
+// rootOf is openRoot where a root that cannot be read only costs names.
+func (c *catalog) rootOf(ctx context.Context, r *row, key *keys.Identity) (*snapshot.Root, error) {
+	if r == nil {
+		return nil, nil
+	}
+	root, err := c.openRoot(ctx, r, key)
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	return root, nil
+}
+
+func fits(want, name, id string) bool { return want == "" || want == name || want == id }
+
+// newest is the newest snapshot of the one set that is left.
+func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
+	switch {
+	case len(chains) == 0 && p != Pick{}:
+		return nil, &noSnapshot{msg: "no snapshot of that set and host is known; names of other hosts need the secret key"}
+	case len(chains) == 0:
+		return nil, &noSnapshot{msg: "the store has no snapshot yet", err: c.firstProblem()}
+	case len(chains) > 1:
+		e := &fault.UsageError{Msg: fmt.Sprintf("latest could be of %d sets", len(chains))}
+		for _, k := range chains {
+			e.Ways = append(e.Ways, j.again(latest+k.flags(chains)))
+		}
+		return nil, e
+	}
+	k := chains[0]
+	for _, pr := range c.problems {
+		if errors.Is(pr.Err, snapshot.ErrGap) {
+			continue // older ones are missing: this one is what it is
+		}
+		if pr.Host == k.host && pr.Set == k.set && (k.newest == nil || pr.Seq >= k.newest.Seq) {
+			e := &newestBad{set: k.setName, err: pr, older: c.beneath(k, pr.Seq)}
+			if e.older != nil {
+				e.again = j.again(e.older.short())
+			}
+			return nil, e
+		}
+	}
+	return k.newest, nil
+}
+
+// beneath is the newest snapshot of a chain before seq, nil if there is none.
+func (c *catalog) beneath(k named, seq uint64) *row {
+	var best *row
+	for _, r := range c.rows {
+		if r.chain() == k.chain && r.Seq < seq && (best == nil || r.Seq > best.Seq) {
+			best = r
+		}
+	}
+	return best
+}
+
+// flags are the --set and --host that single n out among all.
+func (n named) flags(all []named) string {
+	set, sameName, hosts := n.setName, 0, map[string]bool{}
+	for _, o := range all {
+		if o.setName == n.setName && o.host == n.host {
+			sameName++
+		}
+		hosts[o.host.String()] = true
+	}
+	if sameName > 1 {
+		set = n.set.String()
+	}
+	flags := " --set " + config.Quote(set)
+	if len(hosts) > 1 {
+		flags += " --host " + config.Quote(n.hostName)
+	}
+	return flags
+}

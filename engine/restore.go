@@ -1,0 +1,366 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"vaultik/actors"
+	"vaultik/actors/restore"
+	"vaultik/config"
+	"vaultik/engine/events"
+	"vaultik/internal/fault"
+	"vaultik/internal/platform"
+	"vaultik/internal/words"
+	"vaultik/messages"
+	"vaultik/vault/filter"
+	"vaultik/vault/page"
+)
+
+// How a restore treats files that are there.
+const (
+	OverwriteIfChanged = string(restore.OverwriteIfChanged)
+	OverwriteAlways    = string(restore.OverwriteAlways)
+	OverwriteIfNewer   = string(restore.OverwriteIfNewer)
+	OverwriteNever     = string(restore.OverwriteNever)
+)
+
+// RestoreOptions say what comes back, and where to.
+type RestoreOptions struct {
+	// ID[:PATH] or latest[:PATH]; the contents of PATH come directly into Target.
+	Snapshot         string
+	Pick             Pick
+	Paths            []string // only these: absolute, or below PATH
+	Target           string   // directory, made if it is missing
+	Include, Exclude []string // patterns
+
+	DryRun       bool   // nothing is changed anywhere
+	Overwrite    string // see above; "" is OverwriteIfChanged
+	InPlace      bool
+	Verify       bool // then read everything back and compare
+	NoSpaceCheck bool
+	NumericOwner bool
+
+	Delete bool // then delete what the snapshot has not
+	// Confirm is asked before anything is restored whether that may be deleted at the
+	// end. nil: it may.
+	Confirm func(Doomed) bool
+}
+
+// Doomed is what a restore is to delete.
+type Doomed struct {
+	events.Extras
+	First    []string // some of the paths
+	Snapshot string   // short id
+	Target   string   // as it was named
+}
+
+// RestoreResult is what a restore has done, also if it ended early.
+type RestoreResult struct {
+	events.Totals
+	Restored events.Restored
+}
+
+// Restore brings files of a snapshot back. It tells of each [events.Item], of what was
+// [events.Deleted] and, at the end, of all that was [events.Restored] and of what was
+// [events.ReadBack]; with DryRun of the [events.Plan] instead.
+func (e *Engine) Restore(ctx context.Context, o RestoreOptions, sink events.Sink) (RestoreResult,
+	error) {
+	j := e.begin("restore", sink)
+	res, err := j.restore(ctx, o)
+	res.Totals = j.totals()
+	return res, err
+}
+
+// check refuses what does not go together.
+func (o *RestoreOptions) check() error {
+	if o.Overwrite == "" {
+		o.Overwrite = OverwriteIfChanged
+	}
+	refuse := func(msg string) error { return fault.Misuse("restore", msg) }
+	switch {
+	case o.Delete && o.Target != "" && isRoot(o.Target):
+		return &fault.UsageError{Msg: "--delete refuses " + o.Target +
+			": it is the root of the file system",
+			Advice: "restore to the directory itself: vaultik restore SNAPSHOT:PATH --target PATH --delete"}
+	case o.Verify && o.DryRun:
+		return refuse("--verify does not go with --dry-run: nothing is restored that could be read back")
+	case o.InPlace && o.Overwrite == OverwriteNever:
+		return refuse("--in-place does not go with --overwrite never: nothing would be changed")
+	case o.InPlace && o.Overwrite == OverwriteIfNewer:
+		return refuse("--in-place does not go with --overwrite if-newer: a file that an interruption leaves changed in part would be the newer one")
+	case o.Verify && o.Overwrite != OverwriteIfChanged && o.Overwrite != OverwriteAlways:
+		return refuse("--verify does not go with --overwrite " + o.Overwrite +
+			": files that are kept may differ from the snapshot")
+	}
+	return nil
+}
+
+// restoreJob is one restore.
+type restoreJob struct {
+	*job
+	o      RestoreOptions
+	r      *reading
+	spec   *restore.Spec
+	system *actors.System
+}
+
+func (j *job) restore(ctx context.Context, o RestoreOptions) (res RestoreResult, err error) {
+	include, err := patterns("--include", o.Include)
+	if err != nil {
+		return res, err
+	}
+	exclude, err := patterns("--exclude", o.Exclude)
+	if err != nil {
+		return res, err
+	}
+	if err := o.check(); err != nil {
+		return res, err
+	}
+	parallel, memory, err := j.effort()
+	if err != nil {
+		return res, err
+	}
+	j.target = o.Target
+	r, err := j.openSnapshot(ctx, o.Snapshot, o.Pick)
+	if err != nil {
+		return res, err
+	}
+	defer r.Close()
+	b := &restoreJob{job: j, o: o, r: r}
+	if err := b.prepare(ctx, parallel, memory); err != nil {
+		return res, err
+	}
+	b.spec.Include, b.spec.Exclude = selection(include, exclude)
+	b.spec.Chosen = fmt.Sprintf("%q %q", o.Include, o.Exclude)
+	b.system = actors.NewSystem(nil)
+	defer b.system.Close()
+	return b.run(ctx)
+}
+
+// prepare checks paths and target.
+func (b *restoreJob) prepare(ctx context.Context, parallel int, memory int64) error {
+	paths, err := b.paths(ctx)
+	if err != nil {
+		return err
+	}
+	target, err := b.targetDir()
+	if err != nil {
+		return err
+	}
+	b.spec = &restore.Spec{
+		Store: b.r.Backend, Root: b.r.root, Identities: b.r.ids,
+		Target: target, From: b.r.from, Paths: paths,
+		Overwrite: restore.Overwrite(b.o.Overwrite), InPlace: b.o.InPlace,
+		NumericOwner: b.o.NumericOwner,
+		NoSpaceCheck: b.o.NoSpaceCheck,
+		Parallel:     parallel, Memory: memory, Progress: &messages.Progress{},
+		Warn:   func(text string) { b.Warn("", "%s", text) },
+		OnItem: b.item,
+	}
+	return nil
+}
+
+// item tells what became of an entry, or would.
+func (b *restoreJob) item(path string, st messages.Status, reason string) {
+	b.Tell(events.Item{Type: "item", PathText: events.PathOf(shown(path)), Status: string(st),
+		Reason: reason})
+}
+
+func (b *restoreJob) run(ctx context.Context) (out RestoreResult, err error) {
+	del, err := b.newDeletion()
+	if err != nil {
+		return out, err
+	}
+	if err := del.list(ctx); err != nil {
+		return out, err
+	}
+	if b.o.DryRun {
+		return out, b.dryRun(ctx, del)
+	}
+	res, err := b.restoreAll(ctx)
+	if full := (*restore.SpaceError)(nil); errors.As(err, &full) {
+		return out, &noRoom{full}
+	}
+	if pe := (*fs.PathError)(nil); res == nil && errors.As(err, &pe) &&
+		within(pe.Path, b.spec.Target) {
+		return out, &badTarget{b.spec.Target, err} // it could not be made
+	}
+	left := del.run(ctx, res, err)
+	if err = b.report(ctx, res, err, &out); err == nil {
+		err = left
+	}
+	if !b.o.Verify || err != nil && !fault.IsIncomplete(err) {
+		return out, err
+	}
+	return out, errors.Join(err, b.readBack(ctx))
+}
+
+func (b *restoreJob) restoreAll(ctx context.Context) (*restore.Result, error) {
+	b.spec.Progress = &messages.Progress{}
+	stop := b.show(b.spec.Progress)
+	defer stop()
+	return restore.Run(ctx, b.system, b.spec)
+}
+
+// readBack compares what the target holds with the snapshot.
+func (b *restoreJob) readBack(ctx context.Context) error {
+	b.spec.Progress = &messages.Progress{}
+	stop := b.show(b.spec.Progress)
+	res, err := restore.ReadBack(ctx, b.system, b.spec)
+	stop()
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	for _, d := range res.Different {
+		b.item(d.Path, messages.StatusFailed, "read back: "+d.Reason)
+	}
+	b.Tell(events.ReadBack{Files: res.Files, Bytes: res.Bytes})
+	if res.Differ > 0 {
+		b.sum.Errors += res.Differ
+		return fault.Incomplete(fmt.Sprintf("%s in %s not as in the snapshot",
+			words.Plural(res.Differ, "file is", "files are"), b.spec.Target))
+	}
+	return nil
+}
+
+// patterns compiles the patterns of a flag; nil for none.
+func patterns(flag string, texts []string) (*filter.List, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	l, err := filter.Compile(filter.From(flag, texts...), filter.Options{})
+	if err != nil {
+		return nil, fault.Misuse("restore", err.Error())
+	}
+	return l, nil
+}
+
+// selection turns patterns into what a restore asks of each entry. Whatever
+// stands below an included directory is included, so what a ! takes back there
+// is excluded. Directories in which nothing can match are excluded too: they
+// need not be read.
+func selection(include, exclude *filter.List) (in, out func(string, page.Type) bool) {
+	if include != nil {
+		in = func(path string, t page.Type) bool {
+			matched, _ := include.MatchEntry(path, t == page.Dir)
+			return matched
+		}
+	}
+	if include != nil || exclude != nil {
+		out = func(path string, t page.Type) bool {
+			if matched, _ := exclude.MatchEntry(path, t == page.Dir); matched {
+				return true
+			}
+			return include != nil && !in(path, t) && (t != page.Dir ||
+				!include.MayMatchBelowEntry(path))
+		}
+	}
+	return in, out
+}
+
+// paths are the paths that were asked for as entries spell them.
+func (b *restoreJob) paths(ctx context.Context) ([]string, error) {
+	var out []string
+	for _, p := range b.o.Paths {
+		if p == "" {
+			return nil, fault.Misuse("restore", "a path is empty")
+		}
+		e := snapshotPath(b.r.from, p)
+		if !page.Within(b.r.from, e) {
+			return nil, &fault.UsageError{Msg: fmt.Sprintf("%q is not within %q", shown(e),
+				shown(b.r.from)),
+				Advice: "leave out the path of the snapshot: " +
+					b.here("restore "+b.r.row.short()+" --target DIR "+config.Quote(shown(e)))}
+		}
+		out = append(out, e)
+	}
+	return out, b.checkPaths(ctx, b.r, out...)
+}
+
+// targetDir checks what can be known of the target before anything is read.
+func (b *restoreJob) targetDir() (string, error) {
+	if b.o.Target == "" {
+		return "", fault.Misuse("restore", "--target is empty")
+	}
+	dir, err := filepath.Abs(b.o.Target)
+	if err != nil {
+		return "", fmt.Errorf("find target: %w", err)
+	}
+	if store := config.FilePath(b.r.URL); store != "" && within(store, dir) {
+		return "", &fault.UsageError{Msg: fmt.Sprintf("--target: %s lies inside the store", dir),
+			Advice: "name a directory elsewhere: --target DIR"}
+	}
+	st, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Lstat(dir); err == nil {
+			return "", &badTarget{dir, errors.New("it is a symbolic link that leads nowhere")}
+		}
+		return dir, nil
+	case err != nil:
+		return "", &badTarget{dir, err}
+	case !st.IsDir():
+		return "", &badTarget{dir, syscall.ENOTDIR}
+	}
+	// A directory that may not be changed may still have others in it that may be.
+	if err := platform.Writable(dir); err != nil && emptyDir(dir) {
+		return "", &badTarget{dir, err}
+	}
+	return dir, nil
+}
+
+// within reports whether path is dir or below it, links resolved as far as they are there.
+func within(dir, path string) bool {
+	if to, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = to
+	}
+	rest := ""
+	for {
+		if to, err := filepath.EvalSymlinks(path); err == nil {
+			path = filepath.Join(to, rest)
+			break
+		}
+		up := filepath.Dir(path)
+		if up == path {
+			break
+		}
+		rest, path = filepath.Join(filepath.Base(path), rest), up
+	}
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+}
+
+func emptyDir(dir string) bool {
+	f, err := os.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(1)
+	return len(names) == 0
+}
+
+// badTarget: nothing can be restored there.
+type badTarget struct {
+	dir string
+	err error
+}
+
+func (e *badTarget) Error() string {
+	err := e.err
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return fmt.Sprintf("restore to %s: %v", e.dir, err)
+}
+
+func (e *badTarget) Unwrap() error  { return e.err }
+func (*badTarget) Exit() fault.Code { return fault.Failed }
+func (*badTarget) Hint() string {
+	return "name a directory that this user may write to: --target DIR"
+}

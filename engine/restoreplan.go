@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"vaultik/actors/restore"
+	"vaultik/engine/events"
+	"vaultik/internal/fault"
+	"vaultik/internal/words"
+	"vaultik/vault/read"
+)
+
+// dryRun says what the restore would do.
+func (b *restoreJob) dryRun(ctx context.Context, del *deletion) error {
+	b.spec.DryRun = true
+	res, err := b.restoreAll(ctx)
+	if res == nil {
+		return b.explainEmpty(err)
+	}
+	b.count(res)
+	for _, l := range res.Lost {
+		b.Warn("", "lost: %s: %s", lostText(l), l.Reason)
+	}
+	if err != nil {
+		return err
+	}
+	if nothing(res) {
+		return b.nothingSelected()
+	}
+	res.Deleted, res.Freed = del.found.Files+del.found.Dirs, del.found.Bytes
+	b.Tell(b.plan(res))
+	switch {
+	case res.Damaged:
+		return b.damagedPages(", and what they held would not be restored")
+	case res.Failed > 0:
+		return fault.Incomplete(fmt.Sprintf("%s would not be restored as in the snapshot",
+			words.Plural(res.Failed, "entry", "entries")))
+	case del.not != "":
+		return fault.Incomplete("nothing would be deleted: " + del.not)
+	}
+	return tooSmall(b.spec.Target, res.Space)
+}
+
+// damagedPages is the end of a restore from a damaged snapshot.
+func (b *restoreJob) damagedPages(what string) error {
+	return fault.WithHint(fault.Damaged("pages of snapshot "+b.r.row.short()+" are damaged"+what),
+		"see all that is wrong: "+b.here("verify --read-data"))
+}
+
+// plan is what was found by a dry run.
+func (b *restoreJob) plan(r *restore.Result) events.Plan {
+	e := events.Plan{
+		Type: "plan", Create: r.Restored, Replace: r.Replaced, Change: r.Changed,
+		Unchanged: r.Unchanged, Keep: r.Kept,
+		Delete: r.Deleted, Ignored: r.Ignored, Failed: r.Failed, Corrected: r.Corrected,
+		Write: r.BytesWritten, Reuse: r.BytesReused, Fetch: r.BytesFetch,
+		Snapshot: b.r.row.short(), Freed: r.Freed,
+	}
+	for _, n := range r.Space {
+		dir := filepath.Join(b.spec.Target, filepath.FromSlash(n.Path))
+		e.Space = append(e.Space, events.Space{PathText: events.PathOf(dir), Needed: n.Bytes,
+			Free:       n.Free,
+			NeedInodes: n.Inodes, FreeInodes: n.Space.Inodes, Unsure: n.Unsure})
+	}
+	return e
+}
+
+// tooSmall is the refusal of a target that has no room, as a restore would say it.
+func tooSmall(target string, space []restore.SpaceNeed) error {
+	for _, n := range space {
+		if n.Short() && !n.Unsure {
+			return &noRoom{&restore.SpaceError{Dir: filepath.Join(target,
+				filepath.FromSlash(n.Path)), Need: n}}
+		}
+	}
+	return nil
+}
+
+// noRoom: the target cannot take what would be written.
+type noRoom struct{ err *restore.SpaceError }
+
+func (e *noRoom) Error() string {
+	n := &e.err.Need
+	if n.Free >= 0 && n.Bytes > n.Free {
+		return fmt.Sprintf("restore to %s: not enough space: %s needed, %s free", e.err.Dir,
+			words.Size(n.Bytes), words.Size(n.Free))
+	}
+	return fmt.Sprintf("restore to %s: not enough inodes: %s needed, %s free", e.err.Dir,
+		words.Count(n.Inodes), words.Count(n.Space.Inodes))
+}
+
+func (e *noRoom) Unwrap() error  { return e.err }
+func (*noRoom) Exit() fault.Code { return fault.Failed }
+func (*noRoom) Hint() string {
+	return "make space there, or name another --target; to begin all the same: --no-space-check"
+}
+
+// explainEmpty names the snapshot that holds nothing.
+func (b *restoreJob) explainEmpty(err error) error {
+	if errors.Is(err, read.ErrEmptySnapshot) {
+		return &noSnapshot{msg: "snapshot " + b.r.row.short() +
+			" is empty: there is nothing to restore"}
+	}
+	return err
+}

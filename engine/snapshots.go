@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"vaultik/backends"
+	"vaultik/engine/events"
+	"vaultik/internal/fault"
+	"vaultik/internal/words"
+	"vaultik/vault/keys"
+)
+
+// SnapshotsResult is what a store has.
+type SnapshotsResult struct {
+	events.Totals
+	URL      string            // of the store, without secrets; "" if it was not read
+	List     []events.Snapshot // by time
+	Problems []error           // what is wrong in the store and is not listed
+}
+
+// Snapshots lists the snapshots of a store. With problems there is an error as well.
+func (e *Engine) Snapshots(ctx context.Context, p Pick, sink events.Sink) (SnapshotsResult, error) {
+	j := e.begin("snapshots", sink)
+	res, err := j.snapshots(ctx, p)
+	j.sum.Errors = int64(len(res.Problems))
+	res.Totals = j.totals()
+	return res, err
+}
+
+func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err error) {
+	key, err := j.optionalIdentity()
+	if err != nil {
+		return res, err
+	}
+	op, err := j.openStore(ctx, backends.Options{ReadOnly: true})
+	if err != nil {
+		return res, err
+	}
+	defer op.Close()
+	cat, err := j.catalog(ctx, op)
+	if err != nil {
+		return res, err
+	}
+	rows, wrong, err := cat.read(ctx, p, key)
+	if err != nil {
+		return res, err
+	}
+	res.URL = backends.Redact(op.URL)
+	for _, r := range rows {
+		res.List = append(res.List, cat.event(r))
+	}
+	for _, p := range cat.problems {
+		res.Problems = append(res.Problems, p)
+	}
+	if n := len(cat.problems); n > 0 {
+		return res, fault.WithHint(fault.Damaged(fmt.Sprintf("%s in the store; the snapshots listed are not affected by that",
+			words.Plural(int64(n), "problem", "problems"))),
+			"see all that is wrong: "+j.here("verify --read-data"))
+	}
+	if len(rows) > 0 {
+		return res, wrong
+	}
+	return res, nil
+}
+
+// read opens the roots and leaves out what is not asked for. wrong is set when
+// the key opens none of them.
+func (c *catalog) read(ctx context.Context, p Pick, key *keys.Identity) (rows []*row, wrong,
+	err error) {
+	opened := 0
+	for _, r := range c.rows {
+		root, err := c.openRoot(ctx, r, key)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, nil, err
+		case errors.Is(err, keys.ErrWrongIdentity), errors.Is(err, keys.ErrPlugin):
+			wrong = err
+		case err != nil:
+			c.problems = append(c.problems, problemWith(r, err))
+		case root != nil:
+			opened++
+		}
+		if fits(p.Host, c.hostName(r.chain(), root), r.Host.String()) &&
+			fits(p.Set, c.setName(r.chain(), root), r.Set.String()) {
+			rows = append(rows, r)
+		}
+	}
+	if opened > 0 {
+		wrong = nil
+	}
+	return rows, wrong, nil
+}

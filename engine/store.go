@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"vaultik/backends"
+	"vaultik/config"
+	"vaultik/internal/fault"
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// opened is a store whose owner was checked. Close it.
+type opened struct {
+	URL     string
+	Backend backends.Backend
+	Objects backends.ObjectReader
+	Store   *snapshot.Store
+	Seen    *config.Seen // what was seen of stores before now
+	Sets    *config.Sets // of this host; empty if Host is nil
+	Host    *config.Host // nil if this machine is no host of this store
+	Mirror  bool         // a place that store copy made, named by --store: it may be behind
+}
+
+// Close releases the backend. It cannot lose anything: whatever was put was acknowledged.
+func (o *opened) Close() error { return o.Backend.Close() }
+
+// takesBackups refuses a store that this machine is no host of, and a mirror: its store
+// would lack for ever what is saved only there.
+func (o *opened) takesBackups() error {
+	switch {
+	case o.Host == nil:
+		return &notHost{o.URL}
+	case o.Mirror:
+		return &fault.UsageError{Msg: backends.Redact(o.URL) +
+			" is a mirror: its store would lack what is saved only here",
+			Advice: "back up to the store, then bring the mirror up to date with vaultik store copy; if the store is lost, make the mirror the storage_url"}
+	}
+	return nil
+}
+
+// openStore opens the store that is meant for reading and writing, after the
+// rules of known_stores.json: this host's own store must have the owner and id
+// of host.json; a store met before must have the owner it had; --owner decides
+// over both; a new one is remembered, and its owner said.
+func (j *job) openStore(ctx context.Context, o backends.Options) (*opened, error) {
+	url, err := j.storeURL()
+	if err != nil {
+		return nil, err
+	}
+	known, err := j.state.LoadKnown()
+	if err != nil {
+		return nil, err
+	}
+	seen, err := j.state.LoadSeen()
+	if err != nil {
+		return nil, err
+	}
+	host, err := j.ownHost()
+	if err != nil {
+		return nil, err
+	}
+	b, err := j.openBackend(ctx, url, o)
+	if err != nil {
+		return nil, err
+	}
+	op := &opened{URL: url, Backend: b, Objects: backends.Objects(b), Seen: seen,
+		Sets: &config.Sets{}}
+	if err := j.pinned(ctx, op, host, known); err != nil {
+		_ = b.Close()
+		return nil, err
+	}
+	if host != nil && host.Store == op.Store.Doc.Store {
+		op.Host = host
+		if op.Sets, err = j.state.LoadSets(); err != nil {
+			_ = b.Close()
+			return nil, err
+		}
+	}
+	return op, nil
+}
+
+// ownHost is this machine's host.json, nil where there is none. One that is
+// broken is only an error where the configured store is meant: a restore from a
+// store named on the command line goes on without.
+func (j *job) ownHost() (*config.Host, error) {
+	h, err := j.state.LoadHost()
+	switch {
+	case err == nil:
+		return h, nil
+	case errors.Is(err, config.ErrMissing):
+		return nil, nil
+	case j.o.Store != nil:
+		j.Warn("", "%v", err)
+		return nil, nil
+	}
+	return nil, err
+}
+
+// pinned opens op.Store and checks whose it is.
+func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
+	known *config.Known) (err error) {
+	pin := j.pinFor(op, host, known)
+	op.Store, err = snapshot.OpenStore(ctx, op.Objects, pin)
+	if errors.Is(err, snapshot.ErrOwnerChanged) {
+		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: j.o.Owner != "",
+			err: err}
+	}
+	if err != nil {
+		if op.Mirror { // without store.json it is one that has hardly begun
+			return fault.WithHint(err,
+				"make the mirror whole: "+j.vaultik("store copy --to "+config.Quote(op.URL)))
+		}
+		return j.unreadable(ctx, op, err)
+	}
+	id, owner := op.Store.Doc.Store, op.Store.Doc.Owner.Fingerprint()
+	if host != nil && j.o.Store == nil && host.Store != id {
+		return &otherStore{backends.Redact(op.URL), id.String(), host.Store.String()}
+	}
+	if k, ok := known.ByID(id); ok && k.Owner != owner && j.o.Owner == "" {
+		return &ownerDiffers{url: backends.Redact(op.URL), want: k.Owner,
+			err: snapshot.ErrOwnerChanged}
+	}
+	if p := op.Seen.Trust(id); op.Mirror && op.Store.TrustSeq < p.Seq {
+		j.Warn(j.vaultik("store copy --to "+config.Quote(op.URL)),
+			"the mirror %s has trust list %d; list %d of its store was seen",
+			backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
+	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq &&
+		op.Store.TrustSum != p.Sum {
+		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
+	}
+	j.remember(op, known, owner)
+	return nil
+}
+
+// unreadable says what follows if store.json or the trust list is damaged, or
+// store.json is gone while the rest of the store is there.
+func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
+	if errors.Is(err, snapshot.ErrNoStore) {
+		some := false
+		lerr := op.Objects.List(ctx, layout.TrustPrefix, func(string, int64) error {
+			some = true
+			return nil
+		})
+		if lerr != nil || !some {
+			return err
+		}
+		err = fmt.Errorf("open store: %w: %s is missing", snapshot.ErrDamaged, layout.StoreJSON)
+	}
+	if !errors.Is(err, snapshot.ErrDamaged) {
+		return err
+	}
+	return fault.WithHint(fmt.Errorf("%w; the snapshots are not affected, but nobody vouches for them",
+		err),
+		"put that object back from another copy of the store; it never changes")
+}
+
+// pinFor is what must hold of the store at op.URL, as far as is known before it is read.
+func (j *job) pinFor(op *opened, host *config.Host, known *config.Known) snapshot.Pin {
+	var pin snapshot.Pin
+	if k, ok := known.ByURL(op.URL); ok {
+		t := op.Seen.Trust(k.Store)
+		if op.Mirror = k.Mirror && j.o.Store != nil && !j.home(op.URL); op.Mirror {
+			t = op.Seen.Mirror(op.URL).Trust
+		}
+		pin = snapshot.Pin{Owner: k.Owner, TrustSeq: t.Seq, TrustSum: t.Sum}
+	}
+	if host != nil && j.o.Store == nil {
+		t := op.Seen.Trust(host.Store)
+		pin = snapshot.Pin{Owner: host.Owner.Fingerprint(), TrustSeq: t.Seq, TrustSum: t.Sum}
+	}
+	if j.o.Owner != "" && j.o.Owner != pin.Owner {
+		pin = snapshot.Pin{Owner: j.o.Owner}
+	}
+	return pin
+}
+
+// home reports whether a place is this machine's own store, be it that it was made as a mirror.
+func (j *job) home(url string) bool {
+	c, err := j.config()
+	return err == nil && c.StorageURL == url
+}
+
+// remember pins a store met for the first time and the newest trust list. Where
+// that cannot be written (a rescue system, say) the command goes on.
+func (j *job) remember(op *opened, known *config.Known, owner string) {
+	if j.dry {
+		return
+	}
+	id := op.Store.Doc.Store
+	k, ok := known.ByURL(op.URL)
+	var err error
+	if met := ok && k.Store == id && k.Owner == owner; !met {
+		err = j.state.UpdateKnown(func(k *config.Known) error {
+			k.Pin(config.KnownStore{Store: id, URL: op.URL, Owner: owner,
+				Since: time.Now().UTC().Truncate(time.Second)})
+			return nil
+		})
+		j.sayOwner(op, known, owner, err == nil)
+	}
+	now := config.Point{Seq: op.Store.TrustSeq, Sum: op.Store.TrustSum}
+	if err == nil && op.Seen.Trust(id) != now {
+		err = j.state.UpdateSeen(func(seen *config.Seen) error {
+			seen.NoteTrust(id, now)
+			return nil
+		})
+		op.Seen.NoteTrust(id, now)
+	}
+	if err != nil {
+		j.Warn("", "cannot remember this store, a later change of its owner will go unnoticed: %v",
+			err)
+	}
+}
+
+// sayOwner says whose a store is that was not met at this place before.
+func (j *job) sayOwner(op *opened, known *config.Known, owner string, remembered bool) {
+	id, url := op.Store.Doc.Store, backends.Redact(op.URL)
+	old, before := known.ByID(id)
+	if before && old.Owner == owner || j.o.Owner == owner {
+		j.Detail("store %s at %s belongs to %s", id, url, owner)
+		return
+	}
+	also := ""
+	if remembered {
+		also = ", which is remembered"
+	}
+	j.Warn("compare this with the line \"# owner:\" of the recovery kit",
+		"store %s at %s is new to this machine; its owner is %s%s", id, url, owner, also)
+}

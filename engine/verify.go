@@ -1,0 +1,160 @@
+package engine
+
+import (
+	"context"
+
+	"vaultik/actors"
+	"vaultik/actors/verify"
+	"vaultik/backends"
+	"vaultik/engine/events"
+	"vaultik/internal/fault"
+	"vaultik/internal/words"
+	"vaultik/messages"
+	"vaultik/vault/keys"
+	"vaultik/vault/snapshot"
+)
+
+// VerifyOptions say what is checked, and how deeply.
+type VerifyOptions struct {
+	Snapshot string // digits of an id, or latest; "" for all
+	Pick     Pick
+	ReadData bool // read every object, not only list it
+}
+
+// VerifyResult is what was checked, also if it ended early.
+type VerifyResult struct {
+	events.Totals
+	Verified events.Verified
+	Whole    bool // it went through
+	ReadData bool
+	Key      bool // pages, and with ReadData chunks, were checked with the key
+}
+
+// Verify checks that a store has what its snapshots need. It tells of each
+// [events.Problem], then [events.Verified], then which snapshots are [events.Affected].
+func (e *Engine) Verify(ctx context.Context, o VerifyOptions, sink events.Sink) (VerifyResult,
+	error) {
+	j := e.begin("verify", sink)
+	res, err := j.verify(ctx, o)
+	res.Totals = j.totals()
+	return res, err
+}
+
+func (j *job) verify(ctx context.Context, o VerifyOptions) (res VerifyResult, err error) {
+	key, err := j.optionalIdentity()
+	if err != nil {
+		return res, err
+	}
+	parallel, memory, err := j.effort()
+	if err != nil {
+		return res, err
+	}
+	op, err := j.openStore(ctx, backends.Options{ReadOnly: true})
+	if err != nil {
+		return res, err
+	}
+	defer op.Close()
+	cat, err := j.catalog(ctx, op)
+	if err != nil {
+		return res, err
+	}
+	rows, problems, err := j.choose(ctx, cat, o, key)
+	if err != nil {
+		return res, err
+	}
+	v := &verification{job: j, cat: cat, rows: rows, signed: problems, key: key}
+	v.tellSigned()
+	rep, err := v.check(ctx, &verify.Spec{
+		Store: op.Backend, Opened: op.Store, ReadData: o.ReadData, Identity: key,
+		Parallel: parallel, Memory: memory,
+		Progress: &messages.Progress{}, Warn: func(text string) { j.Warn("", "%s", text) },
+		Snapshots: loaded(rows),
+	})
+	if rep == nil {
+		return res, err
+	}
+	res.ReadData, res.Key = o.ReadData, key != nil
+	res.Verified, res.Whole, err = v.report(ctx, rep, err)
+	return res, err
+}
+
+// check runs the actors.
+func (v *verification) check(ctx context.Context, spec *verify.Spec) (*verify.Report, error) {
+	system := actors.NewSystem(nil)
+	defer system.Close()
+	stop := v.show(spec.Progress)
+	defer stop()
+	return verify.Run(ctx, system, spec)
+}
+
+// loaded are the manifests of rows.
+func loaded(rows []*row) (out []*snapshot.Loaded) {
+	for _, r := range rows {
+		out = append(out, r.Loaded)
+	}
+	return out
+}
+
+// choose gives the snapshots to be checked, and the problems that concern them.
+func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
+	key *keys.Identity) ([]*row, []snapshot.Problem, error) {
+	switch {
+	case o.Snapshot != "":
+		return j.chooseOne(ctx, cat, o, key)
+	case o.Pick == Pick{}:
+		return cat.rows, cat.problems, nil
+	}
+	chains, err := cat.chains(ctx, o.Pick, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(chains) == 0 {
+		return nil, nil, &noSnapshot{msg: "no snapshot of that set and host is known; names of other hosts need the secret key"}
+	}
+	wanted := map[chain]bool{}
+	for _, k := range chains {
+		wanted[k.chain] = true
+	}
+	var rows []*row
+	var problems []snapshot.Problem
+	for _, r := range cat.rows {
+		if wanted[r.chain()] {
+			rows = append(rows, r)
+		}
+	}
+	for _, p := range cat.problems {
+		if wanted[chain{p.Host, p.Set}] {
+			problems = append(problems, p)
+		}
+	}
+	return rows, problems, nil
+}
+
+// chooseOne is choose for one snapshot.
+func (j *job) chooseOne(ctx context.Context, cat *catalog, o VerifyOptions,
+	key *keys.Identity) ([]*row, []snapshot.Problem, error) {
+	id, path := splitSnapshot(o.Snapshot)
+	if path != "" {
+		return nil, nil, fault.Misuse("verify",
+			"a snapshot is checked as a whole: leave out :"+path)
+	}
+	r, err := j.find(ctx, cat, id, o.Pick, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	j.sum.Snapshot = r.ID()
+	var mine []snapshot.Problem
+	others := int64(0)
+	for _, p := range cat.problems {
+		if p.Host == r.Host && p.Set == r.Set && p.Seq == r.Seq {
+			mine = append(mine, p)
+		} else {
+			others++
+		}
+	}
+	if others > 0 {
+		j.Note("%s elsewhere in the store: %s", words.Plural(others, "problem", "problems"),
+			j.here("verify"))
+	}
+	return []*row{r}, mine, nil
+}
