@@ -188,7 +188,7 @@ func (s *storeState) publish(m *snapshot.Manifest) error {
 	}
 	_, err = putObject(s.run.ctx, spec.Store, storeObject{Key: key, Bytes: b, Sum: sum, IfAbsent: conditional})
 	if errors.Is(err, backends.ErrExists) {
-		return fmt.Errorf("%w: manifest %d of set %q was written meanwhile", ErrForeignWriter, m.Seq, spec.SetName)
+		return fmt.Errorf("%w: manifest %d of set %q was written in the meantime", ErrForeignWriter, m.Seq, spec.SetName)
 	}
 	if err != nil {
 		return notStored(key, err)
@@ -196,7 +196,7 @@ func (s *storeState) publish(m *snapshot.Manifest) error {
 	s.run.accepted(int64(len(b)), nil)
 	s.head = Head{Seq: m.Seq, Sum: sum}
 	if err := spec.SaveHead(s.head); err != nil {
-		return fmt.Errorf("the snapshot is saved, but could not be noted: %w", err)
+		return fmt.Errorf("the snapshot is saved, but could not be recorded: %w", err)
 	}
 	if !conditional {
 		if _, _, err := s.weakManifest(m.Seq); err != nil {

@@ -222,7 +222,7 @@ func hasSelf(refs []page.Ref) bool {
 }
 
 // errNotSelf is a bug: a page would have been written that cannot be read.
-var errNotSelf = errors.New("internal error: a page refers to a frame that its blob has not")
+var errNotSelf = errors.New("internal error: a page refers to a frame that is not in its blob")
 
 // holds makes sure that what refs call self is in the open blob.
 func (w *pageWriter) holds(refs []page.Ref) error {

@@ -119,7 +119,7 @@ func (s *storeState) list() error {
 func (s *storeState) condemned() (map[string]snapshot.Condemned, error) {
 	gc, err := s.run.spec.Opened.GC(s.run.ctx, s.run.spec.Host.ID)
 	if err != nil {
-		return nil, fmt.Errorf("no backup may be made without knowing what prune condemned: %w", err)
+		return nil, fmt.Errorf("cannot back up without knowing which objects prune has condemned: %w", err)
 	}
 	if gc == nil {
 		return nil, nil
@@ -140,7 +140,7 @@ func (s *storeState) dropMissing() error {
 	if len(gone) == 0 {
 		return nil
 	}
-	s.run.spec.warn(fmt.Sprintf("blobs that the index knows, but the store has not: %d; their files are read and stored again", len(gone)))
+	s.run.spec.warn(fmt.Sprintf("%d blobs in the index are missing from the store; their files are read and stored again", len(gone)))
 	if err := s.run.spec.Index.DropBlobs(gone); err != nil {
 		return fmt.Errorf("update the index: %w", err)
 	}
@@ -152,7 +152,7 @@ func (s *storeState) checkHead() error {
 	spec := s.run.spec
 	switch {
 	case s.newest < s.head.Seq:
-		spec.warn(fmt.Sprintf("manifest %d of this set, the newest that this machine remembers, is missing from the store; run: vaultik verify", s.head.Seq))
+		spec.warn(fmt.Sprintf("manifest %d of this set, the newest that this machine has seen, is missing from the store; run: vaultik verify", s.head.Seq))
 	case s.newest > s.head.Seq+1:
 		return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d", ErrForeignWriter, s.newest, spec.SetName, s.head.Seq)
 	}
@@ -160,7 +160,7 @@ func (s *storeState) checkHead() error {
 		m, sum, err := s.manifest(seq)
 		if err != nil {
 			if seq == s.head.Seq {
-				spec.warn(fmt.Sprintf("manifest %d of this set cannot be read: %v; run: vaultik verify", seq, err))
+				spec.warn(fmt.Sprintf("manifest %d of this set is unreadable: %v; run: vaultik verify", seq, err))
 				continue
 			}
 			return err
@@ -200,7 +200,7 @@ func (s *storeState) sayForgotten(m *snapshot.Manifest) {
 		}
 	}
 	if n > 0 && !s.run.spec.Index.Empty() {
-		s.run.spec.warn(fmt.Sprintf("the index is older than the newest snapshot: it does not know %d of its blobs; their files are read and stored again", n))
+		s.run.spec.warn(fmt.Sprintf("the index is older than the newest snapshot: it lacks %d of its blobs; their files are read and stored again", n))
 	}
 }
 

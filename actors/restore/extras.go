@@ -78,7 +78,7 @@ func Extras(ctx context.Context, s *actors.System, spec *ExtrasSpec) (*ExtrasRes
 		return nil, err
 	}
 	defer run.Close()
-	phase := "look for what to delete"
+	phase := "find what to delete"
 	if spec.Listed != nil {
 		phase = "delete"
 	}
@@ -332,7 +332,7 @@ func (r *ExtrasResult) find(path string) (foundExtra, bool) {
 var (
 	errMounted      = errors.New("another file system is mounted there")
 	errChangedSince = errors.New("it has changed since it was listed")
-	errNotListed    = errors.New("it was not listed before")
+	errNotListed    = errors.New("it was not listed")
 )
 
 // leave ends the directories that place is not in, "" for all: those that the
