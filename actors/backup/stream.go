@@ -8,8 +8,8 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"vaultik/actors"
 	"vaultik/messages"
-	"vaultik/vault/chunk"
 	"vaultik/vault/fs"
 	"vaultik/vault/page"
 )
@@ -99,14 +99,19 @@ func (k *chunker) stream(t *entryTask) (int64, error) {
 	return n, err
 }
 
+// streamBuffer is how many bytes are read of a stream at once.
+const streamBuffer = 256 << 10
+
 // abandonable is r, but a Read that blocks returns when ctx ends. What blocks in r
 // then stays there, until its process ends.
 func abandonable(ctx context.Context, r io.Reader) (_ io.Reader, stop func()) {
 	out, in := io.Pipe()
 	go func() {
-		// A plain copy: r may offer another way, which would not stop with the pipe.
-		_, err := io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{r}, make([]byte, chunk.DefaultParams().Min))
-		_ = in.CloseWithError(err) // nil: io.EOF
+		_ = in.CloseWithError(actors.Safe(func() error { // nil: io.EOF
+			// A plain copy: r may offer another way, which would not stop with the pipe.
+			_, err := io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{r}, make([]byte, streamBuffer))
+			return err
+		}))
 	}()
 	end := context.AfterFunc(ctx, func() { _ = out.CloseWithError(context.Cause(ctx)) })
 	return out, func() {
@@ -115,5 +120,5 @@ func abandonable(ctx context.Context, r io.Reader) (_ io.Reader, stop func()) {
 	}
 }
 
-// streamPaths are what the root of a stream's snapshot says.
+// paths are what the root of a stream's snapshot says.
 func (m *Stream) paths() []string { return []string{"/" + strings.TrimPrefix(m.Path, "/")} }

@@ -159,6 +159,31 @@ func (r *restoreRun) damaged(info *blob.Info, _ error) {
 
 // Open settles what is restored and where, before anything is changed.
 func (r *restoreRun) Open(ctx context.Context) error {
+	err := r.choose(ctx)
+	if err != nil {
+		return err
+	}
+	if r.abs, err = filepath.Abs(r.spec.Target); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	r.madeTop, r.newTop = lookAtTarget(r.abs)
+	r.target, err = vfs.OpenTarget(r.spec.Target, vfs.TargetOptions{
+		NumericOwner: r.spec.NumericOwner,
+		ReplaceFiles: r.mode == OverwriteIfChanged || r.mode == OverwriteAlways,
+		KeepLinks:    r.spec.InPlace,
+		LargeFile:    r.bounds.Large,
+		Xattrs:       func(e *page.Entry) ([]page.Xattr, error) { return r.tree.Xattrs(r.ctx, e) },
+		ReadOnly:     r.spec.DryRun,
+		Mark:         r.markText(),
+	})
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	return nil
+}
+
+// choose finds out what is restored.
+func (r *restoreRun) choose(ctx context.Context) error {
 	part, err := plan.Select(r.spec.From, r.spec.Paths)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
@@ -182,22 +207,6 @@ func (r *restoreRun) Open(ctx context.Context) error {
 		prog.FilesTotal.Store(r.spec.Root.Counts.Files)
 		prog.BytesTotal.Store(r.spec.Root.Counts.Bytes)
 		prog.TotalKnown.Store(true)
-	}
-	if r.abs, err = filepath.Abs(r.spec.Target); err != nil {
-		return fmt.Errorf("restore: %w", err)
-	}
-	r.madeTop, r.newTop = lookAtTarget(r.abs)
-	r.target, err = vfs.OpenTarget(r.spec.Target, vfs.TargetOptions{
-		NumericOwner: r.spec.NumericOwner,
-		ReplaceFiles: r.mode == OverwriteIfChanged || r.mode == OverwriteAlways,
-		KeepLinks:    r.spec.InPlace,
-		LargeFile:    r.bounds.Large,
-		Xattrs:       func(e *page.Entry) ([]page.Xattr, error) { return r.tree.Xattrs(r.ctx, e) },
-		ReadOnly:     r.spec.DryRun,
-		Mark:         r.markText(),
-	})
-	if err != nil {
-		return fmt.Errorf("restore: %w", err)
 	}
 	return nil
 }

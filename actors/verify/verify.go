@@ -74,8 +74,12 @@ func (j *verifyJob) start(c actor.Context) {
 	}
 	run := j.run
 	run.spec.Progress.SetPhase("verify")
+	workers := run.Parallel
+	if run.spec.ReadData {
+		workers = run.Workers // each has a buffer all the time
+	}
 	checkers := actors.SpawnPool(&j.Job, c, actors.Pool[checking, checkDone]{
-		Name: "checker", Workers: run.Parallel,
+		Name: "checker", Workers: workers,
 		NewWork: func() actors.Work[checking, checkDone] { return newChecker(run) },
 	})
 	j.Beside(c, func(a actors.Aside) any {

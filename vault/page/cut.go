@@ -87,15 +87,9 @@ func CutBranch(items []Item, level int, cut *Cutter) [][]Item {
 	return cutAfter(items, func(i int) bool { return run.Add(items[i].Last) })
 }
 
-// CutLeaves cuts entries into leaves. The runs are parts of entries.
-func CutLeaves(entries []Entry, cut *Cutter) [][]Entry {
-	run := cut.Run(0)
-	return cutAfter(entries, func(i int) bool { return run.Add(entries[i].Path) })
-}
-
 // CutLists cuts the references of one level (0: to content) into list pages. The
 // runs are parts of refs. The caller stores each, and repeats with the
-// references to them until MaxInlineRefs or fewer are left; see ListBuilder.
+// references to them until MaxInlineRefs or fewer are left; see Writer.Content.
 func CutLists(refs []Ref, level int, cut *Cutter) [][]Ref {
 	n := 0
 	return cutAfter(refs, func(i int) bool {
