@@ -193,7 +193,7 @@ func (j *Job) lookForHangs(c actor.Context) {
 	case j.Ended:
 	case toEnd && j.OnStuck != nil && j.OnStuck(c):
 		j.alone = path
-		j.warn(fmt.Sprintf("%q does not respond; going on without it", path))
+		j.warn(fmt.Sprintf("%q is not responding; continuing without it", path))
 	case known && time.Since(since) >= after:
 		j.nameHang(path, since)
 	}
@@ -206,7 +206,7 @@ func (j *Job) nameHang(path string, since time.Time) {
 	}
 	if j.named != since {
 		j.named = since
-		j.warn(fmt.Sprintf("%q has not responded for %v; the %s is waiting for it (Ctrl-C ends the %s)",
+		j.warn(fmt.Sprintf("%q not responding for %v; the %s is waiting for it (Ctrl-C ends the %s)",
 			path, time.Since(since).Round(time.Second), j.Name, j.Name))
 	}
 }
@@ -215,7 +215,7 @@ func (j *Job) nameHang(path string, since time.Time) {
 func (j *Job) abandon(c actor.Context, what string) {
 	j.abandoned = what
 	if j.alone != what {
-		j.warn(fmt.Sprintf("%q does not respond; ending the %s without it", what, j.Name))
+		j.warn(fmt.Sprintf("%q is not responding; ending the %s without it", what, j.Name))
 	}
 	j.reply(c)
 }

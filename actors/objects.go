@@ -71,7 +71,7 @@ func FetchFrom(store backends.Backend, host layout.HostID, name blob.Name, count
 
 var (
 	// ErrWrongChunk means that a chunk stands where another one was meant.
-	ErrWrongChunk = fmt.Errorf("%w: a chunk is not the one that was meant", blob.ErrDamaged)
+	ErrWrongChunk = fmt.Errorf("%w: a chunk does not match its id", blob.ErrDamaged)
 	// ErrWrongSum means that an object is not what was written under its name.
 	ErrWrongSum = fmt.Errorf("%w: its SHA-256 is not the recorded one", blob.ErrDamaged)
 )

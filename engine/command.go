@@ -79,7 +79,7 @@ func (c *command) start() error {
 		c.began = true
 		if err := c.cmd.Start(); err != nil {
 			c.once.Do(func() {
-				c.err = &commandFailed{c.cmd.Path, "it could not be started: " +
+				c.err = &commandFailed{c.cmd.Path, "could not be started: " +
 					err.Error(), nil}
 			})
 		}
@@ -133,14 +133,14 @@ type commandFailed struct {
 
 func (*commandFailed) Exit() fault.Code { return fault.Failed }
 func (*commandFailed) Hint() string {
-	return "run it by itself, and look at its exit status: echo $?"
+	return "run it alone, and check its exit status: echo $?"
 }
 
 func (e *commandFailed) Error() string {
-	msg := fmt.Sprintf("the command %s failed: %s; no snapshot is made", filepath.Base(e.path),
+	msg := fmt.Sprintf("the command %s failed: %s; no snapshot made", filepath.Base(e.path),
 		e.status)
 	if len(e.last) > 0 {
-		msg += "; the last it said: " + strings.Join(e.last, " | ")
+		msg += "; its last output: " + strings.Join(e.last, " | ")
 	}
 	return msg
 }

@@ -122,7 +122,7 @@ func (v *verification) report(ctx context.Context, rep *verify.Report,
 	v.Tell(ev)
 	if err != nil {
 		if ctx.Err() != nil {
-			v.Note("interrupted: %s read and checked so far, %s",
+			v.Note("interrupted: %s checked so far, %s",
 				words.Plural(rep.Checked, "object", "objects"), words.Verdict(found))
 			return ev, false, ErrInterrupted
 		}
@@ -193,9 +193,9 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 	if len(v.signed) > 0 || int64(len(problems)) < found {
 		return v.damage(found, affected)
 	}
-	return fault.WithHint(fmt.Errorf("%s could not be read: whether there is damage is not known",
+	return fault.WithHint(fmt.Errorf("%s unreadable: they may or may not be damaged",
 		words.Plural(found, "object", "objects")),
-		"give this user access to the store, then: "+v.here("verify --read-data"))
+		"give this user access to the store, then rerun: "+v.here("verify --read-data"))
 }
 
 func (v *verification) damage(found int64, affected []string) error {

@@ -23,7 +23,7 @@ const maxRounds = 3
 func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, error) {
 	began := time.Now()
 	if len(spec.Tags) > snapshot.MaxTags {
-		return nil, fmt.Errorf("backup: %d tags are too many: a snapshot has at most %d",
+		return nil, fmt.Errorf("backup: too many tags, %d: a snapshot has at most %d",
 			len(spec.Tags), snapshot.MaxTags)
 	}
 	run := newBackupRun(spec)
@@ -310,7 +310,7 @@ func (j *backupJob) committed(c actor.Context, m *commitEnded) {
 		j.End(c, fmt.Errorf("%d blobs went missing from the store while the backup ran, in each of "+
 			"%d rounds: something else deletes them", m.commit.missing, maxRounds))
 	case m.commit.missing > 0:
-		j.run.spec.warn(fmt.Sprintf("blobs missing from the store: %d; their files are stored again",
+		j.run.spec.warn(fmt.Sprintf("%d blobs are missing from the store; their files are stored again",
 			m.commit.missing))
 		j.walk(c)
 	default:

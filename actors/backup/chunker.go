@@ -151,7 +151,7 @@ func (k *chunker) describe(t *entryTask, d *entryDone) {
 func (k *chunker) fail(d *entryDone, err error) {
 	d.Status, d.Dropped, d.Reason = messages.StatusFailed, true, err.Error()
 	if errors.Is(err, fs.ErrNotExist) {
-		d.Status, d.Reason = messages.StatusVanished, "vanished while the backup ran"
+		d.Status, d.Reason = messages.StatusVanished, "vanished during the backup"
 	}
 	k.done = append(k.done, *d)
 }
@@ -199,7 +199,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 			return nil // it is as it was then; the next run finds it longer
 		}
 		if again {
-			d.Status, d.Reason = messages.StatusInMotion, "changed while it was read; saved as it was read last"
+			d.Status, d.Reason = messages.StatusInMotion, "changed while being read; the last reading was saved"
 			return nil
 		}
 		now, d.Read = after, looked

@@ -166,7 +166,7 @@ func (c *committer) publish(m *snapshot.Manifest) error {
 	}
 	_, err = putObject(c.run.ctx, spec.Store, storeObject{Key: key, Bytes: b, Sum: sum, IfAbsent: conditional})
 	if errors.Is(err, backends.ErrExists) {
-		return fmt.Errorf("%w: manifest %d of set %q was written meanwhile", ErrForeignWriter, m.Seq, spec.SetName)
+		return fmt.Errorf("%w: manifest %d of set %q was written in the meantime", ErrForeignWriter, m.Seq, spec.SetName)
 	}
 	if err != nil {
 		return notStored(key, err)
@@ -174,7 +174,7 @@ func (c *committer) publish(m *snapshot.Manifest) error {
 	c.run.accepted(int64(len(b)), nil)
 	c.head = Head{Seq: m.Seq, Sum: sum}
 	if err := spec.SaveHead(c.head); err != nil {
-		return fmt.Errorf("the snapshot is saved, but could not be noted: %w", err)
+		return fmt.Errorf("the snapshot is saved, but could not be recorded: %w", err)
 	}
 	if !conditional {
 		if _, _, err := c.weakManifest(m.Seq); err != nil {

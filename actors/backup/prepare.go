@@ -116,7 +116,7 @@ func (c *committer) list() error {
 func (c *committer) condemned() (map[string]snapshot.Condemned, error) {
 	gc, err := c.run.spec.Opened.GC(c.run.ctx, c.run.spec.Host.ID)
 	if err != nil {
-		return nil, fmt.Errorf("no backup may be made without knowing what prune condemned: %w", err)
+		return nil, fmt.Errorf("cannot back up without knowing which objects prune has condemned: %w", err)
 	}
 	if gc == nil {
 		return nil, nil
@@ -156,7 +156,7 @@ func (c *committer) checkHead() error {
 	spec := c.run.spec
 	switch {
 	case c.newest < c.head.Seq:
-		spec.warn(fmt.Sprintf("manifest %d of this set, the newest that this machine remembers, is missing from the store; run: vaultik verify", c.head.Seq))
+		spec.warn(fmt.Sprintf("manifest %d of this set, the newest that this machine has seen, is missing from the store; run: vaultik verify", c.head.Seq))
 	case c.newest > c.head.Seq+1:
 		return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d", ErrForeignWriter, c.newest, spec.SetName, c.head.Seq)
 	}
@@ -164,7 +164,7 @@ func (c *committer) checkHead() error {
 		m, sum, err := c.manifest(seq)
 		if err != nil {
 			if seq == c.head.Seq {
-				spec.warn(fmt.Sprintf("manifest %d of this set cannot be read: %v; run: vaultik verify", seq, err))
+				spec.warn(fmt.Sprintf("manifest %d of this set is unreadable: %v; run: vaultik verify", seq, err))
 				continue
 			}
 			return err
@@ -204,7 +204,7 @@ func (c *committer) sayForgotten(m *snapshot.Manifest) {
 		}
 	}
 	if n > 0 && !c.run.spec.Index.Empty() {
-		c.run.spec.warn(fmt.Sprintf("the index is older than the newest snapshot: it does not know %d of its blobs; their files are read and stored again", n))
+		c.run.spec.warn(fmt.Sprintf("the index is older than the newest snapshot: it lacks %d of its blobs; their files are read and stored again", n))
 	}
 }
 

@@ -93,7 +93,7 @@ type Result struct {
 // KernelMount is where a file system of the kernel is mounted, and its type.
 type KernelMount struct{ Path, Type string }
 
-var errNothingToSave = errors.New("nothing could be read: no snapshot is made")
+var errNothingToSave = errors.New("nothing could be read: no snapshot made")
 
 func (s *Spec) now() time.Time {
 	if s.Now != nil {

@@ -27,11 +27,11 @@ type Stream struct {
 
 // ErrEmptyStream says that a stream had no content. That is more often a program
 // that failed than what somebody wants to keep.
-var ErrEmptyStream = errors.New("nothing came: no snapshot is made")
+var ErrEmptyStream = errors.New("no data: no snapshot made")
 
 var (
-	errStreamAgain = errors.New("it would have to be read again, which it cannot be")
-	errStreamLost  = errors.New("blobs went missing from the store while the backup ran, and what came cannot be read again")
+	errStreamAgain = errors.New("it would have to be read again, but a stream cannot")
+	errStreamLost  = errors.New("blobs disappeared from the store during the backup, and a stream cannot be read again")
 )
 
 // scanStream announces the stream, below directories that no file system has.

@@ -129,7 +129,7 @@ func (k *copier) put(ctx context.Context, job *copying, src backends.Source, don
 func sameObject(ctx context.Context, b backends.Backend, key string, size int64, sum [32]byte) error {
 	_, got, err := hashObject(ctx, b, key, -1, make([]byte, 64<<10))
 	if err == nil && got != sum {
-		err = fmt.Errorf("%w: another %s (%d bytes) was put there meanwhile", snapshot.ErrFork, key, size)
+		err = fmt.Errorf("%w: another %s (%d bytes) was stored there in the meantime", snapshot.ErrFork, key, size)
 	}
 	return err
 }

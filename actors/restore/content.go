@@ -71,7 +71,7 @@ func (w *walker) same(e *page.Entry) (bool, error) {
 	return err == nil, nil // pages that cannot be read are met again
 }
 
-var errDiffers = errors.New("it has other contents")
+var errDiffers = errors.New("its contents differ")
 
 // content sends the references of a file, over several batches if they are many.
 func (w *walker) content(e *page.Entry, it *restoreItem) error {

@@ -123,9 +123,9 @@ type SpaceError struct {
 
 func (e *SpaceError) Error() string {
 	if n := &e.Need; n.Free >= 0 && n.Bytes > n.Free {
-		return fmt.Sprintf("there is not enough space at %s: %d bytes are needed, %d are free", e.Dir, n.Bytes, n.Free)
+		return fmt.Sprintf("not enough space at %s: %d bytes needed, %d free", e.Dir, n.Bytes, n.Free)
 	}
-	return fmt.Sprintf("there cannot be enough files at %s: %d more are needed, %d can be made", e.Dir, e.Need.Inodes, e.Need.Space.Inodes)
+	return fmt.Sprintf("not enough inodes at %s: %d needed, %d free", e.Dir, e.Need.Inodes, e.Need.Space.Inodes)
 }
 
 // need is what one file system has to take.

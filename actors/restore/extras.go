@@ -73,7 +73,7 @@ func Extras(ctx context.Context, s *actors.System, spec *ExtrasSpec) (*ExtrasRes
 		return nil, err
 	}
 	defer run.Close()
-	phase := "look for what to delete"
+	phase := "find what to delete"
 	if spec.Listed != nil {
 		phase = "delete"
 	}

@@ -14,7 +14,7 @@ import (
 var (
 	errMounted      = errors.New("another file system is mounted there")
 	errChangedSince = errors.New("it has changed since it was listed")
-	errNotListed    = errors.New("it was not listed before")
+	errNotListed    = errors.New("it was not listed")
 )
 
 // leave ends the directories that place is not in, "" for all: those that the

@@ -127,7 +127,7 @@ func (p *restorePlanner) placed(o *outcome) {
 	case o.NoLink:
 		if !p.unlinked {
 			p.unlinked = true
-			p.run.spec.warn("hard links cannot be made there; each name gets a copy of its own")
+			p.run.spec.warn("hard links are not possible there; each name gets its own copy")
 		}
 		f.name = onlyName
 		p.begin(f)

@@ -153,7 +153,7 @@ func (r *restoreRun) charge(links int64) {
 // damaged warns of a blob in which something is damaged, but not all.
 func (r *restoreRun) damaged(info *blob.Info, _ error) {
 	if _, told := r.hurt.LoadOrStore(info.Name, true); !told {
-		r.spec.warn(fmt.Sprintf("blob %s is damaged; what is left of it is used", info.Name))
+		r.spec.warn(fmt.Sprintf("blob %s is damaged; its intact parts are used", info.Name))
 	}
 }
 

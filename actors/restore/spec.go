@@ -147,7 +147,7 @@ type TargetFullError struct {
 }
 
 func (e *TargetFullError) Error() string {
-	return fmt.Sprintf("the target takes no more: %d files are restored, at least %d files with %d bytes are left: %v",
+	return fmt.Sprintf("the target is full: %d files restored, at least %d files with %d bytes left: %v",
 		e.FilesDone, e.FilesLeft, e.BytesLeft, e.Err)
 }
 

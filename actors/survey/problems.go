@@ -23,7 +23,7 @@ const (
 	ProblemSize       Kind = "size"       // of another size than recorded
 	ProblemDamaged    Kind = "damaged"    // bytes are not those that were written
 	ProblemUnreadable Kind = "unreadable" // the store does not give it; nothing is known
-	ProblemReference  Kind = "reference"  // a page refers to what is not there
+	ProblemReference  Kind = "reference"  // a page refers to something that is missing
 )
 
 // Problem is one thing that is not as it should be.
@@ -38,7 +38,7 @@ type Problem struct {
 }
 
 // ErrReference means that a page refers to something that is not there.
-var ErrReference = errors.New("a page refers to what is not there")
+var ErrReference = errors.New("a page refers to something that is missing")
 
 // KindOf says what sort of problem an error is.
 func KindOf(err error) Kind {

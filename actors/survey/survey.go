@@ -196,7 +196,7 @@ func (s *Survey) List(ctx context.Context, host int) error {
 	}
 	for i := range seen {
 		if !seen[i] && inv.HostOf(i) == host {
-			s.ObjectProblem(i, ProblemMissing, "it is not in the store")
+			s.ObjectProblem(i, ProblemMissing, "it is missing")
 		}
 	}
 	return nil

@@ -161,7 +161,7 @@ func (k *checker) chunks(r *blob.Reader, host int, ranged bool) (n int64, err er
 			return n, err
 		}
 		if !k.is(host, b, &rows[i]) {
-			return n, fmt.Errorf("%w: the chunk at %d of the frame at %d is not the one of its id", blob.ErrDamaged, s.Off, s.FrameOff)
+			return n, fmt.Errorf("%w: the chunk at %d of the frame at %d does not match its id", blob.ErrDamaged, s.Off, s.FrameOff)
 		}
 		n++
 	}

@@ -113,7 +113,7 @@ func (w *pageWalk) use(p *knownPage) {
 }
 
 func (w *pageWalk) unnamed(key, path string) {
-	p := survey.Problem{Kind: survey.ProblemReference, Key: key, Snapshots: []string{w.s.ID()}, Reason: "a page refers to it, but the manifest does not name it"}
+	p := survey.Problem{Kind: survey.ProblemReference, Key: key, Snapshots: []string{w.s.ID()}, Reason: "a page refers to it, but the manifest does not list it"}
 	if path != "" {
 		p.Paths = []string{path}
 	}
@@ -146,7 +146,7 @@ func (w *pageWalk) lost(after, last string, err error) error {
 	}
 	w.n.aside.Tell(&problemFound{survey.Problem{
 		Kind: survey.KindOf(err), Key: layout.Blob(w.s.Host, w.failed.Blob.Name), Snapshots: []string{w.s.ID()},
-		Reason: "a page in it cannot be read: " + err.Error(), Lost: []page.LostPaths{lost},
+		Reason: "a page in it is unreadable: " + err.Error(), Lost: []page.LostPaths{lost},
 	}})
 	return nil
 }
@@ -223,7 +223,7 @@ func (w *pageWalk) blob(info *blob.Info, path string) (int, bool) {
 	}
 	if size := w.n.run.survey.Inventory.At(i).Size; size != info.Size {
 		w.tell(survey.Problem{Kind: survey.ProblemReference, Key: key, Snapshots: []string{w.s.ID()},
-			Reason: fmt.Sprintf("a page says that it has %d bytes, the manifest says %d", info.Size, size)})
+			Reason: fmt.Sprintf("it has %d bytes according to a page, %d according to the manifest", info.Size, size)})
 		return 0, false
 	}
 	return i, true

@@ -40,7 +40,7 @@ func (n *inspector) roots(ctx context.Context) error {
 			}
 			if errors.Is(err, keys.ErrWrongIdentity) {
 				wrong++
-				n.warnOnce(s.ID(), fmt.Sprintf("the identity does not open snapshot %.8s, whose contents are not checked", s.ID()))
+				n.warnOnce(s.ID(), fmt.Sprintf("the identity does not open snapshot %.8s; its contents are not checked", s.ID()))
 			} else {
 				n.rootProblem(s, err)
 			}

@@ -61,12 +61,12 @@ func faults() []fault {
 		return []faultproxy.Rule{{Nth: 1, Times: times, Do: f}}
 	}
 	const resets = 12 // Go itself asks again if a connection that was used before is reset
-	const retried = ` fails: .*; trying again`
+	const retried = `: .*; retrying`
 	return []fault{
 		{
 			name: "refused", what: "no server listens when the command starts, until it has tried once",
 			during: func(t *testing.T, p *faultproxy.Proxy, r *run) {
-				r.wait(t, "trying again")
+				r.wait(t, "retrying")
 				p.Outage(false)
 			},
 			says: retried,
@@ -143,7 +143,7 @@ func faults() []fault {
 				<-time.After(outage)
 				p.Outage(false)
 			},
-			says: retried + `(?s:.*)answers again, after`,
+			says: retried + `(?s:.*)is responding again after`,
 		},
 	}
 }
@@ -259,7 +259,7 @@ func (m *machine) under(t *testing.T, f fault, p *faultproxy.Proxy, rules []faul
 	if happens := len(rules) > 0 || f.during != nil || f.instead != nil; happens && !regexp.MustCompile(f.says).MatchString(text) {
 		t.Errorf("vaultik %s does not say %q:\n%s", args[0], f.says, text)
 	}
-	if n := strings.Count(text, "trying again"); n > 1 {
+	if n := strings.Count(text, "retrying"); n > 1 {
 		t.Errorf("vaultik %s tells of one trouble %d times:\n%s", args[0], n, text)
 	}
 	if len(rules) > 0 && hits == 0 {
