@@ -26,7 +26,7 @@ const maxChunkers = 8
 const (
 	// heapFixed is what the collector's heap holds in any backup, in bytes: index, leaves
 	// on their way, programs.
-	heapFixed = 24 << 20
+	heapFixed = 32 << 20
 	// heapRoom is what the collector may let lie about, and the runtime takes for itself.
 	// With less, 50,000 small files make it collect all the time.
 	heapRoom = 12 << 20
@@ -50,9 +50,11 @@ type limits struct {
 	heap              int64 // bytes of the collector's heap
 }
 
-// buffers is how many bytes of large buffers there may be.
+// buffers is how many bytes of large buffers there may be. Frames of more than half the
+// largest are rare, and those who have them have few entries: what heapFixed counts for
+// leaves is free then.
 func (l *limits) buffers(chunkMax int) int64 {
-	return int64(l.bufs*chunkMax + l.Frames*blob.FrameTarget + l.compressing*l.frameOut +
+	return int64(l.bufs*chunkMax + l.Frames*blob.FrameTarget + l.compressing*l.frameOut/2 +
 		l.blobs*l.blobBuffer + maxPageBlobs*page.BlobBuffer)
 }
 
@@ -74,9 +76,9 @@ func limitsFor(s *Spec, blobs int) limits {
 	// Workers take what they need up to three quarters of the room; larger blobs gain less.
 	// A chunker has what it cuts from and what it fills; a sealer an encoder, what
 	// that makes, and a frame. Two sealers have enough to do from one chunker.
-	chunker, sealer := int64(2*s.Chunks.Max), encoder+int64(l.frameOut+blob.FrameTarget)
+	chunker, sealer := int64(2*s.Chunks.Max), encoder+int64(l.frameOut/2+blob.FrameTarget)
 	left := room*3/4 - chunker - sealer
-	left -= int64(2*s.Chunks.Max + l.frameOut + 2*blob.FrameTarget) // more than there are workers
+	left -= int64(2*s.Chunks.Max + l.frameOut/2 + 2*blob.FrameTarget) // more than there are workers
 	for {
 		if l.chunkers < most && l.sealers >= min(2*l.chunkers, cores) && left >= chunker {
 			l.chunkers, left = l.chunkers+1, left-chunker
