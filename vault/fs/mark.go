@@ -220,7 +220,10 @@ func leftMark(f *os.File, err error) (text string, left bool) {
 	if errors.Is(lockMark(f, true), errMarkHeld) {
 		return "", false
 	}
-	b, _ := io.ReadAll(io.LimitReader(f, maxMark)) // as above
+	b, err := io.ReadAll(io.LimitReader(f, maxMark))
+	if err != nil {
+		return err.Error(), true // it is not known to be empty
+	}
 	return string(b), true
 }
 
