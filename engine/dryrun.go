@@ -186,7 +186,8 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	}
 	url := config.FileURL(d.places.Store) // where init would put it
 	if d.op != nil {
-		url, d.seen.set = d.op.URL, setID(d.op, set)
+		url = d.op.URL
+		d.seen.of(setID(d.op, set))
 	}
 	d.prepareRules(d.conf, url, set, roots)
 	p := &messages.Progress{}

@@ -2,8 +2,12 @@ package restore_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
+	"github.com/asynkron/protoactor-go/actor"
+
+	"vaultik/actors"
 	"vaultik/actors/jobtest"
 	"vaultik/actors/restore"
 )
@@ -34,5 +38,31 @@ func TestRestore_HangingLeafIsLeftBehind(t *testing.T) {
 				return err
 			}, says)
 		})
+	}
+}
+
+// What hangs when all is restored already is no success: nothing says that it is on the disk.
+func TestRestore_HangAtTheEnd(t *testing.T) {
+	h, dir := jobtest.New(t), t.TempDir()
+	jobtest.MakeOdd(t, dir, 5, 50)
+	h.Backup(dir)
+	out := t.TempDir()
+	s := h.RestoreSpec(dir, out)
+	hang := jobtest.NewHang(t)
+	s.Faults.HangTime, s.Warn = jobtest.HangTime, hang.Warn
+	stopping := func(who string, message any) {
+		if _, ok := message.(*actor.Stopping); ok && strings.Contains(who, "/walker") {
+			hang.Call()
+		}
+	}
+	actors.OnReceive.Store(&stopping)
+	defer actors.OnReceive.Store(nil)
+	r, err := restore.Run(t.Context(), h.System, s)
+	if r == nil || r.Abandoned == "" || err == nil ||
+		!strings.Contains(err.Error(), "may not be on the disk") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if got := marksIn(t, out); len(got) != 1 {
+		t.Errorf("marks %q", got)
 	}
 }

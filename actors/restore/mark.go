@@ -3,6 +3,7 @@ package restore
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -107,7 +108,13 @@ func (w *walker) lookForMarks(m *restoreDir, place string) error {
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	run.left = append(run.left, left...)
+	for _, m := range left {
+		// What looks like a mark, and is one of the snapshot's files, stays.
+		_, err := run.tree.Find(run.ctx, path.Join(run.fromOf(place), m.Name))
+		if errors.Is(err, page.ErrNotFound) {
+			run.left = append(run.left, m)
+		}
+	}
 	run.doubt(absIn(run.abs, place))
 	m.Doubt = true
 	if run.dry {

@@ -304,3 +304,34 @@ func TestRestore_markHeld(t *testing.T) {
 	h.Restore(h.RestoreSpec(dir, out))
 	jobtest.SameTree(t, dir, out)
 }
+
+// A file of the snapshot that has the name of a mark is restored like any other.
+func TestRestore_markInSnapshot(t *testing.T) {
+	h := localHost(t)
+	dir := t.TempDir()
+	name := ".vaultik-restoring-" + strings.Repeat("A", 26)
+	testtree.Make(t, dir, "file "+name+"\nfile a text=a\nfile d/"+name+" text=x\n"+
+		"file d/e/"+name+"\nsymlink f/"+name+" target=a")
+	h.Backup(dir)
+	out := filepath.Join(t.TempDir(), "out")
+	for range 3 {
+		s := h.RestoreSpec(dir, out)
+		said := warned(s)
+		h.Restore(s)
+		for _, d := range []string{"", "d", "d/e", "f"} {
+			if got := marksIn(t, filepath.Join(out, d)); len(got) != 1 {
+				t.Errorf("%q has %q", d, got)
+			}
+		}
+		if len(*said) > 1 { // that contents are compared
+			t.Errorf("%q", *said)
+		}
+	}
+	one := filepath.Join(t.TempDir(), "one")
+	for range 2 {
+		h.Restore(h.RestoreSpec(filepath.Join(dir, "d/e", name), one))
+		if got := marksIn(t, one); len(got) != 1 {
+			t.Errorf("one file: %q", got)
+		}
+	}
+}

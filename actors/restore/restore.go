@@ -38,10 +38,14 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 	if err != nil {
 		return nil, err // an actor is still there, and uses what close would take away
 	}
-	if abandoned != "" { // the same; what became of the last entries is not known
-		return &Result{Abandoned: abandoned}, answer.(*restoreDone).err
-	}
 	failed := answer.(*restoreDone).err
+	if abandoned != "" { // the same; what became of the last entries is not known
+		if failed == nil {
+			failed = fmt.Errorf("%q does not respond: what was restored may not be on the disk; "+
+				"the same command compares what is there", abandoned)
+		}
+		return &Result{Abandoned: abandoned}, failed
+	}
 	if err := run.settle(failed == nil); failed == nil {
 		failed = err
 	}

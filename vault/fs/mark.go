@@ -29,8 +29,11 @@ type Mark struct {
 	Text string // as in TargetOptions.Mark; empty if it was left before it was written
 }
 
-// maxMark is how much of a mark is read, in bytes.
-const maxMark = 4096
+const (
+	maxMark   = 512  // how much of a mark is read, in bytes: more than any has
+	maxMarks  = 1000 // how many are returned of one directory: restores leave one each
+	markTries = 16   // how often a new mark is made that another process takes away
+)
 
 // ownMark is the mark of a Target.
 type ownMark struct {
@@ -65,7 +68,9 @@ func (t *Target) makeMark() error {
 	if err != nil {
 		return err
 	}
-	for t.own.f == nil {
+	// The directory may be none of those that are restored. Who does not own it cannot help it.
+	defer func() { _ = t.setTime(".", st.Mtime) }()
+	for range markTries {
 		name := markPrefix + rand.Text()
 		t.useTemp(name)
 		f, err := t.createMark(name)
@@ -73,38 +78,47 @@ func (t *Target) makeMark() error {
 			return err
 		}
 		if err != nil { // this directory may not be changed; others in it may be
-			t.own.each = true
-			return nil //nolint:nilerr // what can be done without a mark is done
+			break
 		}
-		if err := t.writeMark(f, name); err != nil {
-			_ = f.Close() // err says what is wrong
-			if !errors.Is(err, errMarkGone) {
-				return err
-			}
-			continue
+		err = t.writeMark(f, name)
+		if err == nil {
+			t.own.f, t.own.name = f, name
+			return nil
 		}
-		t.own.f, t.own.name = f, name
+		_ = f.Close() // err says what is wrong
+		if errors.Is(err, errNoLocks) {
+			break
+		}
+		if !errors.Is(err, errMarkGone) {
+			return err
+		}
 	}
-	// The directory may not be one that is restored. A user who does not own it cannot
-	// reset its time.
-	_ = t.setTime(".", st.Mtime)
+	t.own.each = true
 	return nil
 }
 
-// errMarkGone: another process saw a mark before it was locked, and took it for a
-// leftover.
-var errMarkGone = errors.New("the mark was taken for another's")
+var (
+	// errMarkGone: another process saw a mark before it was locked, and took it for a
+	// leftover.
+	errMarkGone = errors.New("the mark was taken for another's")
+	// errMarkHeld: another process has locked a mark.
+	errMarkHeld = errors.New("a restore holds the mark")
+	// errNoLocks: others would take a mark for a leftover, and remove it.
+	errNoLocks = errors.New("files cannot be locked here")
+)
 
 // writeMark locks and fills a new mark, and waits until it is on the disk.
 func (t *Target) writeMark(f *os.File, name string) error {
-	free := lockMark(f, false)
-	mine, err := f.Stat()
-	if err != nil {
-		return err
+	err := lockMark(f, false)
+	switch {
+	case errors.Is(err, errMarkHeld), err == nil && !t.isNamed(f, name):
+		err = errMarkGone
+	case err != nil:
+		err = errNoLocks
 	}
-	if now, err := os.Lstat(t.full(name)); !free || err != nil || !os.SameFile(mine, now) {
+	if err != nil {
 		_ = t.removeName(name) // where that fails, it is gone
-		return errMarkGone
+		return err
 	}
 	if _, err = f.WriteString(t.opt.Mark); err == nil {
 		err = synced(f.Sync())
@@ -159,7 +173,7 @@ func (t *Target) RemoveLeft(m *Mark) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	if !lockMark(f, true) {
+	if errors.Is(lockMark(f, true), errMarkHeld) {
 		return nil
 	}
 	err = t.removeMark(m.Dir, func() error { return t.Remove(path, &st) })
@@ -179,10 +193,11 @@ func (t *Target) removeMark(dir string, remove func() error) error {
 	return errors.Join(remove(), freeze())
 }
 
-// Marks are those in the directory path that no restore holds any more.
+// Marks are those in the directory path that no restore holds any more. Of very many
+// it returns some.
 func (t *Target) Marks(path string) (left []Mark, err error) {
 	err = t.eachName(path, func(name string) error {
-		if !isMark(name) || t.inUse(name) {
+		if len(left) == maxMarks || !isMark(name) || t.inUse(name) {
 			return nil
 		}
 		f, _, err := t.OpenRead(join(path, name))
@@ -203,10 +218,13 @@ func leftMark(f *os.File, err error) (text string, left bool) {
 		return "", true // somebody else's; nothing is known of it, so it counts
 	}
 	defer func() { _ = f.Close() }()
-	if !lockMark(f, true) {
+	if errors.Is(lockMark(f, true), errMarkHeld) {
 		return "", false
 	}
-	b, _ := io.ReadAll(io.LimitReader(f, maxMark)) // as above
+	b, err := io.ReadAll(io.LimitReader(f, maxMark))
+	if err != nil {
+		return err.Error(), true // it is not known to be empty
+	}
 	return string(b), true
 }
 
@@ -236,11 +254,10 @@ func hasLeft(dir string) bool {
 			if !isMark(name) {
 				continue
 			}
-			path := filepath.Join(dir, name)
-			if st, err := os.Lstat(path); err != nil || !st.Mode().IsRegular() {
+			f, _, err := OpenFile(filepath.ToSlash(filepath.Join(dir, name)), nil)
+			if errors.Is(err, ErrSwapped) { // no file
 				continue
 			}
-			f, err := os.Open(path)
 			if _, left := leftMark(f, err); left {
 				return true
 			}

@@ -24,6 +24,16 @@ func (t *Target) createMark(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), t.full(name)), nil
 }
 
+// isNamed reports whether a name in the target itself is that of an open file.
+func (t *Target) isNamed(f *os.File, name string) bool {
+	mine, err := fstat(int(f.Fd()))
+	if err != nil {
+		return false
+	}
+	now, err := Lstatat(t.dirs.top.fd, name)
+	return err == nil && now.SameFile(&mine)
+}
+
 func (t *Target) removeName(name string) error {
 	return t.error("remove", name, unix.Unlinkat(t.dirs.top.fd, name, 0))
 }
@@ -90,11 +100,15 @@ func (t *Target) noteDevice(fd int) {
 func (t *Target) Sync() error {
 	t.dirs.mu.Lock()
 	defer t.dirs.mu.Unlock()
-	top, err := openat(t.dirs.top.fd, ".", dirFlags, 0)
-	if err != nil {
-		top = -1
+	top := -1
+	if t.own.f != nil {
+		// A descriptor tells of writes that failed since it was opened, and of earlier ones
+		// only if nobody else has heard of them: that of the mark is older than all of ours.
+		top = int(t.own.f.Fd())
+	} else if fd, err := openat(t.dirs.top.fd, ".", dirFlags, 0); err == nil {
+		defer closeFD(fd)
+		top = fd
 	}
-	defer closeFD(top)
 	all := []int{top}
 	for _, fd := range t.devices {
 		all = append(all, fd)

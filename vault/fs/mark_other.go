@@ -18,6 +18,16 @@ func (t *Target) createMark(name string) (*os.File, error) {
 	return t.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
+// isNamed reports whether a name in the target itself is that of an open file.
+func (t *Target) isNamed(f *os.File, name string) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := t.root.Lstat(name)
+	return err == nil && os.SameFile(mine, now)
+}
+
 func (t *Target) removeName(name string) error {
 	return t.error("remove", name, t.root.Remove(name))
 }

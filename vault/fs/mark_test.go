@@ -167,3 +167,17 @@ func TestTarget_noMark(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A directory full of what looks like marks costs little.
+func TestTarget_manyMarks(t *testing.T) {
+	dir := t.TempDir()
+	for i := range maxMarks + 3 {
+		name := markPrefix + strings.Repeat("A", 22) + string([]byte{
+			'A' + byte(i/676%26), 'A' + byte(i/26%26), 'A' + byte(i%26), 'A'})
+		testtree.Make(t, dir, "file "+name+" size=9000")
+	}
+	left, err := openTarget(t, dir, TargetOptions{}).Marks(".")
+	if err != nil || len(left) != maxMarks || len(left[0].Text) != maxMark {
+		t.Errorf("%d marks, %v", len(left), err)
+	}
+}

@@ -12,12 +12,19 @@ import (
 // syncsAll: there is a call that writes all of a file system to disk.
 const syncsAll = true
 
-// lockMark locks a mark until it is closed. It reports false if another process holds
-// it. Where there are no locks, nobody holds any.
-func lockMark(f *os.File, shared bool) bool {
+// flock is replaced by tests of file systems that have no locks.
+var flock = unix.Flock
+
+// lockMark locks a mark until it is closed. It fails with errMarkHeld if another process
+// holds it, and otherwise where there are no locks.
+func lockMark(f *os.File, shared bool) error {
 	how := unix.LOCK_EX
 	if shared {
 		how = unix.LOCK_SH
 	}
-	return !errors.Is(unix.Flock(int(f.Fd()), how|unix.LOCK_NB), unix.EWOULDBLOCK)
+	err := flock(int(f.Fd()), how|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return errMarkHeld
+	}
+	return err
 }

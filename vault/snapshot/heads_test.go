@@ -2,8 +2,10 @@ package snapshot
 
 import (
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"vaultik/vault/layout"
 )
@@ -83,5 +85,87 @@ func TestStore_Heads(t *testing.T) {
 				t.Errorf("problems %v, want one: %v", problems, tt.want)
 			}
 		})
+	}
+}
+
+// verdict is what is the newest of a set, and whether it must not be taken for that.
+func verdict(loaded []*Loaded, problems []Problem, set layout.SetID) (id string, bad bool) {
+	var newest uint64
+	for _, l := range loaded {
+		if l.Set == set && l.Seq > newest {
+			newest, id = l.Seq, l.ID()
+		}
+	}
+	for _, p := range problems {
+		if p.Set == set && p.Seq >= newest && !errors.Is(p.Err, ErrGap) {
+			bad = true
+		}
+	}
+	return id, bad
+}
+
+// Whatever is done to a store, where Heads finds nothing wrong the newest is that of Manifests.
+func TestStore_Heads_isNewest(t *testing.T) {
+	silent := 0
+	for seed := range uint64(150) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		w := newWorld(t)
+		sets := []layout.SetID{w.set, layout.NewSetID()}
+		var all []*Loaded
+		for range 2 + rng.IntN(6) {
+			m := w.manifest(sets[rng.IntN(2)], testBlobs(1, 0))
+			m.Time = testTime.Add(time.Duration(len(all)) * time.Hour)
+			all = append(all, w.commit(m))
+		}
+		seen := all[rng.IntN(len(all))]
+		for range 1 + rng.IntN(2) {
+			l, o := all[rng.IntN(len(all))], all[rng.IntN(len(all))]
+			beyond := layout.Manifest(w.host, l.Set, l.Seq+uint64(rng.IntN(99)))
+			other := *l.Manifest
+			other.Complete = !other.Complete
+			fork, err := EncodeManifest(&other, w.signer)
+			w.must(err)
+			b := w.m.objects[l.Key]
+			switch rng.IntN(9) {
+			case 0, 1:
+				delete(w.m.objects, l.Key)
+			case 2:
+				w.m.objects[l.Key] = fork[:len(fork)/2]
+			case 3:
+				w.m.objects[beyond] = []byte("garbage")
+			case 4:
+				w.m.objects[layout.ManifestWeak(w.host, l.Set, l.Seq, sumOf(fork))] = fork
+			case 5:
+				w.m.objects[layout.ManifestWeak(w.host, l.Set, l.Seq, l.Sum)] = b
+			case 6:
+				w.m.objects[o.Key] = b
+			case 7:
+				w.m.objects[beyond] = b
+			case 8:
+				w.trust.Hosts[0].Revoked = l.Time
+				w.putTrust()
+			}
+		}
+		s := w.open()
+		heads, wrong, err := s.Heads(t.Context(), []Place{{w.host, seen.Set, seen.Seq}})
+		w.must(err)
+		if len(wrong) > 0 || CheckSeen(heads, w.host, seen.Set, seen.Seq, seen.Sum) != nil {
+			continue // then the whole catalog is read
+		}
+		silent++
+		whole, problems, err := s.Manifests(t.Context(), Filter{})
+		w.must(err)
+		if err := CheckSeen(whole, w.host, seen.Set, seen.Seq, seen.Sum); err != nil {
+			problems = append(problems, Problem{Set: seen.Set, Seq: seen.Seq, Err: err})
+		}
+		for _, set := range sets {
+			got, _ := verdict(heads, nil, set)
+			if want, bad := verdict(whole, problems, set); bad || got != want {
+				t.Errorf("seed %d: %.8s; the newest is %.8s, bad %v: %v", seed, got, want, bad, problems)
+			}
+		}
+	}
+	if silent < 20 {
+		t.Errorf("something was wrong in all but %d cases", silent)
 	}
 }
