@@ -350,3 +350,24 @@ func (m *machine) put(b backends.Backend, manifest *snapshot.Manifest,
 	m.must(err)
 	return sum
 }
+
+// A copy that ends before its first object is there does not bar the next one.
+func TestCopy_endedAtOnce(t *testing.T) {
+	m := newMachine(t, filepath.Join(t.TempDir(), "store"))
+	m.write("src/a", "a")
+	e, mirror := m.engine(nil), filepath.Join(m.dir, "mirror")
+	_, err := e.Backup(t.Context(), engine.BackupOptions{Paths: []string{filepath.Join(m.dir,
+		"src")}}, events.Discard)
+	m.must(err)
+	for _, c := range []struct {
+		there string
+		ok    bool
+	}{{"trust/.tmp", true}, {"trust/mine", false}, {"mine/.tmp", false}} {
+		m.must(os.RemoveAll(mirror))
+		m.write(filepath.Join("mirror", c.there), "")
+		res, err := e.Copy(t.Context(), engine.CopyOptions{To: mirror}, events.Discard)
+		if (err == nil) != c.ok || res.Whole != c.ok {
+			t.Errorf("%s: %+v, %v", c.there, res, err)
+		}
+	}
+}

@@ -29,8 +29,12 @@ type Explanation struct {
 // Explain says of any error how it ends a program, and what to do next. Errors that the
 // engine makes carry both; those of the rooms below do not know the commands of Vaultik.
 func Explain(err error) Explanation {
-	code, hint := classify(err)
-	if own, ok := fault.HintOf(err); ok && code != fault.Interrupted {
+	worst := err
+	if other := notPartial(err); other != nil {
+		worst = other
+	}
+	code, hint := classify(worst)
+	if own, ok := fault.HintOf(worst); ok && code != fault.Interrupted {
 		hint = own
 	}
 	e := Explanation{Message: config.Scrub(err.Error()), Hint: hint, Exit: code}
@@ -38,6 +42,25 @@ func Explain(err error) Explanation {
 		e.Choices = c.Choices()
 	}
 	return e
+}
+
+// notPartial is what an error says beside that something is only incomplete, nil for nothing.
+func notPartial(err error) error {
+	if code, _, _ := fault.CodeOf(err); code != fault.Partial {
+		return err
+	}
+	switch e := err.(type) { //nolint:errorlint // this is a walk through the causes itself
+	case fault.Exiter:
+	case interface{ Unwrap() error }:
+		return notPartial(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, cause := range e.Unwrap() {
+			if other := notPartial(cause); other != nil {
+				return other
+			}
+		}
+	}
+	return nil
 }
 
 func classify(err error) (fault.Code, string) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"vaultik/config"
+	"vaultik/index"
 	"vaultik/internal/fault"
 )
 
@@ -42,6 +43,13 @@ func TestExplain_Joined(t *testing.T) {
 	for _, err := range []error{errors.Join(partial, failed), errors.Join(failed, partial)} {
 		if e := Explain(err); e.Exit != fault.Failed {
 			t.Errorf("%+v", e)
+		}
+	}
+	for _, plain := range []error{errors.New("x"), index.ErrNoSpace} { // they carry no code
+		for _, err := range []error{errors.Join(partial, plain), errors.Join(plain, partial)} {
+			if e := Explain(err); e.Exit != fault.Failed || e.Hint == "hint of p" {
+				t.Errorf("%v: %+v", err, e)
+			}
 		}
 	}
 	if e := Explain(errors.Join(errors.New("x"), fault.Misuse("", "y"))); e.Exit != fault.Usage {

@@ -74,9 +74,17 @@ func foreignIn(path string) (example string, file bool, err error) {
 		return "", false, err
 	}
 	for _, e := range names {
-		if !strings.HasPrefix(e.Name(), ".") && e.Name() != "lost+found" {
-			return e.Name(), false, nil
+		if strings.HasPrefix(e.Name(), ".") || e.Name() == "lost+found" {
+			continue
 		}
+		if e.IsDir() && e.Name()+"/" == layout.TrustPrefix {
+			// Where a copy ends before its first object is there, this is left, and empty.
+			below, _, err := foreignIn(filepath.Join(path, e.Name()))
+			if below == "" && err == nil {
+				continue
+			}
+		}
+		return e.Name(), false, nil
 	}
 	return "", false, nil
 }
