@@ -44,7 +44,13 @@ type Job struct {
 
 // HandleFailure ends the job: a panic in a stage is a bug. What is stored, or
 // restored, stays so.
-func (j *Job) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+func (j *Job) HandleFailure(
+	_ *actor.ActorSystem,
+	sup actor.Supervisor,
+	child *actor.PID,
+	_ *actor.RestartStatistics,
+	reason, _ any,
+) {
 	sup.StopChildren(child)
 	j.End(sup.(actor.Context), internalError(child, reason))
 }
@@ -206,8 +212,10 @@ func (j *Job) nameHang(path string, since time.Time) {
 	}
 	if j.named != since {
 		j.named = since
-		j.warn(fmt.Sprintf("%q not responding for %v; the %s is waiting for it (Ctrl-C ends the %s)",
-			path, time.Since(since).Round(time.Second), j.Name, j.Name))
+		j.warn(
+			fmt.Sprintf("%q not responding for %v; the %s is waiting for it (Ctrl-C ends the %s)",
+				path, time.Since(since).Round(time.Second), j.Name, j.Name),
+		)
 	}
 }
 

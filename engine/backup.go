@@ -301,8 +301,15 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	case incomplete:
 		hint = "see which paths are configured: vaultik config show"
 	}
-	return fault.WithHint(fault.Incomplete(fmt.Sprintf("the snapshot is incomplete: %s could not be saved", countText(res.Errors, incomplete))),
-		hint)
+	return fault.WithHint(
+		fault.Incomplete(
+			fmt.Sprintf(
+				"the snapshot is incomplete: %s could not be saved",
+				countText(res.Errors, incomplete),
+			),
+		),
+		hint,
+	)
 }
 
 func (n *sums) addBackup(res *backup.Result) {

@@ -56,8 +56,10 @@ func (b *backupJob) chosen(known *config.Sets) ([]backupSet, error) {
 	case b.o.Set != "":
 		return b.named(b.o.Set, known)
 	case len(b.conf.Sets) == 0:
-		return nil, &fault.UsageError{Msg: "nothing to back up: no path given, and no set in the configuration",
-			Advice: "name a path: vaultik backup ~/Documents"}
+		return nil, &fault.UsageError{
+			Msg:    "nothing to back up: no path given, and no set in the configuration",
+			Advice: "name a path: vaultik backup ~/Documents",
+		}
 	}
 	var sets []backupSet
 	for _, set := range b.conf.Sets {
@@ -73,9 +75,13 @@ func (b *backupJob) named(name string, known *config.Sets) ([]backupSet, error) 
 	}
 	old := known.ByName(name)
 	if len(old) == 0 {
-		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: there is no such set in the configuration, and none was backed up before",
-			name),
-			Advice: "name its paths: vaultik backup --set " + config.Quote(name) + " PATH"}
+		return nil, &fault.UsageError{
+			Msg: fmt.Sprintf(
+				"--set %q: there is no such set in the configuration, and none was backed up before",
+				name,
+			),
+			Advice: "name its paths: vaultik backup --set " + config.Quote(name) + " PATH",
+		}
 	}
 	switch newest := old[len(old)-1]; newest.Source {
 	case FromList:

@@ -192,7 +192,11 @@ func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*sn
 		return nil, nil, err
 	}
 	for _, p := range problems {
-		if r.Root == nil && !errors.Is(p.Err, keys.ErrWrongIdentity) { // then the root says so, or another way in was found
+		if r.Root == nil &&
+			!errors.Is(
+				p.Err,
+				keys.ErrWrongIdentity,
+			) { // then the root says so, or another way in was found
 			c.problems = append(c.problems, p)
 		}
 	}

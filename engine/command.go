@@ -97,7 +97,8 @@ func (c *command) wait(what error) error {
 		err := c.cmd.Wait()
 		c.errors.flush()
 		switch {
-		case err == nil, errors.Is(err, exec.ErrWaitDelay): // the latter: it ended well, but left others behind
+		case err == nil,
+			errors.Is(err, exec.ErrWaitDelay): // the latter: it ended well, but left others behind
 			c.err = what
 		case c.cmd.ProcessState != nil:
 			c.err = &commandFailed{c.cmd.Path, c.cmd.ProcessState.String(), c.errors.last}

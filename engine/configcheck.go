@@ -198,8 +198,14 @@ func (k *checks) index(h *config.Host) {
 	case errors.As(err, &busy):
 		k.ok("index", "%v: a backup is running", busy)
 	case errors.Is(err, index.ErrDamaged):
-		k.warn("index", fmt.Sprintf("%v; the next backup moves it aside, and reads and uploads everything again", err),
-			"")
+		k.warn(
+			"index",
+			fmt.Sprintf(
+				"%v; the next backup moves it aside, and reads and uploads everything again",
+				err,
+			),
+			"",
+		)
 	default:
 		k.fail("index", err)
 	}
@@ -261,8 +267,16 @@ func (k *checks) paths(name string, set *backupSet) bool {
 		}
 		if by := set.emptied(r); by != nil {
 			fine = false
-			k.warn(name, fmt.Sprintf("%s: pattern %q matches the requested path %s: its contents are excluded",
-				by.Source, by.Text, r), "")
+			k.warn(
+				name,
+				fmt.Sprintf(
+					"%s: pattern %q matches the requested path %s: its contents are excluded",
+					by.Source,
+					by.Text,
+					r,
+				),
+				"",
+			)
 		}
 	}
 	return fine

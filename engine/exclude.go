@@ -146,8 +146,13 @@ func (j *job) prepareRules(conf *config.Config, url string, set *backupSet, root
 	for _, path := range roots {
 		if by := set.emptied(path); by != nil {
 			if said++; said <= maxEmptied {
-				j.Warn("", "%s: pattern %q matches the requested path %s: it is saved, but its contents are excluded",
-					by.Source, by.Text, path)
+				j.Warn(
+					"",
+					"%s: pattern %q matches the requested path %s: it is saved, but its contents are excluded",
+					by.Source,
+					by.Text,
+					path,
+				)
 			}
 		}
 	}
@@ -188,8 +193,10 @@ func (j *job) tellKernel(mounts []backup.KernelMount) {
 		at = append(at, m.Path)
 	}
 	if len(at) > 0 {
-		j.Note("excluded, since its contents come from the kernel: %s; to save one of them, request it too",
-			strings.Join(at, ", "))
+		j.Note(
+			"excluded, since its contents come from the kernel: %s; to save one of them, request it too",
+			strings.Join(at, ", "),
+		)
 	}
 }
 

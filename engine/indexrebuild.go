@@ -110,7 +110,10 @@ func (j *job) oneHost(ctx context.Context, cat *catalog, p Pick, key *keys.Ident
 	for _, n := range chains {
 		if !seen[n.host] {
 			seen[n.host] = true
-			e.Ways = append(e.Ways, j.vaultik("index rebuild --host "+config.Quote(n.hostName)+" --out DIR"))
+			e.Ways = append(
+				e.Ways,
+				j.vaultik("index rebuild --host "+config.Quote(n.hostName)+" --out DIR"),
+			)
 		}
 	}
 	if len(seen) > 1 {
@@ -119,7 +122,9 @@ func (j *job) oneHost(ctx context.Context, cat *catalog, p Pick, key *keys.Ident
 	return chains, nil
 }
 
-var errNothingKnown = fault.Damaged("no snapshot of the host is readable: there is nothing to rebuild an index from")
+var errNothingKnown = fault.Damaged(
+	"no snapshot of the host is readable: there is nothing to rebuild an index from",
+)
 
 // rebuilding is one rebuild under way.
 type rebuilding struct {
@@ -219,8 +224,10 @@ func (r *rebuilding) damage() error {
 	if len(r.said) == 0 {
 		return nil
 	}
-	return fault.Damaged(fmt.Sprintf("the index is incomplete because of %s; the next backup uploads the rest again",
-		words.Plural(int64(len(r.said)), "problem", "problems")))
+	return fault.Damaged(
+		fmt.Sprintf("the index is incomplete because of %s; the next backup uploads the rest again",
+			words.Plural(int64(len(r.said)), "problem", "problems")),
+	)
 }
 
 // make makes the directory, and nothing if that fails.

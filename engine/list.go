@@ -54,9 +54,11 @@ func (j *job) list(ctx context.Context, o ListOptions) error {
 	}
 	j.sum.Errors = lost
 	if lost > 0 {
-		return fault.WithHint(fault.Damaged(fmt.Sprintf("%s of snapshot %s unreadable; everything listed is intact",
-			words.Plural(lost, "page", "pages"), r.row.short())),
-			"see every problem: "+j.here("verify --read-data"))
+		return fault.WithHint(
+			fault.Damaged(fmt.Sprintf("%s of snapshot %s unreadable; everything listed is intact",
+				words.Plural(lost, "page", "pages"), r.row.short())),
+			"see every problem: "+j.here("verify --read-data"),
+		)
 	}
 	return nil
 }

@@ -71,8 +71,12 @@ func (j *job) openMirror(ctx context.Context, cat *catalog, url string, anew boo
 
 // gone is about a mirror that was there and is not any more.
 func (m *mirrorPlace) gone(err error) error {
-	return fault.WithHint(fmt.Errorf("the mirror %s is missing: %w", backends.Redact(m.url), err),
-		"is it mounted? to start a new mirror there: "+m.here("store copy --new --to "+config.Quote(m.url)))
+	return fault.WithHint(
+		fmt.Errorf("the mirror %s is missing: %w", backends.Redact(m.url), err),
+		"is it mounted? to start a new mirror there: "+m.here(
+			"store copy --new --to "+config.Quote(m.url),
+		),
+	)
 }
 
 // identify makes sure that the target is empty or this store, and notes which heads it lacks.
@@ -202,9 +206,15 @@ func (m *mirrorPlace) trust(ctx context.Context) (t trustLists, err error) {
 
 // newerThere: the target knows a trust list that the source does not have.
 func (m *mirrorPlace) newerThere(seq uint64) error {
-	return fault.WithHint(fmt.Errorf("%w: the target has trust list %d, which the source does not have",
-		snapshot.ErrTrustRollback, seq),
-		"did you mean the other direction? vaultik --store "+config.Quote(m.url)+" store copy --to "+config.Quote(m.op.URL))
+	return fault.WithHint(
+		fmt.Errorf("%w: the target has trust list %d, which the source does not have",
+			snapshot.ErrTrustRollback, seq),
+		"did you mean the other direction? vaultik --store "+config.Quote(
+			m.url,
+		)+" store copy --to "+config.Quote(
+			m.op.URL,
+		),
+	)
 }
 
 // objectsUnder reads small objects.

@@ -42,8 +42,13 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 		return j.newest(c, chains, p)
 	}
 	if len(id) < 4 || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
-		return nil, &fault.UsageError{Msg: fmt.Sprintf("%q is not a snapshot: give at least 4 hex digits of its id, or latest", id),
-			Advice: "list the snapshots: vaultik snapshots"}
+		return nil, &fault.UsageError{
+			Msg: fmt.Sprintf(
+				"%q is not a snapshot: give at least 4 hex digits of its id, or latest",
+				id,
+			),
+			Advice: "list the snapshots: vaultik snapshots",
+		}
 	}
 	var found []*row
 	for _, r := range c.rows {
@@ -185,7 +190,9 @@ func fits(want, name, id string) bool { return want == "" || want == name || wan
 func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
 	switch {
 	case len(chains) == 0 && p != Pick{}:
-		return nil, &noSnapshot{msg: "no snapshot of that set and host found; the names of other hosts need the secret key"}
+		return nil, &noSnapshot{
+			msg: "no snapshot of that set and host found; the names of other hosts need the secret key",
+		}
 	case len(chains) == 0:
 		return nil, &noSnapshot{msg: "the store has no snapshot yet", err: c.firstProblem()}
 	case len(chains) > 1:

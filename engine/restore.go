@@ -85,15 +85,21 @@ func (o *RestoreOptions) check() error {
 	refuse := func(msg string) error { return fault.Misuse("restore", msg) }
 	switch {
 	case o.Delete && o.Target != "" && isRoot(o.Target):
-		return &fault.UsageError{Msg: "--delete does not work on " + o.Target +
-			", the root of the file system",
-			Advice: "restore to the directory itself: vaultik restore SNAPSHOT:PATH --target PATH --delete"}
+		return &fault.UsageError{
+			Msg: "--delete does not work on " + o.Target +
+				", the root of the file system",
+			Advice: "restore to the directory itself: vaultik restore SNAPSHOT:PATH --target PATH --delete",
+		}
 	case o.Verify && o.DryRun:
 		return refuse("--verify cannot be combined with --dry-run: nothing would be restored")
 	case o.InPlace && o.Overwrite == OverwriteNever:
-		return refuse("--in-place cannot be combined with --overwrite never: nothing would be changed")
+		return refuse(
+			"--in-place cannot be combined with --overwrite never: nothing would be changed",
+		)
 	case o.InPlace && o.Overwrite == OverwriteIfNewer:
-		return refuse("--in-place cannot be combined with --overwrite if-newer: a file left incomplete by an interruption would be the newer one")
+		return refuse(
+			"--in-place cannot be combined with --overwrite if-newer: a file left incomplete by an interruption would be the newer one",
+		)
 	case o.Verify && o.Overwrite != OverwriteIfChanged && o.Overwrite != OverwriteAlways:
 		return refuse("--verify cannot be combined with --overwrite " + o.Overwrite +
 			": kept files may differ from the snapshot")

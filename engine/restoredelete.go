@@ -64,8 +64,11 @@ func (b *restoreJob) newDeletion() (*deletion, error) {
 	}
 	rules, err := rulesOf(b.r)
 	if err != nil {
-		return nil, fmt.Errorf("cannot tell what the backup of snapshot %s excluded, which must be kept: %w",
-			b.r.row.short(), err)
+		return nil, fmt.Errorf(
+			"cannot tell what the backup of snapshot %s excluded, which must be kept: %w",
+			b.r.row.short(),
+			err,
+		)
 	}
 	d.extras = &restore.ExtrasSpec{Restore: b.spec, Rules: rules, Protect: b.protected(b.r)}
 	return d, nil

@@ -53,10 +53,19 @@ func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error,
 	b.Tell(events.Done{Snapshot: b.r.row.short(), Restored: out.Restored})
 	switch {
 	case res.Damaged:
-		return b.damagedPages(", and what they listed is lost; everything not named above was restored")
+		return b.damagedPages(
+			", and what they listed is lost; everything not named above was restored",
+		)
 	case res.Failed > 0:
-		return fault.WithHint(fault.Incomplete(fmt.Sprintf("%s could not be restored; all others were", words.Plural(res.Failed, "entry", "entries"))),
-			b.tryAgain(res))
+		return fault.WithHint(
+			fault.Incomplete(
+				fmt.Sprintf(
+					"%s could not be restored; all others were",
+					words.Plural(res.Failed, "entry", "entries"),
+				),
+			),
+			b.tryAgain(res),
+		)
 	case len(res.Meta) > 0:
 		return fault.Incomplete("all contents were restored, but some attributes could not be set")
 	}

@@ -35,9 +35,11 @@ func (o *opened) takesBackups() error {
 	case o.Host == nil:
 		return &notHost{o.URL}
 	case o.Mirror:
-		return &fault.UsageError{Msg: backends.Redact(o.URL) +
-			" is a mirror: its store would lack anything saved only here",
-			Advice: "back up to the store, then update the mirror with vaultik store copy; if the store is lost, set storage_url to the mirror"}
+		return &fault.UsageError{
+			Msg: backends.Redact(o.URL) +
+				" is a mirror: its store would lack anything saved only here",
+			Advice: "back up to the store, then update the mirror with vaultik store copy; if the store is lost, set storage_url to the mirror",
+		}
 	}
 	return nil
 }
@@ -153,9 +155,11 @@ func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
 	if !errors.Is(err, snapshot.ErrDamaged) {
 		return err
 	}
-	return fault.WithHint(fmt.Errorf("%w; the snapshots are not affected, but cannot be authenticated",
-		err),
-		"put that object back from another copy of the store; it is never changed")
+	return fault.WithHint(
+		fmt.Errorf("%w; the snapshots are not affected, but cannot be authenticated",
+			err),
+		"put that object back from another copy of the store; it is never changed",
+	)
 }
 
 // pinFor is what must hold of the store at op.URL, as far as is known before it is read.
@@ -210,8 +214,11 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 		op.Seen.NoteTrust(id, now)
 	}
 	if err != nil {
-		j.Warn("", "cannot remember this store, so a later change of its owner will go unnoticed: %v",
-			err)
+		j.Warn(
+			"",
+			"cannot remember this store, so a later change of its owner will go unnoticed: %v",
+			err,
+		)
 	}
 }
 

@@ -189,8 +189,10 @@ func (m *mirrorPlace) remark(rep *mirror.Report) {
 			words.Plural(int64(m.extra), "snapshot", "snapshots"))
 	}
 	if !m.info.ConditionalPut && m.op.Store.Doc.Safety == "" {
-		m.Note("%s cannot create an object only if absent, which this store requires: the mirror can be read and restored, but not backed up to",
-			backends.Redact(m.url))
+		m.Note(
+			"%s cannot create an object only if absent, which this store requires: the mirror can be read and restored, but not backed up to",
+			backends.Redact(m.url),
+		)
 	}
 }
 

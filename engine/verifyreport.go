@@ -40,7 +40,8 @@ func (v *verification) ofManifest(p snapshot.Problem) events.Problem {
 	ev := events.Problem{Kind: manifestKind(p.Err), Key: p.Key, Reason: reasonOf(p.Err.Error()),
 		Host: p.Host.String(), Set: p.Set.String(), Seq: p.Seq}
 	for _, r := range v.rows {
-		if r.Host == p.Host && r.Set == p.Set && r.Seq == p.Seq && !errors.Is(p.Err, snapshot.ErrGap) { // what comes after a gap is what it is
+		if r.Host == p.Host && r.Set == p.Set && r.Seq == p.Seq &&
+			!errors.Is(p.Err, snapshot.ErrGap) { // what comes after a gap is what it is
 			ev.Snapshots = append(ev.Snapshots, r.ID())
 		}
 	}

@@ -56,7 +56,8 @@ func (p *packer) fill(c actor.Context) {
 			return
 		}
 		f, b := p.ready[0], p.current
-		if !b.builder.Empty() && b.builder.Len()+len(f.out)+len(f.rows)*maxTable/maxFrameRows > b.target {
+		if !b.builder.Empty() &&
+			b.builder.Len()+len(f.out)+len(f.rows)*maxTable/maxFrameRows > b.target {
 			p.closeBlob(c) // its buffer is no larger
 			continue
 		}
@@ -150,7 +151,8 @@ func (p *packer) blobIndexed(c actor.Context, m *rowsWritten) {
 // finish answers flush once everything is stored; the only blob of a small run
 // goes to the tree builder instead, open, for the pages to join it.
 func (p *packer) finish(c actor.Context) {
-	small := p.current != nil && p.sealed == 0 && p.current.builder.Len() <= p.run.Limits.blobTarget/2
+	small := p.current != nil && p.sealed == 0 &&
+		p.current.builder.Len() <= p.run.Limits.blobTarget/2
 	if small && !p.run.interrupted() {
 		b := p.current
 		p.current = nil

@@ -78,9 +78,17 @@ type openBlob struct {
 
 func newPacker(run *backupRun, sealers, uploaders, indexer, builder *actor.PID) actor.Actor {
 	p := &packer{
-		run: run, sealers: sealers, uploaders: uploaders, indexer: indexer, builder: builder,
-		known: map[chunk.ID]index.Loc{}, seen: map[chunk.ID]promise{}, frames: map[uint64]*frame{},
-		bufUses: map[*messages.Buf]int{}, sealing: map[*seal]*openBlob{}, uploading: map[[32]byte]*openBlob{},
+		run:       run,
+		sealers:   sealers,
+		uploaders: uploaders,
+		indexer:   indexer,
+		builder:   builder,
+		known:     map[chunk.ID]index.Loc{},
+		seen:      map[chunk.ID]promise{},
+		frames:    map[uint64]*frame{},
+		bufUses:   map[*messages.Buf]int{},
+		sealing:   map[*seal]*openBlob{},
+		uploading: map[[32]byte]*openBlob{},
 	}
 	p.freeRaw = make([][]byte, run.Limits.Frames)
 	p.freeBlobs = make([][]byte, run.Limits.blobs)
@@ -173,7 +181,10 @@ func (p *packer) decide(c actor.Context, m *entriesRead) bool {
 // tell passes on what has been placed.
 func (p *packer) tell(c actor.Context, m *entriesRead, done []entryDone) {
 	if len(p.placed)+len(done) > 0 {
-		c.Send(p.builder, &entriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: done})
+		c.Send(
+			p.builder,
+			&entriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: done},
+		)
 	}
 	p.placed = nil
 }
@@ -229,7 +240,11 @@ func (p *packer) place(buf *messages.Buf, pc *piece) (placed, bool) {
 }
 
 // keep puts a new chunk into a frame: its own, or the open one.
-func (p *packer) keep(buf *messages.Buf, data []byte, id chunk.ID) (seq uint64, off uint32, ok bool) {
+func (p *packer) keep(
+	buf *messages.Buf,
+	data []byte,
+	id chunk.ID,
+) (seq uint64, off uint32, ok bool) {
 	row := blob.Row{ID: id, Span: blob.Span{Len: uint32(len(data))}}
 	if len(data) >= blob.SmallChunk {
 		f := p.newFrame()
@@ -238,7 +253,8 @@ func (p *packer) keep(buf *messages.Buf, data []byte, id chunk.ID) (seq uint64, 
 		p.queue = append(p.queue, f)
 		return f.seq, 0, true
 	}
-	if o := p.open; o != nil && (len(o.raw)+len(data) > blob.FrameTarget || len(o.rows) >= maxFrameRows) {
+	if o := p.open; o != nil &&
+		(len(o.raw)+len(data) > blob.FrameTarget || len(o.rows) >= maxFrameRows) {
 		p.closeFrame()
 	}
 	if p.open == nil {

@@ -148,7 +148,11 @@ func (k *rowKeeper) pagesIndexed(b *page.OpenBlob, branches []page.BranchPlace) 
 		if loc, ok := k.loc(&ref, nil); ok {
 			k.branch = append(k.branch, index.BranchRow{
 				BranchKey: index.BranchKey{Set: k.run.spec.Set, Digest: p.Digest},
-				Branch:    index.Branch{Page: loc, PageID: p.Place.ID(), Blobs: []index.BlobNum{loc.Blob}},
+				Branch: index.Branch{
+					Page:   loc,
+					PageID: p.Place.ID(),
+					Blobs:  []index.BlobNum{loc.Blob},
+				},
 			})
 		}
 	}

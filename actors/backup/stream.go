@@ -31,7 +31,9 @@ var ErrEmptyStream = errors.New("no data: no snapshot made")
 
 var (
 	errStreamAgain = errors.New("it would have to be read again, but a stream cannot")
-	errStreamLost  = errors.New("blobs disappeared from the store during the backup, and a stream cannot be read again")
+	errStreamLost  = errors.New(
+		"blobs disappeared from the store during the backup, and a stream cannot be read again",
+	)
 )
 
 // scanStream announces the stream, below directories that no file system has.
@@ -55,7 +57,10 @@ func (s *scanner) scanStream(c actor.Context) error {
 	}
 	for i, b := range []byte(m.Path) {
 		if b == '/' {
-			if err := made(fs.WalkItem{Path: m.Path[:i], Stat: dir, Implied: true}, nil); err != nil {
+			if err := made(
+				fs.WalkItem{Path: m.Path[:i], Stat: dir, Implied: true},
+				nil,
+			); err != nil {
 				return err
 			}
 		}
@@ -109,7 +114,11 @@ func abandonable(ctx context.Context, r io.Reader) (_ io.Reader, stop func()) {
 	go func() {
 		_ = in.CloseWithError(actors.Safe(func() error { // nil: io.EOF
 			// A plain copy: r may offer another way, which would not stop with the pipe.
-			_, err := io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{r}, make([]byte, streamBuffer))
+			_, err := io.CopyBuffer(
+				struct{ io.Writer }{in},
+				struct{ io.Reader }{r},
+				make([]byte, streamBuffer),
+			)
 			return err
 		}))
 	}()

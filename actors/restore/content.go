@@ -27,7 +27,9 @@ func (w *walker) file(e *page.Entry) error {
 	if e.Type != page.File {
 		return w.flushIfFull()
 	}
-	if several := e.ListLevel > 0 || dir.Doubt && len(e.Refs) > 1; several && !it.Fresh && e.HL == "" {
+	if several := e.ListLevel > 0 ||
+		dir.Doubt && len(e.Refs) > 1; several && !it.Fresh &&
+		e.HL == "" {
 		// Its list pages need not be read if it is there.
 		o := compareItem(run, it)
 		if o.Doubt && o.Keep {

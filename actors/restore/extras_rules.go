@@ -36,7 +36,9 @@ func (c *extraChooser) decide(path, place string, st *vfs.Stat) vfs.Decision {
 	_, name := splitPath(place)
 	exclude := x.run.spec.Exclude
 	switch {
-	case vfs.IsUnfinished(name), x.spec.Protect != nil && x.spec.Protect("/"+path, st), exclude != nil && exclude(origin, st.Type):
+	case vfs.IsUnfinished(name),
+		x.spec.Protect != nil && x.spec.Protect("/"+path, st),
+		exclude != nil && exclude(origin, st.Type):
 		return vfs.Skip
 	case c.rules != nil:
 		return c.rules.Decide(origin, st)

@@ -58,7 +58,8 @@ func (s *Spec) enough(abs string, needs []SpaceNeed) error {
 func roomForAll(spec *Spec, space vfs.Space) bool {
 	c := &spec.Root.Counts
 	entries := c.Files + c.Dirs + c.Symlinks + c.Other
-	return (space.Free < 0 || c.Bytes+entries*blockSize <= space.Free) && (space.Inodes < 0 || entries <= space.Inodes)
+	return (space.Free < 0 || c.Bytes+entries*blockSize <= space.Free) &&
+		(space.Inodes < 0 || entries <= space.Inodes)
 }
 
 // mountsBelow reports whether parts of a directory are other file systems.

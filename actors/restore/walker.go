@@ -232,7 +232,8 @@ func (w *walker) flushIfFull() error {
 		return w.ends
 	}
 	b, most := w.batch, &w.run.bounds
-	if w.held < most.bytes && len(b.Items) < most.Items && len(w.extents) < most.Pieces && len(b.Opened)+len(b.Left) < most.Items {
+	if w.held < most.bytes && len(b.Items) < most.Items && len(w.extents) < most.Pieces &&
+		len(b.Opened)+len(b.Left) < most.Items {
 		return nil
 	}
 	return w.flush()

@@ -22,7 +22,10 @@ type restoreWriter struct {
 }
 
 func newRestoreWriter(run *restoreRun) actors.Work[writing, writingDone] {
-	w := &restoreWriter{run: run, compare: localReader{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())}}
+	w := &restoreWriter{
+		run:     run,
+		compare: localReader{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())},
+	}
 	return w.write
 }
 
@@ -266,7 +269,9 @@ func (w *restoreWriter) finish(f *finishEntry) outcome {
 	}
 	o := outcome{Dir: f.Dir}
 	if f.Dir.Parts && f.Dir.Counts {
-		o.Removed, _ = run.target.RemoveParts(f.Dir.Path()) // what stays is harmless, and only takes space
+		o.Removed, _ = run.target.RemoveParts(
+			f.Dir.Path(),
+		) // what stays is harmless, and only takes space
 	}
 	o.Attrs, o.Err = run.target.SetDirMeta(f.Dir.Path(), &f.Dir.Entry)
 	return o

@@ -119,8 +119,14 @@ func (s *session) showWouldSave(e events.WouldSave) {
 	if e.Excluded > 0 {
 		excluded = "; " + words.Count(e.Excluded) + " excluded, with everything below"
 	}
-	s.out.result("would save %s: %s (%s new, %s changed, %s unchanged), %s to read%s; nothing was written",
+	s.out.result(
+		"would save %s: %s (%s new, %s changed, %s unchanged), %s to read%s; nothing was written",
 		words.Printable(e.Set),
-		words.Plural(e.Files, "file", "files"), words.Count(e.New), words.Count(e.Changed),
-		words.Count(e.Unchanged), words.Size(e.BytesRead), excluded)
+		words.Plural(e.Files, "file", "files"),
+		words.Count(e.New),
+		words.Count(e.Changed),
+		words.Count(e.Unchanged),
+		words.Size(e.BytesRead),
+		excluded,
+	)
 }

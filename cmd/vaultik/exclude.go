@@ -60,7 +60,9 @@ func (f *excludeFlags) filters() (x config.Filters, err error) {
 func (f *excludeFlags) given() bool {
 	return len(f.Exclude)+len(f.ExcludeFile)+len(f.IExclude)+len(f.IExcludeFile)+len(f.ExcludeIfPresent) > 0 ||
 		f.ExcludeLargerThan != "" ||
-		f.IgnoreFiles != nil || f.ExcludeCaches != nil || f.OneFileSystem != nil ||
+		f.IgnoreFiles != nil ||
+		f.ExcludeCaches != nil ||
+		f.OneFileSystem != nil ||
 		f.FixedSize != nil
 }
 

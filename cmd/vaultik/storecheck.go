@@ -94,7 +94,8 @@ func (s *session) showStoreCheck(e events.StoreCheck) {
 // clockText says how the store's clock stands to ours.
 func clockText(e events.StoreCheck) string {
 	switch {
-	case e.Clock == nil, *e.Clock == 0 && e.Kind == "rclone": // who often sets the times of objects itself
+	case e.Clock == nil,
+		*e.Clock == 0 && e.Kind == "rclone": // who often sets the times of objects itself
 		return "unknown"
 	case *e.Clock == 0:
 		return "same as this machine's"

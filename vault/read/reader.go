@@ -86,10 +86,16 @@ type worker struct {
 // New returns a reader of the snapshot with this root. The identities are tried in order.
 func New(store Store, root *snapshot.Root, ids []age.Identity) *Reader {
 	r := &Reader{
-		store: store, host: root.Host, ids: ids, top: root.Top,
-		ranges:   newShared[rangeKey, []byte](0, nil),
-		blobs:    newShared[blob.Info](maxOpenBlobs, func(*blob.Reader) int { return 1 }),
-		frames:   newShared[frameKey](maxCachedFrames, func(raw []byte) int { return max(1, len(raw)) }),
+		store:  store,
+		host:   root.Host,
+		ids:    ids,
+		top:    root.Top,
+		ranges: newShared[rangeKey, []byte](0, nil),
+		blobs:  newShared[blob.Info](maxOpenBlobs, func(*blob.Reader) int { return 1 }),
+		frames: newShared[frameKey](
+			maxCachedFrames,
+			func(raw []byte) int { return max(1, len(raw)) },
+		),
 		salvaged: make(chan *blob.Reader, 1),
 	}
 	key := root.Secret.ChunkID()
