@@ -118,11 +118,19 @@ var (
 	secrets = regexp.MustCompile(`(?i)AGE-(SECRET-KEY|PLUGIN)-[0-9A-Z-]+|age1[0-9a-z]{20,}`)
 )
 
+// What differs from run to run beside ids and keys.
+var (
+	fingerprint = regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`)
+	blobFolder  = regexp.MustCompile(`/b/[0-9a-f]{2}\b`)
+)
+
 // cell makes text fit for a table, without what differs from run to run.
 func cell(ts *testscript.TestScript, s string) string {
 	s = strings.ReplaceAll(s, ts.Getenv("WORK"), "$WORK")
 	s = secrets.ReplaceAllString(s, "KEY")
 	s = anyHex.ReplaceAllString(s, "ID")
+	s = fingerprint.ReplaceAllString(s, "SHA256:FINGERPRINT")
+	s = blobFolder.ReplaceAllString(s, "/b/XX")
 	return strings.NewReplacer("|", `\|`, "\n", " ", "`", "'").Replace(s)
 }
 
