@@ -16,8 +16,8 @@ type Faults struct {
 	OnPack     func()
 	OnSeal     func()
 	OnUpload   func(after bool)
-	OnStore    func()
-	OnCommit   func()
+	OnIndex    func()
+	OnBuild    func()
 	OnDownload func()
 	OnWrite    func()
 	OnPage     func([]byte) []byte                  // instead of what the store has
@@ -61,11 +61,11 @@ func (f *Faults) Packer() { call(f.OnPack) }
 // Sealer is hit at each frame and blob.
 func (f *Faults) Sealer() { call(f.OnSeal) }
 
-// Store is hit at each write of the index.
-func (f *Faults) Store() { call(f.OnStore) }
+// Indexer is hit at each write of the index.
+func (f *Faults) Indexer() { call(f.OnIndex) }
 
-// Committer is hit at each page.
-func (f *Faults) Committer() { call(f.OnCommit) }
+// Builder is hit at each page.
+func (f *Faults) Builder() { call(f.OnBuild) }
 
 // CommitStart is hit before a snapshot is committed.
 func (f *Faults) CommitStart() { call(f.OnCommitStart) }
@@ -96,6 +96,6 @@ func call(fn func()) {
 	}
 }
 
-// OnReceive, if set, is called with every message that an actor receives, before
+// OnReceive is called, if set, with every message that an actor receives, before
 // it does: tests make any actor panic, of which faults names only those that work.
 var OnReceive atomic.Pointer[func(who string, message any)]

@@ -44,7 +44,13 @@ type Job struct {
 
 // HandleFailure ends the job: a panic in a stage is a bug. What is stored, or
 // restored, stays so.
-func (j *Job) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+func (j *Job) HandleFailure(
+	_ *actor.ActorSystem,
+	sup actor.Supervisor,
+	child *actor.PID,
+	_ *actor.RestartStatistics,
+	reason, _ any,
+) {
 	sup.StopChildren(child)
 	j.End(sup.(actor.Context), internalError(child, reason))
 }
@@ -197,7 +203,7 @@ func (j *Job) lookForHangs(c actor.Context) {
 	case j.Ended:
 	case toEnd && j.OnStuck != nil && j.OnStuck(c):
 		j.alone = path
-		j.warn(fmt.Sprintf("%q does not respond; going on without it", path))
+		j.warn(fmt.Sprintf("%q is not responding; continuing without it", path))
 	case known && time.Since(since) >= after:
 		j.nameHang(path, since)
 	}
@@ -210,8 +216,10 @@ func (j *Job) nameHang(path string, since time.Time) {
 	}
 	if j.named != since {
 		j.named = since
-		j.warn(fmt.Sprintf("%q has not responded for %v; the %s is waiting for it (Ctrl-C ends the %s)",
-			path, time.Since(since).Round(time.Second), j.Name, j.Name))
+		j.warn(
+			fmt.Sprintf("%q not responding for %v; the %s is waiting for it (Ctrl-C ends the %s)",
+				path, time.Since(since).Round(time.Second), j.Name, j.Name),
+		)
 	}
 }
 
@@ -219,7 +227,7 @@ func (j *Job) nameHang(path string, since time.Time) {
 func (j *Job) abandon(c actor.Context, what string) {
 	j.abandoned = what
 	if j.alone != what {
-		j.warn(fmt.Sprintf("%q does not respond; ending the %s without it", what, j.Name))
+		j.warn(fmt.Sprintf("%q is not responding; ending the %s without it", what, j.Name))
 	}
 	j.reply(c)
 }

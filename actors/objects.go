@@ -45,7 +45,10 @@ func ReadAtMost(ctx context.Context, store backends.Backend, key string, p []byt
 	}
 	defer func() { _ = r.Close() }()
 	n, err := io.ReadFull(r, p)
-	if op := (*backends.OpError)(nil); !errors.As(err, &op) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+	if op := (*backends.OpError)(
+		nil,
+	); !errors.As(err, &op) &&
+		(errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
 		err = nil // where the object ends; an OpError says that the store did not give the rest
 	}
 	return p[:n], err
@@ -60,7 +63,12 @@ func DamagedIfShort(err error) error {
 }
 
 // FetchFrom reads ranges of one blob and counts the bytes.
-func FetchFrom(store backends.Backend, host layout.HostID, name blob.Name, count *atomic.Int64) blob.Fetch {
+func FetchFrom(
+	store backends.Backend,
+	host layout.HostID,
+	name blob.Name,
+	count *atomic.Int64,
+) blob.Fetch {
 	key := layout.Blob(host, name)
 	return func(ctx context.Context, off, n int64) ([]byte, error) {
 		b, err := backends.ReadRange(ctx, store, key, off, n, nil)
@@ -71,7 +79,7 @@ func FetchFrom(store backends.Backend, host layout.HostID, name blob.Name, count
 
 var (
 	// ErrWrongChunk means that a chunk stands where another one was meant.
-	ErrWrongChunk = fmt.Errorf("%w: a chunk is not the one that was meant", blob.ErrDamaged)
+	ErrWrongChunk = fmt.Errorf("%w: a chunk does not match its id", blob.ErrDamaged)
 	// ErrWrongSum means that an object is not what was written under its name.
 	ErrWrongSum = fmt.Errorf("%w: its SHA-256 is not the recorded one", blob.ErrDamaged)
 )
@@ -79,7 +87,12 @@ var (
 // SlicePiece cuts a chunk out of its frame.
 func SlicePiece(raw []byte, s blob.Span) ([]byte, error) {
 	if int64(s.Off)+int64(s.Len) > int64(len(raw)) {
-		return nil, fmt.Errorf("%w: chunk at %d of %d bytes is outside its frame", blob.ErrDamaged, s.Off, s.Len)
+		return nil, fmt.Errorf(
+			"%w: chunk at %d of %d bytes is outside its frame",
+			blob.ErrDamaged,
+			s.Off,
+			s.Len,
+		)
 	}
 	return raw[s.Off : s.Off+s.Len : s.Off+s.Len], nil
 }

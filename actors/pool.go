@@ -63,7 +63,13 @@ type workerGone struct{ pid *actor.PID }
 
 // HandleFailure restarts the worker. It overtakes results that the worker has
 // sent already, so the lease is not touched here.
-func (p *Pool[J, R]) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+func (p *Pool[J, R]) HandleFailure(
+	_ *actor.ActorSystem,
+	sup actor.Supervisor,
+	child *actor.PID,
+	_ *actor.RestartStatistics,
+	reason, _ any,
+) {
 	p.reasons[child.Id] = asError(reason)
 	if p.progress != nil {
 		p.progress.Restarts.Add(1)
@@ -184,7 +190,15 @@ func (p *Pool[J, R]) dispatch(c actor.Context) {
 		l.incarnation = w.incarnation
 		l.attempt++
 		p.leases[w.pid.Id] = l
-		c.Send(w.pid, &messages.Leased[J]{Incarnation: w.incarnation, Seq: l.seq, Attempt: l.attempt, Job: l.job})
+		c.Send(
+			w.pid,
+			&messages.Leased[J]{
+				Incarnation: w.incarnation,
+				Seq:         l.seq,
+				Attempt:     l.attempt,
+				Job:         l.job,
+			},
+		)
 	}
 }
 
@@ -205,6 +219,9 @@ func (w *worker[J, R]) Receive(c actor.Context) {
 			return
 		}
 		r := w.do(m.Attempt, m.Job)
-		c.Request(c.Parent(), &messages.Worked[R]{Incarnation: w.incarnation, Seq: m.Seq, Result: r})
+		c.Request(
+			c.Parent(),
+			&messages.Worked[R]{Incarnation: w.incarnation, Seq: m.Seq, Result: r},
+		)
 	}
 }

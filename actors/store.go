@@ -11,5 +11,6 @@ import (
 // going on with the next object is in vain.
 func StoreGone(err error) bool {
 	return errors.Is(err, backends.ErrUnreachable) || errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrAuth) ||
-		errors.Is(err, backends.ErrClosed) || errors.Is(err, context.Canceled)
+		errors.Is(err, backends.ErrClosed) ||
+		errors.Is(err, context.Canceled)
 }

@@ -71,14 +71,21 @@ type Start struct{}
 // waits until every actor of the job is gone. If one never came back from a call, the
 // job has ended without it: abandoned says what it was, and what the job's actors
 // share must stay as it is. With an error there is no answer.
-func (s *System) Run(ctx context.Context, job *Job, root actor.Actor) (answer any, abandoned string, err error) {
+func (s *System) Run(
+	ctx context.Context,
+	job *Job,
+	root actor.Actor,
+) (answer any, abandoned string, err error) {
 	id := fmt.Sprintf("%s-%d", job.Name, jobNumber.Add(1))
 	pid, err := s.sys.Root.SpawnNamed(rootProps(job, func() actor.Actor { return root }), id)
 	if err != nil {
 		return nil, "", fmt.Errorf("start job %s: %w", id, err)
 	}
 	ended := s.sys.Root.RequestFuture(pid, &Start{}, -1)
-	stopWatching := context.AfterFunc(ctx, func() { s.sys.Root.Send(pid, &messages.Cancel{Reason: context.Cause(ctx)}) })
+	stopWatching := context.AfterFunc(
+		ctx,
+		func() { s.sys.Root.Send(pid, &messages.Cancel{Reason: context.Cause(ctx)}) },
+	)
 	defer stopWatching()
 	res, err := ended.Result()
 	if err != nil {

@@ -54,8 +54,8 @@ type Backend interface {
 	Close() error
 }
 
-// RangeReader is an optional method of a backend that reads small ranges cheaply,
-// tens of thousands in a row. Use it through [ReadRange].
+// RangeReader is an optional method of a backend that reads small ranges cheaply, tens
+// of thousands in succession. Use it through [ReadRange].
 type RangeReader interface {
 	// ReadRange fills p from off on. It returns len(p) and nil, or an error:
 	// ErrNotFound, ErrInvalidRange if the object ends before, or any other.
@@ -79,8 +79,8 @@ type PutOptions struct {
 	// IfAbsent fails with ErrExists if the key is taken; of many at once
 	// exactly one wins. ErrUnsupported where the store cannot promise that.
 	IfAbsent bool
-	// Progress, if set, hears how many of total bytes have been taken, from the
-	// goroutine that called Put. The number may go back when Put starts again.
+	// Progress, if set, is told how many of total bytes have been taken, in the
+	// goroutine that called Put. The number may go down when Put starts again.
 	Progress func(done, total int64)
 }
 

@@ -11,8 +11,8 @@
 //   - Put that returned nil is durable and visible to every reader.
 //   - Missing and unreadable are told apart: a backend that cannot look never
 //     says that something is not there.
-//   - Every error says what it is (the sentinels in this package) and whether
-//     trying again can help ([OpError]).
+//   - Every error says what it is (the sentinels in this package) and whether it is
+//     retryable ([OpError]).
 //
 // Package backendtest holds every backend to them; package faulty breaks them on
 // purpose, for the tests of what stands above.

@@ -41,14 +41,14 @@ var (
 	ErrChecksum = errors.New("checksum mismatch")
 	// ErrInvalidKey: not a name for an object, see CheckKey.
 	ErrInvalidKey = errors.New("invalid object name")
-	// ErrConfig: the URL or the settings cannot work; trying again is in vain.
+	// ErrConfig: the URL or the settings cannot work; retrying is pointless.
 	ErrConfig = errors.New("invalid storage configuration")
 	// ErrTooLarge: the object does not fit in memory as asked.
 	ErrTooLarge = errors.New("object too large to read whole")
 	// ErrUnreachable: the store has not answered anybody for as long as was agreed.
-	ErrUnreachable = errors.New("store cannot be reached")
+	ErrUnreachable = errors.New("store is unreachable")
 	// ErrSourceSize: a Source had more or fewer bytes than it said.
-	ErrSourceSize = errors.New("source is not of the size it said")
+	ErrSourceSize = errors.New("source size does not match")
 )
 
 type sentinel struct {

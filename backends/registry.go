@@ -26,8 +26,8 @@ type Options struct {
 	// Connections is how many calls that carry data will run at once, for pools
 	// of connections; 0: the backend's own choice, Capabilities.Connections.
 	Connections int
-	// Log hears what a backend does that is no error of a call (a warning of a
-	// library, say); nil: nobody. Never a secret.
+	// Log gets what a backend reports that is not an error of a call (such as a warning
+	// of a library); nil: it is dropped. Never a secret.
 	Log *slog.Logger
 
 	S3     S3Options
@@ -78,10 +78,10 @@ func Open(ctx context.Context, location string, o Options) (Backend, error) {
 
 func parse(location string) (*url.URL, error) {
 	if location == "" {
-		return nil, errors.New("no storage location given")
+		return nil, errors.New("no store URL given")
 	}
 	if strings.IndexByte(location, 0) >= 0 {
-		return nil, errors.New("zero byte in the location")
+		return nil, errors.New("the store URL contains a zero byte")
 	}
 	if !isURL(location) {
 		if head, _, ok := strings.Cut(location, ":"); ok && !strings.Contains(head, "/") && filepath.VolumeName(location) == "" {

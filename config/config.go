@@ -19,7 +19,7 @@ const (
 	MaxChunkSize   = 4 * MiB // the largest chunk is 4 times this and must fit a frame
 	MinBlobSize    = 1 * MiB
 	MaxBlobSize    = 64 * MiB
-	MinMemory      = 64 * MiB // under it the index alone would not fit
+	MinMemory      = 64 * MiB // below this the index alone would not fit
 	MinParallel    = 1
 	MaxParallel    = 64
 	MinCompression = 1
@@ -77,10 +77,10 @@ func (c *Config) Set(name string) (Set, bool) {
 	return Set{}, false
 }
 
-// CheckParallel says whether n transfers at once are allowed.
+// CheckParallel returns an error unless n concurrent transfers are allowed.
 func CheckParallel(n int) error {
 	if n < MinParallel || n > MaxParallel {
-		return fmt.Errorf("%d transfers at once are outside %d to %d", n, MinParallel, MaxParallel)
+		return fmt.Errorf("%d transfers at once is outside %d to %d", n, MinParallel, MaxParallel)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func TestParse_Refused(t *testing.T) {
 	ok := "storage_url: /s\nage_recipients: [" + r + "]\n"
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown key", ok + "memmory: 1GiB\n", `c.yaml:3: unknown key "memmory" in the configuration; did you mean "memory"?`},
-		{"nothing near", ok + "zzzzzzzzzz: 1\n", "known are storage_url, age_recipients"},
+		{"nothing near", ok + "zzzzzzzzzz: 1\n", "known: storage_url, age_recipients"},
 		{"unknown key in set", ok + "snapshots:\n  a:\n    path: [/x]\n", `c.yaml:5: unknown key "path" in snapshots: a; did you mean "paths"?`},
 		{"set without paths", ok + "snapshots:\n  a: {}\n", "snapshots: a has no paths"},
 		{"set null", ok + "snapshots:\n  a:\n", "snapshots: a must be `key: value` lines, not nothing"},

@@ -15,8 +15,8 @@ var (
 	ErrInvalid = errors.New("invalid")
 )
 
-// Error is one problem with one file. Hint is a command or an edit that gets the
-// user on; it may be empty.
+// Error is one problem with one file. Hint is a command or an edit that helps the user;
+// it may be empty.
 type Error struct {
 	File string
 	Line int // from 1; 0 where it is not known

@@ -17,7 +17,7 @@ func expand(s string) (string, error) {
 		case name == "$":
 			return "$"
 		case name == "" || strings.ContainsAny(name, "*#@!?-") || name[0] >= '0' && name[0] <= '9':
-			missing = fmt.Errorf("expand %q: a $ must start a variable's name; write $$ for a plain one", s)
+			missing = fmt.Errorf("expand %q: a $ must begin a variable's name; write $$ for a literal $", s)
 			return ""
 		case !ok:
 			missing = fmt.Errorf("expand %q: variable %s is not set", s, name)
@@ -29,7 +29,7 @@ func expand(s string) (string, error) {
 	if missing != nil {
 		return "", missing
 	}
-	if strings.HasPrefix(s, "~") { // only one that stands in the file, not one out of a variable
+	if strings.HasPrefix(s, "~") { // only one written in the file, not one from a variable
 		return expandHome(out)
 	}
 	return out, nil
@@ -39,7 +39,7 @@ func expand(s string) (string, error) {
 func expandHome(s string) (string, error) {
 	if s != "~" && !strings.HasPrefix(s, "~/") {
 		if strings.HasPrefix(s, "~") {
-			return "", fmt.Errorf("expand %q: only ~ and ~/ are known, not another user's home", s)
+			return "", fmt.Errorf("expand %q: only ~ and ~/ are supported, not another user's home", s)
 		}
 		return s, nil
 	}

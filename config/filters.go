@@ -8,7 +8,7 @@ import (
 	"vaultik/vault/filter"
 )
 
-// Filters are what a set leaves out.
+// Filters say what a set excludes.
 type Filters struct {
 	Exclude       []filter.Pattern // each is valid; variables and ~ are expanded
 	ExcludeFiles  []string         // absolute and clean; files of more patterns
@@ -28,7 +28,7 @@ type Switch struct {
 	Source string // for messages; "": not set
 }
 
-// Or is s, or else where s is not set.
+// Or returns s, or other if s is not set.
 func (s Switch) Or(other Switch) Switch {
 	if s.Source != "" {
 		return s

@@ -41,7 +41,7 @@ func (s State) LoadHost() (*Host, error) {
 	case err != nil:
 		return nil, err
 	case h.Store.IsZero() || h.ID.IsZero() || h.Signer == nil || h.Secret == keys.HostSecret{} || h.Owner.IsZero():
-		return nil, &Error{File: s.Path(hostFile), Msg: "is broken: ids or keys are missing in it", Hint: hint, Err: ErrInvalid}
+		return nil, &Error{File: s.Path(hostFile), Msg: "is damaged: ids or keys are missing", Hint: hint, Err: ErrInvalid}
 	}
 	return &h, nil
 }
@@ -60,7 +60,7 @@ func (s State) CreateHost(h *Host) error {
 	})
 }
 
-// RemoveHost takes back CreateHost.
+// RemoveHost undoes CreateHost.
 func (s State) RemoveHost() error {
 	return s.locked(func() error { return os.Remove(s.HostFile()) })
 }
@@ -90,8 +90,8 @@ func (h *Host) Moved() bool {
 // machineFiles hold the machine id; the first that has one counts.
 var machineFiles = []string{"/etc/machine-id", "/var/lib/dbus/machine-id"}
 
-// MachineHash is a keyed hash of the operating system's machine id, so that the
-// id itself stands nowhere; "" where the system has none.
+// MachineHash is a keyed hash of the operating system's machine id, so that the id
+// itself is written nowhere; "" if the system has none.
 func MachineHash(secret keys.HostSecret) string {
 	for _, f := range machineFiles {
 		if b, err := os.ReadFile(f); err == nil {

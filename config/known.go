@@ -11,7 +11,8 @@ import (
 
 const knownFile = "known_stores.json"
 
-// Known are the stores this machine has met and whose they are, as ssh remembers hosts.
+// Known are the stores this machine has used and their owners, like the known hosts of
+// ssh.
 type Known struct {
 	V      int          `json:"v"`
 	Stores []KnownStore `json:"stores"`
@@ -48,7 +49,8 @@ func (k *Known) ByID(id layout.StoreID) (KnownStore, bool) {
 	return KnownStore{}, false
 }
 
-// Pin records the owner of a store; older pins of its id or URL with another owner go.
+// Pin records the owner of a store; older pins of its id or URL with another owner are
+// removed.
 func (k *Known) Pin(s KnownStore) {
 	k.Stores = append(slices.DeleteFunc(k.Stores, func(o KnownStore) bool {
 		return o.URL == s.URL || o.Store == s.Store && o.Owner != s.Owner

@@ -78,7 +78,7 @@ func (l *loader) document(data []byte) error {
 			}
 			msg := ye.GetMessage()
 			if strings.Contains(msg, "alias") || strings.Contains(msg, "anchor") {
-				msg += "; a value that begins with * or & must stand in quotes"
+				msg += "; a value that begins with * or & must be quoted"
 			}
 			return l.failLine(line, "not YAML: %s", msg)
 		}
@@ -122,7 +122,7 @@ func (l *loader) mapping(n ast.Node, what string, known []string, fn func(key st
 			return l.fail(v.Key, "unknown key %q in %s; %s", key, what, didYouMean(key, known))
 		}
 		if seen[key] {
-			return l.fail(v.Key, "key %q stands twice in %s", key, what)
+			return l.fail(v.Key, "key %q occurs twice in %s", key, what)
 		}
 		seen[key] = true
 		if err := fn(key, v.Value); err != nil {

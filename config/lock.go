@@ -31,12 +31,12 @@ func (e *BusyError) Error() string {
 // Is makes a BusyError an ErrBusy.
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
-// HostLock makes this process the only one that writes to the store as this
-// host. Its end, however it comes, releases the lock.
+// HostLock makes this process the only one that writes to the store as this host. The
+// lock is released when the process ends, however it ends.
 type HostLock struct{ f *os.File }
 
-// LockHost takes the lock without waiting: a *BusyError if another has it.
-// Whoever only reads needs no lock.
+// LockHost takes the lock without waiting: a *BusyError if another process has it.
+// Reading needs no lock.
 func (s State) LockHost() (*HostLock, error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("lock host: %w", err)
@@ -52,7 +52,7 @@ func (s State) LockHost() (*HostLock, error) {
 		}
 		return nil, busy(f)
 	}
-	// Who holds it is a courtesy: a full disk does not stop the lock.
+	// Noting who holds it is a courtesy: a full disk does not prevent the lock.
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt(fmt.Appendf(nil, "%d %d\n", os.Getpid(), time.Now().Unix()), 0)
 	}
@@ -70,6 +70,6 @@ func busy(f *os.File) *BusyError {
 	return &e
 }
 
-// Release gives the lock up. The file stays: were it removed, two processes could
-// hold locks on two files of its name.
+// Release gives up the lock. The file stays: if it were removed, two processes could
+// hold locks on two files of that name.
 func (l *HostLock) Release() { _ = l.f.Close() }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// didYouMean says which of the known words is meant by one that is not known.
+// didYouMean suggests the nearest known word, or lists them all.
 func didYouMean(word string, known []string) string {
 	best, dist := "", len(word)
 	for _, k := range known {
@@ -16,7 +16,7 @@ func didYouMean(word string, known []string) string {
 	if best != "" && (dist <= 2 || dist <= len(best)/2) {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
-	return "known are " + strings.Join(known, ", ")
+	return "known: " + strings.Join(known, ", ")
 }
 
 // distance is the Levenshtein distance in bytes.

@@ -111,8 +111,7 @@ type SetOf struct {
 // Manifests are the highest manifests seen of all sets of a store.
 func (s *Seen) Manifests(id layout.StoreID) map[SetOf]Point { return s.store(id).Manifests() }
 
-// Manifests are the highest manifests seen of all sets. Names that are malformed
-// are left out.
+// Manifests are the highest manifests seen of all sets. Malformed names are skipped.
 func (st *SeenStore) Manifests() map[SetOf]Point {
 	out := map[SetOf]Point{}
 	for name, p := range st.Sets {

@@ -10,8 +10,8 @@ import (
 
 const setsFile = "sets.json"
 
-// Sets are the sets this host has backed up, with the ids that stand for them in
-// the store. Names and paths stand in the clear only here.
+// Sets are the sets this host has backed up, with the ids that stand for them in the
+// store. Only here are names and paths in the clear.
 type Sets struct {
 	V    int         `json:"v"`
 	Sets []SetRecord `json:"sets"`
@@ -22,10 +22,10 @@ type SetRecord struct {
 	ID     layout.SetID `json:"id"`
 	Name   Text         `json:"name"`
 	Source string       `json:"source,omitempty"` // "": paths
-	Paths  []Text       `json:"paths"`            // absolute, sorted; none of a list: it may be long, and another each time
+	Paths  []Text       `json:"paths"`            // absolute, sorted; none for a list, which may be long
 }
 
-// Sources of sets that are the same again by their name.
+// Sources of sets that are identified by name instead of paths.
 const (
 	SourceList   = "list"   // paths come from a list
 	SourceStream = "stream" // content is no file; its one path is a name for it

@@ -52,8 +52,8 @@ func (s State) load(name, hint string, v any) error {
 	}
 	if head.V < 1 || head.V > stateVersion {
 		return &Error{File: file, Err: ErrInvalid,
-			Msg:  fmt.Sprintf("has version %d, this program knows %d", head.V, stateVersion),
-			Hint: "see which program this is: vaultik version"}
+			Msg:  fmt.Sprintf("has version %d, this program supports %d", head.V, stateVersion),
+			Hint: "see which version this is: vaultik version"}
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields() // they would be lost when the file is written again
@@ -66,7 +66,7 @@ func (s State) load(name, hint string, v any) error {
 	return nil
 }
 
-// jsonReason tells where JSON is broken without quoting it: it may hold secrets.
+// jsonReason says where JSON is malformed without quoting it: it may contain secrets.
 func jsonReason(data []byte, err error) string {
 	var syn *json.SyntaxError
 	var typ *json.UnmarshalTypeError
@@ -115,9 +115,9 @@ func (s State) locked(fn func() error) error {
 	return fn() // closing the file releases the lock
 }
 
-// Exposed lists the files of the directory that others than their owner may
-// read or write; each should get mode 0600. On Windows a file has the rights that
-// its directory hands down, and modes say nothing.
+// Exposed lists the files of the directory that users other than their owner may read
+// or write; each should get mode 0600. On Windows a file has the rights that its
+// directory hands down, and modes say nothing.
 func (p Places) Exposed() []string {
 	var out []string
 	if runtime.GOOS == "windows" {
@@ -139,8 +139,8 @@ func (p Places) Own() []string {
 	return []string{p.Config, s.Path(hostFile), s.Path(setsFile), s.Path(seenFile), s.Path(knownFile), s.Path("state.lock"), s.Path(lockFile), p.Kit()}
 }
 
-// HostFiles lists the files that make this machine the host that it is. Without
-// them init makes it another.
+// HostFiles lists the files that make this machine the host that it is. Without them
+// init makes it another host.
 func (p Places) HostFiles() []string {
 	var out []string
 	s := NewState(p.Dir())

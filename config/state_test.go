@@ -62,7 +62,7 @@ func TestState_BrokenFiles(t *testing.T) {
 	}
 	for name, load := range loads {
 		for text, want := range map[string]string{
-			"": "it is empty", "{": "not JSON at byte", "[]": "wrong type", `{"v":2}`: "has version 2, this program knows 1",
+			"": "it is empty", "{": "not JSON at byte", "[]": "wrong type", `{"v":2}`: "has version 2, this program supports 1",
 			"{}": "has version 0", `{"v":1,"zz":"AGE-SECRET-KEY-1ABC"}`: `unknown field "zz"`, "{\"v\":1}x": "not JSON at byte",
 			`{"v":1,"stores":3,"sets":3,"host":3}`: "",
 		} {

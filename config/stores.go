@@ -13,14 +13,14 @@ import (
 
 // Retry says how patient the program is with a store.
 type Retry struct {
-	Elapsed time.Duration // without headway until a call fails; < 0: unlimited
-	Stall   time.Duration // that a transfer may stand still; < 0: for ever
+	Elapsed time.Duration // without progress until a call fails; < 0: unlimited
+	Stall   time.Duration // that a transfer may stall; < 0: forever
 }
 
-// ElapsedText is Elapsed as it stands in the file.
+// ElapsedText is Elapsed as written in the file.
 func (r Retry) ElapsedText() string { return formatDuration(r.Elapsed, "unlimited") }
 
-// StallText is Stall as it stands in the file.
+// StallText is Stall as written in the file.
 func (r Retry) StallText() string { return formatDuration(r.Stall, "off") }
 
 // Limits of Retry, and its defaults.
@@ -74,7 +74,7 @@ func (l *loader) storeSetting(key string, v ast.Node) (err error) {
 	case "connections", "parallel":
 		c.Parallel, err = l.number(key, v, MinParallel, MaxParallel)
 		if err == nil && l.line["connections"] > 0 && l.line["parallel"] > 0 {
-			err = l.fail(v, "connections and parallel are two names of one setting; write connections only")
+			err = l.fail(v, "connections and parallel are two names for one setting; write only connections")
 		}
 	case "retry":
 		err = l.mapping(v, key, []string{"elapsed", "stall"}, l.retry)
@@ -111,9 +111,9 @@ func (l *loader) s3(key string, v ast.Node) (err error) {
 		case uerr != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
 			return l.fail(v, "%s must be a URL such as https://s3.example.org:9000", in)
 		case u.User != nil:
-			return l.fail(v, "%s holds a user name or a password; leave them out, see s3: credentials", in)
+			return l.fail(v, "%s contains a user name or a password; remove them, see s3: credentials", in)
 		case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-			return l.fail(v, "%s ends after the host and port; bucket and prefix stand in storage_url", in)
+			return l.fail(v, "%s must end after the host and port; bucket and prefix belong in storage_url", in)
 		}
 	case "region":
 		s.Region, err = l.text(in, v)
@@ -193,10 +193,10 @@ func (l *loader) duration(key string, v ast.Node, never string, low time.Duratio
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, l.fail(v, "%s: %q is not a time; write it like 90s, 15m, 1h30m, or %s", key, s, never)
+		return 0, l.fail(v, "%s: %q is not a duration; write it like 90s, 15m, 1h30m, or %s", key, s, never)
 	}
 	if d < low || d > maxPatience {
-		return 0, l.fail(v, "%s: %s is outside %s to %s; for no end write %s", key, s, formatDuration(low, never), formatDuration(maxPatience, never), never)
+		return 0, l.fail(v, "%s: %s is outside %s to %s; for no limit write %s", key, s, formatDuration(low, never), formatDuration(maxPatience, never), never)
 	}
 	return d, nil
 }
@@ -239,8 +239,8 @@ func (l *loader) command(key string, v ast.Node) ([]string, error) {
 	return out, nil
 }
 
-// storeSettings are those of this file with their values in force; what is not set
-// and has no value of its own is left out.
+// storeSettings are those of this file with their effective values; settings that are
+// not set and have no default are omitted.
 func (c *Config) storeSettings() []Setting {
 	list := []Setting{
 		{"bwlimit", c.BWLimit.String()},
@@ -263,7 +263,7 @@ func (c *Config) storeSettings() []Setting {
 	})...)
 }
 
-// written leaves out settings that have no value.
+// written omits settings that have no value.
 func written(list []Setting) []Setting {
 	return slices.DeleteFunc(list, func(s Setting) bool {
 		switch v := s.Value.(type) {

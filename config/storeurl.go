@@ -27,13 +27,13 @@ func StoreURL(s string) (string, error) {
 	}
 	u, err := url.Parse(s)
 	if err != nil {
-		return "", errors.New("this is no URL, though it looks like one") // the error of package url repeats it
+		return "", errors.New("malformed URL") // the error of package url repeats it
 	}
 	switch near := didYouMean(u.Scheme, schemes); {
 	case !slices.Contains(schemes, u.Scheme) && strings.HasPrefix(near, "did"):
 		return "", fmt.Errorf("unknown scheme %q; %s", u.Scheme, near) // of others the backends speak
 	case u.User != nil:
-		return "", fmt.Errorf("the URL holds a user name or a password; leave them out: %s", whereKeysAre(u.Scheme))
+		return "", fmt.Errorf("the URL contains a user name or a password; remove them: %s", whereKeysAre(u.Scheme))
 	case u.Scheme == "s3" && u.Host == "":
 		return "", errors.New("the URL names no bucket; write s3://BUCKET/PREFIX")
 	case u.Scheme == "rclone" && u.Host == "":
@@ -41,7 +41,7 @@ func StoreURL(s string) (string, error) {
 	}
 	for name := range u.Query() {
 		if looksSecret(name) {
-			return "", fmt.Errorf("the URL holds a secret, %q; leave it out: %s", name, whereKeysAre(u.Scheme))
+			return "", fmt.Errorf("the URL contains a secret, %q; remove it: %s", name, whereKeysAre(u.Scheme))
 		}
 	}
 	return s, nil
@@ -64,14 +64,14 @@ func pathURL(s string) (string, error) {
 // notURL is about "head:rest", as other programs name remotes.
 func notURL(s, head, rest string) error {
 	if strings.Contains(rest, "@") { // user:password@host
-		return errors.New("this is neither a URL nor clearly a path; known are file:///PATH, s3://BUCKET/PREFIX and rclone://REMOTE/PATH")
+		return errors.New("neither a URL nor clearly a path; write file:///PATH, s3://BUCKET/PREFIX or rclone://REMOTE/PATH")
 	}
 	scheme, place := "rclone", head+"/"+strings.TrimLeft(rest, "/")
 	if head == "s3" {
 		scheme, place = "s3", strings.TrimLeft(rest, "/")
 	}
-	return fmt.Errorf("%q is neither a URL nor clearly a path; for that %s write %s://%s, for a path ./%s",
-		s, map[string]string{"s3": "bucket", "rclone": "remote of rclone"}[scheme], scheme, place, s)
+	return fmt.Errorf("%q is neither a URL nor clearly a path; for the %s write %s://%s, for a path ./%s",
+		s, map[string]string{"s3": "bucket", "rclone": "rclone remote"}[scheme], scheme, place, s)
 }
 
 func whereKeysAre(scheme string) string {

@@ -24,13 +24,13 @@ func (l *loader) text(key string, v ast.Node) (string, error) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		s = v.GetToken().Value // a host may well be called 12 or true
 	default:
-		return "", l.fail(v, "%s must be a text, not %s", key, kind(v))
+		return "", l.fail(v, "%s must be text, not %s", key, kind(v))
 	}
 	if strings.TrimSpace(s) == "" {
 		return "", l.fail(v, "%s is empty", key)
 	}
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return "", l.fail(v, "%s holds control characters", key)
+		return "", l.fail(v, "%s contains control characters", key)
 	}
 	return s, nil
 }
@@ -110,7 +110,7 @@ func (l *loader) patterns(key string, v ast.Node) ([]filter.Pattern, error) {
 	for _, n := range items {
 		switch n.(type) {
 		case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
-			return nil, l.fail(n, "%s: a pattern that begins with *, ! or & must stand in quotes, such as \"*.o\"", key)
+			return nil, l.fail(n, "%s: a pattern that begins with *, ! or & must be quoted, such as \"*.o\"", key)
 		}
 		s, err := l.text(key, n)
 		if err != nil {

@@ -31,7 +31,7 @@ func Create(file, storageURL string, recipients []string) error {
 	return nil
 }
 
-// Settings lists every setting with its value in force, in the order of the
+// Settings lists every setting with its effective value, in the order of the
 // documentation, ready for YAML or JSON.
 func (c *Config) Settings(p Places) []Setting {
 	sets := make([]Setting, 0, len(c.Sets))

@@ -93,7 +93,7 @@ func (j *job) tuning() (*config.Config, error) {
 	case errors.Is(err, config.ErrMissing):
 		return config.Default(), nil
 	case j.o.Store != nil:
-		j.Warn("", "%v; going on without it", err)
+		j.Warn("", "%v; continuing without it", err)
 		j.tuned = config.Default()
 		return j.tuned, nil
 	}

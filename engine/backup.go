@@ -126,7 +126,7 @@ func (b *backupJob) closed(err, cerr error) error {
 		return err
 	}
 	dir := b.places.IndexDir(b.conf)
-	cerr = fmt.Errorf("what was saved is whole, the index in %s may not be: %w", dir, cerr)
+	cerr = fmt.Errorf("the snapshot is intact, but the index in %s may not be: %w", dir, cerr)
 	bad := b.badIndex(dir, cerr)
 	if err == nil {
 		return bad
@@ -157,7 +157,7 @@ func (j *job) configOrInit(ctx context.Context) (*config.Config, error) {
 	if !errors.Is(err, config.ErrMissing) {
 		return c, err
 	}
-	j.Note("no configuration yet: setting this machine up, as vaultik init does")
+	j.Note("no configuration yet: setting up this machine, as vaultik init does")
 	if err := j.initialise(ctx, InitOptions{}); err != nil {
 		return nil, err
 	}
@@ -228,7 +228,7 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.
 	}
 	if head.Seq > 0 {
 		if _, err := hex.Decode(spec.Head.Sum[:], []byte(head.Sum)); err != nil {
-			return nil, fmt.Errorf("read what was seen of set %q: %w", set.name, err)
+			return nil, fmt.Errorf("read the last seen snapshot of set %q: %w", set.name, err)
 		}
 	}
 	return spec, nil
@@ -255,7 +255,7 @@ func (b *backupJob) save(ctx context.Context, spec *backup.Spec) (*backup.Result
 	stop()
 	if res != nil && err != nil && ctx.Err() != nil && !errors.Is(err, actors.ErrInterrupted) {
 		// The store failed when what had been read was to be stored.
-		b.Note("interrupted: %s are stored, not all that was read; the next run goes on from there",
+		b.Note("interrupted: %s stored, less than what was read; the next run resumes from there",
 			words.Size(res.BytesStored))
 	}
 	if errors.Is(err, backup.ErrEmptyStream) {
@@ -278,10 +278,10 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	}
 	if errors.Is(err, actors.ErrInterrupted) {
 		if b.o.Source == FromStream {
-			b.Note("interrupted: no snapshot is made; %s are stored, and not stored again when they come again",
+			b.Note("interrupted: no snapshot made; %s stored, which will not be uploaded again",
 				words.Size(res.BytesStored))
 		} else {
-			b.Note("interrupted: %s are stored; the next run goes on from there",
+			b.Note("interrupted: %s stored; the next run resumes from there",
 				words.Size(res.BytesStored))
 		}
 		return ErrInterrupted
@@ -294,15 +294,22 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	if res.Errors == 0 && !incomplete {
 		return nil
 	}
-	hint := "run it as a user who may read them, or leave them out: --exclude PATTERN"
+	hint := "run it as a user who may read them, or exclude them: --exclude PATTERN"
 	switch {
 	case broken:
-		hint = "correct the ignore files named above; what patterns mean: vaultik help backup"
+		hint = "correct the ignore files named above; for the syntax of patterns, see: vaultik help backup"
 	case incomplete:
-		hint = "see which paths are meant: vaultik config show"
+		hint = "see which paths are configured: vaultik config show"
 	}
-	return fault.WithHint(fault.Incomplete(fmt.Sprintf("the snapshot is incomplete: %s could not be saved as asked", countText(res.Errors, incomplete))),
-		hint)
+	return fault.WithHint(
+		fault.Incomplete(
+			fmt.Sprintf(
+				"the snapshot is incomplete: %s could not be saved",
+				countText(res.Errors, incomplete),
+			),
+		),
+		hint,
+	)
 }
 
 func (n *sums) addBackup(res *backup.Result) {
@@ -322,13 +329,13 @@ func (n *sums) addBackup(res *backup.Result) {
 func countText(n int64, incomplete bool) string {
 	switch {
 	case n > 0 && incomplete:
-		return fmt.Sprintf("%s entries, and paths that were asked for,", words.Count(n))
+		return fmt.Sprintf("%s entries and some requested paths", words.Count(n))
 	case n == 1:
 		return "one entry"
 	case n > 1:
 		return words.Count(n) + " entries"
 	}
-	return "paths that were asked for"
+	return "some requested paths"
 }
 
 // slowEnd is how long a backup that was asked to stop may go on without a word.
@@ -347,7 +354,7 @@ func (j *job) tellOfEnd(ctx context.Context) (end func()) {
 		}
 		select {
 		case <-time.After(slowEnd):
-			j.Note("stopping: what was read is being stored; Ctrl-C again ends it at once")
+			j.Note("stopping: storing what was read; press Ctrl-C again to stop at once")
 		case <-done:
 		}
 	}()

@@ -56,8 +56,10 @@ func (b *backupJob) chosen(known *config.Sets) ([]backupSet, error) {
 	case b.o.Set != "":
 		return b.named(b.o.Set, known)
 	case len(b.conf.Sets) == 0:
-		return nil, &fault.UsageError{Msg: "nothing to back up: no path is given, and the configuration has no set",
-			Advice: "name a path: vaultik backup ~/Documents"}
+		return nil, &fault.UsageError{
+			Msg:    "nothing to back up: no path given, and no set in the configuration",
+			Advice: "name a path: vaultik backup ~/Documents",
+		}
 	}
 	var sets []backupSet
 	for _, set := range b.conf.Sets {
@@ -73,9 +75,13 @@ func (b *backupJob) named(name string, known *config.Sets) ([]backupSet, error) 
 	}
 	old := known.ByName(name)
 	if len(old) == 0 {
-		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: no set of this name in the configuration, and none was backed up",
-			name),
-			Advice: "name its paths: vaultik backup --set " + config.Quote(name) + " PATH"}
+		return nil, &fault.UsageError{
+			Msg: fmt.Sprintf(
+				"--set %q: there is no such set in the configuration, and none was backed up before",
+				name,
+			),
+			Advice: "name its paths: vaultik backup --set " + config.Quote(name) + " PATH",
+		}
 	}
 	switch newest := old[len(old)-1]; newest.Source {
 	case FromList:
@@ -84,9 +90,9 @@ func (b *backupJob) named(name string, known *config.Sets) ([]backupSet, error) 
 			Advice: "name the list: vaultik backup --set " + config.Quote(name) +
 				" --files-from FILE"}
 	case FromStream:
-		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: what it saved was in no file",
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("--set %q: it was saved from a stream",
 			name),
-			Advice: "say where it comes from: vaultik backup --set " + config.Quote(name) +
+			Advice: "name the source: vaultik backup --set " + config.Quote(name) +
 				" --stdin-command -- PROGRAM"}
 	default:
 		return []backupSet{{name: name, paths: newest.PathStrings()}}, nil

@@ -124,7 +124,7 @@ func unreachable(problems []snapshot.Problem) error {
 func (j *job) sayBehind(c *catalog) {
 	if c.behind > 0 {
 		j.Warn(j.vaultik("store copy --to "+config.Quote(c.op.URL)),
-			"the mirror %s is behind its store: %s newer snapshots",
+			"the mirror %s is behind its store: %s newer snapshots there",
 			backends.Redact(c.op.URL), words.Plural(int64(c.behind), "set has", "sets have"))
 	}
 }
@@ -137,8 +137,8 @@ func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.S
 		var sum snapshot.Sum
 		if err := sum.UnmarshalText([]byte(p.Sum)); err != nil {
 			return 0, &config.Error{File: j.state.SeenFile(),
-				Msg: "is broken: a sum in it is malformed", Err: config.ErrInvalid,
-				Hint: "put back a copy of it"}
+				Msg: "is damaged: a checksum in it is malformed", Err: config.ErrInvalid,
+				Hint: "restore it from a copy"}
 		}
 		err := snapshot.CheckSeen(loaded, k.Host, k.Set, p.Seq, sum)
 		switch {
@@ -192,7 +192,11 @@ func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*sn
 		return nil, nil, err
 	}
 	for _, p := range problems {
-		if r.Root == nil && !errors.Is(p.Err, keys.ErrWrongIdentity) { // then the root says so, or another way in was found
+		if r.Root == nil &&
+			!errors.Is(
+				p.Err,
+				keys.ErrWrongIdentity,
+			) { // then the root says so, or another way in was found
 			c.problems = append(c.problems, p)
 		}
 	}

@@ -79,7 +79,7 @@ func (c *command) start() error {
 		c.began = true
 		if err := c.cmd.Start(); err != nil {
 			c.once.Do(func() {
-				c.err = &commandFailed{c.cmd.Path, "it could not be started: " +
+				c.err = &commandFailed{c.cmd.Path, "could not be started: " +
 					err.Error(), nil}
 			})
 		}
@@ -97,7 +97,8 @@ func (c *command) wait(what error) error {
 		err := c.cmd.Wait()
 		c.errors.flush()
 		switch {
-		case err == nil, errors.Is(err, exec.ErrWaitDelay): // the latter: it ended well, but left others behind
+		case err == nil,
+			errors.Is(err, exec.ErrWaitDelay): // the latter: it ended well, but left others behind
 			c.err = what
 		case c.cmd.ProcessState != nil:
 			c.err = &commandFailed{c.cmd.Path, c.cmd.ProcessState.String(), c.errors.last}
@@ -133,14 +134,14 @@ type commandFailed struct {
 
 func (*commandFailed) Exit() fault.Code { return fault.Failed }
 func (*commandFailed) Hint() string {
-	return "run it by itself, and look at its exit status: echo $?"
+	return "run it alone, and check its exit status: echo $?"
 }
 
 func (e *commandFailed) Error() string {
-	msg := fmt.Sprintf("the command %s failed: %s; no snapshot is made", filepath.Base(e.path),
+	msg := fmt.Sprintf("the command %s failed: %s; no snapshot made", filepath.Base(e.path),
 		e.status)
 	if len(e.last) > 0 {
-		msg += "; the last it said: " + strings.Join(e.last, " | ")
+		msg += "; its last output: " + strings.Join(e.last, " | ")
 	}
 	return msg
 }

@@ -114,7 +114,7 @@ func (k *checks) store(ctx context.Context, op *opened) {
 	if err == nil && info.Free >= 0 && info.Free < 2*k.conf.BlobSize {
 		err = fmt.Errorf("%w: %s free", backends.ErrNoSpace, words.Size(info.Free))
 	}
-	writable := "not known whether it can be written to"
+	writable := "whether it is writable is not known"
 	if dir := config.FilePath(op.URL); err == nil && dir != "" {
 		writable, err = "writable", mayWrite(storeDirs(dir, op.Host)...)
 	}
@@ -170,11 +170,11 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.fail("host", k.foreignWriter(err))
 		return true
 	}
-	k.ok("host", "%s, %s backed up before", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set",
+	k.ok("host", "%s, %s backed up", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set",
 		"sets"))
 	if h.Kit != "" && exists(h.Kit) {
 		k.warn("recovery kit", "it is still on this machine: "+h.Kit,
-			"move it, and keep it: mv "+config.Quote(h.Kit)+" /media/SAFE/")
+			"move it to a safe place: mv "+config.Quote(h.Kit)+" /media/SAFE/")
 	}
 	return true
 }
@@ -194,12 +194,18 @@ func (k *checks) index(h *config.Host) {
 	case err == nil:
 		k.ok("index", "%s: %s", dir, words.Plural(int64(ix.Stats().Blobs), "blob", "blobs"))
 	case errors.Is(err, iofs.ErrNotExist):
-		k.ok("index", "%s: none yet, a backup makes one", dir)
+		k.ok("index", "%s: none yet; a backup creates one", dir)
 	case errors.As(err, &busy):
 		k.ok("index", "%v: a backup is running", busy)
 	case errors.Is(err, index.ErrDamaged):
-		k.warn("index", fmt.Sprintf("%v; the next backup sets it aside, and reads and uploads everything again", err),
-			"")
+		k.warn(
+			"index",
+			fmt.Sprintf(
+				"%v; the next backup moves it aside, and reads and uploads everything again",
+				err,
+			),
+			"",
+		)
 	default:
 		k.fail("index", err)
 	}
@@ -218,7 +224,7 @@ func nearest(dir string) string {
 // sets checks the paths and patterns of each set.
 func (k *checks) sets() {
 	if len(k.conf.Sets) == 0 {
-		k.warn("sets", "the configuration has none: a backup needs its paths on the command line",
+		k.warn("sets", "the configuration has none: a backup needs paths on the command line",
 			"")
 	}
 	for _, set := range k.conf.Sets {
@@ -261,8 +267,16 @@ func (k *checks) paths(name string, set *backupSet) bool {
 		}
 		if by := set.emptied(r); by != nil {
 			fine = false
-			k.warn(name, fmt.Sprintf("%s: pattern %q matches %s itself: what is in it is left out",
-				by.Source, by.Text, r), "")
+			k.warn(
+				name,
+				fmt.Sprintf(
+					"%s: pattern %q matches the requested path %s: its contents are excluded",
+					by.Source,
+					by.Text,
+					r,
+				),
+				"",
+			)
 		}
 	}
 	return fine

@@ -65,7 +65,9 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
 	b.conf, err = b.config()
 	if errors.Is(err, config.ErrMissing) {
-		b.Note("no configuration yet: a backup would first set this machine up, as vaultik init does")
+		b.Note(
+			"no configuration yet: a backup would first set up this machine, as vaultik init does",
+		)
 		b.conf = &config.Config{}
 		return nil
 	}
@@ -91,11 +93,14 @@ func (j *job) copyIndex(conf *config.Config, h *config.Host, undo *undoList) (*i
 	ix, err := j.openCopy(dir, h, undo)
 	switch {
 	case errors.Is(err, iofs.ErrNotExist):
-		j.Note("there is no index at %s: everything counts as new", dir)
+		j.Note("no index at %s: everything counts as new", dir)
 		return nil, nil
 	case errors.Is(err, index.ErrDamaged):
-		j.Warn("", "%v; a backup would set it aside and begin a new one: everything counts as new",
-			err)
+		j.Warn(
+			"",
+			"%v; a backup would move it aside and create a new one: everything counts as new",
+			err,
+		)
 		return nil, nil
 	}
 	return ix, err
@@ -131,7 +136,10 @@ func copyError(temp string, err error) error {
 func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) error {
 	gc, err := op.Store.GC(ctx, op.Host.ID)
 	if err != nil {
-		return fmt.Errorf("no backup may be made without knowing what prune condemned: %w", err)
+		return fmt.Errorf(
+			"cannot back up without knowing which objects prune has condemned: %w",
+			err,
+		)
 	}
 	present := map[blob.Name]int64{}
 	err = op.Objects.List(ctx, layout.BlobPrefix(op.Host.ID), func(key string, size int64) error {
@@ -160,8 +168,11 @@ func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) erro
 	if len(gone) == 0 {
 		return nil
 	}
-	j.Warn("", "%s that the index knows are not in the store: their files would be read and stored again",
-		words.Plural(int64(len(gone)), "blob", "blobs"))
+	j.Warn(
+		"",
+		"%s in the index are missing from the store: their files would be read and stored again",
+		words.Plural(int64(len(gone)), "blob", "blobs"),
+	)
 	return ix.DropBlobs(gone)
 }
 
@@ -186,7 +197,8 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	}
 	url := config.FileURL(d.places.Store) // where init would put it
 	if d.op != nil {
-		url, d.seen.set = d.op.URL, setID(d.op, set)
+		url = d.op.URL
+		d.seen.of(setID(d.op, set))
 	}
 	d.prepareRules(d.conf, url, set, roots)
 	p := &messages.Progress{}
@@ -218,7 +230,7 @@ func (d *dryRun) mounted(it *fs.WalkItem, set *backupSet) {
 		d.decided(it.Path, fs.SkipContents, kernelReason(it.Kernel))
 	case it.Mount:
 		d.decided(it.Path, fs.SkipContents,
-			filter.Reason{Rule: "what is in it, since another file system is mounted there",
+			filter.Reason{Rule: "its contents, since another file system is mounted there",
 				Source: set.oneFS.Source})
 	}
 }
@@ -318,12 +330,12 @@ func (d *dryRun) reason(path string) string {
 	if path != d.kept {
 		return ""
 	}
-	return "let in by " + d.keptBy.String()
+	return "included by " + d.keptBy.String()
 }
 
 func (d *dryRun) fail(path string, err error) {
 	if errors.Is(err, iofs.ErrNotExist) {
-		d.tell(path, messages.StatusVanished, "vanished while this ran")
+		d.tell(path, messages.StatusVanished, "vanished during this run")
 		return
 	}
 	d.failed++
@@ -352,13 +364,15 @@ func (d *dryRun) report(set *backupSet, missing bool) error {
 	sum.BytesRead += d.read
 	sum.Errors += d.failed
 	if n.Files+n.Dirs+n.Others == 0 {
-		return &nothingToSave{errors.New("nothing could be read, no snapshot would be made")}
+		return &nothingToSave{errors.New("nothing could be read: no snapshot would be made")}
 	}
 	d.Tell(events.WouldSave{Set: set.name, Files: n.Files, New: n.New, Changed: n.Changed,
 		Unchanged: n.Unchanged, BytesRead: d.read, Excluded: d.excluded})
 	if d.failed > 0 || missing {
-		return fault.Incomplete(fmt.Sprintf("the snapshot would be incomplete: %s could not be saved as asked",
-			countText(d.failed, missing)))
+		return fault.Incomplete(
+			fmt.Sprintf("the snapshot would be incomplete: %s could not be saved",
+				countText(d.failed, missing)),
+		)
 	}
 	return nil
 }

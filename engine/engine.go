@@ -43,7 +43,7 @@ type Engine struct {
 func Open(o Options) (*Engine, error) {
 	if o.Owner != "" && !keys.ValidFingerprint(o.Owner) {
 		return nil, fault.Misuse("",
-			fmt.Sprintf("--owner: %q is not a fingerprint; it looks like SHA256:47DEQpj8...",
+			fmt.Sprintf("--owner: %q is not a fingerprint; write it like SHA256:47DEQpj8...",
 				o.Owner))
 	}
 	if o.Store != nil && *o.Store == "" {

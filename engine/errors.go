@@ -16,16 +16,16 @@ func (e *noStoreNamed) Error() string  { return e.err.Error() }
 func (e *noStoreNamed) Unwrap() error  { return e.err }
 func (*noStoreNamed) Exit() fault.Code { return fault.NoStore }
 func (*noStoreNamed) Hint() string {
-	return "make a configuration with: vaultik init; or name a store: vaultik --store URL snapshots"
+	return "create a configuration: vaultik init; or name a store: vaultik --store URL snapshots"
 }
 
 // fileExists: a file that must be new is there already.
 type fileExists struct{ path string }
 
-func (e *fileExists) Error() string  { return fmt.Sprintf("%s exists already", e.path) }
+func (e *fileExists) Error() string  { return fmt.Sprintf("%s already exists", e.path) }
 func (*fileExists) Exit() fault.Code { return fault.Failed }
 func (e *fileExists) Hint() string {
-	return "name another file, or move it away: mv " + config.Quote(e.path) + " " +
+	return "choose another file, or move this one away: mv " + config.Quote(e.path) + " " +
 		config.Quote(e.path+".old")
 }
 
@@ -38,19 +38,19 @@ type configured struct {
 
 func (e *configured) Error() string {
 	if e.leftover {
-		return fmt.Sprintf("%s is there without a configuration: it holds the keys of a host",
+		return fmt.Sprintf("%s exists without a configuration: it holds the keys of a host",
 			e.file)
 	}
-	return fmt.Sprintf("this machine is configured already: %s exists", e.file)
+	return fmt.Sprintf("this machine is already configured: %s exists", e.file)
 }
 
 func (*configured) Exit() fault.Code { return fault.Failed }
 func (e *configured) Hint() string {
 	if e.leftover {
-		return "put the configuration back, or begin anew: mv " + config.Quote(e.dir) + " " +
+		return "put the configuration back, or start over: mv " + config.Quote(e.dir) + " " +
 			config.Quote(e.dir+".old")
 	}
-	return "see it with: vaultik config show; a second one needs a directory of its own: vaultik --config DIR/config.yaml init"
+	return "to see it: vaultik config show; to create a second one elsewhere: vaultik --config DIR/config.yaml init"
 }
 
 // storeTaken: init found something in the place for a new store.
@@ -66,14 +66,20 @@ type storeTaken struct {
 func (e *storeTaken) Error() string {
 	switch {
 	case e.file:
-		return fmt.Sprintf("make store %s: there is a file of that name", e.url)
+		return fmt.Sprintf("create store %s: a file of that name exists", e.url)
 	case e.halfMade:
-		return fmt.Sprintf("make store %s: an init that did not finish left a store without any backup there",
-			e.url)
+		return fmt.Sprintf(
+			"create store %s: an interrupted init left a store without backups there",
+			e.url,
+		)
 	case e.isStore:
-		return fmt.Sprintf("make store %s: there is a store already", e.url)
+		return fmt.Sprintf("create store %s: a store exists there", e.url)
 	default:
-		return fmt.Sprintf("make store %s: the place is not empty, it holds %q", e.url, e.example)
+		return fmt.Sprintf(
+			"create store %s: the place is not empty, it contains %q",
+			e.url,
+			e.example,
+		)
 	}
 }
 
@@ -86,14 +92,14 @@ func (e *storeTaken) Hint() string {
 		if e.kit != "" {
 			things += " " + config.Quote(e.kit)
 		}
-		return "remove what it left and begin again: rm -r " + things
+		return "remove what it left, then start over: rm -r " + things
 	case e.halfMade:
-		return "remove store.json and trust/ there and begin again"
+		return "remove store.json and trust/ there, then start over"
 	case e.isStore:
-		return "see what is in it: vaultik --store " + config.Quote(e.url) +
-			" snapshots; for a new store name another place: vaultik init --store URL"
+		return "list its snapshots: vaultik --store " + config.Quote(e.url) +
+			" snapshots; for a new store choose another place: vaultik init --store URL"
 	default:
-		return "name an empty or new directory: vaultik init --store URL"
+		return "choose an empty or new directory: vaultik init --store URL"
 	}
 }
 
@@ -115,34 +121,38 @@ func (e *ownerDiffers) Error() string {
 func (e *ownerDiffers) Unwrap() error  { return e.err }
 func (*ownerDiffers) Exit() fault.Code { return fault.Damage }
 func (e *ownerDiffers) Hint() string {
-	return "if the store was made anew, take the fingerprint from its recovery kit: vaultik --store " +
-		config.Quote(e.url) + " --owner SHA256:... snapshots"
+	return "if the store was created again, use the fingerprint in its recovery kit: vaultik --store " +
+		config.Quote(
+			e.url,
+		) + " --owner SHA256:... snapshots"
 }
 
 // otherStore: the configured URL leads to a store that this host does not belong to.
 type otherStore struct{ url, got, want string }
 
 func (e *otherStore) Error() string {
-	return fmt.Sprintf("the store at %s is not this host's: its id is %s, this host belongs to %s",
+	return fmt.Sprintf("the store at %s is not this host's: its id is %s, this host's is %s",
 		e.url, e.got, e.want)
 }
 
 func (*otherStore) Exit() fault.Code { return fault.Damage }
 func (*otherStore) Hint() string {
-	return "see whether storage_url is the right one: vaultik config show"
+	return "check storage_url: vaultik config show"
 }
 
 // notHost: this machine does not write to the store that was opened.
 type notHost struct{ url string }
 
 func (e *notHost) Error() string {
-	return fmt.Sprintf("this machine is no host of the store at %s: it has no keys to write there",
-		e.url)
+	return fmt.Sprintf(
+		"this machine is not a host of the store at %s: it has no keys to write there",
+		e.url,
+	)
 }
 
 func (*notHost) Exit() fault.Code { return fault.Failed }
 func (*notHost) Hint() string {
-	return "back up to this machine's own store, without --store: vaultik backup PATH"
+	return "to back up to this machine's own store, omit --store: vaultik backup PATH"
 }
 
 // nothingToSave: none of the paths is there.
@@ -151,7 +161,8 @@ type nothingToSave struct{ err error }
 func (e *nothingToSave) Error() string  { return "nothing to back up: " + e.err.Error() }
 func (e *nothingToSave) Unwrap() error  { return e.err }
 func (*nothingToSave) Exit() fault.Code { return fault.Failed }
-func (*nothingToSave) Hint() string     { return "see which paths are meant: vaultik config show" }
+
+func (*nothingToSave) Hint() string { return "see which paths are configured: vaultik config show" }
 
 // NothingNamed is the error of a list that names no path.
 func NothingNamed(err error) error { return fault.WithHint(&nothingToSave{err}, "") }
@@ -163,8 +174,12 @@ type staleTrust struct {
 }
 
 func (e *staleTrust) Error() string {
-	return fmt.Sprintf("store %s shows trust list %d, but list %d of it was seen before, or another one of that number",
-		e.url, e.got, e.want)
+	return fmt.Sprintf(
+		"store %s has trust list %d, but list %d, or another one with that number, was seen before",
+		e.url,
+		e.got,
+		e.want,
+	)
 }
 
 func (e *staleTrust) Unwrap() error { return snapshot.ErrTrustRollback }
@@ -177,13 +192,13 @@ type noSnapshot struct {
 
 func (e *noSnapshot) Error() string {
 	if e.err != nil {
-		return fmt.Sprintf("%s; what could not be read: %v", e.msg, e.err)
+		return fmt.Sprintf("%s; unreadable: %v", e.msg, e.err)
 	}
 	return e.msg
 }
 
 func (e *noSnapshot) Unwrap() error { return e.err }
-func (*noSnapshot) Hint() string    { return "see what there is: vaultik snapshots" }
+func (*noSnapshot) Hint() string    { return "list the snapshots: vaultik snapshots" }
 func (e *noSnapshot) Exit() fault.Code {
 	if e.err != nil {
 		return fault.Damage
@@ -201,9 +216,9 @@ type newestBad struct {
 }
 
 func (e *newestBad) Error() string {
-	msg := fmt.Sprintf("the newest snapshot of set %s cannot be had: %v", e.set, e.err)
+	msg := fmt.Sprintf("the newest snapshot of set %s is not available: %v", e.set, e.err)
 	if e.older != nil {
-		msg += fmt.Sprintf("; snapshot %s of %s is not affected by this", e.older.short(),
+		msg += fmt.Sprintf("; snapshot %s of %s is not affected", e.older.short(),
 			e.older.when())
 	}
 	return msg
@@ -215,5 +230,5 @@ func (e *newestBad) Hint() string {
 	if e.older == nil {
 		return ""
 	}
-	return "take the older one: " + e.again
+	return "use the older one: " + e.again
 }

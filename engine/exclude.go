@@ -64,7 +64,7 @@ func compilePatterns(list *[]filter.Pattern, files []string, o filter.Options) (
 		total += len(p.Text)
 	}
 	if total > maxPatternBytes {
-		return nil, fault.Misuse("backup", fmt.Sprintf("patterns of %s are more than %s",
+		return nil, fault.Misuse("backup", fmt.Sprintf("patterns take %s, more than %s",
 			words.Size(int64(total)), words.Size(maxPatternBytes)))
 	}
 	return filter.Compile(all, o)
@@ -146,13 +146,18 @@ func (j *job) prepareRules(conf *config.Config, url string, set *backupSet, root
 	for _, path := range roots {
 		if by := set.emptied(path); by != nil {
 			if said++; said <= maxEmptied {
-				j.Warn("", "%s: pattern %q matches %s itself: that is kept because it was named, but what is in it is left out",
-					by.Source, by.Text, path)
+				j.Warn(
+					"",
+					"%s: pattern %q matches the requested path %s: it is saved, but its contents are excluded",
+					by.Source,
+					by.Text,
+					path,
+				)
 			}
 		}
 	}
 	if said > maxEmptied {
-		j.Warn("", "patterns match %s more that were named", words.Count(int64(said-maxEmptied)))
+		j.Warn("", "patterns match %s more requested paths", words.Count(int64(said-maxEmptied)))
 	}
 }
 
@@ -170,7 +175,7 @@ func (b *backupSet) emptied(root string) *filter.Pattern {
 
 // kernelReason says why what is in a file system of the kernel is left out.
 func kernelReason(kind string) filter.Reason {
-	return filter.Reason{Rule: "what is in it, which the kernel makes up", Source: kind +
+	return filter.Reason{Rule: "its contents, which come from the kernel", Source: kind +
 		" file system"}
 }
 
@@ -188,8 +193,10 @@ func (j *job) tellKernel(mounts []backup.KernelMount) {
 		at = append(at, m.Path)
 	}
 	if len(at) > 0 {
-		j.Note("left out, since the kernel makes it up: %s; to save one of them, name it too",
-			strings.Join(at, ", "))
+		j.Note(
+			"excluded, since its contents come from the kernel: %s; to save one of them, request it too",
+			strings.Join(at, ", "),
+		)
 	}
 }
 
@@ -221,7 +228,7 @@ func (j *job) leaveOutOwn(conf *config.Config, url string, set *backupSet, roots
 		reason := "the " + what + " of these backups"
 		out := func(path string) {
 			if text := snapshot.Text(path); !slices.Contains(set.filters.LeftOut, text) {
-				j.Note("left out: %s, %s", path, reason)
+				j.Note("excluded: %s, %s", path, reason)
 				set.filters.LeftOut = append(set.filters.LeftOut, text)
 			}
 		}

@@ -67,8 +67,11 @@ func classify(err error) (fault.Code, string) {
 	if errors.Is(err, ErrInterrupted) {
 		return fault.Interrupted, ""
 	}
-	if errors.Is(err, backends.ErrUnreachable) { // whatever is made of it: nothing is known of what it has
-		return fault.Failed, "see whether the store can be reached, then run the same command again: it goes on where it was"
+	if errors.Is(
+		err,
+		backends.ErrUnreachable,
+	) { // whatever is made of it: nothing is known of what it has
+		return fault.Failed, "check that the store is reachable, then rerun the same command to resume"
 	}
 	if code, by, ok := fault.CodeOf(err); ok {
 		if h, is := by.(fault.Hinter); is {
@@ -102,7 +105,7 @@ func busyHint(pid int) string {
 	if pid == 0 {
 		return "wait for it to end"
 	}
-	return "wait for it, or see what it does: ps -fp " + strconv.Itoa(pid)
+	return "wait for it, or see what it is: ps -fp " + strconv.Itoa(pid)
 }
 
 func ofClass(err error) (fault.Code, string) {
@@ -115,7 +118,7 @@ func ofClass(err error) (fault.Code, string) {
 		}
 	}
 	if backends.Retryable(err) {
-		return fault.Failed, "run the same command again: it goes on where it was"
+		return fault.Failed, "rerun the same command to resume"
 	}
 	return fault.Failed, ""
 }
@@ -149,43 +152,50 @@ func placeHint(c class, err error) string {
 }
 
 var bucketHints = map[error]string{
-	backends.ErrContainerNotFound: "compare bucket and endpoint with the server's; a new store is made by: vaultik init --store URL",
-	backends.ErrAuth:              "name a key that the server knows: export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=..., or s3: credentials: in the configuration",
-	backends.ErrPermission:        "let this key read, write, delete and list there",
+	backends.ErrContainerNotFound: "check bucket and endpoint; to create a new store: vaultik init --store URL",
+	backends.ErrAuth:              "use a key that the server accepts: export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=..., or s3: credentials: in the configuration",
+	backends.ErrPermission:        "allow this key to read, write, delete and list there",
 	backends.ErrConfig:            "",
 }
 
 var remoteHints = map[error]string{
-	backends.ErrContainerNotFound: "compare remote and path with what is there: rclone lsd REMOTE:PATH; a new store is made by: vaultik init --store URL",
+	backends.ErrContainerNotFound: "check remote and path: rclone lsd REMOTE:PATH; to create a new store: vaultik init --store URL",
 	backends.ErrAuth:              "correct the user, password or key of that remote: rclone config",
 	backends.ErrConfig:            "",
 }
 
 // classes are tried in order: the first that fits decides.
 var classes = []class{
-	{keys.ErrSecretAsRecipient, fault.Usage,
-		"give the recipient (age1...), the public half; it stands in the identity file: grep 'public key' FILE"},
+	{
+		keys.ErrSecretAsRecipient,
+		fault.Usage,
+		"give the recipient (age1...), the public half; it is in the identity file: grep 'public key' FILE",
+	},
 	{keys.ErrMixedRecipients, fault.Usage,
-		"give recipients of one kind; make another with: vaultik keygen [--classic]"},
+		"give recipients of one kind; generate another: vaultik keygen [--classic]"},
 	{keys.ErrBadRecipient, fault.Usage,
-		"a recipient begins with age1; make one with: vaultik keygen"},
-	{filter.ErrPattern, fault.Usage, "correct it there; what patterns mean: vaultik help backup"},
+		"a recipient begins with age1; generate one: vaultik keygen"},
+	{
+		filter.ErrPattern,
+		fault.Usage,
+		"correct it; for the syntax of patterns, see: vaultik help backup",
+	},
 	{keys.ErrNoIdentity, fault.NoIdentity, "set it to the secret key: export " + keys.EnvIdentity +
 		"=\"$(grep -v '^#' RECOVERY-KIT)\""},
 	{keys.ErrBadIdentity, fault.NoIdentity,
 		"set it to the line of the recovery kit that begins with AGE-SECRET-KEY-"},
 	{keys.ErrWrongIdentity, fault.NoIdentity,
-		"use the recovery kit of this store; its \"# store:\" line has the store's id"},
+		"use the recovery kit whose \"# store:\" line has this store's id"},
 	{keys.ErrPlugin, fault.NoIdentity, ""},
 	{index.ErrNoSpace, fault.Failed,
-		"make space where the index is (index_path): vaultik config show"},
-	{snapshot.ErrNoStore, fault.NoStore, "see which store is meant: vaultik config show"},
+		"free some space where the index is (index_path): vaultik config show"},
+	{snapshot.ErrNoStore, fault.NoStore, "check storage_url: vaultik config show"},
 	{backends.ErrContainerNotFound, fault.NoStore,
-		"is it mounted? see which store is meant: vaultik config show"},
+		"is it mounted? check storage_url: vaultik config show"},
 	{snapshot.ErrNewerFormat, fault.Failed,
-		"a newer program made it; see which one this is: vaultik version"},
+		"it needs a newer version of vaultik; see which one this is: vaultik version"},
 	{snapshot.ErrTrustRollback, fault.Damage,
-		"the store shows an older state than was seen before; look for a complete copy of it"},
+		"the store is in an older state than before; use a complete copy of it"},
 	{snapshot.ErrOwnerChanged, fault.Damage, ""},
 	{snapshot.ErrFork, fault.Damage, ""},
 	{snapshot.ErrDamaged, fault.Damage, ""},
@@ -193,17 +203,24 @@ var classes = []class{
 	{keys.ErrDamaged, fault.Damage, ""},
 	{page.ErrDamaged, fault.Damage, ""},
 	{page.ErrNewerFormat, fault.Failed,
-		"a newer program made it; see which one this is: vaultik version"},
-	{backends.ErrNoSpace, fault.Failed, "make space where the store is, then run it again"},
-	{backends.ErrReadOnly, fault.Failed, "make the store writable, or name another: --store URL"},
+		"it needs a newer version of vaultik; see which one this is: vaultik version"},
+	{
+		backends.ErrNoSpace,
+		fault.Failed,
+		"free some space in the store, then rerun the command to resume",
+	},
+	{backends.ErrReadOnly, fault.Failed, "make the store writable, or use another: --store URL"},
 	{backends.ErrPermission, fault.Failed,
-		"give this user access to the store, or name another: --store URL"},
+		"give this user access to the store, or use another: --store URL"},
 	{backends.ErrAuth, fault.Failed, ""},
 	{backends.ErrRemoteNotFound, fault.Usage,
-		"see which there are: rclone listremotes; make one with: rclone config"},
-	{backends.ErrConfig, fault.Usage,
-		"correct the URL or the settings of the store (storage_url, s3, rclone): vaultik config show"},
+		"list the remotes: rclone listremotes; add one: rclone config"},
+	{
+		backends.ErrConfig,
+		fault.Usage,
+		"correct the URL or the settings of the store (storage_url, s3, rclone): vaultik config show",
+	},
 	{backends.ErrUnsupported, fault.Failed, ""},
-	{fs.ErrPermission, fault.Failed, "look at owner and mode with: ls -ld"},
-	{syscall.ENOSPC, fault.Failed, "make space on that file system, then run it again"},
+	{fs.ErrPermission, fault.Failed, "check owner and mode: ls -ld"},
+	{syscall.ENOSPC, fault.Failed, "free some space on that file system, then rerun the command"},
 }

@@ -64,8 +64,8 @@ func TestBackup_IndexCannotBeClosed(t *testing.T) {
 	}
 	x := engine.Explain(err)
 	if x.Exit != fault.Failed || !strings.Contains(x.Message, "no space left for the index") ||
-		!strings.Contains(x.Message, "what was saved is whole") ||
-		!strings.HasPrefix(x.Hint, "make space in ") {
+		!strings.Contains(x.Message, "the snapshot is intact") ||
+		!strings.HasPrefix(x.Hint, "free some space in ") {
 		t.Errorf("%+v", x)
 	}
 	if res.Snapshot == "" || len(eventsOf[events.Saved](&sink.heard)) != 1 {

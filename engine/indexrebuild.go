@@ -85,7 +85,7 @@ func newIndexDir(out string, op *opened) (string, error) {
 	}
 	if store := config.FilePath(op.URL); store != "" && (dir == store ||
 		strings.HasPrefix(dir, store+"/")) {
-		return "", fault.Misuse("index rebuild", fmt.Sprintf("--out: %s lies inside the store",
+		return "", fault.Misuse("index rebuild", fmt.Sprintf("--out: %s is inside the store",
 			dir))
 	}
 	if exists(dir) {
@@ -102,15 +102,18 @@ func (j *job) oneHost(ctx context.Context, cat *catalog, p Pick, key *keys.Ident
 		return nil, err
 	}
 	if len(chains) == 0 {
-		return nil, &noSnapshot{msg: "no snapshot of that set and host is in the store",
+		return nil, &noSnapshot{msg: "the store has no snapshot of that set and host",
 			err: cat.firstProblem()}
 	}
-	e := &fault.UsageError{Msg: "the store has several hosts"}
+	e := &fault.UsageError{Msg: "the store has several hosts: choose one with --host"}
 	seen := map[layout.HostID]bool{}
 	for _, n := range chains {
 		if !seen[n.host] {
 			seen[n.host] = true
-			e.Ways = append(e.Ways, j.vaultik("index rebuild --host "+config.Quote(n.hostName)+" --out DIR"))
+			e.Ways = append(
+				e.Ways,
+				j.vaultik("index rebuild --host "+config.Quote(n.hostName)+" --out DIR"),
+			)
 		}
 	}
 	if len(seen) > 1 {
@@ -119,7 +122,9 @@ func (j *job) oneHost(ctx context.Context, cat *catalog, p Pick, key *keys.Ident
 	return chains, nil
 }
 
-var errNothingKnown = fault.Damaged("no snapshot of the host can be read: there is nothing to make an index from")
+var errNothingKnown = fault.Damaged(
+	"no snapshot of the host is readable: there is nothing to rebuild an index from",
+)
 
 // rebuilding is one rebuild under way.
 type rebuilding struct {
@@ -166,7 +171,7 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 		return k, err
 	}
 	if !r.secret.IsZero() && r.secret != root.Secret {
-		return k, fmt.Errorf("%w: its host secret is not that of the other sets",
+		return k, fmt.Errorf("%w: its host secret differs from that of the other sets",
 			snapshot.ErrDamaged)
 	}
 	r.secret = root.Secret
@@ -185,7 +190,7 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 		if !isDamage(err) {
 			return err
 		}
-		r.lost(fmt.Sprintf("snapshot %s of set %s: %v: what it says of %v is left out",
+		r.lost(fmt.Sprintf("snapshot %s of set %s: %v; skipped: %v",
 			n.newest.short(), n.setName, err,
 			page.LostPaths{After: after, Last: last}))
 		return nil
@@ -219,8 +224,10 @@ func (r *rebuilding) damage() error {
 	if len(r.said) == 0 {
 		return nil
 	}
-	return fault.Damaged(fmt.Sprintf("the index is made, without what %s hid; the next backup uploads that again",
-		words.Plural(int64(len(r.said)), "problem", "problems")))
+	return fault.Damaged(
+		fmt.Sprintf("the index is incomplete because of %s; the next backup uploads the rest again",
+			words.Plural(int64(len(r.said)), "problem", "problems")),
+	)
 }
 
 // make makes the directory, and nothing if that fails.
@@ -229,7 +236,7 @@ func (r *rebuilding) make(ctx context.Context, dir string, known []index.Known) 
 	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
 		return done, &fileExists{dir}
 	} else if err != nil {
-		return done, fmt.Errorf("make index: %w", err)
+		return done, fmt.Errorf("create index: %w", err)
 	}
 	if done, err = r.write(ctx, dir, known); err != nil {
 		_ = os.RemoveAll(dir)

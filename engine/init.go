@@ -83,7 +83,7 @@ type initPlan struct {
 func (j *job) writeKit(p *initPlan, undo *undoList) error {
 	if p.kitDefault {
 		if err := os.MkdirAll(filepath.Dir(p.kitPath), 0o700); err != nil {
-			return fmt.Errorf("make directory of the recovery kit: %w", err)
+			return fmt.Errorf("create directory of the recovery kit: %w", err)
 		}
 	}
 	if err := WriteNew(p.kitPath, keys.FormatKit(p.kit)); err != nil {
@@ -189,9 +189,13 @@ func (p *initPlan) placeKit(places config.Places) (err error) {
 		return fmt.Errorf("write recovery kit: %w", &fileExists{p.kitPath})
 	}
 	if p.path != "" && (p.kitPath == p.path || strings.HasPrefix(p.kitPath, p.path+"/")) {
-		return fault.Misuse("init",
-			fmt.Sprintf("--recovery-kit: %s lies inside the store, which must never hold the secret",
-				p.kitPath))
+		return fault.Misuse(
+			"init",
+			fmt.Sprintf(
+				"--recovery-kit: %s is inside the store, which must never contain the secret",
+				p.kitPath,
+			),
+		)
 	}
 	return nil
 }
@@ -211,7 +215,7 @@ func (p *initPlan) makeHost() {
 // remindOfKit warns while the recovery kit is still where init put it.
 func (j *job) remindOfKit(h *config.Host) {
 	if h.Kit != "" && exists(h.Kit) {
-		j.Warn("move it, and keep it: mv "+config.Quote(h.Kit)+" /media/SAFE/",
+		j.Warn("move it to a safe place: mv "+config.Quote(h.Kit)+" /media/SAFE/",
 			"the recovery kit is still on this machine: %s", h.Kit)
 	}
 }

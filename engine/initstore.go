@@ -36,7 +36,7 @@ func (j *job) newStore(ctx context.Context, p *initPlan, undo *undoList) (*newSt
 	}
 	b, err := j.openBackend(ctx, p.url, backends.Options{Create: true})
 	if err != nil {
-		return nil, fmt.Errorf("make store: %w", err)
+		return nil, fmt.Errorf("create store: %w", err)
 	}
 	info, err := b.Info(ctx)
 	if err == nil {
@@ -54,7 +54,7 @@ func (p *initPlan) foreign() error {
 	example, file, err := foreignIn(p.path)
 	switch {
 	case err != nil:
-		return fmt.Errorf("make store: %w", err)
+		return fmt.Errorf("create store: %w", err)
 	case file || example != "" && !exists(filepath.Join(p.path, layout.StoreJSON)):
 		return &storeTaken{url: p.url, path: p.path, file: file, example: example}
 	}
@@ -108,7 +108,7 @@ func (p *initPlan) empty(ctx context.Context, b backends.Backend) error {
 		return nil
 	})
 	if err != nil && !errors.Is(err, stop) {
-		return fmt.Errorf("make store: %w", err)
+		return fmt.Errorf("create store: %w", err)
 	}
 	if !found {
 		return nil
@@ -164,7 +164,7 @@ func (n *newStore) write(ctx context.Context, p *initPlan, undo *undoList) (conf
 		data []byte
 	}{{layout.StoreJSON, storeJSON}, {layout.Trust(1), trust}} {
 		if err := n.put(ctx, o.key, o.data, undo); err != nil {
-			return config.Point{}, fmt.Errorf("make store: %w", err)
+			return config.Point{}, fmt.Errorf("create store: %w", err)
 		}
 	}
 	st, err := snapshot.OpenStore(ctx, backends.Objects(n.backend),

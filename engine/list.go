@@ -46,7 +46,7 @@ func (j *job) list(ctx context.Context, o ListOptions) error {
 			return err
 		}
 		lost++
-		j.Warn("", "not listed: %s: %v", lostText(page.LostPaths{After: after, Last: last}), err)
+		j.Warn("", "unreadable: %s: %v", lostText(page.LostPaths{After: after, Last: last}), err)
 		return nil
 	}
 	if err := j.walk(ctx, r, o.Xattrs); err != nil {
@@ -54,9 +54,11 @@ func (j *job) list(ctx context.Context, o ListOptions) error {
 	}
 	j.sum.Errors = lost
 	if lost > 0 {
-		return fault.WithHint(fault.Damaged(fmt.Sprintf("%s of snapshot %s could not be read; all that is listed is as it was",
-			words.Plural(lost, "page", "pages"), r.row.short())),
-			"see all that is wrong: "+j.here("verify --read-data"))
+		return fault.WithHint(
+			fault.Damaged(fmt.Sprintf("%s of snapshot %s unreadable; everything listed is intact",
+				words.Plural(lost, "page", "pages"), r.row.short())),
+			"see every problem: "+j.here("verify --read-data"),
+		)
 	}
 	return nil
 }

@@ -71,8 +71,12 @@ func (j *job) openMirror(ctx context.Context, cat *catalog, url string, anew boo
 
 // gone is about a mirror that was there and is not any more.
 func (m *mirrorPlace) gone(err error) error {
-	return fault.WithHint(fmt.Errorf("the mirror %s is gone: %w", backends.Redact(m.url), err),
-		"is it mounted? to begin anew there: "+m.here("store copy --new --to "+config.Quote(m.url)))
+	return fault.WithHint(
+		fmt.Errorf("the mirror %s is missing: %w", backends.Redact(m.url), err),
+		"is it mounted? to start a new mirror there: "+m.here(
+			"store copy --new --to "+config.Quote(m.url),
+		),
+	)
 }
 
 // identify makes sure that the target is empty or this store, and notes which heads it lacks.
@@ -99,7 +103,7 @@ func (m *mirrorPlace) identify(ctx context.Context, was bool) error {
 				doc.Owner.Fingerprint()))
 		}
 		if !trust.same { // nothing tells that it was this one
-			return m.other("a store is there whose " + layout.StoreJSON + " cannot be read: " +
+			return m.other("a store is there, but its " + layout.StoreJSON + " is unreadable: " +
 				derr.Error())
 		}
 		m.heads = append(m.heads, mirror.Head{Key: layout.StoreJSON, Data: source, Replace: true})
@@ -119,7 +123,7 @@ func (m *mirrorPlace) identify(ctx context.Context, was bool) error {
 
 func (m *mirrorPlace) other(what string) error {
 	return fault.WithHint(&otherTarget{backends.Redact(m.url), what},
-		"name an empty place, or the mirror of this store: --to URL")
+		"choose an empty place, or a mirror of this store: --to URL")
 }
 
 // empty fails where anything is in the target.
@@ -140,10 +144,10 @@ func (m *mirrorPlace) empty(ctx context.Context, was bool) error {
 	switch {
 	case strings.HasPrefix(filepath.ToSlash(example)+"/", layout.ScratchPrefix):
 		return fault.WithHint(&otherTarget{backends.Redact(m.url),
-			"what a check has left is there, " + example},
-			"have it removed: vaultik --store "+config.Quote(m.url)+" store check")
+			"leftovers of a check are there, " + example},
+			"to remove them: vaultik --store "+config.Quote(m.url)+" store check")
 	case example != "":
-		return m.other(fmt.Sprintf("there is no store, and the place is not empty, it holds %q",
+		return m.other(fmt.Sprintf("the place is not empty and not a store, it contains %q",
 			example))
 	case was:
 		return m.gone(fmt.Errorf("the place is empty: %w", snapshot.ErrNoStore))
@@ -190,7 +194,7 @@ func (m *mirrorPlace) trust(ctx context.Context) (t trustLists, err error) {
 			continue
 		}
 		if _, err := snapshot.DecodeTrust(data, owner); err != nil {
-			m.Warn("", "%s of the source is left out: %v", key, err)
+			m.Warn("", "%s of the source is skipped: %v", key, err)
 			continue
 		}
 		t.lacking = append(t.lacking, mirror.Head{Key: key, Data: data,
@@ -202,9 +206,15 @@ func (m *mirrorPlace) trust(ctx context.Context) (t trustLists, err error) {
 
 // newerThere: the target knows a trust list that the source does not have.
 func (m *mirrorPlace) newerThere(seq uint64) error {
-	return fault.WithHint(fmt.Errorf("%w: the target has trust list %d, which the source does not have",
-		snapshot.ErrTrustRollback, seq),
-		"is it the other way round? vaultik --store "+config.Quote(m.url)+" store copy --to "+config.Quote(m.op.URL))
+	return fault.WithHint(
+		fmt.Errorf("%w: the target has trust list %d, which the source does not have",
+			snapshot.ErrTrustRollback, seq),
+		"did you mean the other direction? vaultik --store "+config.Quote(
+			m.url,
+		)+" store copy --to "+config.Quote(
+			m.op.URL,
+		),
+	)
 }
 
 // objectsUnder reads small objects.
@@ -298,7 +308,7 @@ func (m *mirrorPlace) noteProblems(problems []snapshot.Problem, source map[strin
 	}
 	if odd > 0 {
 		m.Warn("vaultik --store "+config.Quote(m.url)+" verify",
-			"%s in the target, which the copy does not cure",
+			"%s in the target, which the copy does not repair",
 			words.Plural(odd, "problem", "problems"))
 	}
 }
@@ -309,7 +319,7 @@ func (m *mirrorPlace) addGC(ctx context.Context) error {
 	for _, h := range m.op.Store.Trust.Hosts {
 		gc, err := m.op.Store.GC(ctx, h.Host)
 		if err != nil {
-			m.Warn("", "left out: %v", err)
+			m.Warn("", "skipped: %v", err)
 			continue
 		}
 		if gc == nil {

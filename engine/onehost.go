@@ -49,8 +49,8 @@ func (j *job) cloned() error {
 
 func (e *cloned) Error() string {
 	return "the keys in " + e.file +
-		" are of another machine, and two must not write as one host: " +
-		"make this one a host of its own, or say that it is the same one, installed anew"
+		" belong to another machine, and two machines must not write as one host: " +
+		"make this one a separate host, or declare it to be the same machine, reinstalled"
 }
 
 func (*cloned) Exit() fault.Code    { return fault.Failed }
@@ -60,7 +60,7 @@ func (e *cloned) Choices() []string { return e.ways }
 func (j *job) foreignWriter(err error) error {
 	if errors.Is(err, backup.ErrForeignWriter) {
 		return fault.WithHint(err,
-			"if this machine was cloned, make it a host of its own: "+j.becomeNewHost())
+			"if this machine was cloned, make it a separate host: "+j.becomeNewHost())
 	}
 	return err
 }

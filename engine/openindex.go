@@ -19,8 +19,12 @@ func (j *job) openIndex(conf *config.Config, op *opened) (*index.Index, error) {
 		if rerr != nil {
 			return nil, j.badIndex(dir, errors.Join(err, rerr))
 		}
-		j.Warn("", "%v; it was set aside as %s and a new one begun: this backup reads and uploads everything again",
-			err, aside)
+		j.Warn(
+			"",
+			"%v; it was moved to %s, and a new one was created: this backup reads and uploads everything again",
+			err,
+			aside,
+		)
 		if ix, err = index.Open(dir, o); err != nil {
 			return nil, j.badIndex(dir, err)
 		}
@@ -30,8 +34,11 @@ func (j *job) openIndex(conf *config.Config, op *opened) (*index.Index, error) {
 		return nil, j.badIndex(dir, err)
 	}
 	if ix.Empty() && op.savedBefore() {
-		j.Warn("", "the index in %s is new, though this host has backups: this one reads and uploads everything again",
-			dir)
+		j.Warn(
+			"",
+			"the index in %s is new, although this host has backups: this backup reads and uploads everything again",
+			dir,
+		)
 	}
 	return ix, nil
 }
@@ -60,14 +67,16 @@ func (j *job) badIndex(dir string, err error) error {
 		return err
 	}
 	anew := "VAULTIK_INDEX_PATH=DIR " + j.vaultik("backup")
-	hint := "make it writable, or let it be made anew elsewhere: " + anew
+	hint := "make it writable, or use another directory: " + anew
 	switch {
 	case errors.Is(err, index.ErrNoSpace):
-		hint = "make space in " + config.Quote(dir) + ", or let the index be made anew elsewhere: " + anew
+		hint = "free some space in " + config.Quote(
+			dir,
+		) + ", or rebuild the index elsewhere: " + anew
 	case errors.Is(err, index.ErrNewerFormat):
-		hint = "see which program this is: vaultik version"
+		hint = "see which version this is: vaultik version"
 	case errors.Is(err, index.ErrForeign):
-		hint = "move it away, or name another place: " + anew
+		hint = "move it away, or use another directory: " + anew
 	}
 	return fault.WithHint(&badIndex{err}, hint)
 }

@@ -84,7 +84,7 @@ func (j *job) unopened(ctx context.Context, r *row, err error) error {
 		errors.Is(err, keys.ErrPlugin) || errors.Is(err, snapshot.ErrNewerFormat) {
 		return err
 	}
-	return &lostSnapshot{row: r, err: err, hint: "see which snapshots are whole: " +
+	return &lostSnapshot{row: r, err: err, hint: "see which snapshots are undamaged: " +
 		j.here("verify")}
 }
 
@@ -96,14 +96,14 @@ func (j *job) sayOtherProblems(cat *catalog, r *row) {
 		switch mine := p.Host == r.Host && p.Set == r.Set && p.Seq == r.Seq; {
 		case told[p.Error()]:
 		case mine:
-			j.Warn("", "%v; the snapshot can be read all the same", p)
+			j.Warn("", "%v; the snapshot is still readable", p)
 		default:
 			others++
 		}
 		told[p.Error()] = true
 	}
 	if others > 0 {
-		j.Note("%s elsewhere in the store: %s", words.Plural(others, "problem", "problems"),
+		j.Note("%s elsewhere in the store, see: %s", words.Plural(others, "problem", "problems"),
 			j.here("verify"))
 	}
 }
@@ -180,7 +180,7 @@ type lostSnapshot struct {
 }
 
 func (e *lostSnapshot) Error() string {
-	return fmt.Sprintf("snapshot %s cannot be opened: %v; other snapshots are not affected",
+	return fmt.Sprintf("snapshot %s is unreadable: %v; other snapshots are not affected",
 		e.row.short(), e.err)
 }
 
@@ -206,5 +206,5 @@ func (e *notInSnapshot) Hint() string {
 	if e.near != "." {
 		arg += ":" + shown(e.near)
 	}
-	return "see what is: " + e.here("ls "+config.Quote(arg))
+	return "list what is there: " + e.here("ls "+config.Quote(arg))
 }

@@ -42,8 +42,13 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 		return j.newest(c, chains, p)
 	}
 	if len(id) < 4 || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
-		return nil, &fault.UsageError{Msg: fmt.Sprintf("%q is no snapshot: give 4 or more hex digits of its id, or latest", id),
-			Advice: "see what there is: vaultik snapshots"}
+		return nil, &fault.UsageError{
+			Msg: fmt.Sprintf(
+				"%q is not a snapshot: give at least 4 hex digits of its id, or latest",
+				id,
+			),
+			Advice: "list the snapshots: vaultik snapshots",
+		}
 	}
 	var found []*row
 	for _, r := range c.rows {
@@ -62,10 +67,10 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 	case 1:
 		return found[0], nil
 	case 0:
-		return nil, &noSnapshot{msg: fmt.Sprintf("no snapshot begins with %s", id),
+		return nil, &noSnapshot{msg: fmt.Sprintf("no snapshot id begins with %s", id),
 			err: c.firstProblem()}
 	}
-	e := &fault.UsageError{Msg: fmt.Sprintf("%s is the beginning of %d snapshots", id, len(found))}
+	e := &fault.UsageError{Msg: fmt.Sprintf("%s is ambiguous: %d snapshots match", id, len(found))}
 	for _, r := range found {
 		e.Ways = append(e.Ways, j.again(r.ID()[:min(64, max(8, len(id)+4))]))
 	}
@@ -185,11 +190,13 @@ func fits(want, name, id string) bool { return want == "" || want == name || wan
 func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
 	switch {
 	case len(chains) == 0 && p != Pick{}:
-		return nil, &noSnapshot{msg: "no snapshot of that set and host is known; names of other hosts need the secret key"}
+		return nil, &noSnapshot{
+			msg: "no snapshot of that set and host found; the names of other hosts need the secret key",
+		}
 	case len(chains) == 0:
 		return nil, &noSnapshot{msg: "the store has no snapshot yet", err: c.firstProblem()}
 	case len(chains) > 1:
-		e := &fault.UsageError{Msg: fmt.Sprintf("latest could be of %d sets", len(chains))}
+		e := &fault.UsageError{Msg: fmt.Sprintf("latest is ambiguous: %d sets match", len(chains))}
 		for _, k := range chains {
 			e.Ways = append(e.Ways, j.again(latest+k.flags(chains)))
 		}

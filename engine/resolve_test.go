@@ -86,14 +86,14 @@ func TestFind_ByID(t *testing.T) {
 	y := f.add(f.me, a, 2, "abcd34")
 	f.want("abcd1", Pick{}, x)
 	f.want(y.ID(), Pick{}, y)
-	f.refused("abcd", Pick{}, fault.Usage, "abcd is the beginning of 2 snapshots",
+	f.refused("abcd", Pick{}, fault.Usage, "abcd is ambiguous: 2 snapshots match",
 		"vaultik restore abcd1200", "vaultik restore abcd3400")
-	f.refused("ffff", Pick{}, fault.Failed, "no snapshot begins with ffff", "vaultik snapshots")
+	f.refused("ffff", Pick{}, fault.Failed, "no snapshot id begins with ffff", "vaultik snapshots")
 	for _, id := range []string{"", "abc", "ABCD", "abcg", "Latest", strings.Repeat("a", 65)} {
-		f.refused(id, Pick{}, fault.Usage, "is no snapshot")
+		f.refused(id, Pick{}, fault.Usage, "is not a snapshot")
 	}
 	f.c.problems = []snapshot.Problem{{Key: "h/1/m", Err: snapshot.ErrDamaged}}
-	f.refused("ffff", Pick{}, fault.Damage, "what could not be read: h/1/m: damaged")
+	f.refused("ffff", Pick{}, fault.Damage, "unreadable: h/1/m: damaged")
 	other := f.add(f.you, layout.NewSetID(), 1, "ef01") // another host's, although this one has some
 	f.refused("ef01", Pick{Host: "me"}, fault.Damage)
 	f.want("ef01", Pick{}, other)
@@ -112,11 +112,11 @@ func TestFind_Latest(t *testing.T) {
 	f.want("latest", Pick{Host: f.you.String()}, other)
 	f.want("latest", Pick{Set: theirs.String()}, other)
 	y := f.add(f.me, b, 1, "04")
-	f.refused("latest", Pick{}, fault.Usage, "latest could be of 2 sets",
+	f.refused("latest", Pick{}, fault.Usage, "latest is ambiguous: 2 sets match",
 		"vaultik restore latest --set 'a b'", "vaultik restore latest --set b")
 	f.want("latest", Pick{Set: "b"}, y)
 	f.want("latest", Pick{Set: a.String(), Host: "me"}, x)
-	f.refused("latest", Pick{Set: "zz"}, fault.Failed, "no snapshot of that set and host")
+	f.refused("latest", Pick{Set: "zz"}, fault.Failed, "snapshot of that set and host")
 	again := f.c.op.Sets.Add("b", []string{"/elsewhere"}).ID // same name, other paths
 	f.add(f.me, again, 1, "05")
 	f.refused("latest", Pick{Set: "b"}, fault.Usage, "--set "+b.String(), "--set "+again.String())
@@ -128,16 +128,16 @@ func TestFind_LatestNeverFallsBack(t *testing.T) {
 	older := f.add(f.me, a, 1, "0a")
 	f.c.problems = []snapshot.Problem{{Key: "k", Host: f.me, Set: a, Seq: 2,
 		Err: snapshot.ErrDamaged}}
-	f.refused("latest", Pick{}, fault.Damage, "newest snapshot of set a cannot be had: k: damaged",
+	f.refused("latest", Pick{}, fault.Damage, "newest snapshot of set a is not available: k: damaged",
 		older.short(), "vaultik restore "+older.short())
 	f.want("0a00", Pick{}, older)
 	newest := f.add(f.me, a, 3, "0c")
 	f.want("latest", Pick{}, newest) // the damaged one is not the newest
 	f.c.problems = slices.Concat(f.c.problems, []snapshot.Problem{{Key: "k2", Host: f.me, Set: a,
 		Seq: 3, Err: snapshot.ErrFork}})
-	f.refused("latest", Pick{}, fault.Damage, "two manifests in one place")
+	f.refused("latest", Pick{}, fault.Damage, "two manifests at one position")
 	f.c.rows = nil
-	f.refused("latest", Pick{}, fault.Damage, "cannot be had")
+	f.refused("latest", Pick{}, fault.Damage, "is not available")
 	f.c.op.Host = nil
 	f.refused("latest", Pick{}, fault.Damage)
 }

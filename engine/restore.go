@@ -85,18 +85,24 @@ func (o *RestoreOptions) check() error {
 	refuse := func(msg string) error { return fault.Misuse("restore", msg) }
 	switch {
 	case o.Delete && o.Target != "" && isRoot(o.Target):
-		return &fault.UsageError{Msg: "--delete refuses " + o.Target +
-			": it is the root of the file system",
-			Advice: "restore to the directory itself: vaultik restore SNAPSHOT:PATH --target PATH --delete"}
+		return &fault.UsageError{
+			Msg: "--delete does not work on " + o.Target +
+				", the root of the file system",
+			Advice: "restore to the directory itself: vaultik restore SNAPSHOT:PATH --target PATH --delete",
+		}
 	case o.Verify && o.DryRun:
-		return refuse("--verify does not go with --dry-run: nothing is restored that could be read back")
+		return refuse("--verify cannot be combined with --dry-run: nothing would be restored")
 	case o.InPlace && o.Overwrite == OverwriteNever:
-		return refuse("--in-place does not go with --overwrite never: nothing would be changed")
+		return refuse(
+			"--in-place cannot be combined with --overwrite never: nothing would be changed",
+		)
 	case o.InPlace && o.Overwrite == OverwriteIfNewer:
-		return refuse("--in-place does not go with --overwrite if-newer: a file that an interruption leaves changed in part would be the newer one")
+		return refuse(
+			"--in-place cannot be combined with --overwrite if-newer: a file left incomplete by an interruption would be the newer one",
+		)
 	case o.Verify && o.Overwrite != OverwriteIfChanged && o.Overwrite != OverwriteAlways:
-		return refuse("--verify does not go with --overwrite " + o.Overwrite +
-			": files that are kept may differ from the snapshot")
+		return refuse("--verify cannot be combined with --overwrite " + o.Overwrite +
+			": kept files may differ from the snapshot")
 	}
 	return nil
 }
@@ -223,7 +229,7 @@ func (b *restoreJob) readBack(ctx context.Context) error {
 	b.Tell(events.ReadBack{Files: res.Files, Bytes: res.Bytes})
 	if res.Differ > 0 {
 		b.sum.Errors += res.Differ
-		return fault.Incomplete(fmt.Sprintf("%s in %s not as in the snapshot",
+		return fault.Incomplete(fmt.Sprintf("%s different from the snapshot, in %s",
 			words.Plural(res.Differ, "file is", "files are"), b.spec.Target))
 	}
 	return nil
@@ -275,7 +281,7 @@ func (b *restoreJob) paths(ctx context.Context) ([]string, error) {
 		if !page.Within(b.r.from, e) {
 			return nil, &fault.UsageError{Msg: fmt.Sprintf("%q is not within %q", shown(e),
 				shown(b.r.from)),
-				Advice: "leave out the path of the snapshot: " +
+				Advice: "omit the path after the snapshot: " +
 					b.here("restore "+b.r.row.short()+" --target DIR "+config.Quote(shown(e)))}
 		}
 		out = append(out, e)
@@ -293,14 +299,14 @@ func (b *restoreJob) targetDir() (string, error) {
 		return "", fmt.Errorf("find target: %w", err)
 	}
 	if store := config.FilePath(b.r.URL); store != "" && within(store, dir) {
-		return "", &fault.UsageError{Msg: fmt.Sprintf("--target: %s lies inside the store", dir),
-			Advice: "name a directory elsewhere: --target DIR"}
+		return "", &fault.UsageError{Msg: fmt.Sprintf("--target: %s is inside the store", dir),
+			Advice: "choose another directory: --target DIR"}
 	}
 	st, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := os.Lstat(dir); err == nil {
-			return "", &badTarget{dir, errors.New("it is a symbolic link that leads nowhere")}
+			return "", &badTarget{dir, errors.New("it is a dangling symbolic link")}
 		}
 		return dir, nil
 	case err != nil:
@@ -362,5 +368,5 @@ func (e *badTarget) Error() string {
 func (e *badTarget) Unwrap() error  { return e.err }
 func (*badTarget) Exit() fault.Code { return fault.Failed }
 func (*badTarget) Hint() string {
-	return "name a directory that this user may write to: --target DIR"
+	return "choose a directory that this user may write to: --target DIR"
 }

@@ -59,13 +59,16 @@ func (b *restoreJob) newDeletion() (*deletion, error) {
 	}
 	if !b.r.root.Complete || b.r.root.Counts.Errors > 0 {
 		d.not = "snapshot " + b.r.row.short() +
-			" is incomplete: what it lacks may be what its backup could not read"
+			" is incomplete: its backup may have been unable to read what it lacks"
 		return d, nil
 	}
 	rules, err := rulesOf(b.r)
 	if err != nil {
-		return nil, fmt.Errorf("what the backup of snapshot %s left out, and must stay, cannot be known: %w",
-			b.r.row.short(), err)
+		return nil, fmt.Errorf(
+			"cannot tell what the backup of snapshot %s excluded, which must be kept: %w",
+			b.r.row.short(),
+			err,
+		)
 	}
 	d.extras = &restore.ExtrasSpec{Restore: b.spec, Rules: rules, Protect: b.protected(b.r)}
 	return d, nil
@@ -78,7 +81,7 @@ func rulesOf(r *reading) (*filter.Rules, error) {
 		f = &snapshot.Filters{}
 	}
 	if f.Cut {
-		return nil, errors.New("there were too many rules for the snapshot to keep them all")
+		return nil, errors.New("the snapshot does not hold all of its rules, there were too many")
 	}
 	rules := &filter.Rules{Ignore: f.IgnoreFile == filter.IgnoreFile, Anyone: true}
 	var err error
@@ -102,7 +105,7 @@ func rulesOf(r *reading) (*filter.Rules, error) {
 		rules.Larger = filter.Limit{Bytes: *f.LargerThan, Source: "the backup"}
 	}
 	for _, p := range textsOf(f.LeftOut) {
-		rules.LeaveOut(p, "left out by the backup")
+		rules.LeaveOut(p, "excluded by the backup")
 	}
 	for _, p := range textsOf(r.root.Paths) {
 		rules.Keep(p)
@@ -163,7 +166,7 @@ func (d *deletion) list(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		d.not = fmt.Sprintf("what is superfluous cannot be known: %v", err)
+		d.not = fmt.Sprintf("cannot tell what is extra: %v", err)
 		d.extras = nil
 		return nil
 	}
@@ -210,7 +213,7 @@ func (d *deletion) run(ctx context.Context, res *restore.Result, restoreErr erro
 		return nil
 	case d.not != "":
 	case restoreErr != nil || res == nil || res.Failed > 0 || res.Damaged:
-		d.not = "not everything could be restored"
+		d.not = "some entries could not be restored"
 	}
 	if d.not != "" {
 		d.Warn("", "nothing was deleted: %s", d.not)
@@ -230,7 +233,7 @@ func (d *deletion) run(ctx context.Context, res *restore.Result, restoreErr erro
 		res.Deleted, res.Freed = done.Files+done.Dirs, done.Bytes
 	}
 	if err != nil {
-		return fmt.Errorf("delete what snapshot %s has not: %w", d.r.row.short(), err)
+		return fmt.Errorf("delete what is not in snapshot %s: %w", d.r.row.short(), err)
 	}
 	d.complain(done)
 	d.Tell(events.Deleted{Extras: extrasOf(done)})

@@ -34,9 +34,9 @@ func (b *restoreJob) dryRun(ctx context.Context, del *deletion) error {
 	b.Tell(b.plan(res))
 	switch {
 	case res.Damaged:
-		return b.damagedPages(", and what they held would not be restored")
+		return b.damagedPages(", and what they listed would not be restored")
 	case res.Failed > 0:
-		return fault.Incomplete(fmt.Sprintf("%s would not be restored as in the snapshot",
+		return fault.Incomplete(fmt.Sprintf("%s would not be restored",
 			words.Plural(res.Failed, "entry", "entries")))
 	case del.not != "":
 		return fault.Incomplete("nothing would be deleted: " + del.not)
@@ -47,7 +47,7 @@ func (b *restoreJob) dryRun(ctx context.Context, del *deletion) error {
 // damagedPages is the end of a restore from a damaged snapshot.
 func (b *restoreJob) damagedPages(what string) error {
 	return fault.WithHint(fault.Damaged("pages of snapshot "+b.r.row.short()+" are damaged"+what),
-		"see all that is wrong: "+b.here("verify --read-data"))
+		"see every problem: "+b.here("verify --read-data"))
 }
 
 // plan is what was found by a dry run.
@@ -95,14 +95,14 @@ func (e *noRoom) Error() string {
 func (e *noRoom) Unwrap() error  { return e.err }
 func (*noRoom) Exit() fault.Code { return fault.Failed }
 func (*noRoom) Hint() string {
-	return "make space there, or name another --target; to begin all the same: --no-space-check"
+	return "free some space there, or choose another --target; to start anyway: --no-space-check"
 }
 
 // explainEmpty names the snapshot that holds nothing.
 func (b *restoreJob) explainEmpty(err error) error {
 	if errors.Is(err, read.ErrEmptySnapshot) {
 		return &noSnapshot{msg: "snapshot " + b.r.row.short() +
-			" is empty: there is nothing to restore"}
+			" is empty: nothing to restore"}
 	}
 	return err
 }

@@ -39,7 +39,7 @@ func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error,
 	b.Tell(out.Restored)
 	if err != nil {
 		if ctx.Err() != nil {
-			b.Note("interrupted: what was restored stays; the same command goes on from there")
+			b.Note("interrupted: rerun the same command to resume")
 			return ErrInterrupted
 		}
 		if full := (*restore.TargetFullError)(nil); errors.As(err, &full) {
@@ -53,12 +53,21 @@ func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error,
 	b.Tell(events.Done{Snapshot: b.r.row.short(), Restored: out.Restored})
 	switch {
 	case res.Damaged:
-		return b.damagedPages(", and what they held is lost; all that is not named above was restored")
+		return b.damagedPages(
+			", and what they listed is lost; everything not named above was restored",
+		)
 	case res.Failed > 0:
-		return fault.WithHint(fault.Incomplete(fmt.Sprintf("%s could not be restored as in the snapshot; all others were", words.Plural(res.Failed, "entry", "entries"))),
-			b.tryAgain(res))
+		return fault.WithHint(
+			fault.Incomplete(
+				fmt.Sprintf(
+					"%s could not be restored; all others were",
+					words.Plural(res.Failed, "entry", "entries"),
+				),
+			),
+			b.tryAgain(res),
+		)
 	case len(res.Meta) > 0:
-		return fault.Incomplete("all contents were restored, but not all attributes could be set")
+		return fault.Incomplete("all contents were restored, but some attributes could not be set")
 	}
 	return nil
 }
@@ -122,18 +131,18 @@ func (j *job) tryAgain(r *restore.Result) string {
 	}
 	switch {
 	case some(snapshot.ErrDamaged, backends.ErrNotFound):
-		return "see all that is wrong: " + j.here("verify --read-data")
+		return "see every problem: " + j.here("verify --read-data")
 	case some(vfs.ErrNotEmpty, vfs.ErrInTheWay):
-		return "move away what is in the way; the same command again restores only what is missing"
+		return "move away what is in the way, then rerun the same command to restore the rest"
 	case some(vfs.ErrLocked):
-		return "clear the flags of what is in the way, as root: chattr -i -a FILE; the same command again restores only what is missing"
+		return "clear the flags of what is in the way, as root: chattr -i -a FILE; then rerun the same command to restore the rest"
 	case some(vfs.ErrSameName):
-		return "restore what has such a name alone, to another directory: " +
+		return "restore such names separately, to another directory: " +
 			j.here("restore SNAPSHOT PATH --target DIR")
 	case os.Geteuid() != 0 && some(fs.ErrPermission):
-		return "run the same command as root: it restores only what is missing"
+		return "rerun the same command as root to restore the rest"
 	}
-	return "the same command again restores only what is missing"
+	return "rerun the same command to restore the rest"
 }
 
 // nothing reports that not one entry was selected.
@@ -147,13 +156,13 @@ type nothingSelected struct{ id, hint string }
 
 func (b *restoreJob) nothingSelected() error {
 	id := b.r.row.short()
-	return &nothingSelected{id, "see what it has: " + b.here("ls "+id)}
+	return &nothingSelected{id, "list its files: " + b.here("ls "+id)}
 }
 
 func (*nothingSelected) Exit() fault.Code { return fault.Failed }
 func (e *nothingSelected) Hint() string   { return e.hint }
 func (e *nothingSelected) Error() string {
-	return "nothing was restored: no entry of snapshot " + e.id + " is selected"
+	return "nothing was restored: no entry in snapshot " + e.id + " matches"
 }
 
 // targetFull: the target took some of it, and takes no more.
@@ -161,7 +170,7 @@ type targetFull struct{ err *restore.TargetFullError }
 
 func (e *targetFull) Error() string {
 	f := e.err
-	return fmt.Sprintf("the target takes no more: %s restored, at least %s (%s) left: %v",
+	return fmt.Sprintf("the target is full: %s restored, at least %s (%s) left: %v",
 		words.Plural(f.FilesDone, "file", "files"), words.Plural(f.FilesLeft, "file", "files"),
 		words.Size(f.BytesLeft), f.Err)
 }
@@ -169,5 +178,5 @@ func (e *targetFull) Error() string {
 func (e *targetFull) Unwrap() error  { return e.err }
 func (*targetFull) Exit() fault.Code { return fault.Failed }
 func (*targetFull) Hint() string {
-	return "make room there; what was restored stays, and the same command restores the rest"
+	return "free some space there, then rerun the same command to resume"
 }

@@ -55,9 +55,11 @@ func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err e
 		res.Problems = append(res.Problems, p)
 	}
 	if n := len(cat.problems); n > 0 {
-		return res, fault.WithHint(fault.Damaged(fmt.Sprintf("%s in the store; the snapshots listed are not affected by that",
-			words.Plural(int64(n), "problem", "problems"))),
-			"see all that is wrong: "+j.here("verify --read-data"))
+		return res, fault.WithHint(
+			fault.Damaged(fmt.Sprintf("%s in the store; the listed snapshots are not affected",
+				words.Plural(int64(n), "problem", "problems"))),
+			"see every problem: "+j.here("verify --read-data"),
+		)
 	}
 	if len(rows) > 0 {
 		return res, wrong

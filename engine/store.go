@@ -35,9 +35,11 @@ func (o *opened) takesBackups() error {
 	case o.Host == nil:
 		return &notHost{o.URL}
 	case o.Mirror:
-		return &fault.UsageError{Msg: backends.Redact(o.URL) +
-			" is a mirror: its store would lack what is saved only here",
-			Advice: "back up to the store, then bring the mirror up to date with vaultik store copy; if the store is lost, make the mirror the storage_url"}
+		return &fault.UsageError{
+			Msg: backends.Redact(o.URL) +
+				" is a mirror: its store would lack anything saved only here",
+			Advice: "back up to the store, then update the mirror with vaultik store copy; if the store is lost, set storage_url to the mirror",
+		}
 	}
 	return nil
 }
@@ -112,7 +114,7 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 	if err != nil {
 		if op.Mirror { // without store.json it is one that has hardly begun
 			return fault.WithHint(err,
-				"make the mirror whole: "+j.vaultik("store copy --to "+config.Quote(op.URL)))
+				"complete the mirror: "+j.vaultik("store copy --to "+config.Quote(op.URL)))
 		}
 		return j.unreadable(ctx, op, err)
 	}
@@ -126,7 +128,7 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 	}
 	if p := op.Seen.Trust(id); op.Mirror && op.Store.TrustSeq < p.Seq {
 		j.Warn(j.vaultik("store copy --to "+config.Quote(op.URL)),
-			"the mirror %s has trust list %d; list %d of its store was seen",
+			"the mirror %s is behind its store: it has trust list %d, the store has had list %d",
 			backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
 	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq &&
 		op.Store.TrustSum != p.Sum {
@@ -153,9 +155,11 @@ func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
 	if !errors.Is(err, snapshot.ErrDamaged) {
 		return err
 	}
-	return fault.WithHint(fmt.Errorf("%w; the snapshots are not affected, but nobody vouches for them",
-		err),
-		"put that object back from another copy of the store; it never changes")
+	return fault.WithHint(
+		fmt.Errorf("%w; the snapshots are not affected, but cannot be authenticated",
+			err),
+		"put that object back from another copy of the store; it is never changed",
+	)
 }
 
 // pinFor is what must hold of the store at op.URL, as far as is known before it is read.
@@ -210,8 +214,11 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 		op.Seen.NoteTrust(id, now)
 	}
 	if err != nil {
-		j.Warn("", "cannot remember this store, a later change of its owner will go unnoticed: %v",
-			err)
+		j.Warn(
+			"",
+			"cannot remember this store, so a later change of its owner will go unnoticed: %v",
+			err,
+		)
 	}
 }
 
@@ -225,8 +232,8 @@ func (j *job) sayOwner(op *opened, known *config.Known, owner string, remembered
 	}
 	also := ""
 	if remembered {
-		also = ", which is remembered"
+		also = ", remembered from now on"
 	}
-	j.Warn("compare this with the line \"# owner:\" of the recovery kit",
+	j.Warn("compare it with the line \"# owner:\" in the recovery kit",
 		"store %s at %s is new to this machine; its owner is %s%s", id, url, owner, also)
 }

@@ -63,7 +63,7 @@ func (j *job) tryLock(ctx context.Context, url string) (string, error) {
 	bare, own := withoutLock(url)
 	switch {
 	case bare == "":
-		return "not to be had here", nil
+		return "not available here", nil
 	case own.Get("lock") != "":
 		mode = own.Get("lock")
 		if n, err := strconv.ParseInt(own.Get("lock_days"), 10, 64); err == nil {
@@ -71,7 +71,7 @@ func (j *job) tryLock(ctx context.Context, url string) (string, error) {
 		}
 	}
 	if mode == "" {
-		return "not asked for: lock=governance&lock_days=N in the URL, or s3: in the configuration",
+		return "not requested: lock=governance&lock_days=N in the URL, or s3: in the configuration",
 			nil
 	}
 	b, err := j.openUncounted(ctx, url, backends.Options{})
@@ -123,9 +123,9 @@ func (j *job) openPlace(ctx context.Context, url string, o backends.Options) (ba
 // placeError gives a missing place a hint that fits it.
 func placeError(url string, err error) error {
 	if errors.Is(err, backends.ErrContainerNotFound) {
-		hint := "name one that is there"
+		hint := "choose one that exists"
 		if dir := config.FilePath(url); dir != "" {
-			hint = "is it mounted? a new one: mkdir " + config.Quote(dir)
+			hint = "is it mounted? to create it: mkdir " + config.Quote(dir)
 		}
 		return fault.WithHint(err, hint)
 	}

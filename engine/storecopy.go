@@ -77,7 +77,7 @@ func (j *job) copy(ctx context.Context, o CopyOptions) (res CopyResult, err erro
 func (m *mirrorPlace) update(ctx context.Context, cat *catalog, o CopyOptions, parallel int,
 	memory int64) (res CopyResult, err error) {
 	if err := m.pin(); err != nil {
-		m.Warn("", "cannot remember the mirror: %v", err)
+		m.Warn("", "cannot record the mirror: %v", err)
 	}
 	v := &verification{job: m.job, cat: cat, rows: cat.rows, signed: cat.problems}
 	v.tellSigned()
@@ -86,7 +86,7 @@ func (m *mirrorPlace) update(ctx context.Context, cat *catalog, o CopyOptions, p
 		return res, err
 	}
 	if nerr := m.note(rep); nerr != nil {
-		m.Warn("", "cannot remember what the mirror has: %v", nerr)
+		m.Warn("", "cannot record what the mirror has: %v", nerr)
 	}
 	res.Duration = rep.Duration
 	res.Copied, res.Whole, err = m.report(ctx, v, rep, err)
@@ -123,13 +123,13 @@ func notItself(store, to string) error {
 	case isSameDir(a, b):
 		msg = fmt.Sprintf("--to is the store itself, %s, under another name", a)
 	case within(a, b), within(b, a):
-		msg = "--to: one of store and target lies inside the other"
+		msg = "--to: store and target must not contain each other"
 	}
 	if msg == "" {
 		return nil
 	}
 	return &fault.UsageError{Msg: msg,
-		Advice: "name a place elsewhere, best on another disk: --to URL"}
+		Advice: "choose another place, preferably on another disk: --to URL"}
 }
 
 func isSameDir(a, b string) bool {
@@ -164,7 +164,7 @@ func (m *mirrorPlace) report(ctx context.Context, v *verification, rep *mirror.R
 	m.Tell(ev)
 	if err != nil {
 		if ctx.Err() != nil {
-			m.Note("interrupted: %s, %s, are in the mirror; the same command goes on from there",
+			m.Note("interrupted: %s, %s copied; rerun the same command to resume",
 				words.Plural(rep.Sent, "object", "objects"), words.Size(rep.SentBytes))
 			return ev, false, ErrInterrupted
 		}
@@ -181,16 +181,18 @@ func (m *mirrorPlace) report(ctx context.Context, v *verification, rep *mirror.R
 // remark says what else there is to know of a copy.
 func (m *mirrorPlace) remark(rep *mirror.Report) {
 	if rep.Spare > 0 {
-		m.Note("left out: %s, %s, that no snapshot needs: of a backup that runs, or did not finish",
+		m.Note("skipped: %s, %s, not needed by any snapshot: from a running or interrupted backup",
 			words.Plural(rep.Spare, "object", "objects"), words.Size(rep.SpareSize))
 	}
 	if m.extra > 0 {
-		m.Note("the target has %s that the source has not any more: nothing is deleted there",
+		m.Note("the target has %s that the source no longer has: kept",
 			words.Plural(int64(m.extra), "snapshot", "snapshots"))
 	}
 	if !m.info.ConditionalPut && m.op.Store.Doc.Safety == "" {
-		m.Note("%s cannot create an object only if absent, which this store asks for: the mirror can be read and restored, backups to it fail",
-			backends.Redact(m.url))
+		m.Note(
+			"%s cannot create an object only if absent, which this store requires: the mirror can be read and restored, but not backed up to",
+			backends.Redact(m.url),
+		)
 	}
 }
 
@@ -209,13 +211,13 @@ func (m *mirrorPlace) targetError(err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, backends.ErrNoSpace):
-		hint = "make space there, then run it again: it goes on"
+		hint = "free some space there, then rerun to resume"
 	case errors.Is(err, backends.ErrReadOnly), errors.Is(err, backends.ErrPermission):
-		hint = "give this user access to the target, or name another: --to URL"
+		hint = "give this user access to the target, or use another: --to URL"
 	case errors.Is(err, backends.ErrContainerNotFound):
-		hint = "is it mounted? then run it again"
+		hint = "is it mounted? mount it, then rerun the command"
 	case errors.Is(err, snapshot.ErrFork):
-		hint = "see what is there: vaultik --store " + config.Quote(m.url) + " verify"
+		hint = "check it: vaultik --store " + config.Quote(m.url) + " verify"
 	}
 	if hint == "" {
 		return err

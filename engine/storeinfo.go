@@ -73,7 +73,7 @@ type census struct {
 
 const (
 	scratchKind = "leftovers of checks"
-	foreignKind = "others, not of vaultik"
+	foreignKind = "not from vaultik"
 )
 
 // kindsInOrder is the order in which kinds are shown.

@@ -40,9 +40,9 @@ type emptyStream struct {
 
 func (e *emptyStream) Error() string {
 	if e.command {
-		return "the command succeeded, but wrote nothing to its standard output: no snapshot is made"
+		return "the command succeeded but printed nothing: no snapshot made"
 	}
-	return "nothing came from standard input: no snapshot is made"
+	return "standard input was empty: no snapshot made"
 }
 
 func (e *emptyStream) Unwrap() error  { return e.err }
@@ -53,5 +53,5 @@ func (e *emptyStream) Hint() string {
 	if e.command {
 		return ""
 	}
-	return "have vaultik run the program, so that it sees whether that fails: vaultik backup --stdin-command --stdin-name NAME -- PROGRAM"
+	return "let vaultik run the program, so that a failure is noticed: vaultik backup --stdin-command --stdin-name NAME -- PROGRAM"
 }

@@ -58,15 +58,15 @@ func (t *trouble) retriedAt(now time.Time, r retry.Retry) {
 	t.now[t] = struct{}{}
 	last, before := t.last[t.store]
 	if t.said || before && r.Trouble < longWait && now.Sub(last) < saidEvery {
-		t.out.Detail("%v; attempt %d, the next within %s", r.Err, r.Attempt, words.Took(r.Wait))
+		t.out.Detail("%v; attempt %d, retrying within %s", r.Err, r.Attempt, words.Took(r.Wait))
 		return
 	}
 	t.said, t.last[t.store] = true, now
-	until := "until it answers"
+	until := "until it responds"
 	if r.Left >= 0 {
 		until = "for up to " + words.Lasting(r.Left)
 	}
-	t.out.Warn("", "%s fails: %v; trying again, %s", t.store, r.Err, until)
+	t.out.Warn("", "%s: %v; retrying %s", t.store, r.Err, until)
 }
 
 // over hears that the trouble is.
@@ -78,9 +78,9 @@ func (t *trouble) over(d time.Duration, answered bool) {
 	}
 	switch {
 	case answered && t.said && d < time.Second:
-		t.out.Note("%s answers again", t.store)
+		t.out.Note("%s is responding again", t.store)
 	case answered && t.said:
-		t.out.Note("%s answers again, after %s", t.store, words.Lasting(d))
+		t.out.Note("%s is responding again after %s", t.store, words.Lasting(d))
 	}
 	if !t.said {
 		t.unsaid += t.here
@@ -105,7 +105,7 @@ func (ts *troubles) sum() int64 {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if ts.unsaid > 0 {
-		ts.out.Note("%s of the store failed and %s made again",
+		ts.out.Note("%s to the store failed and %s retried",
 			words.Plural(ts.unsaid, "more call", "more calls"),
 			map[bool]string{true: "was", false: "were"}[ts.unsaid == 1])
 	}

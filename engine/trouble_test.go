@@ -24,16 +24,16 @@ func TestTrouble(t *testing.T) {
 		want    []string
 	}{
 		{"an outage, said once", false, []int{0, 1, 3, 30, 60, 100, -120}, []string{
-			`warning: mem://x fails: put "h/x": connection refused; trying again, for up to 14 min 30 s`, "mem://x answers again, after 2 min"}},
+			`warning: mem://x: put "h/x": connection refused; retrying for up to 14 min 30 s`, "mem://x is responding again after 2 min"}},
 		{"hiccups, the first is said", false, []int{0, -1, 10, -11, 20, -21, 30, -31}, []string{
-			"warning: ", "mem://x answers again, after 1 s",
-			"3 more calls of the store failed and were made again"}},
+			"warning: ", "mem://x is responding again after 1 s",
+			"3 more calls to the store failed and were retried"}},
 		{"hiccups, one a minute is said", false, []int{0, -1, 61, -62, 70, -71}, []string{
-			"warning: ", "again, after 1 s", "warning: ", "again, after 1 s",
-			"1 more call of the store failed and was made again"}},
+			"warning: ", "again after 1 s", "warning: ", "again after 1 s",
+			"1 more call to the store failed and was retried"}},
 		{"a hiccup that becomes an outage", false, []int{0, -1, 5, 6, 14, 15, 16, -30},
 			[]string{"warning: ", "after 1 s", "warning: ", "after 25 s"}},
-		{"every one with -v", true, []int{0, 1, -2}, []string{"warning: ", `put "h/x": connection refused; attempt 7, the next within 3.0 s`, "after 2 s"}},
+		{"every one with -v", true, []int{0, 1, -2}, []string{"warning: ", `put "h/x": connection refused; attempt 7, retrying within 3.0 s`, "after 2 s"}},
 	} {
 		var stderr bytes.Buffer
 		all := newTroubles(events.Voice{Sink: &teller{stderr: &stderr, verbose: c.verbose}})
@@ -85,7 +85,7 @@ func TestTroubles_Two(t *testing.T) {
 	b.retriedAt(now, retry.Retry{Op: "put", Err: errors.New("y")})
 	if d := all.waiting(now.Add(time.Minute)); d != time.Minute ||
 		!strings.Contains(stderr.String(),
-			"warning: mem://y fails: y; trying again, for up to 0 s") {
+			"warning: mem://y: y; retrying for up to 0 s") {
 		t.Errorf("waiting for %v\n%s", d, stderr.String())
 	}
 	a.over(time.Second, false)
@@ -95,7 +95,7 @@ func TestTroubles_Two(t *testing.T) {
 	}
 	a.retriedAt(now.Add(time.Hour), retry.Retry{Op: "get", Err: errors.New("x"), Left: -1})
 	if n := strings.Count(stderr.String(),
-		"warning: mem://x fails: x; trying again, until it answers"); n != 2 {
+		"warning: mem://x: x; retrying until it responds"); n != 2 {
 		t.Errorf("%d warnings\n%s", n, stderr.String())
 	}
 	if n := strings.Count(stdout.String(), `{"type":"retry","store":"mem://x","op":"get","attempt":0,"reason":"x","wait_seconds":0,"trouble_seconds":0}`); n != 2 {

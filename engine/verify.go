@@ -109,7 +109,9 @@ func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
 		return nil, nil, err
 	}
 	if len(chains) == 0 {
-		return nil, nil, &noSnapshot{msg: "no snapshot of that set and host is known; names of other hosts need the secret key"}
+		return nil, nil, &noSnapshot{
+			msg: "no snapshot of that set and host found; the names of other hosts need the secret key",
+		}
 	}
 	wanted := map[chain]bool{}
 	for _, k := range chains {
@@ -136,7 +138,7 @@ func (j *job) chooseOne(ctx context.Context, cat *catalog, o VerifyOptions,
 	id, path := splitSnapshot(o.Snapshot)
 	if path != "" {
 		return nil, nil, fault.Misuse("verify",
-			"a snapshot is checked as a whole: leave out :"+path)
+			"a snapshot is checked as a whole: remove :"+path)
 	}
 	r, err := j.find(ctx, cat, id, o.Pick, key)
 	if err != nil {
@@ -153,7 +155,7 @@ func (j *job) chooseOne(ctx context.Context, cat *catalog, o VerifyOptions,
 		}
 	}
 	if others > 0 {
-		j.Note("%s elsewhere in the store: %s", words.Plural(others, "problem", "problems"),
+		j.Note("%s elsewhere in the store, see: %s", words.Plural(others, "problem", "problems"),
 			j.here("verify"))
 	}
 	return []*row{r}, mine, nil

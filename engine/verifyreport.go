@@ -40,7 +40,8 @@ func (v *verification) ofManifest(p snapshot.Problem) events.Problem {
 	ev := events.Problem{Kind: manifestKind(p.Err), Key: p.Key, Reason: reasonOf(p.Err.Error()),
 		Host: p.Host.String(), Set: p.Set.String(), Seq: p.Seq}
 	for _, r := range v.rows {
-		if r.Host == p.Host && r.Set == p.Set && r.Seq == p.Seq && !errors.Is(p.Err, snapshot.ErrGap) { // what comes after a gap is what it is
+		if r.Host == p.Host && r.Set == p.Set && r.Seq == p.Seq &&
+			!errors.Is(p.Err, snapshot.ErrGap) { // what comes after a gap is what it is
 			ev.Snapshots = append(ev.Snapshots, r.ID())
 		}
 	}
@@ -122,7 +123,7 @@ func (v *verification) report(ctx context.Context, rep *verify.Report,
 	v.Tell(ev)
 	if err != nil {
 		if ctx.Err() != nil {
-			v.Note("interrupted: %s read and checked so far, %s",
+			v.Note("interrupted: %s checked so far, %s",
 				words.Plural(rep.Checked, "object", "objects"), words.Verdict(found))
 			return ev, false, ErrInterrupted
 		}
@@ -193,9 +194,9 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 	if len(v.signed) > 0 || int64(len(problems)) < found {
 		return v.damage(found, affected)
 	}
-	return fault.WithHint(fmt.Errorf("%s could not be read: whether there is damage is not known",
+	return fault.WithHint(fmt.Errorf("%s unreadable: they may or may not be damaged",
 		words.Plural(found, "object", "objects")),
-		"give this user access to the store, then: "+v.here("verify --read-data"))
+		"give this user access to the store, then rerun: "+v.here("verify --read-data"))
 }
 
 func (v *verification) damage(found int64, affected []string) error {

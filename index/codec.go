@@ -35,8 +35,8 @@ func unseal(val []byte, seed uint32, key []byte) ([]byte, bool) {
 	return val[:n], true
 }
 
-// decoder takes values off the front of a row. After the first that is not
-// there it is bad, and everything is zero.
+// decoder takes values off the front of a row. After the first missing one it is bad,
+// and returns only zeros.
 type decoder struct {
 	b   []byte
 	bad bool

@@ -9,9 +9,9 @@ import (
 )
 
 // Copy copies the index in dir into the empty directory to, where Open takes it.
-// Nothing in dir is changed, so that it can be looked into, and tried out, without
-// a trace. Errors: fs.ErrNotExist if there is none, ErrBusy, ErrForeign,
-// ErrNewerFormat, ErrDamaged, ErrNoSpace (in to), or one of the system.
+// Nothing in dir is changed, so that it can be inspected and tried out without a trace.
+// Errors: fs.ErrNotExist if there is none, ErrBusy, ErrForeign, ErrNewerFormat,
+// ErrDamaged, ErrNoSpace (in to), or one of the system.
 func Copy(dir, to string) error {
 	f, err := os.Open(filepath.Join(dir, lockName))
 	if err != nil {

@@ -19,7 +19,8 @@ var (
 	ErrForeign = errors.New("not an index of this host")
 	// ErrNewerFormat means that a newer Vaultik wrote the index. Use that, or another directory.
 	ErrNewerFormat = errors.New("index was written by a newer version")
-	// ErrNoSpace means that the disk is full or nearly so. Nothing is damaged; make space and go on.
+	// ErrNoSpace means that the disk is full or nearly so. Nothing is damaged; make space and
+	// go on.
 	ErrNoSpace = errors.New("no space left for the index")
 	// ErrClosed means that the index was used after Close.
 	ErrClosed = errors.New("index is closed")

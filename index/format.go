@@ -63,10 +63,10 @@ func readFormat(dir string) (doc formatDoc, err error) {
 		return doc, fmt.Errorf("%w: %s has a wrong checksum", ErrDamaged, formatName)
 	}
 	if err := json.Unmarshal(line, &doc); err != nil || doc.Format != formatMagic {
-		return doc, fmt.Errorf("%w: %q is of another program", ErrForeign, dir)
+		return doc, fmt.Errorf("%w: %q belongs to another program", ErrForeign, dir)
 	}
 	if doc.V != formatVersion {
-		return doc, fmt.Errorf("%w: %q has version %d, this program knows %d", ErrNewerFormat, dir, doc.V, formatVersion)
+		return doc, fmt.Errorf("%w: %q has version %d, this program supports %d", ErrNewerFormat, dir, doc.V, formatVersion)
 	}
 	return doc, nil
 }

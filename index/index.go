@@ -37,7 +37,7 @@ type Index struct {
 	lock *os.File
 	free func(dir string) (free, total int64, err error) // bytes of the file system
 
-	write   sync.Mutex     // held by whoever writes; taken before mu
+	write   sync.Mutex     // held by the writer; taken before mu
 	entries []badger.Entry // the writer's, reused; guarded by write
 
 	mu       sync.RWMutex // guards what follows; readers hold it while they use db
@@ -299,8 +299,8 @@ func (x *Index) setGeneration(gen, pending uint32) error {
 	return x.db.Sync()
 }
 
-// dropGeneration frees the space of old rows. They are out of reach already, so
-// an error only means that it is tried again by the next Open.
+// dropGeneration frees the space of old rows. They are already unreachable, so an error
+// only means that the next Open retries.
 func (x *Index) dropGeneration(old uint32) {
 	err := x.db.DropPrefix(binary.BigEndian.AppendUint32(nil, old))
 	if err == nil {

@@ -6,10 +6,10 @@ import (
 	"vaultik/vault/chunk"
 )
 
-// Keys begin with the generation, so that one prefix holds all rows of it, and
-// go on with the kind of row. A row over pieceSize has more keys: the same and a
-// 16-bit number behind it. Ids and digests are cut to 128 bits; the checksum
-// of the row covers all of them.
+// Keys begin with the generation, so that one prefix holds all its rows, followed by
+// the kind of row. A row over pieceSize has more keys: the same with a 16-bit number
+// appended. Ids and digests are cut to 128 bits; the checksum of the row covers all of
+// them.
 const (
 	kindMeta    = 'm'
 	kindBlob    = 'b' // number

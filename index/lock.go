@@ -22,7 +22,7 @@ func lockDir(dir string) (*os.File, error) {
 		_ = f.Close()
 		return nil, err
 	}
-	// Who holds it is a courtesy: a full disk does not stop the lock.
+	// Noting who holds it is a courtesy: a full disk does not prevent the lock.
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt(fmt.Appendf(nil, "%d %d\n", os.Getpid(), time.Now().Unix()), 0)
 	}

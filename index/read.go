@@ -57,9 +57,9 @@ func (x *Index) Chunks(ids []chunk.ID, out []Loc) error {
 	return nil
 }
 
-// get reads a value into dst. Whatever keeps Badger from reading a row makes the
-// row absent, and is counted; Badger panics over some kinds of damage that
-// came after Open.
+// get reads a value into dst. If Badger cannot read a row, for whatever reason, the row
+// is absent, and that is counted; Badger panics on some kinds of damage that appear
+// after Open.
 func (x *Index) get(txn *badger.Txn, key, dst []byte) (val []byte, ok bool) {
 	defer func() {
 		if r := recover(); r != nil {

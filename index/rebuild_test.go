@@ -52,7 +52,7 @@ func (r source) snapshot(t *testing.T, files int, shared []page.Ref) *snapshotOf
 	var b *blob.Info
 	cut := page.NewCutter([32]byte{7})
 	var enc page.Encoder
-	build := page.NewBuilder(cut, page.Store(&enc, func(data []byte) (page.Ref, error) { return store(newBlob(), data, false), nil }))
+	var items []page.Item
 	var leaf []page.Entry
 	run := cut.Run(0)
 	for i := range files {
@@ -105,16 +105,25 @@ func (r source) snapshot(t *testing.T, files int, shared []page.Ref) *snapshotOf
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := build.Add(page.Item{Last: e.Path, Ref: store(b, data, self), Entries: int64(len(leaf))}); err != nil {
-			t.Fatal(err)
-		}
+		items = append(items, page.Item{Last: e.Path, Ref: store(b, data, self), Entries: int64(len(leaf))})
 		leaf, b = nil, nil
 	}
-	top, err := build.Finish()
-	if err != nil {
-		t.Fatal(err)
+	for level := 1; len(items) > 1; level++ {
+		var up []page.Item
+		for _, part := range page.CutBranch(items, level, cut) {
+			data, err := enc.Branch(nil, level, part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			it := page.Item{Last: part[len(part)-1].Last, Ref: store(newBlob(), data, false)}
+			for i := range part {
+				it.Entries += part[i].Entries
+			}
+			up = append(up, it)
+		}
+		items = up
 	}
-	s.known.Tree = &page.Tree{Top: top.Ref, Fetch: func(_ context.Context, ref page.Ref) ([]byte, error) {
+	s.known.Tree = &page.Tree{Top: items[0].Ref, Fetch: func(_ context.Context, ref page.Ref) ([]byte, error) {
 		data, ok := s.pages[ref.ID]
 		if !ok {
 			return nil, page.ErrDamaged

@@ -31,7 +31,7 @@ var (
 	}
 )
 
-// alienFile returns a file that is none of Badger's, or "".
+// alienFile returns a file that does not belong to Badger, or "".
 func alienFile(db string) string {
 	names, err := os.ReadDir(db)
 	if err != nil {
@@ -123,7 +123,7 @@ func verifyManifest(db string, sizes map[string]int64) (map[uint64]badger.TableM
 	}
 	for id, t := range m.Tables {
 		if t.KeyID != 0 || t.Compression != 0 || t.Level >= 7 {
-			return nil, fmt.Errorf("%w: table %d is of a strange kind", ErrDamaged, id)
+			return nil, fmt.Errorf("%w: table %d is of an unknown kind", ErrDamaged, id)
 		}
 	}
 	return m.Tables, nil

@@ -132,7 +132,7 @@ func TestPacker_TellsBeforeItForgets(t *testing.T) {
 			root.Send(p, &backup.RowsWritten{Batch: m.Batch})
 		case *backup.BlobIndexed:
 			if !promised {
-				t.Error("a frame was promised after the committer had been told that it would not be")
+				t.Error("a frame was promised after the tree builder had been told that it would not be")
 			}
 			return
 		}

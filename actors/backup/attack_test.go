@@ -309,7 +309,7 @@ func (a *attack) attempt() {
 		case 4:
 			s.Faults.CheckpointBytes, s.Faults.CheckpointEvery = 1, time.Millisecond
 		case 5:
-			stage := []*func(){&s.Faults.OnScan, &s.Faults.OnPack, &s.Faults.OnStore, &s.Faults.OnCommit}[at%4]
+			stage := []*func(){&s.Faults.OnScan, &s.Faults.OnPack, &s.Faults.OnIndex, &s.Faults.OnBuild}[at%4]
 			*stage = func() {
 				if calls.Add(1) == at {
 					panic("injected in a stage")

@@ -3,13 +3,14 @@ package backup
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
 	"vaultik/actors"
 	"vaultik/internal/clock"
-	"vaultik/messages"
 	"vaultik/vault/snapshot"
 )
 
@@ -22,10 +23,12 @@ const maxRounds = 3
 func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, error) {
 	began := time.Now()
 	if len(spec.Tags) > snapshot.MaxTags {
-		return nil, fmt.Errorf("backup: %d tags are too many: a snapshot has at most %d", len(spec.Tags), snapshot.MaxTags)
+		return nil, fmt.Errorf("backup: too many tags, %d: a snapshot has at most %d",
+			len(spec.Tags), snapshot.MaxTags)
 	}
 	run := newBackupRun(spec)
 	defer run.cancel(nil)
+	defer keepCollector()()
 	job := newBackupJob(soft, run)
 	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	run.cancel(actors.ErrInterrupted)
@@ -39,10 +42,21 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	}
 	r.Kernel = run.kernelMounts()
 	p := spec.Progress
-	r.Counts, r.Errors, r.BlobsStored = run.counts, run.failed, int64(len(run.stored))
+	sums := run.tally.close()
+	r.Counts, r.Errors, r.BlobsStored = sums.counts, sums.failed, run.blobsStored.Load()
 	r.BytesRead, r.BytesStored, r.ObjectsStored = p.BytesRead.Load(), p.Stored.Load(), p.Objects.Load()
 	r.Restarts, r.Duration = p.Restarts.Load(), time.Since(began)
 	return &r, done.err
+}
+
+// keepCollector returns what sets the collector as it is now.
+func keepCollector() func() {
+	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(-1)
+	debug.SetGCPercent(percent)
+	return func() {
+		debug.SetMemoryLimit(limit)
+		debug.SetGCPercent(percent)
+	}
 }
 
 type backupDone struct {
@@ -57,17 +71,17 @@ type backupJob struct {
 	run  *backupRun
 	soft context.Context
 
-	scanner, chunkers, packer, committer *actor.PID
+	scanner, chunkers, packer, builder *actor.PID
 
-	state    *storeState
-	round    int
-	leaves   uint64 // of the rounds before
-	result   Result
-	walked   bool // the walk of this round is over
-	flushing bool // and what it found has been read
-	stored   bool // interrupted, and all that was read is stored
-	stopSoft func() bool
-	stopTick func()
+	committer *committer
+	round     int
+	leaves    uint64 // of the rounds before
+	result    Result
+	walked    bool // the walk of this round is over
+	flushing  bool // and what it found has been read
+	stored    bool // interrupted, and all that was read is stored
+	stopSoft  func() bool
+	stopTick  func()
 
 	pinned struct { // the newest checkpoint
 		at    time.Duration // clock.Boot
@@ -104,8 +118,8 @@ type (
 	interrupt struct{}
 	// prepareEnded says what prepare has found.
 	prepareEnded struct {
-		state *storeState
-		err   error
+		committer *committer
+		err       error
 	}
 	// commitEnded says what commit has written, or why it has not.
 	commitEnded struct {
@@ -160,8 +174,8 @@ func (j *backupJob) start(c actor.Context) {
 	j.stopSoft = context.AfterFunc(j.soft, func() { root.Send(self, &interrupt{}) })
 	j.run.spec.Progress.SetPhase("prepare")
 	j.Beside(c, func(actors.Aside) any {
-		st, err := prepare(j.run)
-		return &prepareEnded{st, err}
+		committer, err := prepare(j.run)
+		return &prepareEnded{committer, err}
 	})
 }
 
@@ -177,7 +191,16 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 		j.End(c, actors.ErrInterrupted)
 		return
 	}
-	j.state = m.state
+	j.committer = m.committer
+	j.run.divide()
+	j.spawn(c)
+	j.pinned.at = clock.Boot()
+	j.watchClock(c)
+	j.walk(c)
+}
+
+// spawn makes the stages, each with those that it talks to.
+func (j *backupJob) spawn(c actor.Context) {
 	run := j.run
 	uploaders := actors.SpawnPool(&j.Job, c, actors.Pool[storeObject, objectStored]{
 		Name: "uploader", Workers: run.spec.Parallel,
@@ -187,10 +210,14 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 		Name: "sealer", Workers: run.Limits.sealers,
 		NewWork: func() actors.Work[sealing, sealingDone] { return newSealer(run) },
 	})
-	store := j.Spawn(c, "store", func() actor.Actor { return &storeActor{run} })
-	j.committer = j.Spawn(c, "committer", func() actor.Actor { return newCommitter(run, sealers, uploaders, store) })
-	j.packer = j.Spawn(c, "packer", func() actor.Actor { return newPacker(run, sealers, uploaders, store, j.committer) })
-	c.Send(j.committer, &packerIs{j.packer})
+	indexer := j.Spawn(c, "indexer", func() actor.Actor { return &indexer{run} })
+	j.builder = j.Spawn(c, "treebuilder", func() actor.Actor {
+		return newTreeBuilder(run, sealers, uploaders, indexer)
+	})
+	j.packer = j.Spawn(c, "packer", func() actor.Actor {
+		return newPacker(run, sealers, uploaders, indexer, j.builder)
+	})
+	c.Send(j.builder, &packerIs{j.packer})
 	root, packer := c.ActorSystem().Root, j.packer
 	j.chunkers = actors.SpawnPool(&j.Job, c, actors.Pool[readEntries, batchRead]{
 		Name: "chunker", Workers: run.Limits.chunkers, Split: splitBatch,
@@ -198,10 +225,9 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 			return newChunker(run, func(m any) { root.Send(packer, m) })
 		},
 	})
-	j.scanner = j.Spawn(c, "scanner", func() actor.Actor { return newScanner(run, j.chunkers, j.committer) })
-	j.pinned.at = clock.Boot()
-	j.watchClock(c)
-	j.walk(c)
+	j.scanner = j.Spawn(c, "scanner", func() actor.Actor {
+		return newScanner(run, j.chunkers, j.builder)
+	})
 }
 
 // walk begins a round.
@@ -209,14 +235,14 @@ func (j *backupJob) walk(c actor.Context) {
 	j.round++
 	j.walked, j.flushing = false, false
 	j.result.Rounds = j.round
-	j.run.counts, j.run.problems, j.run.failed = messages.Counts{}, nil, 0
+	j.run.tally.reset()
 	p := j.run.spec.Progress
 	p.SetPhase("backup")
-	for _, n := range []interface{ Store(int64) }{&p.FilesTotal, &p.BytesTotal, &p.FilesDone, &p.BytesDone} {
+	for _, n := range []*atomic.Int64{&p.FilesTotal, &p.BytesTotal, &p.FilesDone, &p.BytesDone} {
 		n.Store(0)
 	}
 	m := &scanRoots{Round: j.round, First: j.leaves}
-	c.Send(j.committer, m)
+	c.Send(j.builder, m)
 	c.Send(j.scanner, m)
 }
 
@@ -230,7 +256,7 @@ func (j *backupJob) scanned(c actor.Context, m *scanDone) {
 		j.End(c, m.Err)
 	default:
 		j.walked = true
-		c.Send(j.committer, m)
+		c.Send(j.builder, m)
 	}
 }
 
@@ -253,10 +279,10 @@ func (j *backupJob) flushed(c actor.Context) {
 	switch {
 	case j.Ended:
 	case j.run.interrupted():
-		c.Send(j.committer, &flushRows{})
+		c.Send(j.builder, &flushRows{})
 	default:
 		j.run.spec.Progress.SetPhase("write tree")
-		c.Send(j.committer, &finishTree{})
+		c.Send(j.builder, &finishTree{})
 	}
 }
 
@@ -265,9 +291,9 @@ func (j *backupJob) commit(c actor.Context, m *treeWritten) {
 		return
 	}
 	j.run.spec.Progress.SetPhase("commit")
-	top, needed := m.top, m.needed
+	top := m.top
 	j.Beside(c, func(actors.Aside) any {
-		r, err := j.state.commit(top, needed)
+		r, err := j.committer.commit(top)
 		return &commitEnded{r, err}
 	})
 }
@@ -281,9 +307,16 @@ func (j *backupJob) committed(c actor.Context, m *commitEnded) {
 	case m.err != nil:
 		j.End(c, m.err)
 	case m.commit.missing > 0 && j.round >= maxRounds:
-		j.End(c, fmt.Errorf("%d blobs went missing from the store while the backup ran, in each of %d rounds: something else deletes them", m.commit.missing, maxRounds))
+		j.End(
+			c,
+			fmt.Errorf("%d blobs went missing from the store while the backup ran, in each of "+
+				"%d rounds: something else deletes them", m.commit.missing, maxRounds),
+		)
 	case m.commit.missing > 0:
-		j.run.spec.warn(fmt.Sprintf("blobs missing from the store: %d; their files are stored again", m.commit.missing))
+		j.run.spec.warn(
+			fmt.Sprintf("%d blobs are missing from the store; their files are stored again",
+				m.commit.missing),
+		)
 		j.walk(c)
 	default:
 		j.End(c, nil)

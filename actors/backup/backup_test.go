@@ -141,10 +141,10 @@ func TestBackup_PoisonFileFailsAlone(t *testing.T) {
 func TestBackup_StagePanicFailsTheJob(t *testing.T) {
 	testsize.Long(t)
 	for name, inject := range map[string]func(*actors.Faults){
-		"packer":    func(f *actors.Faults) { f.OnPack = func() { panic("injected") } },
-		"committer": func(f *actors.Faults) { f.OnCommit = func() { panic("injected") } },
-		"store":     func(f *actors.Faults) { f.OnStore = func() { panic("injected") } },
-		"scanner":   func(f *actors.Faults) { f.OnScan = func() { panic("injected") } },
+		"packer":      func(f *actors.Faults) { f.OnPack = func() { panic("injected") } },
+		"treebuilder": func(f *actors.Faults) { f.OnBuild = func() { panic("injected") } },
+		"indexer":     func(f *actors.Faults) { f.OnIndex = func() { panic("injected") } },
+		"scanner":     func(f *actors.Faults) { f.OnScan = func() { panic("injected") } },
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := jobtest.New(t)

@@ -23,7 +23,7 @@ func (p *packer) compress(c actor.Context) {
 		if n := len(p.freeOut); n > 0 {
 			out, p.freeOut = p.freeOut[n-1], p.freeOut[:n-1]
 		} else {
-			out = p.run.Mem.Make(blob.MaxCompressed(p.run.spec.Chunks.Max))
+			out = p.run.Mem.Make(p.run.Limits.frameOut)
 		}
 		p.compressing++
 		c.Request(p.sealers, &messages.Submit[sealing]{Job: sealing{
@@ -55,10 +55,14 @@ func (p *packer) fill(c actor.Context) {
 		if p.current == nil && !p.openBlob() {
 			return
 		}
-		f := p.ready[0]
+		f, b := p.ready[0], p.current
+		if !b.builder.Empty() &&
+			b.builder.Len()+len(f.out)+len(f.rows)*maxTable/maxFrameRows > b.target {
+			p.closeBlob(c) // its buffer is no larger
+			continue
+		}
 		p.ready[0] = nil
 		p.ready = p.ready[1:]
-		b := p.current
 		off, n := b.builder.AddFrame(f.out, f.rows)
 		b.frames = append(b.frames, framePlace{Frame: f.seq, Off: off, Len: n})
 		p.freeOut = append(p.freeOut, f.out[:0])
@@ -79,7 +83,8 @@ func (p *packer) openBlob() bool {
 	if buf == nil {
 		buf = p.run.Mem.Make(p.run.Limits.blobBuffer)[:0]
 	}
-	p.current = &openBlob{builder: blob.NewBuilder(buf), buf: buf, target: blob.RandomTarget(p.run.Limits.blobTarget)}
+	target := blob.RandomTarget(p.run.Limits.blobTarget)
+	p.current = &openBlob{builder: blob.NewBuilder(buf), buf: buf, target: target}
 	return true
 }
 
@@ -105,12 +110,11 @@ func (p *packer) blobSealed(c actor.Context, m *messages.Finished[sealing, seali
 		c.Send(c.Parent(), &messages.StageFailed{Err: err})
 		return
 	}
-	info := sealed.Info
-	b.info = &info
-	p.uploading[info.Name] = b
-	c.Send(p.committer, &blobSealed{Info: b.info, Frames: b.frames})
+	b.info = p.run.blobs.add(sealed.Info)
+	p.uploading[sealed.Name] = b
+	c.Send(p.builder, &blobSealed{Info: b.info, Frames: b.frames})
 	c.Request(p.uploaders, &messages.Submit[storeObject]{Job: storeObject{
-		Key: layout.Blob(p.run.spec.Host.ID, info.Name), Bytes: sealed.Bytes, Sum: info.Name,
+		Key: layout.Blob(p.run.spec.Host.ID, sealed.Name), Bytes: sealed.Bytes, Sum: sealed.Name,
 	}})
 }
 
@@ -125,7 +129,8 @@ func (p *packer) blobStored(c actor.Context, m *messages.Finished[storeObject, o
 	p.freeBlobs = append(p.freeBlobs, b.buf)
 	b.buf = nil
 	p.indexing = append(p.indexing, b)
-	c.Request(p.store, &writeRows{Batch: &index.Batch{Blobs: []index.StoredBlob{{Info: *b.info, Rows: b.builder.Rows()}}}})
+	stored := index.StoredBlob{Info: *b.info, Rows: b.builder.Rows()}
+	c.Request(p.indexer, &writeRows{Batch: &index.Batch{Blobs: []index.StoredBlob{stored}}})
 }
 
 // blobIndexed ends the packer's own memory of a blob: from now on the index answers for it.
@@ -140,39 +145,28 @@ func (p *packer) blobIndexed(c actor.Context, m *rowsWritten) {
 	for _, r := range b.builder.Rows() {
 		delete(p.seen, r.ID)
 	}
-	c.Send(p.committer, &blobIndexed{Info: b.info, Frames: b.frames})
+	c.Send(p.builder, &blobIndexed{Info: b.info, Frames: b.frames})
 }
 
-// finish answers Flush once everything is stored; the only blob of a small run
-// goes to the committer instead, open, for the pages to join it.
+// finish answers flush once everything is stored; the only blob of a small run
+// goes to the tree builder instead, open, for the pages to join it.
 func (p *packer) finish(c actor.Context) {
-	small := p.current != nil && p.sealed == 0 && p.current.builder.Len() <= p.run.Limits.blobTarget/2
+	small := p.current != nil && p.sealed == 0 &&
+		p.current.builder.Len() <= p.run.Limits.blobTarget/2
 	if small && !p.run.interrupted() {
 		b := p.current
 		p.current = nil
 		for _, r := range b.builder.Rows() {
 			delete(p.seen, r.ID) // in another round the index answers, or the chunk is stored again
 		}
-		p.freeBlobs = append(p.freeBlobs, nil) // its buffer is the committer's now
-		c.Send(p.committer, &handedOver{Builder: b.builder, Frames: b.frames})
+		p.freeBlobs = append(p.freeBlobs, nil) // its buffer is the tree builder's now
+		c.Send(p.builder, &handedOver{Builder: b.builder, Frames: b.frames})
 	}
 	p.closeBlob(c)
 	if len(p.sealing)+len(p.uploading)+len(p.indexing) == 0 {
 		p.flushing = false
 		c.Send(c.Parent(), &flushed{})
 	}
-}
-
-func (p *packer) info(n index.BlobNum) (*blob.Info, bool) {
-	if i := p.infos[n]; i != nil {
-		return i, true
-	}
-	b, ok := p.run.spec.Index.Blob(n)
-	if !ok {
-		return nil, false
-	}
-	p.infos[n] = &b
-	return &b, true
 }
 
 // stored is why an object is not in the store; nil if it is.

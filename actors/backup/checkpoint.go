@@ -9,7 +9,6 @@ import (
 
 	"vaultik/actors"
 	"vaultik/internal/clock"
-	"vaultik/vault/blob"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
@@ -40,7 +39,8 @@ func (j *backupJob) tick(c actor.Context) {
 		limit = n
 	}
 	stored := j.run.spec.Progress.Stored.Load()
-	if j.pinned.busy > 0 || clock.Boot()-j.pinned.at < checkpointTime && stored-j.pinned.bytes < limit {
+	if j.pinned.busy > 0 ||
+		clock.Boot()-j.pinned.at < checkpointTime && stored-j.pinned.bytes < limit {
 		return
 	}
 	j.checkpoint(c)
@@ -61,7 +61,7 @@ func (j *backupJob) watchClock(c actor.Context) {
 func (j *backupJob) checkpoint(c actor.Context) {
 	j.pinned.busy++
 	j.pinned.at, j.pinned.bytes = clock.Boot(), j.run.spec.Progress.Stored.Load()
-	j.Beside(c, func(actors.Aside) any { return &checkpointEnded{j.state.checkpoint()} })
+	j.Beside(c, func(actors.Aside) any { return &checkpointEnded{j.committer.checkpoint()} })
 }
 
 // checkpointed: a checkpoint that could not be written is no reason to stop; the
@@ -77,34 +77,31 @@ func (j *backupJob) checkpointed(c actor.Context, m *checkpointEnded) {
 }
 
 // checkpoint writes one, of all blobs that this run has stored or may reuse.
-func (s *storeState) checkpoint() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	run, spec := s.run, s.run.spec
-	needed := map[blob.Name]struct{}{}
-	run.mu.Lock()
-	for n := range run.present {
-		if _, ok := spec.Index.Num(n); ok {
-			needed[n] = struct{}{}
-		}
-	}
-	run.mu.Unlock()
-	if len(needed) == 0 {
-		return nil
-	}
-	needs, err := s.needs(needed)
-	if err != nil {
+func (c *committer) checkpoint() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	run, spec := c.run, c.run.spec
+	needs, err := c.needs(run.blobs.present)
+	if err != nil || needs.Count == 0 {
 		return err
 	}
 	ck := &snapshot.Checkpoint{
-		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set, ID: layout.NewULID(run.now()),
-		Time: run.now().UTC().Truncate(time.Second), Needs: needs,
+		Store: spec.Opened.Doc.Store,
+		Host:  spec.Host.ID,
+		Set:   spec.Set,
+		ID:    layout.NewULID(run.now()),
+		Time:  run.now().UTC().Truncate(time.Second),
+		Needs: needs,
 	}
 	b, err := snapshot.EncodeCheckpoint(ck, spec.Host.Signer)
 	if err != nil {
 		return err
 	}
-	_, err = putObject(run.ctx, spec.Store, storeObject{Key: layout.Checkpoint(spec.Host.ID, ck.ID), Bytes: b, Sum: sha256.Sum256(b)})
+	_, err = putObject(
+		run.ctx,
+		spec.Store,
+		storeObject{Key: layout.Checkpoint(spec.Host.ID, ck.ID), Bytes: b, Sum: sha256.Sum256(b)},
+	)
 	if err == nil {
 		run.accepted(int64(len(b)), nil)
 	}

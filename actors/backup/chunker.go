@@ -38,7 +38,7 @@ type chunker struct {
 	done    []entryDone
 }
 
-// BatchRead ends a ReadEntries job. The results themselves go to the packer.
+// batchRead ends a readEntries job. The results themselves go to the packer.
 type batchRead struct{ err error }
 
 func newChunker(run *backupRun, packer func(any)) actors.Work[readEntries, batchRead] {
@@ -47,7 +47,10 @@ func newChunker(run *backupRun, packer func(any)) actors.Work[readEntries, batch
 	if err != nil {
 		panic(err) // the parameters were validated with the job
 	}
-	k := &chunker{run: run, packer: packer, cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()), names: vfs.NewNameCache(), touch: run.watch.Touch()}
+	k := &chunker{
+		run: run, packer: packer, cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()),
+		names: vfs.NewNameCache(), touch: run.watch.Touch(),
+	}
 	return k.read
 }
 
@@ -112,20 +115,28 @@ func (k *chunker) entry(t *entryTask) error {
 	}
 	d.Stat = st
 	metaErr := capture()
-	switch {
-	case errors.Is(metaErr, fs.ErrNotExist):
+	if errors.Is(metaErr, fs.ErrNotExist) {
 		k.fail(&d, metaErr)
 		return nil
-	case metaErr != nil:
+	}
+	if metaErr != nil {
 		d.Reason = metaErr.Error() // the content is safe, some attribute is not
 		d.Status = messages.StatusFailed
 	}
+	k.describe(t, &d)
+	k.done = append(k.done, d)
+	return nil
+}
+
+// describe completes an entry that was read.
+func (k *chunker) describe(t *entryTask, d *entryDone) {
+	st := &d.Stat
 	d.Entry.Path, d.Entry.Implied = t.Path, t.Implied
 	if st.Type == page.File {
 		d.Entry.Size = st.Size
 	}
 	if st.Nlink > 1 && st.Type != page.Dir {
-		d.Entry.HL = k.run.hardLink(&st)
+		d.Entry.HL = k.run.hardLink(st)
 	}
 	if t.Known != nil {
 		d.Entry.Refs = t.Known.Refs
@@ -134,15 +145,13 @@ func (k *chunker) entry(t *entryTask) error {
 		d.Status, d.Reason = messages.StatusFailed, t.Unlisted.Error()
 	}
 	d.Racy = d.Racy || d.Status == messages.StatusInMotion || d.Status == messages.StatusFailed
-	k.done = append(k.done, d)
-	return nil
 }
 
 // fail drops the entry from the snapshot, and says why.
 func (k *chunker) fail(d *entryDone, err error) {
 	d.Status, d.Dropped, d.Reason = messages.StatusFailed, true, err.Error()
 	if errors.Is(err, fs.ErrNotExist) {
-		d.Status, d.Reason = messages.StatusVanished, "vanished while the backup ran"
+		d.Status, d.Reason = messages.StatusVanished, "vanished during the backup"
 	}
 	k.done = append(k.done, *d)
 }
@@ -190,7 +199,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 			return nil // it is as it was then; the next run finds it longer
 		}
 		if again {
-			d.Status, d.Reason = messages.StatusInMotion, "changed while it was read; saved as it was read last"
+			d.Status, d.Reason = messages.StatusInMotion, "changed while being read; the last reading was saved"
 			return nil
 		}
 		now, d.Read = after, looked
@@ -356,7 +365,10 @@ func (k *chunker) room(n int) ([]byte, error) {
 func (k *chunker) piece(index, n int) {
 	off := len(k.buf.B)
 	k.buf.B = k.buf.B[:off+n]
-	k.pieces = append(k.pieces, piece{Index: index, ID: k.hasher.ID(k.buf.B[off : off+n]), Off: off, Len: n})
+	k.pieces = append(
+		k.pieces,
+		piece{Index: index, ID: k.hasher.ID(k.buf.B[off : off+n]), Off: off, Len: n},
+	)
 }
 
 func (k *chunker) flush() {

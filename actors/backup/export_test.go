@@ -17,9 +17,14 @@ type (
 )
 
 var (
-	NewPacker    = newPacker
-	NewBackupRun = newBackupRun
+	NewPacker = newPacker
 )
+
+func NewBackupRun(spec *Spec) *backupRun {
+	r := newBackupRun(spec)
+	r.divide()
+	return r
+}
 
 var (
 	ErrHalfSealed  = errHalfSealed

@@ -52,7 +52,7 @@ func TestBackup_BadFiles(t *testing.T) {
 	r := h.Backup(m.Dir)
 	for name, want := range map[string]string{
 		"eio": "input/output error", "small": "input/output error", "zero": "input/output error", "estale": "stale",
-		"closed": "permission denied", "short": "changed while it was read", "a-good": "", "z-good": "", "unsized": "", "empty": "",
+		"closed": "permission denied", "short": "changed while being read", "a-good": "", "z-good": "", "unsized": "", "empty": "",
 	} {
 		if got, told := reasons[name]; !told || !strings.Contains(got, want) || (got == "") != (want == "") {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -175,7 +175,7 @@ func TestBackup_Hang(t *testing.T) {
 				t.Errorf("%v, %+v", err, r)
 			}
 			mu.Lock()
-			if len(warned) != 2 || !strings.Contains(warned[0], want+`" has not responded for`) || !strings.Contains(warned[1], "going on without it") {
+			if len(warned) != 2 || !strings.Contains(warned[0], want+`" not responding for`) || !strings.Contains(warned[1], "continuing without it") {
 				t.Errorf("%q", warned)
 			}
 			mu.Unlock()

@@ -115,6 +115,7 @@ func TestBackup_InterruptedGoesOn(t *testing.T) {
 	var puts atomic.Int64
 	h.Edit = func(s *backup.Spec) {
 		s.Chunkers = 1 // one file after the other: some are finished when it stops
+		s.Memory = 180 << 20
 		s.Faults.OnUpload = func(after bool) {
 			if after && puts.Add(1) == 3 {
 				stop()
@@ -129,7 +130,7 @@ func TestBackup_InterruptedGoesOn(t *testing.T) {
 		t.Errorf("checkpoints %v, manifests %v", h.Keys("p/"), h.Keys("m/"))
 	}
 	before := len(h.Keys("b/"))
-	h.Edit = nil
+	h.Edit = func(s *backup.Spec) { s.Memory = 180 << 20 }
 	r := h.Backup(dir)
 	h.CheckTree(dir)
 	if before+int(r.BlobsStored) > 10 { // from the beginning they are 8, and those before

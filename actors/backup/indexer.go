@@ -6,8 +6,7 @@ import (
 	"vaultik/index"
 )
 
-// writeRows asks the store actor for one write to the index. It lives here, not
-// in messages, because its types belong to the index.
+// writeRows asks the indexer for one write to the index: of what is stored already.
 type writeRows struct{ Batch *index.Batch }
 
 // rowsWritten answers writeRows, in order.
@@ -16,14 +15,14 @@ type rowsWritten struct {
 	err   error
 }
 
-// storeActor is the only writer of the index. It blocks: who asks waits for its
+// indexer is the only writer of the index. It blocks: who asks waits for its
 // answer before giving up what the rows describe.
-type storeActor struct{ run *backupRun }
+type indexer struct{ run *backupRun }
 
-func (s *storeActor) Receive(c actor.Context) {
+func (x *indexer) Receive(c actor.Context) {
 	if m, ok := c.Message().(*writeRows); ok {
-		s.run.faults.Store()
-		_, err := s.run.spec.Index.Write(m.Batch)
+		x.run.faults.Indexer()
+		_, err := x.run.spec.Index.Write(m.Batch)
 		c.Respond(&rowsWritten{Batch: m.Batch, err: err})
 	}
 }

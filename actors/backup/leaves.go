@@ -33,8 +33,8 @@ type entryState struct {
 	shown   int64 // bytes of the pieces: progress does not wait for the end of a large file
 }
 
-func (k *committer) entriesPlaced(_ actor.Context, m *entriesPlaced) {
-	l := k.leaves[m.Leaf]
+func (t *treeBuilder) entriesPlaced(_ actor.Context, m *entriesPlaced) {
+	l := t.leaves[m.Leaf]
 	if l == nil {
 		return // a second attempt at what the first had finished
 	}
@@ -46,12 +46,12 @@ func (k *committer) entriesPlaced(_ actor.Context, m *entriesPlaced) {
 		}
 		if m.Attempt > e.attempt || p.Restart {
 			e.attempt, e.pieces = m.Attempt, e.pieces[:0]
-			k.show(e, -e.shown)
+			t.show(e, -e.shown)
 		}
 		if !p.Restart {
 			e.pieces = append(e.pieces, *p)
-			k.show(e, p.Ref.Length())
-			k.awaitFrame(l, p.Frame)
+			t.show(e, p.Ref.Length())
+			t.awaitFrame(l, p.Frame)
 		}
 	}
 	for i := range m.Done {
@@ -63,77 +63,77 @@ func (k *committer) entriesPlaced(_ actor.Context, m *entriesPlaced) {
 		if m.Attempt > e.attempt {
 			e.attempt, e.pieces = m.Attempt, nil // this attempt has none
 		}
-		k.show(e, -e.shown) // account counts it as a whole
+		t.show(e, -e.shown) // account counts it as a whole
 		e.done = d
 		l.left--
-		k.account(l, d)
+		t.account(l, d)
 	}
-	k.check(l)
+	t.check(l)
 }
 
 // show adds to what progress shows of an entry under way.
-func (k *committer) show(e *entryState, bytes int64) {
+func (t *treeBuilder) show(e *entryState, bytes int64) {
 	e.shown += bytes
-	k.run.spec.Progress.BytesDone.Add(bytes)
+	t.run.spec.Progress.BytesDone.Add(bytes)
 }
 
-func (k *committer) awaitFrame(l *leafState, frame uint64) {
+func (t *treeBuilder) awaitFrame(l *leafState, frame uint64) {
 	if frame == 0 {
 		return
 	}
 	if _, ok := l.frames[frame]; ok {
 		return
 	}
-	f, ok := k.resolved[frame]
+	f, ok := t.resolved[frame]
 	l.frames[frame] = f
 	if !ok {
 		l.unresolved++
-		k.waiting[frame] = append(k.waiting[frame], l)
+		t.waiting[frame] = append(t.waiting[frame], l)
 	}
 }
 
 // resolve learns where frames went; info nil means the adopted blob.
-func (k *committer) resolve(frames []framePlace, info *blob.Info) {
+func (t *treeBuilder) resolve(frames []framePlace, info *blob.Info) {
 	for _, f := range frames {
 		r := resolvedFrame{info, f.Off, f.Len}
-		k.resolved[f.Frame] = r
-		for _, l := range k.waiting[f.Frame] {
+		t.resolved[f.Frame] = r
+		for _, l := range t.waiting[f.Frame] {
 			l.frames[f.Frame] = r
 			l.unresolved--
-			k.check(l)
+			t.check(l)
 		}
-		delete(k.waiting, f.Frame)
+		delete(t.waiting, f.Frame)
 	}
 }
 
 // check moves a leaf on when nothing of it is missing.
-func (k *committer) check(l *leafState) {
+func (t *treeBuilder) check(l *leafState) {
 	blocked := l.left == 0 && l.unresolved > 0
 	if blocked != l.blocked {
 		l.blocked = blocked
 		if blocked {
-			k.blocked++
+			t.blocked++
 		} else {
-			k.blocked--
+			t.blocked--
 		}
 	}
 	if l.left == 0 && l.unresolved == 0 && !l.queued {
 		l.queued = true
-		k.ready = append(k.ready, l)
+		t.ready = append(t.ready, l)
 	}
 }
 
-func (k *committer) account(l *leafState, d *entryDone) {
-	p := k.run.spec.Progress
+func (t *treeBuilder) account(l *leafState, d *entryDone) {
+	p := t.run.spec.Progress
 	if d.Stat.Type == page.File {
 		p.FilesDone.Add(1)
 		p.BytesDone.Add(d.Stat.Size)
 		p.BytesRead.Add(d.BytesRead)
 	}
 	if d.Reason != "" {
-		k.run.problem(d)
-	} else if k.run.spec.OnItem != nil && d.Stat.Type == page.File && d.Status != messages.StatusUnchanged {
-		k.run.spec.OnItem(d.Entry.Path, d.Status, "")
+		t.run.tally.problem(d)
+	} else if d.Stat.Type == page.File && d.Status != messages.StatusUnchanged {
+		t.run.tally.saved(d)
 	}
 }
 

@@ -20,7 +20,7 @@ type scanRoots struct {
 // scanDone ends the walk of a round.
 type scanDone struct {
 	Leaves  int
-	Batches int // ReadEntries jobs submitted
+	Batches int // readEntries jobs submitted
 	Err     error
 }
 
@@ -28,7 +28,7 @@ type scanDone struct {
 type known struct{ Refs []page.Ref }
 
 // leafScanned announces one leaf page. If Carried is set the page stands in the
-// store as it is needed; otherwise each of its entries follows by EntriesPlaced.
+// store as it is needed; otherwise each of its entries follows by entriesPlaced.
 type leafScanned struct {
 	Seq     uint64 // First, First+1 ... in path order
 	Last    string // path of the last entry
@@ -44,7 +44,7 @@ type leafScanned struct {
 // carriedPage is a page that need not be written again.
 type carriedPage struct {
 	Ref   page.Ref
-	Blobs []blob.Name // that the page, its lists and its files use
+	Blobs []*blob.Info // that the page, its lists and its files use
 }
 
 // entryTask is one entry whose metadata, and perhaps content, must be read.
@@ -61,7 +61,8 @@ type entryTask struct {
 	Stream   io.Reader // the content of one that is made
 }
 
-// readEntries is a batch for one chunker: at most 256 entries and 1 MiB, or one large file.
+// readEntries is a batch for one chunker: at most 256 entries and 1 MiB, or one large
+// file.
 type readEntries struct {
 	Leaf  uint64
 	Tasks []entryTask
@@ -89,7 +90,8 @@ type entryDone struct {
 	Racy      bool      // changed too close to its reading: read again next time
 }
 
-// entriesRead carries a chunker's results to the packer, which owns Buf from then on (it may be nil).
+// entriesRead carries a chunker's results to the packer, which owns Buf, if there is one,
+// from then on.
 type entriesRead struct {
 	Leaf    uint64
 	Attempt int
@@ -103,10 +105,10 @@ type placed struct {
 	Index   int
 	Restart bool
 	Ref     page.Ref // complete if Frame is 0; otherwise Span.Off, Span.Len and ID
-	Frame   uint64   // the frame that holds it, resolved by BlobSealed
+	Frame   uint64   // the frame that holds it, resolved by blobSealed
 }
 
-// entriesPlaced is EntriesRead after the dedup decision.
+// entriesPlaced is entriesRead after the dedup decision.
 type entriesPlaced struct {
 	Leaf    uint64
 	Attempt int
@@ -141,9 +143,10 @@ type flush struct{}
 // flushed says that every data blob of this round is stored and indexed.
 type flushed struct{}
 
-// handedOver gives the only, unsealed blob of a small run to the committer, who adds the pages to it.
+// handedOver gives the only, unsealed blob of a small run to the tree builder, who adds
+// the pages to it.
 type handedOver struct {
-	Builder *blob.Builder // owned by the committer from now on
+	Builder *blob.Builder // owned by the tree builder from now on
 	Frames  []framePlace
 }
 
@@ -183,11 +186,12 @@ type storeObject struct {
 	IfAbsent bool
 }
 
-// objectStored answers PutObject. Err is an expected failure of the store.
+// objectStored answers storeObject. Err is an expected failure of the store.
 type objectStored struct {
 	Existed bool // IfAbsent, and an equal object stood there
 	Err     error
 }
 
-// finishTree asks the committer for branches and the last page blob; every leaf has been announced.
-type finishTree struct{ Leaves int }
+// finishTree asks the tree builder for branches and the last blob of pages; every leaf
+// has been announced.
+type finishTree struct{}

@@ -14,12 +14,16 @@ import (
 // that wait for it, grow large.
 const maxRows = 16 << 10
 
+// maxFrameRows ends a frame of very small chunks likewise: the table has room in the
+// buffer of a blob.
+const maxFrameRows = 8 << 10
+
 // packer decides which chunks are stored already, groups the others into frames
 // and frames into blobs, and follows each blob until the index knows it. It is
 // the one authority on what is stored: what this run has promised, then the index.
 type packer struct {
 	run                                  *backupRun
-	sealers, uploaders, store, committer *actor.PID
+	sealers, uploaders, indexer, builder *actor.PID
 
 	backlog []*entriesRead
 	placed  []placed    // of the first message in the backlog, not passed on yet
@@ -29,7 +33,6 @@ type packer struct {
 	known   map[chunk.ID]index.Loc
 
 	seen     map[chunk.ID]promise // in frames that the index does not know yet
-	infos    map[index.BlobNum]*blob.Info
 	frames   map[uint64]*frame
 	frameSeq uint64
 	open     *frame // collects small chunks
@@ -45,7 +48,7 @@ type packer struct {
 	freeBlobs [][]byte
 	sealing   map[*seal]*openBlob
 	uploading map[[32]byte]*openBlob
-	indexing  []*openBlob // in the order of the rows sent to the store
+	indexing  []*openBlob // in the order of the rows sent to the indexer
 	sealed    int         // blobs in this run
 
 	flushing bool
@@ -73,11 +76,19 @@ type openBlob struct {
 	info    *blob.Info // once sealed
 }
 
-func newPacker(run *backupRun, sealers, uploaders, store, committer *actor.PID) actor.Actor {
+func newPacker(run *backupRun, sealers, uploaders, indexer, builder *actor.PID) actor.Actor {
 	p := &packer{
-		run: run, sealers: sealers, uploaders: uploaders, store: store, committer: committer,
-		known: map[chunk.ID]index.Loc{}, seen: map[chunk.ID]promise{}, infos: map[index.BlobNum]*blob.Info{}, frames: map[uint64]*frame{},
-		bufUses: map[*messages.Buf]int{}, sealing: map[*seal]*openBlob{}, uploading: map[[32]byte]*openBlob{},
+		run:       run,
+		sealers:   sealers,
+		uploaders: uploaders,
+		indexer:   indexer,
+		builder:   builder,
+		known:     map[chunk.ID]index.Loc{},
+		seen:      map[chunk.ID]promise{},
+		frames:    map[uint64]*frame{},
+		bufUses:   map[*messages.Buf]int{},
+		sealing:   map[*seal]*openBlob{},
+		uploading: map[[32]byte]*openBlob{},
 	}
 	p.freeRaw = make([][]byte, run.Limits.Frames)
 	p.freeBlobs = make([][]byte, run.Limits.blobs)
@@ -152,7 +163,7 @@ func (p *packer) decide(c actor.Context, m *entriesRead) bool {
 			pl, ok := p.place(m.Buf, pc)
 			if !ok {
 				// The frames promised so far may be in the index before the next one is free:
-				// the committer must have heard of the promises first.
+				// the tree builder must have heard of the promises first.
 				p.tell(c, m, nil)
 				return false
 			}
@@ -170,7 +181,10 @@ func (p *packer) decide(c actor.Context, m *entriesRead) bool {
 // tell passes on what has been placed.
 func (p *packer) tell(c actor.Context, m *entriesRead, done []entryDone) {
 	if len(p.placed)+len(done) > 0 {
-		c.Send(p.committer, &entriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: done})
+		c.Send(
+			p.builder,
+			&entriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: done},
+		)
 	}
 	p.placed = nil
 }
@@ -210,7 +224,7 @@ func (p *packer) place(buf *messages.Buf, pc *piece) (placed, bool) {
 		return pl, true
 	}
 	if loc, ok := p.known[pc.ID]; ok {
-		if info, ok := p.info(loc.Blob); ok {
+		if info, ok := p.run.blobs.info(loc.Blob); ok {
 			pl.Ref.Blob, pl.Ref.Span = info, loc.Span
 			return pl, true
 		}
@@ -226,7 +240,11 @@ func (p *packer) place(buf *messages.Buf, pc *piece) (placed, bool) {
 }
 
 // keep puts a new chunk into a frame: its own, or the open one.
-func (p *packer) keep(buf *messages.Buf, data []byte, id chunk.ID) (seq uint64, off uint32, ok bool) {
+func (p *packer) keep(
+	buf *messages.Buf,
+	data []byte,
+	id chunk.ID,
+) (seq uint64, off uint32, ok bool) {
 	row := blob.Row{ID: id, Span: blob.Span{Len: uint32(len(data))}}
 	if len(data) >= blob.SmallChunk {
 		f := p.newFrame()
@@ -235,7 +253,8 @@ func (p *packer) keep(buf *messages.Buf, data []byte, id chunk.ID) (seq uint64, 
 		p.queue = append(p.queue, f)
 		return f.seq, 0, true
 	}
-	if p.open != nil && len(p.open.raw)+len(data) > blob.FrameTarget {
+	if o := p.open; o != nil &&
+		(len(o.raw)+len(data) > blob.FrameTarget || len(o.rows) >= maxFrameRows) {
 		p.closeFrame()
 	}
 	if p.open == nil {

@@ -51,8 +51,8 @@ var backupPanics = []jobtest.PanicCase{
 			}
 		}
 	}, At: 1, Restarts: true},
-	{Actor: "store", Place: "before writing", Set: func(f *actors.Faults, p *jobtest.Panicker) { f.OnStore = p.Hit }, At: 1},
-	{Actor: "committer", Place: "leaf or page", Set: func(f *actors.Faults, p *jobtest.Panicker) { f.OnCommit = p.Hit }},
+	{Actor: "indexer", Place: "before writing", Set: func(f *actors.Faults, p *jobtest.Panicker) { f.OnIndex = p.Hit }, At: 1},
+	{Actor: "treebuilder", Place: "leaf or page", Set: func(f *actors.Faults, p *jobtest.Panicker) { f.OnBuild = p.Hit }},
 	{Actor: "job", Place: "in the commit", Set: func(f *actors.Faults, p *jobtest.Panicker) { f.OnCommitStart = p.Hit }, At: 1},
 	{Actor: "job", Place: "first message", Who: "backup", At: 1},
 	{Actor: "job", Place: "second message", Who: "backup", At: 2},
@@ -65,8 +65,8 @@ var backupPanics = []jobtest.PanicCase{
 	{Actor: "packer", Place: "any message", Who: "packer"},
 	{Actor: "sealer", Place: "first message", Who: "sealer", At: 1, Restarts: true},
 	{Actor: "uploader", Place: "any message", Who: "uploader", At: 1, Restarts: true},
-	{Actor: "store", Place: "any message", Who: "store", At: 1},
-	{Actor: "committer", Place: "any message", Who: "committer"},
+	{Actor: "indexer", Place: "any message", Who: "indexer", At: 1},
+	{Actor: "treebuilder", Place: "any message", Who: "treebuilder"},
 }
 
 // descriptors are those that the process has open.

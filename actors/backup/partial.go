@@ -14,21 +14,21 @@ const partialBytes = 64 << 20
 
 // keepFinished brings files of unfinished leaves into the index, of those leaves
 // where at least so many bytes are new to it.
-func (k *committer) keepFinished(c actor.Context, least int64) {
+func (t *treeBuilder) keepFinished(c actor.Context, least int64) {
 	var b index.Batch
-	for _, l := range k.leaves {
-		if row, ok := k.partialRow(l, least); ok {
+	for _, l := range t.leaves {
+		if row, ok := t.partialRow(l, least); ok {
 			b.Entries = append(b.Entries, row)
 		}
 	}
 	if len(b.Entries) > 0 {
-		k.ask(c, &b, nil)
+		t.ask(c, &b, nil)
 	}
 }
 
 // partialRow is the leaf's row as far as its files are stored; what the index
 // knew of the others stays.
-func (k *committer) partialRow(l *leafState, least int64) (row index.EntriesRow, ok bool) {
+func (t *treeBuilder) partialRow(l *leafState, least int64) (row index.EntriesRow, ok bool) {
 	r := newLeafRow(l.m)
 	size := int64(0)
 	for i := range l.entries {
@@ -36,16 +36,16 @@ func (k *committer) partialRow(l *leafState, least int64) (row index.EntriesRow,
 		if e.done == nil || e.done.Dropped || e.done.Entry.Type != page.File || len(e.pieces) == 0 {
 			continue
 		}
-		if refs, ok := k.stored(l, e); ok {
+		if refs, ok := t.stored(l, e); ok {
 			size += e.done.Entry.Size
-			r.add(k.rows.hash, l.m, i, e.done, refs)
+			r.add(t.rows.hash, l.m, i, e.done, refs)
 		}
 	}
 	if size-l.kept < least {
 		return row, false
 	}
 	l.kept = size
-	row, ok = k.rows.entriesRow(r)
+	row, ok = t.rows.entriesRow(r)
 	if !ok {
 		return row, false
 	}
@@ -55,7 +55,7 @@ func (k *committer) partialRow(l *leafState, least int64) (row index.EntriesRow,
 	}
 	last := row.Entries[len(row.Entries)-1] // says where the next row begins
 	row.Entries = row.Entries[:len(row.Entries)-1]
-	old, _ := k.run.spec.Index.LeafEntries(row.LeafKey)
+	old, _ := t.run.spec.Index.LeafEntries(row.LeafKey)
 	for _, e := range old {
 		if !known[e.Path] {
 			row.Entries = append(row.Entries, e)
@@ -66,7 +66,7 @@ func (k *committer) partialRow(l *leafState, least int64) (row index.EntriesRow,
 }
 
 // stored are the references of a finished file, if all its blobs are in the index.
-func (k *committer) stored(l *leafState, e *entryState) ([]page.Ref, bool) {
+func (t *treeBuilder) stored(l *leafState, e *entryState) ([]page.Ref, bool) {
 	for i := range e.pieces {
 		if f := e.pieces[i].Frame; f != 0 && l.frames[f].info == nil {
 			return nil, false
@@ -77,7 +77,7 @@ func (k *committer) stored(l *leafState, e *entryState) ([]page.Ref, bool) {
 		if refs[i].Blob == nil {
 			continue
 		}
-		if _, ok := k.run.spec.Index.Num(refs[i].Blob.Name); !ok {
+		if _, ok := t.run.spec.Index.Num(refs[i].Blob.Name); !ok {
 			return nil, false
 		}
 	}

@@ -14,8 +14,8 @@ import (
 const maxRootPaths = 10000
 
 // root describes the snapshot for those who can decrypt.
-func (s *storeState) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, error) {
-	spec, run := s.run.spec, s.run
+func (c *committer) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, error) {
+	spec, run := c.run.spec, c.run
 	place, err := snapshot.TopOf(top)
 	if err != nil {
 		return nil, err
@@ -24,26 +24,48 @@ func (s *storeState) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, e
 	if spec.Stream != nil {
 		paths = spec.Stream.paths()
 	}
+	sums := run.tally.now()
 	r := &snapshot.Root{
-		Store: m.Store, Owner: spec.Opened.Doc.Owner.Fingerprint(), Host: m.Host, Hostname: snapshot.Text(spec.Host.Name),
-		Set: m.Set, SetName: snapshot.Text(spec.SetName), Seq: m.Seq,
-		Paths: snapshot.Texts(paths), Excludes: snapshot.Texts(spec.Excludes), Filters: run.filters(), Tool: spec.Tool,
-		Started: run.began.UTC().Truncate(time.Second), Finished: m.Time,
+		Store:    m.Store,
+		Owner:    spec.Opened.Doc.Owner.Fingerprint(),
+		Host:     m.Host,
+		Hostname: snapshot.Text(spec.Host.Name),
+		Set:      m.Set,
+		SetName:  snapshot.Text(spec.SetName),
+		Seq:      m.Seq,
+		Paths: snapshot.Texts(
+			paths,
+		),
+		Excludes: snapshot.Texts(spec.Excludes),
+		Filters:  run.filters(),
+		Tool:     spec.Tool,
+		Started:  run.began.UTC().Truncate(time.Second),
+		Finished: m.Time,
 		Counts: snapshot.Counts{
-			Files: run.counts.Files, Dirs: run.counts.Dirs, Symlinks: run.counts.Symlinks, Other: run.counts.Others,
-			Bytes: run.counts.Bytes, Errors: run.failed,
+			Files:    sums.counts.Files,
+			Dirs:     sums.counts.Dirs,
+			Symlinks: sums.counts.Symlinks,
+			Other:    sums.counts.Others,
+			Bytes:    sums.counts.Bytes,
+			Errors:   sums.failed,
 		},
-		Complete: m.Complete, Secret: spec.Host.Secret, Chunker: spec.Chunks,
+		Complete:   m.Complete,
+		Secret:     spec.Host.Secret,
+		Chunker:    spec.Chunks,
 		Frames:     snapshot.FrameParams{Small: blob.SmallChunk, Target: blob.FrameTarget},
-		Recipients: spec.Recipients.Strings(), Top: place,
+		Recipients: spec.Recipients.Strings(),
+		Top:        place,
 	}
 	for _, t := range spec.Tags {
 		id := snapshot.NewTagID()
 		r.Tags = append(r.Tags, snapshot.Tag{ID: id, Name: snapshot.Text(t)})
 		m.Tags = append(m.Tags, id)
 	}
-	for _, p := range run.problems {
-		r.Errors = append(r.Errors, snapshot.RootError{Path: snapshot.Text(p.path), Reason: p.reason})
+	for _, p := range sums.problems {
+		r.Errors = append(
+			r.Errors,
+			snapshot.RootError{Path: snapshot.Text(p.path), Reason: p.reason},
+		)
 	}
 	return r, nil
 }

@@ -15,11 +15,11 @@ type leafRow struct {
 	digest     [32]byte
 	incomplete bool       // an entry is missing or racy: the page may not be carried over
 	entries    []rowEntry // until they are written
-	place      *pagePlace
+	place      *page.Place
 	self       bool
 	blobs      map[blob.Name]struct{} // that the page and its lists use, self left out
 	missing    map[blob.Name]struct{} // of these, not yet indexed
-	home       *pageBlob              // the blob under construction that self means
+	home       *page.OpenBlob         // the blob under construction that self means
 	files      int64
 	bytes      int64
 }
@@ -79,25 +79,24 @@ type rowKeeper struct {
 	done    []*leafRow // content indexed, entries row to be written
 	pages   []*leafRow // page indexed, leaf row to be written
 	branch  []index.BranchRow
+	homes   map[*page.OpenBlob][]*leafRow // until the blob is in the index
 }
 
 func (k *rowKeeper) init(run *backupRun) {
-	k.ix, k.run = run.spec.Index, run
+	k.ix, k.run, k.homes = run.spec.Index, run, map[*page.OpenBlob][]*leafRow{}
 	k.hash = fs.NewStatHasher(run.spec.Host.Secret.IndexPath())
 }
 
-// add takes the row of a leaf that has been written to a page of blob open, if
-// that is where it went.
-func (k *rowKeeper) add(r *leafRow, open *pageBlob) {
+// add takes the row of a leaf whose page has been written.
+func (k *rowKeeper) add(r *leafRow) {
 	r.missing = map[blob.Name]struct{}{}
 	for n := range r.blobs {
 		if _, ok := k.ix.Num(n); !ok {
 			r.missing[n] = struct{}{}
 		}
 	}
-	r.home = open
-	if home := r.place.owner(); home != nil {
-		home.leaves = append(home.leaves, r)
+	if r.home = r.place.Owner(); r.home != nil {
+		k.homes[r.home] = append(k.homes[r.home], r)
 	} else {
 		k.pages = append(k.pages, r)
 	}
@@ -113,7 +112,7 @@ func (k *rowKeeper) add(r *leafRow, open *pageBlob) {
 
 func (r *leafRow) usesSelf() bool {
 	for i := range r.entries {
-		if hasSelf(r.entries[i].content) {
+		if page.HasSelf(r.entries[i].content) {
 			return true
 		}
 	}
@@ -136,24 +135,27 @@ func (k *rowKeeper) indexed(n blob.Name) {
 }
 
 // pagesIndexed hears that a blob with pages is known to the index.
-func (k *rowKeeper) pagesIndexed(b *pageBlob) {
-	for _, r := range b.leaves {
+func (k *rowKeeper) pagesIndexed(b *page.OpenBlob, branches []page.BranchPlace) {
+	for _, r := range k.homes[b] {
 		if r.usesSelf() {
 			k.done = append(k.done, r)
 		}
 		k.pages = append(k.pages, r)
 	}
-	b.leaves = nil
-	for _, p := range b.branch {
-		ref := p.place.ref(nil)
+	delete(k.homes, b)
+	for _, p := range branches {
+		ref := p.Place.Ref(nil)
 		if loc, ok := k.loc(&ref, nil); ok {
 			k.branch = append(k.branch, index.BranchRow{
-				BranchKey: index.BranchKey{Set: k.run.spec.Set, Digest: p.digest},
-				Branch:    index.Branch{Page: loc, PageID: p.place.id, Blobs: []index.BlobNum{loc.Blob}},
+				BranchKey: index.BranchKey{Set: k.run.spec.Set, Digest: p.Digest},
+				Branch: index.Branch{
+					Page:   loc,
+					PageID: p.Place.ID(),
+					Blobs:  []index.BlobNum{loc.Blob},
+				},
 			})
 		}
 	}
-	b.branch = nil
 }
 
 // rowBatch is how many rows are written together while a run goes on.
@@ -212,12 +214,12 @@ func (k *rowKeeper) entriesRow(r *leafRow) (row index.EntriesRow, ok bool) {
 
 func (k *rowKeeper) leafRow(r *leafRow) (row index.LeafRow, ok bool) {
 	row.LeafKey = index.LeafKey{Set: k.run.spec.Set, Last: r.key}
-	row.Digest, row.Self, row.PageID = r.digest, r.self, r.place.id
+	row.Digest, row.Self, row.PageID = r.digest, r.self, r.place.ID()
 	row.Files, row.Bytes = r.files, r.bytes
 	if r.incomplete {
 		row.Digest = [32]byte{}
 	}
-	ref := r.place.ref(nil)
+	ref := r.place.Ref(nil)
 	if row.Page, ok = k.loc(&ref, r.home); !ok {
 		return row, false
 	}
@@ -232,10 +234,10 @@ func (k *rowKeeper) leafRow(r *leafRow) (row index.LeafRow, ok bool) {
 }
 
 // loc is a reference in the index's words.
-func (k *rowKeeper) loc(ref *page.Ref, home *pageBlob) (index.Loc, bool) {
+func (k *rowKeeper) loc(ref *page.Ref, home *page.OpenBlob) (index.Loc, bool) {
 	info := ref.Blob
 	if info == nil && home != nil {
-		info = home.info
+		info = home.Info
 	}
 	if info == nil {
 		return index.Loc{}, false

@@ -3,11 +3,11 @@ package backup
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vaultik/actors"
 	"vaultik/internal/arena"
-	"vaultik/messages"
 	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/keys"
@@ -18,7 +18,7 @@ import (
 type backupRun struct {
 	spec    *Spec
 	began   time.Time
-	Limits  limits
+	Limits  limits          // of this and Bufs: divide
 	ctx     context.Context // ends with the job
 	cancel  context.CancelCauseFunc
 	reading context.Context // ends earlier when the job is asked to stop
@@ -32,31 +32,22 @@ type backupRun struct {
 	mounts  vfs.Mounts
 	hlKey   [32]byte
 
-	// The committer writes these, the job reads them after the committer's last message.
-	counts   messages.Counts
-	problems []problem
-	failed   int64
+	tally       tally
+	blobs       *blobTable
+	blobsStored atomic.Int64 // by this run
 
 	mu      sync.Mutex
-	crossed map[string]string      // absolute paths at which what is mounted was left out, and what of the kernel it is
-	present map[blob.Name]struct{} // blobs known to be in the store
-	stored  []blob.Name            // by this run
+	crossed map[string]string // by absolute path: mounts that were left out, and what of the kernel they are
 }
 
-// problem is an entry that is missing in the snapshot, or not as it should be.
-type problem struct{ path, reason string }
-
-// maxProblems is how many problems a root lists.
-const maxProblems = 1000
-
 func newBackupRun(spec *Spec) *backupRun {
-	r := &backupRun{spec: spec, began: spec.now(), Limits: limitsFor(spec), faults: &spec.Faults, mounts: vfs.ReadMounts()}
+	r := &backupRun{spec: spec, began: spec.now(), faults: &spec.Faults, mounts: vfs.ReadMounts()}
+	r.tally.onItem, r.tally.progress = spec.OnItem, spec.Progress
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.reading, r.stop = context.WithCancelCause(r.ctx)
 	r.leaves = actors.NewCredit(maxLeaves)
-	r.Bufs = actors.NewBudget(&r.Mem, r.Limits.bufs, spec.Chunks.Max)
 	r.hlKey = spec.Host.Secret.HardLink()
-	r.present, r.crossed = map[blob.Name]struct{}{}, map[string]string{}
+	r.blobs, r.crossed = newBlobTable(spec.Index), map[string]string{}
 	return r
 }
 
@@ -79,24 +70,8 @@ func (r *backupRun) accepted(bytes int64, name *blob.Name) {
 	p.Stored.Add(bytes)
 	p.Objects.Add(1)
 	if name != nil {
-		r.mu.Lock()
-		r.present[*name] = struct{}{}
-		r.stored = append(r.stored, *name)
-		r.mu.Unlock()
-	}
-}
-
-// problem notes an entry that is not as it should be.
-func (r *backupRun) problem(d *entryDone) {
-	if d.Status == messages.StatusFailed {
-		r.failed++
-		r.spec.Progress.Errors.Add(1)
-	}
-	if len(r.problems) < maxProblems {
-		r.problems = append(r.problems, problem{d.Entry.Path, d.Reason})
-	}
-	if r.spec.OnItem != nil {
-		r.spec.OnItem(d.Entry.Path, d.Status, d.Reason)
+		r.blobs.stored(*name)
+		r.blobsStored.Add(1)
 	}
 }
 

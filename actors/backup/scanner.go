@@ -6,12 +6,11 @@ import (
 	"vaultik/actors"
 	"vaultik/index"
 	"vaultik/messages"
-	"vaultik/vault/blob"
 	"vaultik/vault/fs"
 	"vaultik/vault/page"
 )
 
-// Limits of one ReadEntries batch. One file a message costs twice the time.
+// Limits of one readEntries batch. One file a message costs twice the time.
 const (
 	batchEntries = 256
 	batchBytes   = 1 << 20
@@ -21,9 +20,9 @@ const (
 // whose digest the index knows is carried over; of any other, each entry is sent
 // to a chunker, with what the index remembers of its content.
 type scanner struct {
-	run       *backupRun
-	chunkers  *actor.PID
-	committer *actor.PID
+	run      *backupRun
+	chunkers *actor.PID
+	builder  *actor.PID
 
 	cut    *page.Cutter
 	cuts   *page.Run
@@ -37,18 +36,14 @@ type scanner struct {
 	sent   int
 	start  [16]byte // key of the last path before the leaf: what its rows go by
 
-	// What the index knows of the files near the leaf. Where a leaf was split, or
-	// two were joined, since then, rows of its neighbours answer for it.
-	memory map[index.PathKey]*index.LeafEntry
-	next   index.PathKey // start of the row after those in memory
-	infos  map[index.BlobNum]*blob.Info
+	memory *index.Recall
 
 	streamed bool // the stream has been read
 	touch    *actors.Touch
 }
 
-func newScanner(run *backupRun, chunkers, committer *actor.PID) actor.Actor {
-	return &scanner{run: run, chunkers: chunkers, committer: committer, touch: run.watch.Touch()}
+func newScanner(run *backupRun, chunkers, builder *actor.PID) actor.Actor {
+	return &scanner{run: run, chunkers: chunkers, builder: builder, touch: run.watch.Touch()}
 }
 
 func (s *scanner) Receive(c actor.Context) {
@@ -66,8 +61,7 @@ func (s *scanner) scan(c actor.Context) {
 	s.stats = fs.NewStatHasher(secret.IndexPath())
 	s.leaf, s.keys, s.sums = nil, nil, nil
 	s.leaves, s.sent, s.ended = 0, 0, false
-	s.start, s.memory = [16]byte{}, nil
-	s.infos = map[index.BlobNum]*blob.Info{}
+	s.start, s.memory = [16]byte{}, s.run.spec.Index.Recall(s.run.spec.Set)
 
 	err := s.walk(c)
 	if err == nil && len(s.leaf) > 0 {
@@ -81,12 +75,20 @@ func (s *scanner) walk(c actor.Context) error {
 	if s.run.spec.Stream != nil {
 		return s.scanStream(c)
 	}
-	opt := fs.WalkOptions{OneFS: s.run.spec.OneFS, Touch: func(path string) { s.touch.Enter("/" + path) }}
+	opt := fs.WalkOptions{
+		OneFS: s.run.spec.OneFS,
+		Touch: func(path string) { s.touch.Enter("/" + path) },
+	}
 	defer s.touch.Leave()
 	if choose := s.run.spec.Choose; choose != nil {
 		opt.Choose = choose()
 	}
-	return fs.Walk(s.run.reading, s.run.spec.Paths, opt, func(it fs.WalkItem) error { return s.item(c, it) })
+	return fs.Walk(
+		s.run.reading,
+		s.run.spec.Paths,
+		opt,
+		func(it fs.WalkItem) error { return s.item(c, it) },
+	)
 }
 
 func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
@@ -110,7 +112,13 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	}
 	hash := s.cut.Hash(it.Path)
 	key := [16]byte(hash[16:])
-	t := entryTask{Index: len(s.leaf), Path: it.Path, Stat: it.Stat, Implied: it.Implied, Failed: it.Err}
+	t := entryTask{
+		Index:   len(s.leaf),
+		Path:    it.Path,
+		Stat:    it.Stat,
+		Implied: it.Implied,
+		Failed:  it.Err,
+	}
 	s.leaf = append(s.leaf, t)
 	s.keys = append(s.keys, key)
 	var sum fs.StatSum
@@ -146,14 +154,14 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	row := index.LeafKey{Set: s.run.spec.Set, Last: s.start}
 	s.start = s.keys[n-1]
 	if leaf, ok := s.run.spec.Index.Leaf(row); ok && s.carry(m, leaf) {
-		s.memory = nil
-		c.Send(s.committer, m)
+		s.memory.Forget()
+		c.Send(s.builder, m)
 		s.leaf, s.keys, s.sums = s.leaf[:0], s.keys[:0], s.sums[:0]
 		return nil
 	}
-	s.recall(row)
+	s.recall(row.Last)
 	m.Keys, m.Sums = s.keys, s.sums
-	c.Send(s.committer, m)
+	c.Send(s.builder, m)
 	s.submit(c, m.Seq)
 	s.leaf, s.keys, s.sums = nil, nil, nil
 	return nil
@@ -164,17 +172,17 @@ func (s *scanner) carry(m *leafScanned, row index.Leaf) bool {
 	if m.Digest == ([32]byte{}) || row.Digest != m.Digest || row.Self || row.Page.Blob == 0 {
 		return false
 	}
-	info, ok := s.info(row.Page.Blob)
+	info, ok := s.run.blobs.info(row.Page.Blob)
 	if !ok {
 		return false
 	}
 	p := &carriedPage{Ref: page.Ref{Blob: info, Span: row.Page.Span, ID: row.PageID}}
 	for _, n := range row.Blobs {
-		b, ok := s.info(n)
+		b, ok := s.run.blobs.info(n)
 		if !ok {
 			return false
 		}
-		p.Blobs = append(p.Blobs, b.Name)
+		p.Blobs = append(p.Blobs, b)
 	}
 	m.Carried = p
 	for i := range s.leaf {
@@ -186,63 +194,20 @@ func (s *scanner) carry(m *leafScanned, row index.Leaf) bool {
 	return true
 }
 
-// recall looks up what the index knows of the files of the leaf.
-func (s *scanner) recall(row index.LeafKey) {
-	if entries, ok := s.run.spec.Index.LeafEntries(row); ok {
-		s.memory = nil
-		s.remember(entries)
-	}
-	if s.memory == nil {
-		return
-	}
-	for range maxNeighbours {
-		if s.fill() {
-			return
-		}
-		entries, ok := s.run.spec.Index.LeafEntries(index.LeafKey{Set: row.Set, Last: s.next})
-		if !ok {
-			return
-		}
-		s.remember(entries)
-	}
-	s.fill()
-}
-
-// maxNeighbours is how many rows are read beyond a leaf's own to find its files.
-const maxNeighbours = 8
-
-// remember adds a row, whose last entry has the key of the leaf's last path.
-func (s *scanner) remember(entries []index.LeafEntry) {
-	if s.memory == nil {
-		s.memory = make(map[index.PathKey]*index.LeafEntry, len(entries))
-	}
-	for i := range entries {
-		s.memory[entries[i].Path] = &entries[i]
-	}
-	if n := len(entries); n > 0 {
-		s.next = entries[n-1].Path
-	}
-}
-
-// fill answers from memory; true if that knows every file.
-func (s *scanner) fill() bool {
-	all := true
+// recall looks up what the index knows of the files of the leaf, which begins there.
+func (s *scanner) recall(start index.PathKey) {
+	s.memory.Leaf(start)
 	for i := range s.leaf {
 		t := &s.leaf[i]
-		if t.Stat.Type != page.File || t.Seen {
+		if t.Stat.Type != page.File {
 			continue
 		}
-		row := s.memory[index.PathKey(s.keys[i])]
-		if row == nil {
-			all = false
-			continue
-		}
-		t.Seen = true
-		if fs.StatSum(row.Stat) == s.sums[i] && !s.sums[i].IsZero() {
+		row := s.memory.Find(index.PathKey(s.keys[i]))
+		t.Seen = row != nil
+		if t.Seen && fs.StatSum(row.Stat) == s.sums[i] && !s.sums[i].IsZero() {
 			t.Known = s.known(row)
 		}
 	}
-	return all
 }
 
 // known turns a row into references; nil if a blob of it is gone.
@@ -253,7 +218,7 @@ func (s *scanner) known(row *index.LeafEntry) *known {
 			k.Refs = append(k.Refs, page.Ref{Hole: r.Hole})
 			continue
 		}
-		info, ok := s.info(r.Loc.Blob)
+		info, ok := s.run.blobs.info(r.Loc.Blob)
 		if !ok {
 			return nil
 		}
@@ -262,19 +227,7 @@ func (s *scanner) known(row *index.LeafEntry) *known {
 	return k
 }
 
-func (s *scanner) info(n index.BlobNum) (*blob.Info, bool) {
-	if p := s.infos[n]; p != nil {
-		return p, true
-	}
-	b, ok := s.run.spec.Index.Blob(n)
-	if !ok {
-		return nil, false
-	}
-	s.infos[n] = &b
-	return &b, true
-}
-
-// submit sends the leaf's entries to the chunkers, whose pool answers the committer.
+// submit sends the leaf's entries to the chunkers, whose pool answers the tree builder.
 func (s *scanner) submit(c actor.Context, leaf uint64) {
 	var batch []entryTask
 	var size int64
@@ -285,7 +238,7 @@ func (s *scanner) submit(c actor.Context, leaf uint64) {
 		s.sent++
 		c.RequestWithCustomSender(s.chunkers, &messages.Submit[readEntries]{
 			Job: readEntries{Leaf: leaf, Tasks: batch},
-		}, s.committer)
+		}, s.builder)
 		batch, size = nil, 0
 	}
 	for i := range s.leaf {

@@ -9,10 +9,12 @@ import (
 
 // errHalfSealed is the end of a job whose sealer panicked while a blob was being
 // encrypted in place: what was there is gone from memory, not from the sources.
-var errHalfSealed = errors.New("a sealer stopped in the middle of a blob; nothing is lost, run the backup again")
+var errHalfSealed = errors.New(
+	"a sealer stopped in the middle of a blob; nothing is lost, rerun the backup",
+)
 
 // newSealer makes a leaf that compresses frames and seals blobs: the stages that
-// cost the most, as many as there are cores.
+// cost the most, as many as cores and memory allow.
 func newSealer(run *backupRun) actors.Work[sealing, sealingDone] {
 	z := blob.NewCompressor(run.spec.CompressionLevel)
 	return func(_ int, job sealing) sealingDone {

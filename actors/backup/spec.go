@@ -3,14 +3,12 @@ package backup
 import (
 	"errors"
 	"log/slog"
-	"runtime"
 	"time"
 
 	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/index"
 	"vaultik/messages"
-	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
 	"vaultik/vault/fs"
 	"vaultik/vault/keys"
@@ -60,7 +58,7 @@ type Spec struct {
 	BlobSize         int64 // bytes; where blobs are sealed, at the latest
 	Memory           int64 // bytes; of the whole process
 	Parallel         int   // transfers at once
-	Chunkers         int   // 0: as many as cores
+	Chunkers         int   // 0: as many as cores and memory allow
 
 	Tool     string // name and version, for the record
 	Progress *messages.Progress
@@ -95,46 +93,7 @@ type Result struct {
 // KernelMount is where a file system of the kernel is mounted, and its type.
 type KernelMount struct{ Path, Type string }
 
-var errNothingToSave = errors.New("nothing could be read: no snapshot is made")
-
-// maxLeaves is how many leaf pages may be between the walk and their page.
-const maxLeaves = 64
-
-// limits divide the memory of a process among the stages of a backup.
-type limits struct {
-	chunkers, sealers int
-	bufs              int // buffers of chunk.Max between chunkers and sealers
-	Frames            int // frames of small chunks
-	compressing       int
-	blobs             int // open, being sealed or uploaded
-	blobTarget        int
-	blobBuffer        int
-}
-
-// minBlob is the size in bytes down to which blobs are made smaller so that more of
-// them are in memory, and on their way, at once.
-const minBlob = 4 << 20
-
-// fixedMemory is what a process needs beside the buffers: runtime, index, leaves, programs.
-const fixedMemory = 56 << 20
-
-func limitsFor(s *Spec) limits {
-	cores := runtime.GOMAXPROCS(0)
-	l := limits{chunkers: s.Chunkers, sealers: cores}
-	if l.chunkers == 0 {
-		l.chunkers = min(max(2, cores), 8)
-	}
-	l.Frames = l.sealers + 2
-	l.compressing = l.sealers + 1
-	l.bufs = l.chunkers + 2
-	rest := s.Memory - fixedMemory - int64(l.bufs*s.Chunks.Max) - int64((l.Frames+l.compressing)*blob.FrameTarget)
-	// Each transfer holds a blob, and one more is filled meanwhile.
-	fits := max(minBlob, rest/int64(s.Parallel+1)-int64(s.Chunks.Max))
-	l.blobTarget = int(min(s.BlobSize, fits))
-	l.blobBuffer = blob.BufferSize(l.blobTarget + s.Chunks.Max)
-	l.blobs = int(min(max(2, rest/int64(l.blobTarget+s.Chunks.Max)), int64(s.Parallel+2)))
-	return l
-}
+var errNothingToSave = errors.New("nothing could be read: no snapshot made")
 
 func (s *Spec) now() time.Time {
 	if s.Now != nil {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"vaultik/actors"
 	"vaultik/messages"
-	"vaultik/vault/chunk"
 	"vaultik/vault/fs"
 	"vaultik/vault/page"
 )
@@ -27,11 +27,13 @@ type Stream struct {
 
 // ErrEmptyStream says that a stream had no content. That is more often a program
 // that failed than what somebody wants to keep.
-var ErrEmptyStream = errors.New("nothing came: no snapshot is made")
+var ErrEmptyStream = errors.New("no data: no snapshot made")
 
 var (
-	errStreamAgain = errors.New("it would have to be read again, which it cannot be")
-	errStreamLost  = errors.New("blobs went missing from the store while the backup ran, and what came cannot be read again")
+	errStreamAgain = errors.New("it would have to be read again, but a stream cannot")
+	errStreamLost  = errors.New(
+		"blobs disappeared from the store during the backup, and a stream cannot be read again",
+	)
 )
 
 // scanStream announces the stream, below directories that no file system has.
@@ -55,7 +57,10 @@ func (s *scanner) scanStream(c actor.Context) error {
 	}
 	for i, b := range []byte(m.Path) {
 		if b == '/' {
-			if err := made(fs.WalkItem{Path: m.Path[:i], Stat: dir, Implied: true}, nil); err != nil {
+			if err := made(
+				fs.WalkItem{Path: m.Path[:i], Stat: dir, Implied: true},
+				nil,
+			); err != nil {
 				return err
 			}
 		}
@@ -99,14 +104,23 @@ func (k *chunker) stream(t *entryTask) (int64, error) {
 	return n, err
 }
 
+// streamBuffer is how many bytes are read of a stream at once.
+const streamBuffer = 256 << 10
+
 // abandonable is r, but a Read that blocks returns when ctx ends. What blocks in r
 // then stays there, until its process ends.
 func abandonable(ctx context.Context, r io.Reader) (_ io.Reader, stop func()) {
 	out, in := io.Pipe()
 	go func() {
-		// A plain copy: r may offer another way, which would not stop with the pipe.
-		_, err := io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{r}, make([]byte, chunk.DefaultParams().Min))
-		_ = in.CloseWithError(err) // nil: io.EOF
+		_ = in.CloseWithError(actors.Safe(func() error { // nil: io.EOF
+			// A plain copy: r may offer another way, which would not stop with the pipe.
+			_, err := io.CopyBuffer(
+				struct{ io.Writer }{in},
+				struct{ io.Reader }{r},
+				make([]byte, streamBuffer),
+			)
+			return err
+		}))
 	}()
 	end := context.AfterFunc(ctx, func() { _ = out.CloseWithError(context.Cause(ctx)) })
 	return out, func() {
@@ -115,5 +129,5 @@ func abandonable(ctx context.Context, r io.Reader) (_ io.Reader, stop func()) {
 	}
 }
 
-// streamPaths are what the root of a stream's snapshot says.
+// paths are what the root of a stream's snapshot says.
 func (m *Stream) paths() []string { return []string{"/" + strings.TrimPrefix(m.Path, "/")} }

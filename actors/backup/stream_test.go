@@ -75,6 +75,10 @@ func TestBackup_StreamThatFails(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	var bug *actors.PanicError
+	if _, err := backup.Run(t.Context(), context.Background(), h.System, h.Stream("x", brokenReader{})); !errors.As(err, &bug) || bug.Value != "injected" {
+		t.Errorf("broken: %v", err)
+	}
 	if _, err := backup.Run(t.Context(), context.Background(), h.System, h.Stream("x", strings.NewReader(""))); !errors.Is(err, backup.ErrEmptyStream) {
 		t.Errorf("empty: %v", err)
 	}
@@ -148,3 +152,8 @@ func TestBackup_StreamAndLostBlobs(t *testing.T) {
 	}
 	h.CloseIndex()
 }
+
+// brokenReader has a bug.
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { panic("injected") }

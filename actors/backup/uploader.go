@@ -22,8 +22,17 @@ func newUploader(run *backupRun) actors.Work[storeObject, objectStored] {
 
 // putObject stores one object. With IfAbsent an object that stands there already
 // is success if it is the same: a lost answer to an earlier attempt looks so.
-func putObject(ctx context.Context, store backends.Backend, job storeObject) (existed bool, err error) {
-	_, err = store.Put(ctx, job.Key, backends.Bytes(job.Bytes, &job.Sum), backends.PutOptions{IfAbsent: job.IfAbsent})
+func putObject(
+	ctx context.Context,
+	store backends.Backend,
+	job storeObject,
+) (existed bool, err error) {
+	_, err = store.Put(
+		ctx,
+		job.Key,
+		backends.Bytes(job.Bytes, &job.Sum),
+		backends.PutOptions{IfAbsent: job.IfAbsent},
+	)
 	if !job.IfAbsent || !errors.Is(err, backends.ErrExists) {
 		return false, err
 	}

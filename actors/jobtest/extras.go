@@ -10,7 +10,10 @@ import (
 )
 
 // FindExtras lists, or deletes, and returns what was found and what stays, by their paths in the target.
-func (h *Host) FindExtras(dir string, x *restore.ExtrasSpec) (gone, stay string, r *restore.ExtrasResult) {
+func (h *Host) FindExtras(
+	dir string,
+	x *restore.ExtrasSpec,
+) (gone, stay string, r *restore.ExtrasResult) {
 	h.T.Helper()
 	gone, stay, r, err := h.TryExtras(dir, x)
 	Must(h.T, err)
@@ -18,7 +21,10 @@ func (h *Host) FindExtras(dir string, x *restore.ExtrasSpec) (gone, stay string,
 }
 
 // TryExtras is FindExtras where it may be refused.
-func (h *Host) TryExtras(dir string, x *restore.ExtrasSpec) (gone, stay string, r *restore.ExtrasResult, err error) {
+func (h *Host) TryExtras(
+	dir string,
+	x *restore.ExtrasSpec,
+) (gone, stay string, r *restore.ExtrasResult, err error) {
 	h.T.Helper()
 	var g, s []string
 	x.OnItem = func(path string, _ *vfs.Stat, why error) {
@@ -37,7 +43,10 @@ func (h *Host) TryExtras(dir string, x *restore.ExtrasSpec) (gone, stay string, 
 }
 
 // DeleteExtras lists, and deletes what was listed.
-func (h *Host) DeleteExtras(dir string, x *restore.ExtrasSpec) (gone, stay string, r *restore.ExtrasResult) {
+func (h *Host) DeleteExtras(
+	dir string,
+	x *restore.ExtrasSpec,
+) (gone, stay string, r *restore.ExtrasResult) {
 	h.T.Helper()
 	_, _, x.Listed = h.FindExtras(dir, x)
 	return h.FindExtras(dir, x)

@@ -63,7 +63,7 @@ func (h *Hang) Ends(t testing.TB, cancel func(error), run func() error, says str
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, text := range h.warned {
-		if strings.Contains(text, says) && strings.Contains(text, "does not respond") {
+		if strings.Contains(text, says) && strings.Contains(text, "is not responding") {
 			return
 		}
 	}

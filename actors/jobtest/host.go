@@ -38,11 +38,22 @@ type Host struct {
 
 func New(t testing.TB) *Host {
 	t.Helper()
-	h := &Host{T: t, Store: mem.New(), Set: layout.NewSetID(), System: actors.NewSystem(nil), IndexDir: filepath.Join(t.TempDir(), "index")}
+	h := &Host{
+		T:        t,
+		Store:    mem.New(),
+		Set:      layout.NewSetID(),
+		System:   actors.NewSystem(nil),
+		IndexDir: filepath.Join(t.TempDir(), "index"),
+	}
 	t.Cleanup(h.System.Close)
 	// As if all files were old: a change within two seconds of its reading is read again.
 	h.Now = func() time.Time { return time.Now().Add(time.Hour) }
-	h.Host = backup.Host{ID: layout.NewHostID(), Name: "testhost", Secret: keys.NewHostSecret(), Signer: keys.NewSigner()}
+	h.Host = backup.Host{
+		ID:     layout.NewHostID(),
+		Name:   "testhost",
+		Secret: keys.NewHostSecret(),
+		Signer: keys.NewSigner(),
+	}
 	secret, recipient, err := keys.Generate(true)
 	Must(t, err)
 	h.Identity, err = keys.ParseIdentity(secret)
@@ -51,11 +62,21 @@ func New(t testing.TB) *Host {
 	Must(t, err)
 	owner := keys.NewSigner()
 	id := layout.NewStoreID()
-	doc, err := snapshot.EncodeStore(snapshot.StoreDoc{Store: id, Owner: owner.Public(), Created: time.Now()}, owner)
+	doc, err := snapshot.EncodeStore(
+		snapshot.StoreDoc{Store: id, Owner: owner.Public(), Created: time.Now()},
+		owner,
+	)
 	Must(t, err)
-	trust, err := snapshot.EncodeTrust(snapshot.Trust{Store: id, Seq: 1, Time: time.Now(), Hosts: []snapshot.TrustHost{
-		{Host: h.Host.ID, Key: h.Host.Signer.Public(), Roles: []string{snapshot.RoleWrite, snapshot.RolePrune}},
-	}}, owner)
+	trust, err := snapshot.EncodeTrust(
+		snapshot.Trust{Store: id, Seq: 1, Time: time.Now(), Hosts: []snapshot.TrustHost{
+			{
+				Host:  h.Host.ID,
+				Key:   h.Host.Signer.Public(),
+				Roles: []string{snapshot.RoleWrite, snapshot.RolePrune},
+			},
+		}},
+		owner,
+	)
 	Must(t, err)
 	h.Put(layout.StoreJSON, doc)
 	h.Put(layout.Trust(1), trust)

@@ -39,7 +39,10 @@ func (a *away) rules() []faulty.Rule {
 		}
 		return is
 	}
-	return []faulty.Rule{{Op: a.op, Nth: a.nth, Do: faulty.Tell(begin)}, {Do: faulty.When(out, faulty.Fail(ErrAway))}}
+	return []faulty.Rule{
+		{Op: a.op, Nth: a.nth, Do: faulty.Tell(begin)},
+		{Do: faulty.When(out, faulty.Fail(ErrAway))},
+	}
 }
 
 // Patient puts package retry between h and a store that goes away for d at the nth call of op.

@@ -31,7 +31,8 @@ type Panicker struct {
 
 func (p *Panicker) Hit() {
 	n := p.calls.Add(1)
-	random := p.Odds > 0 && rand.IntN(p.Odds) == 0 //nolint:gosec // which of concurrent calls panics is chance anyway
+	random := p.Odds > 0 &&
+		rand.IntN(p.Odds) == 0 //nolint:gosec // which of concurrent calls panics is chance anyway
 	if (n == p.at || random) && (p.max == 0 || p.Panics.Load() < p.max) {
 		p.Panics.Add(1)
 		panic("injected in " + p.Name)
@@ -52,7 +53,11 @@ func (p *Panicker) Receive(who string) func(string, any) {
 		}
 		parts := strings.Split(id, "/")
 		last := parts[len(parts)-1]
-		if name, _, _ := strings.Cut(last, "$"); who == "" || name == who || strings.HasPrefix(last, who+"-") {
+		if name, _, _ := strings.Cut(
+			last,
+			"$",
+		); who == "" || name == who ||
+			strings.HasPrefix(last, who+"-") {
 			p.Hit()
 		}
 	}
@@ -107,7 +112,15 @@ func (c *PanicCase) Outcome(t *testing.T, p *Panicker, restarts int64, err error
 
 func Row(t *testing.T, c *PanicCase, p *Panicker, restarts int64, how string, began time.Time) {
 	t.Helper()
-	t.Logf("%-12s %-15s call %4d  restarts %3d  %-26s %5.1f s", c.Actor, c.Place, p.at, restarts, how, time.Since(began).Seconds())
+	t.Logf(
+		"%-12s %-15s call %4d  restarts %3d  %-26s %5.1f s",
+		c.Actor,
+		c.Place,
+		p.at,
+		restarts,
+		how,
+		time.Since(began).Seconds(),
+	)
 }
 
 // FinishBackup runs a backup; a job that never answers fails the test rather than its time limit.
@@ -139,7 +152,17 @@ func (h *Host) VerifyClean() {
 	if len(problems) > 0 {
 		h.T.Fatalf("problems: %v", problems)
 	}
-	r, err := verify.Run(h.T.Context(), h.System, &verify.Spec{Store: h.Store, Opened: h.Opened, Snapshots: all, ReadData: true, Identity: h.Identity})
+	r, err := verify.Run(
+		h.T.Context(),
+		h.System,
+		&verify.Spec{
+			Store:     h.Store,
+			Opened:    h.Opened,
+			Snapshots: all,
+			ReadData:  true,
+			Identity:  h.Identity,
+		},
+	)
 	Must(h.T, err)
 	if r.Found != 0 || r.Checked != r.Objects || r.Chunks == 0 {
 		h.T.Errorf("verify: %+v", r)
@@ -148,7 +171,11 @@ func (h *Host) VerifyClean() {
 
 func (h *Host) FinishRestore(s *restore.Spec) (*restore.Result, error) {
 	h.T.Helper()
-	ctx, cancel := context.WithTimeoutCause(h.T.Context(), 2*time.Minute, errors.New("the job does not end"))
+	ctx, cancel := context.WithTimeoutCause(
+		h.T.Context(),
+		2*time.Minute,
+		errors.New("the job does not end"),
+	)
 	defer cancel()
 	return restore.Run(ctx, h.System, s)
 }

@@ -26,7 +26,13 @@ func (h *Host) Newest() (*snapshot.Loaded, *snapshot.Root, *restore.Spec) {
 	}
 	root, err := h.Opened.Root(ctx, m.Manifest, ids)
 	Must(h.T, err)
-	return m, root, &restore.Spec{Store: h.Store, Root: root, Identities: ids, Progress: &messages.Progress{}, Warn: func(text string) { h.T.Log("warning:", text) }}
+	return m, root, &restore.Spec{
+		Store:      h.Store,
+		Root:       root,
+		Identities: ids,
+		Progress:   &messages.Progress{},
+		Warn:       func(text string) { h.T.Log("warning:", text) },
+	}
 }
 
 // RestoreSpec restores the contents of dir, as the newest snapshot has them.

@@ -13,7 +13,17 @@ import (
 
 func (h *Host) Stream(path string, r io.Reader) *backup.Spec {
 	s := h.Spec()
-	s.Stream = &backup.Stream{Path: path, Source: r, Stat: fs.Stat{Type: page.File, Mode: 0o600, UID: 5, GID: 6, Mtime: page.TimeOf(time.Unix(1e9, 5))}}
+	s.Stream = &backup.Stream{
+		Path:   path,
+		Source: r,
+		Stat: fs.Stat{
+			Type:  page.File,
+			Mode:  0o600,
+			UID:   5,
+			GID:   6,
+			Mtime: page.TimeOf(time.Unix(1e9, 5)),
+		},
+	}
 	return s
 }
 

@@ -46,7 +46,9 @@ func (h *Host) ListBlobs() {
 	Must(h.T, err)
 	c := *m.Manifest
 	sum := snapshot.Sum(sha256.Sum256(list))
-	c.Lists, c.Blobs = []snapshot.ListRef{{Name: sum, Size: int64(len(list)), Count: int64(len(m.Blobs))}}, nil
+	c.Lists, c.Blobs = []snapshot.ListRef{
+		{Name: sum, Size: int64(len(list)), Count: int64(len(m.Blobs))},
+	}, nil
 	b, err := snapshot.EncodeManifest(&c, h.Host.Signer)
 	Must(h.T, err)
 	h.Put(layout.BlobList(m.Host, sum), list)

@@ -56,13 +56,20 @@ func (k *copier) copy(_ int, job copying) (done copyDone) {
 }
 
 // compare reads what the target has.
-func (k *copier) compare(ctx context.Context, job *copying, buf []byte, done *copyDone) (bool, error) {
+func (k *copier) compare(
+	ctx context.Context,
+	job *copying,
+	buf []byte,
+	done *copyDone,
+) (bool, error) {
 	n, sum, err := hashObject(ctx, k.run.spec.To, job.Key, job.Size, buf)
 	done.Read += n
 	switch {
 	case err == nil:
 		return sum == job.Sum, nil
-	case errors.Is(err, backends.ErrNotFound), errors.Is(err, backends.ErrInvalidRange), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, backends.ErrNotFound),
+		errors.Is(err, backends.ErrInvalidRange),
+		errors.Is(err, io.ErrUnexpectedEOF):
 		return false, nil // gone, or shorter than the listing said
 	}
 	return false, &TargetError{err}
@@ -70,14 +77,33 @@ func (k *copier) compare(ctx context.Context, job *copying, buf []byte, done *co
 
 // source gives the object's bytes, checked: from memory where they fit, else they
 // are checked on their way, and the last of them withheld if they are wrong.
-func (k *copier) source(ctx context.Context, job *copying, buf []byte, done *copyDone) (backends.Source, error) {
+func (k *copier) source(
+	ctx context.Context,
+	job *copying,
+	buf []byte,
+	done *copyDone,
+) (backends.Source, error) {
 	if job.Size > survey.BufferSize {
-		return &checkedSource{ctx: ctx, from: k.run.spec.From, key: job.Key, size: job.Size, sum: job.Sum, read: &done.Read}, nil
+		return &checkedSource{
+			ctx:  ctx,
+			from: k.run.spec.From,
+			key:  job.Key,
+			size: job.Size,
+			sum:  job.Sum,
+			read: &done.Read,
+		}, nil
 	}
 	var err error
 	for range 2 { // wrong bytes may be the network's
 		var b []byte
-		if b, err = backends.ReadRange(ctx, k.run.spec.From, job.Key, 0, job.Size, buf); err != nil {
+		if b, err = backends.ReadRange(
+			ctx,
+			k.run.spec.From,
+			job.Key,
+			0,
+			job.Size,
+			buf,
+		); err != nil {
 			return nil, actors.DamagedIfShort(err)
 		}
 		done.Read += int64(len(b))
@@ -126,16 +152,33 @@ func (k *copier) put(ctx context.Context, job *copying, src backends.Source, don
 }
 
 // sameObject fails with snapshot.ErrFork where the store has another object of this name.
-func sameObject(ctx context.Context, b backends.Backend, key string, size int64, sum [32]byte) error {
+func sameObject(
+	ctx context.Context,
+	b backends.Backend,
+	key string,
+	size int64,
+	sum [32]byte,
+) error {
 	_, got, err := hashObject(ctx, b, key, -1, make([]byte, 64<<10))
 	if err == nil && got != sum {
-		err = fmt.Errorf("%w: another %s (%d bytes) was put there meanwhile", snapshot.ErrFork, key, size)
+		err = fmt.Errorf(
+			"%w: another %s (%d bytes) was stored there in the meantime",
+			snapshot.ErrFork,
+			key,
+			size,
+		)
 	}
 	return err
 }
 
 // hashObject reads size bytes of an object, all of it if size < 0, through buf.
-func hashObject(ctx context.Context, b backends.Backend, key string, size int64, buf []byte) (n int64, sum [32]byte, err error) {
+func hashObject(
+	ctx context.Context,
+	b backends.Backend,
+	key string,
+	size int64,
+	buf []byte,
+) (n int64, sum [32]byte, err error) {
 	in, _, err := b.Get(ctx, key, 0, size)
 	if err != nil {
 		return 0, sum, err

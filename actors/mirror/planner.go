@@ -103,17 +103,25 @@ func (p *planner) allBlobs(ctx context.Context, s *survey.Snapshot) error {
 	if !s.Partial {
 		return nil
 	}
-	err := p.run.spec.From.ListStream(ctx, layout.BlobPrefix(s.Host), func(o backends.ObjectInfo) error {
-		name, err := layout.Parse(o.Key)
-		if err != nil || name.Kind != layout.KindBlob {
-			return nil //nolint:nilerr // none of ours
-		}
-		if _, ok := p.run.survey.Inventory.Find(name); !ok {
-			i, _ := p.run.survey.Inventory.AddBlob(s.Num, s.HostNum, snapshot.BlobSize{Name: name.Sum, Size: o.Size}) // new: nobody says otherwise
-			p.extra[s.Num] = append(p.extra[s.Num], i)
-		}
-		return nil
-	})
+	err := p.run.spec.From.ListStream(
+		ctx,
+		layout.BlobPrefix(s.Host),
+		func(o backends.ObjectInfo) error {
+			name, err := layout.Parse(o.Key)
+			if err != nil || name.Kind != layout.KindBlob {
+				return nil //nolint:nilerr // none of ours
+			}
+			if _, ok := p.run.survey.Inventory.Find(name); !ok {
+				i, _ := p.run.survey.Inventory.AddBlob(
+					s.Num,
+					s.HostNum,
+					snapshot.BlobSize{Name: name.Sum, Size: o.Size},
+				) // new: nobody says otherwise
+				p.extra[s.Num] = append(p.extra[s.Num], i)
+			}
+			return nil
+		},
+	)
 	if err != nil {
 		return fmt.Errorf("list the store: %w", err)
 	}
@@ -123,19 +131,26 @@ func (p *planner) allBlobs(ctx context.Context, s *survey.Snapshot) error {
 // listTarget notes what the target has of what is needed of one host.
 func (p *planner) listTarget(ctx context.Context, host int) error {
 	inv := p.run.survey.Inventory
-	err := p.run.spec.To.ListStream(ctx, layout.HostPrefix(inv.Hosts()[host]), func(o backends.ObjectInfo) error {
-		name, err := layout.Parse(o.Key)
-		if err != nil {
-			return nil //nolint:nilerr // what has no name of ours is none of ours
-		}
-		if i, ok := inv.Find(name); ok {
-			p.there[i] = otherThere
-			if sum := inv.Sum(i); o.Size == inv.At(i).Size && (o.SHA256 == nil || [32]byte(o.SHA256) == sum) {
-				p.there[i] = sameThere
+	err := p.run.spec.To.ListStream(
+		ctx,
+		layout.HostPrefix(inv.Hosts()[host]),
+		func(o backends.ObjectInfo) error {
+			name, err := layout.Parse(o.Key)
+			if err != nil {
+				return nil //nolint:nilerr // what has no name of ours is none of ours
 			}
-		}
-		return nil
-	})
+			if i, ok := inv.Find(name); ok {
+				p.there[i] = otherThere
+				if sum := inv.Sum(
+					i,
+				); o.Size == inv.At(i).Size &&
+					(o.SHA256 == nil || [32]byte(o.SHA256) == sum) {
+					p.there[i] = sameThere
+				}
+			}
+			return nil
+		},
+	)
 	if err != nil {
 		return &TargetError{fmt.Errorf("list: %w", err)}
 	}
@@ -145,7 +160,12 @@ func (p *planner) listTarget(ctx context.Context, host int) error {
 // count tells how much there is to do.
 func (p *planner) count() {
 	inv, spec := p.run.survey.Inventory, p.run.spec
-	m := &copySurveyed{objects: int64(inv.Len()), saved: map[string]bool{}, spare: p.run.survey.Spare, spareSize: p.run.survey.SpareSize}
+	m := &copySurveyed{
+		objects:   int64(inv.Len()),
+		saved:     map[string]bool{},
+		spare:     p.run.survey.Spare,
+		spareSize: p.run.survey.SpareSize,
+	}
 	todo, bytes := int64(0), int64(0)
 	for i := range inv.Len() {
 		o := inv.At(i)
@@ -186,7 +206,8 @@ func (p *planner) job(i int) (copying, bool) {
 		job.There = copyBad
 	case sameThere:
 		job.There = copyUnsure
-		if !p.run.spec.ReadData && !inv.IsKey(i) { // what is named by its hash was checked when it was put
+		if !p.run.spec.ReadData &&
+			!inv.IsKey(i) { // what is named by its hash was checked when it was put
 			return job, false
 		}
 	}
@@ -197,7 +218,12 @@ func (p *planner) job(i int) (copying, bool) {
 func (p *planner) heads(ctx context.Context) error {
 	for _, h := range p.run.spec.Heads {
 		sum := sha256.Sum256(h.Data)
-		_, err := p.run.spec.To.Put(ctx, h.Key, backends.Bytes(h.Data, &sum), backends.PutOptions{IfAbsent: p.run.spec.Conditional && !h.Replace})
+		_, err := p.run.spec.To.Put(
+			ctx,
+			h.Key,
+			backends.Bytes(h.Data, &sum),
+			backends.PutOptions{IfAbsent: p.run.spec.Conditional && !h.Replace},
+		)
 		if errors.Is(err, backends.ErrExists) { // another copy runs
 			err = sameObject(ctx, p.run.spec.To, h.Key, int64(len(h.Data)), sum)
 		}
@@ -225,7 +251,10 @@ func (p *planner) order() []*survey.Snapshot {
 		}
 		at[s.Num] = last[k]
 	}
-	slices.SortStableFunc(out, func(a, b *survey.Snapshot) int { return at[a.Num].Compare(at[b.Num]) })
+	slices.SortStableFunc(
+		out,
+		func(a, b *survey.Snapshot) int { return at[a.Num].Compare(at[b.Num]) },
+	)
 	return out
 }
 

@@ -27,7 +27,9 @@ func (w *walker) file(e *page.Entry) error {
 	if e.Type != page.File {
 		return w.flushIfFull()
 	}
-	if several := e.ListLevel > 0 || dir.Doubt && len(e.Refs) > 1; several && !it.Fresh && e.HL == "" {
+	if several := e.ListLevel > 0 ||
+		dir.Doubt && len(e.Refs) > 1; several && !it.Fresh &&
+		e.HL == "" {
 		// Its list pages need not be read if it is there.
 		o := compareItem(run, it)
 		if o.Doubt && o.Keep {
@@ -71,7 +73,7 @@ func (w *walker) same(e *page.Entry) (bool, error) {
 	return err == nil, nil // pages that cannot be read are met again
 }
 
-var errDiffers = errors.New("it has other contents")
+var errDiffers = errors.New("its contents differ")
 
 // content sends the references of a file, over several batches if they are many.
 func (w *walker) content(e *page.Entry, it *restoreItem) error {

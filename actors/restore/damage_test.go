@@ -128,6 +128,7 @@ func TestRestore_Damage(t *testing.T) {
 // A chunk that is another than its reference says fails its files, and no others.
 func TestRestore_OneDamagedPart(t *testing.T) {
 	h := jobtest.New(t)
+	h.Edit = func(s *backup.Spec) { s.Memory = 1 << 30 } // all files in one blob
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	for i := range 8 {
 		jobtest.Must(t, os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), testtree.Bytes(uint64(i), 1<<20), 0o600))
@@ -148,6 +149,7 @@ func TestRestore_OneDamagedPart(t *testing.T) {
 // Damage in what no file needs costs no file, and is told.
 func TestRestore_DamagedEnd(t *testing.T) {
 	h := jobtest.New(t)
+	h.Edit = func(s *backup.Spec) { s.Memory = 1 << 30 } // all files in one blob
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	for i := range 8 {
 		jobtest.Must(t, os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), testtree.Bytes(uint64(i), 1<<20), 0o600))

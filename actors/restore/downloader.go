@@ -26,7 +26,12 @@ type downloader struct {
 }
 
 func newDownloader(run *restoreRun, planner func(any)) actors.Work[fetchBlob, blobFetched] {
-	d := &downloader{run: run, planner: planner, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID()), zstd: blob.NewDecompressor()}
+	d := &downloader{
+		run:     run,
+		planner: planner,
+		hasher:  chunk.NewHasher(run.spec.Root.Secret.ChunkID()),
+		zstd:    blob.NewDecompressor(),
+	}
 	return d.fetch
 }
 
@@ -47,7 +52,9 @@ func (d *downloader) lease(attempt int, job fetchBlob) error {
 	defer d.run.blobs.Release(buf)
 	d.salvaged = nil
 	l := job.Lease
-	whole := job.Count == len(l.Frames) && attempt == 1 && l.Info.Size <= int64(d.run.limits.blobSize) && l.Whole()
+	whole := job.Count == len(l.Frames) && attempt == 1 &&
+		l.Info.Size <= int64(d.run.limits.blobSize) &&
+		l.Whole()
 	if !whole {
 		return d.ranges(job, buf)
 	}
@@ -76,7 +83,12 @@ func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*bl
 	if sha256.Sum256(part) == info.Name { // what came first was not what the store has
 		if d.salvaged, err = blob.OpenBytes(*info, part, d.run.spec.Identities); err == nil {
 			if d.run.odd.Add(1) == 1 {
-				d.run.spec.warn(fmt.Sprintf("blob %s arrived damaged, and was whole when it was read again: the network or a memory on the way is not sound", info.Name))
+				d.run.spec.warn(
+					fmt.Sprintf(
+						"blob %s arrived damaged, but was intact when read again: the network or some memory is faulty",
+						info.Name,
+					),
+				)
 			}
 			return d.salvaged, nil
 		}
@@ -92,7 +104,12 @@ func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*bl
 
 // again reads as much of a blob as there is.
 func (d *downloader) again(info *blob.Info, buf *messages.Buf) ([]byte, error) {
-	part, err := actors.ReadAtMost(d.run.ctx, d.run.spec.Store, layout.Blob(d.run.spec.Root.Host, info.Name), buf.B[:cap(buf.B)][:info.Size])
+	part, err := actors.ReadAtMost(
+		d.run.ctx,
+		d.run.spec.Store,
+		layout.Blob(d.run.spec.Root.Host, info.Name),
+		buf.B[:cap(buf.B)][:info.Size],
+	)
 	d.run.read.Add(int64(len(part)))
 	return part, err
 }
@@ -113,7 +130,12 @@ func (d *downloader) openWhole(info *blob.Info, buf *messages.Buf) (*blob.Reader
 func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 	l := job.Lease
 	info := l.Info
-	r, err := blob.Open(d.run.ctx, *info, actors.FetchFrom(d.run.spec.Store, d.run.spec.Root.Host, info.Name, &d.run.read), d.run.spec.Identities)
+	r, err := blob.Open(
+		d.run.ctx,
+		*info,
+		actors.FetchFrom(d.run.spec.Store, d.run.spec.Root.Host, info.Name, &d.run.read),
+		d.run.spec.Identities,
+	)
 	if err = actors.DamagedIfShort(err); errors.Is(err, blob.ErrDamaged) {
 		r, err = d.salvage(info, buf, err)
 	}
@@ -124,7 +146,12 @@ func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 		return d.frames(r, l, job.First, job.Count, buf)
 	}
 	for _, g := range l.Ranges() {
-		if err := r.Load(d.run.ctx, g.Off, g.Len); err != nil && (d.run.ctx.Err() != nil || actors.StoreGone(err)) {
+		if err := r.Load(
+			d.run.ctx,
+			g.Off,
+			g.Len,
+		); err != nil &&
+			(d.run.ctx.Err() != nil || actors.StoreGone(err)) {
 			return err
 		} // any other error is met again by those frames that it concerns
 		if err := d.frames(r, l, g.First, g.Count, buf); err != nil {
@@ -135,7 +162,12 @@ func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 }
 
 // frames decodes frames and sends them on. buf is for what is left of a damaged blob.
-func (d *downloader) frames(r *blob.Reader, l *plan.Lease[*restoreItem], first, count int, buf *messages.Buf) error {
+func (d *downloader) frames(
+	r *blob.Reader,
+	l *plan.Lease[*restoreItem],
+	first, count int,
+	buf *messages.Buf,
+) error {
 	for i := first; i < first+count; i++ {
 		if err := d.frame(r, l, i, buf); err != nil {
 			return err
@@ -144,7 +176,12 @@ func (d *downloader) frames(r *blob.Reader, l *plan.Lease[*restoreItem], first, 
 	return nil
 }
 
-func (d *downloader) frame(r *blob.Reader, l *plan.Lease[*restoreItem], i int, whole *messages.Buf) error {
+func (d *downloader) frame(
+	r *blob.Reader,
+	l *plan.Lease[*restoreItem],
+	i int,
+	whole *messages.Buf,
+) error {
 	d.run.faults.Downloader()
 	buf, err := d.run.frames.Acquire(d.run.ctx)
 	if err != nil {
@@ -182,7 +219,8 @@ func (d *downloader) check(raw []byte, f *plan.Frame[*restoreItem]) []error {
 	var bad []error
 	for i := range f.Pieces {
 		p := &f.Pieces[i]
-		if i > 0 && p.Off == f.Pieces[i-1].Off && p.Len == f.Pieces[i-1].Len && p.ID == f.Pieces[i-1].ID {
+		if i > 0 && p.Off == f.Pieces[i-1].Off && p.Len == f.Pieces[i-1].Len &&
+			p.ID == f.Pieces[i-1].ID {
 			if bad != nil {
 				bad[i] = bad[i-1]
 			}

@@ -123,9 +123,19 @@ type SpaceError struct {
 
 func (e *SpaceError) Error() string {
 	if n := &e.Need; n.Free >= 0 && n.Bytes > n.Free {
-		return fmt.Sprintf("there is not enough space at %s: %d bytes are needed, %d are free", e.Dir, n.Bytes, n.Free)
+		return fmt.Sprintf(
+			"not enough space at %s: %d bytes needed, %d free",
+			e.Dir,
+			n.Bytes,
+			n.Free,
+		)
 	}
-	return fmt.Sprintf("there cannot be enough files at %s: %d more are needed, %d can be made", e.Dir, e.Need.Inodes, e.Need.Space.Inodes)
+	return fmt.Sprintf(
+		"not enough inodes at %s: %d needed, %d free",
+		e.Dir,
+		e.Need.Inodes,
+		e.Need.Space.Inodes,
+	)
 }
 
 // need is what one file system has to take.
@@ -155,7 +165,8 @@ func (n *need) take(bytes, giveUp int64) {
 // account counts what an item takes.
 func (p *restorePlanner) account(f *filePlan, r *plan.Result) {
 	fs := f.item.Dir.FS
-	if fs == nil || f.name == otherName || !r.Status.InSnapshot() || r.Status == plan.StatusUnchanged {
+	if fs == nil || f.name == otherName || !r.Status.InSnapshot() ||
+		r.Status == plan.StatusUnchanged {
 		return
 	}
 	n, bytes := p.needOf(fs), blocks(f.Data())
@@ -189,7 +200,10 @@ func (p *restorePlanner) needs() {
 		if err != nil {
 			space = vfs.Space{Free: -1, Inodes: -1}
 		}
-		p.run.result.Space = append(p.run.result.Space, SpaceNeed{Path: fs.Path, Bytes: n.most, Inodes: n.inodes, Space: space})
+		p.run.result.Space = append(
+			p.run.result.Space,
+			SpaceNeed{Path: fs.Path, Bytes: n.most, Inodes: n.inodes, Space: space},
+		)
 	}
 }
 

@@ -189,7 +189,7 @@ func TestRestore_SpaceCheck(t *testing.T) {
 		}
 		return space
 	}
-	if e := refused(spec()); e.Need.Bytes < 9_300_000 || e.Need.Bytes > 9_500_000 || e.Need.Free > 8<<20 || !strings.Contains(e.Error(), "bytes are needed") {
+	if e := refused(spec()); e.Need.Bytes < 9_300_000 || e.Need.Bytes > 9_500_000 || e.Need.Free > 8<<20 || !strings.Contains(e.Error(), "bytes needed") {
 		t.Errorf("%v", e)
 	}
 	if got := names(t, out); got != "" {
@@ -234,7 +234,7 @@ func TestRestore_SpaceCheck_inodes(t *testing.T) {
 		return
 	}
 	_, err := restore.Run(t.Context(), h.System, h.RestoreSpec(dir, out))
-	if err == nil || !strings.Contains(err.Error(), "there cannot be enough files at ") || names(t, out) != "" {
+	if err == nil || !strings.Contains(err.Error(), "not enough inodes at ") || names(t, out) != "" {
 		t.Errorf("%v", err)
 	}
 }

@@ -3,13 +3,10 @@ package restore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
-	"io"
 	iofs "io/fs"
 	"iter"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,9 +14,7 @@ import (
 	"vaultik/actors"
 	"vaultik/vault/filter"
 	vfs "vaultik/vault/fs"
-	"vaultik/vault/layout"
 	"vaultik/vault/page"
-	"vaultik/vault/snapshot"
 )
 
 // ExtrasSpec is what a target has and a snapshot has not, within the directories
@@ -78,14 +73,17 @@ func Extras(ctx context.Context, s *actors.System, spec *ExtrasSpec) (*ExtrasRes
 		return nil, err
 	}
 	defer run.Close()
-	phase := "look for what to delete"
+	phase := "find what to delete"
 	if spec.Listed != nil {
 		phase = "delete"
 	}
 	run.spec.Progress.SetPhase(phase)
 	x := &extras{spec: spec, run: run, result: ExtrasResult{seed: maphash.MakeSeed()}}
 	err := x.find()
-	slices.SortFunc(x.result.found, func(a, b foundExtra) int { return cmp.Compare(a.path, b.path) })
+	slices.SortFunc(
+		x.result.found,
+		func(a, b foundExtra) int { return cmp.Compare(a.path, b.path) },
+	)
 	return &x.result, err
 }
 
@@ -166,7 +164,8 @@ func (x *extras) below(top *page.Entry) error {
 	if place != "." {
 		root = strings.TrimPrefix(root+"/"+place, "/")
 	}
-	if err != nil || st.Type != page.Dir || st.Dev != x.dev || place != "." && (st.Mount || x.mounts["/"+root]) {
+	if err != nil || st.Type != page.Dir || st.Dev != x.dev ||
+		place != "." && (st.Mount || x.mounts["/"+root]) {
 		return nil // then there is nothing of the snapshot in it either
 	}
 	rules, err := x.rules(top.Path)
@@ -179,37 +178,42 @@ func (x *extras) below(top *page.Entry) error {
 	walk := vfs.WalkOptions{OneFS: true, Choose: &extraChooser{x: x, rules: rules}}
 	x.stack = nil
 	err = vfs.Walk(x.run.ctx, []string{"/" + root}, walk, func(it vfs.WalkItem) error {
-		path, place := x.origin(it.Path), x.place(it.Path)
-		switch {
-		case it.Implied:
-			return nil
-		case it.Err != nil:
-			x.unreadable(path, it.Err)
-			return nil //nolint:nilerr // it was noted
-		}
-		x.leave(place)
-		e, err := c.find(path)
-		switch {
-		case err != nil:
-			return err
-		case e != nil && it.Stat.Type == page.Dir && e.Type != page.Dir:
-			return iofs.SkipDir // it is in the way, and the restore has said so
-		case e == nil && x.otherName(path, place):
-			return iofs.SkipDir // nor can what is in it be told
-		case e == nil:
-			return x.extra(path, &it)
-		case place != "." && (it.Mount || it.Stat.Mount || x.mounts["/"+it.Path]):
-			return iofs.SkipDir
-		case it.Stat.Type == page.Dir:
-			x.stack = append(x.stack, &extraDir{place: place, st: it.Stat})
-		}
-		return nil
+		return x.compare(&c, &it)
 	})
 	x.leave("")
 	if err != nil && x.run.ctx.Err() != nil {
 		return context.Cause(x.run.ctx)
 	}
 	return err
+}
+
+// compare looks at one thing that stands in the target.
+func (x *extras) compare(c *cursor, it *vfs.WalkItem) error {
+	path, place := x.origin(it.Path), x.place(it.Path)
+	switch {
+	case it.Implied:
+		return nil
+	case it.Err != nil:
+		x.unreadable(path, it.Err)
+		return nil //nolint:nilerr // it was noted
+	}
+	x.leave(place)
+	e, err := c.find(path)
+	switch {
+	case err != nil:
+		return err
+	case e != nil && it.Stat.Type == page.Dir && e.Type != page.Dir:
+		return iofs.SkipDir // it is in the way, and the restore has said so
+	case e == nil && x.otherName(path, place):
+		return iofs.SkipDir // nor can what is in it be told
+	case e == nil:
+		return x.extra(path, it)
+	case place != "." && (it.Mount || it.Stat.Mount || x.mounts["/"+it.Path]):
+		return iofs.SkipDir
+	case it.Stat.Type == page.Dir:
+		x.stack = append(x.stack, &extraDir{place: place, st: it.Stat})
+	}
+	return nil
 }
 
 // cursor goes through entries of a snapshot.
@@ -280,7 +284,10 @@ func (x *extras) extra(path string, it *vfs.WalkItem) error {
 		return nil
 	}
 	if st.Type == page.Dir {
-		x.stack = append(x.stack, &extraDir{place: place, st: *st, extra: true, stays: place == x.sealed})
+		x.stack = append(
+			x.stack,
+			&extraDir{place: place, st: *st, extra: true, stays: place == x.sealed},
+		)
 		return nil
 	}
 	x.remove(path, place, st)
@@ -314,7 +321,10 @@ func (r *ExtrasResult) note(path string, st *vfs.Stat) {
 }
 
 func (r *ExtrasResult) state(st *vfs.Stat) uint64 {
-	return maphash.Comparable(r.seed, [5]uint64{st.Dev, st.Ino, uint64(st.Ctime.Sec), uint64(st.Ctime.Nsec), uint64(st.Size)}) | 1
+	return maphash.Comparable(
+		r.seed,
+		[5]uint64{st.Dev, st.Ino, uint64(st.Ctime.Sec), uint64(st.Ctime.Nsec), uint64(st.Size)},
+	) | 1
 }
 
 // find returns what was noted of a path.
@@ -322,250 +332,13 @@ func (r *ExtrasResult) find(path string) (foundExtra, bool) {
 	if len(r.found) == 0 {
 		return foundExtra{}, false
 	}
-	i, ok := slices.BinarySearchFunc(r.found, maphash.String(r.seed, path), func(e foundExtra, hash uint64) int { return cmp.Compare(e.path, hash) })
+	i, ok := slices.BinarySearchFunc(
+		r.found,
+		maphash.String(r.seed, path),
+		func(e foundExtra, hash uint64) int { return cmp.Compare(e.path, hash) },
+	)
 	if !ok {
 		return foundExtra{}, false
 	}
 	return r.found[i], true
 }
-
-var (
-	errMounted      = errors.New("another file system is mounted there")
-	errChangedSince = errors.New("it has changed since it was listed")
-	errNotListed    = errors.New("it was not listed before")
-)
-
-// leave ends the directories that place is not in, "" for all: those that the
-// snapshot has not are removed, unless something stays in them.
-func (x *extras) leave(place string) {
-	for n := len(x.stack); n > 0; n-- {
-		d := x.stack[n-1]
-		if place != "" && d.place != place && page.Within(d.place, place) {
-			return
-		}
-		x.stack = x.stack[:n-1]
-		if d.extra {
-			path := x.run.part.Origin(d.place)
-			gone := false
-			if d.stays {
-				x.stay(path, &d.st, vfs.ErrNotEmpty)
-			} else {
-				gone = x.remove(path, d.place, &d.st)
-			}
-			if gone && d.thaw != nil {
-				_ = d.thaw() // only gives back its descriptor
-				d.thaw = nil
-			}
-		}
-		if d.thaw != nil {
-			if err := d.thaw(); err != nil {
-				x.fail(x.run.part.Origin(d.place), &d.st, err)
-			}
-		}
-	}
-}
-
-// remove counts an entry, and deletes it. It reports whether it is gone, or would be.
-func (x *extras) remove(path, place string, st *vfs.Stat) bool {
-	if l := x.spec.Listed; l != nil {
-		if was, ok := l.find(path); !ok || was.state == 0 { // a directory in which something was to stay
-			x.stay(path, st, errNotListed)
-			return false
-		}
-		err := x.thawAbove()
-		if err == nil {
-			err = x.run.target.Remove(place, st)
-		}
-		switch {
-		case errors.Is(err, vfs.ErrNotEmpty): // what was excluded is in it, or came meanwhile
-			x.stay(path, st, vfs.ErrNotEmpty)
-			return false
-		case errors.Is(err, iofs.ErrNotExist): // somebody was faster
-			return true
-		case err != nil:
-			x.fail(path, st, err)
-			return false
-		}
-	}
-	r := &x.result
-	r.note(path, st)
-	if st.Type == page.Dir {
-		r.Dirs++
-	} else {
-		r.Files++
-	}
-	if st.Type == page.Dir || st.Nlink == 1 {
-		r.Bytes += st.Blocks
-	}
-	x.run.spec.Progress.FilesDone.Add(1)
-	x.tell(path, st, nil)
-	return true
-}
-
-// thawAbove makes the directory that the walk is in changeable.
-func (x *extras) thawAbove() (err error) {
-	if len(x.stack) == 0 {
-		return nil
-	}
-	d := x.stack[len(x.stack)-1]
-	if d.thaw == nil {
-		d.thaw, err = x.run.target.Thaw(d.place)
-	}
-	return err
-}
-
-// stay notes that something is left, and so are the directories that it is in.
-func (x *extras) stay(path string, st *vfs.Stat, why error) {
-	x.result.Stay++
-	x.result.note(path, nil)
-	x.keepAbove()
-	x.tell(path, st, why)
-}
-
-func (x *extras) keepAbove() {
-	for _, d := range x.stack {
-		d.stays = true
-	}
-}
-
-// fail notes that something should have been deleted and is left.
-func (x *extras) fail(path string, st *vfs.Stat, err error) {
-	x.keepAbove()
-	r := &x.result
-	r.Failed++
-	if len(r.Problems) < actors.MaxResultList {
-		r.Problems = append(r.Problems, Problem{Path: path, Reason: err.Error(), Err: err})
-	}
-	x.tell(path, st, err)
-}
-
-func (x *extras) unreadable(path string, err error) {
-	if !errors.Is(err, os.ErrNotExist) {
-		x.fail(path, &vfs.Stat{}, err)
-	}
-}
-
-func (x *extras) tell(path string, st *vfs.Stat, why error) {
-	if x.spec.OnItem != nil {
-		x.spec.OnItem(path, st, why)
-	}
-}
-
-// otherName reports whether an entry of the target is one of the snapshot under
-// another spelling, on a file system that takes both for the same.
-func (x *extras) otherName(path, place string) bool {
-	folds := x.run.target.Folds
-	if x.run.faults.Folds != nil {
-		folds = x.run.faults.Folds
-	}
-	if !folds(place) {
-		return false
-	}
-	dir, name := splitPath(path)
-	if x.names == nil || x.ofDir != dir {
-		x.names, x.ofDir = map[string]bool{}, dir
-		err := x.run.Below(dir, func(e *page.Entry) error {
-			if e.Path == dir {
-				return nil
-			}
-			_, n := splitPath(e.Path)
-			x.names[vfs.FoldName(n)] = true
-			if e.Type == page.Dir {
-				return page.SkipSubtree
-			}
-			return nil
-		})
-		if err != nil {
-			return true // whatever it is, it stays
-		}
-	}
-	return x.names[vfs.FoldName(name)]
-}
-
-func splitPath(path string) (dir, name string) {
-	i := strings.LastIndexByte(path, '/')
-	if i < 0 {
-		return ".", path
-	}
-	return path[:i], path[i+1:]
-}
-
-// extraChooser leaves out of the walk of a target what stays there in any case.
-type extraChooser struct {
-	x     *extras
-	rules *filter.Walk
-}
-
-// Decide implements fs.Chooser.
-func (c *extraChooser) Decide(path string, st *vfs.Stat) vfs.Decision {
-	x := c.x
-	place := x.place(path)
-	x.leave(place)
-	what := c.decide(path, place, st)
-	switch what {
-	case vfs.Skip:
-		x.keepAbove()
-	case vfs.SkipContents:
-		x.sealed = place
-	}
-	return what
-}
-
-func (c *extraChooser) decide(path, place string, st *vfs.Stat) vfs.Decision {
-	x := c.x
-	origin := x.run.part.Origin(place)
-	_, name := splitPath(place)
-	exclude := x.run.spec.Exclude
-	switch {
-	case vfs.IsUnfinished(name), x.spec.Protect != nil && x.spec.Protect("/"+path, st), exclude != nil && exclude(origin, st.Type):
-		return vfs.Skip
-	case c.rules != nil:
-		return c.rules.Decide(origin, st)
-	}
-	return vfs.Keep
-}
-
-// Enter implements fs.Chooser. Of a directory that is marked as not to be saved
-// nothing goes, the mark included; nor of one whose marks cannot be read, nor of any store.
-func (c *extraChooser) Enter(d vfs.Dir) (visit func(string) bool, err error) {
-	nothing := func(string) bool { return false }
-	if isStore(d) {
-		c.x.keepAbove()
-		return nothing, nil
-	}
-	if c.rules == nil {
-		return nil, nil
-	}
-	visit, err = c.rules.Enter(extraPath{d, c.x.origin(d.Path())})
-	if n := len(c.x.stack); err != nil || visit != nil && n > 0 && c.x.stack[n-1].extra {
-		c.x.keepAbove()
-		visit = nothing
-	}
-	return visit, err
-}
-
-// isStore reports whether a directory is a store of backups, whosever.
-func isStore(d vfs.Dir) bool {
-	if !d.Has(layout.StoreJSON) {
-		return false
-	}
-	f, _, err := d.Open(layout.StoreJSON)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, snapshot.MaxStoreDoc+1))
-	if err == nil {
-		_, err = snapshot.DecodeStore(b)
-	}
-	return err == nil
-}
-
-// extraPath is a directory of the target under the path that the snapshot would have.
-type extraPath struct {
-	vfs.Dir
-	path string
-}
-
-// Path implements fs.Dir.
-func (d extraPath) Path() string { return d.path }

@@ -34,7 +34,10 @@ func (x *extras) rules(top string) (*filter.Walk, error) {
 		d := &savedDir{x: x, path: path, st: savedStat(e)}
 		if ignore := joinPath(path, filter.IgnoreFile); r.Ignore && !d.Has(filter.IgnoreFile) {
 			if out, _ := r.Match("/"+ignore, false); out {
-				return nil, fmt.Errorf("the backup may have left out more by %q, which the snapshot has not", ignore)
+				return nil, fmt.Errorf(
+					"the backup may have excluded more by %q, which is not in the snapshot",
+					ignore,
+				)
 			}
 		}
 		if _, err := w.Enter(d); err != nil || d.err != nil {
@@ -53,7 +56,14 @@ type savedDir struct {
 }
 
 func savedStat(e *page.Entry) vfs.Stat {
-	return vfs.Stat{Type: e.Type, Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, Mtime: e.Mtime}
+	return vfs.Stat{
+		Type:  e.Type,
+		Mode:  e.Mode,
+		UID:   e.UID,
+		GID:   e.GID,
+		Size:  e.Size,
+		Mtime: e.Mtime,
+	}
 }
 
 // Path implements fs.Dir.

@@ -77,8 +77,8 @@ func TestExtras_ofTheSource(t *testing.T) {
 				out, _ := rules.Match(ignore, false)
 				could, mustBe = could || out, mustBe || statErr == nil && len(holds) > 0
 			}
-			if err != nil && !(could && strings.Contains(err.Error(), "may have left out more")) || err == nil && mustBe {
-				t.Fatalf("%q: %v; ignore files above it were left out: %v", d, err, mustBe)
+			if err != nil && !(could && strings.Contains(err.Error(), "may have excluded more")) || err == nil && mustBe {
+				t.Fatalf("%q: %v; ignore files above it were excluded: %v", d, err, mustBe)
 			}
 			return err != nil
 		}

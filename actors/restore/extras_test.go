@@ -269,13 +269,13 @@ func TestBackup_leftOutMounts(t *testing.T) {
 		h.Backup(dir)
 		_, root, _ := h.Newest()
 		if f := root.Filters; f == nil || !slices.Equal(f.LeftOut, snapshot.Texts([]string{filepath.Join(dir, "m")})) {
-			t.Errorf("left out: %+v", f)
+			t.Errorf("excluded: %+v", f)
 		}
 	}
 	h.Edit = nil
 	h.Backup(dir)
 	if _, root, _ := h.Newest(); root.Filters != nil {
-		t.Errorf("nothing was left out: %+v", root.Filters)
+		t.Errorf("nothing was excluded: %+v", root.Filters)
 	}
 }
 
@@ -294,7 +294,7 @@ func TestBackup_leftOutKernel(t *testing.T) {
 		}
 		_, root, _ := h.Newest()
 		if f := root.Filters; f == nil || !slices.Equal(f.LeftOut, snapshot.Texts([]string{"/proc"})) || f.OneFileSystem {
-			t.Errorf("left out: %+v", f)
+			t.Errorf("excluded: %+v", f)
 		}
 	}
 	r := h.Backup("/", "/proc/sys/kernel/random")

@@ -127,7 +127,7 @@ func (p *restorePlanner) placed(o *outcome) {
 	case o.NoLink:
 		if !p.unlinked {
 			p.unlinked = true
-			p.run.spec.warn("hard links cannot be made there; each name gets a copy of its own")
+			p.run.spec.warn("hard links are not possible there; each name gets its own copy")
 		}
 		f.name = onlyName
 		p.begin(f)
@@ -142,7 +142,10 @@ func (p *restorePlanner) placed(o *outcome) {
 			p.run.result.BytesWritten += o.Written
 			p.run.result.BytesReused += o.Reused
 		}
-		p.done(f, plan.Ending{Status: o.Status, There: o.There, Why: o.Why, Err: o.Err, Half: o.Half})
+		p.done(
+			f,
+			plan.Ending{Status: o.Status, There: o.There, Why: o.Why, Err: o.Err, Half: o.Half},
+		)
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 // goes with the first restore that has compared all that the other one may have made.
 
 // markWords is the first line of a mark.
-const markWords = "vaultik restores to this directory, or was interrupted while it did; " +
-	"the same command completes it\n"
+const markWords = "vaultik is restoring to this directory, or was interrupted while doing so; " +
+	"rerun the same command to complete it\n"
 
 // everything is what a mark says of a restore that leaves nothing out.
 const everything = "all"
@@ -95,7 +95,7 @@ func (r *restoreRun) doubt(dir string) {
 	r.doubted = true
 	what := "contents of existing files are compared"
 	if r.mode == OverwriteNever {
-		what = "files that are there are left as they are, even if they are not whole"
+		what = "existing files are kept, even if they are incomplete"
 	}
 	r.spec.warn(fmt.Sprintf("an earlier restore into %s did not finish; %s", dir, what))
 }
@@ -131,8 +131,8 @@ func (r *restoreRun) settle(whole bool) error {
 	}
 	r.spec.Progress.SetPhase("write to disk")
 	if err := r.target.Sync(); err != nil {
-		return fmt.Errorf("write what was restored to the disk: %w; "+
-			"the same command compares what is there", err)
+		return fmt.Errorf("sync the restored files: %w; "+
+			"rerun the same command to compare them", err)
 	}
 	err := r.target.Unmark()
 	for i := range r.left {
@@ -143,8 +143,13 @@ func (r *restoreRun) settle(whole bool) error {
 		}
 	}
 	if err != nil {
-		r.spec.warn(fmt.Sprintf("all is on the disk, but a mark stays, and the next restore "+
-			"compares contents: %v", err))
+		r.spec.warn(
+			fmt.Sprintf(
+				"everything is on the disk, but the mark could not be removed, so the next restore "+
+					"will compare contents: %v",
+				err,
+			),
+		)
 	}
 	return nil
 }

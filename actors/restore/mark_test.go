@@ -163,7 +163,7 @@ func TestRestore_markedNever(t *testing.T) {
 	s.Overwrite = restore.OverwriteNever
 	said := warned(s)
 	h.Restore(s)
-	const says = "left as they are, even if they are not whole"
+	const says = "existing files are kept, even if they are incomplete"
 	if len(*said) != 1 || !strings.Contains((*said)[0], says) || len(marksIn(t, out)) != 1 {
 		t.Errorf("%q, %q", *said, marksIn(t, out))
 	}

@@ -43,7 +43,11 @@ func (w *walker) clash(d *walkDir, dir *restoreDir, path string) error {
 		}
 	}
 	if ok && w.oneName(s, dir, earlier, name) {
-		return &os.PathError{Op: "create", Path: absIn(w.run.abs, w.run.part.Place(path)), Err: fmt.Errorf("%w as that of %q", vfs.ErrSameName, earlier)}
+		return &os.PathError{
+			Op:   "create",
+			Path: absIn(w.run.abs, w.run.part.Place(path)),
+			Err:  fmt.Errorf("%w as that of %q", vfs.ErrSameName, earlier),
+		}
 	}
 	if ok || plain {
 		return nil
@@ -52,7 +56,8 @@ func (w *walker) clash(d *walkDir, dir *restoreDir, path string) error {
 		s.first = map[string]string{}
 	}
 	s.first[fold] = name
-	if len(s.first)%manyNames == 0 && !w.oneName(s, dir, "aA", "Aa") && !w.oneName(s, dir, "\u00e4", "a\u0308") {
+	if len(s.first)%manyNames == 0 && !w.oneName(s, dir, "aA", "Aa") &&
+		!w.oneName(s, dir, "\u00e4", "a\u0308") {
 		s.off, s.first = true, nil
 	}
 	return nil

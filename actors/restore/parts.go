@@ -25,7 +25,13 @@ type partFile struct {
 }
 
 // write puts one chunk in its place; the first one makes the file.
-func (p *partFiles) write(t *vfs.Target, it *restoreItem, from plan.Source, b []byte, at int64) error {
+func (p *partFiles) write(
+	t *vfs.Target,
+	it *restoreItem,
+	from plan.Source,
+	b []byte,
+	at int64,
+) error {
 	f, err := p.get(t, it, from)
 	if err != nil {
 		return err
@@ -75,7 +81,11 @@ func (p *partFiles) begun(it *restoreItem) bool {
 
 // commit completes an item, all of whose chunks are there. A second time, after
 // a crash, it says again what the first one did.
-func (p *partFiles) commit(t *vfs.Target, it *restoreItem, from plan.Source) (vfs.MetaProblems, error) {
+func (p *partFiles) commit(
+	t *vfs.Target,
+	it *restoreItem,
+	from plan.Source,
+) (vfs.MetaProblems, error) {
 	if _, err := p.get(t, it, from); err != nil {
 		return nil, err
 	}

@@ -273,7 +273,7 @@ func (p *restorePlanner) fetched(c actor.Context, m *messages.Finished[fetchBlob
 	}
 	for _, frame := range l.Ended(m.Job.First, m.Job.Count) {
 		if err == nil {
-			err = errors.New("internal error: a frame was left out")
+			err = errors.New("internal error: a frame was skipped")
 		}
 		for i := range frame.Pieces {
 			f := p.file(frame.Pieces[i].To)

@@ -51,7 +51,9 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 	}
 	run.Close()
 	if n := run.odd.Load(); n > 1 {
-		spec.warn(fmt.Sprintf("%d blobs in all arrived damaged, and were whole when they were read again", n))
+		spec.warn(
+			fmt.Sprintf("%d blobs in total arrived damaged, but were intact when read again", n),
+		)
 	}
 	r := run.result
 	r.BytesRead = run.read.Load() + run.pages.Fetched()
@@ -109,7 +111,11 @@ func (j *restoreJob) start(c actor.Context) {
 			return newDownloader(run, func(m any) { root.Send(planner, m) })
 		},
 	})
-	planner = j.Spawn(c, "planner", func() actor.Actor { return newRestorePlanner(run, downloaders, writers) })
+	planner = j.Spawn(
+		c,
+		"planner",
+		func() actor.Actor { return newRestorePlanner(run, downloaders, writers) },
+	)
 	walker := j.Spawn(c, "walker", func() actor.Actor { return newWalker(run, planner) })
 	c.Send(walker, &actors.Start{})
 }

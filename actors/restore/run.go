@@ -45,7 +45,15 @@ type Bounds struct {
 }
 
 func defaultBounds() Bounds {
-	b := Bounds{Items: 256, Pieces: 1024, bytes: 512 << 10, Batches: 64, Parts: 256, PlanPieces: 24 << 10, PlanBytes: 256 << 20}
+	b := Bounds{
+		Items:      256,
+		Pieces:     1024,
+		bytes:      512 << 10,
+		Batches:    64,
+		Parts:      256,
+		PlanPieces: 24 << 10,
+		PlanBytes:  256 << 20,
+	}
 	// Leave most of what the process may open to others.
 	if n, ok := platform.OpenFiles(); ok && n/4 < uint64(b.Parts) {
 		b.Parts = int(max(n/4, 8))
@@ -113,7 +121,10 @@ func restoreLimitsFor(s *Spec) restoreLimits {
 	}
 	// Frames are decoded into buffers for the largest chunk, or the fullest shared
 	// frame; a larger one gets a larger buffer.
-	l.frameSize = min(max(s.Root.Chunker.Max, blob.FrameTarget+blob.SmallChunk), blob.MaxFrameRaw) + 64
+	l.frameSize = min(
+		max(s.Root.Chunker.Max, blob.FrameTarget+blob.SmallChunk),
+		blob.MaxFrameRaw,
+	) + 64
 	l.blobSize = 20 << 20 // more than the default blob; only what is used counts
 	room := max(0, memory-restoreFixed)
 	l.blobs = int(min(max(1, room*2/3/blobMemory), int64(l.parallel)))
@@ -122,7 +133,13 @@ func restoreLimitsFor(s *Spec) restoreLimits {
 }
 
 func newRestoreRun(spec *Spec) *restoreRun {
-	r := &restoreRun{spec: spec, mode: spec.Overwrite, limits: restoreLimitsFor(spec), faults: &spec.Faults, dry: spec.DryRun}
+	r := &restoreRun{
+		spec:   spec,
+		mode:   spec.Overwrite,
+		limits: restoreLimitsFor(spec),
+		faults: &spec.Faults,
+		dry:    spec.DryRun,
+	}
 	if r.mode == "" {
 		r.mode = OverwriteIfChanged
 	}
@@ -153,12 +170,37 @@ func (r *restoreRun) charge(links int64) {
 // damaged warns of a blob in which something is damaged, but not all.
 func (r *restoreRun) damaged(info *blob.Info, _ error) {
 	if _, told := r.hurt.LoadOrStore(info.Name, true); !told {
-		r.spec.warn(fmt.Sprintf("blob %s is damaged; what is left of it is used", info.Name))
+		r.spec.warn(fmt.Sprintf("blob %s is damaged; its intact parts are used", info.Name))
 	}
 }
 
 // Open settles what is restored and where, before anything is changed.
 func (r *restoreRun) Open(ctx context.Context) error {
+	err := r.choose(ctx)
+	if err != nil {
+		return err
+	}
+	if r.abs, err = filepath.Abs(r.spec.Target); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	r.madeTop, r.newTop = lookAtTarget(r.abs)
+	r.target, err = vfs.OpenTarget(r.spec.Target, vfs.TargetOptions{
+		NumericOwner: r.spec.NumericOwner,
+		ReplaceFiles: r.mode == OverwriteIfChanged || r.mode == OverwriteAlways,
+		KeepLinks:    r.spec.InPlace,
+		LargeFile:    r.bounds.Large,
+		Xattrs:       func(e *page.Entry) ([]page.Xattr, error) { return r.tree.Xattrs(r.ctx, e) },
+		ReadOnly:     r.spec.DryRun,
+		Mark:         r.markText(),
+	})
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	return nil
+}
+
+// choose finds out what is restored.
+func (r *restoreRun) choose(ctx context.Context) error {
 	part, err := plan.Select(r.spec.From, r.spec.Paths)
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
@@ -177,27 +219,12 @@ func (r *restoreRun) Open(ctx context.Context) error {
 		}
 		// A damaged page is met again by the walk, which reports it.
 	}
-	r.whole = r.part.From == "." && r.part.Tops[0] == "." && r.spec.Include == nil && r.spec.Exclude == nil
+	r.whole = r.part.From == "." && r.part.Tops[0] == "." && r.spec.Include == nil &&
+		r.spec.Exclude == nil
 	if prog := r.spec.Progress; r.whole {
 		prog.FilesTotal.Store(r.spec.Root.Counts.Files)
 		prog.BytesTotal.Store(r.spec.Root.Counts.Bytes)
 		prog.TotalKnown.Store(true)
-	}
-	if r.abs, err = filepath.Abs(r.spec.Target); err != nil {
-		return fmt.Errorf("restore: %w", err)
-	}
-	r.madeTop, r.newTop = lookAtTarget(r.abs)
-	r.target, err = vfs.OpenTarget(r.spec.Target, vfs.TargetOptions{
-		NumericOwner: r.spec.NumericOwner,
-		ReplaceFiles: r.mode == OverwriteIfChanged || r.mode == OverwriteAlways,
-		KeepLinks:    r.spec.InPlace,
-		LargeFile:    r.bounds.Large,
-		Xattrs:       func(e *page.Entry) ([]page.Xattr, error) { return r.tree.Xattrs(r.ctx, e) },
-		ReadOnly:     r.spec.DryRun,
-		Mark:         r.markText(),
-	})
-	if err != nil {
-		return fmt.Errorf("restore: %w", err)
 	}
 	return nil
 }
@@ -230,7 +257,8 @@ func absIn(target, path string) string { return filepath.Join(target, filepath.F
 // noneRead reports whether an error of reading pages ends a walk: nothing is
 // damaged, but this program, or this user, cannot read the store.
 func noneRead(err error) bool {
-	return actors.StoreGone(err) || errors.Is(err, backends.ErrPermission) || errors.Is(err, page.ErrNewerFormat)
+	return actors.StoreGone(err) || errors.Is(err, backends.ErrPermission) ||
+		errors.Is(err, page.ErrNewerFormat)
 }
 
 // targetFull reports whether the target can take nothing more.

@@ -25,7 +25,7 @@ func checkSpace(ctx context.Context, s *actors.System, spec *Spec) error {
 	if roomForAll(spec, space) && !mountsBelow(abs) {
 		return nil
 	}
-	spec.progress().SetPhase("look for space")
+	spec.progress().SetPhase("check space")
 	dry := *spec
 	dry.DryRun, dry.quick, dry.OnItem, dry.Progress = true, true, nil, &messages.Progress{}
 	dry.Warn = func(string) {} // the restore itself says it again
@@ -49,7 +49,7 @@ func (s *Spec) enough(abs string, needs []SpaceNeed) error {
 		if !n.Unsure {
 			return err
 		}
-		s.warn(err.Error() + "; going on, since this file system may store it in less")
+		s.warn(err.Error() + "; continuing, since this file system may need less")
 	}
 	return nil
 }
@@ -58,7 +58,8 @@ func (s *Spec) enough(abs string, needs []SpaceNeed) error {
 func roomForAll(spec *Spec, space vfs.Space) bool {
 	c := &spec.Root.Counts
 	entries := c.Files + c.Dirs + c.Symlinks + c.Other
-	return (space.Free < 0 || c.Bytes+entries*blockSize <= space.Free) && (space.Inodes < 0 || entries <= space.Inodes)
+	return (space.Free < 0 || c.Bytes+entries*blockSize <= space.Free) &&
+		(space.Inodes < 0 || entries <= space.Inodes)
 }
 
 // mountsBelow reports whether parts of a directory are other file systems.

@@ -147,8 +147,13 @@ type TargetFullError struct {
 }
 
 func (e *TargetFullError) Error() string {
-	return fmt.Sprintf("the target takes no more: %d files are restored, at least %d files with %d bytes are left: %v",
-		e.FilesDone, e.FilesLeft, e.BytesLeft, e.Err)
+	return fmt.Sprintf(
+		"the target is full: %d files restored, at least %d files with %d bytes left: %v",
+		e.FilesDone,
+		e.FilesLeft,
+		e.BytesLeft,
+		e.Err,
+	)
 }
 
 // Unwrap returns the reason.

@@ -22,7 +22,10 @@ type restoreWriter struct {
 }
 
 func newRestoreWriter(run *restoreRun) actors.Work[writing, writingDone] {
-	w := &restoreWriter{run: run, compare: localReader{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())}}
+	w := &restoreWriter{
+		run:     run,
+		compare: localReader{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())},
+	}
 	return w.write
 }
 
@@ -158,10 +161,10 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 		same, why := t.Same(it.Path, e)
 		switch {
 		case same && run.spec.InPlace && st.Type == page.File && !inPlace:
-			why = "is another file of the snapshot too"
+			why = "is also another file of the snapshot"
 		case same && it.Dir.Doubt && e.Type == page.File && e.Size > 0 && !run.spec.quick:
 			o.Doubt = true
-			why = "is of a restore that did not finish"
+			why = "is from an unfinished restore"
 		case same:
 			return run.stays(it)
 		}
@@ -224,7 +227,7 @@ func (r *restoreRun) keeps(it *restoreItem, there *vfs.Stat) bool {
 
 func (r *restoreRun) whyKept() string {
 	if r.mode == OverwriteNever {
-		return "it is there"
+		return "it exists"
 	}
 	return "it is not older"
 }
@@ -266,7 +269,9 @@ func (w *restoreWriter) finish(f *finishEntry) outcome {
 	}
 	o := outcome{Dir: f.Dir}
 	if f.Dir.Parts && f.Dir.Counts {
-		o.Removed, _ = run.target.RemoveParts(f.Dir.Path()) // what stays is harmless, and only takes space
+		o.Removed, _ = run.target.RemoveParts(
+			f.Dir.Path(),
+		) // what stays is harmless, and only takes space
 	}
 	o.Attrs, o.Err = run.target.SetDirMeta(f.Dir.Path(), &f.Dir.Entry)
 	return o
@@ -334,7 +339,7 @@ func (w *restoreWriter) linkStatus(f *finishEntry) outcome {
 	case run.keeps(it, &st):
 		o.Status, o.Why = plan.StatusKept, run.whyKept()
 	default:
-		o.Status, o.Why, o.Err = plan.StatusReplaced, "is another file", inTheWay(run, it, &st)
+		o.Status, o.Why, o.Err = plan.StatusReplaced, "is a different file", inTheWay(run, it, &st)
 	}
 	return o
 }

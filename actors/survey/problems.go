@@ -23,7 +23,7 @@ const (
 	ProblemSize       Kind = "size"       // of another size than recorded
 	ProblemDamaged    Kind = "damaged"    // bytes are not those that were written
 	ProblemUnreadable Kind = "unreadable" // the store does not give it; nothing is known
-	ProblemReference  Kind = "reference"  // a page refers to what is not there
+	ProblemReference  Kind = "reference"  // a page refers to something that is missing
 )
 
 // Problem is one thing that is not as it should be.
@@ -38,15 +38,22 @@ type Problem struct {
 }
 
 // ErrReference means that a page refers to something that is not there.
-var ErrReference = errors.New("a page refers to what is not there")
+var ErrReference = errors.New("a page refers to something that is missing")
 
 // KindOf says what sort of problem an error is.
 func KindOf(err error) Kind {
 	switch {
 	case errors.Is(err, ErrReference):
 		return ProblemReference
-	case errors.Is(err, blob.ErrDamaged), errors.Is(err, blob.ErrTooLarge), errors.Is(err, backends.ErrInvalidRange),
-		errors.Is(err, page.ErrDamaged), errors.Is(err, page.ErrTooLarge), errors.Is(err, snapshot.ErrDamaged):
+	case errors.Is(err, blob.ErrDamaged),
+		errors.Is(err, blob.ErrTooLarge),
+		errors.Is(err, backends.ErrInvalidRange),
+		errors.Is(
+			err,
+			page.ErrDamaged,
+		),
+		errors.Is(err, page.ErrTooLarge),
+		errors.Is(err, snapshot.ErrDamaged):
 		return ProblemDamaged
 	case errors.Is(err, backends.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return ProblemMissing
@@ -76,7 +83,10 @@ func (p *Problems) Add(n Problem) bool {
 		i = -1
 		if len(p.list) < actors.MaxResultList {
 			i = len(p.list)
-			p.list = append(p.list, Problem{Kind: n.Kind, Key: n.Key, Reason: n.Reason, Snapshots: n.Snapshots})
+			p.list = append(
+				p.list,
+				Problem{Kind: n.Kind, Key: n.Key, Reason: n.Reason, Snapshots: n.Snapshots},
+			)
 		}
 		p.index[key] = i
 	}

@@ -116,15 +116,30 @@ func (s *Survey) Gather(ctx context.Context, num int) error {
 	}
 	add(m.Blobs)
 	if !got.Partial && (count != m.Count || bytes != m.Bytes) {
-		s.tell(Problem{Kind: ProblemDamaged, Key: m.Key, Snapshots: []string{m.ID()},
-			Reason: fmt.Sprintf("its blob lists do not add up: %d blobs of %d bytes, not %d of %d", count, bytes, m.Count, m.Bytes)})
+		s.tell(Problem{
+			Kind:      ProblemDamaged,
+			Key:       m.Key,
+			Snapshots: []string{m.ID()},
+			Reason: fmt.Sprintf(
+				"its blob lists do not add up: %d blobs of %d bytes, not %d of %d",
+				count,
+				bytes,
+				m.Count,
+				m.Bytes,
+			),
+		})
 	}
 	s.Snapshots = append(s.Snapshots, got)
 	return nil
 }
 
 // blobList reads a blob list, once, whichever snapshots share it.
-func (s *Survey) blobList(ctx context.Context, i int, host layout.HostID, ref snapshot.ListRef) (*List, error) {
+func (s *Survey) blobList(
+	ctx context.Context,
+	i int,
+	host layout.HostID,
+	ref snapshot.ListRef,
+) (*List, error) {
 	if l := s.lists[i]; l != nil {
 		return l, nil
 	}
@@ -135,7 +150,12 @@ func (s *Survey) blobList(ctx context.Context, i int, host layout.HostID, ref sn
 		l.Blobs, err = snapshot.DecodeBlobList(b)
 	}
 	if err == nil && int64(len(l.Blobs)) != ref.Count {
-		err = fmt.Errorf("%w: it has %d blobs, not %d", snapshot.ErrDamaged, len(l.Blobs), ref.Count)
+		err = fmt.Errorf(
+			"%w: it has %d blobs, not %d",
+			snapshot.ErrDamaged,
+			len(l.Blobs),
+			ref.Count,
+		)
 	}
 	if err != nil {
 		l.bad, l.Blobs = true, nil
@@ -152,7 +172,12 @@ func (s *Survey) blobList(ctx context.Context, i int, host layout.HostID, ref sn
 }
 
 // pinned reads an object of known size and hash.
-func (s *Survey) pinned(ctx context.Context, key string, size int64, sum snapshot.Sum) ([]byte, error) {
+func (s *Survey) pinned(
+	ctx context.Context,
+	key string,
+	size int64,
+	sum snapshot.Sum,
+) ([]byte, error) {
 	b, err := backends.ReadRange(ctx, s.store, key, 0, size, nil)
 	if err != nil {
 		return nil, actors.DamagedIfShort(err)
@@ -168,35 +193,43 @@ func (s *Survey) pinned(ctx context.Context, key string, size int64, sum snapsho
 func (s *Survey) List(ctx context.Context, host int) error {
 	inv := s.Inventory
 	seen := make([]bool, inv.Len())
-	err := s.store.ListStream(ctx, layout.HostPrefix(inv.Hosts()[host]), func(o backends.ObjectInfo) error {
-		name, err := layout.Parse(o.Key)
-		if err != nil {
-			return nil //nolint:nilerr // what has no name of ours is none of ours
-		}
-		i, ok := inv.Find(name)
-		if !ok {
-			if name.Kind != layout.KindManifest && name.Kind != layout.KindCheckpoint {
-				s.Spare++
-				s.SpareSize += o.Size
+	err := s.store.ListStream(
+		ctx,
+		layout.HostPrefix(inv.Hosts()[host]),
+		func(o backends.ObjectInfo) error {
+			name, err := layout.Parse(o.Key)
+			if err != nil {
+				return nil //nolint:nilerr // what has no name of ours is none of ours
+			}
+			i, ok := inv.Find(name)
+			if !ok {
+				if name.Kind != layout.KindManifest && name.Kind != layout.KindCheckpoint {
+					s.Spare++
+					s.SpareSize += o.Size
+				}
+				return nil
+			}
+			seen[i] = true
+			switch obj := inv.At(i); {
+			case obj.State == plan.Bad: // that has been said
+			case obj.Size != o.Size:
+				s.ObjectProblem(
+					i,
+					ProblemSize,
+					fmt.Sprintf("it has %d bytes, not %d", o.Size, obj.Size),
+				)
+			case obj.State == plan.Unseen:
+				obj.State = plan.Present
 			}
 			return nil
-		}
-		seen[i] = true
-		switch obj := inv.At(i); {
-		case obj.State == plan.Bad: // that has been said
-		case obj.Size != o.Size:
-			s.ObjectProblem(i, ProblemSize, fmt.Sprintf("it has %d bytes, not %d", o.Size, obj.Size))
-		case obj.State == plan.Unseen:
-			obj.State = plan.Present
-		}
-		return nil
-	})
+		},
+	)
 	if err != nil {
 		return fmt.Errorf("list the store: %w", err)
 	}
 	for i := range seen {
 		if !seen[i] && inv.HostOf(i) == host {
-			s.ObjectProblem(i, ProblemMissing, "it is not in the store")
+			s.ObjectProblem(i, ProblemMissing, "it is missing")
 		}
 	}
 	return nil

@@ -10,14 +10,21 @@ import (
 // BufferSize is the size of one buffer of Transfers, in bytes; larger objects are read in parts.
 const BufferSize = 20 << 20
 
-// fixedMemory is what a check or a copy needs beside its buffers, in bytes.
-const fixedMemory = 48 << 20
+const (
+	// fixedMemory is what a check or a copy needs beside its buffers, in bytes.
+	fixedMemory = 48 << 20
+	// usualSize is how much of a buffer blobs of the default size use, in bytes.
+	usualSize = 17 << 20
+	// workerMemory is what who decodes the blob in a buffer takes beside it, in bytes.
+	workerMemory = 8 << 20
+)
 
 // Transfers bounds the objects that are on their way at once.
 type Transfers struct {
 	Ctx      context.Context // ends with the job
 	Cancel   context.CancelCauseFunc
 	Parallel int
+	Workers  int            // that have a buffer at once
 	Jobs     *actors.Credit // submitted, and not finished
 	Buffers  *actors.Budget
 
@@ -35,8 +42,8 @@ func NewTransfers(parallel int, memory int64) *Transfers {
 	}
 	t := &Transfers{Parallel: parallel, Jobs: actors.NewCredit(2 * parallel)}
 	t.Ctx, t.Cancel = context.WithCancelCause(context.Background())
-	buffers := min(max(1, (memory-fixedMemory)/BufferSize), int64(parallel))
-	t.Buffers = actors.NewBudget(&t.mem, int(buffers), BufferSize)
+	t.Workers = int(min(max(1, (memory-fixedMemory)/(usualSize+workerMemory)), int64(parallel)))
+	t.Buffers = actors.NewBudget(&t.mem, t.Workers, BufferSize)
 	return t
 }
 

@@ -59,7 +59,9 @@ func (n *inspector) inspect(ctx context.Context) error {
 		if err := n.data(); err != nil {
 			return err
 		}
-		if err := n.run.Jobs.Drain(ctx); err != nil { // what is bad is known before the pages tell whom it concerns
+		if err := n.run.Jobs.Drain(
+			ctx,
+		); err != nil { // what is bad is known before the pages tell whom it concerns
 			return err
 		}
 	}
@@ -136,7 +138,10 @@ func (n *inspector) data() error {
 			continue
 		}
 		job := &objectCheck{Index: i, Key: inv.Key(i), Size: o.Size, Sum: inv.Sum(i)}
-		if host := inv.HostOf(i); inv.IsBlob(i) && n.run.hosts != nil && len(n.run.hosts[host].chunkID) > 0 {
+		if host := inv.HostOf(
+			i,
+		); inv.IsBlob(i) && n.run.hosts != nil &&
+			len(n.run.hosts[host].chunkID) > 0 {
 			job.Blob = &blobCheck{Host: host}
 		}
 		if err := n.submit(checking{Object: job}); err != nil {

@@ -30,7 +30,11 @@ func newVerifyRun(spec *Spec) *verifyRun {
 	if spec.Progress == nil {
 		spec.Progress = &messages.Progress{}
 	}
-	r := &verifyRun{Transfers: survey.NewTransfers(spec.Parallel, spec.Memory), spec: spec, faults: &spec.Faults}
+	r := &verifyRun{
+		Transfers: survey.NewTransfers(spec.Parallel, spec.Memory),
+		spec:      spec,
+		faults:    &spec.Faults,
+	}
 	r.survey = survey.New(spec.Store, spec.Snapshots, func(p survey.Problem) { r.tell(p) })
 	return r
 }

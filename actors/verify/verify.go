@@ -27,7 +27,11 @@ func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 		run.Close()
 	}
 	r := run.report
-	r.Snapshots, r.Read, r.Duration = len(spec.Snapshots), run.survey.Fetched.Load(), time.Since(began)
+	r.Snapshots, r.Read, r.Duration = len(
+		spec.Snapshots,
+	), run.survey.Fetched.Load(), time.Since(
+		began,
+	)
 	return &r, answer.(*verifyDone).err
 }
 
@@ -74,8 +78,12 @@ func (j *verifyJob) start(c actor.Context) {
 	}
 	run := j.run
 	run.spec.Progress.SetPhase("verify")
+	workers := run.Parallel
+	if run.spec.ReadData {
+		workers = run.Workers // each has a buffer all the time
+	}
 	checkers := actors.SpawnPool(&j.Job, c, actors.Pool[checking, checkDone]{
-		Name: "checker", Workers: run.Parallel,
+		Name: "checker", Workers: workers,
 		NewWork: func() actors.Work[checking, checkDone] { return newChecker(run) },
 	})
 	j.Beside(c, func(a actors.Aside) any {
@@ -129,13 +137,26 @@ func (j *verifyJob) checked(c actor.Context, m *messages.Finished[checking, chec
 			return
 		}
 		j.run.survey.SetBad(o.Index)
-		j.problem(survey.Problem{Kind: survey.KindOf(err), Key: o.Key, Reason: err.Error(), Snapshots: j.run.survey.IDs(o.Index)})
+		j.problem(
+			survey.Problem{
+				Kind:      survey.KindOf(err),
+				Key:       o.Key,
+				Reason:    err.Error(),
+				Snapshots: j.run.survey.IDs(o.Index),
+			},
+		)
 		return
 	}
 	if err == nil {
 		return
 	}
-	p := survey.Problem{Kind: survey.KindOf(err), Key: m.Job.Refs.Key, Reason: err.Error(), Paths: res.Paths, MorePaths: res.More}
+	p := survey.Problem{
+		Kind:      survey.KindOf(err),
+		Key:       m.Job.Refs.Key,
+		Reason:    err.Error(),
+		Paths:     res.Paths,
+		MorePaths: res.More,
+	}
 	p.Snapshots = []string{j.run.spec.Snapshots[m.Job.Refs.Snapshot].ID()}
 	if i, ok := j.run.survey.Inventory.FindBlob(m.Job.Refs.Host, m.Job.Refs.Lease.Info.Name); ok {
 		j.run.survey.SetBad(i)

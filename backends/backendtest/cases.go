@@ -64,8 +64,8 @@ type Harness struct {
 	Profile Profile
 	// Omit has the names of cases that cannot run here, each with the reason.
 	Omit map[string]string
-	// Report, if set, hears from Run what became of each case. What failed is told
-	// by the test, Failures only that something did.
+	// Report, if set, gets the result of each case from Run. The test reports what
+	// failed; Failures only says that something did.
 	Report func(Result)
 }
 

@@ -107,8 +107,8 @@ func keysOf(t *T, b backends.Backend, prefix string) []string {
 	return keys
 }
 
-// wantOpError checks that err is of a kind, has the form of a backend's error
-// and says that trying again is in vain.
+// wantOpError checks that err is of a kind, has the form of a backend's error and says
+// that retrying is pointless.
 func wantOpError(t *T, what string, err, kind error) {
 	t.Helper()
 	var op *backends.OpError

@@ -177,10 +177,10 @@ func testListMotion(t *T) {
 	wg.Wait()
 }
 
-// testConcurrent lets everything happen to a few keys at once. Each object says
-// how long it is and what it is made of, so a torn one is seen. A store that does
-// not replace atomically is asked for less: a key has always the same bytes, and
-// a call that met another may have to be made again, if its error says so.
+// testConcurrent lets everything happen to a few keys at once. Each object says how
+// long it is and what it is made of, so a torn one is seen. A store that does not
+// replace atomically is asked for less: a key has always the same bytes, and a call
+// that met another may have to be retried, if its error says so.
 func testConcurrent(t *T) {
 	b := t.create()
 	atomicReplace := capabilities(t, b).AtomicReplace

@@ -67,7 +67,7 @@ func Fail(err error) Action {
 	return before(func(_ context.Context, op Op, key string) error { return opError(op, key, err) })
 }
 
-// FailRetryable is Fail with an error that says that trying again may help.
+// FailRetryable is Fail with an error that says that retrying may help.
 func FailRetryable(err error) Action {
 	return Fail(&backends.OpError{Op: "faulty", Retryable: true, Err: err})
 }
@@ -106,7 +106,7 @@ func When(on func() bool, do Action) Action {
 	})
 }
 
-// Tell calls f with the key before the call goes on, from the same goroutine.
+// Tell calls f with the key before the call proceeds, in the same goroutine.
 func Tell(f func(op Op, key string)) Action {
 	return before(func(_ context.Context, op Op, key string) error {
 		f(op, key)

@@ -6,7 +6,7 @@
 // an error (the root itself may be one), so no key leads out, and a store that was
 // spread by symlinks is not taken for one that has lost objects.
 //
-// Put writes beside the final name and links or renames when all is on the disk,
-// see package atomicfile. What a dead writer has left is removed when a listing
-// meets it, unless the store was opened read-only.
+// Put writes beside the final name and links or renames when all is on the disk, see
+// package atomicfile. What a killed writer has left is removed when a listing finds it,
+// unless the store was opened read-only.
 package file

@@ -58,8 +58,8 @@ func (b *Backend) classify(op string, err error) error {
 	return err
 }
 
-// absent reports whether err says that there is no object of a name: nothing at
-// all, or something that is none.
+// absent reports whether err says that there is no object of a name: nothing at all, or
+// something that is not an object.
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || notObject(err) || isAny(err, syscall.EISDIR)
 }

@@ -65,9 +65,9 @@ func (b *Backend) put(ctx context.Context, key string, src backends.Source, o ba
 	return backends.ObjectInfo{Key: key, Size: st.Size, ModTime: st.ModTime}, err
 }
 
-// taken returns the error for a name that must be absent and is not. Whoever
-// hears that an object exists relies on it, so its name is made durable first:
-// the writer may have died just before.
+// taken returns the error for a name that must be absent and is not. The caller relies
+// on an object that is said to exist, so its name is made durable first: the writer may
+// have died just before.
 func (b *Backend) taken(dir *atomicfile.Dir, name string, err error) error {
 	if err != nil {
 		return err
@@ -83,8 +83,8 @@ func (b *Backend) taken(dir *atomicfile.Dir, name string, err error) error {
 	return backends.ErrExists
 }
 
-// makeDir opens the directory rel, made if it is missing. Each name on the way is
-// durable before this handle first uses it, whoever has made it.
+// makeDir opens the directory rel, made if it is missing. Each name on the path is
+// durable before this handle first uses it, even if another process made it.
 func (b *Backend) makeDir(rel string) (*atomicfile.Dir, error) {
 	b.making.Lock()
 	defer b.making.Unlock()

@@ -44,15 +44,15 @@ func New(s Schedule) *Limiter {
 	}
 }
 
-// bucket bounds one direction. Those who wait for it take turns in the order they
-// came: only one has asked for tokens at any time, so that nobody is bound to what a
-// rate was that no longer holds.
+// bucket bounds one direction. Waiting goroutines take turns in the order they came:
+// only one has asked for tokens at any time, so that none is bound to a rate that no
+// longer applies.
 type bucket struct {
 	at   func(time.Time) int64 // bytes a second; 0: no limit
 	rate atomic.Int64          // in force
 	turn chan struct{}
 
-	// Of whoever has the turn.
+	// These belong to the goroutine whose turn it is.
 	looked time.Time
 	tokens *rate.Limiter
 }

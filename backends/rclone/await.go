@@ -19,8 +19,8 @@ const (
 )
 
 // await calls fn and returns its error, or soon after ctx is done the context's:
-// several providers do not listen to it. Then fn goes on by itself, until Close.
-// A panic of fn passes through.
+// several providers ignore it. Then fn keeps running by itself, until Close. A panic of
+// fn passes through.
 func (b *Backend) await(ctx context.Context, fn func(ctx context.Context) error) error {
 	type end struct {
 		err      error

@@ -18,6 +18,7 @@ import (
 	"github.com/rclone/rclone/lib/pacer"
 
 	"vaultik/backends"
+	"vaultik/internal/platform"
 )
 
 // fail makes err the error of an operation, nil if it is nil.
@@ -57,7 +58,7 @@ func kindOf(op string, err error) error {
 	}
 	status, text := statusOf(err), strings.ToLower(err.Error())
 	switch {
-	case status == 507 || status == 452 || status == 552 || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || has(text, noSpace):
+	case status == 507 || status == 452 || status == 552 || platform.NoSpace(err) || has(text, noSpace):
 		return backends.ErrNoSpace
 	case has(text, tooMany):
 		return nil

@@ -88,7 +88,7 @@ func (b *Backend) connect(ctx context.Context, remote string) error {
 		case errors.Is(err, fs.ErrorIsFile):
 			err = fmt.Errorf("%w: that is a file, not a directory", backends.ErrConfig)
 		case err != nil && strings.Contains(err.Error(), "didn't find backend called"):
-			err = backends.WithKind(backends.ErrConfig, fmt.Errorf("%w; this program knows %s", err, providers()))
+			err = backends.WithKind(backends.ErrConfig, fmt.Errorf("%w; this program has %s", err, providers()))
 		case err != nil:
 			err = unopened(err)
 		}
@@ -105,13 +105,13 @@ func (b *Backend) connect(ctx context.Context, remote string) error {
 	})
 }
 
-// unopened is why a remote could not be made, in words for those who have to cure it.
+// unopened says why a remote could not be opened, for the person who has to fix it.
 func unopened(err error) error {
 	switch text := err.Error(); {
 	case strings.Contains(text, "knownhosts: key is unknown"):
-		err = fmt.Errorf("%w; add the key of the server, once it is known to be right, to known_hosts_file: ssh-keyscan HOST", err)
+		err = fmt.Errorf("%w; verify the key of the server, then add it to known_hosts_file: ssh-keyscan HOST", err)
 	case strings.Contains(text, "knownhosts: key mismatch"):
-		err = fmt.Errorf("%w; the server has another key than known_hosts_file: somebody else may stand in for it", err)
+		err = fmt.Errorf("%w; the key of the server differs from the one in known_hosts_file: another server may be impersonating it", err)
 	}
 	return &rephrased{err, strings.TrimPrefix(err.Error(), "NewFs: ")}
 }

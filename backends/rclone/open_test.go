@@ -125,7 +125,7 @@ remote = %s
 		text string
 	}{
 		{"rclone://none/x", o, backends.ErrRemoteNotFound, `"none" is not in ` + o.Config + "; it has: a, badsize, late, mem, odd, r"},
-		{"rclone://odd/x", o, backends.ErrConfig, "this program knows alias, b2,"},
+		{"rclone://odd/x", o, backends.ErrConfig, "this program has alias, b2,"},
 		{"rclone://r/" + dir + "/file", o, backends.ErrConfig, "that is a file"},
 		{"rclone://r/" + dir + "/none", o, backends.ErrContainerNotFound, "store not found"},
 		{"rclone://r/relative", o, backends.ErrConfig, "write rclone://remote//absolute/path"},
@@ -236,7 +236,7 @@ func TestOpen_HostKeys(t *testing.T) {
 		}
 	}
 	o := conf(t, sections)
-	for name, want := range map[string]string{"other": "another key than known_hosts_file", "unheard": "ssh-keyscan HOST"} {
+	for name, want := range map[string]string{"other": "differs from the one in known_hosts_file", "unheard": "ssh-keyscan HOST"} {
 		_, err := backends.Open(t.Context(), "rclone://"+name+"/dir", backends.Options{Create: true, Rclone: o})
 		if err == nil || backends.Retryable(err) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "NewFs") {
 			t.Errorf("a server with %s key: %v", name, err)

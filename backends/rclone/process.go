@@ -55,7 +55,7 @@ func acquire(ctx context.Context, o backends.RcloneOptions, log *slog.Logger) er
 	conf, command := confPath(o), strings.Join(o.PasswordCommand, "\x00")
 	for process.stores+process.left > 0 && (conf != process.conf || command != process.passed) {
 		if process.stores > 0 {
-			return fmt.Errorf("%w: rclone has %s open for another store; one program uses one rclone.conf at a time",
+			return fmt.Errorf("%w: rclone has %s open for another store; only one rclone.conf can be in use at a time",
 				backends.ErrConfig, confName(process.conf))
 		}
 		if err := waitLeft(ctx); err != nil {
@@ -165,13 +165,13 @@ func confError(path string, err error) error {
 	case strings.Contains(text, "could not parse line"):
 		// rclone repeats the line, and with it maybe a password.
 		if n := brokenLine(path); n > 0 {
-			return fmt.Errorf("line %d is no section, no \"key = value\" and no comment", n)
+			return fmt.Errorf("line %d is not a section, a \"key = value\" or a comment", n)
 		}
-		return errors.New("a line is no section, no \"key = value\" and no comment")
+		return errors.New("a line is not a section, a \"key = value\" or a comment")
 	case strings.Contains(text, "not allowed to ask for password"):
 		return errors.New("it is encrypted; set rclone: password_command: in the configuration, or RCLONE_CONFIG_PASS")
 	case strings.Contains(text, "unable to decrypt configuration"):
-		return errors.New("it is encrypted with another password than the one given")
+		return errors.New("it is encrypted with a different password")
 	}
 	return err
 }

@@ -148,10 +148,10 @@ func TestEncryptedConf(t *testing.T) {
 	}{
 		{"no password", nil, "config true: open rclone://r/DIR: read " + conf + ": it is encrypted; set"},
 		{"from the environment", []string{"RCLONE_CONFIG_PASS=hunter2"}, "opened"},
-		{"wrong", []string{"RCLONE_CONFIG_PASS=hunter3"}, "encrypted with another password"},
+		{"wrong", []string{"RCLONE_CONFIG_PASS=hunter3"}, "encrypted with a different password"},
 		{"from a command", []string{"COMMAND=echo hunter2"}, "opened"},
 		{"from rclone's command", []string{"RCLONE_PASSWORD_COMMAND=echo hunter2"}, "opened"},
-		{"wrong from a command", []string{"COMMAND=echo hunter3"}, "encrypted with another password"},
+		{"wrong from a command", []string{"COMMAND=echo hunter3"}, "encrypted with a different password"},
 		{"command fails", []string{"COMMAND=false"}, "config true: open rclone://r/DIR: read " + conf + ": password command failed: exit status 1"},
 		{"no such command", []string{"COMMAND=/none/hunter"}, "no such file or directory"},
 	} {

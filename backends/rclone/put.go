@@ -60,9 +60,9 @@ func (b *Backend) put(ctx context.Context, key string, src backends.Source, o ba
 	defer b.gate.Leave()
 	switch {
 	case o.IfAbsent:
-		return info, fmt.Errorf("%w: create an object only if it is absent", backends.ErrUnsupported)
+		return info, fmt.Errorf("%w: creating an object only if it is absent", backends.ErrUnsupported)
 	case src.Size() == 0:
-		return info, fmt.Errorf("%w: an object of no bytes", backends.ErrUnsupported)
+		return info, fmt.Errorf("%w: an empty object", backends.ErrUnsupported)
 	}
 	name := key
 	if b.staged {
@@ -142,10 +142,10 @@ func (b *Backend) store(ctx context.Context, u *upload, key string) (obj fs.Obje
 
 // errVanished: the upload is there neither under its temporary name nor its own.
 // Somebody may have deleted it already.
-var errVanished = errors.New("object has vanished while it was stored")
+var errVanished = errors.New("object vanished while being stored")
 
-// arrived is an error unless obj has all bytes of the source: several providers
-// take a part for the whole.
+// arrived is an error unless obj has all bytes of the source: several providers accept
+// a part as the whole.
 func (u *upload) arrived(ctx context.Context, obj fs.Object) error {
 	u.mu.Lock()
 	read, failure, sum := u.read, u.failure, u.sums[u.verify]
@@ -155,15 +155,15 @@ func (u *upload) arrived(ctx context.Context, obj fs.Object) error {
 	case failure != nil:
 		return failure
 	case read != size:
-		return fmt.Errorf("%w: the remote took %d bytes of %d", backends.ErrChecksum, read, size)
+		return fmt.Errorf("%w: the remote has %d of %d bytes", backends.ErrChecksum, read, size)
 	case obj == nil || obj.Size() != size:
-		return fmt.Errorf("%w: the remote does not have the %d bytes it was sent", backends.ErrChecksum, size)
+		return fmt.Errorf("%w: the remote does not have the %d bytes that were sent", backends.ErrChecksum, size)
 	case u.verify == hash.None:
 		return nil
 	}
 	got, err := obj.Hash(ctx, u.verify)
 	if err == nil && got != "" && got != sum {
-		err = fmt.Errorf("%w: %v of the object in the remote is %s, of what was sent %s", backends.ErrChecksum, u.verify, got, sum)
+		err = fmt.Errorf("%w: the %v of the stored object is %s, of the source %s", backends.ErrChecksum, u.verify, got, sum)
 	}
 	return err
 }

@@ -50,14 +50,14 @@ func remoteOf(u *url.URL) (string, error) {
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", errors.New("rclone URL with user, query or fragment; all settings of a remote are in rclone.conf; write rclone://remote/path")
 	case !remoteName.MatchString(u.Host):
-		// What stands there instead may hold a secret.
-		return "", errors.New("no name of a remote; write rclone://remote/path with a name that \"rclone listremotes\" shows")
+		// What is there instead may be a secret.
+		return "", errors.New("the URL names no remote; write rclone://remote/path with a name that \"rclone listremotes\" shows")
 	}
 	// One slash parts remote and path; a second makes the path an absolute one.
 	p := strings.TrimPrefix(u.Path, "/")
 	for part := range strings.SplitSeq(p, "/") {
 		if part == "." || part == ".." {
-			return "", fmt.Errorf("path %q of an rclone URL has the part %q", p, part)
+			return "", fmt.Errorf("path %q of the rclone URL contains %q", p, part)
 		}
 	}
 	if p == "" {

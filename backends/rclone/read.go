@@ -22,7 +22,7 @@ const (
 )
 
 // errChanged: the object is not the one whose size was asked for just before.
-var errChanged = errors.New("object was replaced while it was opened")
+var errChanged = errors.New("object was replaced while being opened")
 
 // Get opens a range of the file of key.
 func (b *Backend) Get(ctx context.Context, key string, off, length int64) (io.ReadCloser, backends.ObjectInfo, error) {
@@ -134,7 +134,7 @@ func (b *Backend) object(ctx context.Context, key string) (fs.Object, error) {
 	case err != nil:
 		return nil, err
 	case obj.Size() < 0:
-		return nil, fmt.Errorf("%w: the remote does not tell how long the object is", backends.ErrUnsupported)
+		return nil, fmt.Errorf("%w: the remote does not report the size of the object", backends.ErrUnsupported)
 	}
 	return obj, nil
 }

@@ -32,7 +32,7 @@ type attempt struct {
 // errStalled is why the watchdog ended an attempt.
 type errStalled struct{ after time.Duration }
 
-func (e *errStalled) Error() string { return fmt.Sprintf("nothing moved for %v", e.after) }
+func (e *errStalled) Error() string { return fmt.Sprintf("no progress for %v", e.after) }
 
 // begin waits for a connection, if they are counted, and begins an attempt.
 func (c *call) begin(slots chan struct{}) (*attempt, error) {
@@ -67,7 +67,7 @@ func (a *attempt) bark() {
 	}
 }
 
-// hurry has less patience from now on, also with a silence that has lasted.
+// hurry shortens the allowed stall from now on, including the one in progress.
 func (a *attempt) hurry() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -77,8 +77,8 @@ func (a *attempt) hurry() {
 	}
 }
 
-// work says that the store has something to do from now on; again, that it has done
-// a part of it.
+// work says that the store has something to do from now on; called again, that it has
+// made progress.
 func (a *attempt) work() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -119,8 +119,8 @@ func (a *attempt) result(err error) error {
 	return err
 }
 
-// broken is result for the errors of readers, which need not say what they are:
-// unless it is known to be in vain, the rest is asked for again.
+// broken is result for the errors of readers, which need not have a kind: unless it is
+// known to be pointless, the rest is requested again.
 func (a *attempt) broken(err error) error {
 	err = a.result(err)
 	if op := (*backends.OpError)(nil); errors.As(err, &op) || errors.Is(err, fs.ErrClosed) {

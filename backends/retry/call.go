@@ -20,7 +20,7 @@ type call struct {
 	quiet    time.Duration // see the package comment
 	badSince time.Time     // the first failure since the last headway; zero: none
 	reached  int64         // bytes, the furthest of all attempts
-	woken    bool          // it was called before its time once
+	woken    bool          // it was woken early once
 	troubled bool          // it is counted in Backend.troubled
 }
 
@@ -67,7 +67,7 @@ func (c *call) again(err error) error {
 	}
 	op := (*backends.OpError)(nil)
 	if !errors.As(err, &op) || !op.Retryable {
-		c.answered() // whatever it says, it is an answer
+		c.answered() // whatever it says, the store has responded
 		return c.numbered(err)
 	}
 	c.fails++
@@ -141,14 +141,14 @@ func (c *call) numbered(err error) error {
 	return &numbered
 }
 
-// givenUp is the end of a call that took too long. The store as a whole cannot be
-// reached if it answered nobody meanwhile; then nobody else has to wait as long.
+// givenUp is the end of a call that took too long. The store as a whole is unreachable
+// if it answered no other call in the meantime; then no other call has to wait as long.
 func (c *call) givenUp(err error, after time.Duration) error {
 	op := *err.(*backends.OpError) //nolint:errorlint,forcetypeassert // result makes every error one
 	if after > 0 {
-		op.Err = fmt.Errorf("%w; given up, since the store asks to wait %v", op.Err, after.Round(time.Second))
+		op.Err = fmt.Errorf("%w; gave up, since the store asks to wait %v", op.Err, after.Round(time.Second))
 	} else {
-		op.Err = fmt.Errorf("%w; given up after %d attempts in %v", op.Err, c.attempts, time.Since(c.badSince).Round(time.Second))
+		op.Err = fmt.Errorf("%w; gave up after %d attempts in %v", op.Err, c.attempts, time.Since(c.badSince).Round(time.Second))
 	}
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
@@ -184,7 +184,7 @@ func (b *Backend) limit() time.Duration {
 }
 
 // backoff is how long to wait after so many failures: a random part of what doubles
-// each time, so that many who failed together do not come back together.
+// each time, so that calls that failed together do not retry together.
 func (b *Backend) backoff(fails int) time.Duration {
 	most := longWait
 	if fails < 7 {
@@ -193,7 +193,7 @@ func (b *Backend) backoff(fails int) time.Duration {
 	return time.Duration(b.rand() * float64(most))
 }
 
-// trouble notes that a call has failed and will be made again.
+// trouble notes that a call has failed and will be retried.
 func (b *Backend) trouble(c *call, r Retry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -212,7 +212,7 @@ func (c *call) answered() {
 	b := c.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c.op != "open" { // for which many kinds of store ask nobody
+	if c.op != "open" { // which many kinds of store answer without a request
 		b.answered, b.gone = time.Now(), false
 	}
 	if b.troubled == 0 {
@@ -234,7 +234,7 @@ func (c *call) calm(answered bool) {
 	}
 }
 
-// end is the end of the call, whatever came of it.
+// end is the end of the call, whatever its result.
 func (c *call) end() {
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()

@@ -1,6 +1,6 @@
-// Package retry stands between a job and a store that fails now and then: it makes
-// calls again that may succeed later, so that an outage pauses a job and does not end
-// it. It also bounds how many transfers run at once, and ends those that stand still.
+// Package retry sits between a job and a store that fails now and then: it retries
+// calls that may succeed later, so that an outage pauses a job and does not end it. It
+// also limits how many transfers run at once, and ends those that stall.
 //
 // Words:
 //
@@ -13,10 +13,9 @@
 //   - The store is in trouble from the first failure of a call until every call that
 //     failed has succeeded, or has ended with an answer.
 //
-// When a call has failed so while no other call was answered either, the store is given
-// up: further calls are made once, until one of them is answered.
+// When a call has failed in this way while no other call was answered either, the store
+// is given up: further calls are not retried until one of them is answered.
 //
-// What may be tried again is for the backend inside to say ([backends.OpError]): it
-// knows what its errors mean. A waiting call holds no connection, and its context
-// ends it at once.
+// Each backend decides which errors are retryable ([backends.OpError]): it knows what
+// its errors mean. A waiting call holds no connection, and its context ends it at once.
 package retry

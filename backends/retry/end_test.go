@@ -76,7 +76,7 @@ func TestPatience(t *testing.T) {
 			t.Errorf("waiting: %v", err)
 		}
 		wantTook(t, began, 0, 0)
-		if err := <-silent; err == nil || !strings.Contains(err.Error(), "nothing moved for 8s") {
+		if err := <-silent; err == nil || !strings.Contains(err.Error(), "no progress for 8s") {
 			t.Errorf("silent: %v", err)
 		}
 		wantTook(t, began, 0, 0)
@@ -141,7 +141,7 @@ func TestStall(t *testing.T) {
 					t.Fatal(err)
 				}
 				wantTook(t, began, DefaultStall+time.Second, DefaultStall+time.Second)
-				if len(s.retries) != 1 || !strings.Contains(s.retries[0].Err.Error(), "nothing moved for 5m0s") {
+				if len(s.retries) != 1 || !strings.Contains(s.retries[0].Err.Error(), "no progress for 5m0s") {
 					t.Errorf("%v", s.retries)
 				}
 			})

@@ -10,12 +10,12 @@ import (
 	"vaultik/backends"
 )
 
-// smallRange is up to how many bytes ReadRange of the backend inside is used: what
-// takes longer must show that it moves, and go on where it was.
+// smallRange is up to how many bytes ReadRange of the backend inside is used: longer
+// reads must show progress, and be able to resume.
 const smallRange = 1 << 20
 
-// Get implements backends.Backend. A reader that breaks goes on where it was. It
-// holds a connection until it is closed, but not while it waits to go on.
+// Get implements backends.Backend. A reader that fails resumes where it was. It holds a
+// connection until it is closed, but not while it waits to resume.
 func (b *Backend) Get(ctx context.Context, key string, off, length int64) (io.ReadCloser, backends.ObjectInfo, error) {
 	r := &reader{call: b.call(ctx, "get", key), off: off, left: length}
 	for {
@@ -92,7 +92,7 @@ func (r *reader) open() error {
 	return nil
 }
 
-// shut gives up what is open.
+// shut closes what is open.
 func (r *reader) shut() (err error) {
 	if r.now != nil {
 		err = r.in.Close()
@@ -102,7 +102,7 @@ func (r *reader) shut() (err error) {
 	return err
 }
 
-// Read returns what there is, or opens the rest again until there is something.
+// Read returns the next bytes, reopening the rest as often as needed.
 func (r *reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, r.err
@@ -132,7 +132,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	return 0, r.err
 }
 
-// read reads once from what is open, and sets how it goes on: broken or err.
+// read reads once from what is open, and sets broken or err.
 func (r *reader) read(p []byte) (int, error) {
 	r.now.work()
 	n, err := r.in.Read(p[:min(int64(len(p)), max(r.left, 1))])

@@ -7,8 +7,8 @@ import (
 	"vaultik/backends"
 )
 
-// ListStream implements backends.Backend. A list that breaks begins anew and leaves
-// out what it has told already.
+// ListStream implements backends.Backend. A list that fails starts over and skips the
+// names it has already reported.
 func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backends.ObjectInfo) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -70,15 +70,15 @@ func (b *Backend) sorted(ctx context.Context) bool {
 	return info.Sorted
 }
 
-// told knows which names a list has told: the last one where they come in order,
-// else a part of the hash of each.
+// told knows which names a list has reported: the last one if they come in order, else
+// a part of the hash of each.
 type told struct {
 	sorted bool
 	last   string
 	all    map[[16]byte]struct{}
 }
 
-// before reports whether a name was told before, and notes it.
+// before reports whether a name was reported before, and notes it.
 func (t *told) before(key string, again bool) bool {
 	if t.sorted {
 		if again && key <= t.last {

@@ -90,7 +90,7 @@ func (p *putting) arrived() (info backends.ObjectInfo, there bool) {
 	return info, err == nil && info.Size == p.src.Size() && bytes.Equal(info.SHA256, sum)
 }
 
-// ours returns nil if the object that stands in the way of IfAbsent has our bytes, and
+// ours returns nil if the existing object that made IfAbsent fail has our bytes, and
 // exists if it has others.
 func (p *putting) ours(exists error) (backends.ObjectInfo, error) {
 	info, err := p.b.Stat(p.ctx, p.key)
@@ -120,8 +120,8 @@ func (p *putting) ours(exists error) (backends.ObjectInfo, error) {
 	return info, nil
 }
 
-// other is the end of a Put that does not know whether it has succeeded, or knows
-// that it has not. What has vanished meanwhile is put again.
+// other is the end of a Put that does not know whether it has succeeded, or knows that
+// it has not. An object that has vanished in the meantime is put again.
 func (p *putting) other(exists, err error) error {
 	switch {
 	case err == nil:

@@ -17,8 +17,9 @@ const (
 	firstWait = time.Second // the longest wait before the second attempt, doubled for each more
 	longWait  = time.Minute // the longest of all
 
-	// unanswered replaces Elapsed until the store has answered once: a URL that
-	// leads nowhere is more often misspelt than down, and nothing is lost yet.
+	// unanswered replaces Elapsed until the store has answered once: a URL that leads
+	// nowhere is more often misspelt than down, and nothing has been done yet that
+	// could be lost.
 	unanswered = time.Minute
 
 	// maxAfter bounds what a store may ask to wait.
@@ -27,8 +28,8 @@ const (
 	// hurriedStall is Stall once the program is to stop, or the store was given up.
 	hurriedStall = 8 * time.Second
 
-	// checksumAttempts is how often bytes are sent that arrive as others: if it was
-	// not the line, they were wrong before.
+	// checksumAttempts is how often bytes are sent if they arrive changed: if the line
+	// was not at fault, they were wrong before.
 	checksumAttempts = 3
 )
 
@@ -43,21 +44,21 @@ type Options struct {
 	// The first failure is always followed by one more attempt, unless the store asks
 	// to wait for longer than that.
 	Elapsed time.Duration
-	// Stall is how long an attempt may stand still before it counts as failed; 0:
-	// DefaultStall; < 0: for ever.
+	// Stall is how long an attempt may make no progress before it counts as failed; 0:
+	// DefaultStall; < 0: forever.
 	Stall time.Duration
-	// Patience, if set, is a context whose end says that the program is to stop: what
-	// fails from then on is not tried again, and what stands still ends soon.
+	// Patience, if set, is a context whose end says that the program is to stop: calls
+	// that fail from then on are not retried, and stalled ones end soon.
 	Patience context.Context
-	// OnRetry hears of each failure after which a call is made again. OnOver hears
-	// that the trouble is over and how long it was; answered is false if it is only
-	// that nobody waits any more. Both are called one at a time and must not use the
-	// backend.
+	// OnRetry is told of each failure after which a call is retried. OnOver is told
+	// that the trouble is over and how long it lasted; answered is false if it is over
+	// only because no call waits any more. Both are called one at a time and must not
+	// use the backend.
 	OnRetry func(Retry)
 	OnOver  func(trouble time.Duration, answered bool)
 }
 
-// Retry is a failure that is not the last word.
+// Retry is a failure after which the call is retried.
 type Retry struct {
 	Op, Key string
 	Attempt int           // that failed, from 1
@@ -67,7 +68,7 @@ type Retry struct {
 	Left    time.Duration // quiet time until the call fails; < 0: it never does
 }
 
-// Backend makes calls of another backend again.
+// Backend retries the calls of another backend.
 type Backend struct {
 	inner backends.Backend
 	o     Options
@@ -110,8 +111,8 @@ func Wrap(b backends.Backend, o Options) *Backend {
 	return r
 }
 
-// Open opens a store by open, which is tried again as any other call, and wraps it.
-// The context that open gets is never done once it has returned a backend.
+// Open opens a store with open, which is retried like any other call, and wraps it. The
+// context that open gets is never done once it has returned a backend.
 func Open(ctx context.Context, open func(context.Context) (backends.Backend, error), o Options) (*Backend, error) {
 	b := Wrap(nil, o)
 	err := b.do(ctx, "open", "", nil, func(ctx context.Context, _ *attempt) error {
@@ -173,8 +174,8 @@ func (b *Backend) Info(ctx context.Context) (info backends.Info, err error) {
 	return info, nil
 }
 
-// Close implements backends.Backend. A call that waits to be made again fails
-// with ErrClosed.
+// Close implements backends.Backend. A call that waits to be retried fails with
+// ErrClosed.
 func (b *Backend) Close() error {
 	b.mu.Lock()
 	select {

@@ -93,7 +93,7 @@ func TestBackend_GivesUp(t *testing.T) {
 				if !errors.Is(err, errDown) || !errors.Is(err, backends.ErrUnreachable) || len(s.retries) == 0 {
 					t.Errorf("%s: %v, after %d retries", name, err, len(s.retries))
 				}
-				if text := fmt.Sprintf("given up after %d attempts in %v", len(s.retries)+1, c.want.Round(time.Second)); !strings.Contains(err.Error(), text) {
+				if text := fmt.Sprintf("gave up after %d attempts in %v", len(s.retries)+1, c.want.Round(time.Second)); !strings.Contains(err.Error(), text) {
 					t.Errorf("%s: %q, want %q", name, err, text)
 				}
 				if len(s.backs) != 0 || s.ends != 1 {
@@ -247,7 +247,7 @@ func TestBackend_RetryAfter(t *testing.T) {
 			err := s.put(t.Context(), "x", nil)
 			if c.want < 0 {
 				wantTook(t, began, 0, 0)
-				if err == nil || !strings.Contains(err.Error(), "slow down; given up, since the store asks to wait 1h0m0s") {
+				if err == nil || !strings.Contains(err.Error(), "slow down; gave up, since the store asks to wait 1h0m0s") {
 					t.Errorf("%v: %v", c.after, err)
 				}
 				return

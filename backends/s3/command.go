@@ -116,7 +116,7 @@ func commandGrant(text, scratch []byte, n need) (*grant, error) {
 		return nil, errors.New(`its output is not {"Version": 1, "AccessKeyId": "...", "SecretAccessKey": "..."}`)
 	}
 	if key.Version != 1 {
-		return nil, fmt.Errorf("its output is of version %d, not 1", key.Version)
+		return nil, fmt.Errorf("its output has version %d, not 1", key.Version)
 	}
 	secret, err := unescape(key.SecretAccessKey)
 	if err != nil {
@@ -128,7 +128,7 @@ func commandGrant(text, scratch []byte, n need) (*grant, error) {
 	var expires time.Time
 	if key.Expiration != "" {
 		if expires, err = time.Parse(time.RFC3339, key.Expiration); err != nil {
-			return nil, errors.New("its Expiration is not a time of RFC 3339")
+			return nil, errors.New("its Expiration is not an RFC 3339 time")
 		}
 	}
 	g := newGrant(secret, scratch, n, 1)
@@ -159,7 +159,7 @@ func unescape(s []byte) ([]byte, error) {
 				continue
 			}
 		}
-		return nil, errors.New("its SecretAccessKey has an escape that no key needs")
+		return nil, errors.New("its SecretAccessKey has an unexpected escape")
 	}
 	return out, nil
 }

@@ -14,8 +14,8 @@ import (
 	"vaultik/backends"
 )
 
-// chooseSource finds where the key comes from, and the region that stands there,
-// "" for none. A nil source is anonymous: only if that was asked for.
+// chooseSource finds where the key comes from, and the region given there, "" for none.
+// A nil source is anonymous: only if that was asked for.
 func chooseSource(c backends.S3Credentials, log func(string, ...any)) (source, string, error) {
 	region := os.Getenv("AWS_REGION")
 	if region == "" {
@@ -50,7 +50,7 @@ func chooseSource(c backends.S3Credentials, log func(string, ...any)) (source, s
 	case "anonymous":
 		return nil, region, nil
 	}
-	return nil, "", errors.New("the source of credentials is none of env, file, profile, command, iam and anonymous")
+	return nil, "", errors.New("the source of credentials must be env, file, profile, command, iam or anonymous")
 }
 
 // chooseFound takes the first that there is: the environment, a profile, a role.
@@ -80,8 +80,8 @@ func chooseFound(c backends.S3Credentials, region string, log func(string, ...an
 	return &foundSource{newIAM(), p.credentials}, region, nil
 }
 
-// foundSource is the role that is asked for when nothing else was found, and says
-// so if there is none either.
+// foundSource is the role that is tried when nothing else was found; its error says so
+// if there is no role either.
 type foundSource struct {
 	source
 	file string
@@ -137,9 +137,9 @@ func fileGrant(text, scratch []byte, n need) (*grant, error) {
 	}
 	switch {
 	case len(lines) > 0 && lines[0][0] == '[':
-		return nil, errors.New("it has sections: it is one of profiles (credentials=profile), not of two lines")
+		return nil, errors.New("it has sections: this is a file of profiles (credentials=profile), not one of two lines")
 	case len(lines) < 2 || len(lines) > 3:
-		return nil, fmt.Errorf("it has %d lines, not two: the id of the key and the secret", len(lines))
+		return nil, fmt.Errorf("it has %d lines, not two: key id and secret", len(lines))
 	}
 	g := newGrant(lines[1], scratch, n, 1)
 	g.id, g.again = string(lines[0]), true
@@ -153,11 +153,11 @@ func fileGrant(text, scratch []byte, n need) (*grant, error) {
 // an id is sent in the clear.
 func checkID(id string) error {
 	if id == "" {
-		return errors.New("the id of the access key is empty")
+		return errors.New("the access key id is empty")
 	}
 	for _, c := range id {
 		if c <= ' ' || c > '~' || strings.ContainsRune(`/,="`, c) {
-			return errors.New("the id of the access key has a character that none has; are id and secret swapped?")
+			return errors.New("the access key id has an invalid character; are id and secret swapped?")
 		}
 	}
 	return nil

@@ -217,9 +217,9 @@ func TestCredentials_Command(t *testing.T) {
 		`{"Version": 1, "AccessKeyId": "x", "SecretAccessKey": 7}`:  "its output is not",
 		`{"Version": 1, "AccessKeyId": "x"}`:                        "no SecretAccessKey",
 		answer(testSecret, `, "Expiration": "tomorrow"`):            "RFC 3339",
-		answer(`wJalr\n`, ""):                                       "an escape that no key needs",
-		answer(`wJalr\u00e9`, ""):                                   "an escape that no key needs",
-		`{"Version": 1, "AccessKeyId": "", "SecretAccessKey": "x"}`: "the id of the access key is empty",
+		answer(`wJalr\n`, ""):                                       "an unexpected escape",
+		answer(`wJalr\u00e9`, ""):                                   "an unexpected escape",
+		`{"Version": 1, "AccessKeyId": "", "SecretAccessKey": "x"}`: "the access key id is empty",
 		strings.Repeat(" ", 100<<10) + "x":                          "its output is not",
 	} {
 		wantNoKey(t, fmt.Sprintf("%.60q", text), prints(text), want)

@@ -13,9 +13,9 @@
 //   - Errors. The round tripper remembers what minio-go hides: Retry-After, the
 //     clock of the server, the error below a URL (call).
 //
-// Nothing is retried here: every error says whether trying again can help, and the
-// caller decides. A key is prefix/key in the bucket. Names that are no keys are
-// not objects; one of them is ours: ".probe", by which Capabilities are found out.
+// Nothing is retried here: every error says whether retrying can help, and the caller
+// decides. A key is prefix/key in the bucket. Names that are no keys are not objects;
+// one of them is ours: ".probe", by which Capabilities are found out.
 //
 // Delete in a bucket with versions leaves a delete marker, and the old version,
 // which is still paid for. An object under retention stays likewise.

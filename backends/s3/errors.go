@@ -38,7 +38,7 @@ func (b *Backend) fail(ctx context.Context, op, key string, c *call, err error) 
 	return e
 }
 
-// classify gives err a kind, and says whether trying again can help.
+// classify gives err a kind, and says whether retrying can help.
 func (b *Backend) classify(ctx context.Context, op string, c *call, err error) (bool, error) {
 	var (
 		source   *backends.SourceError
@@ -61,7 +61,7 @@ func (b *Backend) classify(ctx context.Context, op string, c *call, err error) (
 	case errors.As(err, &answer) && answer.StatusCode >= 300:
 		return b.refused(ctx, c, answer)
 	case op == "open":
-		return false, backends.WithKind(backends.ErrConfig, fmt.Errorf("%s does not answer like S3: %s", b.settings.endpoint, short(err.Error())))
+		return false, backends.WithKind(backends.ErrConfig, fmt.Errorf("%s does not respond like S3: %s", b.settings.endpoint, short(err.Error())))
 	}
 	return true, fmt.Errorf("answer of the server: %s", short(err.Error())) // cut off or garbled on the way
 }
@@ -172,7 +172,7 @@ func (b *Backend) refused(ctx context.Context, c *call, answer minio.ErrorRespon
 		return false, r
 	}
 	if wantsTLS(answer, status) {
-		return false, backends.WithKind(backends.ErrConfig, fmt.Errorf("the server speaks TLS only; write endpoint=https://%s", b.settings.endpoint.Host))
+		return false, backends.WithKind(backends.ErrConfig, fmt.Errorf("the server requires TLS; write endpoint=https://%s", b.settings.endpoint.Host))
 	}
 	r, known := refusals[answer.Code]
 	if !known {
@@ -180,7 +180,7 @@ func (b *Backend) refused(ctx context.Context, c *call, answer minio.ErrorRespon
 	}
 	switch {
 	case answer.Code == "RequestTimeTooSkewed":
-		err = fmt.Errorf("the clock of this machine is %s, which the server does not accept; set it, then try again (%s)", difference(c.skew), codeText(answer.Code, status))
+		err = fmt.Errorf("the clock of this machine is %s, which the server does not accept; set it, then retry (%s)", difference(c.skew), codeText(answer.Code, status))
 	case errors.Is(r.kind, backends.ErrAuth):
 		// The key may have been replaced at its source since it was read.
 		if c.signed != nil {
@@ -295,8 +295,8 @@ func inner(err error) error {
 	return err
 }
 
-// network judges an error of the transport: what the configuration can cure is
-// permanent, all else may pass.
+// network classifies an error of the transport: what the configuration can fix is
+// permanent, everything else may pass.
 func network(s *settings, err error) (bool, error) {
 	var (
 		authority x509.UnknownAuthorityError

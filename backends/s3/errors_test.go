@@ -356,7 +356,7 @@ func TestErrors_Website(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = open(t.Context(), u, backends.Options{S3: backends.S3Options{Credentials: backends.S3Credentials{Source: "anonymous"}}}, parts{})
-	if !errors.Is(err, backends.ErrConfig) || !strings.Contains(err.Error(), "does not answer like S3") {
+	if !errors.Is(err, backends.ErrConfig) || !strings.Contains(err.Error(), "does not respond like S3") {
 		t.Errorf("%v", err)
 	}
 }

@@ -37,7 +37,7 @@ func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backend
 			twice = true
 			return nil
 		default:
-			return fmt.Errorf("%w: the server lists %q after %q, so that nobody can tell where the list ends", backends.ErrUnsupported, key, last)
+			return fmt.Errorf("%w: the server lists %q after %q, so the list may be incomplete", backends.ErrUnsupported, key, last)
 		}
 		if stopped = ctx.Err(); stopped == nil {
 			stopped = fn(objectInfo(key, o))
@@ -69,5 +69,5 @@ func (b *Backend) page(ctx context.Context, prefix string, size int, fn func(min
 			return err
 		}
 	}
-	return ctx.Err() // on which the iterator ends without a word
+	return ctx.Err() // on which the iterator ends silently
 }

@@ -157,9 +157,9 @@ func (p *profileSource) incomplete(found fields) error {
 		"{source: command, command: [aws, configure, export-credentials, --profile, NAME, --format, process]}"
 	switch {
 	case found["role_arn"] != nil:
-		return errors.New("it assumes a role, which is not done here; " + instead)
+		return errors.New("it assumes a role, which is not supported here; " + instead)
 	case found["sso_start_url"] != nil || found["sso_session"] != nil:
-		return errors.New("it signs in by SSO, which is not done here; " + instead)
+		return errors.New("it signs in with SSO, which is not supported here; " + instead)
 	case found[fieldID] != nil || found[fieldSecret] != nil:
 		return fmt.Errorf("it needs both %s and %s", fieldID, fieldSecret)
 	case len(found) > 0:

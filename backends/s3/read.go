@@ -58,7 +58,7 @@ func (b *Backend) get(ctx context.Context, key string, off, length int64) (io.Re
 			err = outside(off, length, info.Size)
 		}
 	} else if info.Size < 0 {
-		err = errors.New("the server does not say how long the object is")
+		err = errors.New("the server does not report the size of the object")
 	}
 	if err != nil {
 		_ = body.Close()
@@ -97,7 +97,7 @@ func totalSize(header http.Header, off int64) (int64, error) {
 	start, err1 := strconv.ParseInt(first, 10, 64)
 	size, err2 := strconv.ParseInt(total, 10, 64)
 	if err1 != nil || err2 != nil || start != off || size < off {
-		return 0, fmt.Errorf("the server answers with range %q", short(text))
+		return 0, fmt.Errorf("the server answered with range %q", short(text))
 	}
 	return size, nil
 }
@@ -163,7 +163,7 @@ func (b *Backend) stat(ctx context.Context, key string) (backends.ObjectInfo, er
 	o := minio.StatObjectOptions{Checksum: true}
 	stat, err := b.client.StatObject(ctx, b.settings.bucket, b.object(key), o)
 	if err == nil && stat.Size < 0 {
-		err = errors.New("the server does not say how long the object is")
+		err = errors.New("the server does not report the size of the object")
 	}
 	if answer := minio.ToErrorResponse(err); answer.StatusCode >= 400 && answer.StatusCode < 500 {
 		// An answer to HEAD has no body, so no reason: is there even a bucket?

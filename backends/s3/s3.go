@@ -154,18 +154,18 @@ func (b *Backend) checkLock(ctx context.Context, c *call, made bool) error {
 	case made:
 		return errNoLock
 	case err == nil || c.status < 500 || c.status == http.StatusNotImplemented:
-		return backends.WithKind(backends.ErrConfig, fmt.Errorf("bucket %s was made without object lock; name a new bucket (init makes it), or leave out lock=", b.settings.bucket))
+		return backends.WithKind(backends.ErrConfig, fmt.Errorf("bucket %s was created without object lock; name a new bucket (init creates it), or remove lock=", b.settings.bucket))
 	}
 	return err
 }
 
-var errNoLock = backends.WithKind(backends.ErrConfig, errors.New("the server has no object lock; leave out lock="))
+var errNoLock = backends.WithKind(backends.ErrConfig, errors.New("the server has no object lock; remove lock="))
 
 // errEnough stops a listing.
 var errEnough = errors.New("enough")
 
-// look asks for the first name under prefix, to hear whether the bucket is there:
-// unlike HEAD this gets an answer with a reason.
+// look asks for the first name under prefix, to learn whether the bucket exists: unlike
+// HEAD this gets an answer with a reason.
 func (b *Backend) look(ctx context.Context, prefix string) error {
 	err := b.page(ctx, prefix, 1, func(minio.ObjectInfo) error { return errEnough })
 	if errors.Is(err, errEnough) {

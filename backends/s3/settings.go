@@ -90,7 +90,7 @@ func parseSettings(u *url.URL, o backends.S3Options) (*settings, error) {
 		case set == nil:
 			return nil, fmt.Errorf("unknown parameter %.40q in the URL (known: %s)", name, strings.Join(slices.Sorted(maps.Keys(parameters)), ", "))
 		case len(values) != 1:
-			return nil, fmt.Errorf("parameter %s stands in the URL more than once", name)
+			return nil, fmt.Errorf("parameter %s occurs in the URL more than once", name)
 		}
 		if err := set(&o, values[0]); err != nil {
 			return nil, err
@@ -124,7 +124,7 @@ func parseSettings(u *url.URL, o backends.S3Options) (*settings, error) {
 func plain(name, value string) error {
 	for _, c := range value {
 		if c != '-' && c != '_' && c != '.' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
-			return fmt.Errorf("%s has other characters than letters, digits, - and _", name)
+			return fmt.Errorf("%s may contain only letters, digits, - and _", name)
 		}
 	}
 	return nil
@@ -146,7 +146,7 @@ func (s *settings) setPlace(u *url.URL) error {
 	}
 	for part := range strings.SplitSeq(path, "/") {
 		if part == "" || part == "." || part == ".." {
-			return fmt.Errorf("prefix %.80q has . or .. or nothing between two slashes", path)
+			return fmt.Errorf("prefix %.80q has an empty part, . or ..", path)
 		}
 	}
 	if len(path) > maxPrefix {
@@ -175,7 +175,7 @@ func (s *settings) setEndpoint(text string) error {
 	case u.Hostname() == "":
 		return errors.New("the endpoint names no host; " + example)
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return errors.New("the endpoint has more than a host and a port; " + example)
+		return errors.New("the endpoint must be only a host and a port; " + example)
 	}
 	s.endpoint = &url.URL{Scheme: u.Scheme, Host: u.Host}
 	if s.region == "" && !s.isAWS() { // s3.amazonaws.com itself says nothing
@@ -199,7 +199,7 @@ func (s *settings) setLookup(text string) error {
 		}
 		s.lookup = minio.BucketLookupDNS
 	default:
-		return errors.New("lookup is none of auto, path and dns")
+		return errors.New("lookup must be auto, path or dns")
 	}
 	return nil
 }
@@ -216,7 +216,7 @@ func (s *settings) setLock(mode string, days int) error {
 	case "compliance":
 		s.lock = minio.Compliance
 	default:
-		return errors.New("lock is neither governance nor compliance")
+		return errors.New("lock must be governance or compliance")
 	}
 	if days < 1 || days > maxLockDays {
 		return fmt.Errorf("lock needs lock_days, 1 to %d", maxLockDays)

@@ -29,7 +29,7 @@ const (
 // emptySHA256 is the hash of no bytes, the body of most requests.
 var emptySHA256 = hex.EncodeToString(sha256.New().Sum(nil))
 
-// unsigned are headers that whoever stands between may change.
+// unsigned are headers that a proxy may change.
 var unsigned = map[string]bool{
 	"accept-encoding": true, "authorization": true, "connection": true, "cookie": true, "expect": true, "user-agent": true,
 }

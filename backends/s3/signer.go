@@ -30,12 +30,12 @@ func (e *credentialError) Unwrap() error { return e.err }
 const (
 	// renewBefore is how long before its end a temporary key is replaced.
 	renewBefore = 5 * time.Minute
-	// renewPause is the time between two attempts when a replacement is not to be
-	// had and the old key still serves.
+	// renewPause is the time between two attempts when no replacement is available and
+	// the old key is still valid.
 	renewPause = time.Minute
 )
 
-// signer has the key to sign with, and asks the source anew when it ends.
+// signer has the key to sign with, and asks the source again when it expires.
 type signer struct {
 	source source
 	region string

@@ -14,26 +14,26 @@ import (
 )
 
 type backupCmd struct {
-	Path []string `arg:"" optional:"" help:"Files and directories to back up; without, every set of the configuration."`
+	Path []string `arg:"" optional:"" help:"Files and directories to back up (default: every set in the configuration)."`
 	Set  string   `help:"Name of the set." placeholder:"NAME"`
 	Tag  []string `help:"Tag of the snapshot; may be repeated." placeholder:"T"`
 	listFlags
 	streamFlags
 	excludeFlags
-	DryRun   bool `name:"dry-run" short:"n" help:"Change nothing anywhere; say what would be saved, with -v of each path."`
+	DryRun   bool `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
 	Parallel int  `help:"The same as --connections." placeholder:"N"`
-	SameHost bool `name:"same-host" help:"This is the machine that was backed up before, though it has a new machine id (installed anew, say): remember it."`
+	SameHost bool `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
 }
 
 // Help is shown by --help.
 func (backupCmd) Help() string {
 	return `Saves a snapshot of each set. A set is a named group of paths: paths that were
-backed up before are the same set again, others a new one. The first backup on a
-machine without a configuration sets everything up, as vaultik init does.
+backed up before belong to the same set again, others to a new one. The first backup
+on a machine without a configuration sets everything up, as vaultik init does.
 
-Interrupt it once and it finishes what is under way; the next run goes on.
+Interrupt it once, and it finishes what is in progress; the next run resumes.
 
-Paths can come from a list (--files-from), and what is saved from a program or a pipe:
+Paths can come from a list (--files-from), and data from a program or a pipe:
 
   vaultik backup --stdin-command --stdin-name db.sql -- pg_dump mydb
 
@@ -45,7 +45,8 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	if s.identity != nil || !errors.Is(s.identityErr, keys.ErrNoIdentity) {
 		s.identity, s.identityErr = nil, keys.ErrNoIdentity
 		s.out.warn("leave "+keys.EnvIdentity+" out of the environment of backups",
-			"%s is set: a backup does not need the secret key, it was dropped", keys.EnvIdentity)
+			"%s is set, but a backup does not need the secret key; it was dropped",
+			keys.EnvIdentity)
 		if err := s.prepare(); err != nil {
 			return err
 		}
@@ -78,7 +79,7 @@ func (c *backupCmd) source(s *session, o *engine.BackupOptions) error {
 	case c.streamed():
 		return c.streamSource(s, o)
 	case c.StdinName != nil:
-		return fault.Misuse("backup", "--stdin-name: there is no --stdin and no --stdin-command")
+		return fault.Misuse("backup", "--stdin-name needs --stdin or --stdin-command")
 	case c.listed():
 		return c.listSource(o)
 	}
@@ -116,10 +117,16 @@ func (s *session) wouldSaveItem(e events.Item) {
 func (s *session) showWouldSave(e events.WouldSave) {
 	excluded := ""
 	if e.Excluded > 0 {
-		excluded = "; " + words.Count(e.Excluded) + " excluded, with all below"
+		excluded = "; " + words.Count(e.Excluded) + " excluded, with everything below"
 	}
-	s.out.result("would save %s: %s (%s new, %s changed, %s unchanged), %s to read%s; nothing was written",
+	s.out.result(
+		"would save %s: %s (%s new, %s changed, %s unchanged), %s to read%s; nothing was written",
 		words.Printable(e.Set),
-		words.Plural(e.Files, "file", "files"), words.Count(e.New), words.Count(e.Changed),
-		words.Count(e.Unchanged), words.Size(e.BytesRead), excluded)
+		words.Plural(e.Files, "file", "files"),
+		words.Count(e.New),
+		words.Count(e.Changed),
+		words.Count(e.Unchanged),
+		words.Size(e.BytesRead),
+		excluded,
+	)
 }

@@ -63,11 +63,11 @@ type configCheckCmd struct{}
 
 // Help is shown by --help.
 func (configCheckCmd) Help() string {
-	return `Looks at everything that vaultik backup needs: the configuration, the store and whose
-it is, this host's keys, the index, and the paths and patterns of each set. Nothing is
-written anywhere; so whether the store can be written to is judged by its permissions.
+	return `Checks everything that vaultik backup needs: the configuration, the store and its
+owner, this host's keys, the index, and the paths and patterns of each set. Nothing is
+written anywhere, so whether the store is writable is judged by its permissions.
 
-The exit code is that of the first thing that failed, 3 if only paths are missing.`
+The exit code is that of the first failure, or 3 if only paths are missing.`
 }
 
 // Run checks.

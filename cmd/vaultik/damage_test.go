@@ -223,18 +223,18 @@ const damageIntro = `# What damage does
 
 One object of each kind is damaged in a store of two snapshots: a bit in its middle is
 flipped, a third is cut off, it is deleted, or swapped with another of its kind (of this
-store where there are several, else of another store). Then ` + "`verify`" + ` and ` + "`restore latest`" + ` run on
+store if it has several, otherwise of another store). Then ` + "`verify`" + ` and ` + "`restore latest`" + ` run on
 the machine that made the backups. These are their exit codes: 0 nothing found, or
-everything restored; 3 single files could not be restored; 13 damage.
+everything restored; 3 some files could not be restored; 13 damage.
 
-A test makes this page: ` + "`go test ./cmd/vaultik -run DamageTable -update`" + `.
+A test generates this page: ` + "`go test ./cmd/vaultik -run DamageTable -update`" + `.
 
 | object | damage | verify | verify --read-data | verify, key | verify --read-data, key | restore latest | they print |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 `
 
 const damageElsewhere = `
-On a machine that has never seen the store nothing tells that there was a newer snapshot:
+A machine that has never seen the store cannot know that there was a newer snapshot:
 
 | object | damage | verify | verify --read-data | verify, key | verify --read-data, key | restore latest | they print |
 | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -243,6 +243,6 @@ On a machine that has never seen the store nothing tells that there was a newer 
 const damageWords = `
 ## What they print
 
-Of verify the first that finds it, or with the key and --read-data. HEX, ID, TIME, SIZE
-and N stand for what differs each time.
+Of verify the first column that finds it, or the one with the key and --read-data. HEX, ID,
+TIME, SIZE and N stand for what differs each time.
 `

@@ -8,29 +8,29 @@ import (
 
 // excludeFlags say what is left out.
 type excludeFlags struct {
-	Exclude           []string `sep:"none" help:"Leave out what matches this pattern, and all below it; may be repeated." placeholder:"PATTERN"`
-	ExcludeFile       []string `sep:"none" name:"exclude-file" help:"Leave out what matches the patterns in this file, one a line; may be repeated." placeholder:"FILE"`
-	IExclude          []string `sep:"none" name:"iexclude" help:"As --exclude, whatever the case of letters." placeholder:"PATTERN"`
-	IExcludeFile      []string `sep:"none" name:"iexclude-file" help:"As --exclude-file, whatever the case of letters." placeholder:"FILE"`
-	IgnoreFiles       *bool    `name:"ignore-files" negatable:"" help:"Obey files called .vaultikignore, which hold patterns for their directory (that is so unless the configuration says otherwise)."`
-	ExcludeCaches     *bool    `name:"exclude-caches" negatable:"" help:"Leave out what is in directories with a CACHEDIR.TAG, but for that file."`
-	ExcludeIfPresent  []string `sep:"none" name:"exclude-if-present" help:"Leave out what is in directories that hold NAME, a file that begins with HEADER, but for NAME; may be repeated." placeholder:"NAME[:HEADER]"`
-	ExcludeLargerThan string   `name:"exclude-larger-than" help:"Leave out files over this size, such as 500MiB." placeholder:"SIZE"`
-	OneFileSystem     *bool    `short:"x" name:"one-file-system" negatable:"" help:"Leave out what is in other file systems mounted below a path; their mount points are kept."`
-	FixedSize         *bool    `name:"fixed-size" negatable:"" help:"Of each file read no more than its size when it is opened: one that grows is saved once, as long as it was."`
+	Exclude           []string `sep:"none" help:"Exclude what matches this pattern, and everything below it; may be repeated." placeholder:"PATTERN"`
+	ExcludeFile       []string `sep:"none" name:"exclude-file" help:"Exclude what matches the patterns in this file, one per line; may be repeated." placeholder:"FILE"`
+	IExclude          []string `sep:"none" name:"iexclude" help:"Like --exclude, ignoring case." placeholder:"PATTERN"`
+	IExcludeFile      []string `sep:"none" name:"iexclude-file" help:"Like --exclude-file, ignoring case." placeholder:"FILE"`
+	IgnoreFiles       *bool    `name:"ignore-files" negatable:"" help:"Use the patterns in .vaultikignore files for their directories (on unless configured otherwise)."`
+	ExcludeCaches     *bool    `name:"exclude-caches" negatable:"" help:"Exclude the contents of directories with a CACHEDIR.TAG, except that file."`
+	ExcludeIfPresent  []string `sep:"none" name:"exclude-if-present" help:"Exclude the contents of directories that contain NAME (beginning with HEADER), except NAME itself; may be repeated." placeholder:"NAME[:HEADER]"`
+	ExcludeLargerThan string   `name:"exclude-larger-than" help:"Exclude files larger than this, such as 500MiB." placeholder:"SIZE"`
+	OneFileSystem     *bool    `short:"x" name:"one-file-system" negatable:"" help:"Exclude the contents of other file systems mounted below a path; mount points are saved."`
+	FixedSize         *bool    `name:"fixed-size" negatable:"" help:"Read at most the size that a file has when it is opened, and read it once: for files that grow."`
 }
 
 // excludeHelp is what patterns are, for --help.
-const excludeHelp = `A pattern matches whole components: foo leaves out every file and directory of that
-name, foo/ directories only, *.o all that end so, a/**/b every b below an a, /tmp/x (with a
-leading slash) only that path. ? and [a-z] are one character, ! before a pattern takes
-earlier matches back, \ takes the meaning from what follows. In a file # begins a comment
-and $NAME is a variable. A path that is named is never left out itself.
+const excludeHelp = `A pattern matches whole components: foo excludes every file and directory of that
+name, foo/ only directories, *.o all names that end in it, a/**/b every b below an a, /tmp/x
+(with a leading slash) only that path. ? and [a-z] match one character, ! before a pattern
+reverses earlier matches, \ quotes the next character. In a file # begins a comment and
+$NAME is a variable. A requested path is never excluded itself.
 
-The last pattern that matches decides. Those of the configuration come first, then those
-in .vaultikignore files, where a leading slash is the directory of the file, then those of
-the command line. Nothing in a directory that is left out can be taken back. Which rule
-decided about what: --dry-run -v`
+The last matching pattern decides. Patterns in the configuration come first, then those
+in .vaultikignore files, where a leading slash stands for the directory of the file, then
+those on the command line. Nothing in an excluded directory can be included again. To see
+which rule decided about which path: --dry-run -v`
 
 // filters reads what the flags say.
 func (f *excludeFlags) filters() (x config.Filters, err error) {
@@ -60,7 +60,9 @@ func (f *excludeFlags) filters() (x config.Filters, err error) {
 func (f *excludeFlags) given() bool {
 	return len(f.Exclude)+len(f.ExcludeFile)+len(f.IExclude)+len(f.IExcludeFile)+len(f.ExcludeIfPresent) > 0 ||
 		f.ExcludeLargerThan != "" ||
-		f.IgnoreFiles != nil || f.ExcludeCaches != nil || f.OneFileSystem != nil ||
+		f.IgnoreFiles != nil ||
+		f.ExcludeCaches != nil ||
+		f.OneFileSystem != nil ||
 		f.FixedSize != nil
 }
 

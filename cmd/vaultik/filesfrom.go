@@ -16,8 +16,8 @@ import (
 
 // listFlags name lists of paths.
 type listFlags struct {
-	FilesFrom  []string `sep:"none" name:"files-from" help:"Back up the paths in this file, one a line, - for standard input; may be repeated." placeholder:"FILE"`
-	FilesFrom0 []string `sep:"none" name:"files-from0" help:"As --files-from, with a NUL byte after each path, as find -print0 writes." placeholder:"FILE"`
+	FilesFrom  []string `sep:"none" name:"files-from" help:"Back up the paths listed in this file, one per line (-: standard input); may be repeated." placeholder:"FILE"`
+	FilesFrom0 []string `sep:"none" name:"files-from0" help:"Like --files-from, with a NUL byte after each path, as find -print0 writes it." placeholder:"FILE"`
 }
 
 // maxList bounds a list of paths, in bytes.
@@ -37,7 +37,7 @@ func (c *backupCmd) listSource(o *engine.BackupOptions) error {
 		}
 		if file == "-" {
 			if stdin++; stdin > 1 {
-				return fault.Misuse("backup", flag+" -: standard input is only one list")
+				return fault.Misuse("backup", flag+" -: standard input can be only one list")
 			}
 		}
 		list, err := readList(file, end)
@@ -50,7 +50,7 @@ func (c *backupCmd) listSource(o *engine.BackupOptions) error {
 		}
 	}
 	if len(o.Paths) == 0 {
-		return engine.NothingNamed(errors.New("the list names no path"))
+		return engine.NothingNamed(errors.New("the list is empty"))
 	}
 	return nil
 }
@@ -86,9 +86,9 @@ func readList(file, end string) ([]string, error) {
 // splitList takes a list apart; file is its name.
 func splitList(file string, list []byte, end string) (paths []string, err error) {
 	if i := bytes.IndexByte(list, 0); i >= 0 && end != "\x00" {
-		return nil, &fault.UsageError{Msg: fmt.Sprintf("%s: line %d holds a NUL byte, which no path has",
+		return nil, &fault.UsageError{Msg: fmt.Sprintf("%s: line %d contains a NUL byte",
 			file, 1+bytes.Count(list[:i], []byte("\n"))),
-			Advice: "if NUL bytes end its paths, name it with --files-from0"}
+			Advice: "if its paths end in NUL bytes, use --files-from0"}
 	}
 	for path := range strings.SplitSeq(string(list), end) {
 		if path != "" {

@@ -132,15 +132,15 @@ func writeFailures(t *testing.T) {
 	failures.Lock()
 	defer failures.Unlock()
 	var b strings.Builder
-	b.WriteString(`# What goes wrong, and what is said then
+	b.WriteString(`# Errors and what is reported
 
-Each command that fails in the script tests, in their order: what was run, its exit code, the one
-error, the hint (none where nothing better than the error can be said), and how many files were
-compared before and after: a failing command leaves every object of every store, and the
-configuration, as they were; after exit 10, 12 and 64 the index and the target of a restore as well.
+Each command that fails in the script tests, in order: what was run, its exit code, the one error,
+the hint (none if it could not add to the error), and how many files were compared before and
+after: a failing command leaves every object of every store, and the configuration, unchanged;
+after exit 10, 12 and 64 also the index and the target of a restore.
 
-A test makes this page: ` + "`go test ./cmd/vaultik -run Scripts -update`" + `. The scripts, with what was done before
-each command, are in [cmd/vaultik/testdata](../cmd/vaultik/testdata).
+A test generates this page: ` + "`go test ./cmd/vaultik -run Scripts -update`" + `. The scripts, with the
+preceding commands, are in [cmd/vaultik/testdata](../cmd/vaultik/testdata).
 `)
 	names := make([]string, 0, len(failures.rows))
 	for n := range failures.rows {

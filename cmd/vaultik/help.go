@@ -7,7 +7,7 @@ import (
 )
 
 type helpCmd struct {
-	Command []string `arg:"" optional:"" help:"Command to explain."`
+	Command []string `arg:"" optional:"" help:"Command to show help for."`
 }
 
 // Run shows what COMMAND --help shows.

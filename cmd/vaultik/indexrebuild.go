@@ -13,23 +13,23 @@ import (
 )
 
 type indexCmd struct {
-	Rebuild indexRebuildCmd `cmd:"" help:"Make the index of a host anew, from its snapshots."`
+	Rebuild indexRebuildCmd `cmd:"" help:"Rebuild the index of a host from its snapshots."`
 }
 
 type indexRebuildCmd struct {
 	pick
-	Out string `required:"" help:"Directory to make; it must not exist." placeholder:"DIR"`
+	Out string `required:"" help:"Directory to create; it must not exist." placeholder:"DIR"`
 }
 
 // Help is shown by --help.
 func (indexRebuildCmd) Help() string {
-	return `For a host that has lost its index and whose upload is slow. Run it where
-VAULTIK_AGE_SECRET_KEY may be, not on that host; then copy the directory there, to
-the place that "vaultik config show" calls index_path. It is made from the newest
-snapshot of each set of the host, or of the one named by --set.
+	return `For a host that has lost its index and has a slow upload. Run it on a machine that
+may have VAULTIK_AGE_SECRET_KEY, not on that host; then copy the directory there, to
+the index_path shown by "vaultik config show". The index is rebuilt from the newest
+snapshot of each set of the host, or of the set given by --set.
 
 The next backup then reads all files again, but uploads only what these
-snapshots do not have. Without this it uploads everything once more.`
+snapshots do not have. Without this it uploads everything again.`
 }
 
 // Run makes the index.
@@ -50,7 +50,8 @@ func (s *session) showIndex(e events.Index) {
 	from := config.Quote(e.Path)
 	if e.Place == "" {
 		out("next: scp -r %s %s:index.new", from, config.Quote(host))
-		out("then there, with no backup running: vaultik config show; move its index_path away and index.new into its place")
+		out("then there, with no backup running: run vaultik config show, " +
+			"and replace its index_path with index.new")
 		return
 	}
 	aside := ""

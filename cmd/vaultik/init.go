@@ -8,19 +8,19 @@ import (
 )
 
 type initCmd struct {
-	Recipient   []string `help:"Whom to encrypt for, instead of a new post-quantum key; may be repeated." placeholder:"AGE1..."`
+	Recipient   []string `help:"Recipient to encrypt to, instead of a new post-quantum key; may be repeated." placeholder:"AGE1..."`
 	RecoveryKit string   `name:"recovery-kit" help:"Where to write the recovery kit (default: beside the configuration)." placeholder:"PATH"`
 }
 
 // Help is shown by --help.
 func (initCmd) Help() string {
-	return `Makes the configuration, this host's id and keys, a new store and the recovery
-kit. The kit holds the secret key that reads the backups and the store owner's
-key; nothing else on this machine does. Move it to a safe place elsewhere. The
-store is --store, else a directory below ~/.local/share/vaultik.
+	return `Creates the configuration, this host's id and keys, a new store and the recovery
+kit. Only the kit holds the secret key that reads the backups and the store owner's
+key. Move it to a safe place elsewhere. The store is at --store, or else in a
+directory below ~/.local/share/vaultik.
 
 Without Vaultik, the new key needs age 1.3 or newer, which many distributions do
-not have yet. To recover with any age, make an X25519 key (vaultik keygen
+not have yet. To recover with any age, generate an X25519 key (vaultik keygen
 --classic) and give its public half to --recipient.`
 }
 
@@ -39,10 +39,14 @@ func (s *session) showMade(e events.StoreMade) {
 	s.out.result("store: %s", e.Store)
 	s.out.result("url: %s", e.URL)
 	if e.Secret {
-		s.out.warn("", "move %s off this machine, and keep it: without it nobody can read the backups, with it anybody can",
+		s.out.warn("", "move %s off this machine and keep it safe: without it nobody can read "+
+			"the backups, with it anybody can",
 			e.Kit)
 	} else {
-		s.out.warn("", "move %s off this machine: it holds the owner's key of the store; the secret key of the recipients is not in it",
-			e.Kit)
+		s.out.warn(
+			"",
+			"move %s off this machine: it holds the owner's key of the store; the secret key of the recipients is not in it",
+			e.Kit,
+		)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 type keygenCmd struct {
-	Classic bool   `help:"Make an X25519 key, as older tools and hardware know it, instead of a post-quantum one."`
+	Classic bool   `help:"Generate an X25519 key, which older tools and hardware support, instead of a post-quantum one."`
 	Output  string `short:"o" help:"Write the identity to a new file (0600) instead of stdout." placeholder:"FILE"`
 }
 
@@ -43,6 +43,6 @@ func (c *keygenCmd) Run(s *session) error {
 		s.out.raw(b.String())
 	}
 	s.out.event(ev)
-	s.out.note("the identity is secret; give the recipient to: vaultik init --recipient")
+	s.out.note("keep the identity secret; give the recipient to: vaultik init --recipient")
 	return nil
 }

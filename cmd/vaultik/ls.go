@@ -13,13 +13,13 @@ import (
 )
 
 type lsCmd struct {
-	Snapshot string `arg:"" name:"snapshot[:path]" help:"Digits of a snapshot's id, or latest; with :PATH only what is there."`
+	Snapshot string `arg:"" name:"snapshot[:path]" help:"First digits of a snapshot's id, or latest; with :PATH, list only what is below PATH."`
 	pick
 }
 
 // Help is shown by --help.
 func (lsCmd) Help() string {
-	return `Lists all files and directories of a snapshot, or those from PATH on, in order,
+	return `Lists all files and directories of a snapshot, or those below PATH, in order,
 each with type and mode, owner, group, bytes, time and path. It needs the secret
 key in VAULTIK_AGE_SECRET_KEY. --json has every attribute.
 

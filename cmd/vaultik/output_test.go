@@ -39,7 +39,7 @@ func TestMeter(t *testing.T) {
 	}
 	waiting = 72 * time.Second
 	if got := progressLine(m, start.Add(10*time.Second), 150); !strings.HasSuffix(got,
-		"2 errors  the store fails, waiting for 1 min 12 s") {
+		"2 errors  store not responding for 1 min 12 s, retrying") {
 		t.Errorf("%q", got)
 	}
 	for width := 20; width < 130; width++ {

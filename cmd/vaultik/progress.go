@@ -110,7 +110,7 @@ func progressLine(m *events.Meter, now time.Time, width int) string {
 		fmt.Fprintf(&b, "  %s errors", words.Count(n))
 	}
 	if d := m.Waiting(now); d > 0 {
-		b.WriteString("  the store fails, waiting for " + words.Lasting(d))
+		b.WriteString("  store not responding for " + words.Lasting(d) + ", retrying")
 	} else if cur := p.Current.Load(); cur != nil && *cur != "" {
 		b.WriteString("  " + tail(words.Printable(*cur), width-3-columns(b.String())))
 	}

@@ -18,55 +18,54 @@ import (
 )
 
 type restoreCmd struct {
-	Snapshot string   `arg:"" name:"snapshot[:path]" help:"Digits of a snapshot's id, or latest; with :PATH the contents of PATH come directly into DIR."`
+	Snapshot string   `arg:"" name:"snapshot[:path]" help:"First digits of a snapshot's id, or latest; with :PATH, restore the contents of PATH directly into DIR."`
 	Path     []string `arg:"" optional:"" help:"Only these files and directories: absolute, or below the PATH of SNAPSHOT:PATH."`
-	Target   string   `required:"" help:"Directory to restore to; made if it is missing." placeholder:"DIR"`
-	DryRun   bool     `name:"dry-run" short:"n" help:"Change nothing anywhere; say what would be done, with -v of each path, and why."`
+	Target   string   `required:"" help:"Directory to restore to; created if it is missing." placeholder:"DIR"`
+	DryRun   bool     `name:"dry-run" short:"n" help:"Change nothing; show what would be done, with -v for each path, and why."`
 	pick
-	Include      []string `sep:"none" help:"Only what matches, with all below it; may be repeated." placeholder:"PATTERN"`
-	Exclude      []string `sep:"none" help:"Leave out what matches; may be repeated." placeholder:"PATTERN"`
+	Include      []string `sep:"none" help:"Restore only what matches, and everything below it; may be repeated." placeholder:"PATTERN"`
+	Exclude      []string `sep:"none" help:"Exclude what matches; may be repeated." placeholder:"PATTERN"`
 	Parallel     int      `help:"The same as --connections." placeholder:"N"`
-	Overwrite    string   `enum:"if-changed,always,if-newer,never" default:"if-changed" help:"What becomes of files that are there: ${enum}." placeholder:"HOW"`
-	InPlace      bool     `help:"Change files that differ where they stand, instead of replacing them in one step."`
-	Verify       bool     `help:"Then read everything back from the disk and compare it with the snapshot."`
-	Delete       bool     `help:"Then delete from the restored directories what the snapshot has not; it lists and asks before."`
+	Overwrite    string   `enum:"if-changed,always,if-newer,never" default:"if-changed" help:"What to do with existing files: ${enum}." placeholder:"HOW"`
+	InPlace      bool     `help:"Change existing files in place, only where they differ, instead of replacing them."`
+	Verify       bool     `help:"Afterwards read everything back from the disk and compare it with the snapshot."`
+	Delete       bool     `help:"Afterwards delete from the restored directories what is not in the snapshot; lists it and asks first."`
 	Yes          bool     `help:"Delete without asking."`
-	NoSpaceCheck bool     `help:"Begin even if DIR has too little space or too few inodes."`
-	NumericOwner bool     `help:"Take owners by number, also where their names are known here."`
+	NoSpaceCheck bool     `help:"Start even if DIR has too little space or too few inodes."`
+	NumericOwner bool     `help:"Set owners by number, even where their names are known here."`
 }
 
 // Help is shown by --help.
 func (restoreCmd) Help() string {
-	return `Brings files back as they were. Under DIR they stand with their full path; the
-contents of PATH of SNAPSHOT:PATH stand directly in DIR. It needs the secret key in
-VAULTIK_AGE_SECRET_KEY.
+	return `Restores files as they were, below DIR with their full path; with SNAPSHOT:PATH the
+contents of PATH directly in DIR. It needs the secret key in VAULTIK_AGE_SECRET_KEY.
 
   vaultik restore latest --target /tmp/back
   vaultik restore 4e1f09ab:/home/ann/Documents --target Documents
 
-What is in DIR already stays, unless something of the same path is restored:
-  if-changed  replaced if type, size or time differ, each in one step; where only
-              the time differs, the contents are compared, and stay if they are right
-  always      replaced, whatever size and time say
-  if-newer    replaced if it is older than what the snapshot has
-  never       left alone
-What a file that is replaced has already of the snapshot's contents is not fetched. With
---in-place it is not replaced but changed where it stands, and only where it differs: for
-large files such as disk images. It keeps its other names, but those that are other files
-of the snapshot. Until it is complete it is one byte too long; the same command completes it.
+Files in DIR are kept, unless something with the same path is restored. Then they are
+  if-changed  replaced if type, size or time differ, each in one step; if only the
+              time differs, contents are compared, and kept if they are the same
+  always      replaced, whatever their size and time
+  if-newer    replaced if they are older than in the snapshot
+  never       kept
+Contents that a replaced file shares with the snapshot are not fetched. With --in-place a
+file is changed where it stands, and only where it differs: for large files such as disk
+images. It keeps its other names, unless they are other files of the snapshot. Until it is
+complete it is one byte too long; rerun the same command to complete it.
 
-With --delete what the snapshot has not goes from the directories that it restores, when
-all the rest is done: if the snapshot is complete and everything could be restored. It
-lists and asks first (--yes: not). What patterns exclude stays, and what the backup's own
-rules left out, other file systems that are mounted there, vaultik's own files, and stores.
+--delete deletes what is not in the snapshot from the restored directories, after all the
+rest, if the snapshot is complete and everything could be restored. It lists the files and
+asks first (not with --yes). Excluded files are kept, whether excluded now or by the
+backup, and so are mounted file systems, vaultik's own files, and stores.
 
 Patterns match full paths: * and ? within a name, [a-z], ** for any number of
 directories; a pattern with a leading / begins at the root, any other anywhere. ! before
-a pattern takes back what those before it matched.
+a pattern reverses earlier matches.
 
-Interrupted, the same command goes on where it was; after a power cut it compares what is
-there. It exits 3 if something could not be restored as it was, and 13 if the snapshot
-itself is damaged; all else is restored.`
+If interrupted, rerun the same command to resume; after a power cut it compares existing
+files. It exits 3 if something could not be restored as it was, and 13 if the snapshot
+itself is damaged; everything else is restored.`
 }
 
 // Run restores.
@@ -98,11 +97,11 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 // checkDelete refuses a question that nobody could answer, before anything is read.
 func (c *restoreCmd) checkDelete() error {
 	if c.Yes && !c.Delete {
-		return fault.Misuse("restore", "--yes means nothing without --delete")
+		return fault.Misuse("restore", "--yes needs --delete")
 	}
 	if c.Delete && !c.Yes && !c.DryRun && !term.IsTerminal(int(os.Stdin.Fd())) {
-		return &fault.UsageError{Msg: "--delete asks before it deletes, and there is no terminal to ask on",
-			Advice: "see what would go with --dry-run -v; then add --yes"}
+		return &fault.UsageError{Msg: "--delete asks before it deletes, but there is no terminal",
+			Advice: "see what would be deleted: --dry-run -v; then add --yes"}
 	}
 	return nil
 }
@@ -113,9 +112,9 @@ func (s *session) confirm(d engine.Doomed) bool {
 		s.out.say("  " + words.Printable(p))
 	}
 	if more := d.Files + d.Dirs - int64(len(d.First)); more > 0 {
-		s.out.say(fmt.Sprintf("  and %s more: --dry-run -v lists all", words.Count(more)))
+		s.out.say(fmt.Sprintf("  and %s more; to list all: --dry-run -v", words.Count(more)))
 	}
-	s.out.say(fmt.Sprintf("delete %s, which snapshot %s has not, from %s when all is restored? [yes/no]",
+	s.out.say(fmt.Sprintf("delete %s not in snapshot %s from %s after the restore? [yes/no]",
 		extrasText(d.Extras), d.Snapshot, words.Printable(d.Target)))
 	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	answer := strings.ToLower(strings.TrimSpace(line))
@@ -140,8 +139,8 @@ func (s *session) restoredItem(e events.Item) {
 	case e.Status == string(messages.StatusFailed):
 		s.out.warn("", "%q: %s", words.Cut(e.Raw()), words.Cut(e.Reason))
 	case e.Status == string(messages.StatusIgnored):
-		s.out.note("not restored: %q: %s", e.Raw(), cmp.Or(e.Reason,
-			"a socket, which only its server can make"))
+		s.out.note("skipped: %q: %s", e.Raw(), cmp.Or(e.Reason,
+			"sockets are not restored"))
 	case s.out.verbose:
 		s.out.detail("%s %q", e.Status, e.Raw())
 	}

@@ -15,24 +15,24 @@ import (
 // done, summed up by its reasons.
 func (s *session) showRestored(e events.Restored) {
 	if e.Leftovers > 0 {
-		s.out.note("%s of an interrupted restore removed", words.Plural(e.Leftovers,
+		s.out.note("removed %s of an interrupted restore", words.Plural(e.Leftovers,
 			"temporary file", "temporary files"))
 	}
 	for i, l := range e.Lost {
 		s.out.warn("", "lost: %s: %s", l, e.LostWhy[i])
 	}
 	if e.Above > 0 {
-		s.out.note("directories above what was restored did not get all their attributes; they are not part of it")
+		s.out.note("some attributes of directories above the restored ones were not set")
 	}
 	s.out.event(e)
 	s.sayProblems(e)
 	s.sayAttributes(e.Attributes)
 	if e.Parts > 0 {
-		s.out.note("%s not complete; the same command goes on within",
+		s.out.note("%s incomplete; rerun the same command to resume",
 			words.Plural(e.Parts, "large file is", "large files are"))
 	}
 	for _, p := range e.Half {
-		s.out.warn("", "%q is changed in part, and one byte too long until the same command completes it",
+		s.out.warn("", "%q is incomplete, one byte too long; rerun the same command to complete it",
 			p.Raw())
 	}
 }
@@ -41,18 +41,18 @@ func (s *session) showRestored(e events.Restored) {
 func (s *session) showDone(d events.Done) {
 	r, in := d.Restored, "restored"
 	if r.Failed > 0 || r.Damaged {
-		in = "restored in part"
+		in = "partly restored"
 	}
 	line := fmt.Sprintf("snapshot %s %s to %s: %s, %s written", d.Snapshot, in,
 		words.Printable(s.target), words.Plural(r.Files, "file", "files"), words.Size(r.Written))
 	if r.Reused > 0 {
-		line += fmt.Sprintf(", %s taken from what was there", words.Size(r.Reused))
+		line += fmt.Sprintf(", %s reused from existing files", words.Size(r.Reused))
 	}
 	for _, n := range []struct {
 		n    int64
 		what string
-	}{{r.Changed, "changed in place"}, {r.Unchanged, "were there already"},
-		{r.Kept, "left as they were"}, {r.Failed, "failed"}} {
+	}{{r.Changed, "changed in place"}, {r.Unchanged, "up to date"},
+		{r.Kept, "kept"}, {r.Failed, "failed"}} {
 		if n.n > 0 {
 			line += fmt.Sprintf(", %s %s", words.Count(n.n), n.what)
 		}
@@ -114,28 +114,29 @@ func (s *session) sayAttributes(sums []events.AttributeSum) {
 	}
 	hint := ""
 	if os.Geteuid() != 0 {
-		hint = "run the same command as root: it only sets what is missing"
+		hint = "rerun the same command as root to set them"
 	}
-	s.out.warn(hint, "attributes that could not be set: %s", text)
+	s.out.warn(hint, "some attributes could not be set: %s", text)
 }
 
 // showPlan prints the sums of a dry run.
 func (s *session) showPlan(e events.Plan) {
 	count, size := words.Count, words.Size
-	s.out.result("would restore snapshot %s to %s: create %s, replace %s, change %s in place, skip %s as they are right and %s that are kept, delete %s",
+	s.out.result("would restore snapshot %s to %s: create %s, replace %s, change %s in place, "+
+		"%s up to date, keep %s, delete %s",
 		e.Snapshot, words.Printable(s.target), count(e.Create), count(e.Replace), count(e.Change),
 		count(e.Unchanged), count(e.Keep), count(e.Delete))
 	line := fmt.Sprintf("contents: %s to write, %s to fetch from the store", size(e.Write),
 		size(e.Fetch))
 	if e.Reuse > 0 {
-		line += fmt.Sprintf(", %s of what is there already", size(e.Reuse))
+		line += fmt.Sprintf(", %s to reuse from existing files", size(e.Reuse))
 	}
 	s.out.result("%s", line)
 	if e.Freed > 0 {
 		s.out.result("deleting frees %s", size(e.Freed))
 	}
 	if e.Corrected > 0 {
-		s.out.result("attributes: %s that are right would get other ones",
+		s.out.result("attributes: %s would be corrected",
 			words.Plural(e.Corrected, "entry", "entries"))
 	}
 	for _, n := range e.Space {

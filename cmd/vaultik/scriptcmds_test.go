@@ -66,7 +66,7 @@ func oddTree(ts *testscript.TestScript, _ bool, args []string) {
 	leftOut, err := oddtree.Make(ts.MkAbs(args[0]), oddtree.Options{Seed: 1, Small: true})
 	ts.Check(err)
 	for _, what := range leftOut {
-		ts.Logf("left out: %s", what)
+		ts.Logf("excluded: %s", what)
 	}
 }
 

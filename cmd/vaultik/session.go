@@ -58,7 +58,7 @@ func (s *session) parallel(n int) error {
 	}
 	if s.cli.Connections != 0 && s.cli.Connections != n {
 		return fault.Misuse(s.sum.Command,
-			"--parallel and --connections are two names of one thing; give one")
+			"--parallel and --connections are two names for one setting; use only --connections")
 	}
 	s.cli.Connections = n
 	return s.prepare()
@@ -82,7 +82,7 @@ func (s *session) finish(err error) int {
 // explain turns any error into its exit code and hint.
 func (s *session) explain(err error) engine.Explanation {
 	if ie := (*internalError)(nil); errors.As(err, &ie) {
-		s.out.say("this is a bug; please report what follows")
+		s.out.say("this is a bug; please report the following")
 		fmt.Fprintln(s.out.stderr, config.Scrub(ie.stack))
 	}
 	return engine.Explain(err)

@@ -58,12 +58,12 @@ func (s *session) showLocal(e events.Local) {
 	case events.Done:
 		s.showDone(e)
 	case events.Deleted:
-		s.out.result("deleted %s that the snapshot has not", extrasText(e.Extras))
+		s.out.result("deleted %s not in the snapshot", extrasText(e.Extras))
 	case events.ReadBack:
-		s.out.result("read back: %s, %s, as in the snapshot",
+		s.out.result("read back: %s, %s, same as in the snapshot",
 			words.Plural(e.Files, "file", "files"), words.Size(e.Bytes))
 	case events.MoreProblems:
-		s.out.result("and %s", words.Plural(e.Count, "problem more", "problems more"))
+		s.out.result("and %s", words.Plural(e.Count, "more problem", "more problems"))
 	case events.Affected:
 		s.showAffected(e)
 	case events.CheckBegins:

@@ -15,9 +15,9 @@ type snapshotsCmd struct{ pick }
 
 // Help is shown by --help.
 func (snapshotsCmd) Help() string {
-	return `Lists ids, times and sizes, and what this host knows of names. With the secret
-key in VAULTIK_AGE_SECRET_KEY it shows names, paths and counts of all of them.
-STORED is the size of the blobs a snapshot needs, shared with others.`
+	return `Lists ids, times and sizes, and the names that this host knows. With the secret
+key in VAULTIK_AGE_SECRET_KEY it shows names, paths and counts of all snapshots.
+STORED is the size of the blobs that a snapshot needs; others may share them.`
 }
 
 // Run prints the snapshots, newest last.

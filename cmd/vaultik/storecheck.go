@@ -10,19 +10,20 @@ import (
 )
 
 type storeCheckCmd struct {
-	Full bool `help:"Ask for all that the program's own tests ask for: objects of up to 64 MiB."`
+	Full bool `help:"Run everything that the program's own tests run, with objects of up to 64 MiB."`
 }
 
 // Help is shown by --help.
 func (storeCheckCmd) Help() string {
-	return `Tries out a place, whether or not there is a store yet: that what was put is there
-and whole, that nothing half is ever seen, that listings are complete, that errors
-are told apart. Then it says what the place can do and how fast it is. All of it happens
-below check/ in that place, beside any backup, and is removed at the end; what a
-check that was killed left there, the next one removes. How much it moves is said first.
+	return `Checks a place, whether or not it has a store yet: that stored objects are there and
+whole, that incomplete ones are never visible, that listings are complete, and that
+errors are told apart. Then it reports what the place can do and how fast it is.
+Everything happens below check/ in that place, beside any backup, and is removed at the
+end; leftovers of a killed check are removed by the next one. How much it transfers is
+said first.
 
-It needs no key, and with --store no configuration. It exits 0 only if everything holds
-that backups rely on.`
+It needs no key, and with --store no configuration. It exits 0 only if all checks that
+backups rely on pass.`
 }
 
 // Run checks.
@@ -37,7 +38,7 @@ func (s *session) showCheckBegins(e events.CheckBegins) {
 		what = "store " + e.Store
 	}
 	s.out.result("checking %s: %s", e.URL, what)
-	s.out.result("up to %s go there and %s come back, in about %s calls, all below %s",
+	s.out.result("will upload up to %s and download up to %s, in about %s calls, all below %s",
 		words.Size(e.Up), words.Size(e.Down), words.Count(e.Calls), e.Prefix)
 }
 
@@ -63,7 +64,7 @@ func (s *session) showCheck(e events.Check) {
 	text := words.Took(seconds(e.Seconds))
 	switch e.Status {
 	case "omitted":
-		s.out.result("left out  %-30s %s", e.Name, e.Detail)
+		s.out.result("omitted   %-30s %s", e.Name, e.Detail)
 	case "failed":
 		s.out.result("failed    %-30s %s", e.Name, text)
 		for _, f := range e.Failures {
@@ -86,17 +87,18 @@ func (s *session) showStoreCheck(e events.StoreCheck) {
 	s.out.table(append(rows, [2]string{"safety", e.Safety + ": " + promises[e.Promise]}))
 	if e.Failed == 0 {
 		s.out.result("")
-		s.out.result("all %d promises hold that backups rely on", e.Passed)
+		s.out.result("all %d checks that backups rely on passed", e.Passed)
 	}
 }
 
 // clockText says how the store's clock stands to ours.
 func clockText(e events.StoreCheck) string {
 	switch {
-	case e.Clock == nil, *e.Clock == 0 && e.Kind == "rclone": // who often sets the times of objects itself
-		return "not known"
+	case e.Clock == nil,
+		*e.Clock == 0 && e.Kind == "rclone": // who often sets the times of objects itself
+		return "unknown"
 	case *e.Clock == 0:
-		return "as this machine's"
+		return "same as this machine's"
 	case *e.Clock > 0:
 		return words.Took(seconds(*e.Clock)) + " ahead of this machine's"
 	}

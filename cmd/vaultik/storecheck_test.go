@@ -88,12 +88,12 @@ func TestStoreCheck_OddPlaces(t *testing.T) {
 		code           fault.Code
 		stdout, stderr string
 	}{
-		{"fine", fault.Done, "promises hold that backups rely on", ""},
-		{"forgetful", fault.Failed, `failed    List  `, "does not keep 1 of the "},
-		{"forgetful", fault.Failed, `            list "": 1107 keys, want 1108`, "keep no backups there before that is cured, and check again: vaultik --store odd://forgetful store check"},
+		{"fine", fault.Done, "checks that backups rely on passed", ""},
+		{"forgetful", fault.Failed, `failed    List  `, "fails 1 of the "},
+		{"forgetful", fault.Failed, `            list "": 1107 keys, want 1108`, "fix this before keeping backups there, then rerun: vaultik --store odd://forgetful store check"},
 		{"locked", fault.Done, "put ", ": 1 object that could not be removed: delete \"check/"},
 		{"tomorrow", fault.Failed, "clock             24:00:00 ahead of this machine's", ""}, // list and Stat differ
-		{"weak", fault.Done, "safety            weak: of a store made here: two machines", ""},
+		{"weak", fault.Done, "safety            weak: for a store created here: two machines", ""},
 		{"weak", fault.Done, "create if absent  no: ", ""},
 	} {
 		code, stdout, stderr := storeCheckOf(t, c.what)

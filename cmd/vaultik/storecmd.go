@@ -10,22 +10,22 @@ import (
 
 type storeCmd struct {
 	Info  storeInfoCmd  `cmd:"" help:"Show whose store it is and what is in it."`
-	Check storeCheckCmd `cmd:"" help:"Try out whether backups can be kept in a place, and what it can do."`
-	Copy  storeCopyCmd  `cmd:"" help:"Mirror a store to another place, or bring a mirror up to date."`
+	Check storeCheckCmd `cmd:"" help:"Check whether a place can hold a store, and what it can do."`
+	Copy  storeCopyCmd  `cmd:"" help:"Mirror a store to another place, or update a mirror."`
 }
 
 // abilities are what a place can do, for people.
 func abilities(a events.Abilities) [][2]string {
 	rows := [][2]string{
-		{"create if absent", told(a.ConditionalPut, "of two writers of one name exactly one wins",
-			"not offered: see safety")},
+		{"create if absent", told(a.ConditionalPut, "of two writers with one name exactly one wins",
+			"not supported: see safety")},
 		{"atomic replace", told(a.AtomicReplace, "readers see the old or the new object",
-			"an object that is replaced may be missing for a moment")},
-		{"checksums", told(a.Checksums, "the store refuses what was damaged on its way",
-			"the store takes what arrives; vaultik verify --read-data reads it back")},
+			"an object may be missing for a moment while it is replaced")},
+		{"checksums", told(a.Checksums, "the store refuses objects damaged in transit",
+			"the store does not check uploads; to check them: vaultik verify --read-data")},
 		{"sorted listing", told(a.Sorted, "", "")},
 		{"ranged reading", told(a.RangeNative, "",
-			"the store sends whole objects: restoring single files reads more")},
+			"the store sends only whole objects: restoring single files reads more")},
 		{"largest object", "no limit known"},
 	}
 	if a.MaxObject != nil {
@@ -50,24 +50,26 @@ func told(is bool, yes, no string) string {
 func room(free, total *int64) string {
 	switch {
 	case free == nil && total == nil:
-		return "not known"
+		return "unknown"
 	case free == nil:
-		return words.Size(*total) + " in all"
+		return words.Size(*total) + " in total"
 	case total == nil:
 		return words.Size(*free) + " free"
 	}
 	return words.Size(*free) + " of " + words.Size(*total) + " free"
 }
 
-const weak = "two machines that write as one host are noticed afterwards, not stopped; one machine prunes"
+const weak = "two machines that write as one host are noticed afterwards, not stopped; " +
+	"only one machine may prune"
 
 // promises are what the format does about two writers of one name, in words.
 var promises = map[events.Promise]string{
-	events.NewStrong:    "a store made here never lets two machines write as one host",
-	events.NewWeak:      "of a store made here: " + weak,
-	events.Weak:         weak,
-	events.StrongBroken: "but this place cannot create an object only if absent: this copy can be read and restored, backups to it fail",
-	events.Strong:       "two machines never write as one host",
+	events.NewStrong: "a store created here never lets two machines write as one host",
+	events.NewWeak:   "for a store created here: " + weak,
+	events.Weak:      weak,
+	events.StrongBroken: "but this place cannot create an object only if absent: " +
+		"this copy can be read and restored, but not backed up to",
+	events.Strong: "two machines never write as one host",
 }
 
 // table prints rows of a name and a value.

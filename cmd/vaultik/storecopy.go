@@ -8,22 +8,22 @@ import (
 )
 
 type storeCopyCmd struct {
-	To       string `required:"" help:"Where the mirror is, or is to be: a directory, s3://BUCKET/PREFIX or rclone://REMOTE/PATH." placeholder:"URL"`
-	New      bool   `help:"Begin anew where a mirror was that is gone."`
-	ReadData bool   `help:"Also read what the target has already, and replace what is damaged there."`
-	Parallel int    `help:"Transfers at once, 1 to 64 (default: the configuration's)." placeholder:"N"`
+	To       string `required:"" help:"Where the mirror is or will be: a directory, s3://BUCKET/PREFIX or rclone://REMOTE/PATH." placeholder:"URL"`
+	New      bool   `help:"Start a new mirror where the old one is missing."`
+	ReadData bool   `help:"Also read the objects already in the target, and replace damaged ones."`
+	Parallel int    `help:"Concurrent transfers, 1 to 64 (default: as configured)." placeholder:"N"`
 }
 
 // Help is shown by --help.
 func (storeCopyCmd) Help() string {
-	return `Copies all that the snapshots of a store need to another place, of whatever kind, and
-then the snapshots: they can be read, verified and restored there. It needs no key. Run
-again it copies what is new; interrupted or killed it goes on, and what is in the target
-is a whole store all the time. The SHA-256 of each object is checked on its way;
-what is damaged is named, not copied, and the exit code is 13.
+	return `Copies everything that the snapshots of a store need to another place of any kind, and
+then the snapshots: they can be read, verified and restored there. It needs no key.
+Rerun it to copy what is new, or to resume it after an interruption; the target is a
+valid store all the time. The SHA-256 of each object is checked in transit; damaged
+objects are reported and not copied, and the exit code is 13.
 
-Nothing is deleted in the target, and nothing of another store, or of one whose
-snapshots are others, is touched.`
+Nothing is deleted in the target. A target that holds another store, or a copy with
+different snapshots, is not touched.`
 }
 
 // Run copies.

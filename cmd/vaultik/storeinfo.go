@@ -12,9 +12,8 @@ type storeInfoCmd struct{}
 
 // Help is shown by --help.
 func (storeInfoCmd) Help() string {
-	return `Shows the store's id, its owner, its hosts, how many objects of each kind it has
-and how large they are, the space that is left, and what the place can do. It lists
-the store once and needs no key.`
+	return `Shows the store's id, owner and hosts, the number and size of objects of each kind,
+the free space, and what the place can do. It lists the store once and needs no key.`
 }
 
 // Run shows the store.

@@ -18,7 +18,7 @@ import (
 // streamFlags are of backups whose content is in no file.
 type streamFlags struct {
 	Stdin        bool    `name:"stdin" help:"Back up standard input, as one file."`
-	StdinCommand bool    `name:"stdin-command" help:"Run the command that follows -- and back up what it prints, as one file; if it fails, no snapshot is made."`
+	StdinCommand bool    `name:"stdin-command" help:"Run the command after -- and back up its output as one file; if it fails, no snapshot is made."`
 	StdinName    *string `name:"stdin-name" help:"Path of that file in the snapshot (default: stdin)." placeholder:"NAME"`
 }
 
@@ -44,7 +44,7 @@ func (c *backupCmd) streamSource(s *session, o *engine.BackupOptions) error {
 		o.Stream.Command = c.Path
 	} else if term.IsTerminal(int(os.Stdin.Fd())) {
 		o.Stream.Reader = &terminal{File: os.Stdin,
-			say: func() { s.out.note("standard input is this terminal; Ctrl-D ends it") }}
+			say: func() { s.out.note("reading standard input from this terminal; Ctrl-D ends it") }}
 	}
 	return nil
 }
@@ -58,18 +58,20 @@ func (c *backupCmd) checkStream() error {
 	}
 	switch {
 	case c.Stdin && c.StdinCommand:
-		return refuse("--stdin and --stdin-command are two things: name one of them")
+		return refuse("--stdin and --stdin-command cannot be combined")
 	case c.Stdin && len(c.Path) > 0:
-		return refuse("--stdin does not go with paths: what is saved is standard input")
+		return refuse("--stdin cannot be combined with paths: it saves standard input")
 	case c.StdinCommand && len(c.Path) == 0:
-		return &fault.UsageError{Msg: "--stdin-command: no command is named",
-			Advice: "name it behind --: vaultik backup --stdin-command --stdin-name db.sql -- pg_dump db"}
+		return &fault.UsageError{Msg: "--stdin-command needs a command",
+			Advice: "put it after --: " +
+				"vaultik backup --stdin-command --stdin-name db.sql -- pg_dump db"}
 	case c.listed():
-		return refuse(flag + " does not go with --files-from: what is saved is one stream")
+		return refuse(flag + " cannot be combined with --files-from: it saves one stream")
 	case c.DryRun:
-		return refuse(flag + " does not go with --dry-run: what is read could not be read again")
+		return refuse(flag + " cannot be combined with --dry-run: a stream cannot be read twice")
 	case c.given():
-		return refuse(flag + " does not go with what leaves out files: nothing of a stream is left out")
+		return refuse(flag +
+			" cannot be combined with options that exclude files: a stream is saved whole")
 	}
 	if c.StdinCommand {
 		if _, err := exec.LookPath(c.Path[0]); err != nil {

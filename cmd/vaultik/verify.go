@@ -11,19 +11,19 @@ import (
 )
 
 type verifyCmd struct {
-	Snapshot string `arg:"" optional:"" help:"Digits of a snapshot's id, or latest; without, all snapshots are checked."`
+	Snapshot string `arg:"" optional:"" help:"First digits of a snapshot's id, or latest (default: all snapshots)."`
 	pick
-	ReadData bool `help:"Read every object, not only list it, and check its SHA-256."`
+	ReadData bool `help:"Read every object instead of only listing it, and check its SHA-256."`
 	Parallel int  `help:"The same as --connections." placeholder:"N"`
 }
 
 // Help is shown by --help.
 func (verifyCmd) Help() string {
 	return `Checks that the store has what its snapshots need. Without the secret key:
-signatures, that no snapshot is missing in its row, that every object is there with
+signatures, that no snapshot is missing from its set, that every object is there with
 its size; with --read-data also the SHA-256 of each. With the key in
-VAULTIK_AGE_SECRET_KEY it reads every page too and says which files a problem concerns,
-and with --read-data it decrypts and checks every chunk.
+VAULTIK_AGE_SECRET_KEY it also reads every page and names the affected files, and with
+--read-data it decrypts and checks every chunk.
 
 It exits 13 if there is damage.`
 }
@@ -80,7 +80,7 @@ func (s *session) showProblem(ev events.Problem) {
 	}
 	if len(files) > 0 {
 		if ev.MorePaths {
-			files = append(files, "and more")
+			files = append(files, "and others")
 		}
 		out.result("  for: %s", strings.Join(files, " "))
 	}

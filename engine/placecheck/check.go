@@ -81,7 +81,7 @@ func (k *check) look(ctx context.Context) error {
 	}
 	doc, err := snapshot.DecodeStore(b)
 	if err != nil {
-		k.Warn("", "%s there cannot be read: %v", layout.StoreJSON, err)
+		k.Warn("", "%s there is unreadable: %v", layout.StoreJSON, err)
 		return nil
 	}
 	k.doc = &doc
@@ -116,7 +116,7 @@ func (k *check) run(ctx context.Context, full bool) error {
 	k.summary()
 	if k.failed > 0 {
 		return fault.WithHint(&unfit{backends.Redact(k.URL), k.failed, k.failed + k.passed},
-			"keep no backups there before that is cured, and check again: "+k.Again)
+			"fix this before keeping backups there, then rerun: "+k.Again)
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ type unfit struct {
 }
 
 func (e *unfit) Error() string {
-	return fmt.Sprintf("%s does not keep %s of the %d promises that backups rely on", e.url,
+	return fmt.Sprintf("%s fails %s of the %d checks that backups rely on", e.url,
 		words.Count(int64(e.failed)), e.all)
 }
 
@@ -143,14 +143,19 @@ func (k *check) plan(full bool, latency time.Duration) {
 		k.profile = backendtest.Full()
 	}
 	k.profile.MaxKey -= len(k.scratch.prefix) + len("000/")
-	k.omit = map[string]string{"Missing store": "this place is there already"}
+	k.omit = map[string]string{"Missing store": "this place already exists"}
 	calls := time.Duration(2*k.profile.Many) * latency / time.Duration(min(16,
 		max(1, k.info.Connections)))
 	if !full && calls > patience {
 		const few = 100
 		k.profile.Calls -= 2 * (k.profile.Many - few)
-		k.Note("a call takes %d ms here: the listing is checked with %d objects instead of %s, so that it is not done after %s only; --full asks for all",
-			latency.Milliseconds(), few, words.Count(int64(k.profile.Many)), words.Clock(calls))
+		k.Note(
+			"a call takes %d ms here: the listing is checked with %d objects instead of %s, which would take %s; use --full to check with all",
+			latency.Milliseconds(),
+			few,
+			words.Count(int64(k.profile.Many)),
+			words.Clock(calls),
+		)
 		k.profile.Many = few
 	}
 }
@@ -194,7 +199,7 @@ func (k *check) report(r backendtest.Result) {
 	default:
 		k.passed++
 		if r.Lacks != "" {
-			ev.Detail = "the place cannot do this, and says so: " + r.Lacks
+			ev.Detail = "not supported by this place, and reported as such: " + r.Lacks
 		}
 	}
 	k.Tell(ev)
@@ -244,7 +249,7 @@ func (k *check) cleanUp(ctx context.Context) {
 	k.scratch.remove(ctx, k.scratch.prefix)
 	k.scratch.removeDirs()
 	if n, why := k.scratch.left(); n > 0 {
-		k.Warn("", "left behind in %s below %s: %s that could not be removed: %v",
+		k.Warn("", "left in %s below %s: %s that could not be removed: %v",
 			backends.Redact(k.URL), k.scratch.prefix, words.Plural(n, "object", "objects"), why)
 	}
 }

@@ -154,7 +154,7 @@ func (sc scratch) sweep(ctx context.Context, say events.Voice, now time.Time) {
 		return nil
 	})
 	if err != nil {
-		say.Warn("", "look for what other checks have left: %v", err)
+		say.Warn("", "look for leftovers of other checks: %v", err)
 		return
 	}
 	for prefix, n := range objects {
@@ -166,22 +166,22 @@ func (sc scratch) sweep(ctx context.Context, say events.Voice, now time.Time) {
 func (sc scratch) sweepOne(ctx context.Context, say events.Voice, prefix, what string,
 	age time.Duration) {
 	if _, _, ok := sc.claim(ctx, prefix); !ok {
-		say.Note("%s below %s are left alone: no check has made them", what, prefix)
+		say.Note("%s below %s are kept: not created by a check", what, prefix)
 		return
 	}
 	if !sc.dead(ctx, prefix) && age < orphanAge {
-		say.Note("another check seems to run: %s below %s are left alone", what, prefix)
+		say.Note("another check seems to be running: %s below %s are kept", what, prefix)
 		return
 	}
 	old := scratch{newScratchState(), sc.backend, prefix, sc.dir, sc.workers}
 	old.remove(ctx, prefix)
 	old.removeDirs()
 	if left, err := old.left(); left > 0 {
-		say.Warn("", "%s that a check has left below %s cannot be removed: %v",
+		say.Warn("", "%s left by a check below %s could not be removed: %v",
 			words.Plural(left, "object", "objects"), prefix, err)
 		return
 	}
-	say.Note("removed %s that a check has left below %s", what, prefix)
+	say.Note("removed %s left by a check below %s", what, prefix)
 }
 
 // dead reports whether the process that uses a prefix is known to have ended.

@@ -63,7 +63,7 @@ func Parse(text string) (Schedule, error) {
 	slices.SortStableFunc(s.week, func(a, b entry) int { return cmp.Compare(a.minute, b.minute) })
 	for i := range s.week[1:] {
 		if m := s.week[i].minute; m == s.week[i+1].minute {
-			return Schedule{}, fmt.Errorf("%s %02d:%02d stands twice in the timetable", time.Weekday(m/day), m%day/60, m%60)
+			return Schedule{}, fmt.Errorf("%s %02d:%02d occurs twice in the timetable", time.Weekday(m/day), m%day/60, m%60)
 		}
 	}
 	return s, nil

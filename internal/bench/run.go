@@ -62,7 +62,8 @@ func (t *Tool) Round(ctx context.Context, corpus, dir string) (s Sample, err err
 	return s, err
 }
 
-// compare fails if the restored tree is not the corpus: a fast wrong answer is none.
+// compare fails if the restored tree is not the corpus: speed does not excuse a wrong
+// result.
 func compare(ctx context.Context, corpus, restored string) error {
 	r, err := treecmp.Compare(ctx, corpus, restored, treecmp.Options{})
 	if err != nil {

@@ -28,15 +28,15 @@ func faultsPage(list []fault, seen []observed) string {
 	var b strings.Builder
 	b.WriteString(`# Faults between the program and its store
 
-What a user sees when something breaks on the way to the store. The test of internal/e2e
-runs backup and restore of the built program through a proxy in front of a MinIO server
-(internal/faultproxy) for each fault below. After each backup and after each restore the
+What a user sees when something breaks between the program and the store. For each fault
+below a test in internal/e2e runs backup and restore with the built program, through a
+proxy in front of a MinIO server (internal/faultproxy). After each backup and after each restore the
 store is verified with ` + "`--read-data`" + `, and what was restored is compared with what was
-backed up, in everything (internal/treecmp): it was the same every time. Where a command
-failed it was run once more without the fault, and then all was there.
+backed up, in full (internal/treecmp): it was identical every time. If a command failed, it
+was rerun without the fault, and then everything was there.
 
 The tree has 12 MiB in blobs of 1 MiB, four transfers run at once, ` + "`retry: {elapsed: 5m}`" + `.
-What the commands say about their progress and result is left out.
+Progress and results of the commands are omitted.
 
 | fault | what happens | backup: exit, took | restore: exit, took |
 | --- | --- | --- | --- |

@@ -142,7 +142,7 @@ func TestFaults_InterruptedInOutage(t *testing.T) {
 	m.key = ""
 	m.proxy.Script(faultproxy.Rule{Method: "PUT", Path: m.objects + blobDir, Nth: 3, Times: 1000, Do: faultproxy.Status(503, "")})
 	run := m.start("backup", m.tree)
-	run.await("trying again")
+	run.await("retrying")
 	must(t, run.cmd.Process.Signal(syscall.SIGINT))
 	began := time.Now()
 	code, stderr := run.wait()
@@ -150,7 +150,7 @@ func TestFaults_InterruptedInOutage(t *testing.T) {
 	if took := time.Since(began); code != 130 || took > 5*time.Second {
 		t.Errorf("exit %d after %v", code, took)
 	}
-	for _, want := range []string{"are stored, not all that was read; the next run goes on from there", "error: interrupted: put \"h/"} {
+	for _, want := range []string{"stored, less than what was read; the next run resumes from there", "error: interrupted: put \"h/"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q has not been said", want)
 		}
@@ -211,7 +211,7 @@ func TestFaults_InterruptedSlowly(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	must(t, run.cmd.Process.Signal(syscall.SIGINT))
-	run.await("stopping: what was read is being stored; Ctrl-C again ends it at once")
+	run.await("stopping: storing what was read; press Ctrl-C again to stop at once")
 	must(t, run.cmd.Process.Signal(syscall.SIGINT))
 	if code, stderr := run.wait(); code != 130 {
 		t.Errorf("exit %d\n%s", code, stderr)
@@ -230,7 +230,7 @@ func TestFaults_Permanent(t *testing.T) {
 	m.backup(0)
 	m.proxy.Script(faultproxy.Rule{Do: faultproxy.Status(403, "")})
 	l := m.backup(1)
-	if strings.Contains(l.stderr, "trying again") {
+	if strings.Contains(l.stderr, "retrying") {
 		t.Errorf("refused, and tried again:\n%s", l.stderr)
 	}
 	m.proxy.Script()
@@ -239,7 +239,7 @@ func TestFaults_Permanent(t *testing.T) {
 		front := faultproxy.HTTPS(t, m.server.Endpoint, cert)
 		l := m.exits(1, "--store", m.url(front.URL), "snapshots")
 		t.Logf("%s:\n%s", name, l.stderr)
-		if strings.Contains(l.stderr, "trying again") || !strings.Contains(l.stderr, "certificate") {
+		if strings.Contains(l.stderr, "retrying") || !strings.Contains(l.stderr, "certificate") {
 			t.Errorf("%s:\n%s", name, l.stderr)
 		}
 	}
@@ -247,7 +247,7 @@ func TestFaults_Permanent(t *testing.T) {
 		began := time.Now()
 		l := m.exits(1, "--store", m.url(endpoint), "snapshots")
 		t.Logf("%s, %.1f s:\n%s", name, time.Since(began).Seconds(), l.stderr)
-		for _, want := range []string{"trying again, for up to 1 s", "given up after ", "hint: see whether the store can be reached"} {
+		for _, want := range []string{"retrying for up to 1 s", "gave up after ", "hint: check that the store is reachable"} {
 			if !strings.Contains(l.stderr, want) {
 				t.Errorf("%s: %q has not been said:\n%s", name, want, l.stderr)
 			}

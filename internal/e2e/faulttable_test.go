@@ -39,7 +39,7 @@ type fault struct {
 	instead func(t *testing.T, target string, ca *testcert.CA) string
 	exit    int    // of both commands
 	says    string // what both say, a regular expression
-	quick   bool   // it must end at once: trying again is in vain
+	quick   bool   // it must end at once: retrying is pointless
 }
 
 // blobs is a part of the names of blobs only.
@@ -61,34 +61,34 @@ func faults() []fault {
 		return []faultproxy.Rule{{Nth: 1, Times: times, Do: f}}
 	}
 	const resets = 12 // Go itself asks again if a connection that was used before is reset
-	const retried = ` fails: .*; trying again`
+	const retried = `: .*; retrying`
 	return []fault{
 		{
-			name: "refused", what: "nobody listens when the command starts, until it has tried once",
+			name: "refused", what: "no server listens when the command starts, until it has tried once",
 			during: func(t *testing.T, p *faultproxy.Proxy, r *run) {
-				r.wait(t, "trying again")
+				r.wait(t, "retrying")
 				p.Outage(false)
 			},
 			says: retried,
 		},
 		{
-			name: "refused for good", what: "nobody listens (`retry: {elapsed: 2s}`)",
+			name: "refused for good", what: "no server listens (`retry: {elapsed: 2s}`)",
 			during: func(_ *testing.T, _ *faultproxy.Proxy, r *run) { <-r.done }, exit: 1, says: `connection refused`,
 		},
 		{
-			name: "reset before the body", what: "three times, of a restore twelve times, the connection is reset when the head of the request is there",
+			name: "reset before the body", what: "three times, in a restore twelve times, the connection is reset after the request header",
 			backup: puts(faultproxy.ResetBefore(), 3), restore: gets(faultproxy.ResetBefore(), resets), says: retried,
 		},
 		{
-			name: "reset after the body", what: "three times, of a restore twelve times, the body is taken and the connection reset",
+			name: "reset after the body", what: "three times, in a restore twelve times, the connection is reset after the body",
 			backup: puts(faultproxy.ResetAfter(), 3), restore: gets(faultproxy.ResetAfter(), resets), says: retried,
 		},
 		{
-			name: "black hole", what: "one request is taken and never answered (`retry: {stall: 10s}`)",
+			name: "black hole", what: "one request is accepted and never answered (`retry: {stall: 10s}`)",
 			backup: puts(faultproxy.BlackHole(), 1), restore: gets(faultproxy.BlackHole(), 1), says: retried,
 		},
 		{
-			name: "stall", what: "on its way back one blob stops in the middle, the connection stays (`retry: {stall: 10s}`)",
+			name: "stall", what: "one blob stops halfway on its way back, and the connection stays open (`retry: {stall: 10s}`)",
 			restore: gets(faultproxy.Stall(100_000), 1), says: retried,
 		},
 		{
@@ -96,7 +96,7 @@ func faults() []fault {
 			backup: all(faultproxy.Latency(ms(100)), 1<<30), restore: all(faultproxy.Latency(ms(100)), 1<<30),
 		},
 		{
-			name: "cut at byte n", what: "three blobs are cut after 100,000 bytes, on their way out or back",
+			name: "cut at byte n", what: "three blobs are cut off after 100,000 bytes, on their way out or back",
 			backup: puts(faultproxy.CutUp(100_000), 3), restore: gets(faultproxy.CutDown(100_000), 3), says: retried,
 		},
 		{
@@ -108,23 +108,23 @@ func faults() []fault {
 			backup: puts(faultproxy.Status(503, "2"), 3), restore: gets(faultproxy.Status(503, "2"), 3), says: retried,
 		},
 		{
-			name: "reply lost after commit", what: "every object is stored, and the connection reset instead of each first answer",
+			name: "reply lost after commit", what: "every object is stored, but its first answer is replaced by a connection reset",
 			backup: []faultproxy.Rule{{Method: "PUT", Nth: 1, Each: true, Do: faultproxy.LoseReply()}}, restore: gets(faultproxy.LoseReply(), resets), says: retried,
 		},
 		{
-			name: "wrong bytes", what: "one bit of a blob is inverted on its way out, one of each blob on its way back",
+			name: "wrong bytes", what: "one bit of one blob is flipped on its way out, and of every blob on its way back",
 			backup: puts(faultproxy.FlipUp(70_000), 1), says: retried + `|blob [0-9a-f]+ arrived damaged`,
 			restore: []faultproxy.Rule{{Method: "GET", Path: blobs, Nth: 1, Each: true, Do: faultproxy.FlipDown(70_000)}},
 		},
 		{
-			name: "bad certificate", what: "the server shows a certificate of an authority that is not trusted",
+			name: "bad certificate", what: "the server presents a certificate of an untrusted authority",
 			instead: func(t *testing.T, target string, _ *testcert.CA) string {
 				return faultproxy.HTTPS(t, target, testcert.NewCA(t).Issue(t, "127.0.0.1")).URL
 			},
 			exit: 1, says: `certificate signed by unknown authority`, quick: true,
 		},
 		{
-			name: "expired certificate", what: "the server shows a certificate that has expired",
+			name: "expired certificate", what: "the server presents an expired certificate",
 			instead: func(t *testing.T, target string, ca *testcert.CA) string {
 				return faultproxy.HTTPS(t, target, ca.Expired(t, "127.0.0.1")).URL
 			},
@@ -135,7 +135,7 @@ func faults() []fault {
 			instead: func(*testing.T, string, *testcert.CA) string { return "https://store.invalid" }, exit: 1, says: `store\.invalid`,
 		},
 		{
-			name: "outage", what: fmt.Sprintf("in the middle all connections are reset, and for %v nobody listens", outage),
+			name: "outage", what: fmt.Sprintf("halfway all connections are reset, and no server listens for %v", outage),
 			during: func(t *testing.T, p *faultproxy.Proxy, r *run) {
 				r.wait(t, "") // until it runs
 				waitFor(t, r, func() bool { n, _ := p.Seen(); return n > 12 })
@@ -143,7 +143,7 @@ func faults() []fault {
 				<-time.After(outage)
 				p.Outage(false)
 			},
-			says: retried + `(?s:.*)answers again, after`,
+			says: retried + `(?s:.*)is responding again after`,
 		},
 	}
 }
@@ -259,7 +259,7 @@ func (m *machine) under(t *testing.T, f fault, p *faultproxy.Proxy, rules []faul
 	if happens := len(rules) > 0 || f.during != nil || f.instead != nil; happens && !regexp.MustCompile(f.says).MatchString(text) {
 		t.Errorf("vaultik %s does not say %q:\n%s", args[0], f.says, text)
 	}
-	if n := strings.Count(text, "trying again"); n > 1 {
+	if n := strings.Count(text, "retrying"); n > 1 {
 		t.Errorf("vaultik %s tells of one trouble %d times:\n%s", args[0], n, text)
 	}
 	if len(rules) > 0 && hits == 0 {

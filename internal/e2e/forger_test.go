@@ -203,7 +203,8 @@ func bombFrame(t *testing.T, n int, size int64) []byte {
 	var h zstd.Header
 	must(t, h.Decode(b))
 	body := b[h.HeaderSize:]
-	// Magic, a descriptor that says: 8 bytes of content size, no checksum unless there was one; a window of 1 MiB.
+	// Magic, a descriptor that says: 8 bytes of content size, no checksum unless there was one;
+	// a window of 1 MiB.
 	descriptor := byte(3 << 6)
 	if h.HasCheckSum {
 		descriptor |= 4

@@ -144,7 +144,8 @@ func hostileCases(outside string) []hostileCase {
 			return y.chunk(pageText("branch", 1, item("link", one, 2), item("link/x/y", two, 2), item("z", three, 1)))
 		}},
 		{name: "below a link, its page lost between", restore: 13, ls: 13, says: "lost", want: map[string]string{"aa": good}, forge: func(y *forgery) string {
-			// What stands between is lost, so nothing tells that link is no directory: it becomes one.
+			// What stands between is lost, so nothing tells that link is no directory: it
+			// becomes one.
 			one := y.chunk(leaf(y.file("aa", good), entry("link", "symlink", fmt.Sprintf(`"target":%q`, outside))))
 			two := reference(0, 100, 0, 100, y.f.hasher.ID([]byte("lost")))
 			three := y.chunk(leaf(y.file("link/escaped", "escaped")))
@@ -354,7 +355,7 @@ func hostileAmounts() []hostileCase {
 			}
 			return y.chunk(leaf(lines...))
 		}},
-		{name: "8 PiB of holes of a byte", restore: 13, says: "a hole behind a hole", want: map[string]string{"z": good}, forge: func(y *forgery) string {
+		{name: "8 PiB of holes of a byte", restore: 13, says: "a hole after a hole", want: map[string]string{"z": good}, forge: func(y *forgery) string {
 			return y.chunk(leaf(sharedLists(y, "m", "[1]", 1), y.file("z", good)))
 		}},
 		{name: "1 TiB of chunks of a byte", restore: 13, says: "too many references", want: map[string]string{"z": good}, forge: func(y *forgery) string {

@@ -75,11 +75,11 @@ func TestNonRoot(t *testing.T) {
 		}
 	}
 	lines := map[string]int{
-		"vaultik: warning: attributes that could not be set: owner of ": 1,
+		"vaultik: warning: some attributes could not be set: owner of ": 1,
 		"mode of 3 entries": 1,
-		"setuid or setgid left out, since the owner could not be set":                   1,
-		"vaultik: hint: run the same command as root: it only sets what is missing\n":   1,
-		"vaultik: hint: run the same command as root: it restores only what is missing": min(devices, 1),
+		"setuid or setgid left out, since the owner could not be set":       1,
+		"vaultik: hint: rerun the same command as root to set them\n":       1,
+		"vaultik: hint: rerun the same command as root to restore the rest": min(devices, 1),
 		"vaultik: warning: \"": devices,
 	}
 	for what, n := range lines {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TCP stands in front of whoever listens at target, host:port. A rule is for a
-// connection, a fault for its bytes from the first on.
+// TCP is a proxy for the server at target, host:port. A rule is for a connection, a
+// fault for its bytes from the first on.
 func TCP(tb testing.TB, target string, rules ...Rule) *Proxy {
 	tb.Helper()
 	l := listen(tb)

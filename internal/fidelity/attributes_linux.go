@@ -262,7 +262,8 @@ func sameBirth(a, b string) (bool, error) {
 	return x.Btime == y.Btime, errors.Join(err, err2)
 }
 
-// makeTree makes the tree in dir. What this machine cannot have is left out and returned, with the reason.
+// makeTree makes the tree in dir. What this machine cannot have is left out and returned, with
+// the reason.
 func makeTree(dir string, list []attribute) (missing map[string]error, err error) {
 	missing = map[string]error{}
 	for _, a := range list {

@@ -27,8 +27,8 @@ func (f Fate) word() string {
 func Write(w io.Writer, tools []*Tool, absent []string, rows []Row, kernel, fileSystem string, when time.Time) error {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
-	p("# What is kept, beside others\n\n")
-	p("Made by `make fidelity` on %s: a tree in which each directory has one attribute of the table\n", when.UTC().Format("2006-01-02"))
+	p("# What is kept, compared with other programs\n\n")
+	p("Made by `make fidelity` on %s: a tree in which each directory has one attribute from the table\n", when.UTC().Format("2006-01-02"))
 	p("is saved and restored by each program, as root, and compared by `internal/treecmp`, which shares\n")
 	p("no code with any of them. %s, %s, %s.\n\n", kernel, fileSystem, runtime.GOARCH)
 	for _, t := range tools {
@@ -38,10 +38,10 @@ func Write(w io.Writer, tools []*Tool, absent []string, rows []Row, kernel, file
 		p("* %s: not installed\n", name)
 	}
 	p("\n| word | meaning |\n| --- | --- |\n")
-	p("| restored | it is there again, exactly |\n")
+	p("| restored | it is back, exactly |\n")
 	p("| saved | it is in the archive, but not restored |\n")
 	p("| **lost** | it is in neither |\n")
-	p("| reported | the program named the file when it saved or restored the tree; otherwise it said nothing |\n\n")
+	p("| reported | the program named the file when it saved or restored the tree; otherwise it was silent |\n\n")
 	p("| attribute |")
 	for _, t := range tools {
 		p(" %s |", t.Name)
@@ -72,12 +72,12 @@ func Write(w io.Writer, tools []*Tool, absent []string, rows []Row, kernel, file
 	for _, n := range kept {
 		p(" %d |", n)
 	}
-	p("\n| not restored, and nothing said |")
+	p("\n| not restored, silently |")
 	for _, n := range silent {
 		p(" %d |", n)
 	}
-	p("\n\nNo program can set a birth time; Vaultik shows it in `ls --json`. A socket is of the server that made\n")
-	p("it. Reading moves atime, so it is not kept; restic and borg save it when asked to. Of a sparse file\n")
+	p("\n\nNo program can set a birth time; Vaultik shows it in `ls --json`. A socket belongs to the server that created\n")
+	p("it. Reading moves atime, so it is not kept; restic and borg save it on request. Of a sparse file\n")
 	p("each hole of 64 KiB or more must be a hole again, and nothing else: borg makes holes where it finds enough\n")
 	p("zeros.\n")
 	_, err := io.WriteString(w, b.String())

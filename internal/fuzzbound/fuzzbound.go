@@ -1,6 +1,6 @@
-// Package fuzzbound holds fuzz targets to a bound of memory. A decoder that takes
-// what some bytes claim, before it has seen as much, is a way to end a process
-// from afar; a target that only waits for a crash does not notice it.
+// Package fuzzbound limits the memory of fuzz targets. A decoder that allocates what
+// some bytes claim, before it has seen that many, lets an attacker end the process; a
+// target that only waits for a crash does not notice.
 package fuzzbound
 
 import (

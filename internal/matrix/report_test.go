@@ -99,11 +99,11 @@ func (r *report) text() string {
 
 What every kind of store promises, on every server it is tested with. The test of
 internal/matrix runs all of it and writes this page; continuous integration runs it
-and fails when a cell is not what it says here. No case is skipped.
+and fails if a cell differs. No case is skipped.
 
-**✓** the promise was seen to hold. A letter: the store lacks what the promise is
-about, and all that was seen is that it says so, with an error and without harm; such
-a cell is not counted as passed.
+**✓** the promise holds. A letter: the store lacks the ability in question, and the test
+only showed that it says so, with an error and without harm; such a cell is not counted
+as passed.
 
 `)
 	var notes []string

@@ -10,7 +10,7 @@ import (
 // Boot is the time since the machine started, sleep included; false where the system does not tell.
 func Boot() (time.Duration, bool) {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil { // goes on in sleep here
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil { // runs on during sleep here
 		return 0, false
 	}
 	return time.Duration(ts.Nano()), true

@@ -28,5 +28,6 @@ func BootID() []byte {
 // DropCache does nothing: reading back is of what the system has in memory.
 func DropCache(*os.File) {}
 
-// NoTracing keeps debuggers off: PROC_TRACE_CTL is not at hand, so that only core dumps are kept away.
+// NoTracing keeps debuggers off: PROC_TRACE_CTL is not at hand, so that only core dumps are
+// kept away.
 func NoTracing() {}

@@ -113,7 +113,7 @@ func timeFind(ctx context.Context, dir string) (time.Duration, error) {
 	return time.Since(start), err
 }
 
-// edit writes ten files anew, spread over the tree, and answers their bytes.
+// edit rewrites ten files, spread over the tree, and returns their bytes.
 func edit(source string, r *rand.Rand) (total int64, err error) {
 	var files []string
 	err = filepath.WalkDir(source, func(path string, d fs.DirEntry, err error) error {

@@ -105,7 +105,8 @@ func damage(path string, r *rand.Rand, size int64, n int) error {
 
 // CheckInPlace holds restores over an image to what they promise: they fetch about what differs.
 func CheckInPlace(all []Replaced, p InPlaces) error {
-	// A changed mebibyte lies in two or three chunks; where several lie in one blob, that is fetched whole.
+	// A changed mebibyte lies in two or three chunks; where several lie in one blob, that is
+	// fetched whole.
 	most := int64(p.Changes)*12<<20 + 4<<20
 	for _, w := range all[1:3] {
 		if w.Read > most || w.Used == 0 {

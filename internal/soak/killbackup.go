@@ -57,7 +57,7 @@ func (k *KilledBackups) String() string {
 		mib(k.Bytes), k.Snapshots, mib(k.Store), mib(k.Reference), k.Ratio())
 }
 
-// KillBackup kills backups at random moments and goes on, then checks: the store
+// KillBackup kills backups at random moments and resumes them, then checks: the store
 // verifies with all its data, and the last snapshot is what the tree is.
 func KillBackup(ctx context.Context, p KillBackups) (*KilledBackups, error) {
 	fmt.Fprintf(p.Log, "kill-backup: seed %d\n", p.Seed)

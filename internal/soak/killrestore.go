@@ -21,7 +21,7 @@ type KillRestores struct {
 	Kills    int
 	Files    int   // small ones of the tree
 	Large    int64 // bytes of each of three large ones
-	Part     int64 // bytes of one that is so large that a restore goes on within it; 0: none
+	Part     int64 // bytes of one file large enough for a restore to resume within it; 0: none
 	Log      io.Writer
 }
 
@@ -39,7 +39,7 @@ type KilledRestores struct {
 	Missing  int64 // files that were not, in all
 	MissingB int64 // their bytes
 	Written  int64 // bytes that second runs wrote
-	Reused   int64 // bytes of large files that were not complete, and were gone on with
+	Reused   int64 // bytes of large files that were incomplete and resumed
 	Read     int64 // bytes that second runs read from the store
 }
 

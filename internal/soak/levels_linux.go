@@ -61,7 +61,8 @@ func sameLevels(a, b string) error {
 	return done(two, done(one, err))
 }
 
-// removeLevels removes what is in dir, if there is anything, from below: descriptors for all would be too many.
+// removeLevels removes what is in dir, if there is anything, from below: descriptors for all
+// would be too many.
 func removeLevels(dir string) error {
 	at, err := os.Open(dir)
 	if errors.Is(err, os.ErrNotExist) {

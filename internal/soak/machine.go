@@ -36,6 +36,7 @@ type Options struct {
 	Store    string // directory, not there yet; default: below the home
 	Index    string // directory; default: below the home
 	Settings string // lines of the configuration, added to those that init writes
+	Cores    int    // that the program is to use; 0: all
 }
 
 // Event has the fields of the objects of --json that matter here; docs/json.md
@@ -85,6 +86,9 @@ func NewMachine(ctx context.Context, bin, dir string, o Options) (*Machine, erro
 		"XDG_STATE_HOME=" + filepath.Join(dir, "state"), "XDG_DATA_HOME=" + filepath.Join(dir, "data")}
 	if o.Index != "" {
 		m.env = append(m.env, "VAULTIK_INDEX_PATH="+o.Index)
+	}
+	if o.Cores > 0 {
+		m.env = append(m.env, fmt.Sprintf("GOMAXPROCS=%d", o.Cores))
 	}
 	kit := filepath.Join(dir, "kit")
 	if _, err := m.MustRun(ctx, "init", "--store", "file://"+m.Store, "--recovery-kit", kit); err != nil {

@@ -91,8 +91,8 @@ func Make(dir string, files map[string]File) (*Mount, error) {
 	return m, nil
 }
 
-// Die ends the file system as if its program had crashed: all that waits for it,
-// and whoever uses it later, gets ENOTCONN. It may be called more than once.
+// Die ends the file system as if its program had crashed: everything that waits for it,
+// or uses it later, gets ENOTCONN. It may be called more than once.
 func (m *Mount) Die() {
 	m.once.Do(func() { close(m.end) })
 	m.Resume()

@@ -29,7 +29,7 @@ const (
 // Flags of an open file.
 const (
 	directIO = 1      // the kernel asks for each read, whatever the size of the file
-	noFlush  = 1 << 5 // closing it asks nothing: whoever has it open can end while we are stalled
+	noFlush  = 1 << 5 // closing it sends no request: its process can end while we are stalled
 )
 
 type inHeader struct {

@@ -32,8 +32,8 @@ type process struct {
 	err     error         // why it ended; after done
 }
 
-// plan says how to start a server. It is made anew for each attempt, because a
-// port that was free may be taken in between.
+// plan says how to start a server. It is rebuilt for each attempt, because a port that
+// was free may be taken by then.
 type plan struct {
 	program string
 	args    []string

@@ -33,7 +33,7 @@ func answers(url string, status int) func(context.Context) error {
 	}
 }
 
-// greets is ready when whoever listens at addr says hello with these bytes.
+// greets is ready when the server at addr sends these bytes first.
 func greets(addr, hello string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		c, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", addr)

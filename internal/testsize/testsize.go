@@ -50,8 +50,8 @@ func Name(tb testing.TB, seed uint64) {
 }
 
 // Seeds gives a test of laws one seed after another: as many as SEEDS says, else few, or a
-// fifth of them under go test -short, beginning with the one that SEED says, else anywhere. The first one that fails is the
-// last; it is printed, with how to repeat it.
+// fifth of them under go test -short, beginning with the one that SEED says, else anywhere. The
+// first one that fails is the last; it is printed, with how to repeat it.
 func Seeds(tb testing.TB, few int) iter.Seq[uint64] {
 	tb.Helper()
 	first := number(tb, "SEED", uint64(time.Now().UnixNano())%1e9)

@@ -23,9 +23,8 @@ const (
 // source text 4 MiB gain 0.6 %, 1 MiB lose 1 %.
 const window = 2 << 20
 
-// Compressor makes frames. It belongs to one goroutine. From its first frame on
-// it takes 3 MiB at levels 1 and 2, 4 at 3 to 5, 7 at 6 to 9, and 38 above; up to
-// level 5 the same again from the first frame of random bytes on.
+// Compressor makes frames. It belongs to one goroutine. From its first frames of text
+// and of random bytes on it takes CompressorMemory.
 type Compressor struct {
 	enc *zstd.Encoder
 	// random is for frames of random bytes, or nil if enc is for them too. It finds
@@ -38,16 +37,35 @@ type Compressor struct {
 // 1.4 times faster than the default and 6 % larger on source text, the next
 // better 1.5 times slower and 5 % smaller.
 func NewCompressor(level int) *Compressor {
-	if level == 0 {
-		level = 3
-	}
-	grade := zstd.EncoderLevelFromZstd(level)
+	grade := gradeOf(level)
 	c := &Compressor{enc: newEncoder(grade, true)}
 	// The better grades search so long that counting bytes is not worth another encoder.
 	if grade <= zstd.SpeedDefault {
 		c.random = newEncoder(grade, false)
 	}
 	return c
+}
+
+func gradeOf(level int) zstd.EncoderLevel {
+	if level == 0 {
+		level = 3
+	}
+	return zstd.EncoderLevelFromZstd(level)
+}
+
+// CompressorMemory is how many bytes a compressor of a level takes at most, on the
+// collector's heap.
+func CompressorMemory(level int) int64 {
+	switch gradeOf(level) {
+	case zstd.SpeedFastest:
+		return 2 * (3 << 20)
+	case zstd.SpeedDefault:
+		return 2 * (9 << 19)
+	case zstd.SpeedBetterCompression:
+		return 7 << 20
+	default:
+		return 38 << 20
+	}
 }
 
 // newEncoder makes an encoder. With literals, text in which nothing repeats, like

@@ -3,6 +3,7 @@ package blob
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 
@@ -112,6 +113,35 @@ func TestDecompressor_RefusesBombs(t *testing.T) {
 	}
 	if got, err := NewDecompressor().Frame(nil, frame(MaxFrameRaw), -1); err != nil || len(got) != MaxFrameRaw {
 		t.Errorf("16 MiB: %d bytes, %v", len(got), err)
+	}
+}
+
+// TestCompressorMemory: what a compressor is said to take is enough, and no third too much.
+func TestCompressorMemory(t *testing.T) {
+	raw := make([]byte, 4<<20)
+	for i := range raw {
+		raw[i] = "acgt"[i*i>>7&3]
+	}
+	random := make([]byte, 4<<20)
+	if _, err := rand.NewChaCha8([32]byte{}).Read(random); err != nil {
+		t.Fatal(err)
+	}
+	out := make([]byte, 0, MaxCompressed(len(raw)))
+	for _, level := range []int{0, 1, 3, 7, 19} {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		c := NewCompressor(level)
+		out = c.Frame(out[:0], raw[:1<<20])
+		out = c.Frame(out[:0], raw)
+		out = c.Frame(out[:0], random)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		used, said := int64(after.HeapAlloc)-int64(before.HeapAlloc), CompressorMemory(level) //nolint:gosec // small
+		if used > said || used < said*2/3 {
+			t.Errorf("level %d takes %d bytes, not %d", level, used, said)
+		}
+		runtime.KeepAlive(c)
 	}
 }
 

@@ -125,10 +125,10 @@ func openBytes(info Info, whole []byte, ids []age.Identity) (*Reader, error) {
 // then shows it to the identities.
 func unwrap(info Info, header []byte, ids []age.Identity) (fileKey []byte, err error) {
 	if sum, _, err := HeaderSum(header); err != nil || sum != info.Hdr {
-		return nil, damaged("the age header is another one")
+		return nil, damaged("its age header is not the recorded one")
 	}
-	// One at a time: age gives up at the first identity that fails in another
-	// way than not matching, such as a hardware key that is not plugged in.
+	// One at a time: age gives up at the first identity that fails for any reason other
+	// than not matching, such as a hardware key that is not plugged in.
 	var first error
 	for _, id := range ids {
 		fileKey, err := age.DecryptHeader(header, id)

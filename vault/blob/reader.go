@@ -194,8 +194,8 @@ func (r *Reader) payload() io.ReaderAt {
 	return r.src
 }
 
-// openPayload needs head and end of the file among the segments. They stay
-// there, unless another goroutine has been faster with an end of its own.
+// openPayload needs head and end of the file among the segments. They stay there,
+// unless another goroutine was faster.
 func (r *Reader) openPayload(tail *segment) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

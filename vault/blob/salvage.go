@@ -8,10 +8,10 @@ import (
 	"filippo.io/age"
 )
 
-// Salvage opens a blob that OpenBytes refuses: changed in some places, or cut
-// off. part is as much of it as there is, and is not changed. What age does not
-// authenticate, 64 KiB at a time, is ErrDamaged when it is read; all else is as good as ever. If
-// the end is damaged, nothing behind the first damage can be had.
+// Salvage opens a blob that OpenBytes refuses: changed in some places, or truncated.
+// part is as much of it as there is, and is not changed. What age does not
+// authenticate, 64 KiB at a time, is ErrDamaged when it is read; everything else is
+// intact. If the end is damaged, nothing after the first damage is readable.
 func Salvage(info Info, part []byte, ids []age.Identity) (*Reader, error) {
 	r, err := salvage(info, part, ids)
 	return r, info.wrap("salvage", err)

@@ -80,7 +80,7 @@ func ParseTable(tail []byte, plaintextSize int64) ([]TableRow, error) {
 	le := binary.LittleEndian
 	t := tail[int64(len(tail))-size:]
 	if le.Uint32(t) != magicTable || int64(le.Uint32(t[4:])) != size-skipHeader {
-		return nil, damaged("table without its beginning")
+		return nil, damaged("the beginning of the table is missing")
 	}
 	rows := make([]TableRow, (size-tableEmpty)/rowSize)
 	for i := range rows {

@@ -11,8 +11,8 @@ import (
 
 // Cutter cuts streams into chunks. It belongs to one goroutine.
 //
-// Its buffer is allocated by the first Next, so that a cutter which only ever
-// stands by costs nothing, and is kept for all later streams.
+// Its buffer is allocated by the first Next, so that an unused cutter costs nothing,
+// and is kept for all later streams.
 type Cutter struct {
 	params Params
 	key    [32]byte
@@ -59,7 +59,7 @@ func (c *Cutter) Next() ([]byte, error) {
 	case len(data) > 0 && (end || err == nil):
 		return data, nil
 	case !end && errors.Is(err, io.EOF):
-		// Our caller must not take it for the end and store a part as the whole.
+		// Our caller must not mistake it for the end and store a part as the whole.
 		c.err = fmt.Errorf("cut stream: %w: %s", io.ErrUnexpectedEOF, err.Error())
 	case err == nil:
 		c.err = fmt.Errorf("cut stream: %w", io.ErrNoProgress)

@@ -32,7 +32,7 @@ type Options struct {
 	IgnoreCase bool // of letters, also beyond ASCII
 }
 
-// ErrPattern is a pattern that cannot be meant so. Correct it where it stands.
+// ErrPattern is a malformed pattern. Correct it at its source.
 var ErrPattern = errors.New("invalid pattern")
 
 // Error is one invalid pattern; it is ErrPattern.
@@ -69,14 +69,14 @@ func (e Errors) Unwrap() []error {
 	return out
 }
 
-// maxPatterns is far more than anybody writes; it bounds what a file can cost.
+// maxPatterns is far more than anybody writes; it limits what a file can cost.
 const maxPatterns = 1 << 20
 
 // Compile checks and prepares patterns. The order counts where there is a !.
 // Every invalid pattern is named in the error, which is of type Errors.
 func Compile(patterns []Pattern, o Options) (*List, error) {
 	if len(patterns) > maxPatterns {
-		return nil, fmt.Errorf("%w: %d patterns are more than %d", ErrPattern, len(patterns), maxPatterns)
+		return nil, fmt.Errorf("%w: %d patterns, at most %d", ErrPattern, len(patterns), maxPatterns)
 	}
 	l, bad := compileValid(patterns, o)
 	if len(bad) > 0 {
@@ -107,7 +107,7 @@ func Check(text string) string {
 	case s == "":
 		return "nothing follows the !"
 	case strings.IndexByte(s, 0) >= 0:
-		return "it holds a NUL byte, which is in no path"
+		return "it contains a NUL byte"
 	}
 	for part := range strings.SplitSeq(strings.TrimPrefix(path.Clean(s), "/"), "/") {
 		if reason := checkPart(part); reason != "" {
@@ -120,7 +120,7 @@ func Check(text string) string {
 func checkPart(part string) string {
 	switch part {
 	case ".":
-		return "nothing is left of it: it names no file or directory"
+		return "it names no file or directory"
 	case "..":
 		return "it matches nothing: paths are absolute and have no .."
 	case "**":
@@ -128,12 +128,12 @@ func checkPart(part string) string {
 	}
 	if _, err := path.Match(part, ""); err != nil {
 		if !strings.Contains(part, "[") {
-			return `a \ ends it or stands before a slash; write \\ for a plain one`
+			return `a \ is at its end or before a slash; write \\ for a literal \`
 		}
-		return `the characters between [ and ] are malformed; write \[ for a plain [`
+		return `the characters between [ and ] are malformed; write \[ for a literal [`
 	}
 	if doubled(part) {
-		return "** must be a component of its own, as in a/**/b; for part of a name write *"
+		return "** must be a component of its own, as in a/**/b; within a name write *"
 	}
 	return ""
 }

@@ -153,7 +153,7 @@ func TestMayMatchBelow(t *testing.T) {
 func TestCompile_Invalid(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "empty", "!": "nothing follows", "a\x00": "NUL", "a[": "between [ and ]", "[]": "between", "[a-]": "between", "[z": "between",
-		`a\`: `ends it`, `a\/b`: `ends it`, "foo**": "component of its own", "foo/**bar": "component of its own", "!a/***": "component",
+		`a\`: `at its end`, `a\/b`: `at its end`, "foo**": "component of its own", "foo/**bar": "component of its own", "!a/***": "component",
 		"..": "no ..", "../a": "no ..", ".": "names no file", "x/..": "names no file", "a/[\xff]": "between", "[a/b]": "between",
 	} {
 		_, err := Compile(append(From("--exclude", "ok"), From("f:3", text, "*.c")...), Options{})

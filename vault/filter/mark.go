@@ -11,15 +11,15 @@ import (
 	"vaultik/vault/fs"
 )
 
-// IgnoreFile is the name of files with patterns for the directory that holds
-// them: a leading slash stands for that directory, and they are asked about what
-// is below it. Variables mean nothing in them. They are saved like other files, and
-// not left out by each other.
+// IgnoreFile is the name of files with patterns for the directory that holds them: a
+// leading slash stands for that directory, and they apply to what is below it.
+// Variables mean nothing in them. They are saved like other files, and do not exclude
+// each other.
 const IgnoreFile = ".vaultikignore"
 
-// What ignore files may hold, one as well as all that are obeyed at once, which are that of a
-// directory and those above it: they are read during a walk, and whoever may write
-// somewhere must not fill the memory of who backs it up.
+// Limits of one ignore file, and of all that apply at once (a directory's and those
+// above it): they are read during a walk, and a user who may write somewhere must not
+// be able to fill the memory of the backup.
 const (
 	maxIgnoreFile     = 1 << 20 // bytes
 	maxIgnorePatterns = 1 << 16
@@ -80,14 +80,15 @@ func (w *Walk) marks(t *Tag, d fs.Dir) bool {
 // sticky marks directories where everybody may put files but not remove those of others.
 const sticky = 0o1000
 
-// may reports whether whoever made a tag or an ignore file has a say about the
-// directory: who could not remove its files cannot keep them out of a backup either.
+// may reports whether the owner of a tag or an ignore file may decide about the
+// directory: a user who could not remove its files must not be able to exclude them
+// from a backup either.
 func (w *Walk) may(name string, d fs.Dir, st *fs.Stat) bool {
 	if w.rules.Anyone || d.Stat().Mode&sticky == 0 || st.UID == 0 || st.UID == d.Stat().UID || int64(st.UID) == int64(os.Geteuid()) {
 		return true
 	}
 	if w.rules.Warn != nil {
-		w.rules.Warn(fmt.Sprintf("%q is not obeyed: everybody may write there, and it belongs to neither root nor the owner of the directory", "/"+join(d.Path(), name)))
+		w.rules.Warn(fmt.Sprintf("%q is skipped: anyone may write to its directory, and it belongs to neither root nor the directory's owner", "/"+join(d.Path(), name)))
 	}
 	return false
 }
@@ -96,11 +97,11 @@ func isIgnoreFile(path string) bool {
 	return strings.HasSuffix(path, IgnoreFile) && (len(path) == len(IgnoreFile) || path[len(path)-len(IgnoreFile)-1] == '/')
 }
 
-// maxIgnoreErrors is how many bad lines of an ignore file are told.
+// maxIgnoreErrors is how many malformed lines of an ignore file are reported.
 const maxIgnoreErrors = 5
 
-// readIgnore reads the ignore file of d, and says how large it is. Lines that are no
-// patterns are in the error, and the others count.
+// readIgnore reads the ignore file of d, and says how large it is. Malformed lines are
+// in the error, and the others apply.
 func (w *Walk) readIgnore(d fs.Dir) (l *List, size int, err error) {
 	name := "/" + join(d.Path(), IgnoreFile)
 	f, st, err := d.Open(IgnoreFile)
@@ -108,9 +109,9 @@ func (w *Walk) readIgnore(d fs.Dir) (l *List, size int, err error) {
 	case errors.Is(err, iofs.ErrNotExist):
 		return nil, 0, nil // gone since the names were read
 	case errors.Is(err, fs.ErrSwapped):
-		return nil, 0, fmt.Errorf("%s is not obeyed: it is not a regular file", name)
+		return nil, 0, fmt.Errorf("%s is skipped: it is not a regular file", name)
 	case err != nil:
-		return nil, 0, fmt.Errorf("an ignore file is not obeyed: %w", err)
+		return nil, 0, fmt.Errorf("an ignore file is skipped: %w", err)
 	}
 	defer f.Close()
 	if !w.may(IgnoreFile, d, &st) {
@@ -122,7 +123,7 @@ func (w *Walk) readIgnore(d fs.Dir) (l *List, size int, err error) {
 		bytes, patterns = bytes+w.frames[i].size, patterns+w.frames[i].ignore.Len()
 	}
 	if bytes > maxIgnoreFile || patterns > maxIgnorePatterns {
-		return nil, 0, fmt.Errorf("%s is not obeyed: together with those above it, it is larger than %d MiB or has more than %d patterns",
+		return nil, 0, fmt.Errorf("%s is skipped: together with those above it, it is larger than %d MiB or has more than %d patterns",
 			name, maxIgnoreFile>>20, maxIgnorePatterns)
 	}
 	return l, size, err
@@ -132,7 +133,7 @@ func (w *Walk) readIgnore(d fs.Dir) (l *List, size int, err error) {
 func parseIgnore(name string, r io.Reader) (l *List, size int, err error) {
 	lines, size, err := readLines(name, r, maxIgnoreFile, maxIgnorePatterns)
 	if err != nil {
-		return nil, 0, fmt.Errorf("an ignore file is not obeyed: %w", err)
+		return nil, 0, fmt.Errorf("an ignore file is skipped: %w", err)
 	}
 	l, bad := compileValid(lines, Options{})
 	if len(bad) == 0 {
@@ -142,5 +143,5 @@ func parseIgnore(name string, r io.Reader) (l *List, size int, err error) {
 	if n := len(bad) - maxIgnoreErrors; n > 0 {
 		bad, more = bad[:maxIgnoreErrors], fmt.Sprintf("; and %d more", n)
 	}
-	return l, size, fmt.Errorf("lines of an ignore file mean nothing: %w%s", bad, more)
+	return l, size, fmt.Errorf("an ignore file has malformed lines: %w%s", bad, more)
 }

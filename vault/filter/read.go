@@ -39,8 +39,8 @@ func Read(name string, r io.Reader, lookup func(string) (string, bool)) ([]Patte
 	return lines, nil
 }
 
-// readLines reads a file of patterns as they stand there, of at most so many bytes
-// and patterns, and says how large it is.
+// readLines reads a file of patterns without changing them, at most so many bytes and
+// patterns, and returns its size.
 func readLines(name string, r io.Reader, maxBytes, maxLines int) (out []Pattern, size int, err error) {
 	data, err := io.ReadAll(io.LimitReader(r, int64(maxBytes)+1))
 	if err != nil {
@@ -67,7 +67,7 @@ func readLines(name string, r io.Reader, maxBytes, maxLines int) (out []Pattern,
 // Expand puts in the variables of a pattern; reason says why it cannot. What a
 // variable holds is part of the pattern: a * in it has its meaning.
 func Expand(s string, lookup func(string) (string, bool)) (text, reason string) {
-	const noName = "a $ must begin the name of a variable; write $$ for a plain one"
+	const noName = "a $ must begin a variable's name; write $$ for a literal $"
 	var b strings.Builder
 	for {
 		before, rest, found := strings.Cut(s, "$")
@@ -83,7 +83,7 @@ func Expand(s string, lookup func(string) (string, bool)) (text, reason string) 
 		case isName(name):
 			v, ok := lookup(name)
 			if !ok {
-				return "", fmt.Sprintf("the variable %s is not set; write $$ for a plain $", name)
+				return "", fmt.Sprintf("the variable %s is not set; write $$ for a literal $", name)
 			}
 			b.WriteString(v)
 			s = after

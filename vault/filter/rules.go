@@ -67,8 +67,8 @@ func (r *Rules) LeaveOut(path, what string) {
 	r.own[entryPath(path)] = what
 }
 
-// LeaveOutDir leaves out a directory wherever it stands, as where it is mounted at two
-// places. met, which may be nil, hears of it, from the goroutine of the walk.
+// LeaveOutDir excludes a directory wherever it is found, even if it is mounted in two
+// places. met, which may be nil, is told of it, in the goroutine of the walk.
 func (r *Rules) LeaveOutDir(dir fs.Stat, what string, met func(path string)) {
 	if dir.Ino != 0 { // else nothing tells it from others
 		r.other = append(r.other, ownDir{dir, what, met})
@@ -245,10 +245,10 @@ func (w *Walk) Enter(d fs.Dir) (visit func(name string) bool, err error) {
 			if t := &w.rules.Tags[i]; w.marks(t, d) {
 				f.sealed, f.tag = true, t.Name
 				if f.top && w.rules.Warn != nil {
-					w.rules.Warn(fmt.Sprintf("%s holds %s: it is kept because it was named, but what is in it is left out, %s", "/"+d.Path(), t.Name, t.Source))
+					w.rules.Warn(fmt.Sprintf("%s holds %s: it is saved as a requested path, but its contents are excluded, %s", "/"+d.Path(), t.Name, t.Source))
 				}
 				if w.told != nil {
-					w.told(d.Path(), fs.SkipContents, Reason{Rule: "what is in it, since it holds " + t.Name, Source: t.Source})
+					w.told(d.Path(), fs.SkipContents, Reason{Rule: "its contents, since it holds " + t.Name, Source: t.Source})
 				}
 				break
 			}

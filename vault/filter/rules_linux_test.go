@@ -90,7 +90,7 @@ func TestRules_IgnoreFileOfAnotherKind(t *testing.T) {
 	if got := strings.Join(paths, " "); got != ".vaultikignore a b b/.vaultikignore b/y" {
 		t.Errorf("%q", got)
 	}
-	if len(problems) != 2 || problems[0] != dir+"/a/.vaultikignore is not obeyed: it is not a regular file" {
+	if len(problems) != 2 || problems[0] != dir+"/a/.vaultikignore is skipped: it is not a regular file" {
 		t.Errorf("%q", problems)
 	}
 }
@@ -127,7 +127,7 @@ func TestRules_LargeIgnoreFiles(t *testing.T) {
 		if got := strings.Join(paths, " "); got != ".vaultikignore a a/.vaultikignore a/b a/b/.vaultikignore b b/x c c/.vaultikignore" {
 			t.Errorf("%s: %q", what, got)
 		}
-		want := dir + "/a/b/.vaultikignore is not obeyed: together with those above it, it is larger than 1 MiB or has more than 65536 patterns"
+		want := dir + "/a/b/.vaultikignore is skipped: together with those above it, it is larger than 1 MiB or has more than 65536 patterns"
 		if len(problems) != 1 || problems[0] != want {
 			t.Errorf("%s: %q", what, problems)
 		}

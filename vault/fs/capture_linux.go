@@ -54,7 +54,7 @@ func CaptureOpen(f *os.File, st *Stat, e *page.Entry, names *NameCache) error {
 	return n.capture(f.Name(), e)
 }
 
-// capture reads what only an open entry tells.
+// capture reads what only an open entry can tell.
 func (n node) capture(absPath string, e *page.Entry) error {
 	var errs []error
 	note := func(op string, err error) {

@@ -11,7 +11,7 @@ import (
 // maxCachedDirs bounds the directories kept open for the next entry in them.
 const maxCachedDirs = 64
 
-// dirCache holds the directories of a Target that were used last.
+// dirCache holds the most recently used directories of a Target.
 type dirCache struct {
 	mu     sync.Mutex
 	top    *dirHandle
@@ -25,7 +25,7 @@ type dirHandle struct {
 	cache  *dirCache
 	refs   int // users, and one for the cache
 	used   uint64
-	usable bool // an unprivileged user has been let in
+	usable bool // an unprivileged user has been given access
 }
 
 func (c *dirCache) init(top int) {

@@ -1,10 +1,9 @@
 // Package fs reads trees from a file system and writes them back.
 //
-// Words: a path names an entry the way pages do, as bytes without the leading
-// slash, the top of the file system being "."; an absolute path is what a user
-// or the kernel means. A root is an absolute path that a user asked for. An
-// implied entry is a directory above a root: recorded with its attributes,
-// without its contents.
+// Words: a path names an entry the way pages do, as bytes without the leading slash,
+// the top of the file system being "."; an absolute path is what a user or the kernel
+// means. A root is an absolute path that a user asked for. An implied entry is a
+// directory above a root, recorded with its attributes but without its contents.
 //
 // Out: Roots turns arguments into roots, Walk lists them in the order of
 // page.Compare, CaptureMeta fills an entry, OpenFile and Extents give its data.
@@ -14,7 +13,7 @@
 //   - No symbolic link is followed, except those in the arguments to Roots and
 //     OpenTarget, once.
 //   - Directories are held by descriptor and names looked up one component at a
-//     time, so that neither a long path nor one changed meanwhile leads elsewhere.
+//     time, so that neither a long path nor one changed in the meantime leads elsewhere.
 //   - What is opened is checked to be what was listed; otherwise ErrSwapped.
 //   - A Target never shows an incomplete file under its name: it is made without
 //     a name or under a temporary one, and gets its name last.

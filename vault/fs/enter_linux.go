@@ -18,6 +18,6 @@ func (t *Target) Enter(path string) error {
 		return t.error("open", path, err)
 	}
 	defer n.close()
-	_ = n.unlock() // where that cannot be, each change says so
+	_ = n.unlock() // where that is not possible, each change reports it
 	return nil
 }

@@ -6,18 +6,22 @@ import (
 )
 
 var (
-	// ErrSwapped says that a path no longer names what was listed there. Report the entry; do not read it.
-	ErrSwapped = errors.New("changed into something else while it was read")
-	// ErrInTheWay says that something else than a directory stands where one belongs. Ask the user.
-	ErrInTheWay = errors.New("something that is no directory is in the way")
-	// ErrNotEmpty says that a directory with contents stands where another kind of entry belongs. Ask the user.
+	// ErrSwapped says that a path no longer names what was listed there. Report the entry; do
+	// not read it.
+	ErrSwapped = errors.New("replaced by something else while being read")
+	// ErrInTheWay says that something that is not a directory is where one belongs. Ask
+	// the user.
+	ErrInTheWay = errors.New("something that is not a directory is in the way")
+	// ErrNotEmpty says that a directory with contents is where another kind of entry
+	// belongs. Ask the user.
 	ErrNotEmpty = errors.New("a directory that is not empty is in the way")
-	// ErrLocked says that a file that may not be changed, because of its flags, stands in the way, and that this user
-	// may not clear them. Report it.
+	// ErrLocked says that a file that may not be changed, because of its flags, is in
+	// the way, and that this user may not clear them. Report it.
 	ErrLocked = errors.New("a file that is immutable or append-only is in the way")
-	// ErrSameName says that another entry has the same name on this file system, which does not tell case or how
-	// accents are composed. Report it; restore the entry alone to another directory.
-	ErrSameName = errors.New("this file system takes its name for the same")
+	// ErrSameName says that another entry has the same name on this file system, which
+	// ignores case or how accents are composed. Report it; restore the entry alone to
+	// another directory.
+	ErrSameName = errors.New("its name is the same on this file system")
 	// ErrSocket says that sockets are recorded but never made: only their server can. Report it.
 	ErrSocket = errors.New("sockets are not restored")
 )

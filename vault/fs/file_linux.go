@@ -88,8 +88,8 @@ func nameFile(fd, dirfd int, name string) error {
 	return unix.Linkat(unix.AT_FDCWD, node{fd: fd}.proc(), dirfd, name, unix.AT_SYMLINK_FOLLOW)
 }
 
-// Commit gives the file its size, the attributes in e, and then its name. On an
-// error nothing of it is left, and what stood there still does (of a file that is
+// Commit gives the file its size, the attributes in e, and then its name. On an error
+// nothing of it is left, and whatever was there before still is (of a file that is
 // changed in place: see OpenInPlace).
 func (f *File) Commit(e *page.Entry) (MetaProblems, error) {
 	if f.f == nil {
@@ -139,8 +139,8 @@ func (f *File) flush(fd int) error {
 			return err
 		}
 	}
-	// A network file system tells of a failed write when the file is closed, but
-	// the descriptor is still needed. Closing a copy of it is enough.
+	// A network file system reports a failed write when the file is closed, but the
+	// descriptor is still needed. Closing a copy of it is enough.
 	other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return err

@@ -49,8 +49,8 @@ func (t *Target) create(path string, size int64, resume bool) (*File, error) {
 	return f, nil
 }
 
-// Commit gives the file its size, the attributes in e, and then its name. On an
-// error nothing of it is left, and what stood there still does.
+// Commit gives the file its size, the attributes in e, and then its name. On an error
+// nothing of it is left, and whatever was there before still is.
 func (f *File) Commit(e *page.Entry) (MetaProblems, error) {
 	if f.f == nil {
 		return nil, f.t.error("commit", f.path, os.ErrClosed)
@@ -88,7 +88,7 @@ func (f *File) commit(e *page.Entry) (MetaProblems, error) {
 			return nil, err
 		}
 	}
-	err = f.f.Close() // tells of writes that failed late
+	err = f.f.Close() // reports writes that failed late
 	f.f = nil
 	defer f.done()
 	if err != nil {

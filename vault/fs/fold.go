@@ -13,9 +13,9 @@ import (
 	"vaultik/vault/page"
 )
 
-// FoldName maps names that some file system takes for one and the same, because they
-// differ only in case, in how accents are composed, or in characters that are not
-// seen, to one string. Whether a certain one does, only trying tells.
+// FoldName maps names that some file systems treat as the same, because they differ
+// only in case, in how accents are composed, or in invisible characters, to one string.
+// Whether a given file system does, only a trial can tell.
 func FoldName(name string) string {
 	ascii := true
 	for i := range len(name) {
@@ -49,8 +49,8 @@ func otherSpelling(name string) string {
 	return ""
 }
 
-// Folds reports whether the entry path also goes by another spelling of its name:
-// the directory that holds it does not tell case, or how accents are composed.
+// Folds reports whether the entry path also goes by another spelling of its name: the
+// directory that holds it ignores case, or how accents are composed.
 func (t *Target) Folds(path string) bool {
 	dir, name := split(path)
 	other := otherSpelling(name)
@@ -78,9 +78,9 @@ func (t *Target) Folds(path string) bool {
 	return both < 2
 }
 
-// OneName reports whether two names would be one in the existing directory path:
-// it tries, in a directory of its own there, since the rule may be any and may be
-// that of one directory. In a Target that is read only it looks at what is there.
+// OneName reports whether two names would be one in the existing directory path: it
+// tries, in a new directory there, since any rule is possible and each directory may
+// have its own. In a read-only Target it looks at existing names.
 func (t *Target) OneName(path, a, b string) (bool, error) {
 	if t.opt.ReadOnly {
 		return t.looksFolding(path), nil
@@ -93,8 +93,8 @@ func (t *Target) OneName(path, a, b string) (bool, error) {
 	return true, nil
 }
 
-// looksFolding reports whether a directory of the target, or what is above it
-// where it does not exist, seems not to tell case.
+// looksFolding reports whether a directory of the target, or what is above it where it
+// does not exist, seems to ignore case.
 func (t *Target) looksFolding(path string) bool {
 	for ; ; path, _ = split(path) {
 		tried, folds := 0, false

@@ -16,8 +16,8 @@ import (
 // of its contents is not written. The mode does not matter to its owner, nor flags
 // that forbid changes to those who may clear them; Commit sets them again.
 //
-// Until Commit nobody may take it for complete, whatever happens: before the
-// first change it is made one byte too long, and that is on disk before anything else is.
+// Until Commit nothing may take it for complete, whatever happens: before the first
+// change it is made one byte too long, and that is on disk before anything else is.
 // Abort and Suspend leave it so.
 func (t *Target) OpenInPlace(path string, size int64) (*File, error) {
 	if err := t.begin(); err != nil {
@@ -37,8 +37,8 @@ func (t *Target) OpenInPlace(path string, size int64) (*File, error) {
 
 const changeFlags = unix.O_RDWR | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 
-// openForChange opens a regular file for reading and writing. What keeps its owner
-// from that, he can take away.
+// openForChange opens a regular file for reading and writing. The owner can remove what
+// prevents that.
 func openForChange(dirfd int, name string) (int, error) {
 	fd, err := openat(dirfd, name, changeFlags, 0)
 	if anyOf(err, unix.EACCES, unix.EPERM) {

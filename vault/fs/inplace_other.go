@@ -14,8 +14,8 @@ import (
 // change it where it stands: it keeps its identity, all of its names and whatever
 // of its contents is not written. The mode does not matter to its owner; Commit sets it again.
 //
-// Until Commit nobody may take it for complete, whatever happens: before the
-// first change it is made one byte too long, and that is on disk before anything else is.
+// Until Commit nothing may take it for complete, whatever happens: before the first
+// change it is made one byte too long, and that is on disk before anything else is.
 // Abort and Suspend leave it so.
 func (t *Target) OpenInPlace(path string, size int64) (*File, error) {
 	if err := t.begin(); err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 // RemoveTemps removes from the directory path, not from those below, what an
-// interrupted restore has left. It leaves alone what this Target is making, but
-// not what another process is.
+// interrupted restore has left. It keeps what this Target is making, but not what
+// another process is.
 func (t *Target) RemoveTemps(path string) (s Swept, err error) {
 	if t.opt.ReadOnly {
 		return s, t.error("remove", path, errReadOnly)

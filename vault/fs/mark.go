@@ -19,10 +19,10 @@ const markPrefix = ".vaultik-restoring-"
 
 func isMark(name string) bool { return isCoded(name, markPrefix) }
 
-// A Mark is a file that a restore makes in its target before it changes anything
-// there, and removes when all of it is on the disk. One that was left says that there
-// was no such end: after a power cut, files may have their size and their mtime and
-// not their contents. A restore locks its mark as long as it runs.
+// A Mark is a file that a restore makes in its target before it changes anything there,
+// and removes when all of it is on the disk. A leftover mark says that this did not
+// happen: after a power cut, files may have their size and mtime but not their
+// contents. A restore locks its mark as long as it runs.
 type Mark struct {
 	Dir  string // path in the target
 	Name string
@@ -41,12 +41,12 @@ type ownMark struct {
 	err  error
 	f    *os.File // locked; nil if there is none
 	name string
-	// None could be made, so each file is on disk before it gets its name.
+	// No mark could be made, so each file is synced before it gets its name.
 	each bool
 }
 
-// begin makes the mark, if there is to be one. Whatever makes entries or changes contents calls
-// it first.
+// begin makes the mark, if there is to be one. Everything that makes entries or changes
+// contents calls it first.
 func (t *Target) begin() error {
 	if t.opt.Mark == "" {
 		return nil
@@ -98,11 +98,12 @@ func (t *Target) makeMark() error {
 }
 
 var (
-	// errMarkGone: somebody looked at a mark before it was locked, and took it for one that was left.
+	// errMarkGone: another process saw a mark before it was locked, and took it for a
+	// leftover.
 	errMarkGone = errors.New("the mark was taken for another's")
 	// errMarkHeld: another process has locked a mark.
 	errMarkHeld = errors.New("a restore holds the mark")
-	// errNoLocks: others would take a mark for one that was left, and remove it.
+	// errNoLocks: others would take a mark for a leftover, and remove it.
 	errNoLocks = errors.New("files cannot be locked here")
 )
 
@@ -153,7 +154,7 @@ func (t *Target) Unmark() error {
 	return err
 }
 
-// closeMark gives back the lock of a mark that stays.
+// closeMark releases the lock of a mark that stays.
 func (t *Target) closeMark() {
 	if t.own.f != nil {
 		_ = t.own.f.Close() // it is on disk already

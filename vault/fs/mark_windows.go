@@ -2,8 +2,8 @@ package fs
 
 import "os"
 
-// syncsAll: only who may open a whole volume can write all of it to disk, so each file
-// is written by itself, and no mark is made.
+// syncsAll: only a user who may open a whole volume can write all of it to disk, so
+// each file is written by itself, and no mark is made.
 const syncsAll = false
 
 // lockMark does nothing: nobody holds a mark, since those that are here were made elsewhere.

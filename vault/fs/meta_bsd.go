@@ -39,8 +39,8 @@ func readFlagsOf(path string) (uint32, error) {
 	return flags, nil
 }
 
-// setFlagsOf gives the file or directory at path those of the flags that this
-// system has: of its owner's kind, so that he can take them away.
+// setFlagsOf gives the file or directory at path those of the flags that this system
+// has: of the owner's kind, so that the owner can clear them.
 func setFlagsOf(path string, flags uint32) error {
 	var raw unix.Stat_t
 	if err := unix.Lstat(path, &raw); err != nil {

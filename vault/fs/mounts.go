@@ -20,8 +20,8 @@ func (m Mounts) Of(dev uint64) string {
 	return fmt.Sprintf("dev %d", dev)
 }
 
-// MountPoints are the absolute paths at which this process sees something mounted,
-// be it a part of the same file system. Only Linux tells.
+// MountPoints are the absolute paths at which this process sees something mounted, even
+// a part of the same file system. Known only on Linux.
 func MountPoints() map[string]bool {
 	all := map[string]bool{}
 	f, err := os.Open("/proc/self/mountinfo")

@@ -89,7 +89,7 @@ func number(s string) known {
 	return known{uint32(n), err == nil}
 }
 
-// maxCached bounds each of the four tables: a tree may name owners without end.
+// maxCached bounds each of the four tables: a tree may name any number of owners.
 const maxCached = 10_000
 
 func cached[K comparable, V any](c *NameCache, m map[K]V, key K, find func() V) V {
@@ -106,9 +106,9 @@ func cached[K comparable, V any](c *NameCache, m map[K]V, key K, find func() V) 
 	return v
 }
 
-// possible reports whether a machine can have a user or group of this name. What
-// asks it for others may not survive: systemd's part of the C library has been seen
-// to abort the process at a name of 8 MiB. (useradd allows 256 bytes.)
+// possible reports whether a machine can have a user or group of this name. Asking for
+// others may be fatal: systemd's part of the C library has aborted the process on a
+// name of 8 MiB. (useradd allows 256 bytes.)
 func possible(name string) bool {
 	return name != "" && len(name) <= 256 && !strings.ContainsAny(name, "\x00\n:")
 }

@@ -63,7 +63,8 @@ func openParent(path string) (dirfd int, name string, err error) {
 			err = unix.ENAMETOOLONG
 			break
 		}
-		// Like the kernel with a shorter path, this follows links on the way: callers compare the inode.
+		// Like the kernel with a shorter path, this follows links on the way: callers compare
+		// the inode.
 		var fd int
 		fd, err = openat(dirfd, rest[:cut], searchFlags, 0)
 		if err != nil {
@@ -134,8 +135,8 @@ func openFileAt(dirfd int, name, abs string, want *Stat) (*os.File, Stat, error)
 }
 
 // plainFile is an os.File of a descriptor that does not block. The runtime must not
-// notice that it does not: it would register it for polling, which asks a FUSE file
-// system, with a processor held meanwhile. A few that hang would halt the program.
+// notice that it does not: it would register it for polling, which calls a FUSE file
+// system while holding a processor. A few that hang would halt the program.
 func plainFile(fd int, name string) *os.File {
 	_ = unix.SetNonblock(fd, false)
 	f := os.NewFile(uintptr(fd), name)

@@ -40,9 +40,9 @@ func (t *Target) ownPart(st *Stat) bool {
 	return st.Type == page.File && st.UID == t.euid && st.Nlink == 1 && st.Mode == 0o600
 }
 
-// openPart opens the part of f, or makes it; empty, unless it is to be resumed.
-// It reports false where that cannot be: another process works on it, what
-// stands there is not ours, or the file system cannot tell.
+// openPart opens the part of f, or makes it; empty, unless it is to be resumed. It
+// reports false where that is not possible: another process works on it, what is there
+// is not ours, or the file system cannot tell.
 func (f *File) openPart(resume bool) bool {
 	temp := partName(f.name)
 	fd, made := f.lockPart(temp)
@@ -58,7 +58,7 @@ func (f *File) openPart(resume bool) bool {
 	return true
 }
 
-// lockPart opens or makes a part that is ours alone; -1 if it cannot be had.
+// lockPart opens or makes a part that is ours alone; -1 if that is not possible.
 func (f *File) lockPart(temp string) (fd int, made bool) {
 	fd, err := openat(f.d.fd, temp, changeFlags, 0)
 	if err != nil {
@@ -69,7 +69,8 @@ func (f *File) lockPart(temp string) (fd int, made bool) {
 	}
 	st, err := fstat(fd)
 	if err == nil && f.t.ownPart(&st) && unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
-		// Whoever had the lock may have given the file its name meanwhile.
+		// The former holder of the lock may have given the file its name in the
+		// meantime.
 		if now, err := Lstatat(f.d.fd, temp); err == nil && now.SameFile(&st) {
 			return fd, made
 		}
@@ -81,8 +82,8 @@ func (f *File) lockPart(temp string) (fd int, made bool) {
 	return -1, false
 }
 
-// Suspend closes the file without completing it: what there is of a part stays
-// for the next restore, which it reports; all else is removed. It does nothing after Commit or Abort.
+// Suspend closes the file without completing it: what there is of a part stays for the next
+// restore, which it reports; all else is removed. It does nothing after Commit or Abort.
 func (f *File) Suspend() (kept bool) {
 	if f.f == nil || !f.part {
 		f.Abort()

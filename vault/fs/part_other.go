@@ -32,9 +32,9 @@ func (t *Target) ownPart(st *Stat) bool {
 	return st.Type == page.File && st.UID == uint32(t.euid) && st.Nlink == 1 && st.Mode == 0o600
 }
 
-// openPart opens the part of f in dir, or makes it; empty, unless it is to be
-// resumed. It reports false where that cannot be: another process works on it, what
-// stands there is not ours, or the system cannot tell.
+// openPart opens the part of f in dir, or makes it; empty, unless it is to be resumed.
+// It reports false where that is not possible: another process works on it, what is
+// there is not ours, or the system cannot tell.
 func (f *File) openPart(dir, name string, resume bool) bool {
 	temp := join(dir, partName(name))
 	file, err := f.t.root.OpenFile(temp, changeFlags, 0)
@@ -63,12 +63,12 @@ func (t *Target) lockPart(file *os.File, temp string) bool {
 	if err != nil || !t.ownPart(&st) || !lockFile(file) {
 		return false
 	}
-	now, err := lstat(t.full(temp)) // whoever had the lock may have given the file its name meanwhile
+	now, err := lstat(t.full(temp)) // the former holder of the lock may have given the file its name
 	return err == nil && now.SameFile(&st)
 }
 
-// Suspend closes the file without completing it: what there is of a part stays
-// for the next restore, which it reports; all else is removed. It does nothing after Commit or Abort.
+// Suspend closes the file without completing it: what there is of a part stays for the next
+// restore, which it reports; all else is removed. It does nothing after Commit or Abort.
 func (f *File) Suspend() (kept bool) {
 	if f.f == nil || !f.part {
 		f.Abort()

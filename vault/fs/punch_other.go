@@ -7,5 +7,6 @@ import (
 	"os"
 )
 
-// punchHole reports that holes are made only by not writing, so that zeros must do.
+// punchHole reports that holes can only be made by not writing; zeros are written
+// instead.
 func punchHole(*os.File, int64, int64) error { return errors.ErrUnsupported }

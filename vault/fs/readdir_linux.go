@@ -19,7 +19,8 @@ type nameList struct {
 	next int
 }
 
-// direntBytes is the size of the fixed part of struct linux_dirent64: inode (8), offset (8), length (2), type (1).
+// direntBytes is the size of the fixed part of struct linux_dirent64: inode (8), offset (8),
+// length (2), type (1).
 const direntBytes = 19
 
 // read fills the list with the sorted names in the directory fd, using buf. What

@@ -21,8 +21,8 @@ const maxLinks = 40
 // under its real path. "x/.." means what it means to the kernel.
 //
 // A root inside another one is kept when it is on another file system, for
-// WalkOptions.OneFS. An argument that gives nothing is in the error, a
-// RootErrors, beside the roots of the others.
+// WalkOptions.OneFS. An argument without a root is in the error, a RootErrors, which
+// comes with the roots of the others.
 func Roots(args []string) ([]string, error) {
 	var found []root
 	var failed RootErrors

@@ -41,7 +41,7 @@ func newRootTree(roots []string) (*rootTree, error) {
 	return top, nil
 }
 
-// names returns what stands below, sorted by bytes.
+// names returns the names below, sorted by bytes.
 func (t *rootTree) names() []string {
 	names := make([]string, 0, len(t.below))
 	for name := range t.below {

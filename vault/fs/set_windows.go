@@ -32,7 +32,7 @@ func validHere(path string) bool {
 }
 
 var (
-	errOwner   = errors.New("owners of other systems mean nothing on this one")
+	errOwner   = errors.New("owners from other systems have no meaning on this one")
 	errSpecial = errors.New("there are no such files on this system")
 	errNoXattr = errors.New("there are no extended attributes on this system")
 )

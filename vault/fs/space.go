@@ -17,7 +17,7 @@ type Space struct {
 	Unsure bool
 }
 
-// SpaceAt describes the file system on which the absolute path stands, or would be made.
+// SpaceAt describes the file system on which the absolute path is, or would be created.
 func SpaceAt(path string) (Space, error) {
 	for {
 		st, err := Lstat(path)

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unsure are the file systems, by the numbers of linux/magic.h and their own
-// sources, of which free space says too little: they compress, or are not here.
+// unsure are the file systems, by the numbers of linux/magic.h and their own sources,
+// whose free space says too little: they compress, or are remote.
 var unsure = map[uint32]bool{
 	unix.BTRFS_SUPER_MAGIC: true,
 	unix.F2FS_SUPER_MAGIC:  true,

@@ -11,9 +11,9 @@ import (
 	"vaultik/vault/page"
 )
 
-// Other systems than Linux are read by path. What the descriptors of the Linux
-// side guarantee against somebody who changes the tree meanwhile is checked here
-// before and after, as well as paths allow.
+// Other systems than Linux are read by path. What descriptors guarantee on Linux
+// against concurrent changes of the tree is checked here before and after, as well as
+// paths allow.
 
 // Lstat describes the entry at an absolute path; errors are *fs.PathError.
 func Lstat(path string) (Stat, error) {

@@ -17,23 +17,26 @@ import (
 // TargetOptions change how a Target makes entries. The zero value is what a user expects.
 type TargetOptions struct {
 	NumericOwner bool // take owners by number, even where their names are known here
-	ReplaceFiles bool // remove a file that stands where a directory belongs (a symbolic link always is)
+	ReplaceFiles bool // remove a file that is where a directory belongs (a symbolic link always is)
 	KeepLinks    bool // a file with other names may get the attributes of an entry that has none
 	ReadOnly     bool // change nothing: whatever would is an error, and the target need not exist
 
-	// LargeFile is how many bytes a file has at least that is restored as a part,
-	// so that the next restore goes on within it, where the system has locks for that. 0: 64 MiB.
+	// LargeFile is the size in bytes from which a file is restored as a part, so that
+	// the next restore can resume within it, where the system has locks for that. 0: 64
+	// MiB.
 	LargeFile int64
 
-	// Mark is the text of the mark that says until Unmark that this is not complete; "": none is made.
+	// Mark is the text of the mark that says until Unmark that this is not complete; "": none
+	// is made.
 	Mark string
 
-	// Xattrs reads the attributes of an entry that has them in chunks. It is called
-	// for one entry at a time, and what it returns is soon forgotten: it may be 16 MiB.
+	// Xattrs reads the attributes of an entry that has them in chunks. It is called for
+	// one entry at a time, and what it returns is soon released: it may be 16 MiB.
 	Xattrs func(*page.Entry) ([]page.Xattr, error)
 }
 
-// errReadOnly is a bug of whoever asks a Target to change something in spite of ReadOnly.
+// errReadOnly is a bug of a caller that makes a Target change something despite
+// ReadOnly.
 var errReadOnly = errors.New("internal error: nothing may be changed here")
 
 const (
@@ -47,7 +50,8 @@ const (
 // isTemp reports whether name has the form of those that tempName makes.
 func isTemp(name string) bool { return isCoded(name, tempPrefix) }
 
-// IsUnfinished reports whether a name is one that a Target gives to what is not complete, or to what says so.
+// IsUnfinished reports whether a name is one that a Target gives to incomplete entries,
+// or to marks.
 func IsUnfinished(name string) bool { return isTemp(name) || isPart(name) || isMark(name) }
 
 func isPart(name string) bool { return isCoded(name, partPrefix) }
@@ -62,8 +66,8 @@ func partName(name string) string {
 	return partPrefix + base32.StdEncoding.EncodeToString(sum[:])[:26]
 }
 
-// defaultLarge is how long a file is at least that is worth going on with after
-// an interruption, in bytes: all smaller ones that are under way are fetched in seconds.
+// defaultLarge is the size in bytes from which a file is worth resuming after an
+// interruption: all smaller ones in progress are fetched in seconds.
 const defaultLarge = 64 << 20
 
 func (t *Target) isLarge(size int64) bool {
@@ -122,10 +126,11 @@ func (f *File) commitInPlace(e *page.Entry) (MetaProblems, error) {
 	return f.setMeta(e)
 }
 
-// Unfinished reports whether Abort leaves the file changed in part, and marked as such.
+// Unfinished reports whether Abort leaves the file incomplete, and marked as such.
 func (f *File) Unfinished() bool { return f.inPlace != nil && f.inPlace.marked }
 
-// PunchHole turns n bytes at off, which may have been written, into a hole: into zeros at the least.
+// PunchHole turns n bytes at off, which may have been written, into a hole: into zeros at the
+// least.
 func (f *File) PunchHole(off, n int64) error {
 	if off < 0 || n < 0 || off > f.size || n > f.size-off {
 		return f.t.error("punch hole", f.path, syscall.EINVAL)
@@ -163,8 +168,8 @@ func (t *Target) Empty(path string) (bool, error) {
 
 var errFound = errors.New("found")
 
-// Differs names the attributes of what stands under path that SetFileMeta or
-// SetDirMeta would change: "owner", "mode", "times", "flags", "attributes".
+// Differs names the attributes of what is at path that SetFileMeta or SetDirMeta would
+// change: "owner", "mode", "times", "flags", "attributes".
 func (t *Target) Differs(path string, e *page.Entry) ([]string, error) {
 	st, err := t.Lstat(path)
 	if err != nil {
@@ -197,7 +202,7 @@ func (t *Target) Differs(path string, e *page.Entry) ([]string, error) {
 	return out, nil
 }
 
-// tempName returns a name that nobody can foresee, and notes that it is in use.
+// tempName returns an unpredictable name, and notes that it is in use.
 func (t *Target) tempName() string {
 	name := tempPrefix + rand.Text()
 	t.useTemp(name)
@@ -228,8 +233,8 @@ func (t *Target) SetDirMeta(path string, e *page.Entry) (MetaProblems, error) {
 	return t.setMeta(path, e)
 }
 
-// SetFileMeta gives what stands under path, whose contents are right already, the
-// attributes in e. It touches only what differs.
+// SetFileMeta gives what is at path, whose contents are right already, the attributes
+// in e. It touches only what differs.
 func (t *Target) SetFileMeta(path string, e *page.Entry) (MetaProblems, error) {
 	return t.setMeta(path, e)
 }

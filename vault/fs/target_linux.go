@@ -14,16 +14,16 @@ import (
 	"vaultik/vault/page"
 )
 
-// A Target makes entries below one directory. Paths are those of entries,
-// relative to that directory, "." being the directory itself; one that
-// page.CheckPath refuses is refused, and no symbolic link below it is ever
-// followed. What stands under a path already is replaced in one step, except that
-// a directory with contents is only ever replaced by nothing: ErrNotEmpty.
+// A Target makes entries below one directory. Paths are those of entries, relative to
+// that directory, "." being the directory itself; one that page.CheckPath refuses is
+// refused, and no symbolic link below it is ever followed. What already exists at a
+// path is replaced in one step, except that a directory with contents is only ever
+// replaced by nothing: ErrNotEmpty.
 //
-// Missing directories on the way are made with mode 0700, and one of the user's own
-// that bars him from it is opened to him: SetDirMeta gives them their attributes when
-// all below is done. Errors are *fs.PathError with the full path. Safe for many
-// goroutines, as long as each path has one at a time.
+// Missing directories on the way are made with mode 0700, and one that bars its own
+// owner is opened to that user: SetDirMeta gives them their attributes when all below
+// is done. Errors are *fs.PathError with the full path. Safe for many goroutines, as
+// long as each path has one at a time.
 type Target struct {
 	dir     string
 	opt     TargetOptions
@@ -39,11 +39,11 @@ type Target struct {
 	own     ownMark
 	devices map[uint64]int // open directories, one on each file system; -1 for none that may be read
 
-	many sync.Mutex // held by who has attributes in memory that Xattrs read
+	many sync.Mutex // held while attributes that Xattrs read are in memory
 }
 
-// OpenTarget opens dir, which may lead through symbolic links, and makes it
-// (mode 0700) if it does not exist. Close gives back its descriptors.
+// OpenTarget opens dir, which may lead through symbolic links, and makes it (mode 0700)
+// if it does not exist. Close releases its descriptors.
 func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -67,7 +67,7 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 	return t, nil
 }
 
-// Close gives back all descriptors but those of open Files.
+// Close releases all descriptors but those of open Files.
 func (t *Target) Close() error {
 	for _, fd := range t.devices {
 		closeFD(fd)
@@ -202,7 +202,7 @@ func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 	return problems, nil
 }
 
-// Lstat describes what stands under path.
+// Lstat describes what is at path.
 func (t *Target) Lstat(path string) (Stat, error) {
 	if path == "." && t.dirs.top.fd < 0 {
 		return Stat{}, t.error("lstat", path, unix.ENOENT)
@@ -230,9 +230,9 @@ func (t *Target) OpenRead(path string) (*os.File, Stat, error) {
 	return openFileAt(d.fd, name, t.full(path), nil)
 }
 
-// Same reports whether what stands under path has the contents of e, as far as
-// metadata tells: the type, and of a file size and mtime, of a link its target,
-// of a device its numbers. If so, SetFileMeta or SetDirMeta does the rest. If not, the reason.
+// Same reports whether what is at path has the contents of e, as far as metadata tells:
+// the type, and of a file size and mtime, of a link its target, of a device its
+// numbers. If so, SetFileMeta or SetDirMeta does the rest. If not, the reason.
 func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 	n, st, err := t.openNode(path)
 	if err != nil {

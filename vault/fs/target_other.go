@@ -17,17 +17,17 @@ import (
 	"vaultik/vault/page"
 )
 
-// A Target makes entries below one directory. Paths are those of entries,
-// relative to that directory, "." being the directory itself; one that
-// page.CheckPath refuses is refused, and no symbolic link below it is ever
-// followed: what leads out of the directory is refused by os.Root, what leads
-// elsewhere in it is looked for before. What stands under a path already is replaced in one step, except that
-// a directory with contents is only ever replaced by nothing: ErrNotEmpty.
+// A Target makes entries below one directory. Paths are those of entries, relative to
+// that directory, "." being the directory itself; one that page.CheckPath refuses is
+// refused, and no symbolic link below it is ever followed: what leads out of the
+// directory is refused by os.Root, what leads elsewhere in it is looked for before.
+// What already exists at a path is replaced in one step, except that a directory with
+// contents is only ever replaced by nothing: ErrNotEmpty.
 //
-// Missing directories on the way are made with mode 0700, and one of the user's own
-// that bars him from it is opened to him: SetDirMeta gives them their attributes when
-// all below is done. Errors are *fs.PathError with the full path. Safe for many
-// goroutines, as long as each path has one at a time.
+// Missing directories on the way are made with mode 0700, and one that bars its own
+// owner is opened to that user: SetDirMeta gives them their attributes when all below
+// is done. Errors are *fs.PathError with the full path. Safe for many goroutines, as
+// long as each path has one at a time.
 type Target struct {
 	dir   string
 	root  *os.Root
@@ -37,18 +37,18 @@ type Target struct {
 
 	mu    sync.Mutex
 	temps map[string]bool // temporary names in use
-	dirs  map[string]bool // directories that were found to be some, and true: usable
+	dirs  map[string]bool // paths known to be directories; true: usable
 
 	own ownMark
 
-	many sync.Mutex // held by who has attributes in memory that Xattrs read
+	many sync.Mutex // held while attributes that Xattrs read are in memory
 }
 
 // maxKnownDirs bounds Target.dirs.
 const maxKnownDirs = 4096
 
-// OpenTarget opens dir, which may lead through symbolic links, and makes it
-// (mode 0700) if it does not exist. Close gives back its descriptors.
+// OpenTarget opens dir, which may lead through symbolic links, and makes it (mode 0700)
+// if it does not exist. Close releases its descriptors.
 func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -72,7 +72,7 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 	}, nil
 }
 
-// Close gives back all descriptors but those of open Files.
+// Close releases all descriptors but those of open Files.
 func (t *Target) Close() error {
 	if t.root == nil {
 		return nil
@@ -89,9 +89,9 @@ func (t *Target) error(op, path string, err error) error {
 }
 
 // errName says that a name cannot be one here, as NUL or a:b on Windows.
-var errName = errors.New("cannot be a name on this system")
+var errName = errors.New("not a valid name on this system")
 
-// check refuses what is no path of an entry, or none here.
+// check refuses what is not the path of an entry, or not possible here.
 func check(path string) error {
 	if err := page.CheckPath(path); err != nil {
 		return err
@@ -243,7 +243,7 @@ func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 	return problems, nil
 }
 
-// Lstat describes what stands under path.
+// Lstat describes what is at path.
 func (t *Target) Lstat(path string) (Stat, error) {
 	if path != "." {
 		if _, _, err := t.parent(path, false); err != nil {
@@ -274,9 +274,9 @@ func (t *Target) OpenRead(path string) (*os.File, Stat, error) {
 	return f, st, nil
 }
 
-// Same reports whether what stands under path has the contents of e, as far as
-// metadata tells: the type, and of a file size and mtime, of a link its target,
-// of a device its numbers. If so, SetFileMeta or SetDirMeta does the rest. If not, the reason.
+// Same reports whether what is at path has the contents of e, as far as metadata tells:
+// the type, and of a file size and mtime, of a link its target, of a device its
+// numbers. If so, SetFileMeta or SetDirMeta does the rest. If not, the reason.
 func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 	st, err := t.Lstat(path)
 	if err != nil {
@@ -305,8 +305,8 @@ func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 }
 
 // RemoveTemps removes from the directory path, not from those below, what an
-// interrupted restore has left. It leaves alone what this Target is making, but
-// not what another process is.
+// interrupted restore has left. It keeps what this Target is making, but not what
+// another process is.
 func (t *Target) RemoveTemps(path string) (s Swept, err error) {
 	if t.opt.ReadOnly {
 		return s, t.error("remove", path, errReadOnly)

@@ -17,17 +17,17 @@ const (
 	SkipContents                 // the entry, without what is below it
 )
 
-// A Chooser decides what one walk visits. It is called by the goroutine of the
-// walk and in its order, and may remember where the walk is. Implied directories
-// are not its business.
+// A Chooser decides what one walk visits. It is called by the goroutine of the walk and
+// in its order, and may remember where the walk is. It is not asked about implied
+// directories.
 type Chooser interface {
 	// Decide is asked about each entry, roots included, before the walk opens it.
 	// st must not be kept.
 	Decide(path string, st *Stat) Decision
-	// Enter is asked when the names in a directory are known, unless it is empty:
-	// visit (nil: all) says which of them the walk looks at. What err says was wrong
-	// is reported after the directory, as if it could not be read; the walk goes on.
-	// d must not be kept.
+	// Enter is asked when the names in a directory are known, unless it is empty: visit
+	// (nil: all) says which of them the walk looks at. err is reported after the
+	// directory, as if the directory could not be read; the walk continues. d must not
+	// be kept.
 	Enter(d Dir) (visit func(name string) bool, err error)
 }
 
@@ -43,8 +43,8 @@ type Dir interface {
 // WalkOptions narrow a walk.
 type WalkOptions struct {
 	Choose Chooser // nil keeps everything
-	// OneFS leaves out what is mounted inside a root, other roots excepted: the
-	// mount point is kept, its contents are not.
+	// OneFS excludes what is mounted inside a root, except other roots: the mount point
+	// is kept, its contents are not.
 	OneFS bool
 	// Touch, if set, is told of each path before a call to the file system for it,
 	// any of which may hang.
@@ -58,7 +58,7 @@ type WalkItem struct {
 	Path    string // without the leading slash; "." for the top
 	Stat    Stat
 	Implied bool   // a directory above the roots: attributes only
-	Mount   bool   // its contents were left out: another file system is mounted there
+	Mount   bool   // its contents were excluded: another file system is mounted there
 	Kernel  string // the kernel's own file system that this is, why its contents were left out; ""
 	Err     error
 
@@ -68,7 +68,7 @@ type WalkItem struct {
 }
 
 // fail reports that path could not be read: as its own item if it was to be saved
-// itself, and as one for each root below it, since those are what the user asked for.
+// itself, and as one for each root below it, since those are the requested paths.
 func (w *walker) fail(op, path string, inside bool, below *rootTree, err error) error {
 	tell := func(path string) error { return w.tell(path, pathError(op, "/"+path, err)) }
 	if inside && (below == nil || !below.root) {
@@ -82,7 +82,7 @@ func (w *walker) fail(op, path string, inside bool, below *rootTree, err error) 
 	return below.roots(path, tell)
 }
 
-// tell gives the callback a failure.
+// tell passes a failure to the callback.
 func (w *walker) tell(path string, err error) error {
 	err = w.fn(WalkItem{Path: path, DirFD: -1, Err: err})
 	if errors.Is(err, iofs.SkipDir) {

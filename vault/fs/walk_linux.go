@@ -19,12 +19,11 @@ const maxOpenDirs = 128
 // direntBuffer holds about two thousand names: one call for most directories.
 const direntBuffer = 64 << 10
 
-// Walk calls fn for every entry at and below the roots (absolute clean paths, in
-// any order, may overlap) and for the directories above them, in the order of
-// page.Compare, each once, from the calling goroutine. An error of fn ends the
-// walk and is returned, except fs.SkipDir, which leaves out the contents of the
-// directory it was called for. What cannot be read is given to fn as a WalkItem
-// with Err and does not end the walk.
+// Walk calls fn for every entry at and below the roots (absolute clean paths, in any
+// order, may overlap) and for the directories above them, in the order of page.Compare,
+// each once, from the calling goroutine. An error of fn ends the walk and is returned,
+// except fs.SkipDir, which skips the contents of the directory it was called for. What
+// cannot be read is given to fn as a WalkItem with Err and does not end the walk.
 //
 // Memory is bounded but for the names of the directories on the current path.
 func Walk(ctx context.Context, roots []string, opt WalkOptions, fn func(WalkItem) error) error {
@@ -144,9 +143,9 @@ func (w *walker) visit(parent *openDir, name, path string, below *rootTree) erro
 	return err
 }
 
-// enter opens the directory that w.item describes, reports it and puts it on the
-// stack. It describes it anew through its descriptor: only so is it certain that
-// the attributes and the contents are of the same directory.
+// enter opens the directory that w.item describes, reports it and puts it on the stack.
+// It stats it again through its descriptor: only then is it certain that the attributes
+// and the contents are of the same directory.
 func (w *walker) enter(parent *openDir, below *rootTree, device uint64) error {
 	it := &w.item
 	d := w.take()
@@ -250,8 +249,8 @@ func (w *walker) leave(d *openDir) error {
 	return w.fail("open", w.pathOf(up), true, nil, err)
 }
 
-// reopen opens up, whose descriptor was closed: from d below it, or where either
-// was moved meanwhile by all names from the top.
+// reopen opens up, whose descriptor was closed: through d below it, or by all names
+// from the top if either was moved in the meantime.
 func (w *walker) reopen(up, d *openDir) (int, error) {
 	if d.fd >= 0 {
 		if fd, err := openat(d.fd, "..", up.flags(), 0); err == nil {
@@ -309,7 +308,7 @@ func (w *walker) spareDescriptors() {
 	}
 }
 
-// report gives w.item to the callback, and says whether to go into it.
+// report passes w.item to the callback, and says whether to go into it.
 func (w *walker) report() (into bool, err error) {
 	err = w.fn(w.item)
 	if errors.Is(err, iofs.SkipDir) {
@@ -346,7 +345,7 @@ func (w *walker) drop(d *openDir) {
 	}
 }
 
-// close gives back all descriptors.
+// close releases all descriptors.
 func (w *walker) close() {
 	for _, d := range w.stack {
 		closeFD(d.fd)

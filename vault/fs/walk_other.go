@@ -15,12 +15,11 @@ import (
 	"vaultik/vault/page"
 )
 
-// Walk calls fn for every entry at and below the roots (absolute clean paths, in
-// any order, may overlap) and for the directories above them, in the order of
-// page.Compare, each once, from the calling goroutine. An error of fn ends the
-// walk and is returned, except fs.SkipDir, which leaves out the contents of the
-// directory it was called for. What cannot be read is given to fn as a WalkItem
-// with Err and does not end the walk.
+// Walk calls fn for every entry at and below the roots (absolute clean paths, in any
+// order, may overlap) and for the directories above them, in the order of page.Compare,
+// each once, from the calling goroutine. An error of fn ends the walk and is returned,
+// except fs.SkipDir, which skips the contents of the directory it was called for. What
+// cannot be read is given to fn as a WalkItem with Err and does not end the walk.
 //
 // Memory is bounded but for the names of the directories on the current path.
 func Walk(ctx context.Context, roots []string, opt WalkOptions, fn func(WalkItem) error) error {
@@ -189,7 +188,7 @@ func namesIn(abs string, st *Stat) (names []string, op string, err error) {
 	return slices.Compact(names), "read", err
 }
 
-// report gives it to the callback, and says whether to go into it.
+// report passes it to the callback, and says whether to go into it.
 func (w *walker) report(it WalkItem) (into bool, err error) {
 	err = w.fn(it)
 	if errors.Is(err, iofs.SkipDir) {

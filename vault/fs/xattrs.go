@@ -6,7 +6,7 @@ import (
 	"vaultik/vault/page"
 )
 
-var errNoXattrs = errors.New("they are in chunks, which nobody reads here")
+var errNoXattrs = errors.New("they are in chunks, which are not read here")
 
 // whole returns e with the attributes that it has in chunks. Call done when they
 // are no longer needed.

@@ -101,7 +101,7 @@ func OpenEpoch(sealed []byte, id *Identity, want layout.Epoch) (age.Identity, er
 
 func openEpoch(sealed []byte, id *Identity, want layout.Epoch) (age.Identity, error) {
 	if len(sealed) > maxSealedEpoch {
-		return nil, fmt.Errorf("%w: %d bytes are too many", ErrDamaged, len(sealed))
+		return nil, fmt.Errorf("%w: too large, %d bytes", ErrDamaged, len(sealed))
 	}
 	text, err := Decrypt(sealed, id.Age(), maxEpochLine)
 	if err != nil {

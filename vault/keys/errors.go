@@ -4,9 +4,9 @@ import "errors"
 
 // Errors of this package. None repeats its input.
 var (
-	// ErrSecretAsRecipient: a secret key stands where a recipient belongs. Take
-	// it out of there, and consider it known to whoever could read that place.
-	ErrSecretAsRecipient = errors.New("a secret key was given where a recipient (age1...) belongs")
+	// ErrSecretAsRecipient: a secret key was given instead of a recipient. Remove it,
+	// and consider it known to everybody who could read that place.
+	ErrSecretAsRecipient = errors.New("a secret key was given instead of a recipient (age1...)")
 	// ErrMixedRecipients: choose all recipients post-quantum or all classic.
 	ErrMixedRecipients = errors.New("post-quantum and classic recipients cannot be mixed: " +
 		"whoever breaks the classic one reads what the other protects")

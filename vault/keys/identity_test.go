@@ -138,7 +138,7 @@ func TestPluginIdentity_failures(t *testing.T) {
 	// stays until all is read: one that ends too early is another failure (a broken pipe).
 	for name, tt := range map[string]struct{ script, want string }{
 		"asks": {"echo '-> request-secret'; echo cGluPw; read -r a; read -r b;" +
-			"echo '-> error internal'; echo YnJva2Vu; read -r a; read -r b; echo '-> done'; echo; cat >/dev/null", "wants to ask"},
+			"echo '-> error internal'; echo YnJva2Vu; read -r a; read -r b; echo '-> done'; echo; cat >/dev/null", "asks for input"},
 		"fails":  {"echo '-> error internal'; echo YnJva2Vu; read -r a; read -r b; echo '-> done'; echo; cat >/dev/null", "broken"},
 		"exits":  {"exit 1", "fake plugin"},
 		"prints": {"echo '-> error internal'; echo " + wrap64(secret) + "; echo; cat >/dev/null", "contains a key"},
@@ -166,8 +166,8 @@ func TestPluginIdentity_failures(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.timeout = 50 * time.Millisecond
-		if _, err := Decrypt(sealed, []age.Identity{p}, 10); !errors.Is(err, ErrPlugin) || !strings.Contains(err.Error(), "no answer") {
-			t.Errorf("%v, want ErrPlugin: no answer", err)
+		if _, err := Decrypt(sealed, []age.Identity{p}, 10); !errors.Is(err, ErrPlugin) || !strings.Contains(err.Error(), "not responding") {
+			t.Errorf("%v, want ErrPlugin: not responding", err)
 		}
 		p.timeout = time.Hour
 		if _, err := Decrypt(sealed, []age.Identity{p}, 10); !errors.Is(err, ErrPlugin) {

@@ -129,7 +129,7 @@ func ParseKit(text []byte) (Kit, error) {
 			_, k.Recipient, err = parseNative(line)
 		}
 		if err != nil {
-			return Kit{}, fmt.Errorf("read recovery kit: %w: a line of it is malformed", ErrBadKit)
+			return Kit{}, fmt.Errorf("read recovery kit: %w: one of its lines is malformed", ErrBadKit)
 		}
 	}
 	switch {
@@ -138,7 +138,7 @@ func ParseKit(text []byte) (Kit, error) {
 	case k.Owner == nil || k.StoreID.IsZero():
 		return Kit{}, fmt.Errorf("read recovery kit: %w: it is incomplete", ErrBadKit)
 	case k.Owner.Public().Fingerprint() != fingerprint:
-		return Kit{}, fmt.Errorf("read recovery kit: %w: owner and owner-key do not belong together", ErrBadKit)
+		return Kit{}, fmt.Errorf("read recovery kit: %w: owner and owner-key do not match", ErrBadKit)
 	}
 	return k, nil
 }

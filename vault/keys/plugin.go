@@ -47,7 +47,7 @@ func newPluginIdentity(s string) (*pluginIdentity, error) {
 			p.asked.Store(true)
 			return false, errAsked
 		},
-		WaitTimer: func(name string) { p.say(name, "no answer yet; does a key want to be touched?") },
+		WaitTimer: func(name string) { p.say(name, "not responding yet; does a key need to be touched?") },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: it is damaged or incomplete (its checksum does not match)", ErrBadIdentity)
@@ -67,7 +67,7 @@ func (p *pluginIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	p.turn.Lock()
 	defer p.turn.Unlock()
 	if p.hung {
-		return nil, fmt.Errorf("%w %s: it hung before", ErrPlugin, p.inner.Name())
+		return nil, fmt.Errorf("%w %s: it was not responding before", ErrPlugin, p.inner.Name())
 	}
 	type answer struct {
 		key []byte
@@ -85,7 +85,7 @@ func (p *pluginIdentity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 		return a.key, p.explain(a.err)
 	case <-watchdog.C:
 		p.hung = true
-		return nil, fmt.Errorf("%w %s: no answer for %s", ErrPlugin, p.inner.Name(), p.timeout)
+		return nil, fmt.Errorf("%w %s: not responding for %s", ErrPlugin, p.inner.Name(), p.timeout)
 	}
 }
 
@@ -98,7 +98,7 @@ func (p *pluginIdentity) explain(err error) error {
 	case errors.As(err, &missing):
 		return fmt.Errorf("%w %s: there is no age-plugin-%s in PATH", ErrPlugin, name, name)
 	case p.asked.Load():
-		return fmt.Errorf("%w %s: it wants to ask something, and questions are not passed on", ErrPlugin, name)
+		return fmt.Errorf("%w %s: it asks for input, which is not supported", ErrPlugin, name)
 	case looksSecret(err.Error()):
 		return fmt.Errorf("%w %s: it failed with a message that contains a key", ErrPlugin, name)
 	}

@@ -48,10 +48,10 @@ func ParseRecipients(list []string) (Recipients, error) {
 	case len(rs.list) > MaxRecipients:
 		return Recipients{}, fmt.Errorf("%w: more than %d", ErrBadRecipient, MaxRecipients)
 	}
-	// Some keys parse and yet cannot be sealed to, such as points of low order.
+	// Some keys parse and yet cannot be encrypted to, such as points of low order.
 	w, err := age.Encrypt(io.Discard, rs.list...)
 	if err != nil {
-		return Recipients{}, fmt.Errorf("%w: cannot be sealed to", ErrBadRecipient)
+		return Recipients{}, fmt.Errorf("%w: cannot be encrypted to", ErrBadRecipient)
 	}
 	return rs, w.Close()
 }

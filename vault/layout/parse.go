@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ErrUnknownName means that a key is none that this version writes. What is
-// not known is left alone.
+// ErrUnknownName means that this version does not write such a key. Unknown objects are
+// ignored.
 var ErrUnknownName = errors.New("not the name of an object of this format")
 
 // Kind says what an object is, as far as its name tells.

@@ -18,7 +18,7 @@ func sourceTree(n int) [][]Entry {
 			User: "someone", Group: "users", Size: 4321, Mtime: Time{1700000000 + int64(i), 123456789}, Btime: Time{1700000000, 5}, Refs: []Ref{r},
 		})
 	}
-	return CutLeaves(entries, NewCutter(cutKey))
+	return cutLeaves(entries, NewCutter(cutKey))
 }
 
 func BenchmarkEncode100k(b *testing.B) {

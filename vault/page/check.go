@@ -7,9 +7,9 @@ import (
 	"vaultik/vault/blob"
 )
 
-// Check reports what keeps the entry out of a page. The error is ErrInvalid.
-// Encoding and decoding both apply it; a scanner calls it before it counts on
-// an entry, so that one bad file does not cost a page.
+// Check reports why the entry cannot be in a page. The error is ErrInvalid. Encoding
+// and decoding both apply it; a scanner calls it before it relies on an entry, so that
+// one bad file does not fail a page.
 func (e *Entry) Check() error {
 	if err := CheckPath(e.Path); err != nil {
 		return err

@@ -87,15 +87,9 @@ func CutBranch(items []Item, level int, cut *Cutter) [][]Item {
 	return cutAfter(items, func(i int) bool { return run.Add(items[i].Last) })
 }
 
-// CutLeaves cuts entries into leaves. The runs are parts of entries.
-func CutLeaves(entries []Entry, cut *Cutter) [][]Entry {
-	run := cut.Run(0)
-	return cutAfter(entries, func(i int) bool { return run.Add(entries[i].Path) })
-}
-
 // CutLists cuts the references of one level (0: to content) into list pages. The
 // runs are parts of refs. The caller stores each, and repeats with the
-// references to them until MaxInlineRefs or fewer are left; see ListBuilder.
+// references to them until MaxInlineRefs or fewer are left; see Writer.Content.
 func CutLists(refs []Ref, level int, cut *Cutter) [][]Ref {
 	n := 0
 	return cutAfter(refs, func(i int) bool {
@@ -122,10 +116,10 @@ func cutAfter[T any](all []T, ends func(i int) bool) (runs [][]T) {
 	return runs
 }
 
-// BranchDigest identifies the contents of a branch before it is encoded: BLAKE3
-// over the last paths, counts, chunk ids and places of its items. Ids are keyed, so
-// the digest says nothing to others. A branch one of whose pages had to be stored
-// anew has another digest; one that names self is never carried over.
+// BranchDigest identifies the contents of a branch before it is encoded: BLAKE3 over
+// the last paths, counts, chunk ids and places of its items. Ids are keyed, so the
+// digest says nothing to others. A branch one of whose pages had to be stored again has
+// another digest; one that names self is never carried over.
 func BranchDigest(items []Item) (sum [32]byte) {
 	h := blake3.NewDeriveKey("vaultik v1 branch digest")
 	var n [32]byte

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"bytes"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
@@ -72,13 +71,19 @@ func TestPathHash_Ends(t *testing.T) {
 	}
 }
 
+// cutLeaves cuts entries into leaves. The runs are parts of entries.
+func cutLeaves(entries []Entry, cut *Cutter) [][]Entry {
+	run := cut.Run(0)
+	return cutAfter(entries, func(i int) bool { return run.Add(entries[i].Path) })
+}
+
 func TestCutLeaves_Sizes(t *testing.T) {
 	paths := somePaths(1, 50_000)
 	entries := make([]Entry, len(paths))
 	for i, p := range paths {
 		entries[i].Path = p
 	}
-	runs := CutLeaves(entries, NewCutter(cutKey))
+	runs := cutLeaves(entries, NewCutter(cutKey))
 	for i, run := range runs {
 		if n := len(run); n < 1 || n > MaxItems {
 			t.Errorf("leaf %d: %d entries", i, n)
@@ -122,7 +127,7 @@ func TestRun_LongPaths(t *testing.T) {
 		entries = append(entries, Entry{Path: fmt.Sprintf("%s/%05d", quotes, i), Type: Symlink, Target: quotes,
 			Xattrs: []Xattr{{Name: "a", Value: make([]byte, 3000)}}})
 	}
-	for _, run := range CutLeaves(entries, NewCutter(cutKey)) {
+	for _, run := range cutLeaves(entries, NewCutter(cutKey)) {
 		if _, err := EncodeLeaf(nil, run); err != nil {
 			t.Errorf("%d entries: %v", len(run), err)
 		}
@@ -139,7 +144,7 @@ func TestCutLeaves_Local(t *testing.T) {
 			entries[i].Path = p
 		}
 		seen := map[string]bool{}
-		for _, run := range CutLeaves(entries, cut) {
+		for _, run := range cutLeaves(entries, cut) {
 			seen[run[0].Path+"\x00"+run[len(run)-1].Path] = true
 		}
 		return seen
@@ -155,71 +160,6 @@ func TestCutLeaves_Local(t *testing.T) {
 		if changed > 4 { // one or two; more only where runs of MaxItems move
 			t.Errorf("without entry %d: %d new leaves", i, changed)
 		}
-	}
-}
-
-func TestBuilder_IsCutBranch(t *testing.T) {
-	for _, n := range []int{1, 2, 3, 5, 300, 5000, 40_000} {
-		items := leafItems(somePaths(uint64(n), n))
-		cut := NewCutter(cutKey)
-		var pages []string
-		store := func(level int, items []Item) (Ref, error) {
-			b, err := EncodeBranch(nil, level, items)
-			if err != nil {
-				return Ref{}, err
-			}
-			pages = append(pages, string(b))
-			return Ref{ID: someID(string(b)), Span: blob.Span{FrameLen: 1, Len: uint32(len(b))}}, nil
-		}
-		// by levels
-		all := items
-		for level := 1; len(all) > 1; level++ {
-			var up []Item
-			for _, run := range CutBranch(all, level, cut) {
-				ref, err := store(level, run)
-				if err != nil {
-					t.Fatal(err)
-				}
-				it := Item{Last: run[len(run)-1].Last, Ref: ref}
-				for _, below := range run {
-					it.Entries += below.Entries
-				}
-				up = append(up, it)
-			}
-			all = up
-		}
-		want, wantTop := pages, all[0]
-		// as a stream
-		pages = nil
-		b := NewBuilder(cut, store)
-		for _, it := range items {
-			if err := b.Add(it); err != nil {
-				t.Fatal(err)
-			}
-		}
-		top, err := b.Finish()
-		slices.Sort(want)
-		slices.Sort(pages)
-		if err != nil || top != wantTop || !slices.Equal(pages, want) {
-			t.Errorf("%d leaves: got %d pages and top %v, %v; want %d and %v", n, len(pages), top, err, len(want), wantTop)
-		}
-		if top.Entries != int64(3*len(items)) || top.Last != items[len(items)-1].Last {
-			t.Errorf("%d leaves: top %v", n, top)
-		}
-	}
-}
-
-func TestBuilder_Refuses(t *testing.T) {
-	b := NewBuilder(NewCutter(cutKey), Store(&Encoder{}, func([]byte) (Ref, error) { return Ref{}, nil }))
-	if _, err := b.Finish(); err == nil {
-		t.Error("a tree of nothing was built")
-	}
-	items := leafItems([]string{"b", "a"})
-	if err := b.Add(items[0]); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Add(items[1]); err == nil {
-		t.Error("leaves out of order were taken")
 	}
 }
 
@@ -251,51 +191,18 @@ func someRefs(n int) []Ref {
 	return refs
 }
 
-func TestListBuilder_IsCutLists(t *testing.T) {
+func TestCutLists_Rules(t *testing.T) {
 	cut := NewCutter(cutKey)
-	for _, n := range []int{0, 1, 16, 17, 64, 65, 1024, 5000, 30_000} {
+	for _, n := range []int{1, 16, 17, 64, 65, 1024, 5000, 30_000} {
 		refs := someRefs(n)
-		var pages [][]byte
-		store := func(level int, refs []Ref) (Ref, error) {
-			b, err := EncodeList(nil, level, refs)
-			if err != nil {
-				return Ref{}, err
-			}
-			pages = append(pages, b)
-			return Ref{ID: someID(string(b)), Span: blob.Span{FrameLen: 1, Len: uint32(len(b))}}, nil
-		}
-		wantRefs, wantLevel := refs, 0
-		for ; len(wantRefs) > MaxInlineRefs; wantLevel++ {
-			var up []Ref
-			runs := CutLists(wantRefs, wantLevel, cut)
-			for i, run := range runs {
-				if len(run) > MaxItems || i < len(runs)-1 && len(run) < minList {
-					t.Errorf("list page of %d references", len(run))
-				}
-				ref, err := store(wantLevel, run)
-				if err != nil {
-					t.Fatal(err)
-				}
-				up = append(up, ref)
-			}
-			wantRefs = up
-		}
-		want := pages
-		pages = nil
-		b := NewListBuilder(cut, store)
-		for _, r := range refs {
-			if err := b.Add(r); err != nil {
-				t.Fatal(err)
+		runs := CutLists(refs, 0, cut)
+		for i, run := range runs {
+			if len(run) > MaxItems || i < len(runs)-1 && len(run) < minList {
+				t.Errorf("list page of %d references", len(run))
 			}
 		}
-		got, level, err := b.Finish()
-		if err != nil || level != wantLevel || !slices.Equal(got, wantRefs) {
-			t.Errorf("%d references: got %d of level %d, %v; want %d of level %d", n, len(got), level, err, len(wantRefs), wantLevel)
-		}
-		slices.SortFunc(want, bytes.Compare)
-		slices.SortFunc(pages, bytes.Compare)
-		if !slices.EqualFunc(pages, want, bytes.Equal) {
-			t.Errorf("%d references: other pages", n)
+		if !slices.Equal(slices.Concat(runs...), refs) {
+			t.Errorf("%d references: the pages are not the references", n)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func Decode(b []byte, holder *blob.Info) (*Page, error) {
 	}
 	lines := bytes.Count(b, []byte{'\n'})
 	if lines < 2 || lines > 1+MaxItems || b[len(b)-1] != '\n' {
-		return nil, fmt.Errorf("decode page: %d lines or an open end: %w", lines, ErrDamaged)
+		return nil, fmt.Errorf("decode page: %d lines or an incomplete last line: %w", lines, ErrDamaged)
 	}
 	d := decoder{holder: holder, page: &Page{}}
 	for n := range lines {
@@ -178,7 +178,7 @@ func (d *decoder) line() {
 		} else if n > 1 && Compare(p.Entries[n-2].Path, e.Path) >= 0 {
 			d.fail("entries are out of order")
 		} else if n > 1 && p.Entries[n-2].Type != Dir && below(p.Entries[n-2].Path, e.Path) {
-			d.err = fmt.Errorf("entry %q is below what is no directory: %w", clip(e.Path), ErrDamaged)
+			d.err = fmt.Errorf("entry %q is below something that is not a directory: %w", clip(e.Path), ErrDamaged)
 		}
 	case Branch:
 		p.Items = append(p.Items, Item{})

@@ -53,7 +53,7 @@ func (e *Encoder) Leaf(dst []byte, entries []Entry) ([]byte, error) {
 			return dst, fmt.Errorf("encode leaf: %q is not after %q: %w", clip(x.Path), clip(entries[i-1].Path), ErrInvalid)
 		}
 		if i > 0 && entries[i-1].Type != Dir && below(entries[i-1].Path, x.Path) {
-			return dst, fmt.Errorf("encode leaf: %q is below what is no directory: %w", clip(x.Path), ErrInvalid)
+			return dst, fmt.Errorf("encode leaf: %q is below something that is not a directory: %w", clip(x.Path), ErrInvalid)
 		}
 		if err := e.use(x.XattrRefs); err != nil {
 			return dst, fmt.Errorf("encode leaf: entry %q: %w", clip(x.Path), err)

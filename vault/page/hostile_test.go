@@ -119,7 +119,7 @@ func TestMaxRefs(t *testing.T) {
 	}
 }
 
-// Entries below what is no directory: in one page, and over the end of one.
+// Entries below something that is not a directory: in one page, and over the end of one.
 func TestTree_BelowAFile(t *testing.T) {
 	file := func(p string) Entry { return Entry{Path: p, Type: Symlink, Target: "/etc"} }
 	bad := []Entry{file("a"), {Path: "a/passwd", Type: FIFO}}

@@ -10,7 +10,7 @@ type LostPaths struct {
 	Reason      string // why the page cannot be read; may be empty
 }
 
-// String names the paths as people know them, absolute. It leaves out the reason.
+// String names the paths as users know them, absolute, without the reason.
 func (l LostPaths) String() string {
 	switch {
 	case l.Last == "":

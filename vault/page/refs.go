@@ -29,10 +29,10 @@ func (t *Tree) walkLists(ctx context.Context, e *Entry, fn func(Ref, *Page) erro
 // errList marks errors of reading list pages, against those of callbacks.
 var errList = errors.New("read list page")
 
-// maxRefs is how many references a file of size bytes can have. The smallest
-// average of a chunker makes no chunk under 1 KiB but where data ends, and a hole
-// is no shorter than 64 KiB. Pages that name one list page again and again could
-// otherwise make little bytes into references without end.
+// maxRefs is how many references a file of size bytes can have. The smallest average of
+// a chunker makes no chunk under 1 KiB but where data ends, and a hole is no shorter
+// than 64 KiB. Otherwise pages that name one list page again and again could turn a few
+// bytes into endless references.
 func maxRefs(size int64) int64 { return size/512 + 16 }
 
 type flattener struct {
@@ -73,7 +73,7 @@ func (f *flattener) refs(refs []Ref, level int) error {
 			case f.count < 0:
 				return fmt.Errorf("%w: too many references for its size: %w", errList, ErrDamaged)
 			case hole && f.hole:
-				return fmt.Errorf("%w: a hole behind a hole: %w", errList, ErrDamaged)
+				return fmt.Errorf("%w: a hole after a hole: %w", errList, ErrDamaged)
 			}
 			f.hole = hole
 			if f.chunk != nil {

@@ -14,22 +14,22 @@ type Fetch func(ctx context.Context, ref Ref) ([]byte, error)
 
 // Tree reads the entries of a snapshot. Methods may run beside each other if Fetch may.
 //
-// A page is refused (ErrDamaged) if it is not what its parent says: one level
-// below, same last path, same count, and nothing in it at or before what came
-// before. So each page is read at most once, levels fall with each step, and no
-// set of bytes can make a cycle or a walk without end.
+// A page is refused (ErrDamaged) if it is not what its parent says: one level below,
+// same last path, same count, and nothing in it at or before what came before. So each
+// page is read at most once, levels fall with each step, and no input can cause a cycle
+// or an endless walk.
 type Tree struct {
 	Fetch Fetch
 	Top   Ref // as the root names it
 
 	// Lost, if set, is told of each page that cannot be read, with the error and the
-	// paths that are lost with it: those after `after`, up to and with `last`
-	// ("" for the whole tree); of a list page, after and last are the path of the file
-	// whose content is lost. If it returns nil the walk goes on behind them.
+	// paths that are lost with it: those after `after`, up to and with `last` ("" for
+	// the whole tree); of a list page, after and last are the path of the file whose
+	// content is lost. If it returns nil the walk continues after them.
 	Lost func(after, last string, err error) error
 
-	// Known, if set, is asked by WalkPages before it reads a page below the top.
-	// If it reports true, that page and all below it are left out.
+	// Known, if set, is asked by WalkPages before it reads a page below the top. If it
+	// reports true, that page and all below it are skipped.
 	Known func(it *Item) bool
 }
 
@@ -64,7 +64,7 @@ type walk struct {
 	ctx   context.Context
 	from  string
 	skip  string // "dir/" while entries below it are left out
-	after string // the path that was last seen, or known to be left out
+	after string // the path that was last seen, or skipped
 	file  bool   // after is that of an entry which is no directory
 	entry func(*Entry) error
 	page  func(Ref, *Page) error
@@ -150,9 +150,9 @@ func (w *walk) knows(it *Item) bool {
 	return w.page != nil && w.tree.Known != nil && w.tree.Known(it)
 }
 
-// load reads one page of the tree and holds it against the item that names it
-// (nil: the top), its parent's level, and the path that all of it must come
-// after; file says that nothing can be below that path.
+// load reads one page of the tree and checks it against the item that names it (nil:
+// the top), its parent's level, and the path that all of it must come after; file says
+// that nothing can be below that path.
 func (t *Tree) load(ctx context.Context, ref Ref, it *Item, parent int, after string, file bool) (*Page, error) {
 	p, err := t.read(ctx, ref)
 	if err != nil {
@@ -171,7 +171,7 @@ func (t *Tree) load(ctx context.Context, ref Ref, it *Item, parent int, after st
 	case Compare(p.First(), after) <= 0:
 		problem = "out of order"
 	case file && p.Kind == Leaf && below(after, p.First()):
-		problem = fmt.Sprintf("with %q, below what is no directory,", clip(p.First()))
+		problem = fmt.Sprintf("with %q, below something that is not a directory,", clip(p.First()))
 	}
 	if problem != "" {
 		return nil, fmt.Errorf("read page after %q: a page %s: %w", clip(after), problem, ErrDamaged)

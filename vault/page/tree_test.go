@@ -46,23 +46,50 @@ func (m *memory) fetch(_ context.Context, ref Ref) ([]byte, error) {
 	return m.buf, nil
 }
 
+// writer is one whose blobs close puts into m, all of one name.
+func (m *memory) writer() *Writer {
+	return NewWriter(WriterOptions{
+		Cut: m.cut, Hasher: chunk.NewHasher([32]byte{9}), Compressor: blob.NewCompressor(1),
+		Buffer:       func() []byte { return nil },
+		Stored:       func(chunk.ID) (ref Ref, ok bool, err error) { return ref, false, nil },
+		StoredBranch: func([32]byte) (ref Ref, ok bool) { return ref, false },
+	})
+}
+
+// close keeps what the writer's open blob has.
+func (m *memory) close(w *Writer) {
+	b := w.Close()
+	if b == nil {
+		return
+	}
+	b.Info = m.info
+	z := blob.NewDecompressor()
+	for _, r := range b.Builder.Rows() {
+		raw, err := z.Frame(nil, b.Builder.Frame(r.FrameOff, r.FrameLen), -1)
+		if err != nil {
+			panic(err)
+		}
+		m.pages[r.ID] = raw[r.Off : r.Off+r.Len]
+	}
+}
+
 func (m *memory) tree(t interface{ Fatalf(string, ...any) }, entries []Entry) *Tree {
-	b := NewBuilder(m.cut, Store(&m.enc, m.put))
-	for _, run := range CutLeaves(entries, m.cut) {
-		page, err := m.enc.Leaf(nil, run)
+	w := m.writer()
+	var items []TreeItem
+	for _, run := range cutLeaves(entries, m.cut) {
+		place, _, err := w.Leaf(run)
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
-		ref, _ := m.put(page)
-		if err := b.Add(Item{Last: run[len(run)-1].Path, Ref: ref, Entries: int64(len(run))}); err != nil {
-			t.Fatalf("%v", err)
-		}
+		items = append(items, TreeItem{run[len(run)-1].Path, place, int64(len(run))})
 	}
-	top, err := b.Finish()
+	m.close(w)
+	top, err := w.Branches(items)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	return &Tree{Fetch: m.fetch, Top: top.Ref}
+	m.close(w)
+	return &Tree{Fetch: m.fetch, Top: top.Ref(nil)}
 }
 
 func dirs(paths []string) []Entry {
@@ -299,26 +326,23 @@ func TestTree_StopsWithItsContext(t *testing.T) {
 
 // file stores a file of n references and returns its entry.
 func (m *memory) file(path string, n int) Entry {
-	b := NewListBuilder(m.cut, func(level int, refs []Ref) (Ref, error) {
-		page, err := m.enc.List(nil, level, refs)
-		if err != nil {
-			return Ref{}, err
-		}
-		return m.put(page)
-	})
 	e := Entry{Path: path, Type: File}
 	for _, r := range someRefs(n) {
 		if r.Hole == 0 {
 			r.Blob = m.info
 		}
 		e.Size += r.Length()
-		if err := b.Add(r); err != nil {
-			panic(err)
-		}
+		e.Refs = append(e.Refs, r)
 	}
-	var err error
-	if e.Refs, e.ListLevel, err = b.Finish(); err != nil {
+	w := m.writer()
+	if err := w.Content(&e); err != nil {
 		panic(err)
+	}
+	m.close(w)
+	for i := range e.Refs {
+		if e.Refs[i].Hole == 0 {
+			e.Refs[i].Blob = m.info
+		}
 	}
 	return e
 }

@@ -27,9 +27,11 @@ var (
 	// ErrDamaged means that the bytes of a page are not what a correct writer writes.
 	// Everything that the page does not hold is unharmed.
 	ErrDamaged = errors.New("page is damaged")
-	// ErrNewerFormat means that the page requires something that this version does not know; use a newer one.
+	// ErrNewerFormat means that the page requires something that this version does not know;
+	// use a newer one.
 	ErrNewerFormat = errors.New("page needs a newer version of vaultik")
-	// ErrInvalid means that an entry, item or reference cannot be written; leave it out and report it.
+	// ErrInvalid means that an entry, item or reference cannot be written; skip and
+	// report it.
 	ErrInvalid = errors.New("not valid in a page")
 	// ErrTooLarge means a page of more than MaxPage bytes.
 	ErrTooLarge = errors.New("page is too large")
@@ -37,7 +39,8 @@ var (
 	ErrNotFound error = notFound{}
 )
 
-// SkipSubtree is not a failure: returned for a directory's entry, it makes a walk leave out what is below it.
+// SkipSubtree is not a failure: returned for a directory's entry, it makes a walk skip
+// what is below it.
 var SkipSubtree = errors.New("skip this subtree") //nolint:revive,staticcheck // named as in io/fs
 
 // SkipAll is not a failure: returned by any callback, it ends a walk early and without an error.

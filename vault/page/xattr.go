@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// maxNames is how many attributes one thing can have: Linux lists 64 KiB of their names, each with a NUL.
+// maxNames is how many attributes one thing can have: Linux lists 64 KiB of their names, each
+// with a NUL.
 const maxNames = 32 << 10
 
 // SortXattrs puts attributes into the order that a page wants, by name.
@@ -15,8 +16,8 @@ func SortXattrs(list []Xattr) {
 	slices.SortFunc(list, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// XattrsFit reports whether the attributes stand in the entry itself: their JSON
-// is at most MaxInlineXattrs bytes. If not, it goes to chunks that Entry.XattrRefs names.
+// XattrsFit reports whether the attributes are in the entry itself: their JSON is at
+// most MaxInlineXattrs bytes. If not, it goes to chunks that Entry.XattrRefs names.
 func XattrsFit(list []Xattr) bool {
 	n := 0
 	for i := range list { // no need to encode what is much too long
@@ -25,8 +26,8 @@ func XattrsFit(list []Xattr) bool {
 	return n <= MaxInlineXattrs && len(EncodeXattrs(nil, list)) <= MaxInlineXattrs
 }
 
-// EncodeXattrs appends one line of JSON without newline: [["name","base64 of the
-// value"],...], and ["","value","base64 of the name"] for a name that is not plain text. The list is sorted;
+// EncodeXattrs appends one line of JSON without newline: [["name","base64 of the value"],...],
+// and ["","value","base64 of the name"] for a name that is not plain text. The list is sorted;
 // more than MaxXattrs bytes cannot be read back.
 func EncodeXattrs(b []byte, list []Xattr) []byte {
 	b = append(b, '[')

@@ -76,14 +76,17 @@ func (b *Blobs[T]) Add(ref *page.Ref, to T, at int64) {
 		o.frames[key] = i
 		o.list = append(o.list, Frame[T]{Off: s.FrameOff, Len: s.FrameLen})
 	}
-	o.list[i].Pieces = append(o.list[i].Pieces, Piece[T]{To: to, At: at, Off: s.Off, Len: s.Len, ID: ref.ID})
+	o.list[i].Pieces = append(
+		o.list[i].Pieces,
+		Piece[T]{To: to, At: at, Off: s.Off, Len: s.Len, ID: ref.ID},
+	)
 	o.pieces++
 	o.bytes += int64(s.Len)
 	b.pieces++
 	b.bytes += int64(s.Len)
 }
 
-// Take lets go of the blob that was added to longest ago; nil if there is none.
+// Take removes the blob whose last addition is the oldest; nil if there is none.
 func (b *Blobs[T]) Take() *Lease[T] {
 	e := b.order.Front()
 	if e == nil {
@@ -97,7 +100,10 @@ func (b *Blobs[T]) Take() *Lease[T] {
 		return cmp.Or(cmp.Compare(x.Off, y.Off), cmp.Compare(x.Len, y.Len))
 	})
 	for i := range o.list {
-		slices.SortStableFunc(o.list[i].Pieces, func(x, y Piece[T]) int { return cmp.Compare(x.Off, y.Off) })
+		slices.SortStableFunc(
+			o.list[i].Pieces,
+			func(x, y Piece[T]) int { return cmp.Compare(x.Off, y.Off) },
+		)
 	}
 	return &Lease[T]{Info: o.info, Frames: o.list, Pieces: o.pieces, Bytes: o.bytes}
 }

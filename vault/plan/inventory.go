@@ -96,7 +96,11 @@ func (v *Inventory) AddBlob(snap, host int, b snapshot.BlobSize) (int, error) {
 
 // AddKey notes that a snapshot needs an epoch key.
 func (v *Inventory) AddKey(snap, host int, k snapshot.KeyRef) (int, error) {
-	i, err := v.add(snap, objectKey{keyID(k.Epoch, k.N), uint16(host), uint8(layout.KindEpochKey)}, k.Size)
+	i, err := v.add(
+		snap,
+		objectKey{keyID(k.Epoch, k.N), uint16(host), uint8(layout.KindEpochKey)},
+		k.Size,
+	)
 	if sum, ok := v.keys[uint32(i)]; ok && sum != k.SHA256 && err == nil {
 		err = fmt.Errorf("manifests record it with two hashes, %x and %x", sum[:8], k.SHA256[:8])
 	}
@@ -203,7 +207,11 @@ func (v *Inventory) Sum(i int) [32]byte {
 func (v *Inventory) HostOf(i int) int { return int(v.objects[i].host) }
 
 // IsKey reports whether an object is an epoch key: its name is not its hash.
-func (v *Inventory) IsKey(i int) bool { return layout.Kind(v.objects[i].kind) == layout.KindEpochKey }
+func (v *Inventory) IsKey(
+	i int,
+) bool {
+	return layout.Kind(v.objects[i].kind) == layout.KindEpochKey
+}
 
 // IsBlob reports whether an object is a blob.
 func (v *Inventory) IsBlob(i int) bool { return layout.Kind(v.objects[i].kind) == layout.KindBlob }

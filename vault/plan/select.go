@@ -46,7 +46,8 @@ func Select(from string, paths []string) (Selection, error) {
 	return s, nil
 }
 
-// Place is where the entry of a path comes to stand in the target. The path must be within From.
+// Place is where the entry of a path is restored in the target. The path must be within
+// From.
 func (s *Selection) Place(p string) string {
 	switch {
 	case s.From == ".":
@@ -59,7 +60,8 @@ func (s *Selection) Place(p string) string {
 	return p[len(s.From)+1:]
 }
 
-// Origin is the path of the entry that comes to stand at a place of the target: the inverse of Place.
+// Origin is the path of the entry that comes to stand at a place of the target: the inverse of
+// Place.
 func (s *Selection) Origin(place string) string {
 	switch {
 	case s.From == ".":

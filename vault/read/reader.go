@@ -43,9 +43,9 @@ const (
 
 // Reader reads chunks of one snapshot by reference. Its methods may run beside each other.
 type Reader struct {
-	// OnDamage, if set, hears of damaged blobs whose frame could be read all the same, and
-	// what is wrong with them. It is set before the first chunk is read, and called
-	// from the goroutine of a caller, of several at once if they are.
+	// OnDamage, if set, is told of damaged blobs whose frame could still be read, and
+	// what is wrong with them. It is set before the first chunk is read, and called in
+	// the goroutine of a caller, concurrently if there are several.
 	OnDamage func(info *blob.Info, err error)
 
 	store   Store
@@ -59,8 +59,9 @@ type Reader struct {
 	frames  *shared[frameKey, []byte]
 	workers sync.Pool // of *worker
 
-	// salvaged holds the damaged blob that was read last, or nil. Whoever takes it
-	// out may read another and puts that back: so one at a time is in memory.
+	// salvaged holds the damaged blob that was read last, or nil. The goroutine that
+	// takes it out may read another and puts that back, so only one is in memory at a
+	// time.
 	salvaged chan *blob.Reader
 }
 
@@ -85,10 +86,16 @@ type worker struct {
 // New returns a reader of the snapshot with this root. The identities are tried in order.
 func New(store Store, root *snapshot.Root, ids []age.Identity) *Reader {
 	r := &Reader{
-		store: store, host: root.Host, ids: ids, top: root.Top,
-		ranges:   newShared[rangeKey, []byte](0, nil),
-		blobs:    newShared[blob.Info](maxOpenBlobs, func(*blob.Reader) int { return 1 }),
-		frames:   newShared[frameKey](maxCachedFrames, func(raw []byte) int { return max(1, len(raw)) }),
+		store:  store,
+		host:   root.Host,
+		ids:    ids,
+		top:    root.Top,
+		ranges: newShared[rangeKey, []byte](0, nil),
+		blobs:  newShared[blob.Info](maxOpenBlobs, func(*blob.Reader) int { return 1 }),
+		frames: newShared[frameKey](
+			maxCachedFrames,
+			func(raw []byte) int { return max(1, len(raw)) },
+		),
 		salvaged: make(chan *blob.Reader, 1),
 	}
 	key := root.Secret.ChunkID()
@@ -142,7 +149,7 @@ func (r *Reader) cut(raw []byte, ref *page.Ref) ([]byte, error) {
 	w := r.workers.Get().(*worker)
 	defer r.workers.Put(w)
 	if w.hasher.ID(b) != ref.ID {
-		return nil, fmt.Errorf("%w: a chunk is not the one that was meant", blob.ErrDamaged)
+		return nil, fmt.Errorf("%w: a chunk does not match its id", blob.ErrDamaged)
 	}
 	return b, nil
 }

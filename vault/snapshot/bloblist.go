@@ -71,7 +71,7 @@ func parseBlobList(plain []byte) ([]BlobSize, error) {
 	for len(rest) > 0 {
 		var line []byte
 		if line, rest, ok = bytes.Cut(rest, []byte{'\n'}); !ok {
-			return nil, damaged("its last line is not complete")
+			return nil, damaged("its last line is incomplete")
 		}
 		var s BlobSize
 		if err := s.UnmarshalJSON(line); err != nil {

@@ -15,8 +15,8 @@ type chainKey struct {
 	set  layout.SetID
 }
 
-// checkChains looks for forks and gaps in sorted manifests. Places of
-// manifests that are known to be bad are no gaps.
+// checkChains looks for forks and gaps in sorted manifests. Places of manifests that
+// are known to be damaged are not gaps.
 func (s *Store) checkChains(ctx context.Context, loaded []*Loaded, bad []Problem) []Problem {
 	known := make(map[chainKey]map[uint64]bool)
 	for _, p := range bad {
@@ -94,7 +94,7 @@ func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64
 		seq, prev = before.Seq+1, before.Sum
 	}
 	for seq < l.Seq {
-		if bad[seq] { // that has been said already
+		if bad[seq] { // already reported
 			seq, known = seq+1, false
 			continue
 		}
@@ -133,9 +133,9 @@ func (g *LoadedGC) pruned(set layout.SetID, seq uint64) *Pruned {
 	return nil
 }
 
-// CheckSeen compares what a store shows of a set with what this machine
-// remembers: the manifest of the highest seq that it has seen must be among
-// those loaded. The error is [ErrRollback], or [ErrFork] if another stands in its place.
+// CheckSeen compares what a store shows of a set with what this machine remembers: the
+// manifest of the highest seq that it has seen must be among those loaded. The error is
+// [ErrRollback], or [ErrFork] if another is in its place.
 func CheckSeen(loaded []*Loaded, host layout.HostID, set layout.SetID, seq uint64, sum Sum) error {
 	var newest uint64
 	other := false

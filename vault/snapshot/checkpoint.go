@@ -14,11 +14,11 @@ const (
 	checkpointNamespace = "checkpoint@vaultik"
 )
 
-// CheckpointLife is how long a checkpoint counts without a later one.
+// CheckpointLife is how long a checkpoint is valid without a later one.
 const CheckpointLife = 30 * 24 * time.Hour
 
-// Checkpoint pins what a backup that is still running has written and reuses,
-// so that prune leaves it alone. It stands outside the chain of manifests.
+// Checkpoint pins what a backup that is still running has written and reuses, so that
+// prune keeps it. It is not part of the chain of manifests.
 type Checkpoint struct {
 	Header
 	Store layout.StoreID `json:"store"`
@@ -32,7 +32,7 @@ type Checkpoint struct {
 // Check reports whether the checkpoint is what its name says: [ErrDamaged] if not.
 func (c *Checkpoint) Check(store layout.StoreID, host layout.HostID, id string) error {
 	if c.Store != store || c.Host != host || c.ID != id {
-		return damaged("a checkpoint of another store, host or backup stands under this name")
+		return damaged("this name holds a checkpoint of another store, host or backup")
 	}
 	return nil
 }
@@ -58,7 +58,7 @@ func EncodeCheckpoint(c *Checkpoint, signer *keys.Signer) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeCheckpoint reads a checkpoint that pub signed. The caller goes on with Check.
+// DecodeCheckpoint reads a checkpoint that pub signed. The caller then calls Check.
 func DecodeCheckpoint(b []byte, pub keys.PublicKey) (*Checkpoint, error) {
 	line, err := decodeSigned(b, checkpointNamespace, MaxCheckpoint, pub)
 	if err == nil {

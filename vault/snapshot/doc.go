@@ -1,5 +1,5 @@
-// Package snapshot is the heads of what is in a store: who owns it, who may
-// write to it, which snapshots there are, and what each of them needs.
+// Package snapshot holds the metadata of a store: who owns it, who may write to it,
+// which snapshots there are, and what each of them needs.
 //
 //	store.json    [StoreDoc]    whose store this is              signed by the owner
 //	trust/        [Trust]       hosts, their keys and roles      signed by the owner, chained

@@ -86,8 +86,8 @@ func compress(b []byte) []byte {
 	return enc.EncodeAll(b, nil)
 }
 
-// compressNames is compress for what decompressNames reads. What shrinks too well,
-// as nothing does that consists of random names, gets a skippable frame behind it.
+// compressNames is compress for what decompressNames reads. Data that shrinks too well,
+// which data of random names never does, gets a skippable frame appended.
 func compressNames(b []byte) []byte {
 	out := compress(b)
 	if more := (len(b)-64<<10)/maxRatio + 1 - len(out); more > 0 {
@@ -99,7 +99,7 @@ func compressNames(b []byte) []byte {
 // decompress reads zstd and stops beyond limit, before it has taken more memory.
 func decompress(b []byte, limit int) ([]byte, error) {
 	if len(b) > limit {
-		return nil, damaged("%d bytes are too many", len(b))
+		return nil, damaged("too large, %d bytes", len(b))
 	}
 	d, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(uint64(max(limit, maxWindow))))
@@ -130,7 +130,7 @@ func encodeSigned(v any, namespace string, limit int, signer *keys.Signer) ([]by
 		return nil, err
 	}
 	if len(b) > limit {
-		return nil, fmt.Errorf("%w: %d bytes are too many", ErrInvalid, len(b))
+		return nil, fmt.Errorf("%w: too large, %d bytes", ErrInvalid, len(b))
 	}
 	return compressNames(b), nil
 }

@@ -14,7 +14,7 @@ var (
 	ErrDamaged = keys.ErrDamaged
 	// ErrSignature: the signature is not one of the expected key over these bytes.
 	ErrSignature = keys.ErrSignature
-	// ErrNewerFormat: written by a newer version; use that to read it.
+	// ErrNewerFormat: written by a newer version; read it with that one.
 	ErrNewerFormat = errors.New("made by a newer version of vaultik")
 	// ErrNoStore: there is no store in this place.
 	ErrNoStore = errors.New("no store there")
@@ -25,16 +25,16 @@ var (
 	// seen before; a revocation may be missing from it.
 	ErrTrustRollback = errors.New("the trust list is older than one seen before")
 	// ErrUntrusted: the signer is not in the trust list, or not for this role.
-	ErrUntrusted = errors.New("not by a key of the trust list")
+	ErrUntrusted = errors.New("not signed by a key in the trust list")
 	// ErrRevoked: signed after the owner had revoked the host's key.
 	ErrRevoked = errors.New("the host's key was revoked before")
-	// ErrFork: two different manifests claim the same place in a chain: two
-	// machines write with one identity, or the signing key was stolen.
-	ErrFork = errors.New("two manifests in one place of the chain")
+	// ErrFork: two different manifests claim the same place in a chain: two machines
+	// write as one host, or the signing key was stolen.
+	ErrFork = errors.New("two manifests at one position of the chain")
 	// ErrGap: manifests are missing, and no prune record says why.
 	ErrGap = errors.New("manifests are missing from the chain")
 	// ErrRollback: the store shows an older state of a set than was seen before.
-	ErrRollback = errors.New("the newest manifest seen before is not there")
+	ErrRollback = errors.New("the newest manifest seen before is missing")
 	// ErrInvalid: what was to be written is not valid: a mistake in the program.
 	ErrInvalid = errors.New("not valid")
 )

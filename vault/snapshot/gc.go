@@ -58,7 +58,7 @@ func (g *GC) Keys() map[string]Condemned {
 // Check reports whether the object is what its name says: [ErrDamaged] if not.
 func (g *GC) Check(store layout.StoreID, host layout.HostID, seq uint64) error {
 	if g.Store != store || g.Host != host || g.Seq != seq {
-		return damaged("a gc object of another store, host or seq stands under this name")
+		return damaged("this name holds a gc object of another store, host or seq")
 	}
 	return nil
 }
@@ -140,7 +140,8 @@ func EncodeGC(g *GC, signer *keys.Signer) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeGC reads a gc object that one of the pruners signed. The caller goes on with Check.
+// DecodeGC reads a gc object that one of the pruners signed. The caller then calls
+// Check.
 func DecodeGC(b []byte, pruners []keys.PublicKey) (*GC, error) {
 	line, err := decodeSigned(b, gcNamespace, MaxGC, pruners...)
 	if err == nil {

@@ -61,7 +61,7 @@ func unmarshal(line []byte, kind string, dst any) error {
 	case h.V < 1:
 		return damaged("it has no version")
 	case h.V > Version:
-		return fmt.Errorf("%w: it has version %d, this one reads up to %d", ErrNewerFormat, h.V, Version)
+		return fmt.Errorf("%w: it has version %d, this program reads up to %d", ErrNewerFormat, h.V, Version)
 	case len(h.Required) > 0:
 		return fmt.Errorf("%w: it requires %.200q", ErrNewerFormat, strings.Join(h.Required, " "))
 	}

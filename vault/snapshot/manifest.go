@@ -71,7 +71,7 @@ type Manifest struct {
 // Check reports whether the manifest is what its name says: [ErrDamaged] if not.
 func (m *Manifest) Check(store layout.StoreID, host layout.HostID, set layout.SetID, seq uint64) error {
 	if m.Store != store || m.Host != host || m.Set != set || m.Seq != seq {
-		return damaged("a manifest of another store, host, set or seq stands under this name")
+		return damaged("this name holds a manifest of another store, host, set or seq")
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ const MaxTags = 1000
 
 func checkTags(tags []TagID) error {
 	if len(tags) > MaxTags {
-		return fmt.Errorf("%d tags or pins are too many", len(tags))
+		return fmt.Errorf("too many tags or pins, %d", len(tags))
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func EncodeManifest(m *Manifest, signer *keys.Signer) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeManifest reads a manifest that pub signed. The caller goes on with Check.
+// DecodeManifest reads a manifest that pub signed. The caller then calls Check.
 func DecodeManifest(b []byte, pub keys.PublicKey) (*Manifest, error) {
 	line, err := decodeSigned(b, manifestNamespace, MaxManifest, pub)
 	if err == nil {

@@ -38,8 +38,8 @@ type Loaded struct {
 // ID returns the snapshot's id: 64 hex digits.
 func (l *Loaded) ID() string { return l.Sum.String() }
 
-// Problem is an object, or a place in a chain, that is not as it should be.
-// Everything else is unharmed.
+// Problem is an object, or a place in a chain, with something wrong. Nothing else is
+// affected.
 type Problem struct {
 	Key  string // of the object; "" for a gap
 	Host layout.HostID
@@ -102,11 +102,11 @@ type Place struct {
 	Seq  uint64
 }
 
-// Heads reads of each set what tells that its newest manifest is what it should be: that
-// one, or both sides of a fork, the one before it, and those in places that were seen.
-// So it reads a few objects a set, however long the chain is; whether the whole chain is
-// there, [Store.Manifests] tells. Results and problems are as there: a newest one that is
-// bad is a problem, and who finds an older one beside it must not take that in its place.
+// Heads reads what is needed to trust the newest manifest of each set: that one, or
+// both sides of a fork, the one before it, and those in places seen before. So it reads
+// a few objects per set, however long the chain is; [Store.Manifests] checks the whole
+// chain. Results and problems are as there: a damaged newest manifest is a problem, and
+// the caller must not use an older one in its place.
 func (s *Store) Heads(ctx context.Context, seen []Place) ([]*Loaded, []Problem, error) {
 	all, err := s.listManifests(ctx, Filter{})
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *Store) Heads(ctx context.Context, seen []Place) ([]*Loaded, []Problem, 
 		return nil, nil, err
 	}
 	problems = append(problems, forks(loaded)...)
-	if len(problems) > 0 { // what is bad would seem a gap to what follows it
+	if len(problems) > 0 { // a damaged manifest would look like a gap to what follows it
 		return loaded, problems, nil
 	}
 	cache := make(gcCache)
@@ -157,8 +157,8 @@ func nearHeads(all []found, seen []Place) (out []found) {
 	return out
 }
 
-// Head reads the newest manifest of one set, or of one seq both sides of a fork.
-// A newest one that is bad is a problem; no older one is returned in its place.
+// Head reads the newest manifest of one set, or of one seq both sides of a fork. A
+// damaged newest one is a problem; no older one is returned in its place.
 func (s *Store) Head(ctx context.Context, host layout.HostID, set layout.SetID) ([]*Loaded, []Problem, error) {
 	newest, err := s.newest(ctx, layout.ManifestSetPrefix(host, set), layout.KindManifest)
 	if err != nil {
@@ -168,7 +168,7 @@ func (s *Store) Head(ctx context.Context, host layout.HostID, set layout.SetID) 
 	return loaded, append(problems, forks(loaded)...), err
 }
 
-// loadAll reads manifests, some at a time, and sorts what comes of it.
+// loadAll reads manifests, some at a time, and sorts the results.
 func (s *Store) loadAll(ctx context.Context, all []found) (loaded []*Loaded, problems []Problem, err error) {
 	type result struct {
 		l   *Loaded
@@ -248,7 +248,7 @@ func (s *Store) load(ctx context.Context, f found) (*Loaded, error) {
 func (s *Store) writer(host layout.HostID) (TrustHost, error) {
 	h, ok := s.Trust.Host(host)
 	if !ok || !h.Has(RoleWrite) {
-		return TrustHost{}, fmt.Errorf("%w: host %s has not the role %q", ErrUntrusted, host, RoleWrite)
+		return TrustHost{}, fmt.Errorf("%w: host %s does not have the role %q", ErrUntrusted, host, RoleWrite)
 	}
 	return h, nil
 }

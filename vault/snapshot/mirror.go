@@ -14,9 +14,10 @@ type placeKey struct {
 }
 
 // CheckMirror compares the manifests of two places of one store: [ErrFork] where
-// neither can be an older state of the other, that is where another manifest
-// stands in one place of a chain, or one continues from another than is there. That
-// one has more than the other, at either end of a chain, is no fork.
+// neither can be an older state of the other, that is, if they have different manifests
+// at one position of a chain, or one continues from a manifest that the other does not
+// have. If one merely has more than the other, at either end of a chain, that is not a
+// fork.
 func CheckMirror(a, b []*Loaded) error {
 	byPlace := [2]map[placeKey][]*Loaded{{}, {}}
 	for side, list := range [2][]*Loaded{a, b} {

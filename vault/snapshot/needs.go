@@ -86,10 +86,10 @@ func (s *Store) Root(ctx context.Context, m *Manifest, ids []age.Identity) (*Roo
 	return r, nil
 }
 
-// Identities returns what opens the blobs and the root of a snapshot: the
-// identities of its epochs, then the given one. An epoch key that is missing, bad or
-// opened by nothing is a problem and is left out, since the given identity
-// opens every blob itself. The error is that of ctx.
+// Identities returns what opens the blobs and the root of a snapshot: the identities of
+// its epochs, then the given one. An epoch key that is missing, damaged or opened by no
+// identity is a problem and is skipped, since the given identity opens every blob
+// itself. The error is that of ctx.
 func (s *Store) Identities(ctx context.Context, m *Manifest, id *keys.Identity) ([]age.Identity, []Problem, error) {
 	var out []age.Identity
 	var problems []Problem

@@ -28,7 +28,7 @@ const (
 	padHeader = 8
 )
 
-// Root is the encrypted head of a snapshot: all that a manifest keeps quiet about.
+// Root is the encrypted head of a snapshot: everything that a manifest must not reveal.
 type Root struct {
 	Header
 	Store    layout.StoreID `json:"store"`
@@ -57,8 +57,8 @@ type Root struct {
 	Top *Top `json:"top"` // nil: the snapshot holds nothing
 }
 
-// Filters are what a backup left out by other rules than excludes. A restore that
-// deletes what the snapshot has not spares all that the backup's rules left out.
+// Filters say what a backup excluded by rules other than excludes. A restore with
+// --delete keeps everything that the backup's rules excluded.
 type Filters struct {
 	IExcludes     []Text `json:"iexcludes,omitempty"`      // patterns that ignore case
 	ExcludesLast  int    `json:"excludes_last,omitempty"`  // how many of excludes, at their end, decide over ignore files
@@ -202,10 +202,9 @@ func (r *Root) Matches(m *Manifest) error {
 	return nil
 }
 
-// SealRoot seals a root like a blob: to the recipients and the epoch, and to a
-// size that tells little. Inside is a zstd frame with one line of JSON, and
-// padding. It is stored under layout.Root of name. Errors beyond MaxRootErrors
-// are left out.
+// SealRoot seals a root like a blob: to the recipients and the epoch, and to a size
+// that tells little. Inside is a zstd frame with one line of JSON, and padding. It is
+// stored under layout.Root of name. Errors beyond MaxRootErrors are omitted.
 func SealRoot(r *Root, rs keys.Recipients, epoch keys.EpochKey) (sealed []byte, name Sum, err error) {
 	plain, err := encodeRoot(r)
 	if err != nil {
@@ -242,14 +241,13 @@ func encodeRoot(r *Root) ([]byte, error) {
 		return nil, err
 	}
 	if len(line) > MaxRoot/2 {
-		return nil, fmt.Errorf("%w: %d bytes are too many", ErrInvalid, len(line))
+		return nil, fmt.Errorf("%w: too large, %d bytes", ErrInvalid, len(line))
 	}
 	return pad(compressNames(line)), nil
 }
 
-// shorten leaves out half of what only informs, so that no list of errors, paths or
-// patterns, however long, keeps a snapshot from being made. It reports false if
-// there is no more.
+// shorten omits half of what is only informative, so that no list of errors, paths or
+// patterns, however long, prevents a snapshot. It reports false if there is no more.
 func (r *Root) shorten() bool {
 	switch {
 	case len(r.Errors) > 0:
@@ -284,16 +282,15 @@ func pad(b []byte) []byte {
 	return skippable(b, n)
 }
 
-// skippable appends a frame of n zeros that decoders leave out.
+// skippable appends a frame of n zeros that decoders skip.
 func skippable(b []byte, n int) []byte {
 	b = binary.LittleEndian.AppendUint32(b, padMagic)
 	b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	return append(b, make([]byte, n)...)
 }
 
-// OpenRoot opens a root. The caller has checked its SHA-256, and goes on with
-// Matches. Errors are [ErrDamaged], [ErrNewerFormat], keys.ErrWrongIdentity
-// and keys.ErrPlugin.
+// OpenRoot opens a root. The caller has checked its SHA-256, and then calls Matches.
+// Errors are [ErrDamaged], [ErrNewerFormat], keys.ErrWrongIdentity and keys.ErrPlugin.
 func OpenRoot(sealed []byte, ids []age.Identity) (*Root, error) {
 	r, err := openRoot(sealed, ids)
 	if err != nil {
@@ -304,7 +301,7 @@ func OpenRoot(sealed []byte, ids []age.Identity) (*Root, error) {
 
 func openRoot(sealed []byte, ids []age.Identity) (*Root, error) {
 	if len(sealed) > MaxRoot {
-		return nil, damaged("%d bytes are too many", len(sealed))
+		return nil, damaged("too large, %d bytes", len(sealed))
 	}
 	plain, err := keys.Decrypt(sealed, ids, MaxRoot)
 	if err != nil {

@@ -62,9 +62,9 @@ func (s *Store) Pin() Pin {
 	return Pin{Owner: s.Doc.Owner.Fingerprint(), TrustSeq: s.TrustSeq, TrustSum: s.TrustSum}
 }
 
-// OpenStore reads what a store says of itself, and checks it against the pin.
-// Errors are [ErrNoStore], [ErrOwnerChanged], [ErrTrustRollback],
-// [ErrNewerFormat], [ErrDamaged], and those of o.
+// OpenStore reads a store's description of itself, and checks it against the pin.
+// Errors are [ErrNoStore], [ErrOwnerChanged], [ErrTrustRollback], [ErrNewerFormat],
+// [ErrDamaged], and those of o.
 func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
 	s := &Store{objects: o, lists: make(map[listKey][]BlobSize), epochs: make(map[epochKey]age.Identity)}
 	if err := s.open(ctx, pin); err != nil {
@@ -115,7 +115,7 @@ func (s *Store) openTrust(ctx context.Context, pin Pin) error {
 		return fmt.Errorf("%s: %w", f.key, err)
 	}
 	if s.Trust.Store != s.Doc.Store || s.Trust.Seq != f.Seq {
-		return fmt.Errorf("%s: %w", f.key, damaged("a trust list of another store or seq stands under this name"))
+		return fmt.Errorf("%s: %w", f.key, damaged("this name holds a trust list of another store or seq"))
 	}
 	s.TrustSeq, s.TrustSum = s.Trust.Seq, sumOf(b).String()
 	switch {
@@ -134,8 +134,7 @@ type found struct {
 	size int64
 }
 
-// find lists the objects of one kind. Names that this format does not know are
-// left alone.
+// find lists the objects of one kind. Names that this format does not know are ignored.
 func (s *Store) find(ctx context.Context, prefix string, kind layout.Kind) ([]found, error) {
 	var out []found
 	err := s.objects.List(ctx, prefix, func(key string, size int64) error {
@@ -168,7 +167,7 @@ func (s *Store) newest(ctx context.Context, prefix string, kind layout.Kind) ([]
 // get reads a whole object whose size is known from a listing or a signature.
 func (s *Store) get(ctx context.Context, key string, size int64, limit int) ([]byte, error) {
 	if size > int64(limit) {
-		return nil, damaged("%d bytes are too many", size)
+		return nil, damaged("too large, %d bytes", size)
 	}
 	b, err := s.objects.Get(ctx, key, 0, -1)
 	if err != nil {

@@ -53,8 +53,8 @@ func EncodeStore(d StoreDoc, owner *keys.Signer) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeStore reads store.json and checks that the owner it names signed it.
-// Whether that is the right owner is for the caller to say.
+// DecodeStore reads store.json and checks that the owner it names signed it. The caller
+// decides whether that is the right owner.
 func DecodeStore(b []byte) (StoreDoc, error) {
 	d, err := decodeStore(b)
 	if err != nil {
@@ -66,7 +66,7 @@ func DecodeStore(b []byte) (StoreDoc, error) {
 func decodeStore(b []byte) (StoreDoc, error) {
 	var d StoreDoc
 	if len(b) > MaxStoreDoc {
-		return d, damaged("%d bytes are too many", len(b))
+		return d, damaged("too large, %d bytes", len(b))
 	}
 	line, sig, err := splitSigned(b)
 	if err != nil {

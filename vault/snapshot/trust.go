@@ -15,13 +15,13 @@ const (
 	trustNamespace = "trust@vaultik"
 )
 
-// Roles of a key. Roles that are not known give nothing.
+// Roles of a key. Unknown roles grant nothing.
 const (
 	RoleWrite = "write" // may write manifests and checkpoints of its host
 	RolePrune = "prune" // may write gc objects of all hosts
 )
 
-// Trust is the list of keys that count in a store.
+// Trust is the list of keys that are trusted in a store.
 type Trust struct {
 	Header
 	Store layout.StoreID `json:"store"`
@@ -36,7 +36,7 @@ type TrustHost struct {
 	Host    layout.HostID  `json:"host"`
 	Key     keys.PublicKey `json:"key"`
 	Roles   []string       `json:"roles"`
-	Revoked time.Time      `json:"revoked,omitzero"` // what it claims to have signed later does not count
+	Revoked time.Time      `json:"revoked,omitzero"` // later signatures are not trusted
 }
 
 // Has reports whether the key has a role.
@@ -52,7 +52,7 @@ func (t *Trust) Host(id layout.HostID) (TrustHost, bool) {
 	return TrustHost{}, false
 }
 
-// Pruners returns the keys that may sign gc objects. A revoked one signs no more.
+// Pruners returns the keys that may sign gc objects. Revoked ones are excluded.
 func (t *Trust) Pruners() []keys.PublicKey {
 	var out []keys.PublicKey
 	for _, h := range t.Hosts {

@@ -114,7 +114,8 @@ func (s BlobSize) append(b []byte) []byte {
 	return append(b, ']')
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It reads the one spelling that is written.
+// UnmarshalJSON implements json.Unmarshaler. It accepts only the spelling that is
+// written.
 func (s *BlobSize) UnmarshalJSON(b []byte) error {
 	bad := errors.New(`want ["<name>",<size>]`)
 	if len(b) < blobSizeLen || parseHex(b[2:66], s.Name[:]) != nil {

@@ -1,4 +1,4 @@
-// Command cmd puts Vaultik through what takes long and prints what came of it:
+// Command cmd runs Vaultik through long tests and prints the results:
 //
 //	kill-backup   kills backups at random moments, and goes on
 //	kill-restore  kills restores, and goes on

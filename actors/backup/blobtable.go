@@ -1,0 +1,209 @@
+package backup
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"vaultik/index"
+	"vaultik/vault/blob"
+)
+
+// blobTable is all that a run knows of blobs, one record each: those in the store,
+// those in the index that something refers to, those of this run. It takes 110 bytes a
+// blob at most, 110 MB a million, of which the bounds of a job take account
+// (blobMemory). Safe for many goroutines.
+type blobTable struct {
+	ix *index.Index
+
+	mu      sync.Mutex
+	segs    [][]knownBlob // record i is segs[i/blobSegment][i%blobSegment]: it never moves
+	used    uint32
+	slots   []uint32 // open addressing by the name, which is random: record + 1; 0 is empty
+	nums    []uint32 // by number in the index: record + 1; 0: not asked for yet, or gone
+	listing uint16   // that counts as the state of the store
+	round   uint16
+	needs   int // records of round
+}
+
+type knownBlob struct {
+	blob.Info               // of one that is only listed: nothing but the name
+	num       index.BlobNum // 0: not known to be in the index
+	listing   uint16        // the last that had it
+	round     uint16        // the last that needed it
+}
+
+// fill completes a record, once: who has its pointer reads it without the lock.
+func (b *knownBlob) fill(in blob.Info) {
+	if b.Size == 0 {
+		b.Info = in
+	}
+}
+
+// blobMemory is what a blob takes in the table of the run and in that of the index, in bytes.
+const blobMemory = 110 + 90
+
+// blobSegment is how many records are made at once: 11 pages of 8 KiB, of which none is lost.
+const blobSegment = 1024
+
+func newBlobTable(ix *index.Index) *blobTable { return &blobTable{ix: ix, listing: 1, round: 1} }
+
+// info is what is known of a blob of the index, the same pointer each time: pages that
+// refer to one blob share it. False for a blob that is gone.
+func (t *blobTable) info(n index.BlobNum) (*blob.Info, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if int(n) < len(t.nums) && t.nums[n] != 0 {
+		return &t.at(t.nums[n] - 1).Info, true
+	}
+	in, ok := t.ix.Blob(n)
+	if !ok {
+		return nil, false
+	}
+	b := t.record(in.Name)
+	b.fill(in)
+	b.num = n
+	t.number(n, in.Name)
+	return &b.Info, true
+}
+
+// add takes a blob of this run.
+func (t *blobTable) add(in blob.Info) *blob.Info {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.record(in.Name)
+	b.fill(in)
+	return &b.Info
+}
+
+// list begins to note what is in the store; nothing is, so far.
+func (t *blobTable) list() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.listing++
+}
+
+// stored notes that a blob is in the store.
+func (t *blobTable) stored(name blob.Name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.record(name).listing = t.listing
+}
+
+// present reports whether a blob is in the store.
+func (t *blobTable) present(name blob.Name) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.find(name)
+	return b != nil && b.listing == t.listing
+}
+
+// walk begins a round: nothing is needed, so far.
+func (t *blobTable) walk() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.round++
+	t.needs = 0
+}
+
+// need notes that the snapshot needs a blob.
+func (t *blobTable) need(name blob.Name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b := t.record(name); b.round != t.round {
+		b.round = t.round
+		t.needs++
+	}
+}
+
+// needed reports whether the snapshot needs a blob.
+func (t *blobTable) needed(name blob.Name) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.find(name)
+	return b != nil && b.round == t.round
+}
+
+// count is how many blobs the snapshot needs, and how many are known in all.
+func (t *blobTable) count() (needed, all int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.needs, int(t.used)
+}
+
+// missing are blobs that the snapshot needs and the store has not.
+func (t *blobTable) missing() (gone []blob.Name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.used {
+		if b := t.at(i); b.round == t.round && b.listing != t.listing {
+			gone = append(gone, b.Name)
+		}
+	}
+	return gone
+}
+
+// forget hears that blobs are gone from the index: their numbers are void.
+func (t *blobTable) forget(names []blob.Name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range names {
+		if b := t.find(n); b != nil && b.num != 0 {
+			t.nums[b.num], b.num = 0, 0
+		}
+	}
+}
+
+func (t *blobTable) at(i uint32) *knownBlob { return &t.segs[i/blobSegment][i%blobSegment] }
+
+// slot is where a name is in the hash table, or would be.
+func (t *blobTable) slot(name *blob.Name) int {
+	mask := len(t.slots) - 1
+	i := int(binary.LittleEndian.Uint32(name[8:])) & mask
+	for t.slots[i] != 0 && t.at(t.slots[i]-1).Name != *name {
+		i = (i + 1) & mask
+	}
+	return i
+}
+
+func (t *blobTable) find(name blob.Name) *knownBlob {
+	if len(t.slots) == 0 {
+		return nil
+	}
+	if r := t.slots[t.slot(&name)]; r != 0 {
+		return t.at(r - 1)
+	}
+	return nil
+}
+
+// record is the blob's, made if it is not there.
+func (t *blobTable) record(name blob.Name) *knownBlob {
+	if b := t.find(name); b != nil {
+		return b
+	}
+	if int(t.used) == len(t.segs)*blobSegment {
+		t.segs = append(t.segs, make([]knownBlob, blobSegment))
+	}
+	b := t.at(t.used)
+	b.Name = name
+	t.used++
+	if int(t.used)*10 > len(t.slots)*7 {
+		t.slots = make([]uint32, max(64, 2*len(t.slots)))
+		for i := range t.used {
+			t.slots[t.slot(&t.at(i).Name)] = i + 1
+		}
+	} else {
+		t.slots[t.slot(&name)] = t.used
+	}
+	return b
+}
+
+// number notes the record of a number.
+func (t *blobTable) number(n index.BlobNum, name blob.Name) {
+	if int(n) >= len(t.nums) {
+		// By a quarter more: twice as many would be a part of the memory that counts.
+		grown := make([]uint32, int(n)+int(n)/4+64)
+		copy(grown, t.nums)
+		t.nums = grown
+	}
+	t.nums[n] = t.slots[t.slot(&name)]
+}

@@ -1,0 +1,52 @@
+package soak
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+)
+
+// TestMemory_Cores: the budget of memory holds on a machine with few cores and on one
+// with many, whatever is done.
+func TestMemory_Cores(t *testing.T) {
+	const budget = 150 << 20
+	source := t.TempDir()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 5)) //nolint:gosec // data
+	if err := makeTiny(filepath.Join(source, "tiny"), 3000); err != nil {
+		t.Fatal(err)
+	}
+	if err := makeText(filepath.Join(source, "text"), r, 80<<20); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		if err := writeRandom(filepath.Join(source, "random", fmt.Sprint(i)), r, 40<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, cores := range []int{2, 16, 64} {
+		m, err := NewMachine(t.Context(), binary(t), filepath.Join(t.TempDir(), "machine"), Options{
+			Cores: cores, Settings: fmt.Sprintf("memory: %d\n", budget),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{
+			{"backup", source},
+			{"restore", "latest", "--target", m.Target, "--connections", "64"},
+			{"verify", "--read-data", "--connections", "64"},
+			{"store", "copy", "--to", "file://" + filepath.Join(m.Dir, "mirror"), "--connections", "64"},
+		} {
+			u, err := m.measure(t.Context(), args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d cores: %s: %.0f MiB, %.1f s", cores, args[0], mib(u.Anon), u.Wall.Seconds())
+			if u.Anon > budget || u.Anon < 5<<20 {
+				t.Errorf("%d cores: %s takes %.0f MiB of %d", cores, args[0], mib(u.Anon), budget>>20)
+			}
+		}
+	}
+}
