@@ -128,8 +128,12 @@ func (j *Job) End(c actor.Context, err error) {
 func (j *Job) AskToEnd() { j.asked = time.Now() }
 
 // Beside runs fn, which may block, beside the actors of the job, and sends the job
-// what it returns unless that is nil. The job's answer waits for it.
+// what it returns unless that is nil. The job's answer waits for it. It does nothing
+// once the job has ended: the answer may be out, and what fn uses closed.
 func (j *Job) Beside(c actor.Context, fn func(Aside) any) {
+	if j.Ended {
+		return
+	}
 	j.left++
 	a := Aside{c.ActorSystem().Root, c.Self()}
 	goSafe(a, func() {

@@ -212,7 +212,7 @@ func (t *Target) Marks(path string) (left []Mark, err error) {
 // leftMark reads a mark; false if there is none, or a restore holds it.
 func leftMark(f *os.File, err error) (text string, left bool) {
 	switch {
-	case errors.Is(err, iofs.ErrNotExist):
+	case errors.Is(err, iofs.ErrNotExist), errors.Is(err, ErrSwapped): // gone, or no file
 		return "", false
 	case err != nil:
 		return "", true // somebody else's; nothing is known of it, so it counts
@@ -255,9 +255,6 @@ func hasLeft(dir string) bool {
 				continue
 			}
 			f, _, err := OpenFile(filepath.ToSlash(filepath.Join(dir, name)), nil)
-			if errors.Is(err, ErrSwapped) { // no file
-				continue
-			}
 			if _, left := leftMark(f, err); left {
 				return true
 			}
