@@ -122,6 +122,9 @@ var (
 var (
 	fingerprint = regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`)
 	blobFolder  = regexp.MustCompile(`/b/[0-9a-f]{2}\b`)
+	process     = regexp.MustCompile(`(process|ps -fp) \d+`)
+	since       = regexp.MustCompile(`since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
+	temporary   = regexp.MustCompile(`\.vtmp-ID-[A-Z0-9]{26}`)
 )
 
 // cell makes text fit for a table, without what differs from run to run.
@@ -131,6 +134,9 @@ func cell(ts *testscript.TestScript, s string) string {
 	s = anyHex.ReplaceAllString(s, "ID")
 	s = fingerprint.ReplaceAllString(s, "SHA256:FINGERPRINT")
 	s = blobFolder.ReplaceAllString(s, "/b/XX")
+	s = process.ReplaceAllString(s, "$1 PID")
+	s = since.ReplaceAllString(s, "since TIME")
+	s = temporary.ReplaceAllString(s, ".vtmp-ID-RANDOM")
 	return strings.NewReplacer("|", `\|`, "\n", " ", "`", "'").Replace(s)
 }
 
