@@ -303,10 +303,8 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	}
 	return fault.WithHint(
 		fault.Incomplete(
-			fmt.Sprintf(
-				"the snapshot is incomplete: %s could not be saved",
-				countText(res.Errors, incomplete),
-			),
+			fmt.Sprintf("the snapshot is incomplete: %s could not be saved",
+				countText(res.Errors, incomplete)),
 		),
 		hint,
 	)

@@ -193,10 +193,8 @@ func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*sn
 	}
 	for _, p := range problems {
 		if r.Root == nil &&
-			!errors.Is(
-				p.Err,
-				keys.ErrWrongIdentity,
-			) { // then the root says so, or another way in was found
+			!errors.Is(p.Err,
+				keys.ErrWrongIdentity) { // then the root says so, or another way in was found
 			c.problems = append(c.problems, p)
 		}
 	}

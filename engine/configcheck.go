@@ -201,9 +201,7 @@ func (k *checks) index(h *config.Host) {
 		k.warn(
 			"index",
 			fmt.Sprintf(
-				"%v; the next backup moves it aside, and reads and uploads everything again",
-				err,
-			),
+				"%v; the next backup moves it aside, and reads and uploads everything again", err),
 			"",
 		)
 	default:
@@ -271,10 +269,7 @@ func (k *checks) paths(name string, set *backupSet) bool {
 				name,
 				fmt.Sprintf(
 					"%s: pattern %q matches the requested path %s: its contents are excluded",
-					by.Source,
-					by.Text,
-					r,
-				),
+					by.Source, by.Text, r),
 				"",
 			)
 		}

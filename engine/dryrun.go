@@ -66,8 +66,7 @@ func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
 	b.conf, err = b.config()
 	if errors.Is(err, config.ErrMissing) {
 		b.Note(
-			"no configuration yet: a backup would first set up this machine, as vaultik init does",
-		)
+			"no configuration yet: a backup would first set up this machine, as vaultik init does")
 		b.conf = &config.Config{}
 		return nil
 	}
@@ -96,11 +95,8 @@ func (j *job) copyIndex(conf *config.Config, h *config.Host, undo *undoList) (*i
 		j.Note("no index at %s: everything counts as new", dir)
 		return nil, nil
 	case errors.Is(err, index.ErrDamaged):
-		j.Warn(
-			"",
-			"%v; a backup would move it aside and create a new one: everything counts as new",
-			err,
-		)
+		j.Warn("",
+			"%v; a backup would move it aside and create a new one: everything counts as new", err)
 		return nil, nil
 	}
 	return ix, err
@@ -136,10 +132,8 @@ func copyError(temp string, err error) error {
 func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) error {
 	gc, err := op.Store.GC(ctx, op.Host.ID)
 	if err != nil {
-		return fmt.Errorf(
-			"cannot back up without knowing which objects prune has condemned: %w",
-			err,
-		)
+		return fmt.Errorf("cannot back up without knowing which objects prune has condemned: %w",
+			err)
 	}
 	present := map[blob.Name]int64{}
 	err = op.Objects.List(ctx, layout.BlobPrefix(op.Host.ID), func(key string, size int64) error {
@@ -168,11 +162,9 @@ func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) erro
 	if len(gone) == 0 {
 		return nil
 	}
-	j.Warn(
-		"",
+	j.Warn("",
 		"%s in the index are missing from the store: their files would be read and stored again",
-		words.Plural(int64(len(gone)), "blob", "blobs"),
-	)
+		words.Plural(int64(len(gone)), "blob", "blobs"))
 	return ix.DropBlobs(gone)
 }
 

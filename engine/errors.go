@@ -69,17 +69,12 @@ func (e *storeTaken) Error() string {
 		return fmt.Sprintf("create store %s: a file of that name exists", e.url)
 	case e.halfMade:
 		return fmt.Sprintf(
-			"create store %s: an interrupted init left a store without backups there",
-			e.url,
-		)
+			"create store %s: an interrupted init left a store without backups there", e.url)
 	case e.isStore:
 		return fmt.Sprintf("create store %s: a store exists there", e.url)
 	default:
-		return fmt.Sprintf(
-			"create store %s: the place is not empty, it contains %q",
-			e.url,
-			e.example,
-		)
+		return fmt.Sprintf("create store %s: the place is not empty, it contains %q", e.url,
+			e.example)
 	}
 }
 
@@ -122,9 +117,7 @@ func (e *ownerDiffers) Unwrap() error  { return e.err }
 func (*ownerDiffers) Exit() fault.Code { return fault.Damage }
 func (e *ownerDiffers) Hint() string {
 	return "if the store was created again, use the fingerprint in its recovery kit: vaultik --store " +
-		config.Quote(
-			e.url,
-		) + " --owner SHA256:... snapshots"
+		config.Quote(e.url) + " --owner SHA256:... snapshots"
 }
 
 // otherStore: the configured URL leads to a store that this host does not belong to.
@@ -145,9 +138,7 @@ type notHost struct{ url string }
 
 func (e *notHost) Error() string {
 	return fmt.Sprintf(
-		"this machine is not a host of the store at %s: it has no keys to write there",
-		e.url,
-	)
+		"this machine is not a host of the store at %s: it has no keys to write there", e.url)
 }
 
 func (*notHost) Exit() fault.Code { return fault.Failed }
@@ -176,10 +167,7 @@ type staleTrust struct {
 func (e *staleTrust) Error() string {
 	return fmt.Sprintf(
 		"store %s has trust list %d, but list %d, or another one with that number, was seen before",
-		e.url,
-		e.got,
-		e.want,
-	)
+		e.url, e.got, e.want)
 }
 
 func (e *staleTrust) Unwrap() error { return snapshot.ErrTrustRollback }

@@ -146,13 +146,9 @@ func (j *job) prepareRules(conf *config.Config, url string, set *backupSet, root
 	for _, path := range roots {
 		if by := set.emptied(path); by != nil {
 			if said++; said <= maxEmptied {
-				j.Warn(
-					"",
-					"%s: pattern %q matches the requested path %s: it is saved, but its contents are excluded",
-					by.Source,
-					by.Text,
-					path,
-				)
+				j.Warn("",
+					"%s: pattern %q matches the requested path %s: it is saved, but its contents "+
+						"are excluded", by.Source, by.Text, path)
 			}
 		}
 	}
@@ -194,9 +190,8 @@ func (j *job) tellKernel(mounts []backup.KernelMount) {
 	}
 	if len(at) > 0 {
 		j.Note(
-			"excluded, since its contents come from the kernel: %s; to save one of them, request it too",
-			strings.Join(at, ", "),
-		)
+			"excluded, since its contents come from the kernel: %s; to save one of them, request "+
+				"it too", strings.Join(at, ", "))
 	}
 }
 

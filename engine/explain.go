@@ -67,10 +67,8 @@ func classify(err error) (fault.Code, string) {
 	if errors.Is(err, ErrInterrupted) {
 		return fault.Interrupted, ""
 	}
-	if errors.Is(
-		err,
-		backends.ErrUnreachable,
-	) { // whatever is made of it: nothing is known of what it has
+	if errors.Is(err,
+		backends.ErrUnreachable) { // whatever is made of it: nothing is known of what it has
 		return fault.Failed, "check that the store is reachable, then rerun the same command to resume"
 	}
 	if code, by, ok := fault.CodeOf(err); ok {

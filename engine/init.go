@@ -193,8 +193,7 @@ func (p *initPlan) placeKit(places config.Places) (err error) {
 			"init",
 			fmt.Sprintf(
 				"--recovery-kit: %s is inside the store, which must never contain the secret",
-				p.kitPath,
-			),
+				p.kitPath),
 		)
 	}
 	return nil

@@ -44,9 +44,7 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 	if len(id) < 4 || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
 		return nil, &fault.UsageError{
 			Msg: fmt.Sprintf(
-				"%q is not a snapshot: give at least 4 hex digits of its id, or latest",
-				id,
-			),
+				"%q is not a snapshot: give at least 4 hex digits of its id, or latest", id),
 			Advice: "list the snapshots: vaultik snapshots",
 		}
 	}

@@ -94,12 +94,11 @@ func (o *RestoreOptions) check() error {
 		return refuse("--verify cannot be combined with --dry-run: nothing would be restored")
 	case o.InPlace && o.Overwrite == OverwriteNever:
 		return refuse(
-			"--in-place cannot be combined with --overwrite never: nothing would be changed",
-		)
+			"--in-place cannot be combined with --overwrite never: nothing would be changed")
 	case o.InPlace && o.Overwrite == OverwriteIfNewer:
 		return refuse(
-			"--in-place cannot be combined with --overwrite if-newer: a file left incomplete by an interruption would be the newer one",
-		)
+			"--in-place cannot be combined with --overwrite if-newer: a file left incomplete by " +
+				"an interruption would be the newer one")
 	case o.Verify && o.Overwrite != OverwriteIfChanged && o.Overwrite != OverwriteAlways:
 		return refuse("--verify cannot be combined with --overwrite " + o.Overwrite +
 			": kept files may differ from the snapshot")

@@ -66,9 +66,7 @@ func (b *restoreJob) newDeletion() (*deletion, error) {
 	if err != nil {
 		return nil, fmt.Errorf(
 			"cannot tell what the backup of snapshot %s excluded, which must be kept: %w",
-			b.r.row.short(),
-			err,
-		)
+			b.r.row.short(), err)
 	}
 	d.extras = &restore.ExtrasSpec{Restore: b.spec, Rules: rules, Protect: b.protected(b.r)}
 	return d, nil

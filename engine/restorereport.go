@@ -54,15 +54,12 @@ func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error,
 	switch {
 	case res.Damaged:
 		return b.damagedPages(
-			", and what they listed is lost; everything not named above was restored",
-		)
+			", and what they listed is lost; everything not named above was restored")
 	case res.Failed > 0:
 		return fault.WithHint(
 			fault.Incomplete(
-				fmt.Sprintf(
-					"%s could not be restored; all others were",
-					words.Plural(res.Failed, "entry", "entries"),
-				),
+				fmt.Sprintf("%s could not be restored; all others were",
+					words.Plural(res.Failed, "entry", "entries")),
 			),
 			b.tryAgain(res),
 		)

@@ -214,11 +214,8 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 		op.Seen.NoteTrust(id, now)
 	}
 	if err != nil {
-		j.Warn(
-			"",
-			"cannot remember this store, so a later change of its owner will go unnoticed: %v",
-			err,
-		)
+		j.Warn("",
+			"cannot remember this store, so a later change of its owner will go unnoticed: %v", err)
 	}
 }
 

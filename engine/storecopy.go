@@ -190,9 +190,8 @@ func (m *mirrorPlace) remark(rep *mirror.Report) {
 	}
 	if !m.info.ConditionalPut && m.op.Store.Doc.Safety == "" {
 		m.Note(
-			"%s cannot create an object only if absent, which this store requires: the mirror can be read and restored, but not backed up to",
-			backends.Redact(m.url),
-		)
+			"%s cannot create an object only if absent, which this store requires: the mirror "+
+				"can be read and restored, but not backed up to", backends.Redact(m.url))
 	}
 }
 

@@ -121,12 +121,6 @@ func (s *session) showWouldSave(e events.WouldSave) {
 	}
 	s.out.result(
 		"would save %s: %s (%s new, %s changed, %s unchanged), %s to read%s; nothing was written",
-		words.Printable(e.Set),
-		words.Plural(e.Files, "file", "files"),
-		words.Count(e.New),
-		words.Count(e.Changed),
-		words.Count(e.Unchanged),
-		words.Size(e.BytesRead),
-		excluded,
-	)
+		words.Printable(e.Set), words.Plural(e.Files, "file", "files"), words.Count(e.New),
+		words.Count(e.Changed), words.Count(e.Unchanged), words.Size(e.BytesRead), excluded)
 }

@@ -43,10 +43,8 @@ func (s *session) showMade(e events.StoreMade) {
 			"the backups, with it anybody can",
 			e.Kit)
 	} else {
-		s.out.warn(
-			"",
-			"move %s off this machine: it holds the owner's key of the store; the secret key of the recipients is not in it",
-			e.Kit,
-		)
+		s.out.warn("",
+			"move %s off this machine: it holds the owner's key of the store; the secret key of "+
+				"the recipients is not in it", e.Kit)
 	}
 }
