@@ -297,17 +297,13 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	hint := "run it as a user who may read them, or exclude them: --exclude PATTERN"
 	switch {
 	case broken:
-		hint = "correct the ignore files named above; for the syntax of patterns, see: vaultik help backup"
+		hint = "correct the ignore files named above; for the syntax of patterns, see: " +
+			"vaultik help backup"
 	case incomplete:
 		hint = "see which paths are configured: vaultik config show"
 	}
-	return fault.WithHint(
-		fault.Incomplete(
-			fmt.Sprintf("the snapshot is incomplete: %s could not be saved",
-				countText(res.Errors, incomplete)),
-		),
-		hint,
-	)
+	return fault.WithHint(fault.Incomplete("the snapshot is incomplete: "+
+		countText(res.Errors, incomplete)+" could not be saved"), hint)
 }
 
 func (n *sums) addBackup(res *backup.Result) {

@@ -76,9 +76,8 @@ func (b *backupJob) named(name string, known *config.Sets) ([]backupSet, error) 
 	old := known.ByName(name)
 	if len(old) == 0 {
 		return nil, &fault.UsageError{
-			Msg: fmt.Sprintf(
-				"--set %q: there is no such set in the configuration, and none was backed up "+
-					"before", name),
+			Msg: fmt.Sprintf("--set %q: there is no such set in the configuration, "+
+				"and none was backed up before", name),
 			Advice: "name its paths: vaultik backup --set " + config.Quote(name) + " PATH",
 		}
 	}

@@ -50,7 +50,8 @@ func (e *configured) Hint() string {
 		return "put the configuration back, or start over: mv " + config.Quote(e.dir) + " " +
 			config.Quote(e.dir+".old")
 	}
-	return "to see it: vaultik config show; to create a second one elsewhere: vaultik --config DIR/config.yaml init"
+	return "to see it: vaultik config show; to create a second one elsewhere: " +
+		"vaultik --config DIR/config.yaml init"
 }
 
 // storeTaken: init found something in the place for a new store.
@@ -116,8 +117,8 @@ func (e *ownerDiffers) Error() string {
 func (e *ownerDiffers) Unwrap() error  { return e.err }
 func (*ownerDiffers) Exit() fault.Code { return fault.Damage }
 func (e *ownerDiffers) Hint() string {
-	return "if the store was created again, use the fingerprint in its recovery kit: vaultik --store " +
-		config.Quote(e.url) + " --owner SHA256:... snapshots"
+	return "if the store was created again, use the fingerprint in its recovery kit: " +
+		"vaultik --store " + config.Quote(e.url) + " --owner SHA256:... snapshots"
 }
 
 // otherStore: the configured URL leads to a store that this host does not belong to.

@@ -65,8 +65,8 @@ func (j *job) badIndex(dir string, err error) error {
 	hint := "make it writable, or use another directory: " + anew
 	switch {
 	case errors.Is(err, index.ErrNoSpace):
-		hint = "free some space in " + config.Quote(
-			dir) + ", or rebuild the index elsewhere: " + anew
+		hint = "free some space in " + config.Quote(dir) +
+			", or rebuild the index elsewhere: " + anew
 	case errors.Is(err, index.ErrNewerFormat):
 		hint = "see which version this is: vaultik version"
 	case errors.Is(err, index.ErrForeign):

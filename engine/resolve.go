@@ -21,6 +21,10 @@ type Pick struct {
 	Host string // its name or id
 }
 
+// nonePicked is the message where a Pick leaves nothing.
+const nonePicked = "no snapshot of that set and host found; " +
+	"the names of other hosts need the secret key"
+
 // splitSnapshot cuts SNAPSHOT[:PATH].
 func splitSnapshot(spec string) (id, path string) {
 	id, path, _ = strings.Cut(spec, ":")
@@ -48,18 +52,9 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 			Advice: "list the snapshots: vaultik snapshots",
 		}
 	}
-	var found []*row
-	for _, r := range c.rows {
-		if !strings.HasPrefix(r.ID(), id) {
-			continue
-		}
-		n, err := c.name(ctx, r.chain(), r, key)
-		if err != nil {
-			return nil, err
-		}
-		if n.fits(p) {
-			found = append(found, r)
-		}
+	found, err := c.withPrefix(ctx, id, p, key)
+	if err != nil {
+		return nil, err
 	}
 	switch len(found) {
 	case 1:
@@ -73,6 +68,24 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 		e.Ways = append(e.Ways, j.again(r.ID()[:min(64, max(8, len(id)+4))]))
 	}
 	return nil, e
+}
+
+// withPrefix gives the snapshots that p leaves whose ids begin with prefix.
+func (c *catalog) withPrefix(ctx context.Context, prefix string, p Pick,
+	key *keys.Identity) (found []*row, err error) {
+	for _, r := range c.rows {
+		if !strings.HasPrefix(r.ID(), prefix) {
+			continue
+		}
+		n, err := c.name(ctx, r.chain(), r, key)
+		if err != nil {
+			return nil, err
+		}
+		if n.fits(p) {
+			found = append(found, r)
+		}
+	}
+	return found, nil
 }
 
 // again is the command that was run, for another snapshot, which flags may follow.
@@ -188,9 +201,7 @@ func fits(want, name, id string) bool { return want == "" || want == name || wan
 func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
 	switch {
 	case len(chains) == 0 && p != Pick{}:
-		return nil, &noSnapshot{
-			msg: "no snapshot of that set and host found; the names of other hosts need the secret key",
-		}
+		return nil, &noSnapshot{msg: nonePicked}
 	case len(chains) == 0:
 		return nil, &noSnapshot{msg: "the store has no snapshot yet", err: c.firstProblem()}
 	case len(chains) > 1:

@@ -86,9 +86,9 @@ func (o *RestoreOptions) check() error {
 	switch {
 	case o.Delete && o.Target != "" && isRoot(o.Target):
 		return &fault.UsageError{
-			Msg: "--delete does not work on " + o.Target +
-				", the root of the file system",
-			Advice: "restore to the directory itself: vaultik restore SNAPSHOT:PATH --target PATH --delete",
+			Msg: "--delete does not work on " + o.Target + ", the root of the file system",
+			Advice: "restore to the directory itself: " +
+				"vaultik restore SNAPSHOT:PATH --target PATH --delete",
 		}
 	case o.Verify && o.DryRun:
 		return refuse("--verify cannot be combined with --dry-run: nothing would be restored")

@@ -53,5 +53,6 @@ func (e *emptyStream) Hint() string {
 	if e.command {
 		return ""
 	}
-	return "let vaultik run the program, so that a failure is noticed: vaultik backup --stdin-command --stdin-name NAME -- PROGRAM"
+	return "let vaultik run the program, so that a failure is noticed: " +
+		"vaultik backup --stdin-command --stdin-name NAME -- PROGRAM"
 }

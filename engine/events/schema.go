@@ -320,7 +320,7 @@ type Restored struct {
 	Attributes   []AttributeSum `json:"attributes,omitempty"`
 
 	LostWhy   []string      `json:"-"` // for each of Lost
-	Leftovers int64         `json:"-"` // temporary files of an interrupted restore that were removed
+	Leftovers int64         `json:"-"` // removed temporary files of an interrupted restore
 	Above     int64         `json:"-"` // directories above what was restored that lack attributes
 	Duration  time.Duration `json:"-"`
 }
