@@ -43,12 +43,12 @@ type command struct {
 
 // newCommand prepares a program, which begins with the first Read. say hears each
 // line of its standard error.
-func newCommand(from *Stream, say func(format string, args ...any)) (*command, error) {
-	args := from.Command
+func newCommand(args []string, stdin io.Reader,
+	say func(format string, args ...any)) (*command, error) {
 	c := &command{cmd: exec.Command(args[0], args[1:]...)} //nolint:gosec // that is what it is for
 	name := filepath.Base(args[0])
 	c.errors = &lineWriter{say: func(line string) { say("%s: %s", name, line) }}
-	c.cmd.Stdin, c.cmd.Stderr = from.Reader, c.errors
+	c.cmd.Stdin, c.cmd.Stderr = stdin, c.errors
 	c.cmd.Env = slices.DeleteFunc(os.Environ(), func(s string) bool {
 		return strings.HasPrefix(s, keys.EnvIdentity+"=")
 	})

@@ -194,30 +194,3 @@ func (e *noSnapshot) Exit() fault.Code {
 	}
 	return fault.Failed
 }
-
-// newestBad: the newest snapshot of a set is damaged, missing or forked. An older
-// one is never taken in its place, only named.
-type newestBad struct {
-	set   string
-	err   error
-	older *row   // nil: there is none
-	again string // the command that takes the older one
-}
-
-func (e *newestBad) Error() string {
-	msg := fmt.Sprintf("the newest snapshot of set %s is not available: %v", e.set, e.err)
-	if e.older != nil {
-		msg += fmt.Sprintf("; snapshot %s of %s is not affected", e.older.short(),
-			e.older.when())
-	}
-	return msg
-}
-
-func (e *newestBad) Unwrap() error  { return e.err }
-func (*newestBad) Exit() fault.Code { return fault.Damage }
-func (e *newestBad) Hint() string {
-	if e.older == nil {
-		return ""
-	}
-	return "use the older one: " + e.again
-}

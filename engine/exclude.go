@@ -79,6 +79,15 @@ func readPatterns(file string) ([]filter.Pattern, error) {
 	return filter.Read(file, f, os.LookupEnv)
 }
 
+// sets are what is to be backed up, each with its rules.
+func (b *backupJob) sets(known *config.Sets, flags exclusions) ([]backupSet, error) {
+	sets, err := b.chosen(known)
+	if err != nil {
+		return nil, err
+	}
+	return sets, compileExcludes(b.conf, sets, flags)
+}
+
 // compileExcludes gives each set its rules: those that the configuration has for a
 // set of this name, and those of the flags.
 func compileExcludes(conf *config.Config, sets []backupSet, flags exclusions) error {

@@ -335,3 +335,8 @@ func (m *mirrorPlace) addGC(ctx context.Context) error {
 	}
 	return nil
 }
+
+// otherTarget: the place for a mirror holds something else.
+type otherTarget struct{ url, what string }
+
+func (e *otherTarget) Error() string { return fmt.Sprintf("copy to %s: %s", e.url, e.what) }

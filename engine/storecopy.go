@@ -267,8 +267,3 @@ func (m *mirrorPlace) note(rep *mirror.Report) error {
 		return nil
 	})
 }
-
-// otherTarget: the place for a mirror holds something else.
-type otherTarget struct{ url, what string }
-
-func (e *otherTarget) Error() string { return fmt.Sprintf("copy to %s: %s", e.url, e.what) }

@@ -25,6 +25,23 @@ type backupCmd struct {
 	SameHost bool `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
 }
 
+// streamFlags are of backups whose content is in no file.
+type streamFlags struct {
+	Stdin        bool    `name:"stdin" help:"Back up standard input, as one file."`
+	StdinCommand bool    `name:"stdin-command" help:"Run the command after -- and back up its output as one file; if it fails, no snapshot is made."`
+	StdinName    *string `name:"stdin-name" help:"Path of that file in the snapshot (default: stdin)." placeholder:"NAME"`
+}
+
+func (f *streamFlags) streamed() bool { return f.Stdin || f.StdinCommand }
+
+// listFlags name lists of paths.
+type listFlags struct {
+	FilesFrom  []string `sep:"none" name:"files-from" help:"Back up the paths listed in this file, one per line (-: standard input); may be repeated." placeholder:"FILE"`
+	FilesFrom0 []string `sep:"none" name:"files-from0" help:"Like --files-from, with a NUL byte after each path, as find -print0 writes it." placeholder:"FILE"`
+}
+
+func (f *listFlags) listed() bool { return len(f.FilesFrom)+len(f.FilesFrom0) > 0 }
+
 // Help is shown by --help.
 func (backupCmd) Help() string {
 	return `Saves a snapshot of each set. A set is a named group of paths: paths that were

@@ -15,15 +15,6 @@ import (
 	"vaultik/vault/page"
 )
 
-// streamFlags are of backups whose content is in no file.
-type streamFlags struct {
-	Stdin        bool    `name:"stdin" help:"Back up standard input, as one file."`
-	StdinCommand bool    `name:"stdin-command" help:"Run the command after -- and back up its output as one file; if it fails, no snapshot is made."`
-	StdinName    *string `name:"stdin-name" help:"Path of that file in the snapshot (default: stdin)." placeholder:"NAME"`
-}
-
-func (f *streamFlags) streamed() bool { return f.Stdin || f.StdinCommand }
-
 // streamSource is a set whose content is a stream: its name makes it the same set the
 // next time.
 func (c *backupCmd) streamSource(s *session, o *engine.BackupOptions) error {

@@ -8,12 +8,6 @@ import (
 	"vaultik/internal/words"
 )
 
-type storeCmd struct {
-	Info  storeInfoCmd  `cmd:"" help:"Show whose store it is and what is in it."`
-	Check storeCheckCmd `cmd:"" help:"Check whether a place can hold a store, and what it can do."`
-	Copy  storeCopyCmd  `cmd:"" help:"Mirror a store to another place, or update a mirror."`
-}
-
 // abilities are what a place can do, for people.
 func abilities(a events.Abilities) [][2]string {
 	rows := [][2]string{
