@@ -17,7 +17,7 @@ const (
 
 // BackupOptions say what is to be saved.
 type BackupOptions struct {
-	Source string // see above
+	Source string // FromPaths, FromList or FromStream
 	// Absolute or relative; none: every set of the configuration, or Set. Of a stream the one path
 	// that it has in the snapshot.
 	Paths  []string

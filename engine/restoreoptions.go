@@ -24,7 +24,7 @@ type RestoreOptions struct {
 	Include, Exclude []string // patterns
 
 	DryRun       bool   // nothing is changed anywhere
-	Overwrite    string // see above; "" is OverwriteIfChanged
+	Overwrite    string // OverwriteAlways and so on; "" is OverwriteIfChanged
 	InPlace      bool
 	Verify       bool // then read everything back and compare
 	NoSpaceCheck bool

@@ -8,7 +8,7 @@ import (
 	"vaultik/internal/words"
 )
 
-// abilities are what a place can do, for people.
+// abilities are rows about what a place can do.
 func abilities(a events.Abilities) [][2]string {
 	rows := [][2]string{
 		{"create if absent", told(a.ConditionalPut, "of two writers with one name exactly one wins",

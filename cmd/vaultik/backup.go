@@ -42,7 +42,6 @@ type listFlags struct {
 
 func (f *listFlags) listed() bool { return len(f.FilesFrom)+len(f.FilesFrom0) > 0 }
 
-// Help is shown by --help.
 func (backupCmd) Help() string {
 	return `Saves a snapshot of each set. A set is a named group of paths: paths that were
 backed up before belong to the same set again, others to a new one. The first backup
@@ -57,7 +56,6 @@ Paths can come from a list (--files-from), and data from a program or a pipe:
 ` + excludeHelp
 }
 
-// Run backs up.
 func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	if s.identity != nil || !errors.Is(s.identityErr, keys.ErrNoIdentity) {
 		s.identity, s.identityErr = nil, keys.ErrNoIdentity
@@ -89,8 +87,8 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	return err
 }
 
-// source fills in where what is saved comes from, if that is not paths. It asks nothing
-// of the configuration: what cannot be meant so is refused before there is one.
+// source fills in where the data comes from, if not from paths. It does not need the
+// configuration, so that a first backup with wrong flags is refused before it creates one.
 func (c *backupCmd) source(s *session, o *engine.BackupOptions) error {
 	switch {
 	case c.streamed():
@@ -107,7 +105,8 @@ func (c *backupCmd) source(s *session, o *engine.BackupOptions) error {
 func (s *session) savedItem(e events.Item) {
 	s.out.event(e)
 	switch {
-	case e.Status == string(messages.StatusExcluded): // of a file system of the kernel, which is said of all together
+	case e.Status == string(messages.StatusExcluded):
+		// A kernel file system: one note names all of them.
 	case e.Reason != "":
 		s.out.warn("", "%q: %s", e.Raw(), e.Reason)
 	case s.out.verbose:

@@ -76,7 +76,7 @@ func newParser(c *cli, stdout, stderr io.Writer, helped func(int)) *kong.Kong {
 	return parser
 }
 
-// protect turns a panic into an error, so that even then the last words are said.
+// protect turns a panic into an error, so that even then error and summary are printed.
 func protect(ctx context.Context, fn func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -76,7 +76,7 @@ func (s *session) parallel(n int) error {
 	return s.prepare()
 }
 
-// finish says the last words and returns the exit code.
+// finish prints error and summary, and returns the exit code.
 func (s *session) finish(err error) int {
 	if err == nil && s.out.broken != nil {
 		err = fmt.Errorf("write output: %w", s.out.broken)

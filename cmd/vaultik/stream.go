@@ -40,7 +40,7 @@ func (c *backupCmd) streamSource(s *session, o *engine.BackupOptions) error {
 	return nil
 }
 
-// checkStream refuses what does not go with a stream.
+// checkStream refuses flags that cannot be combined with a stream.
 func (c *backupCmd) checkStream() error {
 	refuse := func(msg string) error { return fault.Misuse("backup", msg) }
 	flag := "--stdin"
@@ -72,13 +72,12 @@ func (c *backupCmd) checkStream() error {
 	return nil
 }
 
-// terminal is standard input that somebody types, who is told so when it is waited for.
+// terminal is standard input that somebody types; say tells them so at the first read.
 type terminal struct {
 	*os.File
 	say func()
 }
 
-// Read implements io.Reader.
 func (t *terminal) Read(p []byte) (int, error) {
 	if t.say != nil {
 		t.say()
