@@ -14,8 +14,8 @@ import (
 	"vaultik/engine/events"
 )
 
-// openBackend opens the store at url as every job does: calls are made again
-// while it fails, transfers are counted, all stores share one bandwidth.
+// openBackend opens the store at url as every job does: failed calls are retried,
+// transfers are counted, all stores share one bandwidth.
 func (j *job) openBackend(ctx context.Context, url string, o backends.Options) (backends.Backend,
 	error) {
 	conf, err := j.tuning()
@@ -26,8 +26,8 @@ func (j *job) openBackend(ctx context.Context, url string, o backends.Options) (
 	return j.open(ctx, url, o, conf, o.Connections)
 }
 
-// openUncounted is openBackend for those who hold more transfers open than there are
-// connections, and would wait for themselves.
+// openUncounted is openBackend without a limit on transfers, for callers that hold more of
+// them open than there are connections, and would deadlock.
 func (j *job) openUncounted(ctx context.Context, url string, o backends.Options) (backends.Backend,
 	error) {
 	conf, err := j.tuning()
@@ -89,7 +89,7 @@ func (j *job) tuning() (*config.Config, error) {
 	c, err := j.config()
 	switch {
 	case err == nil:
-		return c, nil // again each time: a first backup makes it
+		return c, nil // not kept in tuned: a first backup creates it later
 	case errors.Is(err, config.ErrMissing):
 		return config.Default(), nil
 	case j.o.Store != nil:
@@ -108,7 +108,7 @@ func (j *job) transfers(conf *config.Config) int {
 	return conf.Parallel
 }
 
-// logs takes what backends log: warnings are the job's, the rest few want to know.
+// logs takes what backends log: warnings are shown as those of the job, the rest with -v.
 // The attribute "hint" is what to do.
 type logs struct{ events.Voice }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"vaultik/actors"
@@ -13,7 +12,6 @@ import (
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/engine/events"
-	"vaultik/index"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
 	"vaultik/messages"
@@ -22,40 +20,6 @@ import (
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 )
-
-// Sources of what a backup saves.
-const (
-	FromPaths  = ""                  // files and directories; the paths make it the same set again
-	FromList   = config.SourceList   // paths of a list; the name makes it the same set again
-	FromStream = config.SourceStream // no file: a stream, saved as one
-)
-
-// BackupOptions say what is to be saved.
-type BackupOptions struct {
-	Source string // see above
-	// Absolute or relative; none: every set of the configuration, or Set. Of a stream the one path
-	// that it has in the snapshot.
-	Paths  []string
-	Set    string // name; "" for the one that these paths had before, or one made of them
-	Tags   []string
-	Leave  config.Filters // beside those of the configuration
-	Stream *Stream        // of FromStream
-
-	DryRun   bool // nothing is written anywhere
-	SameHost bool // this is the machine that host.json was made on, whatever its id
-}
-
-// Stream is where the content of a backup of no file comes from: the output of a
-// program, or Reader.
-type Stream struct {
-	Reader  io.Reader // of a program, its standard input
-	Command []string
-}
-
-// BackupResult is what a backup has done, also if it ended early.
-type BackupResult struct {
-	events.Totals
-}
 
 // Backup saves a snapshot of each set. Where there is no configuration yet it sets the
 // machine up. It tells of [events.StoreMade], of each [events.Item] and of what was
@@ -74,15 +38,6 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions, sink events.Sink) 
 		err = b.run(ctx, flags)
 	}
 	return BackupResult{j.totals()}, err
-}
-
-// backupJob is one backup, of all its sets.
-type backupJob struct {
-	*job
-	o    BackupOptions
-	conf *config.Config
-	op   *opened
-	ix   *index.Index
 }
 
 func (b *backupJob) run(ctx context.Context, flags exclusions) (err error) {
@@ -297,19 +252,13 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	hint := "run it as a user who may read them, or exclude them: --exclude PATTERN"
 	switch {
 	case broken:
-		hint = "correct the ignore files named above; for the syntax of patterns, see: vaultik help backup"
+		hint = "correct the ignore files named above; for the syntax of patterns, see: " +
+			"vaultik help backup"
 	case incomplete:
 		hint = "see which paths are configured: vaultik config show"
 	}
-	return fault.WithHint(
-		fault.Incomplete(
-			fmt.Sprintf(
-				"the snapshot is incomplete: %s could not be saved",
-				countText(res.Errors, incomplete),
-			),
-		),
-		hint,
-	)
+	return fault.WithHint(fault.Incomplete("the snapshot is incomplete: "+
+		countText(res.Errors, incomplete)+" could not be saved"), hint)
 }
 
 func (n *sums) addBackup(res *backup.Result) {

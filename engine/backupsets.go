@@ -28,15 +28,6 @@ type backupSet struct {
 	broken   int64 // ignore files that mean nothing, in part or as a whole
 }
 
-// sets are what is to be backed up, each with its rules.
-func (b *backupJob) sets(known *config.Sets, flags exclusions) ([]backupSet, error) {
-	sets, err := b.chosen(known)
-	if err != nil {
-		return nil, err
-	}
-	return sets, compileExcludes(b.conf, sets, flags)
-}
-
 // chosen are the sets of the paths given, or what the configuration says.
 func (b *backupJob) chosen(known *config.Sets) ([]backupSet, error) {
 	switch {
@@ -76,10 +67,8 @@ func (b *backupJob) named(name string, known *config.Sets) ([]backupSet, error) 
 	old := known.ByName(name)
 	if len(old) == 0 {
 		return nil, &fault.UsageError{
-			Msg: fmt.Sprintf(
-				"--set %q: there is no such set in the configuration, and none was backed up before",
-				name,
-			),
+			Msg: fmt.Sprintf("--set %q: there is no such set in the configuration, "+
+				"and none was backed up before", name),
 			Advice: "name its paths: vaultik backup --set " + config.Quote(name) + " PATH",
 		}
 	}

@@ -156,8 +156,7 @@ func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.S
 // said reports whether a problem of that very manifest is known already.
 func (c *catalog) said(h layout.HostID, set layout.SetID, seq uint64) bool {
 	return slices.ContainsFunc(c.problems, func(p snapshot.Problem) bool {
-		return p.Host == h &&
-			p.Set == set && p.Seq == seq
+		return p.Host == h && p.Set == set && p.Seq == seq
 	})
 }
 
@@ -192,11 +191,8 @@ func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*sn
 		return nil, nil, err
 	}
 	for _, p := range problems {
-		if r.Root == nil &&
-			!errors.Is(
-				p.Err,
-				keys.ErrWrongIdentity,
-			) { // then the root says so, or another way in was found
+		// That the key is wrong is said by the root, unless another way in was found.
+		if r.Root == nil && !errors.Is(p.Err, keys.ErrWrongIdentity) {
 			c.problems = append(c.problems, p)
 		}
 	}
@@ -230,8 +226,7 @@ func (c *catalog) setName(k chain, root *snapshot.Root) string {
 // event is a row for --json.
 func (c *catalog) event(r *row) events.Snapshot {
 	ev := events.Snapshot{Type: "snapshot", ID: r.ID(), Time: r.Time, Host: r.Host.String(),
-		Set: r.Set.String(), Seq: r.Seq,
-		Complete: r.Complete, Blobs: r.Count, Stored: r.Bytes}
+		Set: r.Set.String(), Seq: r.Seq, Complete: r.Complete, Blobs: r.Count, Stored: r.Bytes}
 	if name := c.hostName(r.chain(), r.Root); name != ev.Host {
 		ev.Hostname, ev.Hostname64 = events.Twin(name)
 	}

@@ -43,15 +43,14 @@ type command struct {
 
 // newCommand prepares a program, which begins with the first Read. say hears each
 // line of its standard error.
-func newCommand(from *Stream, say func(format string, args ...any)) (*command, error) {
-	args := from.Command
+func newCommand(args []string, stdin io.Reader,
+	say func(format string, args ...any)) (*command, error) {
 	c := &command{cmd: exec.Command(args[0], args[1:]...)} //nolint:gosec // that is what it is for
 	name := filepath.Base(args[0])
 	c.errors = &lineWriter{say: func(line string) { say("%s: %s", name, line) }}
-	c.cmd.Stdin, c.cmd.Stderr = from.Reader, c.errors
+	c.cmd.Stdin, c.cmd.Stderr = stdin, c.errors
 	c.cmd.Env = slices.DeleteFunc(os.Environ(), func(s string) bool {
-		return strings.HasPrefix(s,
-			keys.EnvIdentity+"=")
+		return strings.HasPrefix(s, keys.EnvIdentity+"=")
 	})
 	c.cmd.WaitDelay = stderrGrace
 	out, err := c.cmd.StdoutPipe()
@@ -78,10 +77,8 @@ func (c *command) start() error {
 	if !c.began {
 		c.began = true
 		if err := c.cmd.Start(); err != nil {
-			c.once.Do(func() {
-				c.err = &commandFailed{c.cmd.Path, "could not be started: " +
-					err.Error(), nil}
-			})
+			what := "could not be started: " + err.Error()
+			c.once.Do(func() { c.err = &commandFailed{c.cmd.Path, what, nil} })
 		}
 	}
 	if c.cmd.Process == nil {
@@ -97,8 +94,8 @@ func (c *command) wait(what error) error {
 		err := c.cmd.Wait()
 		c.errors.flush()
 		switch {
-		case err == nil,
-			errors.Is(err, exec.ErrWaitDelay): // the latter: it ended well, but left others behind
+		// ErrWaitDelay: it ended well, but left others behind that hold its output.
+		case err == nil, errors.Is(err, exec.ErrWaitDelay):
 			c.err = what
 		case c.cmd.ProcessState != nil:
 			c.err = &commandFailed{c.cmd.Path, c.cmd.ProcessState.String(), c.errors.last}

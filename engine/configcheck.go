@@ -198,14 +198,8 @@ func (k *checks) index(h *config.Host) {
 	case errors.As(err, &busy):
 		k.ok("index", "%v: a backup is running", busy)
 	case errors.Is(err, index.ErrDamaged):
-		k.warn(
-			"index",
-			fmt.Sprintf(
-				"%v; the next backup moves it aside, and reads and uploads everything again",
-				err,
-			),
-			"",
-		)
+		k.warn("index", fmt.Sprintf(
+			"%v; the next backup moves it aside, and reads and uploads everything again", err), "")
 	default:
 		k.fail("index", err)
 	}
@@ -224,8 +218,7 @@ func nearest(dir string) string {
 // sets checks the paths and patterns of each set.
 func (k *checks) sets() {
 	if len(k.conf.Sets) == 0 {
-		k.warn("sets", "the configuration has none: a backup needs paths on the command line",
-			"")
+		k.warn("sets", "the configuration has none: a backup needs paths on the command line", "")
 	}
 	for _, set := range k.conf.Sets {
 		name := "set " + set.Name
@@ -267,16 +260,9 @@ func (k *checks) paths(name string, set *backupSet) bool {
 		}
 		if by := set.emptied(r); by != nil {
 			fine = false
-			k.warn(
-				name,
-				fmt.Sprintf(
-					"%s: pattern %q matches the requested path %s: its contents are excluded",
-					by.Source,
-					by.Text,
-					r,
-				),
-				"",
-			)
+			k.warn(name, fmt.Sprintf(
+				"%s: pattern %q matches the requested path %s: its contents are excluded",
+				by.Source, by.Text, r), "")
 		}
 	}
 	return fine

@@ -4,7 +4,7 @@
 // what happens ([events.Sink]). It prints nothing, reads no command line and no signal,
 // and knows no environment but that of its configuration.
 //
-// An [Engine] is the words that hold for every request. Each request is a job: it reads
+// An [Engine] holds the options of every request. Each request is a job: it reads
 // the configuration anew, counts for itself and leaves nothing behind in the process, so
 // that many can be made, one after the other or at once. Two that write as this host
 // are kept apart by the lock of the host.

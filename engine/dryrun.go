@@ -66,8 +66,7 @@ func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
 	b.conf, err = b.config()
 	if errors.Is(err, config.ErrMissing) {
 		b.Note(
-			"no configuration yet: a backup would first set up this machine, as vaultik init does",
-		)
+			"no configuration yet: a backup would first set up this machine, as vaultik init does")
 		b.conf = &config.Config{}
 		return nil
 	}
@@ -96,11 +95,8 @@ func (j *job) copyIndex(conf *config.Config, h *config.Host, undo *undoList) (*i
 		j.Note("no index at %s: everything counts as new", dir)
 		return nil, nil
 	case errors.Is(err, index.ErrDamaged):
-		j.Warn(
-			"",
-			"%v; a backup would move it aside and create a new one: everything counts as new",
-			err,
-		)
+		j.Warn("",
+			"%v; a backup would move it aside and create a new one: everything counts as new", err)
 		return nil, nil
 	}
 	return ix, err
@@ -136,20 +132,12 @@ func copyError(temp string, err error) error {
 func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) error {
 	gc, err := op.Store.GC(ctx, op.Host.ID)
 	if err != nil {
-		return fmt.Errorf(
-			"cannot back up without knowing which objects prune has condemned: %w",
-			err,
-		)
+		return fmt.Errorf("cannot back up without knowing which objects prune has condemned: %w",
+			err)
 	}
-	present := map[blob.Name]int64{}
-	err = op.Objects.List(ctx, layout.BlobPrefix(op.Host.ID), func(key string, size int64) error {
-		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindBlob {
-			present[o.Sum] = size
-		}
-		return nil
-	})
+	present, err := presentBlobs(ctx, op)
 	if err != nil {
-		return fmt.Errorf("list the store: %w", err)
+		return err
 	}
 	if gc != nil {
 		for key := range gc.Keys() {
@@ -168,12 +156,25 @@ func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) erro
 	if len(gone) == 0 {
 		return nil
 	}
-	j.Warn(
-		"",
+	j.Warn("",
 		"%s in the index are missing from the store: their files would be read and stored again",
-		words.Plural(int64(len(gone)), "blob", "blobs"),
-	)
+		words.Plural(int64(len(gone)), "blob", "blobs"))
 	return ix.DropBlobs(gone)
+}
+
+// presentBlobs are the sizes of all blobs of this host that the store has.
+func presentBlobs(ctx context.Context, op *opened) (map[blob.Name]int64, error) {
+	present := map[blob.Name]int64{}
+	err := op.Objects.List(ctx, layout.BlobPrefix(op.Host.ID), func(key string, size int64) error {
+		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindBlob {
+			present[o.Sum] = size
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the store: %w", err)
+	}
+	return present, nil
 }
 
 // dryRun is the dry run of one set.
@@ -276,8 +277,8 @@ func foreignWriter(ctx context.Context, op *opened) error {
 		return fmt.Errorf("list the store: %w", err)
 	}
 	for _, r := range op.Sets.Sets {
-		if seen := op.Seen.Manifest(op.Store.Doc.Store, op.Host.ID,
-			r.ID).Seq; newest[r.ID] > seen+1 {
+		seen := op.Seen.Manifest(op.Store.Doc.Store, op.Host.ID, r.ID).Seq
+		if newest[r.ID] > seen+1 {
 			return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d",
 				backup.ErrForeignWriter, newest[r.ID], string(r.Name), seen)
 		}
@@ -369,10 +370,8 @@ func (d *dryRun) report(set *backupSet, missing bool) error {
 	d.Tell(events.WouldSave{Set: set.name, Files: n.Files, New: n.New, Changed: n.Changed,
 		Unchanged: n.Unchanged, BytesRead: d.read, Excluded: d.excluded})
 	if d.failed > 0 || missing {
-		return fault.Incomplete(
-			fmt.Sprintf("the snapshot would be incomplete: %s could not be saved",
-				countText(d.failed, missing)),
-		)
+		return fault.Incomplete("the snapshot would be incomplete: " +
+			countText(d.failed, missing) + " could not be saved")
 	}
 	return nil
 }

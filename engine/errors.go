@@ -50,7 +50,8 @@ func (e *configured) Hint() string {
 		return "put the configuration back, or start over: mv " + config.Quote(e.dir) + " " +
 			config.Quote(e.dir+".old")
 	}
-	return "to see it: vaultik config show; to create a second one elsewhere: vaultik --config DIR/config.yaml init"
+	return "to see it: vaultik config show; to create a second one elsewhere: " +
+		"vaultik --config DIR/config.yaml init"
 }
 
 // storeTaken: init found something in the place for a new store.
@@ -69,17 +70,12 @@ func (e *storeTaken) Error() string {
 		return fmt.Sprintf("create store %s: a file of that name exists", e.url)
 	case e.halfMade:
 		return fmt.Sprintf(
-			"create store %s: an interrupted init left a store without backups there",
-			e.url,
-		)
+			"create store %s: an interrupted init left a store without backups there", e.url)
 	case e.isStore:
 		return fmt.Sprintf("create store %s: a store exists there", e.url)
 	default:
-		return fmt.Sprintf(
-			"create store %s: the place is not empty, it contains %q",
-			e.url,
-			e.example,
-		)
+		return fmt.Sprintf("create store %s: the place is not empty, it contains %q", e.url,
+			e.example)
 	}
 }
 
@@ -121,10 +117,8 @@ func (e *ownerDiffers) Error() string {
 func (e *ownerDiffers) Unwrap() error  { return e.err }
 func (*ownerDiffers) Exit() fault.Code { return fault.Damage }
 func (e *ownerDiffers) Hint() string {
-	return "if the store was created again, use the fingerprint in its recovery kit: vaultik --store " +
-		config.Quote(
-			e.url,
-		) + " --owner SHA256:... snapshots"
+	return "if the store was created again, use the fingerprint in its recovery kit: " +
+		"vaultik --store " + config.Quote(e.url) + " --owner SHA256:... snapshots"
 }
 
 // otherStore: the configured URL leads to a store that this host does not belong to.
@@ -145,9 +139,7 @@ type notHost struct{ url string }
 
 func (e *notHost) Error() string {
 	return fmt.Sprintf(
-		"this machine is not a host of the store at %s: it has no keys to write there",
-		e.url,
-	)
+		"this machine is not a host of the store at %s: it has no keys to write there", e.url)
 }
 
 func (*notHost) Exit() fault.Code { return fault.Failed }
@@ -176,10 +168,7 @@ type staleTrust struct {
 func (e *staleTrust) Error() string {
 	return fmt.Sprintf(
 		"store %s has trust list %d, but list %d, or another one with that number, was seen before",
-		e.url,
-		e.got,
-		e.want,
-	)
+		e.url, e.got, e.want)
 }
 
 func (e *staleTrust) Unwrap() error { return snapshot.ErrTrustRollback }
@@ -204,31 +193,4 @@ func (e *noSnapshot) Exit() fault.Code {
 		return fault.Damage
 	}
 	return fault.Failed
-}
-
-// newestBad: the newest snapshot of a set is damaged, missing or forked. An older
-// one is never taken in its place, only named.
-type newestBad struct {
-	set   string
-	err   error
-	older *row   // nil: there is none
-	again string // the command that takes the older one
-}
-
-func (e *newestBad) Error() string {
-	msg := fmt.Sprintf("the newest snapshot of set %s is not available: %v", e.set, e.err)
-	if e.older != nil {
-		msg += fmt.Sprintf("; snapshot %s of %s is not affected", e.older.short(),
-			e.older.when())
-	}
-	return msg
-}
-
-func (e *newestBad) Unwrap() error  { return e.err }
-func (*newestBad) Exit() fault.Code { return fault.Damage }
-func (e *newestBad) Hint() string {
-	if e.older == nil {
-		return ""
-	}
-	return "use the older one: " + e.again
 }

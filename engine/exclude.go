@@ -79,6 +79,15 @@ func readPatterns(file string) ([]filter.Pattern, error) {
 	return filter.Read(file, f, os.LookupEnv)
 }
 
+// sets are what is to be backed up, each with its rules.
+func (b *backupJob) sets(known *config.Sets, flags exclusions) ([]backupSet, error) {
+	sets, err := b.chosen(known)
+	if err != nil {
+		return nil, err
+	}
+	return sets, compileExcludes(b.conf, sets, flags)
+}
+
 // compileExcludes gives each set its rules: those that the configuration has for a
 // set of this name, and those of the flags.
 func compileExcludes(conf *config.Config, sets []backupSet, flags exclusions) error {
@@ -146,13 +155,9 @@ func (j *job) prepareRules(conf *config.Config, url string, set *backupSet, root
 	for _, path := range roots {
 		if by := set.emptied(path); by != nil {
 			if said++; said <= maxEmptied {
-				j.Warn(
-					"",
-					"%s: pattern %q matches the requested path %s: it is saved, but its contents are excluded",
-					by.Source,
-					by.Text,
-					path,
-				)
+				j.Warn("",
+					"%s: pattern %q matches the requested path %s: it is saved, but its contents "+
+						"are excluded", by.Source, by.Text, path)
 			}
 		}
 	}
@@ -194,9 +199,8 @@ func (j *job) tellKernel(mounts []backup.KernelMount) {
 	}
 	if len(at) > 0 {
 		j.Note(
-			"excluded, since its contents come from the kernel: %s; to save one of them, request it too",
-			strings.Join(at, ", "),
-		)
+			"excluded, since its contents come from the kernel: %s; to save one of them, request "+
+				"it too", strings.Join(at, ", "))
 	}
 }
 

@@ -67,11 +67,10 @@ func classify(err error) (fault.Code, string) {
 	if errors.Is(err, ErrInterrupted) {
 		return fault.Interrupted, ""
 	}
-	if errors.Is(
-		err,
-		backends.ErrUnreachable,
-	) { // whatever is made of it: nothing is known of what it has
-		return fault.Failed, "check that the store is reachable, then rerun the same command to resume"
+	if errors.Is(err, backends.ErrUnreachable) {
+		// Whatever the error was wrapped in: an unreachable store says nothing about its contents.
+		return fault.Failed,
+			"check that the store is reachable, then rerun the same command to resume"
 	}
 	if code, by, ok := fault.CodeOf(err); ok {
 		if h, is := by.(fault.Hinter); is {
@@ -152,34 +151,32 @@ func placeHint(c class, err error) string {
 }
 
 var bucketHints = map[error]string{
-	backends.ErrContainerNotFound: "check bucket and endpoint; to create a new store: vaultik init --store URL",
-	backends.ErrAuth:              "use a key that the server accepts: export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=..., or s3: credentials: in the configuration",
-	backends.ErrPermission:        "allow this key to read, write, delete and list there",
-	backends.ErrConfig:            "",
+	backends.ErrContainerNotFound: "check bucket and endpoint; " +
+		"to create a new store: vaultik init --store URL",
+	backends.ErrAuth: "use a key that the server accepts: export AWS_ACCESS_KEY_ID=... " +
+		"AWS_SECRET_ACCESS_KEY=..., or s3: credentials: in the configuration",
+	backends.ErrPermission: "allow this key to read, write, delete and list there",
+	backends.ErrConfig:     "",
 }
 
 var remoteHints = map[error]string{
-	backends.ErrContainerNotFound: "check remote and path: rclone lsd REMOTE:PATH; to create a new store: vaultik init --store URL",
-	backends.ErrAuth:              "correct the user, password or key of that remote: rclone config",
-	backends.ErrConfig:            "",
+	backends.ErrContainerNotFound: "check remote and path: rclone lsd REMOTE:PATH; " +
+		"to create a new store: vaultik init --store URL",
+	backends.ErrAuth:   "correct the user, password or key of that remote: rclone config",
+	backends.ErrConfig: "",
 }
 
 // classes are tried in order: the first that fits decides.
 var classes = []class{
-	{
-		keys.ErrSecretAsRecipient,
-		fault.Usage,
-		"give the recipient (age1...), the public half; it is in the identity file: grep 'public key' FILE",
-	},
+	{keys.ErrSecretAsRecipient, fault.Usage,
+		"give the recipient (age1...), the public half; it is in the identity file: " +
+			"grep 'public key' FILE"},
 	{keys.ErrMixedRecipients, fault.Usage,
 		"give recipients of one kind; generate another: vaultik keygen [--classic]"},
 	{keys.ErrBadRecipient, fault.Usage,
 		"a recipient begins with age1; generate one: vaultik keygen"},
-	{
-		filter.ErrPattern,
-		fault.Usage,
-		"correct it; for the syntax of patterns, see: vaultik help backup",
-	},
+	{filter.ErrPattern, fault.Usage,
+		"correct it; for the syntax of patterns, see: vaultik help backup"},
 	{keys.ErrNoIdentity, fault.NoIdentity, "set it to the secret key: export " + keys.EnvIdentity +
 		"=\"$(grep -v '^#' RECOVERY-KIT)\""},
 	{keys.ErrBadIdentity, fault.NoIdentity,
@@ -204,22 +201,17 @@ var classes = []class{
 	{page.ErrDamaged, fault.Damage, ""},
 	{page.ErrNewerFormat, fault.Failed,
 		"it needs a newer version of vaultik; see which one this is: vaultik version"},
-	{
-		backends.ErrNoSpace,
-		fault.Failed,
-		"free some space in the store, then rerun the command to resume",
-	},
+	{backends.ErrNoSpace, fault.Failed,
+		"free some space in the store, then rerun the command to resume"},
 	{backends.ErrReadOnly, fault.Failed, "make the store writable, or use another: --store URL"},
 	{backends.ErrPermission, fault.Failed,
 		"give this user access to the store, or use another: --store URL"},
 	{backends.ErrAuth, fault.Failed, ""},
 	{backends.ErrRemoteNotFound, fault.Usage,
 		"list the remotes: rclone listremotes; add one: rclone config"},
-	{
-		backends.ErrConfig,
-		fault.Usage,
-		"correct the URL or the settings of the store (storage_url, s3, rclone): vaultik config show",
-	},
+	{backends.ErrConfig, fault.Usage,
+		"correct the URL or the settings of the store (storage_url, s3, rclone): " +
+			"vaultik config show"},
 	{backends.ErrUnsupported, fault.Failed, ""},
 	{fs.ErrPermission, fault.Failed, "check owner and mode: ls -ld"},
 	{syscall.ENOSPC, fault.Failed, "free some space on that file system, then rerun the command"},

@@ -110,10 +110,8 @@ func (j *job) oneHost(ctx context.Context, cat *catalog, p Pick, key *keys.Ident
 	for _, n := range chains {
 		if !seen[n.host] {
 			seen[n.host] = true
-			e.Ways = append(
-				e.Ways,
-				j.vaultik("index rebuild --host "+config.Quote(n.hostName)+" --out DIR"),
-			)
+			e.Ways = append(e.Ways,
+				j.vaultik("index rebuild --host "+config.Quote(n.hostName)+" --out DIR"))
 		}
 	}
 	if len(seen) > 1 {
@@ -123,8 +121,7 @@ func (j *job) oneHost(ctx context.Context, cat *catalog, p Pick, key *keys.Ident
 }
 
 var errNothingKnown = fault.Damaged(
-	"no snapshot of the host is readable: there is nothing to rebuild an index from",
-)
+	"no snapshot of the host is readable: there is nothing to rebuild an index from")
 
 // rebuilding is one rebuild under way.
 type rebuilding struct {

@@ -189,13 +189,9 @@ func (p *initPlan) placeKit(places config.Places) (err error) {
 		return fmt.Errorf("write recovery kit: %w", &fileExists{p.kitPath})
 	}
 	if p.path != "" && (p.kitPath == p.path || strings.HasPrefix(p.kitPath, p.path+"/")) {
-		return fault.Misuse(
-			"init",
-			fmt.Sprintf(
-				"--recovery-kit: %s is inside the store, which must never contain the secret",
-				p.kitPath,
-			),
-		)
+		return fault.Misuse("init", fmt.Sprintf(
+			"--recovery-kit: %s is inside the store, which must never contain the secret",
+			p.kitPath))
 	}
 	return nil
 }

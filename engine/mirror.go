@@ -73,9 +73,8 @@ func (j *job) openMirror(ctx context.Context, cat *catalog, url string, anew boo
 func (m *mirrorPlace) gone(err error) error {
 	return fault.WithHint(
 		fmt.Errorf("the mirror %s is missing: %w", backends.Redact(m.url), err),
-		"is it mounted? to start a new mirror there: "+m.here(
-			"store copy --new --to "+config.Quote(m.url),
-		),
+		"is it mounted? to start a new mirror there: "+
+			m.here("store copy --new --to "+config.Quote(m.url)),
 	)
 }
 
@@ -209,11 +208,8 @@ func (m *mirrorPlace) newerThere(seq uint64) error {
 	return fault.WithHint(
 		fmt.Errorf("%w: the target has trust list %d, which the source does not have",
 			snapshot.ErrTrustRollback, seq),
-		"did you mean the other direction? vaultik --store "+config.Quote(
-			m.url,
-		)+" store copy --to "+config.Quote(
-			m.op.URL,
-		),
+		"did you mean the other direction? vaultik --store "+config.Quote(m.url)+
+			" store copy --to "+config.Quote(m.op.URL),
 	)
 }
 
@@ -339,3 +335,8 @@ func (m *mirrorPlace) addGC(ctx context.Context) error {
 	}
 	return nil
 }
+
+// otherTarget: the place for a mirror holds something else.
+type otherTarget struct{ url, what string }
+
+func (e *otherTarget) Error() string { return fmt.Sprintf("copy to %s: %s", e.url, e.what) }

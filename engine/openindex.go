@@ -19,12 +19,9 @@ func (j *job) openIndex(conf *config.Config, op *opened) (*index.Index, error) {
 		if rerr != nil {
 			return nil, j.badIndex(dir, errors.Join(err, rerr))
 		}
-		j.Warn(
-			"",
-			"%v; it was moved to %s, and a new one was created: this backup reads and uploads everything again",
-			err,
-			aside,
-		)
+		j.Warn("",
+			"%v; it was moved to %s, and a new one was created: this backup reads and uploads "+
+				"everything again", err, aside)
 		if ix, err = index.Open(dir, o); err != nil {
 			return nil, j.badIndex(dir, err)
 		}
@@ -34,11 +31,9 @@ func (j *job) openIndex(conf *config.Config, op *opened) (*index.Index, error) {
 		return nil, j.badIndex(dir, err)
 	}
 	if ix.Empty() && op.savedBefore() {
-		j.Warn(
-			"",
-			"the index in %s is new, although this host has backups: this backup reads and uploads everything again",
-			dir,
-		)
+		j.Warn("",
+			"the index in %s is new, although this host has backups: this backup reads and "+
+				"uploads everything again", dir)
 	}
 	return ix, nil
 }
@@ -70,9 +65,8 @@ func (j *job) badIndex(dir string, err error) error {
 	hint := "make it writable, or use another directory: " + anew
 	switch {
 	case errors.Is(err, index.ErrNoSpace):
-		hint = "free some space in " + config.Quote(
-			dir,
-		) + ", or rebuild the index elsewhere: " + anew
+		hint = "free some space in " + config.Quote(dir) +
+			", or rebuild the index elsewhere: " + anew
 	case errors.Is(err, index.ErrNewerFormat):
 		hint = "see which version this is: vaultik version"
 	case errors.Is(err, index.ErrForeign):

@@ -21,6 +21,10 @@ type Pick struct {
 	Host string // its name or id
 }
 
+// nonePicked is the message where a Pick leaves nothing.
+const nonePicked = "no snapshot of that set and host found; " +
+	"the names of other hosts need the secret key"
+
 // splitSnapshot cuts SNAPSHOT[:PATH].
 func splitSnapshot(spec string) (id, path string) {
 	id, path, _ = strings.Cut(spec, ":")
@@ -44,24 +48,13 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 	if len(id) < 4 || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
 		return nil, &fault.UsageError{
 			Msg: fmt.Sprintf(
-				"%q is not a snapshot: give at least 4 hex digits of its id, or latest",
-				id,
-			),
+				"%q is not a snapshot: give at least 4 hex digits of its id, or latest", id),
 			Advice: "list the snapshots: vaultik snapshots",
 		}
 	}
-	var found []*row
-	for _, r := range c.rows {
-		if !strings.HasPrefix(r.ID(), id) {
-			continue
-		}
-		n, err := c.name(ctx, r.chain(), r, key)
-		if err != nil {
-			return nil, err
-		}
-		if n.fits(p) {
-			found = append(found, r)
-		}
+	found, err := c.withPrefix(ctx, id, p, key)
+	if err != nil {
+		return nil, err
 	}
 	switch len(found) {
 	case 1:
@@ -75,6 +68,24 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 		e.Ways = append(e.Ways, j.again(r.ID()[:min(64, max(8, len(id)+4))]))
 	}
 	return nil, e
+}
+
+// withPrefix gives the snapshots that p leaves whose ids begin with prefix.
+func (c *catalog) withPrefix(ctx context.Context, prefix string, p Pick,
+	key *keys.Identity) (found []*row, err error) {
+	for _, r := range c.rows {
+		if !strings.HasPrefix(r.ID(), prefix) {
+			continue
+		}
+		n, err := c.name(ctx, r.chain(), r, key)
+		if err != nil {
+			return nil, err
+		}
+		if n.fits(p) {
+			found = append(found, r)
+		}
+	}
+	return found, nil
 }
 
 // again is the command that was run, for another snapshot, which flags may follow.
@@ -190,9 +201,7 @@ func fits(want, name, id string) bool { return want == "" || want == name || wan
 func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
 	switch {
 	case len(chains) == 0 && p != Pick{}:
-		return nil, &noSnapshot{
-			msg: "no snapshot of that set and host found; the names of other hosts need the secret key",
-		}
+		return nil, &noSnapshot{msg: nonePicked}
 	case len(chains) == 0:
 		return nil, &noSnapshot{msg: "the store has no snapshot yet", err: c.firstProblem()}
 	case len(chains) > 1:
@@ -246,4 +255,33 @@ func (n named) flags(all []named) string {
 		flags += " --host " + config.Quote(n.hostName)
 	}
 	return flags
+}
+
+// newestBad: the newest snapshot of a set is damaged, missing or forked. An older
+// one is never taken in its place, only named.
+type newestBad struct {
+	set   string
+	err   error
+	older *row   // nil: there is none
+	again string // the command that takes the older one
+}
+
+func (e *newestBad) Error() string {
+	msg := fmt.Sprintf("the newest snapshot of set %s is not available: %v", e.set, e.err)
+	if e.older != nil {
+		msg += fmt.Sprintf("; snapshot %s of %s is not affected", e.older.short(),
+			e.older.when())
+	}
+	return msg
+}
+
+func (e *newestBad) Unwrap() error { return e.err }
+
+func (*newestBad) Exit() fault.Code { return fault.Damage }
+
+func (e *newestBad) Hint() string {
+	if e.older == nil {
+		return ""
+	}
+	return "use the older one: " + e.again
 }

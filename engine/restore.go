@@ -5,66 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
 
 	"vaultik/actors"
 	"vaultik/actors/restore"
 	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
-	"vaultik/internal/platform"
 	"vaultik/internal/words"
 	"vaultik/messages"
 	"vaultik/vault/filter"
 	"vaultik/vault/page"
 )
-
-// How a restore treats files that are there.
-const (
-	OverwriteIfChanged = string(restore.OverwriteIfChanged)
-	OverwriteAlways    = string(restore.OverwriteAlways)
-	OverwriteIfNewer   = string(restore.OverwriteIfNewer)
-	OverwriteNever     = string(restore.OverwriteNever)
-)
-
-// RestoreOptions say what comes back, and where to.
-type RestoreOptions struct {
-	// ID[:PATH] or latest[:PATH]; the contents of PATH come directly into Target.
-	Snapshot         string
-	Pick             Pick
-	Paths            []string // only these: absolute, or below PATH
-	Target           string   // directory, made if it is missing
-	Include, Exclude []string // patterns
-
-	DryRun       bool   // nothing is changed anywhere
-	Overwrite    string // see above; "" is OverwriteIfChanged
-	InPlace      bool
-	Verify       bool // then read everything back and compare
-	NoSpaceCheck bool
-	NumericOwner bool
-
-	Delete bool // then delete what the snapshot has not
-	// Confirm is asked before anything is restored whether that may be deleted at the
-	// end. nil: it may.
-	Confirm func(Doomed) bool
-}
-
-// Doomed is what a restore is to delete.
-type Doomed struct {
-	events.Extras
-	First    []string // some of the paths
-	Snapshot string   // short id
-	Target   string   // as it was named
-}
-
-// RestoreResult is what a restore has done, also if it ended early.
-type RestoreResult struct {
-	events.Totals
-	Restored events.Restored
-}
 
 // Restore brings files of a snapshot back. It tells of each [events.Item], of what was
 // [events.Deleted] and, at the end, of all that was [events.Restored] and of what was
@@ -86,34 +37,24 @@ func (o *RestoreOptions) check() error {
 	switch {
 	case o.Delete && o.Target != "" && isRoot(o.Target):
 		return &fault.UsageError{
-			Msg: "--delete does not work on " + o.Target +
-				", the root of the file system",
-			Advice: "restore to the directory itself: vaultik restore SNAPSHOT:PATH --target PATH --delete",
+			Msg: "--delete does not work on " + o.Target + ", the root of the file system",
+			Advice: "restore to the directory itself: " +
+				"vaultik restore SNAPSHOT:PATH --target PATH --delete",
 		}
 	case o.Verify && o.DryRun:
 		return refuse("--verify cannot be combined with --dry-run: nothing would be restored")
 	case o.InPlace && o.Overwrite == OverwriteNever:
 		return refuse(
-			"--in-place cannot be combined with --overwrite never: nothing would be changed",
-		)
+			"--in-place cannot be combined with --overwrite never: nothing would be changed")
 	case o.InPlace && o.Overwrite == OverwriteIfNewer:
 		return refuse(
-			"--in-place cannot be combined with --overwrite if-newer: a file left incomplete by an interruption would be the newer one",
-		)
+			"--in-place cannot be combined with --overwrite if-newer: a file left incomplete by " +
+				"an interruption would be the newer one")
 	case o.Verify && o.Overwrite != OverwriteIfChanged && o.Overwrite != OverwriteAlways:
 		return refuse("--verify cannot be combined with --overwrite " + o.Overwrite +
 			": kept files may differ from the snapshot")
 	}
 	return nil
-}
-
-// restoreJob is one restore.
-type restoreJob struct {
-	*job
-	o      RestoreOptions
-	r      *reading
-	spec   *restore.Spec
-	system *actors.System
 }
 
 func (j *job) restore(ctx context.Context, o RestoreOptions) (res RestoreResult, err error) {
@@ -287,86 +228,4 @@ func (b *restoreJob) paths(ctx context.Context) ([]string, error) {
 		out = append(out, e)
 	}
 	return out, b.checkPaths(ctx, b.r, out...)
-}
-
-// targetDir checks what can be known of the target before anything is read.
-func (b *restoreJob) targetDir() (string, error) {
-	if b.o.Target == "" {
-		return "", fault.Misuse("restore", "--target is empty")
-	}
-	dir, err := filepath.Abs(b.o.Target)
-	if err != nil {
-		return "", fmt.Errorf("find target: %w", err)
-	}
-	if store := config.FilePath(b.r.URL); store != "" && within(store, dir) {
-		return "", &fault.UsageError{Msg: fmt.Sprintf("--target: %s is inside the store", dir),
-			Advice: "choose another directory: --target DIR"}
-	}
-	st, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Lstat(dir); err == nil {
-			return "", &badTarget{dir, errors.New("it is a dangling symbolic link")}
-		}
-		return dir, nil
-	case err != nil:
-		return "", &badTarget{dir, err}
-	case !st.IsDir():
-		return "", &badTarget{dir, syscall.ENOTDIR}
-	}
-	// A directory that may not be changed may still have others in it that may be.
-	if err := platform.Writable(dir); err != nil && emptyDir(dir) {
-		return "", &badTarget{dir, err}
-	}
-	return dir, nil
-}
-
-// within reports whether path is dir or below it, links resolved as far as they are there.
-func within(dir, path string) bool {
-	if to, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = to
-	}
-	rest := ""
-	for {
-		if to, err := filepath.EvalSymlinks(path); err == nil {
-			path = filepath.Join(to, rest)
-			break
-		}
-		up := filepath.Dir(path)
-		if up == path {
-			break
-		}
-		rest, path = filepath.Join(filepath.Base(path), rest), up
-	}
-	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
-}
-
-func emptyDir(dir string) bool {
-	f, err := os.Open(dir)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	names, _ := f.Readdirnames(1)
-	return len(names) == 0
-}
-
-// badTarget: nothing can be restored there.
-type badTarget struct {
-	dir string
-	err error
-}
-
-func (e *badTarget) Error() string {
-	err := e.err
-	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
-		err = pe.Err
-	}
-	return fmt.Sprintf("restore to %s: %v", e.dir, err)
-}
-
-func (e *badTarget) Unwrap() error  { return e.err }
-func (*badTarget) Exit() fault.Code { return fault.Failed }
-func (*badTarget) Hint() string {
-	return "choose a directory that this user may write to: --target DIR"
 }

@@ -34,23 +34,6 @@ type deletion struct {
 // shownExtras is how many entries are named when it is asked whether they may go.
 const shownExtras = 20
 
-// isRoot reports whether a path is the root of the file system, by any name.
-func isRoot(path string) bool {
-	if to, err := filepath.EvalSymlinks(path); err == nil {
-		path = to
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil || filepath.Dir(abs) == abs {
-		return true
-	}
-	a, err := os.Stat(abs)
-	if err != nil {
-		return false
-	}
-	b, err := os.Stat(filepath.VolumeName(abs) + string(filepath.Separator))
-	return err == nil && os.SameFile(a, b)
-}
-
 // newDeletion prepares Delete.
 func (b *restoreJob) newDeletion() (*deletion, error) {
 	d := &deletion{restoreJob: b, found: &restore.ExtrasResult{}}
@@ -66,9 +49,7 @@ func (b *restoreJob) newDeletion() (*deletion, error) {
 	if err != nil {
 		return nil, fmt.Errorf(
 			"cannot tell what the backup of snapshot %s excluded, which must be kept: %w",
-			b.r.row.short(),
-			err,
-		)
+			b.r.row.short(), err)
 	}
 	d.extras = &restore.ExtrasSpec{Restore: b.spec, Rules: rules, Protect: b.protected(b.r)}
 	return d, nil

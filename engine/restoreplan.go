@@ -79,25 +79,6 @@ func tooSmall(target string, space []restore.SpaceNeed) error {
 	return nil
 }
 
-// noRoom: the target cannot take what would be written.
-type noRoom struct{ err *restore.SpaceError }
-
-func (e *noRoom) Error() string {
-	n := &e.err.Need
-	if n.Free >= 0 && n.Bytes > n.Free {
-		return fmt.Sprintf("restore to %s: not enough space: %s needed, %s free", e.err.Dir,
-			words.Size(n.Bytes), words.Size(n.Free))
-	}
-	return fmt.Sprintf("restore to %s: not enough inodes: %s needed, %s free", e.err.Dir,
-		words.Count(n.Inodes), words.Count(n.Space.Inodes))
-}
-
-func (e *noRoom) Unwrap() error  { return e.err }
-func (*noRoom) Exit() fault.Code { return fault.Failed }
-func (*noRoom) Hint() string {
-	return "free some space there, or choose another --target; to start anyway: --no-space-check"
-}
-
 // explainEmpty names the snapshot that holds nothing.
 func (b *restoreJob) explainEmpty(err error) error {
 	if errors.Is(err, read.ErrEmptySnapshot) {

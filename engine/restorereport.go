@@ -54,18 +54,10 @@ func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error,
 	switch {
 	case res.Damaged:
 		return b.damagedPages(
-			", and what they listed is lost; everything not named above was restored",
-		)
+			", and what they listed is lost; everything not named above was restored")
 	case res.Failed > 0:
-		return fault.WithHint(
-			fault.Incomplete(
-				fmt.Sprintf(
-					"%s could not be restored; all others were",
-					words.Plural(res.Failed, "entry", "entries"),
-				),
-			),
-			b.tryAgain(res),
-		)
+		return fault.WithHint(fault.Incomplete(words.Plural(res.Failed, "entry", "entries")+
+			" could not be restored; all others were"), b.tryAgain(res))
 	case len(res.Meta) > 0:
 		return fault.Incomplete("all contents were restored, but some attributes could not be set")
 	}
@@ -75,14 +67,13 @@ func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error,
 // restoredOf is everything about a restore.
 func restoredOf(r *restore.Result) events.Restored {
 	slices.SortFunc(r.Problems, func(a, b restore.Problem) int {
-		return page.Compare(a.Path,
-			b.Path)
+		return page.Compare(a.Path, b.Path)
 	})
 	e := events.Restored{
 		Type: "restored", Files: r.Counts.Files, Dirs: r.Counts.Dirs, Symlinks: r.Counts.Symlinks,
-		Others:   r.Counts.Others,
-		Restored: r.Restored, Replaced: r.Replaced, Changed: r.Changed, Unchanged: r.Unchanged,
-		Kept: r.Kept, Deleted: r.Deleted, Ignored: r.Ignored, Failed: r.Failed,
+		Others: r.Counts.Others, Restored: r.Restored, Replaced: r.Replaced, Changed: r.Changed,
+		Unchanged: r.Unchanged, Kept: r.Kept, Deleted: r.Deleted, Ignored: r.Ignored,
+		Failed:  r.Failed,
 		Written: r.BytesWritten, Reused: r.BytesReused, BytesRead: r.BytesRead, Parts: r.Parts,
 		Damaged: r.Damaged, MoreProblems: r.Failed > int64(len(r.Problems)),
 		Attributes: attributeSums(r.Meta), Leftovers: r.Leftovers, Above: r.MetaAbove,
@@ -135,7 +126,8 @@ func (j *job) tryAgain(r *restore.Result) string {
 	case some(vfs.ErrNotEmpty, vfs.ErrInTheWay):
 		return "move away what is in the way, then rerun the same command to restore the rest"
 	case some(vfs.ErrLocked):
-		return "clear the flags of what is in the way, as root: chattr -i -a FILE; then rerun the same command to restore the rest"
+		return "clear the flags of what is in the way, as root: chattr -i -a FILE; " +
+			"then rerun the same command to restore the rest"
 	case some(vfs.ErrSameName):
 		return "restore such names separately, to another directory: " +
 			j.here("restore SNAPSHOT PATH --target DIR")

@@ -38,7 +38,8 @@ func (o *opened) takesBackups() error {
 		return &fault.UsageError{
 			Msg: backends.Redact(o.URL) +
 				" is a mirror: its store would lack anything saved only here",
-			Advice: "back up to the store, then update the mirror with vaultik store copy; if the store is lost, set storage_url to the mirror",
+			Advice: "back up to the store, then update the mirror with vaultik store copy; " +
+				"if the store is lost, set storage_url to the mirror",
 		}
 	}
 	return nil
@@ -214,11 +215,8 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 		op.Seen.NoteTrust(id, now)
 	}
 	if err != nil {
-		j.Warn(
-			"",
-			"cannot remember this store, so a later change of its owner will go unnoticed: %v",
-			err,
-		)
+		j.Warn("",
+			"cannot remember this store, so a later change of its owner will go unnoticed: %v", err)
 	}
 }
 

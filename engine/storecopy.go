@@ -190,9 +190,8 @@ func (m *mirrorPlace) remark(rep *mirror.Report) {
 	}
 	if !m.info.ConditionalPut && m.op.Store.Doc.Safety == "" {
 		m.Note(
-			"%s cannot create an object only if absent, which this store requires: the mirror can be read and restored, but not backed up to",
-			backends.Redact(m.url),
-		)
+			"%s cannot create an object only if absent, which this store requires: the mirror "+
+				"can be read and restored, but not backed up to", backends.Redact(m.url))
 	}
 }
 
@@ -268,8 +267,3 @@ func (m *mirrorPlace) note(rep *mirror.Report) error {
 		return nil
 	})
 }
-
-// otherTarget: the place for a mirror holds something else.
-type otherTarget struct{ url, what string }
-
-func (e *otherTarget) Error() string { return fmt.Sprintf("copy to %s: %s", e.url, e.what) }

@@ -24,7 +24,7 @@ func (b *backupJob) stream(set *backupSet, spec *backup.Spec) (end func(), err e
 		m.Source = from.Reader
 		return func() {}, nil
 	}
-	cmd, err := newCommand(from, b.Note)
+	cmd, err := newCommand(from.Command, from.Reader, b.Note)
 	if err != nil {
 		return nil, err
 	}
@@ -53,5 +53,6 @@ func (e *emptyStream) Hint() string {
 	if e.command {
 		return ""
 	}
-	return "let vaultik run the program, so that a failure is noticed: vaultik backup --stdin-command --stdin-name NAME -- PROGRAM"
+	return "let vaultik run the program, so that a failure is noticed: " +
+		"vaultik backup --stdin-command --stdin-name NAME -- PROGRAM"
 }

@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// A store that fails for a moment, again and again, is told of this often.
+	// Short failures of one store are reported at most this often.
 	saidEvery = time.Minute
-	longWait  = 10 * time.Second // and one that fails for so long, each time
+	longWait  = 10 * time.Second // failures of at least this length are always reported
 )
 
-// troubles tell the user when stores fail and calls wait to be made again: once when
-// it begins and once when it is over, whatever the number of calls.
+// troubles tell the user when stores fail and calls are retried: once when it begins and
+// once when it is over, whatever the number of calls.
 type troubles struct {
 	out events.Voice
 
@@ -43,7 +43,7 @@ func newTroubles(out events.Voice) *troubles {
 // of is for a store that is being opened.
 func (ts *troubles) of(store string) *trouble { return &trouble{troubles: ts, store: store} }
 
-// retried hears of a failure that is not the last word.
+// retried is called for each failure after which the call is retried.
 func (t *trouble) retried(r retry.Retry) { t.retriedAt(time.Now(), r) }
 
 func (t *trouble) retriedAt(now time.Time, r retry.Retry) {
@@ -69,7 +69,7 @@ func (t *trouble) retriedAt(now time.Time, r retry.Retry) {
 	t.out.Warn("", "%s: %v; retrying %s", t.store, r.Err, until)
 }
 
-// over hears that the trouble is.
+// over is called when calls are answered again, or were given up.
 func (t *trouble) over(d time.Duration, answered bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -99,8 +99,8 @@ func (ts *troubles) waiting(now time.Time) (longest time.Duration) {
 	return longest
 }
 
-// sum says at the end what was not worth a word when it happened, and returns how
-// many calls were made again.
+// sum reports at the end the retries that were not reported when they happened, and
+// returns how many there were in all.
 func (ts *troubles) sum() int64 {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()

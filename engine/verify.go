@@ -109,9 +109,7 @@ func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
 		return nil, nil, err
 	}
 	if len(chains) == 0 {
-		return nil, nil, &noSnapshot{
-			msg: "no snapshot of that set and host found; the names of other hosts need the secret key",
-		}
+		return nil, nil, &noSnapshot{msg: nonePicked}
 	}
 	wanted := map[chain]bool{}
 	for _, k := range chains {

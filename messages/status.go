@@ -31,7 +31,7 @@ const (
 	StatusFailed    Status = "failed"
 	StatusVanished  Status = "vanished"
 	StatusIgnored   Status = "ignored"
-	StatusExcluded  Status = "excluded" // by a rule; a backup says so only of file systems of the kernel
+	StatusExcluded  Status = "excluded" // by a rule; a backup reports only kernel file systems
 )
 
 // The states of an entry of a restore.

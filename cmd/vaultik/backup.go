@@ -25,7 +25,23 @@ type backupCmd struct {
 	SameHost bool `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
 }
 
-// Help is shown by --help.
+// streamFlags are of backups whose content is in no file.
+type streamFlags struct {
+	Stdin        bool    `name:"stdin" help:"Back up standard input, as one file."`
+	StdinCommand bool    `name:"stdin-command" help:"Run the command after -- and back up its output as one file; if it fails, no snapshot is made."`
+	StdinName    *string `name:"stdin-name" help:"Path of that file in the snapshot (default: stdin)." placeholder:"NAME"`
+}
+
+func (f *streamFlags) streamed() bool { return f.Stdin || f.StdinCommand }
+
+// listFlags name lists of paths.
+type listFlags struct {
+	FilesFrom  []string `sep:"none" name:"files-from" help:"Back up the paths listed in this file, one per line (-: standard input); may be repeated." placeholder:"FILE"`
+	FilesFrom0 []string `sep:"none" name:"files-from0" help:"Like --files-from, with a NUL byte after each path, as find -print0 writes it." placeholder:"FILE"`
+}
+
+func (f *listFlags) listed() bool { return len(f.FilesFrom)+len(f.FilesFrom0) > 0 }
+
 func (backupCmd) Help() string {
 	return `Saves a snapshot of each set. A set is a named group of paths: paths that were
 backed up before belong to the same set again, others to a new one. The first backup
@@ -40,7 +56,6 @@ Paths can come from a list (--files-from), and data from a program or a pipe:
 ` + excludeHelp
 }
 
-// Run backs up.
 func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	if s.identity != nil || !errors.Is(s.identityErr, keys.ErrNoIdentity) {
 		s.identity, s.identityErr = nil, keys.ErrNoIdentity
@@ -72,8 +87,8 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 	return err
 }
 
-// source fills in where what is saved comes from, if that is not paths. It asks nothing
-// of the configuration: what cannot be meant so is refused before there is one.
+// source fills in where the data comes from, if not from paths. It does not need the
+// configuration, so that a first backup with wrong flags is refused before it creates one.
 func (c *backupCmd) source(s *session, o *engine.BackupOptions) error {
 	switch {
 	case c.streamed():
@@ -90,7 +105,8 @@ func (c *backupCmd) source(s *session, o *engine.BackupOptions) error {
 func (s *session) savedItem(e events.Item) {
 	s.out.event(e)
 	switch {
-	case e.Status == string(messages.StatusExcluded): // of a file system of the kernel, which is said of all together
+	case e.Status == string(messages.StatusExcluded):
+		// A kernel file system: one note names all of them.
 	case e.Reason != "":
 		s.out.warn("", "%q: %s", e.Raw(), e.Reason)
 	case s.out.verbose:
@@ -121,12 +137,6 @@ func (s *session) showWouldSave(e events.WouldSave) {
 	}
 	s.out.result(
 		"would save %s: %s (%s new, %s changed, %s unchanged), %s to read%s; nothing was written",
-		words.Printable(e.Set),
-		words.Plural(e.Files, "file", "files"),
-		words.Count(e.New),
-		words.Count(e.Changed),
-		words.Count(e.Unchanged),
-		words.Size(e.BytesRead),
-		excluded,
-	)
+		words.Printable(e.Set), words.Plural(e.Files, "file", "files"), words.Count(e.New),
+		words.Count(e.Changed), words.Count(e.Unchanged), words.Size(e.BytesRead), excluded)
 }

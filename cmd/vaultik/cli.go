@@ -11,14 +11,7 @@ To read backups, put the secret key in VAULTIK_AGE_SECRET_KEY; nothing else take
 // cli is the table of contents of the program. The first line of a help text is
 // shown in the list of commands.
 type cli struct {
-	Config      string  `help:"Configuration file (or $$VAULTIK_CONFIG)." placeholder:"FILE"`
-	Store       *string `help:"Store to use instead of the configured one: a directory, s3://BUCKET/PREFIX or rclone://REMOTE/PATH." placeholder:"URL"`
-	Owner       string  `help:"Fingerprint that the store's owner must have." placeholder:"SHA256:..."`
-	BWLimit     *string `name:"bwlimit" help:"Bandwidth to stores, up or up:down, such as 2M, 512K:10M or off; or a timetable: '08:00,2M 18:00,off'." placeholder:"LIMIT"`
-	Connections int     `help:"Concurrent transfers to and from the store, 1 to 64 (default: as configured, or 4)." placeholder:"N"`
-	JSON        bool    `name:"json" help:"Print JSON, one object per line; the last one is a summary."`
-	Verbose     bool    `short:"v" help:"Print more." xor:"loudness"`
-	Quiet       bool    `short:"q" help:"Print only warnings and errors: no progress, no notes." xor:"loudness"`
+	globals
 
 	Init      initCmd      `cmd:"" help:"Set up this machine: keys, configuration, a new store."`
 	Snapshots snapshotsCmd `cmd:"" help:"List the snapshots of a store."`
@@ -38,4 +31,10 @@ type configCmd struct {
 	Path  configPathCmd  `cmd:"" help:"Print where the configuration file is."`
 	Show  configShowCmd  `cmd:"" help:"Print every setting with its effective value."`
 	Check configCheckCmd `cmd:"" help:"Check whether a backup would work; change nothing."`
+}
+
+type storeCmd struct {
+	Info  storeInfoCmd  `cmd:"" help:"Show whose store it is and what is in it."`
+	Check storeCheckCmd `cmd:"" help:"Check whether a place can hold a store, and what it can do."`
+	Copy  storeCopyCmd  `cmd:"" help:"Mirror a store to another place, or update a mirror."`
 }

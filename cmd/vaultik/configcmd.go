@@ -61,7 +61,6 @@ func shownURL(url string) string {
 
 type configCheckCmd struct{}
 
-// Help is shown by --help.
 func (configCheckCmd) Help() string {
 	return `Checks everything that vaultik backup needs: the configuration, the store and its
 owner, this host's keys, the index, and the paths and patterns of each set. Nothing is
@@ -70,7 +69,6 @@ written anywhere, so whether the store is writable is judged by its permissions.
 The exit code is that of the first failure, or 3 if only paths are missing.`
 }
 
-// Run checks.
 func (configCheckCmd) Run(ctx context.Context, s *session) (err error) {
 	s.sum.Totals, err = s.engine.CheckConfig(ctx, s)
 	return err

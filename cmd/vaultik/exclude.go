@@ -6,7 +6,6 @@ import (
 	"vaultik/vault/filter"
 )
 
-// excludeFlags say what is left out.
 type excludeFlags struct {
 	Exclude           []string `sep:"none" help:"Exclude what matches this pattern, and everything below it; may be repeated." placeholder:"PATTERN"`
 	ExcludeFile       []string `sep:"none" name:"exclude-file" help:"Exclude what matches the patterns in this file, one per line; may be repeated." placeholder:"FILE"`
@@ -20,11 +19,11 @@ type excludeFlags struct {
 	FixedSize         *bool    `name:"fixed-size" negatable:"" help:"Read at most the size that a file has when it is opened, and read it once: for files that grow."`
 }
 
-// excludeHelp is what patterns are, for --help.
-const excludeHelp = `A pattern matches whole components: foo excludes every file and directory of that
-name, foo/ only directories, *.o all names that end in it, a/**/b every b below an a, /tmp/x
-(with a leading slash) only that path. ? and [a-z] match one character, ! before a pattern
-reverses earlier matches, \ quotes the next character. In a file # begins a comment and
+// excludeHelp is the part of --help about patterns.
+const excludeHelp = `A pattern matches whole components: foo excludes every file and directory of
+that name, foo/ only directories, *.o all names that end in it, a/**/b every b below an a,
+/tmp/x (with a leading slash) only that path. ? and [a-z] match one character, ! before a
+pattern reverses earlier matches, \ quotes the next character. In a file # begins a comment and
 $NAME is a variable. A requested path is never excluded itself.
 
 The last matching pattern decides. Patterns in the configuration come first, then those
@@ -32,7 +31,6 @@ in .vaultikignore files, where a leading slash stands for the directory of the f
 those on the command line. Nothing in an excluded directory can be included again. To see
 which rule decided about which path: --dry-run -v`
 
-// filters reads what the flags say.
 func (f *excludeFlags) filters() (x config.Filters, err error) {
 	x.Exclude, x.ExcludeFiles = filter.From("--exclude", f.Exclude...), f.ExcludeFile
 	x.IExclude, x.IExcludeFiles = filter.From("--iexclude", f.IExclude...), f.IExcludeFile
@@ -56,14 +54,11 @@ func (f *excludeFlags) filters() (x config.Filters, err error) {
 	return x, nil
 }
 
-// given reports whether any of the flags is set.
 func (f *excludeFlags) given() bool {
-	return len(f.Exclude)+len(f.ExcludeFile)+len(f.IExclude)+len(f.IExcludeFile)+len(f.ExcludeIfPresent) > 0 ||
-		f.ExcludeLargerThan != "" ||
-		f.IgnoreFiles != nil ||
-		f.ExcludeCaches != nil ||
-		f.OneFileSystem != nil ||
-		f.FixedSize != nil
+	lists := len(f.Exclude) + len(f.ExcludeFile) + len(f.IExclude) + len(f.IExcludeFile) +
+		len(f.ExcludeIfPresent)
+	return lists > 0 || f.ExcludeLargerThan != "" || f.IgnoreFiles != nil ||
+		f.ExcludeCaches != nil || f.OneFileSystem != nil || f.FixedSize != nil
 }
 
 func switchOf(flag string, value *bool) config.Switch {

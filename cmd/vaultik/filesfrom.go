@@ -14,16 +14,8 @@ import (
 	"vaultik/internal/words"
 )
 
-// listFlags name lists of paths.
-type listFlags struct {
-	FilesFrom  []string `sep:"none" name:"files-from" help:"Back up the paths listed in this file, one per line (-: standard input); may be repeated." placeholder:"FILE"`
-	FilesFrom0 []string `sep:"none" name:"files-from0" help:"Like --files-from, with a NUL byte after each path, as find -print0 writes it." placeholder:"FILE"`
-}
-
 // maxList bounds a list of paths, in bytes.
 const maxList = 256 << 20
-
-func (f *listFlags) listed() bool { return len(f.FilesFrom)+len(f.FilesFrom0) > 0 }
 
 // listSource is a set of the lists, together with the paths that were named. Its name,
 // not its paths, makes it the same set the next time.

@@ -21,7 +21,6 @@ type indexRebuildCmd struct {
 	Out string `required:"" help:"Directory to create; it must not exist." placeholder:"DIR"`
 }
 
-// Help is shown by --help.
 func (indexRebuildCmd) Help() string {
 	return `For a host that has lost its index and has a slow upload. Run it on a machine that
 may have VAULTIK_AGE_SECRET_KEY, not on that host; then copy the directory there, to
@@ -32,7 +31,6 @@ The next backup then reads all files again, but uploads only what these
 snapshots do not have. Without this it uploads everything again.`
 }
 
-// Run makes the index.
 func (c *indexRebuildCmd) Run(ctx context.Context, s *session) (err error) {
 	s.sum.Totals, err = s.engine.RebuildIndex(ctx, engine.RebuildOptions{Pick: c.pick.engine(),
 		Out: c.Out}, s)

@@ -12,7 +12,6 @@ type initCmd struct {
 	RecoveryKit string   `name:"recovery-kit" help:"Where to write the recovery kit (default: beside the configuration)." placeholder:"PATH"`
 }
 
-// Help is shown by --help.
 func (initCmd) Help() string {
 	return `Creates the configuration, this host's id and keys, a new store and the recovery
 kit. Only the kit holds the secret key that reads the backups and the store owner's
@@ -24,7 +23,6 @@ not have yet. To recover with any age, generate an X25519 key (vaultik keygen
 --classic) and give its public half to --recipient.`
 }
 
-// Run sets this machine up.
 func (c *initCmd) Run(ctx context.Context, s *session) (err error) {
 	s.sum.Totals, err = s.engine.Init(ctx, engine.InitOptions{Recipients: c.Recipient,
 		RecoveryKit: c.RecoveryKit}, s)
@@ -43,10 +41,8 @@ func (s *session) showMade(e events.StoreMade) {
 			"the backups, with it anybody can",
 			e.Kit)
 	} else {
-		s.out.warn(
-			"",
-			"move %s off this machine: it holds the owner's key of the store; the secret key of the recipients is not in it",
-			e.Kit,
-		)
+		s.out.warn("",
+			"move %s off this machine: it holds the owner's key of the store; the secret key of "+
+				"the recipients is not in it", e.Kit)
 	}
 }

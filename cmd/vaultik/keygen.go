@@ -15,7 +15,6 @@ type keygenCmd struct {
 	Output  string `short:"o" help:"Write the identity to a new file (0600) instead of stdout." placeholder:"FILE"`
 }
 
-// Help is shown by --help.
 func (keygenCmd) Help() string {
 	return `The identity is secret: it reads every backup made for its recipient. Keep it
 off the machine that is backed up. The output is an age identity file.`

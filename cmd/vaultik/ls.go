@@ -17,7 +17,6 @@ type lsCmd struct {
 	pick
 }
 
-// Help is shown by --help.
 func (lsCmd) Help() string {
 	return `Lists all files and directories of a snapshot, or those below PATH, in order,
 each with type and mode, owner, group, bytes, time and path. It needs the secret
@@ -27,7 +26,6 @@ key in VAULTIK_AGE_SECRET_KEY. --json has every attribute.
   vaultik ls 4e1f09ab:/home/ann/Documents`
 }
 
-// Run lists the entries.
 func (c *lsCmd) Run(ctx context.Context, s *session) (err error) {
 	s.sum.Totals, err = s.engine.List(ctx, engine.ListOptions{Snapshot: c.Snapshot,
 		Pick: c.pick.engine(), Xattrs: s.out.json}, s)

@@ -32,13 +32,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	s.identity, s.identityErr = identity, identityErr
 
 	helped := false
-	s.parser = newParser(&s.cli, stdout, stderr, func(int) { helped = true })
+	var line cli
+	s.parser = newParser(&line, stdout, stderr, func(int) { helped = true })
 	cmd, err := s.parser.Parse(args)
 	if helped {
 		return int(fault.Done)
 	}
-	s.out.json = s.cli.JSON || slices.Contains(beforeDashes(args), "--json")
-	s.out.quiet, s.out.verbose = s.cli.Quiet, s.cli.Verbose
+	s.globals = line.globals
+	s.out.json = s.JSON || slices.Contains(beforeDashes(args), "--json")
+	s.out.quiet, s.out.verbose = s.Quiet, s.Verbose
 	log.SetFlags(0)
 	log.SetOutput(remarks{s.out})
 	if err != nil {
@@ -74,7 +76,7 @@ func newParser(c *cli, stdout, stderr io.Writer, helped func(int)) *kong.Kong {
 	return parser
 }
 
-// protect turns a panic into an error, so that even then the last words are said.
+// protect turns a panic into an error, so that even then error and summary are printed.
 func protect(ctx context.Context, fn func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -136,8 +136,8 @@ func (o *output) clear() {
 	}
 }
 
-// remarks takes what libraries say through package log, such as net/http of servers
-// that speak unasked: only those who want to know all want to know.
+// remarks takes what libraries write to package log, such as net/http about unsolicited
+// responses of servers. It is shown only with -v.
 type remarks struct{ out *output }
 
 func (r remarks) Write(p []byte) (int, error) {

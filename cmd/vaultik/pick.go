@@ -1,8 +1,6 @@
 package main
 
-import (
-	"vaultik/engine"
-)
+import "vaultik/engine"
 
 // pick narrows down which snapshots are meant.
 type pick struct {

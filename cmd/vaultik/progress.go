@@ -30,8 +30,7 @@ func (s *session) Watch(w events.Work) (stop func()) {
 	}
 	m := events.NewMeter(w, time.Now())
 	every, show := drawEvery, func(now time.Time) {
-		s.out.draw(progressLine(m, now,
-			terminalWidth(s.out.stderr)))
+		s.out.draw(progressLine(m, now, terminalWidth(s.out.stderr)))
 	}
 	if s.out.json {
 		every, show = eventEvery, func(now time.Time) { s.out.event(m.Event(now)) }
@@ -96,7 +95,7 @@ func progressLine(m *events.Meter, now time.Time, width int) string {
 		b.WriteString(*phase + "  ")
 	}
 	plus := map[bool]string{true: "", false: "+"}[total] // more to come
-	// More than the total is where nobody knows the total: of a stream.
+	// The size of a stream is unknown, so more may be done than the total says.
 	bytes := words.Size(p.BytesDone.Load())
 	if all := p.BytesTotal.Load(); total || all >= p.BytesDone.Load() {
 		bytes += "/" + words.Size(all) + plus

@@ -35,7 +35,6 @@ type restoreCmd struct {
 	NumericOwner bool     `help:"Set owners by number, even where their names are known here."`
 }
 
-// Help is shown by --help.
 func (restoreCmd) Help() string {
 	return `Restores files as they were, below DIR with their full path; with SNAPSHOT:PATH the
 contents of PATH directly in DIR. It needs the secret key in VAULTIK_AGE_SECRET_KEY.
@@ -68,7 +67,6 @@ files. It exits 3 if something could not be restored as it was, and 13 if the sn
 itself is damaged; everything else is restored.`
 }
 
-// Run restores.
 func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	if err := c.checkDelete(); err != nil {
 		return err
@@ -78,8 +76,8 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 	}
 	o := engine.RestoreOptions{
 		Snapshot: c.Snapshot, Pick: c.pick.engine(), Paths: c.Path, Target: c.Target,
-		Include: c.Include, Exclude: c.Exclude,
-		DryRun: c.DryRun, Overwrite: c.Overwrite, InPlace: c.InPlace, Verify: c.Verify,
+		Include: c.Include, Exclude: c.Exclude, DryRun: c.DryRun,
+		Overwrite: c.Overwrite, InPlace: c.InPlace, Verify: c.Verify,
 		NoSpaceCheck: c.NoSpaceCheck, NumericOwner: c.NumericOwner, Delete: c.Delete,
 	}
 	if !c.Yes {
@@ -139,8 +137,7 @@ func (s *session) restoredItem(e events.Item) {
 	case e.Status == string(messages.StatusFailed):
 		s.out.warn("", "%q: %s", words.Cut(e.Raw()), words.Cut(e.Reason))
 	case e.Status == string(messages.StatusIgnored):
-		s.out.note("skipped: %q: %s", e.Raw(), cmp.Or(e.Reason,
-			"sockets are not restored"))
+		s.out.note("skipped: %q: %s", e.Raw(), cmp.Or(e.Reason, "sockets are not restored"))
 	case s.out.verbose:
 		s.out.detail("%s %q", e.Status, e.Raw())
 	}
@@ -149,8 +146,8 @@ func (s *session) restoredItem(e events.Item) {
 // planWords are the states of a restore as a plan has them.
 var planWords = map[messages.Status]string{
 	messages.StatusRestored: "create", messages.StatusReplaced: "replace",
-	messages.StatusChanged:   "change",
-	messages.StatusUnchanged: "skip", messages.StatusKept: "keep", messages.StatusIgnored: "ignore",
+	messages.StatusChanged: "change", messages.StatusUnchanged: "skip",
+	messages.StatusKept: "keep", messages.StatusIgnored: "ignore",
 	messages.StatusFailed: "fail", messages.StatusDeleted: "delete",
 }
 

@@ -16,9 +16,21 @@ import (
 	"vaultik/vault/keys"
 )
 
+// globals are the flags of every command.
+type globals struct {
+	Config      string  `help:"Configuration file (or $$VAULTIK_CONFIG)." placeholder:"FILE"`
+	Store       *string `help:"Store to use instead of the configured one: a directory, s3://BUCKET/PREFIX or rclone://REMOTE/PATH." placeholder:"URL"`
+	Owner       string  `help:"Fingerprint that the store's owner must have." placeholder:"SHA256:..."`
+	BWLimit     *string `name:"bwlimit" help:"Bandwidth to stores, up or up:down, such as 2M, 512K:10M or off; or a timetable: '08:00,2M 18:00,off'." placeholder:"LIMIT"`
+	Connections int     `help:"Concurrent transfers to and from the store, 1 to 64 (default: as configured, or 4)." placeholder:"N"`
+	JSON        bool    `name:"json" help:"Print JSON, one object per line; the last one is a summary."`
+	Verbose     bool    `short:"v" help:"Print more." xor:"loudness"`
+	Quiet       bool    `short:"q" help:"Print only warnings and errors: no progress, no notes." xor:"loudness"`
+}
+
 // session is one run of the program: what every command shares.
 type session struct {
-	cli    cli
+	globals
 	parser *kong.Kong
 	out    *output
 	sum    events.Summary // commands fill in what was counted
@@ -41,8 +53,8 @@ func newSession(stdout, stderr io.Writer) *session {
 // prepare checks the global flags, before any command.
 func (s *session) prepare() (err error) {
 	s.engine, err = engine.Open(engine.Options{
-		Config: s.cli.Config, Store: s.cli.Store, Owner: s.cli.Owner, BWLimit: s.cli.BWLimit,
-		Connections: s.cli.Connections,
+		Config: s.Config, Store: s.Store, Owner: s.Owner, BWLimit: s.BWLimit,
+		Connections: s.Connections,
 		Identity:    s.identity, NoIdentity: s.identityErr, Tool: tool(), LimitMemory: limitMemory,
 	})
 	return err
@@ -56,15 +68,15 @@ func (s *session) parallel(n int) error {
 	if err := config.CheckParallel(n); err != nil {
 		return fault.Misuse(s.sum.Command, "--parallel: "+err.Error())
 	}
-	if s.cli.Connections != 0 && s.cli.Connections != n {
+	if s.Connections != 0 && s.Connections != n {
 		return fault.Misuse(s.sum.Command,
 			"--parallel and --connections are two names for one setting; use only --connections")
 	}
-	s.cli.Connections = n
+	s.Connections = n
 	return s.prepare()
 }
 
-// finish says the last words and returns the exit code.
+// finish prints error and summary, and returns the exit code.
 func (s *session) finish(err error) int {
 	if err == nil && s.out.broken != nil {
 		err = fmt.Errorf("write output: %w", s.out.broken)

@@ -25,7 +25,7 @@ func (s *session) Tell(e events.Event) {
 	}
 }
 
-// showObject says an event that --json has as an object.
+// showObject prints an event that is an object in --json.
 func (s *session) showObject(e events.Event) {
 	switch e := e.(type) {
 	case events.StoreMade:
@@ -45,7 +45,7 @@ func (s *session) showObject(e events.Event) {
 	}
 }
 
-// showLocal says an event that --json has not.
+// showLocal prints an event that is not part of --json.
 func (s *session) showLocal(e events.Local) {
 	switch e := e.(type) {
 	case events.Saved:

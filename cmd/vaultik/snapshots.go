@@ -13,7 +13,6 @@ import (
 
 type snapshotsCmd struct{ pick }
 
-// Help is shown by --help.
 func (snapshotsCmd) Help() string {
 	return `Lists ids, times and sizes, and the names that this host knows. With the secret
 key in VAULTIK_AGE_SECRET_KEY it shows names, paths and counts of all snapshots.

@@ -13,7 +13,6 @@ type storeCheckCmd struct {
 	Full bool `help:"Run everything that the program's own tests run, with objects of up to 64 MiB."`
 }
 
-// Help is shown by --help.
 func (storeCheckCmd) Help() string {
 	return `Checks a place, whether or not it has a store yet: that stored objects are there and
 whole, that incomplete ones are never visible, that listings are complete, and that
@@ -26,7 +25,6 @@ It needs no key, and with --store no configuration. It exits 0 only if all check
 backups rely on pass.`
 }
 
-// Run checks.
 func (c *storeCheckCmd) Run(ctx context.Context, s *session) (err error) {
 	s.sum.Totals, err = s.engine.CheckPlace(ctx, c.Full, s)
 	return err
@@ -95,7 +93,7 @@ func (s *session) showStoreCheck(e events.StoreCheck) {
 func clockText(e events.StoreCheck) string {
 	switch {
 	case e.Clock == nil,
-		*e.Clock == 0 && e.Kind == "rclone": // who often sets the times of objects itself
+		*e.Clock == 0 && e.Kind == "rclone": // which often sets the times of objects itself
 		return "unknown"
 	case *e.Clock == 0:
 		return "same as this machine's"

@@ -14,7 +14,6 @@ type storeCopyCmd struct {
 	Parallel int    `help:"Concurrent transfers, 1 to 64 (default: as configured)." placeholder:"N"`
 }
 
-// Help is shown by --help.
 func (storeCopyCmd) Help() string {
 	return `Copies everything that the snapshots of a store need to another place of any kind, and
 then the snapshots: they can be read, verified and restored there. It needs no key.
@@ -26,7 +25,6 @@ Nothing is deleted in the target. A target that holds another store, or a copy w
 different snapshots, is not touched.`
 }
 
-// Run copies.
 func (c *storeCopyCmd) Run(ctx context.Context, s *session) error {
 	if err := s.parallel(c.Parallel); err != nil {
 		return err

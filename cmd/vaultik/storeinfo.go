@@ -10,13 +10,11 @@ import (
 
 type storeInfoCmd struct{}
 
-// Help is shown by --help.
 func (storeInfoCmd) Help() string {
 	return `Shows the store's id, owner and hosts, the number and size of objects of each kind,
 the free space, and what the place can do. It lists the store once and needs no key.`
 }
 
-// Run shows the store.
 func (storeInfoCmd) Run(ctx context.Context, s *session) error {
 	res, err := s.engine.Info(ctx, s)
 	s.sum.Totals = res.Totals

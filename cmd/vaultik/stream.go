@@ -15,15 +15,6 @@ import (
 	"vaultik/vault/page"
 )
 
-// streamFlags are of backups whose content is in no file.
-type streamFlags struct {
-	Stdin        bool    `name:"stdin" help:"Back up standard input, as one file."`
-	StdinCommand bool    `name:"stdin-command" help:"Run the command after -- and back up its output as one file; if it fails, no snapshot is made."`
-	StdinName    *string `name:"stdin-name" help:"Path of that file in the snapshot (default: stdin)." placeholder:"NAME"`
-}
-
-func (f *streamFlags) streamed() bool { return f.Stdin || f.StdinCommand }
-
 // streamSource is a set whose content is a stream: its name makes it the same set the
 // next time.
 func (c *backupCmd) streamSource(s *session, o *engine.BackupOptions) error {
@@ -49,7 +40,7 @@ func (c *backupCmd) streamSource(s *session, o *engine.BackupOptions) error {
 	return nil
 }
 
-// checkStream refuses what does not go with a stream.
+// checkStream refuses flags that cannot be combined with a stream.
 func (c *backupCmd) checkStream() error {
 	refuse := func(msg string) error { return fault.Misuse("backup", msg) }
 	flag := "--stdin"
@@ -81,13 +72,12 @@ func (c *backupCmd) checkStream() error {
 	return nil
 }
 
-// terminal is standard input that somebody types, who is told so when it is waited for.
+// terminal is standard input that somebody types; say tells them so at the first read.
 type terminal struct {
 	*os.File
 	say func()
 }
 
-// Read implements io.Reader.
 func (t *terminal) Read(p []byte) (int, error) {
 	if t.say != nil {
 		t.say()

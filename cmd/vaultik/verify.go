@@ -17,7 +17,6 @@ type verifyCmd struct {
 	Parallel int  `help:"The same as --connections." placeholder:"N"`
 }
 
-// Help is shown by --help.
 func (verifyCmd) Help() string {
 	return `Checks that the store has what its snapshots need. Without the secret key:
 signatures, that no snapshot is missing from its set, that every object is there with
@@ -28,7 +27,6 @@ VAULTIK_AGE_SECRET_KEY it also reads every page and names the affected files, an
 It exits 13 if there is damage.`
 }
 
-// Run verifies.
 func (c *verifyCmd) Run(ctx context.Context, s *session) error {
 	if err := s.parallel(c.Parallel); err != nil {
 		return err

@@ -65,18 +65,6 @@ type CheckBegins struct {
 // Checking is what is being tried out now, "" when nothing is any more.
 type Checking struct{ Name string }
 
-// Promise is what a store does about two writers of one name.
-type Promise int
-
-// The promises.
-const (
-	NewStrong    Promise = iota // a store made there would be strong
-	NewWeak                     // a store made there would be weak
-	Weak                        // the store is weak
-	StrongBroken                // the store is strong, the place of this copy is not
-	Strong                      // the store is strong
-)
-
 func (Progress) event()     {}
 func (Item) event()         {}
 func (Warning) event()      {}

@@ -320,7 +320,7 @@ type Restored struct {
 	Attributes   []AttributeSum `json:"attributes,omitempty"`
 
 	LostWhy   []string      `json:"-"` // for each of Lost
-	Leftovers int64         `json:"-"` // temporary files of an interrupted restore that were removed
+	Leftovers int64         `json:"-"` // removed temporary files of an interrupted restore
 	Above     int64         `json:"-"` // directories above what was restored that lack attributes
 	Duration  time.Duration `json:"-"`
 }
@@ -483,3 +483,15 @@ func Twin(s string) (plain, b64 string) {
 func NameOf(plain, b64, otherwise string) string {
 	return cmp.Or(PathText{plain, b64}.Raw(), otherwise)
 }
+
+// Promise is what a store does about two writers of one name.
+type Promise int
+
+// The promises.
+const (
+	NewStrong    Promise = iota // a store made there would be strong
+	NewWeak                     // a store made there would be weak
+	Weak                        // the store is weak
+	StrongBroken                // the store is strong, the place of this copy is not
+	Strong                      // the store is strong
+)

@@ -150,12 +150,9 @@ func (k *check) plan(full bool, latency time.Duration) {
 		const few = 100
 		k.profile.Calls -= 2 * (k.profile.Many - few)
 		k.Note(
-			"a call takes %d ms here: the listing is checked with %d objects instead of %s, which would take %s; use --full to check with all",
-			latency.Milliseconds(),
-			few,
-			words.Count(int64(k.profile.Many)),
-			words.Clock(calls),
-		)
+			"a call takes %d ms here: the listing is checked with %d objects instead of %s, "+
+				"which would take %s; use --full to check with all", latency.Milliseconds(), few,
+			words.Count(int64(k.profile.Many)), words.Clock(calls))
 		k.profile.Many = few
 	}
 }

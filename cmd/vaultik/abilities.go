@@ -8,13 +8,7 @@ import (
 	"vaultik/internal/words"
 )
 
-type storeCmd struct {
-	Info  storeInfoCmd  `cmd:"" help:"Show whose store it is and what is in it."`
-	Check storeCheckCmd `cmd:"" help:"Check whether a place can hold a store, and what it can do."`
-	Copy  storeCopyCmd  `cmd:"" help:"Mirror a store to another place, or update a mirror."`
-}
-
-// abilities are what a place can do, for people.
+// abilities are rows about what a place can do.
 func abilities(a events.Abilities) [][2]string {
 	rows := [][2]string{
 		{"create if absent", told(a.ConditionalPut, "of two writers with one name exactly one wins",
