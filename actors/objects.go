@@ -45,9 +45,7 @@ func ReadAtMost(ctx context.Context, store backends.Backend, key string, p []byt
 	}
 	defer func() { _ = r.Close() }()
 	n, err := io.ReadFull(r, p)
-	if op := (*backends.OpError)(
-		nil,
-	); !errors.As(err, &op) &&
+	if op := (*backends.OpError)(nil); !errors.As(err, &op) &&
 		(errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
 		err = nil // where the object ends; an OpError says that the store did not give the rest
 	}
@@ -87,12 +85,8 @@ var (
 // SlicePiece cuts a chunk out of its frame.
 func SlicePiece(raw []byte, s blob.Span) ([]byte, error) {
 	if int64(s.Off)+int64(s.Len) > int64(len(raw)) {
-		return nil, fmt.Errorf(
-			"%w: chunk at %d of %d bytes is outside its frame",
-			blob.ErrDamaged,
-			s.Off,
-			s.Len,
-		)
+		return nil, fmt.Errorf("%w: chunk at %d of %d bytes is outside its frame", blob.ErrDamaged,
+			s.Off, s.Len)
 	}
 	return raw[s.Off : s.Off+s.Len : s.Off+s.Len], nil
 }

@@ -190,15 +190,9 @@ func (p *Pool[J, R]) dispatch(c actor.Context) {
 		l.incarnation = w.incarnation
 		l.attempt++
 		p.leases[w.pid.Id] = l
-		c.Send(
-			w.pid,
-			&messages.Leased[J]{
-				Incarnation: w.incarnation,
-				Seq:         l.seq,
-				Attempt:     l.attempt,
-				Job:         l.job,
-			},
-		)
+		c.Send(w.pid, &messages.Leased[J]{
+			Incarnation: w.incarnation, Seq: l.seq, Attempt: l.attempt, Job: l.job,
+		})
 	}
 }
 
@@ -219,9 +213,7 @@ func (w *worker[J, R]) Receive(c actor.Context) {
 			return
 		}
 		r := w.do(m.Attempt, m.Job)
-		c.Request(
-			c.Parent(),
-			&messages.Worked[R]{Incarnation: w.incarnation, Seq: m.Seq, Result: r},
-		)
+		c.Request(c.Parent(),
+			&messages.Worked[R]{Incarnation: w.incarnation, Seq: m.Seq, Result: r})
 	}
 }

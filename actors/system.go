@@ -82,10 +82,8 @@ func (s *System) Run(
 		return nil, "", fmt.Errorf("start job %s: %w", id, err)
 	}
 	ended := s.sys.Root.RequestFuture(pid, &Start{}, -1)
-	stopWatching := context.AfterFunc(
-		ctx,
-		func() { s.sys.Root.Send(pid, &messages.Cancel{Reason: context.Cause(ctx)}) },
-	)
+	stopWatching := context.AfterFunc(ctx,
+		func() { s.sys.Root.Send(pid, &messages.Cancel{Reason: context.Cause(ctx)}) })
 	defer stopWatching()
 	res, err := ended.Result()
 	if err != nil {

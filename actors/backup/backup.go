@@ -307,11 +307,9 @@ func (j *backupJob) committed(c actor.Context, m *commitEnded) {
 	case m.err != nil:
 		j.End(c, m.err)
 	case m.commit.missing > 0 && j.round >= maxRounds:
-		j.End(
-			c,
+		j.End(c,
 			fmt.Errorf("%d blobs went missing from the store while the backup ran, in each of "+
-				"%d rounds: something else deletes them", m.commit.missing, maxRounds),
-		)
+				"%d rounds: something else deletes them", m.commit.missing, maxRounds))
 	case m.commit.missing > 0:
 		j.run.spec.warn(
 			fmt.Sprintf("%d blobs are missing from the store; their files are stored again",

@@ -86,22 +86,15 @@ func (c *committer) checkpoint() error {
 		return err
 	}
 	ck := &snapshot.Checkpoint{
-		Store: spec.Opened.Doc.Store,
-		Host:  spec.Host.ID,
-		Set:   spec.Set,
-		ID:    layout.NewULID(run.now()),
-		Time:  run.now().UTC().Truncate(time.Second),
-		Needs: needs,
+		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set,
+		ID: layout.NewULID(run.now()), Time: run.now().UTC().Truncate(time.Second), Needs: needs,
 	}
 	b, err := snapshot.EncodeCheckpoint(ck, spec.Host.Signer)
 	if err != nil {
 		return err
 	}
-	_, err = putObject(
-		run.ctx,
-		spec.Store,
-		storeObject{Key: layout.Checkpoint(spec.Host.ID, ck.ID), Bytes: b, Sum: sha256.Sum256(b)},
-	)
+	_, err = putObject(run.ctx, spec.Store,
+		storeObject{Key: layout.Checkpoint(spec.Host.ID, ck.ID), Bytes: b, Sum: sha256.Sum256(b)})
 	if err == nil {
 		run.accepted(int64(len(b)), nil)
 	}

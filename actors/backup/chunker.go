@@ -365,10 +365,8 @@ func (k *chunker) room(n int) ([]byte, error) {
 func (k *chunker) piece(index, n int) {
 	off := len(k.buf.B)
 	k.buf.B = k.buf.B[:off+n]
-	k.pieces = append(
-		k.pieces,
-		piece{Index: index, ID: k.hasher.ID(k.buf.B[off : off+n]), Off: off, Len: n},
-	)
+	k.pieces = append(k.pieces,
+		piece{Index: index, ID: k.hasher.ID(k.buf.B[off : off+n]), Off: off, Len: n})
 }
 
 func (k *chunker) flush() {

@@ -105,10 +105,8 @@ func (c *committer) needs(wanted func(blob.Name) bool) (n snapshot.Needs, err er
 			return n, err
 		}
 		sum := sha256.Sum256(b)
-		n.Lists = append(
-			n.Lists,
-			snapshot.ListRef{Name: sum, Size: int64(len(b)), Count: int64(len(l))},
-		)
+		n.Lists = append(n.Lists,
+			snapshot.ListRef{Name: sum, Size: int64(len(b)), Count: int64(len(l))})
 		if size, there := c.lists[sum]; there && size == int64(len(b)) {
 			continue
 		}
@@ -131,15 +129,9 @@ func (c *committer) write(top page.Ref) (*snapshot.Manifest, error) {
 		return nil, fmt.Errorf("%d blobs are needed, but only %d are in the index", n, needs.Count)
 	}
 	m := &snapshot.Manifest{
-		Store:    spec.Opened.Doc.Store,
-		Host:     spec.Host.ID,
-		Set:      spec.Set,
-		Seq:      c.head.Seq + 1,
-		Prev:     snapshot.Sum(c.head.Sum),
-		Time:     c.run.now().UTC().Truncate(time.Second),
-		Complete: c.run.tally.now().failed == 0 && !spec.Partial,
-		GC:       c.gc,
-		Needs:    needs,
+		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set, Seq: c.head.Seq + 1,
+		Prev: snapshot.Sum(c.head.Sum), Time: c.run.now().UTC().Truncate(time.Second),
+		Complete: c.run.tally.now().failed == 0 && !spec.Partial, GC: c.gc, Needs: needs,
 	}
 	root, err := c.root(m, top)
 	if err != nil {
@@ -154,11 +146,8 @@ func (c *committer) write(top page.Ref) (*snapshot.Manifest, error) {
 }
 
 func (c *committer) put(key string, b []byte, sum [32]byte) error {
-	if _, err := putObject(
-		c.run.ctx,
-		c.run.spec.Store,
-		storeObject{Key: key, Bytes: b, Sum: sum},
-	); err != nil {
+	if _, err := putObject(c.run.ctx, c.run.spec.Store,
+		storeObject{Key: key, Bytes: b, Sum: sum}); err != nil {
 		return notStored(key, err)
 	}
 	c.run.accepted(int64(len(b)), nil)
@@ -177,18 +166,11 @@ func (c *committer) publish(m *snapshot.Manifest) error {
 	if !conditional {
 		key = layout.ManifestWeak(spec.Host.ID, spec.Set, m.Seq, sum)
 	}
-	_, err = putObject(
-		c.run.ctx,
-		spec.Store,
-		storeObject{Key: key, Bytes: b, Sum: sum, IfAbsent: conditional},
-	)
+	_, err = putObject(c.run.ctx, spec.Store,
+		storeObject{Key: key, Bytes: b, Sum: sum, IfAbsent: conditional})
 	if errors.Is(err, backends.ErrExists) {
-		return fmt.Errorf(
-			"%w: manifest %d of set %q was written in the meantime",
-			ErrForeignWriter,
-			m.Seq,
-			spec.SetName,
-		)
+		return fmt.Errorf("%w: manifest %d of set %q was written in the meantime", ErrForeignWriter,
+			m.Seq, spec.SetName)
 	}
 	if err != nil {
 		return notStored(key, err)

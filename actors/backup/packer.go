@@ -78,16 +78,9 @@ type openBlob struct {
 
 func newPacker(run *backupRun, sealers, uploaders, indexer, builder *actor.PID) actor.Actor {
 	p := &packer{
-		run:       run,
-		sealers:   sealers,
-		uploaders: uploaders,
-		indexer:   indexer,
-		builder:   builder,
-		known:     map[chunk.ID]index.Loc{},
-		seen:      map[chunk.ID]promise{},
-		frames:    map[uint64]*frame{},
-		bufUses:   map[*messages.Buf]int{},
-		sealing:   map[*seal]*openBlob{},
+		run: run, sealers: sealers, uploaders: uploaders, indexer: indexer, builder: builder,
+		known: map[chunk.ID]index.Loc{}, seen: map[chunk.ID]promise{}, frames: map[uint64]*frame{},
+		bufUses: map[*messages.Buf]int{}, sealing: map[*seal]*openBlob{},
 		uploading: map[[32]byte]*openBlob{},
 	}
 	p.freeRaw = make([][]byte, run.Limits.Frames)
@@ -181,10 +174,8 @@ func (p *packer) decide(c actor.Context, m *entriesRead) bool {
 // tell passes on what has been placed.
 func (p *packer) tell(c actor.Context, m *entriesRead, done []entryDone) {
 	if len(p.placed)+len(done) > 0 {
-		c.Send(
-			p.builder,
-			&entriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: done},
-		)
+		c.Send(p.builder,
+			&entriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: done})
 	}
 	p.placed = nil
 }

@@ -159,43 +159,29 @@ func (c *committer) checkHead() error {
 	spec := c.run.spec
 	switch {
 	case c.newest < c.head.Seq:
-		spec.warn(
-			fmt.Sprintf(
-				"manifest %d of this set, the newest that this machine has seen, is missing from the store; run: vaultik verify",
-				c.head.Seq,
-			),
-		)
-	case c.newest > c.head.Seq+1:
-		return fmt.Errorf(
-			"%w: it has manifest %d of set %q, this machine remembers %d",
-			ErrForeignWriter,
-			c.newest,
-			spec.SetName,
+		spec.warn(fmt.Sprintf(
+			"manifest %d of this set, the newest that this machine has seen, is missing from the store; run: vaultik verify",
 			c.head.Seq,
-		)
+		))
+	case c.newest > c.head.Seq+1:
+		return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d",
+			ErrForeignWriter, c.newest, spec.SetName, c.head.Seq)
 	}
 	for seq := max(1, min(c.newest, c.head.Seq)); seq <= c.newest; seq++ {
 		m, sum, err := c.manifest(seq)
 		if err != nil {
 			if seq == c.head.Seq {
 				spec.warn(
-					fmt.Sprintf(
-						"manifest %d of this set is unreadable: %v; run: vaultik verify",
-						seq,
-						err,
-					),
+					fmt.Sprintf("manifest %d of this set is unreadable: %v; run: vaultik verify",
+						seq, err),
 				)
 				continue
 			}
 			return err
 		}
 		if seq == c.head.Seq && sum != c.head.Sum {
-			return fmt.Errorf(
-				"%w: manifest %d of set %q is not the one that this machine wrote",
-				ErrForeignWriter,
-				seq,
-				spec.SetName,
-			)
+			return fmt.Errorf("%w: manifest %d of set %q is not the one that this machine wrote",
+				ErrForeignWriter, seq, spec.SetName)
 		}
 		if seq == c.head.Seq+1 {
 			// Written by this machine in a run that ended before it could note so, or not by it.
@@ -234,12 +220,10 @@ func (c *committer) sayForgotten(m *snapshot.Manifest) {
 		}
 	}
 	if n > 0 && !c.run.spec.Index.Empty() {
-		c.run.spec.warn(
-			fmt.Sprintf(
-				"the index is older than the newest snapshot: it lacks %d of its blobs; their files are read and stored again",
-				n,
-			),
-		)
+		c.run.spec.warn(fmt.Sprintf(
+			"the index is older than the newest snapshot: it lacks %d of its blobs; their files are read and stored again",
+			n,
+		))
 	}
 }
 
@@ -279,12 +263,8 @@ func (c *committer) weakManifest(seq uint64) (b []byte, key string, err error) {
 	case len(found) == 0:
 		return nil, stem, backends.ErrNotFound
 	case len(found) > 1:
-		return nil, stem, fmt.Errorf(
-			"%w: %d manifests have seq %d",
-			ErrForeignWriter,
-			len(found),
-			seq,
-		)
+		return nil, stem, fmt.Errorf("%w: %d manifests have seq %d", ErrForeignWriter, len(found),
+			seq)
 	}
 	b, err = c.objects.Get(c.run.ctx, found[0], 0, -1)
 	return b, found[0], err
@@ -305,10 +285,7 @@ func (c *committer) epochKey() error {
 	}
 	key := layout.EpochKey(spec.Host.ID, e.ID, 0)
 	put := storeObject{
-		Key:      key,
-		Bytes:    sealed,
-		Sum:      sha256.Sum256(sealed),
-		IfAbsent: c.conditional(),
+		Key: key, Bytes: sealed, Sum: sha256.Sum256(sealed), IfAbsent: c.conditional(),
 	}
 	if _, err := putObject(c.run.ctx, spec.Store, put); err != nil {
 		return notStored(key, err)
@@ -334,12 +311,10 @@ func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef
 	for e := range epochs {
 		k, there := c.epochs[e]
 		if !there {
-			c.run.spec.warn(
-				fmt.Sprintf(
-					"the sealed key of epoch %s is missing from the store; its blobs can still be opened by the recipients",
-					e,
-				),
-			)
+			c.run.spec.warn(fmt.Sprintf(
+				"the sealed key of epoch %s is missing from the store; its blobs can still be opened by the recipients",
+				e,
+			))
 			continue
 		}
 		if e == c.run.epoch.ID && k.n == 0 {
@@ -359,14 +334,10 @@ func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}
-		refs = append(
-			refs,
-			snapshot.KeyRef{Epoch: e, N: k.n, Size: int64(len(b)), SHA256: sha256.Sum256(b)},
-		)
+		refs = append(refs,
+			snapshot.KeyRef{Epoch: e, N: k.n, Size: int64(len(b)), SHA256: sha256.Sum256(b)})
 	}
-	slices.SortFunc(
-		refs,
-		func(a, b snapshot.KeyRef) int { return bytes.Compare(a.Epoch[:], b.Epoch[:]) },
-	)
+	slices.SortFunc(refs,
+		func(a, b snapshot.KeyRef) int { return bytes.Compare(a.Epoch[:], b.Epoch[:]) })
 	return refs, nil
 }

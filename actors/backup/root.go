@@ -33,21 +33,15 @@ func (c *committer) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, er
 		Set:      m.Set,
 		SetName:  snapshot.Text(spec.SetName),
 		Seq:      m.Seq,
-		Paths: snapshot.Texts(
-			paths,
-		),
+		Paths:    snapshot.Texts(paths),
 		Excludes: snapshot.Texts(spec.Excludes),
 		Filters:  run.filters(),
 		Tool:     spec.Tool,
 		Started:  run.began.UTC().Truncate(time.Second),
 		Finished: m.Time,
 		Counts: snapshot.Counts{
-			Files:    sums.counts.Files,
-			Dirs:     sums.counts.Dirs,
-			Symlinks: sums.counts.Symlinks,
-			Other:    sums.counts.Others,
-			Bytes:    sums.counts.Bytes,
-			Errors:   sums.failed,
+			Files: sums.counts.Files, Dirs: sums.counts.Dirs, Symlinks: sums.counts.Symlinks,
+			Other: sums.counts.Others, Bytes: sums.counts.Bytes, Errors: sums.failed,
 		},
 		Complete:   m.Complete,
 		Secret:     spec.Host.Secret,
@@ -62,10 +56,8 @@ func (c *committer) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, er
 		m.Tags = append(m.Tags, id)
 	}
 	for _, p := range sums.problems {
-		r.Errors = append(
-			r.Errors,
-			snapshot.RootError{Path: snapshot.Text(p.path), Reason: p.reason},
-		)
+		r.Errors = append(r.Errors,
+			snapshot.RootError{Path: snapshot.Text(p.path), Reason: p.reason})
 	}
 	return r, nil
 }

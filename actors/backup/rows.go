@@ -149,9 +149,7 @@ func (k *rowKeeper) pagesIndexed(b *page.OpenBlob, branches []page.BranchPlace) 
 			k.branch = append(k.branch, index.BranchRow{
 				BranchKey: index.BranchKey{Set: k.run.spec.Set, Digest: p.Digest},
 				Branch: index.Branch{
-					Page:   loc,
-					PageID: p.Place.ID(),
-					Blobs:  []index.BlobNum{loc.Blob},
+					Page: loc, PageID: p.Place.ID(), Blobs: []index.BlobNum{loc.Blob},
 				},
 			})
 		}

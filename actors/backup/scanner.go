@@ -76,19 +76,14 @@ func (s *scanner) walk(c actor.Context) error {
 		return s.scanStream(c)
 	}
 	opt := fs.WalkOptions{
-		OneFS: s.run.spec.OneFS,
-		Touch: func(path string) { s.touch.Enter("/" + path) },
+		OneFS: s.run.spec.OneFS, Touch: func(path string) { s.touch.Enter("/" + path) },
 	}
 	defer s.touch.Leave()
 	if choose := s.run.spec.Choose; choose != nil {
 		opt.Choose = choose()
 	}
-	return fs.Walk(
-		s.run.reading,
-		s.run.spec.Paths,
-		opt,
-		func(it fs.WalkItem) error { return s.item(c, it) },
-	)
+	return fs.Walk(s.run.reading, s.run.spec.Paths, opt,
+		func(it fs.WalkItem) error { return s.item(c, it) })
 }
 
 func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
@@ -113,11 +108,7 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	hash := s.cut.Hash(it.Path)
 	key := [16]byte(hash[16:])
 	t := entryTask{
-		Index:   len(s.leaf),
-		Path:    it.Path,
-		Stat:    it.Stat,
-		Implied: it.Implied,
-		Failed:  it.Err,
+		Index: len(s.leaf), Path: it.Path, Stat: it.Stat, Implied: it.Implied, Failed: it.Err,
 	}
 	s.leaf = append(s.leaf, t)
 	s.keys = append(s.keys, key)

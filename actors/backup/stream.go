@@ -57,10 +57,8 @@ func (s *scanner) scanStream(c actor.Context) error {
 	}
 	for i, b := range []byte(m.Path) {
 		if b == '/' {
-			if err := made(
-				fs.WalkItem{Path: m.Path[:i], Stat: dir, Implied: true},
-				nil,
-			); err != nil {
+			if err := made(fs.WalkItem{Path: m.Path[:i], Stat: dir, Implied: true},
+				nil); err != nil {
 				return err
 			}
 		}
@@ -114,11 +112,8 @@ func abandonable(ctx context.Context, r io.Reader) (_ io.Reader, stop func()) {
 	go func() {
 		_ = in.CloseWithError(actors.Safe(func() error { // nil: io.EOF
 			// A plain copy: r may offer another way, which would not stop with the pipe.
-			_, err := io.CopyBuffer(
-				struct{ io.Writer }{in},
-				struct{ io.Reader }{r},
-				make([]byte, streamBuffer),
-			)
+			_, err := io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{r},
+				make([]byte, streamBuffer))
 			return err
 		}))
 	}()

@@ -202,10 +202,8 @@ func (t *treeBuilder) leafScanned(c actor.Context, m *leafScanned) {
 		return
 	}
 	t.leaves[m.Seq] = &leafState{
-		m:       m,
-		entries: make([]entryState, m.Entries),
-		left:    m.Entries,
-		frames:  map[uint64]resolvedFrame{},
+		m: m, entries: make([]entryState, m.Entries), left: m.Entries,
+		frames: map[uint64]resolvedFrame{},
 	}
 }
 
@@ -231,19 +229,14 @@ func (t *treeBuilder) batchFinished(c actor.Context, m *messages.Finished[readEn
 	for i := range m.Job.Tasks {
 		task := &m.Job.Tasks[i]
 		d := entryDone{
-			Index:   task.Index,
-			Stat:    task.Stat,
-			Status:  messages.StatusFailed,
-			Dropped: true,
-			Reason:  "internal error: " + m.Err.Error(),
+			Index: task.Index, Stat: task.Stat, Status: messages.StatusFailed, Dropped: true,
+			Reason: "internal error: " + m.Err.Error(),
 		}
 		d.Entry.Path, d.Entry.Type = task.Path, task.Stat.Type
 		done = append(done, d)
 	}
-	t.entriesPlaced(
-		c,
-		&entriesPlaced{Leaf: m.Job.Leaf, Attempt: actors.MaxAttempts + 1, Done: done},
-	)
+	t.entriesPlaced(c,
+		&entriesPlaced{Leaf: m.Job.Leaf, Attempt: actors.MaxAttempts + 1, Done: done})
 }
 
 // write makes the leaf's page.

@@ -41,27 +41,13 @@ func (h *Host) Spec(paths ...string) *backup.Spec {
 	roots, err := fs.Roots(paths)
 	Must(h.T, err)
 	s := &backup.Spec{
-		Store:      h.Store,
-		Opened:     h.Opened,
-		Index:      h.index,
-		Host:       h.Host,
-		Recipients: h.Recips,
-		Epoch:      h.epoch,
-		Set:        h.Set,
-		SetName:    "test",
-		Head:       h.Head,
-		Paths:      roots,
-		Chunks:     chunk.DefaultParams(),
-		BlobSize:   15 << 20,
-		Memory:     150 << 20,
-		Parallel:   4,
-		Chunkers:   4,
-		Tool:       "vaultik test",
-		Progress:   &messages.Progress{},
-		Now:        h.Now,
-		Warn:       func(text string) { h.T.Log("warning:", text) },
-		SaveEpoch:  func(e keys.EpochKey) error { h.epoch = e; return nil },
-		SaveHead:   func(n backup.Head) error { h.Head = n; return nil },
+		Store: h.Store, Opened: h.Opened, Index: h.index, Host: h.Host, Recipients: h.Recips,
+		Epoch: h.epoch, Set: h.Set, SetName: "test", Head: h.Head, Paths: roots,
+		Chunks: chunk.DefaultParams(), BlobSize: 15 << 20, Memory: 150 << 20, Parallel: 4,
+		Chunkers: 4, Tool: "vaultik test", Progress: &messages.Progress{}, Now: h.Now,
+		Warn:      func(text string) { h.T.Log("warning:", text) },
+		SaveEpoch: func(e keys.EpochKey) error { h.epoch = e; return nil },
+		SaveHead:  func(n backup.Head) error { h.Head = n; return nil },
 	}
 	if h.Edit != nil {
 		h.Edit(s)
@@ -126,14 +112,8 @@ func (h *Host) ReadSnapshot(newest *snapshot.Loaded) map[string]ReadEntry {
 		}
 		r := plain[ref.Blob.Name]
 		if r == nil {
-			whole, err := backends.Objects(
-				h.Store,
-			).Get(
-				ctx,
-				layout.Blob(h.Host.ID, ref.Blob.Name),
-				0,
-				-1,
-			)
+			whole, err := backends.Objects(h.Store).Get(ctx, layout.Blob(h.Host.ID, ref.Blob.Name),
+				0, -1)
 			if err != nil {
 				return nil, err
 			}

@@ -39,19 +39,14 @@ type Host struct {
 func New(t testing.TB) *Host {
 	t.Helper()
 	h := &Host{
-		T:        t,
-		Store:    mem.New(),
-		Set:      layout.NewSetID(),
-		System:   actors.NewSystem(nil),
+		T: t, Store: mem.New(), Set: layout.NewSetID(), System: actors.NewSystem(nil),
 		IndexDir: filepath.Join(t.TempDir(), "index"),
 	}
 	t.Cleanup(h.System.Close)
 	// As if all files were old: a change within two seconds of its reading is read again.
 	h.Now = func() time.Time { return time.Now().Add(time.Hour) }
 	h.Host = backup.Host{
-		ID:     layout.NewHostID(),
-		Name:   "testhost",
-		Secret: keys.NewHostSecret(),
+		ID: layout.NewHostID(), Name: "testhost", Secret: keys.NewHostSecret(),
 		Signer: keys.NewSigner(),
 	}
 	secret, recipient, err := keys.Generate(true)
@@ -70,8 +65,7 @@ func New(t testing.TB) *Host {
 	trust, err := snapshot.EncodeTrust(
 		snapshot.Trust{Store: id, Seq: 1, Time: time.Now(), Hosts: []snapshot.TrustHost{
 			{
-				Host:  h.Host.ID,
-				Key:   h.Host.Signer.Public(),
+				Host: h.Host.ID, Key: h.Host.Signer.Public(),
 				Roles: []string{snapshot.RoleWrite, snapshot.RolePrune},
 			},
 		}},

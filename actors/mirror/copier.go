@@ -85,25 +85,15 @@ func (k *copier) source(
 ) (backends.Source, error) {
 	if job.Size > survey.BufferSize {
 		return &checkedSource{
-			ctx:  ctx,
-			from: k.run.spec.From,
-			key:  job.Key,
-			size: job.Size,
-			sum:  job.Sum,
+			ctx: ctx, from: k.run.spec.From, key: job.Key, size: job.Size, sum: job.Sum,
 			read: &done.Read,
 		}, nil
 	}
 	var err error
 	for range 2 { // wrong bytes may be the network's
 		var b []byte
-		if b, err = backends.ReadRange(
-			ctx,
-			k.run.spec.From,
-			job.Key,
-			0,
-			job.Size,
-			buf,
-		); err != nil {
+		if b, err = backends.ReadRange(ctx, k.run.spec.From, job.Key, 0, job.Size,
+			buf); err != nil {
 			return nil, actors.DamagedIfShort(err)
 		}
 		done.Read += int64(len(b))
@@ -161,12 +151,8 @@ func sameObject(
 ) error {
 	_, got, err := hashObject(ctx, b, key, -1, make([]byte, 64<<10))
 	if err == nil && got != sum {
-		err = fmt.Errorf(
-			"%w: another %s (%d bytes) was stored there in the meantime",
-			snapshot.ErrFork,
-			key,
-			size,
-		)
+		err = fmt.Errorf("%w: another %s (%d bytes) was stored there in the meantime",
+			snapshot.ErrFork, key, size)
 	}
 	return err
 }

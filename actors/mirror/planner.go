@@ -112,11 +112,8 @@ func (p *planner) allBlobs(ctx context.Context, s *survey.Snapshot) error {
 				return nil //nolint:nilerr // none of ours
 			}
 			if _, ok := p.run.survey.Inventory.Find(name); !ok {
-				i, _ := p.run.survey.Inventory.AddBlob(
-					s.Num,
-					s.HostNum,
-					snapshot.BlobSize{Name: name.Sum, Size: o.Size},
-				) // new: nobody says otherwise
+				i, _ := p.run.survey.Inventory.AddBlob(s.Num, s.HostNum,
+					snapshot.BlobSize{Name: name.Sum, Size: o.Size}) // new: nobody says otherwise
 				p.extra[s.Num] = append(p.extra[s.Num], i)
 			}
 			return nil
@@ -141,9 +138,7 @@ func (p *planner) listTarget(ctx context.Context, host int) error {
 			}
 			if i, ok := inv.Find(name); ok {
 				p.there[i] = otherThere
-				if sum := inv.Sum(
-					i,
-				); o.Size == inv.At(i).Size &&
+				if sum := inv.Sum(i); o.Size == inv.At(i).Size &&
 					(o.SHA256 == nil || [32]byte(o.SHA256) == sum) {
 					p.there[i] = sameThere
 				}
@@ -161,9 +156,7 @@ func (p *planner) listTarget(ctx context.Context, host int) error {
 func (p *planner) count() {
 	inv, spec := p.run.survey.Inventory, p.run.spec
 	m := &copySurveyed{
-		objects:   int64(inv.Len()),
-		saved:     map[string]bool{},
-		spare:     p.run.survey.Spare,
+		objects: int64(inv.Len()), saved: map[string]bool{}, spare: p.run.survey.Spare,
 		spareSize: p.run.survey.SpareSize,
 	}
 	todo, bytes := int64(0), int64(0)
@@ -218,12 +211,8 @@ func (p *planner) job(i int) (copying, bool) {
 func (p *planner) heads(ctx context.Context) error {
 	for _, h := range p.run.spec.Heads {
 		sum := sha256.Sum256(h.Data)
-		_, err := p.run.spec.To.Put(
-			ctx,
-			h.Key,
-			backends.Bytes(h.Data, &sum),
-			backends.PutOptions{IfAbsent: p.run.spec.Conditional && !h.Replace},
-		)
+		_, err := p.run.spec.To.Put(ctx, h.Key, backends.Bytes(h.Data, &sum),
+			backends.PutOptions{IfAbsent: p.run.spec.Conditional && !h.Replace})
 		if errors.Is(err, backends.ErrExists) { // another copy runs
 			err = sameObject(ctx, p.run.spec.To, h.Key, int64(len(h.Data)), sum)
 		}
@@ -251,10 +240,8 @@ func (p *planner) order() []*survey.Snapshot {
 		}
 		at[s.Num] = last[k]
 	}
-	slices.SortStableFunc(
-		out,
-		func(a, b *survey.Snapshot) int { return at[a.Num].Compare(at[b.Num]) },
-	)
+	slices.SortStableFunc(out,
+		func(a, b *survey.Snapshot) int { return at[a.Num].Compare(at[b.Num]) })
 	return out
 }
 

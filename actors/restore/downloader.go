@@ -27,10 +27,8 @@ type downloader struct {
 
 func newDownloader(run *restoreRun, planner func(any)) actors.Work[fetchBlob, blobFetched] {
 	d := &downloader{
-		run:     run,
-		planner: planner,
-		hasher:  chunk.NewHasher(run.spec.Root.Secret.ChunkID()),
-		zstd:    blob.NewDecompressor(),
+		run: run, planner: planner, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID()),
+		zstd: blob.NewDecompressor(),
 	}
 	return d.fetch
 }
@@ -83,12 +81,10 @@ func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*bl
 	if sha256.Sum256(part) == info.Name { // what came first was not what the store has
 		if d.salvaged, err = blob.OpenBytes(*info, part, d.run.spec.Identities); err == nil {
 			if d.run.odd.Add(1) == 1 {
-				d.run.spec.warn(
-					fmt.Sprintf(
-						"blob %s arrived damaged, but was intact when read again: the network or some memory is faulty",
-						info.Name,
-					),
-				)
+				d.run.spec.warn(fmt.Sprintf(
+					"blob %s arrived damaged, but was intact when read again: the network or some memory is faulty",
+					info.Name,
+				))
 			}
 			return d.salvaged, nil
 		}
@@ -104,12 +100,8 @@ func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*bl
 
 // again reads as much of a blob as there is.
 func (d *downloader) again(info *blob.Info, buf *messages.Buf) ([]byte, error) {
-	part, err := actors.ReadAtMost(
-		d.run.ctx,
-		d.run.spec.Store,
-		layout.Blob(d.run.spec.Root.Host, info.Name),
-		buf.B[:cap(buf.B)][:info.Size],
-	)
+	part, err := actors.ReadAtMost(d.run.ctx, d.run.spec.Store,
+		layout.Blob(d.run.spec.Root.Host, info.Name), buf.B[:cap(buf.B)][:info.Size])
 	d.run.read.Add(int64(len(part)))
 	return part, err
 }
@@ -130,12 +122,9 @@ func (d *downloader) openWhole(info *blob.Info, buf *messages.Buf) (*blob.Reader
 func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 	l := job.Lease
 	info := l.Info
-	r, err := blob.Open(
-		d.run.ctx,
-		*info,
+	r, err := blob.Open(d.run.ctx, *info,
 		actors.FetchFrom(d.run.spec.Store, d.run.spec.Root.Host, info.Name, &d.run.read),
-		d.run.spec.Identities,
-	)
+		d.run.spec.Identities)
 	if err = actors.DamagedIfShort(err); errors.Is(err, blob.ErrDamaged) {
 		r, err = d.salvage(info, buf, err)
 	}
@@ -146,11 +135,7 @@ func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 		return d.frames(r, l, job.First, job.Count, buf)
 	}
 	for _, g := range l.Ranges() {
-		if err := r.Load(
-			d.run.ctx,
-			g.Off,
-			g.Len,
-		); err != nil &&
+		if err := r.Load(d.run.ctx, g.Off, g.Len); err != nil &&
 			(d.run.ctx.Err() != nil || actors.StoreGone(err)) {
 			return err
 		} // any other error is met again by those frames that it concerns

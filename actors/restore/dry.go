@@ -123,19 +123,11 @@ type SpaceError struct {
 
 func (e *SpaceError) Error() string {
 	if n := &e.Need; n.Free >= 0 && n.Bytes > n.Free {
-		return fmt.Sprintf(
-			"not enough space at %s: %d bytes needed, %d free",
-			e.Dir,
-			n.Bytes,
-			n.Free,
-		)
+		return fmt.Sprintf("not enough space at %s: %d bytes needed, %d free", e.Dir, n.Bytes,
+			n.Free)
 	}
-	return fmt.Sprintf(
-		"not enough inodes at %s: %d needed, %d free",
-		e.Dir,
-		e.Need.Inodes,
-		e.Need.Space.Inodes,
-	)
+	return fmt.Sprintf("not enough inodes at %s: %d needed, %d free", e.Dir, e.Need.Inodes,
+		e.Need.Space.Inodes)
 }
 
 // need is what one file system has to take.
@@ -200,10 +192,8 @@ func (p *restorePlanner) needs() {
 		if err != nil {
 			space = vfs.Space{Free: -1, Inodes: -1}
 		}
-		p.run.result.Space = append(
-			p.run.result.Space,
-			SpaceNeed{Path: fs.Path, Bytes: n.most, Inodes: n.inodes, Space: space},
-		)
+		p.run.result.Space = append(p.run.result.Space,
+			SpaceNeed{Path: fs.Path, Bytes: n.most, Inodes: n.inodes, Space: space})
 	}
 }
 

@@ -80,10 +80,8 @@ func Extras(ctx context.Context, s *actors.System, spec *ExtrasSpec) (*ExtrasRes
 	run.spec.Progress.SetPhase(phase)
 	x := &extras{spec: spec, run: run, result: ExtrasResult{seed: maphash.MakeSeed()}}
 	err := x.find()
-	slices.SortFunc(
-		x.result.found,
-		func(a, b foundExtra) int { return cmp.Compare(a.path, b.path) },
-	)
+	slices.SortFunc(x.result.found,
+		func(a, b foundExtra) int { return cmp.Compare(a.path, b.path) })
 	return &x.result, err
 }
 
@@ -284,10 +282,8 @@ func (x *extras) extra(path string, it *vfs.WalkItem) error {
 		return nil
 	}
 	if st.Type == page.Dir {
-		x.stack = append(
-			x.stack,
-			&extraDir{place: place, st: *st, extra: true, stays: place == x.sealed},
-		)
+		x.stack = append(x.stack,
+			&extraDir{place: place, st: *st, extra: true, stays: place == x.sealed})
 		return nil
 	}
 	x.remove(path, place, st)
@@ -321,10 +317,8 @@ func (r *ExtrasResult) note(path string, st *vfs.Stat) {
 }
 
 func (r *ExtrasResult) state(st *vfs.Stat) uint64 {
-	return maphash.Comparable(
-		r.seed,
-		[5]uint64{st.Dev, st.Ino, uint64(st.Ctime.Sec), uint64(st.Ctime.Nsec), uint64(st.Size)},
-	) | 1
+	return maphash.Comparable(r.seed,
+		[5]uint64{st.Dev, st.Ino, uint64(st.Ctime.Sec), uint64(st.Ctime.Nsec), uint64(st.Size)}) | 1
 }
 
 // find returns what was noted of a path.
@@ -332,11 +326,8 @@ func (r *ExtrasResult) find(path string) (foundExtra, bool) {
 	if len(r.found) == 0 {
 		return foundExtra{}, false
 	}
-	i, ok := slices.BinarySearchFunc(
-		r.found,
-		maphash.String(r.seed, path),
-		func(e foundExtra, hash uint64) int { return cmp.Compare(e.path, hash) },
-	)
+	i, ok := slices.BinarySearchFunc(r.found, maphash.String(r.seed, path),
+		func(e foundExtra, hash uint64) int { return cmp.Compare(e.path, hash) })
 	if !ok {
 		return foundExtra{}, false
 	}

@@ -57,12 +57,7 @@ type savedDir struct {
 
 func savedStat(e *page.Entry) vfs.Stat {
 	return vfs.Stat{
-		Type:  e.Type,
-		Mode:  e.Mode,
-		UID:   e.UID,
-		GID:   e.GID,
-		Size:  e.Size,
-		Mtime: e.Mtime,
+		Type: e.Type, Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, Mtime: e.Mtime,
 	}
 }
 

@@ -50,9 +50,7 @@ func (x *extras) leave(place string) {
 // remove counts an entry, and deletes it. It reports whether it is gone, or would be.
 func (x *extras) remove(path, place string, st *vfs.Stat) bool {
 	if l := x.spec.Listed; l != nil {
-		if was, ok := l.find(
-			path,
-		); !ok ||
+		if was, ok := l.find(path); !ok ||
 			was.state == 0 { // a directory in which something was to stay
 			x.stay(path, st, errNotListed)
 			return false

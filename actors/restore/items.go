@@ -142,10 +142,8 @@ func (p *restorePlanner) placed(o *outcome) {
 			p.run.result.BytesWritten += o.Written
 			p.run.result.BytesReused += o.Reused
 		}
-		p.done(
-			f,
-			plan.Ending{Status: o.Status, There: o.There, Why: o.Why, Err: o.Err, Half: o.Half},
-		)
+		p.done(f,
+			plan.Ending{Status: o.Status, There: o.There, Why: o.Why, Err: o.Err, Half: o.Half})
 	}
 }
 

@@ -113,10 +113,8 @@ func (w *walker) setsAttrs(m *restoreDir, path string) bool {
 // one for each entry that is there. A path of 64 KiB can name 32,768.
 const maxLostDirs = 10_000
 
-var errLostDirs = fmt.Errorf(
-	"too many directories above such entries are not in the snapshot: %w",
-	page.ErrDamaged,
-)
+var errLostDirs = fmt.Errorf("too many directories above such entries are not in the snapshot: %w",
+	page.ErrDamaged)
 
 // sticky marks directories that many users share: such a target keeps its attributes.
 const sticky = 0o1000

@@ -44,9 +44,8 @@ func (w *walker) clash(d *walkDir, dir *restoreDir, path string) error {
 	}
 	if ok && w.oneName(s, dir, earlier, name) {
 		return &os.PathError{
-			Op:   "create",
-			Path: absIn(w.run.abs, w.run.part.Place(path)),
-			Err:  fmt.Errorf("%w as that of %q", vfs.ErrSameName, earlier),
+			Op: "create", Path: absIn(w.run.abs, w.run.part.Place(path)),
+			Err: fmt.Errorf("%w as that of %q", vfs.ErrSameName, earlier),
 		}
 	}
 	if ok || plain {

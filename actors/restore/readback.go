@@ -138,10 +138,8 @@ func (j *readBackJob) start(c actor.Context) {
 func (j *readBackJob) found(m *messages.Finished[readBackBatch, readBackDone]) {
 	if m.Err != nil {
 		for _, f := range m.Job.Files {
-			m.Result.Different = append(
-				m.Result.Different,
-				ReadBackProblem{Path: f.Path, Reason: m.Err.Error()},
-			)
+			m.Result.Different = append(m.Result.Different,
+				ReadBackProblem{Path: f.Path, Reason: m.Err.Error()})
 		}
 	}
 	j.result.Files += m.Result.Files
@@ -237,10 +235,8 @@ func newReadBack(run *restoreRun) actors.Work[readBackBatch, readBackDone] {
 			case run.ctx.Err() != nil:
 				return done
 			case err != nil:
-				done.Different = append(
-					done.Different,
-					ReadBackProblem{Path: f.Path, Reason: err.Error()},
-				)
+				done.Different = append(done.Different,
+					ReadBackProblem{Path: f.Path, Reason: err.Error()})
 			case f.Last:
 				done.Files++
 			}

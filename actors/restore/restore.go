@@ -111,11 +111,8 @@ func (j *restoreJob) start(c actor.Context) {
 			return newDownloader(run, func(m any) { root.Send(planner, m) })
 		},
 	})
-	planner = j.Spawn(
-		c,
-		"planner",
-		func() actor.Actor { return newRestorePlanner(run, downloaders, writers) },
-	)
+	planner = j.Spawn(c, "planner",
+		func() actor.Actor { return newRestorePlanner(run, downloaders, writers) })
 	walker := j.Spawn(c, "walker", func() actor.Actor { return newWalker(run, planner) })
 	c.Send(walker, &actors.Start{})
 }

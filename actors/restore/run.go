@@ -46,13 +46,8 @@ type Bounds struct {
 
 func defaultBounds() Bounds {
 	b := Bounds{
-		Items:      256,
-		Pieces:     1024,
-		bytes:      512 << 10,
-		Batches:    64,
-		Parts:      256,
-		PlanPieces: 24 << 10,
-		PlanBytes:  256 << 20,
+		Items: 256, Pieces: 1024, bytes: 512 << 10, Batches: 64, Parts: 256, PlanPieces: 24 << 10,
+		PlanBytes: 256 << 20,
 	}
 	// Leave most of what the process may open to others.
 	if n, ok := platform.OpenFiles(); ok && n/4 < uint64(b.Parts) {
@@ -121,10 +116,8 @@ func restoreLimitsFor(s *Spec) restoreLimits {
 	}
 	// Frames are decoded into buffers for the largest chunk, or the fullest shared
 	// frame; a larger one gets a larger buffer.
-	l.frameSize = min(
-		max(s.Root.Chunker.Max, blob.FrameTarget+blob.SmallChunk),
-		blob.MaxFrameRaw,
-	) + 64
+	l.frameSize = min(max(s.Root.Chunker.Max, blob.FrameTarget+blob.SmallChunk),
+		blob.MaxFrameRaw) + 64
 	l.blobSize = 20 << 20 // more than the default blob; only what is used counts
 	room := max(0, memory-restoreFixed)
 	l.blobs = int(min(max(1, room*2/3/blobMemory), int64(l.parallel)))
@@ -134,11 +127,8 @@ func restoreLimitsFor(s *Spec) restoreLimits {
 
 func newRestoreRun(spec *Spec) *restoreRun {
 	r := &restoreRun{
-		spec:   spec,
-		mode:   spec.Overwrite,
-		limits: restoreLimitsFor(spec),
-		faults: &spec.Faults,
-		dry:    spec.DryRun,
+		spec: spec, mode: spec.Overwrite, limits: restoreLimitsFor(spec), faults: &spec.Faults,
+		dry: spec.DryRun,
 	}
 	if r.mode == "" {
 		r.mode = OverwriteIfChanged

@@ -48,10 +48,7 @@ func KindOf(err error) Kind {
 	case errors.Is(err, blob.ErrDamaged),
 		errors.Is(err, blob.ErrTooLarge),
 		errors.Is(err, backends.ErrInvalidRange),
-		errors.Is(
-			err,
-			page.ErrDamaged,
-		),
+		errors.Is(err, page.ErrDamaged),
 		errors.Is(err, page.ErrTooLarge),
 		errors.Is(err, snapshot.ErrDamaged):
 		return ProblemDamaged
@@ -83,10 +80,8 @@ func (p *Problems) Add(n Problem) bool {
 		i = -1
 		if len(p.list) < actors.MaxResultList {
 			i = len(p.list)
-			p.list = append(
-				p.list,
-				Problem{Kind: n.Kind, Key: n.Key, Reason: n.Reason, Snapshots: n.Snapshots},
-			)
+			p.list = append(p.list,
+				Problem{Kind: n.Kind, Key: n.Key, Reason: n.Reason, Snapshots: n.Snapshots})
 		}
 		p.index[key] = i
 	}

@@ -120,13 +120,8 @@ func (s *Survey) Gather(ctx context.Context, num int) error {
 			Kind:      ProblemDamaged,
 			Key:       m.Key,
 			Snapshots: []string{m.ID()},
-			Reason: fmt.Sprintf(
-				"its blob lists do not add up: %d blobs of %d bytes, not %d of %d",
-				count,
-				bytes,
-				m.Count,
-				m.Bytes,
-			),
+			Reason: fmt.Sprintf("its blob lists do not add up: %d blobs of %d bytes, not %d of %d",
+				count, bytes, m.Count, m.Bytes),
 		})
 	}
 	s.Snapshots = append(s.Snapshots, got)
@@ -150,12 +145,8 @@ func (s *Survey) blobList(
 		l.Blobs, err = snapshot.DecodeBlobList(b)
 	}
 	if err == nil && int64(len(l.Blobs)) != ref.Count {
-		err = fmt.Errorf(
-			"%w: it has %d blobs, not %d",
-			snapshot.ErrDamaged,
-			len(l.Blobs),
-			ref.Count,
-		)
+		err = fmt.Errorf("%w: it has %d blobs, not %d", snapshot.ErrDamaged, len(l.Blobs),
+			ref.Count)
 	}
 	if err != nil {
 		l.bad, l.Blobs = true, nil
@@ -213,11 +204,8 @@ func (s *Survey) List(ctx context.Context, host int) error {
 			switch obj := inv.At(i); {
 			case obj.State == plan.Bad: // that has been said
 			case obj.Size != o.Size:
-				s.ObjectProblem(
-					i,
-					ProblemSize,
-					fmt.Sprintf("it has %d bytes, not %d", o.Size, obj.Size),
-				)
+				s.ObjectProblem(i, ProblemSize,
+					fmt.Sprintf("it has %d bytes, not %d", o.Size, obj.Size))
 			case obj.State == plan.Unseen:
 				obj.State = plan.Present
 			}

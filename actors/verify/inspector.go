@@ -138,9 +138,7 @@ func (n *inspector) data() error {
 			continue
 		}
 		job := &objectCheck{Index: i, Key: inv.Key(i), Size: o.Size, Sum: inv.Sum(i)}
-		if host := inv.HostOf(
-			i,
-		); inv.IsBlob(i) && n.run.hosts != nil &&
+		if host := inv.HostOf(i); inv.IsBlob(i) && n.run.hosts != nil &&
 			len(n.run.hosts[host].chunkID) > 0 {
 			job.Blob = &blobCheck{Host: host}
 		}

@@ -43,12 +43,8 @@ type openPage struct {
 // pages checks every page of a snapshot that no other snapshot has brought up.
 func (n *inspector) pages(ctx context.Context, s *inspected) error {
 	w := &pageWalk{
-		n:     n,
-		s:     s,
-		needs: make([]bool, n.run.survey.Inventory.Len()),
-		told:  map[string]bool{},
-		lists: map[chunk.ID]string{},
-		bad:   map[int]int{},
+		n: n, s: s, needs: make([]bool, n.run.survey.Inventory.Len()), told: map[string]bool{},
+		lists: map[chunk.ID]string{}, bad: map[int]int{},
 	}
 	for _, l := range s.BlobLists {
 		w.need(l)
@@ -62,14 +58,10 @@ func (n *inspector) pages(ctx context.Context, s *inspected) error {
 	reader.OnDamage = func(info *blob.Info, err error) {
 		if i, ok := n.run.survey.Inventory.FindBlob(s.HostNum, info.Name); ok {
 			if _, isBad := w.bad[i]; !isBad {
-				w.tell(
-					survey.Problem{
-						Kind:      survey.KindOf(err),
-						Key:       n.run.survey.Inventory.Key(i),
-						Reason:    err.Error(),
-						Snapshots: n.run.survey.IDs(i),
-					},
-				)
+				w.tell(survey.Problem{
+					Kind: survey.KindOf(err), Key: n.run.survey.Inventory.Key(i),
+					Reason: err.Error(), Snapshots: n.run.survey.IDs(i),
+				})
 			}
 		}
 	}
@@ -128,10 +120,8 @@ func (w *pageWalk) use(p *knownPage) {
 
 func (w *pageWalk) unnamed(key, path string) {
 	p := survey.Problem{
-		Kind:      survey.ProblemReference,
-		Key:       key,
-		Snapshots: []string{w.s.ID()},
-		Reason:    "a page refers to it, but the manifest does not list it",
+		Kind: survey.ProblemReference, Key: key, Snapshots: []string{w.s.ID()},
+		Reason: "a page refers to it, but the manifest does not list it",
 	}
 	if path != "" {
 		p.Paths = []string{path}
@@ -165,13 +155,9 @@ func (w *pageWalk) lost(after, last string, err error) error {
 	}
 	w.n.aside.Tell(&problemFound{
 		survey.Problem{
-			Kind: survey.KindOf(
-				err,
-			),
-			Key:       layout.Blob(w.s.Host, w.failed.Blob.Name),
-			Snapshots: []string{w.s.ID()},
-			Reason:    "a page in it is unreadable: " + err.Error(),
-			Lost:      []page.LostPaths{lost},
+			Kind: survey.KindOf(err), Key: layout.Blob(w.s.Host, w.failed.Blob.Name),
+			Snapshots: []string{w.s.ID()}, Reason: "a page in it is unreadable: " + err.Error(),
+			Lost: []page.LostPaths{lost},
 		},
 	})
 	return nil
@@ -188,10 +174,8 @@ func (w *pageWalk) page(ref page.Ref, p *page.Page) error {
 		w.close(p.Level)
 		clear(w.lists)
 		i, _ := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, ref.Blob.Name)
-		w.stack = append(
-			w.stack,
-			&openPage{level: p.Level, key: pageKey{i, ref.Span}, blobs: map[int]struct{}{}},
-		)
+		w.stack = append(w.stack,
+			&openPage{level: p.Level, key: pageKey{i, ref.Span}, blobs: map[int]struct{}{}})
 	}
 	anyBad := false
 	for _, info := range append([]*blob.Info{ref.Blob}, p.Blobs...) {
@@ -251,18 +235,13 @@ func (w *pageWalk) blob(info *blob.Info, path string) (int, bool) {
 		return 0, false
 	}
 	if size := w.n.run.survey.Inventory.At(i).Size; size != info.Size {
-		w.tell(
-			survey.Problem{
-				Kind:      survey.ProblemReference,
-				Key:       key,
-				Snapshots: []string{w.s.ID()},
-				Reason: fmt.Sprintf(
-					"it has %d bytes according to a page, %d according to the manifest",
-					info.Size,
-					size,
-				),
-			},
-		)
+		w.tell(survey.Problem{
+			Kind:      survey.ProblemReference,
+			Key:       key,
+			Snapshots: []string{w.s.ID()},
+			Reason: fmt.Sprintf("it has %d bytes according to a page, %d according to the manifest",
+				info.Size, size),
+		})
 		return 0, false
 	}
 	return i, true
@@ -298,16 +277,11 @@ func (w *pageWalk) affected(blob int, path string) {
 // take has the references to one blob checked.
 func (w *pageWalk) take() error {
 	l := w.waiting.Take()
-	return w.n.submit(
-		checking{
-			Refs: &refsCheck{
-				Snapshot: w.s.Num,
-				Host:     w.s.HostNum,
-				Key:      layout.Blob(w.s.Host, l.Info.Name),
-				Lease:    l,
-			},
+	return w.n.submit(checking{
+		Refs: &refsCheck{
+			Snapshot: w.s.Num, Host: w.s.HostNum, Key: layout.Blob(w.s.Host, l.Info.Name), Lease: l,
 		},
-	)
+	})
 }
 
 func (w *pageWalk) flush() error {

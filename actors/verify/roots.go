@@ -40,13 +40,10 @@ func (n *inspector) roots(ctx context.Context) error {
 			}
 			if errors.Is(err, keys.ErrWrongIdentity) {
 				wrong++
-				n.warnOnce(
+				n.warnOnce(s.ID(), fmt.Sprintf(
+					"the identity does not open snapshot %.8s; its contents are not checked",
 					s.ID(),
-					fmt.Sprintf(
-						"the identity does not open snapshot %.8s; its contents are not checked",
-						s.ID(),
-					),
-				)
+				))
 			} else {
 				n.rootProblem(s, err)
 			}
@@ -103,9 +100,7 @@ func (n *inspector) keyProblem(p snapshot.Problem) {
 	if err != nil {
 		return
 	}
-	if i, ok := n.run.survey.Inventory.Find(
-		name,
-	); ok &&
+	if i, ok := n.run.survey.Inventory.Find(name); ok &&
 		n.run.survey.Inventory.At(i).State != plan.Bad {
 		n.run.survey.ObjectProblem(i, survey.KindOf(p.Err), survey.PlainReason(p.Err, p.Key))
 	}
@@ -122,9 +117,7 @@ func (n *inspector) keysChecked(s *inspected, bad []snapshot.Problem) {
 }
 
 func (n *inspector) checkedNow(o layout.Object) {
-	if i, ok := n.run.survey.Inventory.Find(
-		o,
-	); ok &&
+	if i, ok := n.run.survey.Inventory.Find(o); ok &&
 		n.run.survey.Inventory.At(i).State == plan.Present {
 		n.run.survey.Inventory.At(i).State = plan.Checked
 		n.run.survey.Fetched.Add(n.run.survey.Inventory.At(i).Size)
@@ -133,9 +126,7 @@ func (n *inspector) checkedNow(o layout.Object) {
 
 func (n *inspector) rootProblem(s *inspected, err error) {
 	o := layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name}
-	if i, ok := n.run.survey.Inventory.Find(
-		o,
-	); ok &&
+	if i, ok := n.run.survey.Inventory.Find(o); ok &&
 		n.run.survey.Inventory.At(i).State != plan.Bad {
 		n.run.survey.ObjectProblem(i, survey.KindOf(err), survey.PlainReason(err, o.Key()))
 	}

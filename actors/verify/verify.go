@@ -27,9 +27,7 @@ func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 		run.Close()
 	}
 	r := run.report
-	r.Snapshots, r.Read, r.Duration = len(
-		spec.Snapshots,
-	), run.survey.Fetched.Load(), time.Since(
+	r.Snapshots, r.Read, r.Duration = len(spec.Snapshots), run.survey.Fetched.Load(), time.Since(
 		began,
 	)
 	return &r, answer.(*verifyDone).err
@@ -137,24 +135,17 @@ func (j *verifyJob) checked(c actor.Context, m *messages.Finished[checking, chec
 			return
 		}
 		j.run.survey.SetBad(o.Index)
-		j.problem(
-			survey.Problem{
-				Kind:      survey.KindOf(err),
-				Key:       o.Key,
-				Reason:    err.Error(),
-				Snapshots: j.run.survey.IDs(o.Index),
-			},
-		)
+		j.problem(survey.Problem{
+			Kind: survey.KindOf(err), Key: o.Key, Reason: err.Error(),
+			Snapshots: j.run.survey.IDs(o.Index),
+		})
 		return
 	}
 	if err == nil {
 		return
 	}
 	p := survey.Problem{
-		Kind:      survey.KindOf(err),
-		Key:       m.Job.Refs.Key,
-		Reason:    err.Error(),
-		Paths:     res.Paths,
+		Kind: survey.KindOf(err), Key: m.Job.Refs.Key, Reason: err.Error(), Paths: res.Paths,
 		MorePaths: res.More,
 	}
 	p.Snapshots = []string{j.run.spec.Snapshots[m.Job.Refs.Snapshot].ID()}
