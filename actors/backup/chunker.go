@@ -96,10 +96,7 @@ func (k *chunker) entry(t *entryTask) error {
 	defer k.touch.Leave()
 	capture := func() error { return vfs.CaptureMeta(abs, &st, &d.Entry, k.names) }
 	if st.Type == page.File && t.Known == nil {
-		d.Status = messages.StatusNew
-		if t.Seen {
-			d.Status = messages.StatusChanged
-		}
+		d.Status = t.status()
 		f, err := k.content(abs, &st, &d)
 		switch {
 		case err == nil:
@@ -107,25 +104,39 @@ func (k *chunker) entry(t *entryTask) error {
 			capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names) }
 		case k.run.ctx.Err() != nil || errors.Is(err, actors.ErrInterrupted):
 			return err
-		case f == nil && st.Size == 0 && errors.Is(err, fs.ErrPermission): // it is empty, they say: its attributes can be had
+		case f == nil && st.Size == 0 && errors.Is(err, fs.ErrPermission):
+			// It says it is empty, so its attributes are all that there is to save.
 		default:
 			k.fail(&d, err)
 			return nil
 		}
 	}
 	d.Stat = st
-	metaErr := capture()
-	if errors.Is(metaErr, fs.ErrNotExist) {
-		k.fail(&d, metaErr)
-		return nil
+	k.captured(t, &d, capture())
+	return nil
+}
+
+// status is that of a file whose content must be read.
+func (t *entryTask) status() messages.Status {
+	if t.Seen {
+		return messages.StatusChanged
 	}
-	if metaErr != nil {
-		d.Reason = metaErr.Error() // the content is safe, some attribute is not
+	return messages.StatusNew
+}
+
+// captured ends an entry whose content, if any, was read; err says what went wrong with
+// its attributes.
+func (k *chunker) captured(t *entryTask, d *entryDone, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		k.fail(d, err)
+		return
+	}
+	if err != nil {
+		d.Reason = err.Error() // the content is safe, some attribute is not
 		d.Status = messages.StatusFailed
 	}
-	k.describe(t, &d)
-	k.done = append(k.done, d)
-	return nil
+	k.describe(t, d)
+	k.done = append(k.done, *d)
 }
 
 // describe completes an entry that was read.
@@ -193,13 +204,15 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 		st.Size = n
 		whole := n == now.Size || now.Size == 0 && !k.run.spec.Fixed
 		switch {
-		case whole && after.Size == now.Size && after.Mtime == now.Mtime && after.Ctime == now.Ctime:
+		case whole && after.Size == now.Size && after.Mtime == now.Mtime &&
+			after.Ctime == now.Ctime:
 			return nil
 		case whole && after.Size > now.Size && k.run.spec.Fixed:
 			return nil // it is as it was then; the next run finds it longer
 		}
 		if again {
-			d.Status, d.Reason = messages.StatusInMotion, "changed while being read; the last reading was saved"
+			d.Status = messages.StatusInMotion
+			d.Reason = "changed while being read; the last reading was saved"
 			return nil
 		}
 		now, d.Read = after, looked

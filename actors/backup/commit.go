@@ -15,11 +15,6 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// freshListing is how old a listing may be when the manifest is acknowledged:
-// prune waits far longer before it deletes what it condemned. A listing that is
-// older than four fifths of this is made again before the last writes.
-const freshListing = 10 * time.Minute
-
 // commitResult is a committed snapshot, or how many blobs must be stored again first.
 type commitResult struct {
 	sum      [32]byte // zero: none

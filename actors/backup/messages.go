@@ -195,3 +195,10 @@ type objectStored struct {
 // finishTree asks the tree builder for branches and the last blob of pages; every leaf
 // has been announced.
 type finishTree struct{}
+
+// flushRows asks the tree builder to write all that is known of finished files to the
+// index. It answers with rowsFlushed.
+type (
+	flushRows   struct{}
+	rowsFlushed struct{}
+)

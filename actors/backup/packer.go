@@ -14,10 +14,6 @@ import (
 // that wait for it, grow large.
 const maxRows = 16 << 10
 
-// maxFrameRows ends a frame of very small chunks likewise: the table has room in the
-// buffer of a blob.
-const maxFrameRows = 8 << 10
-
 // packer decides which chunks are stored already, groups the others into frames
 // and frames into blobs, and follows each blob until the index knows it. It is
 // the one authority on what is stored: what this run has promised, then the index.

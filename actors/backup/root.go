@@ -26,29 +26,19 @@ func (c *committer) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, er
 	}
 	sums := run.tally.now()
 	r := &snapshot.Root{
-		Store:    m.Store,
-		Owner:    spec.Opened.Doc.Owner.Fingerprint(),
-		Host:     m.Host,
-		Hostname: snapshot.Text(spec.Host.Name),
-		Set:      m.Set,
-		SetName:  snapshot.Text(spec.SetName),
-		Seq:      m.Seq,
-		Paths:    snapshot.Texts(paths),
-		Excludes: snapshot.Texts(spec.Excludes),
-		Filters:  run.filters(),
-		Tool:     spec.Tool,
-		Started:  run.began.UTC().Truncate(time.Second),
-		Finished: m.Time,
+		Store: m.Store, Owner: spec.Opened.Doc.Owner.Fingerprint(),
+		Host: m.Host, Hostname: snapshot.Text(spec.Host.Name),
+		Set: m.Set, SetName: snapshot.Text(spec.SetName), Seq: m.Seq,
+		Paths: snapshot.Texts(paths), Excludes: snapshot.Texts(spec.Excludes),
+		Filters: run.filters(), Tool: spec.Tool,
+		Started: run.began.UTC().Truncate(time.Second), Finished: m.Time,
 		Counts: snapshot.Counts{
 			Files: sums.counts.Files, Dirs: sums.counts.Dirs, Symlinks: sums.counts.Symlinks,
 			Other: sums.counts.Others, Bytes: sums.counts.Bytes, Errors: sums.failed,
 		},
-		Complete:   m.Complete,
-		Secret:     spec.Host.Secret,
-		Chunker:    spec.Chunks,
+		Complete: m.Complete, Secret: spec.Host.Secret, Chunker: spec.Chunks,
 		Frames:     snapshot.FrameParams{Small: blob.SmallChunk, Target: blob.FrameTarget},
-		Recipients: spec.Recipients.Strings(),
-		Top:        place,
+		Recipients: spec.Recipients.Strings(), Top: place,
 	}
 	for _, t := range spec.Tags {
 		id := snapshot.NewTagID()

@@ -112,14 +112,7 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	}
 	s.leaf = append(s.leaf, t)
 	s.keys = append(s.keys, key)
-	var sum fs.StatSum
-	if it.Err == nil {
-		sum = s.stats.Sum(it.Path, &it.Stat, s.run.now())
-		if it.Implied && !sum.IsZero() {
-			sum[0] ^= 1 // the same directory, now a source itself, is another entry
-		}
-	}
-	s.sums = append(s.sums, sum)
+	s.sums = append(s.sums, s.sum(&it))
 	p := s.run.spec.Progress
 	if it.Stat.Type == page.File && it.Err == nil {
 		p.FilesTotal.Add(1)
@@ -127,6 +120,18 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	}
 	s.ended = s.cuts.Add(it.Path)
 	return nil
+}
+
+// sum is the item's stat sum; zero if it could not be looked at.
+func (s *scanner) sum(it *fs.WalkItem) (sum fs.StatSum) {
+	if it.Err != nil {
+		return sum
+	}
+	sum = s.stats.Sum(it.Path, &it.Stat, s.run.now())
+	if it.Implied && !sum.IsZero() {
+		sum[0] ^= 1 // the same directory, now a source itself, is another entry
+	}
+	return sum
 }
 
 // endLeaf decides what of the leaf must be read, and announces it.

@@ -14,10 +14,6 @@ import (
 	"vaultik/vault/page"
 )
 
-// maxPageBlobs is how many blobs of pages may be open or on their way to the store: one
-// holds the pages of tens of thousands of files, whose data keep the store busy meanwhile.
-const maxPageBlobs = 1
-
 // leavesWaiting is how many leaves may wait for the packer's open blob before it
 // is asked to seal it. Half of the leaf credit, so that the scanner never waits
 // for a blob that waits for the scanner.
@@ -105,11 +101,7 @@ func (t *treeBuilder) Receive(c actor.Context) {
 		t.sealAsked = false
 		t.resolve(m.Frames, m.Info)
 	case *blobIndexed:
-		for _, f := range m.Frames {
-			delete(t.resolved, f.Frame)
-		}
-		t.rows.indexed(m.Info.Name)
-		t.keepFinished(c, partialBytes)
+		t.blobIndexed(c, m)
 	case *handedOver:
 		t.adopt(m)
 	case *scanDone:
@@ -128,11 +120,7 @@ func (t *treeBuilder) Receive(c actor.Context) {
 			t.fail(c, m.err)
 			return
 		}
-		then := t.writing[0]
-		t.writing = t.writing[1:]
-		if then != nil {
-			then()
-		}
+		t.rowsWritten()
 	default:
 		return
 	}
@@ -342,6 +330,23 @@ func (t *treeBuilder) blobStored(c actor.Context, m *messages.Finished[storeObje
 	})
 	if buf := b.Release(); buf != nil {
 		t.free = append(t.free, buf)
+	}
+}
+
+func (t *treeBuilder) blobIndexed(c actor.Context, m *blobIndexed) {
+	for _, f := range m.Frames {
+		delete(t.resolved, f.Frame)
+	}
+	t.rows.indexed(m.Info.Name)
+	t.keepFinished(c, partialBytes)
+}
+
+// rowsWritten runs what waited for the oldest rows sent to the indexer.
+func (t *treeBuilder) rowsWritten() {
+	then := t.writing[0]
+	t.writing = t.writing[1:]
+	if then != nil {
+		then()
 	}
 }
 

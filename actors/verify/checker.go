@@ -107,13 +107,9 @@ func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 		return done
 	}
 	h := o.Blob.Host
-	r, err := blob.Open(
-		k.run.Ctx,
-		info,
-		actors.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[h], info.Name,
-			&k.run.survey.Fetched),
-		k.run.hosts[h].ids,
-	)
+	fetch := actors.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[h], info.Name,
+		&k.run.survey.Fetched)
+	r, err := blob.Open(k.run.Ctx, info, fetch, k.run.hosts[h].ids)
 	if err != nil {
 		done.Err = err
 		return done
@@ -157,15 +153,15 @@ func (k *checker) chunks(r *blob.Reader, host int, ranged bool) (n int64, err er
 	for i := range rows {
 		s := &rows[i].Span
 		if i == 0 || s.FrameOff != rows[i-1].FrameOff || s.FrameLen != rows[i-1].FrameLen {
-			if end := int64(s.FrameOff) + int64(s.FrameLen); ranged && end > loaded {
-				loaded = min(max(end, int64(s.FrameOff)+plan.MaxRange), r.Size())
-				if err := r.Load(k.run.Ctx, int64(s.FrameOff),
-					loaded-int64(s.FrameOff)); err != nil {
+			off := int64(s.FrameOff)
+			if end := off + int64(s.FrameLen); ranged && end > loaded {
+				loaded = min(max(end, off+plan.MaxRange), r.Size())
+				if err := r.Load(k.run.Ctx, off, loaded-off); err != nil {
 					return n, err
 				}
 			}
-			if raw, err = r.Frame(k.run.Ctx, k.zstd, k.frame, s.FrameOff, s.FrameLen,
-				-1); err != nil {
+			raw, err = r.Frame(k.run.Ctx, k.zstd, k.frame, s.FrameOff, s.FrameLen, -1)
+			if err != nil {
 				return n, err
 			}
 			k.frame = raw

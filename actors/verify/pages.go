@@ -26,7 +26,7 @@ type pageWalk struct {
 	told    map[string]bool
 	stack   []*openPage
 	lists   map[chunk.ID]string // list pages of the last leaf, and whose they are
-	failed  page.Ref            // the page that was read last, which is the one that failed if any has
+	failed  page.Ref            // the page read last: if reading fails, it is this one
 	bad     map[int]int         // blobs known to be bad, and how many paths were named
 	waiting plan.Blobs[string]
 	t       tally
@@ -55,23 +55,15 @@ func (n *inspector) pages(ctx context.Context, s *inspected) error {
 	}
 
 	reader := read.New(actors.Objects{Store: n.run.spec.Store}, s.root, n.run.hosts[s.HostNum].ids)
-	reader.OnDamage = func(info *blob.Info, err error) {
-		if i, ok := n.run.survey.Inventory.FindBlob(s.HostNum, info.Name); ok {
-			if _, isBad := w.bad[i]; !isBad {
-				w.tell(survey.Problem{
-					Kind: survey.KindOf(err), Key: n.run.survey.Inventory.Key(i),
-					Reason: err.Error(), Snapshots: n.run.survey.IDs(i),
-				})
-			}
-		}
-	}
+	reader.OnDamage = w.damaged
 	tree := &page.Tree{Top: s.root.Top.Ref(), Known: w.known, Lost: w.lost}
 	tree.Fetch = func(ctx context.Context, ref page.Ref) ([]byte, error) {
 		w.failed = ref // if it does, here or when it is decoded
 		return reader.Chunk(ctx, ref)
 	}
 	key, ok := w.blob(tree.Top.Blob, "")
-	w.t.entries = s.root.Counts.Files + s.root.Counts.Dirs + s.root.Counts.Symlinks + s.root.Counts.Other
+	counts := s.root.Counts
+	w.t.entries = counts.Files + counts.Dirs + counts.Symlinks + counts.Other
 	if p := n.known[pageKey{key, tree.Top.Span}]; ok && p != nil {
 		w.use(p)
 	} else if err := tree.WalkPages(ctx, w.page); err != nil {
@@ -81,6 +73,21 @@ func (n *inspector) pages(ctx context.Context, s *inspected) error {
 	n.run.survey.Fetched.Add(reader.Fetched())
 	n.aside.Tell(&w.t)
 	return w.flush()
+}
+
+// damaged reports a blob of pages that is damaged, unless it is known to be.
+func (w *pageWalk) damaged(info *blob.Info, err error) {
+	inv := w.n.run.survey.Inventory
+	i, ok := inv.FindBlob(w.s.HostNum, info.Name)
+	if !ok {
+		return
+	}
+	if _, isBad := w.bad[i]; !isBad {
+		w.tell(survey.Problem{
+			Kind: survey.KindOf(err), Key: inv.Key(i), Reason: err.Error(),
+			Snapshots: w.n.run.survey.IDs(i),
+		})
+	}
 }
 
 func (w *pageWalk) need(l *survey.List) {

@@ -33,30 +33,38 @@ func (n *inspector) roots(ctx context.Context) error {
 			return err
 		}
 		n.keysChecked(s, bad)
-		root, err := spec.Opened.Root(ctx, s.Manifest, ids)
-		if err != nil {
-			if err := survey.Fatal(ctx, err); err != nil {
-				return err
-			}
-			if errors.Is(err, keys.ErrWrongIdentity) {
-				wrong++
-				n.warnOnce(s.ID(), fmt.Sprintf(
-					"the identity does not open snapshot %.8s; its contents are not checked",
-					s.ID(),
-				))
-			} else {
-				n.rootProblem(s, err)
-			}
-			continue
+		err = n.root(ctx, s, ids)
+		if errors.Is(err, keys.ErrWrongIdentity) {
+			wrong++
+			n.warnOnce(s.ID(), fmt.Sprintf(
+				"the identity does not open snapshot %.8s; its contents are not checked", s.ID()))
+		} else if err != nil {
+			return err
 		}
-		n.checkedNow(layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name})
-		s.root = root
-		h := n.run.hosts[s.HostNum]
-		h.learn(ids, root.Secret.ChunkID())
 	}
 	if wrong > 0 && wrong == len(n.snaps) {
 		return fmt.Errorf("%w: %w", errNoKeyFits, keys.ErrWrongIdentity)
 	}
+	return nil
+}
+
+// root opens the root of one snapshot. A damaged one is reported; the errors are
+// keys.ErrWrongIdentity and those that end the check.
+func (n *inspector) root(ctx context.Context, s *inspected, ids []age.Identity) error {
+	root, err := n.run.spec.Opened.Root(ctx, s.Manifest, ids)
+	if err != nil {
+		if fatal := survey.Fatal(ctx, err); fatal != nil {
+			return fatal
+		}
+		if errors.Is(err, keys.ErrWrongIdentity) {
+			return err
+		}
+		n.rootProblem(s, err)
+		return nil
+	}
+	n.checkedNow(layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name})
+	s.root = root
+	n.run.hosts[s.HostNum].learn(ids, root.Secret.ChunkID())
 	return nil
 }
 
