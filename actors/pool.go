@@ -24,7 +24,9 @@ type Pool[J, R any] struct {
 	Workers int
 	NewWork func() Work[J, R] // once an incarnation
 	Split   func(J) []J       // of a job whose worker panicked; nil: as it is
-	About   func(J) string    // what a job touches, named when that does not respond; nil: nothing that may hang
+	// About names what a job touches, to say so when that does not respond. It is nil if
+	// a job touches nothing that may hang.
+	About func(J) string
 
 	watch    *Watch
 	progress *messages.Progress

@@ -67,10 +67,10 @@ const jobStopTimeout = time.Minute
 // Start asks a job, or a stage of one, to begin. A job answers when it has ended.
 type Start struct{}
 
-// Run spawns a job's root actor, which embeds the job, sends it Start, turns the end of ctx into Cancel, and
-// waits until every actor of the job is gone. If one never came back from a call, the
-// job has ended without it: abandoned says what it was, and what the job's actors
-// share must stay as it is. With an error there is no answer.
+// Run spawns a job's root actor, which embeds the job, and sends it Start; when ctx ends it
+// sends Cancel. It returns when every actor of the job has stopped. If one is stuck in a
+// call, the job has ended without it: abandoned says in which, and the memory that the
+// job's actors share must not be freed. With an error there is no answer.
 func (s *System) Run(
 	ctx context.Context,
 	job *Job,

@@ -19,8 +19,9 @@ type ReadEntry struct {
 }
 
 func RandomPattern(r *rand.Rand) string {
-	letter := string(rune('a' + r.IntN(26)))
-	return []string{letter + "*", "*" + letter, "?" + letter + "*", "*" + letter + "*/", "!*" + letter, "[" + letter + "-z]*"}[r.IntN(6)]
+	c := string(rune('a' + r.IntN(26)))
+	all := []string{c + "*", "*" + c, "?" + c + "*", "*" + c + "*/", "!*" + c, "[" + c + "-z]*"}
+	return all[r.IntN(len(all))]
 }
 
 func RandomRules(t *testing.T, r *rand.Rand) *filter.Rules {

@@ -45,7 +45,9 @@ func newCopyJob(run *copyRun) *copyJob {
 	j := &copyJob{run: run}
 	j.Name, j.Cancel = "copy", run.Cancel
 	j.Warn, j.Progress, j.HangTime = run.spec.Warn, run.spec.Progress, run.spec.Faults.HangTime
-	j.OnEnd = func() { run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found }
+	j.OnEnd = func() {
+		run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found
+	}
 	j.Answer = func(err error) any { return &copyEnded{err} }
 	return j
 }

@@ -31,11 +31,11 @@ type Spec struct {
 	Parallel int // transfers at once; 0: 4
 	Memory   int64
 
-	Progress  *messages.Progress   // may be nil; FilesTotal and FilesDone count objects that To lacks
-	OnProblem func(survey.Problem) // may be nil; from one goroutine: what From does not give
-	OnReplace func(key string)     // may be nil; from one goroutine: what was damaged in To
-
-	Warn func(text string) // may be nil; from any goroutine; of calls that do not return
+	// Each of these may be nil.
+	Progress  *messages.Progress   // FilesTotal and FilesDone count objects that To lacks
+	OnProblem func(survey.Problem) // from one goroutine: what From does not give
+	OnReplace func(key string)     // from one goroutine: what was damaged in To
+	Warn      func(text string)    // from any goroutine; of calls that do not return
 
 	Faults actors.Faults
 }

@@ -81,10 +81,8 @@ func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*bl
 	if sha256.Sum256(part) == info.Name { // what came first was not what the store has
 		if d.salvaged, err = blob.OpenBytes(*info, part, d.run.spec.Identities); err == nil {
 			if d.run.odd.Add(1) == 1 {
-				d.run.spec.warn(fmt.Sprintf(
-					"blob %s arrived damaged, but was intact when read again: the network or some memory is faulty",
-					info.Name,
-				))
+				d.run.spec.warn(fmt.Sprintf("blob %s arrived damaged, but was intact when read "+
+					"again: the network or some memory is faulty", info.Name))
 			}
 			return d.salvaged, nil
 		}

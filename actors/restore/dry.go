@@ -102,19 +102,6 @@ func (f *finishEntry) allThere() bool {
 	return f.Source == plan.SourceInPlace && f.Missing == 0 && f.There.Size == f.Item.Entry.Size
 }
 
-// SpaceNeed is what a restore would take of one file system.
-type SpaceNeed struct {
-	Path   string // in the target
-	Bytes  int64  // at the most, at any moment: what is replaced is there until its successor is complete
-	Inodes int64
-	vfs.Space
-}
-
-// Short says that a file system cannot take what a restore would write.
-func (n *SpaceNeed) Short() bool {
-	return n.Free >= 0 && n.Bytes > n.Free || n.Space.Inodes >= 0 && n.Inodes > n.Space.Inodes
-}
-
 // SpaceError refuses a restore that the target has no room for. Nothing was changed.
 type SpaceError struct {
 	Dir  string // absolute

@@ -33,14 +33,16 @@ type ExtrasSpec struct {
 	// since, and nothing else. Files go one by one, directories only if nothing stays in them.
 	Listed *ExtrasResult
 
-	OnItem func(path string, st *vfs.Stat, why error) // of each, with the path that the snapshot would have; why: it stays
+	// OnItem is told of each, with the path that it would have in the snapshot. If it
+	// stays, why says for what reason.
+	OnItem func(path string, st *vfs.Stat, why error)
 }
 
 // ExtrasResult counts what was found, or deleted.
 type ExtrasResult struct {
 	Files, Dirs int64 // files: and all else
 	Bytes       int64 // that are free without them
-	Stay        int64 // directories in which something stays, and what is not deleted for another reason
+	Stay        int64 // directories that hold what stays, and what is kept for another reason
 	Problems    []Problem
 	Failed      int64 // what could not be deleted, or looked at
 

@@ -143,11 +143,8 @@ func (r *restoreRun) settle(whole bool) error {
 		}
 	}
 	if err != nil {
-		r.spec.warn(fmt.Sprintf(
-			"everything is on the disk, but the mark could not be removed, so the next restore "+
-				"will compare contents: %v",
-			err,
-		))
+		r.spec.warn(fmt.Sprintf("everything is on the disk, but the mark could not be removed, "+
+			"so the next restore will compare contents: %v", err))
 	}
 	return nil
 }

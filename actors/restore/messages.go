@@ -45,7 +45,7 @@ type restoreDir struct {
 	FS     *fileSystem // of a dry run: where it stands, or would
 	Attrs  bool        // it gets the attributes in Entry
 	Counts bool        // it is a selected entry, and part of the result
-	Doubt  bool        // a restore that did not end may have left it: size and mtime tell nothing of contents
+	Doubt  bool        // an interrupted restore may have left it: contents must be compared
 	Parts  bool        // it holds parts of large files, which an interrupted restore has left
 	Err    error       // it cannot be made, and nothing below it
 }
@@ -85,7 +85,7 @@ type entriesSelected struct {
 	Left   []*restoreDir // nothing more will come below them; after Items
 }
 
-// walkEnded is sent behind the last EntriesSelected.
+// walkEnded is sent after the last entriesSelected.
 type walkEnded struct{ Err error }
 
 // pagesLost reports entries that cannot be known.
@@ -94,7 +94,7 @@ type pagesLost struct {
 	Err         error
 }
 
-// fetchBlob asks for frames of a blob, each to be sent to the planner as FrameFetched.
+// fetchBlob asks for frames of a blob, each to be sent to the planner as frameFetched.
 type fetchBlob struct {
 	Lease *plan.Lease[*restoreItem]
 	First int // of Lease.Frames
@@ -107,11 +107,11 @@ type frameFetched struct {
 	Lease *plan.Lease[*restoreItem]
 	Index int
 	Buf   *messages.Buf
-	Err   error   // the frame cannot be had
+	Err   error   // the frame is unreadable
 	Bad   []error // nil, or for each of its pieces what is wrong with it
 }
 
-// blobFetched ends a FetchBlob. Frames that did not come have failed, with Err.
+// blobFetched ends a fetchBlob. Frames that did not come have failed, with Err.
 type blobFetched struct {
 	Bytes int64 // fetched
 	Err   error
@@ -189,7 +189,7 @@ type outcome struct {
 	Attrs   fs.MetaProblems
 }
 
-// writingDone is the result of a Writing. Pieces that are not in it are written.
+// writingDone is the result of a writing. Pieces that are not in it are written.
 type writingDone struct {
 	Placed  []outcome
 	Failed  []outcome // pieces: Item and Err

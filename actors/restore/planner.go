@@ -31,7 +31,7 @@ type restorePlanner struct {
 	need     map[*fileSystem]*need // of a dry run
 	walked   bool
 	unlinked bool  // that was said
-	full     error // the target takes no more; the job ends when the writers have said what they did
+	full     error // the target takes no more; the job ends when the writers have reported
 	failed   bool  // the job knows why
 	reported bool
 	listed   int // bytes of what is listed in the result

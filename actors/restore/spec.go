@@ -10,6 +10,7 @@ import (
 	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/messages"
+	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
 	"vaultik/vault/read"
 	"vaultik/vault/snapshot"
@@ -72,13 +73,35 @@ type Spec struct {
 	Parallel int   // transfers at once; 0: 4
 	Memory   int64 // bytes, of the whole process; 0: 150 MiB
 
-	Progress *messages.Progress                                       // may be nil
-	OnItem   func(path string, status messages.Status, reason string) // may be nil; from one goroutine, with paths of the snapshot
-	Warn     func(text string)                                        // may be nil; from any goroutine
+	Progress *messages.Progress // may be nil
+	// OnItem is called from one goroutine, with paths of the snapshot. It may be nil.
+	OnItem func(path string, status messages.Status, reason string)
+	Warn   func(text string) // may be nil; from any goroutine
 
 	quick  bool // of a dry run: only what is needed to know the space
 	Faults actors.Faults
 	Bounds Bounds // zero: the defaults
+}
+
+// Bounds are the bounds of a restore, beside those of memory.
+type Bounds struct {
+	// One batch of the walk; bytes of its entries, roughly.
+	Items, Pieces, bytes int
+
+	// How many batches are under way: some 16,000 files or 64,000 chunks, some 20
+	// MiB of paths and references.
+	Batches int
+
+	// How many files are put together from several chunks at once, each an open file.
+	Parts int
+
+	// From how many bytes on a file is resumed after an interruption; 0: as vault/fs has it.
+	Large int64
+
+	// How many pieces, and bytes, may wait for their blobs before the blob that was wanted
+	// first is fetched: much more than one blob holds, so that most are fetched only once.
+	PlanPieces int
+	PlanBytes  int64
 }
 
 // Result is what became of a restore.
@@ -90,13 +113,13 @@ type Result struct {
 	Unchanged int64           // were there already, with their contents
 	Kept      int64           // left as they were, as Overwrite wanted
 	Ignored   int64           // never restored: sockets
-	Deleted   int64           // were not in the snapshot; Extras counts them, whoever asks for it puts it here
+	Deleted   int64           // extra; set by the caller of Extras
 	Freed     int64           // bytes of these
 	Failed    int64           // could not be restored, or not completely
 
 	Problems []Problem        // the first 1,000 of those that failed
 	Lost     []page.LostPaths // what cannot be known because pages are damaged
-	Damaged  bool             // pages of the snapshot are damaged: more may be missing than Failed says
+	Damaged  bool             // pages are damaged: more may be missing than Failed says
 
 	// Meta has the attributes that could not be set, by kind: "owner", "mode",
 	// "flags", "times", "xattr user.comment" and the like. They are no failures.
@@ -104,14 +127,14 @@ type Result struct {
 	MetaAbove int64 // the same, of directories that are only on the way to what was selected
 
 	BytesWritten int64       // contents of files
-	BytesReused  int64       // contents of files that were in the target already, and compared, so that they were not fetched
+	BytesReused  int64       // contents found in the target, compared, and so not fetched
 	BytesRead    int64       // fetched from the store
 	BytesFetch   int64       // of a dry run: about what would be fetched of the files' contents
 	Corrected    int64       // of a dry run: entries that stay, and would get other attributes
 	Space        []SpaceNeed // of a dry run: by file system of the target
 	BlobsRead    int64       // leases of blobs
 	Leftovers    int64       // temporary files of interrupted restores, removed
-	Parts        int64       // large files that are not complete, and are gone on with by the next restore
+	Parts        int64       // large files that are incomplete; the next restore resumes them
 	Restarts     int64
 	Duration     time.Duration
 
@@ -122,6 +145,19 @@ type Result struct {
 	// Abandoned is a path of the target at which a call never returned when the job was
 	// to end; the call still waits. Nothing else of the result is known then.
 	Abandoned string
+}
+
+// SpaceNeed is what a restore would take of one file system.
+type SpaceNeed struct {
+	Path   string // in the target
+	Bytes  int64  // at the peak: a replaced file is kept until the new one is complete
+	Inodes int64
+	vfs.Space
+}
+
+// Short says that a file system cannot take what a restore would write.
+func (n *SpaceNeed) Short() bool {
+	return n.Free >= 0 && n.Bytes > n.Free || n.Space.Inodes >= 0 && n.Inodes > n.Space.Inodes
 }
 
 // Problem is one entry that failed.

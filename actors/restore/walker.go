@@ -27,7 +27,7 @@ type walker struct {
 	found   int64                  // entries so far
 	lost    int64                  // directories made without knowing their entries
 	spaces  map[uint64]*fileSystem // of a dry run, by device
-	ends    error                  // why the walk cannot go on: the target takes no more, for instance
+	ends    error                  // why the walk ends: for instance, the target is full
 }
 
 // walkDir is a directory of the snapshot on the way to where the walk is.
