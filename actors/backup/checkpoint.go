@@ -21,13 +21,6 @@ const (
 	checkpointLook  = 10 * time.Second
 )
 
-type (
-	// checkpointTick says that it is time to look whether a checkpoint is due.
-	checkpointTick struct{}
-	// checkpointEnded says that a checkpoint is written, or why it is not.
-	checkpointEnded struct{ err error }
-)
-
 // tick writes a checkpoint when it is time for one.
 func (j *backupJob) tick(c actor.Context) {
 	if j.Ended {

@@ -10,6 +10,11 @@ import (
 // maxLeaves is how many leaf pages may be between the walk and their page.
 const maxLeaves = 64
 
+// partialBytes is how much must have been stored of an unfinished leaf before the
+// index is told of its finished files, so that a run that is killed does not read
+// them again. Leaves of small files are done sooner than that.
+const partialBytes = 64 << 20
+
 // minBlob is the size in bytes down to which blobs are made smaller so that more of
 // them are in memory, and on their way, at once.
 const minBlob = 4 << 20

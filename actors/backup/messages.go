@@ -202,3 +202,10 @@ type (
 	flushRows   struct{}
 	rowsFlushed struct{}
 )
+
+type (
+	// checkpointTick says that it is time to look whether a checkpoint is due.
+	checkpointTick struct{}
+	// checkpointEnded says that a checkpoint is written, or why it is not.
+	checkpointEnded struct{ err error }
+)

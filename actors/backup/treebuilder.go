@@ -116,11 +116,9 @@ func (t *treeBuilder) Receive(c actor.Context) {
 	case *messages.Finished[storeObject, objectStored]:
 		t.blobStored(c, m)
 	case *rowsWritten:
-		if m.err != nil {
-			t.fail(c, m.err)
+		if !t.rowsWritten(c, m) {
 			return
 		}
-		t.rowsWritten()
 	default:
 		return
 	}
@@ -341,13 +339,19 @@ func (t *treeBuilder) blobIndexed(c actor.Context, m *blobIndexed) {
 	t.keepFinished(c, partialBytes)
 }
 
-// rowsWritten runs what waited for the oldest rows sent to the indexer.
-func (t *treeBuilder) rowsWritten() {
+// rowsWritten runs what waited for the oldest rows sent to the indexer; false if they
+// could not be written, which ends the job.
+func (t *treeBuilder) rowsWritten(c actor.Context, m *rowsWritten) bool {
+	if m.err != nil {
+		t.fail(c, m.err)
+		return false
+	}
 	then := t.writing[0]
 	t.writing = t.writing[1:]
 	if then != nil {
 		then()
 	}
+	return true
 }
 
 // ask sends rows to the indexer; then runs when they are written.

@@ -2,16 +2,7 @@ package restore
 
 import (
 	"vaultik/messages"
-	"vaultik/vault/plan"
 )
-
-// dirPlan is what the planner knows of a directory.
-type dirPlan struct {
-	plan.Dir
-	dir    *restoreDir
-	parent *dirPlan
-	failed bool
-}
 
 // opened takes a new directory.
 func (p *restorePlanner) opened(d *restoreDir) {

@@ -117,9 +117,6 @@ func (e *SpaceError) Error() string {
 		e.Need.Space.Inodes)
 }
 
-// need is what one file system has to take.
-type need struct{ now, most, inodes int64 }
-
 // blockSize is what files take a whole number of, in bytes, nearly everywhere.
 const blockSize = 4096
 

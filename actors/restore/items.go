@@ -4,23 +4,6 @@ import (
 	"vaultik/vault/plan"
 )
 
-// filePlan is what the planner knows of an item.
-type filePlan struct {
-	*plan.File
-	item *restoreItem
-	dir  *dirPlan
-	name nameKind
-}
-
-// nameKind is what an item is to the names of its file.
-type nameKind uint8
-
-const (
-	onlyName  nameKind = iota
-	firstName          // that others wait for
-	otherName          // that becomes a link
-)
-
 // file is the plan of an item that is not over.
 func (p *restorePlanner) file(it *restoreItem) *filePlan {
 	f := p.files[it]

@@ -9,15 +9,6 @@ import (
 	vfs "vaultik/vault/fs"
 )
 
-// nameSet finds names of one directory that the target may take for the same. It
-// holds only those that could come first of such a pair: ones of lower-case ASCII
-// need not be remembered, and mostly nothing is.
-type nameSet struct {
-	first   map[string]string // by what they fold to
-	another map[bool]bool     // pairs of (ASCII: true) names were tried here, and are two
-	off     bool              // nothing folds here
-}
-
 // manyNames is how many remembered names make it worth a try whether anything folds there.
 const manyNames = 4096
 

@@ -37,6 +37,34 @@ type restorePlanner struct {
 	listed   int // bytes of what is listed in the result
 }
 
+// need is what one file system has to take.
+type need struct{ now, most, inodes int64 }
+
+// filePlan is what the planner knows of an item.
+type filePlan struct {
+	*plan.File
+	item *restoreItem
+	dir  *dirPlan
+	name nameKind
+}
+
+// nameKind is what an item is to the names of its file.
+type nameKind uint8
+
+const (
+	onlyName  nameKind = iota
+	firstName          // that others wait for
+	otherName          // that becomes a link
+)
+
+// dirPlan is what the planner knows of a directory.
+type dirPlan struct {
+	plan.Dir
+	dir    *restoreDir
+	parent *dirPlan
+	failed bool
+}
+
 // restoreComplete says that everything has been done that could be.
 type restoreComplete struct{}
 
