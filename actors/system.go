@@ -100,13 +100,13 @@ func (s *System) Run(
 	return a.answer, "", nil
 }
 
-// rootProps is how the root of a job is made.
+// rootProps are the properties of the root of a job.
 func rootProps(j *Job, p actor.Producer) *actor.Props {
 	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(endOnPanic(j), capturePanic))
 }
 
-// endOnPanic ends a job whose root panics. The library would start it anew, to
-// know nothing of the job and of who waits for its answer.
+// endOnPanic ends a job whose root panics. The library would restart it without its
+// state, so that nobody would ever get an answer.
 func endOnPanic(j *Job) actor.ReceiverMiddleware {
 	return func(next actor.ReceiverFunc) actor.ReceiverFunc {
 		return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {

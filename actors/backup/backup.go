@@ -50,7 +50,7 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	return &r, done.err
 }
 
-// keepCollector returns what sets the collector as it is now.
+// keepCollector returns a function that restores the present settings of the collector.
 func keepCollector() func() {
 	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(-1)
 	debug.SetGCPercent(percent)
@@ -76,7 +76,7 @@ type backupJob struct {
 
 	committer *committer
 	round     int
-	leaves    uint64 // of the rounds before
+	leaves    uint64 // of earlier rounds
 	result    Result
 	walked    bool // the walk of this round is over
 	flushing  bool // and what it found has been read
@@ -196,7 +196,7 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 	j.walk(c)
 }
 
-// spawn makes the stages, each with those that it talks to.
+// spawn starts the stages, and tells each which others it sends to.
 func (j *backupJob) spawn(c actor.Context) {
 	run := j.run
 	uploaders := actors.SpawnPool(&j.Job, c, actors.Pool[storeObject, objectStored]{
@@ -257,7 +257,7 @@ func (j *backupJob) scanned(c actor.Context, m *scanDone) {
 	}
 }
 
-// drain waits for the chunkers to give up what they hold, after an interruption.
+// drain waits for the chunkers to finish their batches, after an interruption.
 func (j *backupJob) drain(c actor.Context) {
 	if !j.Ended && !j.flushing {
 		c.Request(j.chunkers, &actors.Drain{})

@@ -20,7 +20,7 @@ import (
 const sparseSize = 64 << 10
 
 // chunker reads entries: their metadata, and the content of files that the index
-// does not vouch for. It is a leaf; one batch a lease.
+// does not know. It is a leaf; one batch a lease.
 type chunker struct {
 	run    *backupRun
 	packer func(any)
@@ -168,7 +168,7 @@ func (k *chunker) fail(d *entryDone, err error) {
 }
 
 // content opens and reads a file, and sets st to what was true of the bytes that
-// were read. The file is still open, for its attributes.
+// were read. The file stays open, so that its attributes can be read.
 func (k *chunker) content(abs string, st *vfs.Stat, d *entryDone) (*os.File, error) {
 	d.Read = k.run.now()
 	f, now, err := vfs.OpenFile(abs, st)
@@ -208,7 +208,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 			after.Ctime == now.Ctime:
 			return nil
 		case whole && after.Size > now.Size && k.run.spec.Fixed:
-			return nil // it is as it was then; the next run finds it longer
+			return nil // saved as it was when opened; the next run sees that it grew
 		}
 		if again {
 			d.Status = messages.StatusInMotion
@@ -254,8 +254,8 @@ func (k *chunker) contentOnce(f *os.File, size int64, d *entryDone) (int64, erro
 	return pos, nil
 }
 
-// unsized reads a file that says it is empty: those of some file systems are
-// not, such as /proc, and their end is where reading ends.
+// unsized reads a file of size 0. Those of some file systems, such as /proc, have
+// content all the same; it ends where reading ends.
 func (k *chunker) unsized(f *os.File, d *entryDone) (int64, error) {
 	var probe [1]byte
 	r := touched{f, k}
@@ -263,7 +263,7 @@ func (k *chunker) unsized(f *os.File, d *entryDone) (int64, error) {
 	n, err := f.ReadAt(probe[:], 0)
 	switch {
 	case n > 0 && k.run.spec.Fixed:
-		d.Racy = true // another run may want its content
+		d.Racy = true // a run that is not Fixed reads its content
 		return 0, nil
 	case n > 0:
 		return k.cut(littleReader{io.NewSectionReader(r, 0, math.MaxInt64)}, d.Index)
@@ -360,7 +360,7 @@ func (k *chunker) room(n int) ([]byte, error) {
 		k.flush()
 	}
 	if k.buf == nil {
-		path, reading := k.touch.Leave() // it is the store that it may wait for
+		path, reading := k.touch.Leave() // Acquire waits for the store, not for the file
 		b, err := k.run.Bufs.Acquire(k.run.ctx)
 		if err != nil {
 			return nil, err

@@ -52,8 +52,9 @@ func (c *committer) commit(top page.Ref) (res commitResult, err error) {
 	if clock.Boot()-c.listedAt <= fresh {
 		return res, nil
 	}
-	// The store, or this machine, slept between the listing and the answer. What
-	// was condemned meanwhile may be gone: look again, and supersede if so.
+	// The listing is too old, since the store or this machine was suspended meanwhile.
+	// Blobs condemned since then may have been deleted: list again, and if so, write
+	// another manifest.
 	if err := c.list(); err != nil {
 		return res, err
 	}
@@ -76,7 +77,7 @@ func (c *committer) blobs(wanted func(blob.Name) bool) (
 	return sizes, epochs
 }
 
-// missing makes the index forget needed blobs that the store has not, and counts them.
+// missing makes the index forget needed blobs that are missing from the store, and counts them.
 func (c *committer) missing() (int, error) {
 	gone := c.run.blobs.missing()
 	if len(gone) == 0 {

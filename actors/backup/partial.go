@@ -22,7 +22,7 @@ func (t *treeBuilder) keepFinished(c actor.Context, least int64) {
 }
 
 // partialRow is the leaf's row as far as its files are stored; what the index
-// knew of the others stays.
+// knew of the others is kept.
 func (t *treeBuilder) partialRow(l *leafState, least int64) (row index.EntriesRow, ok bool) {
 	r := newLeafRow(l.m)
 	size := int64(0)

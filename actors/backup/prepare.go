@@ -45,8 +45,8 @@ type keyObject struct {
 // machine did not write. Two machines use one identity.
 var ErrForeignWriter = errors.New("another machine writes to the store as this host")
 
-// prepare looks at the store before anything is written: what is there, which
-// index rows are void, whether the chain of manifests is the one remembered; and
+// prepare looks at the store before anything is written: which objects it has, which
+// index rows are void, and whether the chain of manifests is the one remembered. It also
 // makes sure that there is an epoch key.
 func prepare(run *backupRun) (*committer, error) {
 	c := &committer{run: run, objects: backends.Objects(run.spec.Store), head: run.spec.Head}
@@ -65,8 +65,8 @@ func prepare(run *backupRun) (*committer, error) {
 	return c, nil
 }
 
-// list reads the names of the host's objects, and its newest gc object. What
-// that condemns counts as absent.
+// list reads the names of the host's objects, and the newest gc object. What the gc
+// object condemns counts as missing.
 func (c *committer) list() error {
 	at := clock.Boot()
 	host := c.run.spec.Host.ID
@@ -130,7 +130,7 @@ func (c *committer) condemned() (map[string]snapshot.Condemned, error) {
 	return gc.Keys(), nil
 }
 
-// dropMissing voids index rows of blobs that the store has not.
+// dropMissing drops index rows of blobs that are missing from the store.
 func (c *committer) dropMissing() error {
 	var gone []blob.Name
 	c.run.spec.Index.Blobs(func(_ index.BlobNum, b blob.Info) bool {
@@ -147,7 +147,7 @@ func (c *committer) dropMissing() error {
 	return c.drop(gone)
 }
 
-// drop makes the index forget blobs that the store has not.
+// drop makes the index forget blobs that are missing from the store.
 func (c *committer) drop(gone []blob.Name) error {
 	if err := c.run.spec.Index.DropBlobs(gone); err != nil {
 		return fmt.Errorf("update the index: %w", err)
@@ -307,8 +307,8 @@ func (c *committer) conditional() bool {
 	return err == nil && info.ConditionalPut
 }
 
-// keyRefs are the sealed epoch keys that a snapshot needs. A lost one loses
-// nothing: blobs are sealed to the recipients as well.
+// keyRefs are the sealed epoch keys that a snapshot needs. If one is missing nothing is
+// lost: blobs are sealed to the recipients as well.
 func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef, error) {
 	var refs []snapshot.KeyRef
 	for e := range epochs {

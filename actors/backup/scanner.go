@@ -89,7 +89,7 @@ func (s *scanner) walk(c actor.Context) error {
 func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	s.touch.Leave()
 	if err := s.run.reading.Err(); err != nil {
-		return err // it may have hung long enough to be left behind
+		return err // the call may have hung so long that the job has abandoned it
 	}
 	if n := len(s.leaf); it.Err != nil && n > 0 && s.leaf[n-1].Path == it.Path {
 		// A directory that could be looked at but not read: one entry, with its reason.
@@ -206,7 +206,7 @@ func (s *scanner) recall(start index.PathKey) {
 	}
 }
 
-// known turns a row into references; nil if a blob of it is gone.
+// known turns a row into references; nil if a blob of it is missing.
 func (s *scanner) known(row *index.LeafEntry) *known {
 	k := &known{Refs: make([]page.Ref, 0, len(row.Refs))}
 	for _, r := range row.Refs {

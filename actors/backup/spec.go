@@ -52,7 +52,7 @@ type Spec struct {
 	Filters  *snapshot.Filters
 	Tags     []string
 	Fixed    bool // no file is read beyond the size it had when it was opened
-	Partial  bool // some of the wanted paths are missing: the snapshot cannot be complete
+	Partial  bool // some requested paths are missing: the snapshot is incomplete
 
 	Chunks           chunk.Params
 	CompressionLevel int   // 0: zstd's default

@@ -90,8 +90,8 @@ func (k *chunker) stream(t *entryTask) (int64, error) {
 // streamBuffer is how many bytes are read of a stream at once.
 const streamBuffer = 256 << 10
 
-// abandonable is r, but a Read that blocks returns when ctx ends. What blocks in r
-// then stays there, until its process ends.
+// abandonable is r, but a Read that blocks returns when ctx ends. The goroutine that is
+// blocked in r stays so until r returns.
 func abandonable(ctx context.Context, r io.Reader) (_ io.Reader, stop func()) {
 	out, in := io.Pipe()
 	go func() {

@@ -101,7 +101,8 @@ func (h *Host) ReadSnapshot(newest *snapshot.Loaded) map[string]ReadEntry {
 	}
 	r := &plainReader{
 		h: h, ids: ids, hasher: chunk.NewHasher(root.Secret.ChunkID()),
-		zstd: blob.NewDecompressor(), listed: listed, used: map[blob.Name]bool{}, blobs: map[blob.Name]*blob.Reader{},
+		zstd: blob.NewDecompressor(), listed: listed, used: map[blob.Name]bool{},
+		blobs: map[blob.Name]*blob.Reader{},
 	}
 	tree := &page.Tree{Fetch: r.fetch, Top: root.Top.Ref()}
 	out := map[string]ReadEntry{}

@@ -1,9 +1,7 @@
 package restore
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	vfs "vaultik/vault/fs"
@@ -179,16 +177,4 @@ func (p *restorePlanner) needs() {
 		p.run.result.Space = append(p.run.result.Space,
 			SpaceNeed{Path: fs.Path, Bytes: n.most, Inodes: n.inodes, Space: space})
 	}
-}
-
-// inTheWay fails if a directory that is not empty stands where something else is to be made.
-func inTheWay(run *restoreRun, it *restoreItem, there *vfs.Stat) error {
-	if there.Type != page.Dir || it.Entry.Type == page.Dir {
-		return nil
-	}
-	switch empty, err := run.target.Empty(it.Path); {
-	case errors.Is(err, os.ErrPermission), err == nil && !empty:
-		return &os.PathError{Op: "replace", Path: absIn(run.abs, it.Path), Err: vfs.ErrNotEmpty}
-	}
-	return nil
 }

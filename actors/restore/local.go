@@ -4,20 +4,9 @@ import (
 	"context"
 	"os"
 
-	"vaultik/vault/chunk"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/plan"
 )
-
-// localReader compares what the target has with the snapshot's chunks.
-type localReader struct {
-	run    *restoreRun
-	hasher *chunk.Hasher
-	buf    []byte // localBuffer bytes, or a whole chunk that is to be written elsewhere
-
-	item *restoreItem // whose file is open
-	file *os.File
-}
 
 // localBuffer is how much is read at a time where a chunk need not be kept.
 const localBuffer = 256 << 10

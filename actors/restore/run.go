@@ -220,6 +220,18 @@ func (r *restoreRun) Close() {
 	r.mem.Close()
 }
 
+// inTheWay fails if a directory that is not empty stands where something else is to be made.
+func inTheWay(run *restoreRun, it *restoreItem, there *vfs.Stat) error {
+	if there.Type != page.Dir || it.Entry.Type == page.Dir {
+		return nil
+	}
+	switch empty, err := run.target.Empty(it.Path); {
+	case errors.Is(err, os.ErrPermission), err == nil && !empty:
+		return &os.PathError{Op: "replace", Path: absIn(run.abs, it.Path), Err: vfs.ErrNotEmpty}
+	}
+	return nil
+}
+
 // absIn is the absolute path of an entry of the target.
 func absIn(target, path string) string { return filepath.Join(target, filepath.FromSlash(path)) }
 

@@ -21,6 +21,16 @@ type restoreWriter struct {
 	compare localReader
 }
 
+// localReader compares what the target has with the snapshot's chunks.
+type localReader struct {
+	run    *restoreRun
+	hasher *chunk.Hasher
+	buf    []byte // localBuffer bytes, or a whole chunk that is to be written elsewhere
+
+	item *restoreItem // whose file is open
+	file *os.File
+}
+
 func newRestoreWriter(run *restoreRun) actors.Work[writing, writingDone] {
 	w := &restoreWriter{
 		run:     run,
