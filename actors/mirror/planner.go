@@ -22,8 +22,8 @@ import (
 
 // planner decides what is copied, and in which order: the manifests have been
 // listed before everything else, so all that they need was there by then; objects
-// come before the manifests that need them; the manifests of a set in their order. It runs beside
-// the job and blocks, under the credit of the transfers that it asks for.
+// come before the manifests that need them; the manifests of a set in their order. It
+// runs beside the job and blocks, under the credit of the transfers that it asks for.
 type planner struct {
 	run     *copyRun
 	copiers *actor.PID

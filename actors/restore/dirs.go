@@ -28,7 +28,7 @@ func (p *restorePlanner) finishDir(d *dirPlan) {
 	}
 }
 
-// dirPlaced takes what a writer says of a directory that is finished.
+// dirPlaced takes a writer's report on a directory that is finished.
 func (p *restorePlanner) dirPlaced(o *outcome) {
 	d := p.dirs[o.Dir]
 	p.run.result.Leftovers += int64(o.Removed)

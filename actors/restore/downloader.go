@@ -66,7 +66,7 @@ func (d *downloader) lease(attempt int, job fetchBlob) error {
 	return d.frames(r, l, 0, len(l.Frames), buf)
 }
 
-// salvage reads a blob again that is damaged, as why says, and takes what is left of it.
+// salvage reads a damaged blob again, and takes its intact parts; why is what was wrong.
 func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*blob.Reader, error) {
 	if d.salvaged != nil {
 		return d.salvaged, nil
@@ -78,7 +78,7 @@ func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*bl
 	if err != nil {
 		return nil, err
 	}
-	if sha256.Sum256(part) == info.Name { // what came first was not what the store has
+	if sha256.Sum256(part) == info.Name { // the first reading was damaged in transit
 		if d.salvaged, err = blob.OpenBytes(*info, part, d.run.spec.Identities); err == nil {
 			if d.run.odd.Add(1) == 1 {
 				d.run.spec.warn(fmt.Sprintf("blob %s arrived damaged, but was intact when read "+
@@ -116,7 +116,7 @@ func (d *downloader) openWhole(info *blob.Info, buf *messages.Buf) (*blob.Reader
 	return blob.OpenBytes(*info, b, d.run.spec.Identities)
 }
 
-// ranges fetches parts of a blob. What cannot be had of it fails alone.
+// ranges fetches parts of a blob. If one is unreadable, only its frames fail.
 func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 	l := job.Lease
 	info := l.Info
@@ -136,7 +136,7 @@ func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 		if err := r.Load(d.run.ctx, g.Off, g.Len); err != nil &&
 			(d.run.ctx.Err() != nil || actors.StoreGone(err)) {
 			return err
-		} // any other error is met again by those frames that it concerns
+		} // any other error is reported by the frames that it concerns
 		if err := d.frames(r, l, g.First, g.Count, buf); err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 	return nil
 }
 
-// frames decodes frames and sends them on. buf is for what is left of a damaged blob.
+// frames decodes frames and sends them on. buf is for salvaging a damaged blob.
 func (d *downloader) frames(
 	r *blob.Reader,
 	l *plan.Lease[*restoreItem],

@@ -9,11 +9,11 @@ import (
 	"vaultik/vault/plan"
 )
 
-// A dry run goes the way of a restore, with a target that cannot be changed:
-// the walker looks instead of making directories, writers say what they would do, and
+// A dry run does what a restore does, but with a target that cannot be changed: the walker
+// looks directories up instead of making them, writers report what they would do, and
 // what would be fetched is counted instead.
 
-// pretend counts what would be fetched, and has it as if it came.
+// pretend counts what would be fetched, and treats it as if it had come.
 func (p *restorePlanner) pretend(l *plan.Lease[*restoreItem]) {
 	p.run.result.BytesFetch += l.Cost()
 	for i := range l.Frames {
@@ -55,7 +55,7 @@ func (r *restoreRun) corrections(path string, e *page.Entry) (why string, fixed 
 	}
 	what, err := r.target.Differs(path, e)
 	if err != nil || len(what) == 0 {
-		return "", false // what cannot be read is met again, and reported, by who sets it
+		return "", false // the restore itself reports what is unreadable
 	}
 	return "would get: " + strings.Join(what, ", "), true
 }
@@ -167,7 +167,7 @@ func (p *restorePlanner) accountDir(d *restoreDir) {
 	}
 }
 
-// needs puts what was counted into the result.
+// needs adds what was counted to the result.
 func (p *restorePlanner) needs() {
 	for fs, n := range p.need {
 		space, err := vfs.SpaceAt(absIn(p.run.abs, fs.Path))

@@ -12,9 +12,9 @@ import (
 	"vaultik/vault/page"
 )
 
-// rules are those of the snapshot for a walk that begins at the directory top. What
-// ignore files and tags above it say reaches into it; they are as the snapshot has
-// them, since the target has perhaps only top.
+// rules are those of the snapshot for a walk that begins at the directory top. Ignore files
+// and tags above top apply in it too; they are read from the snapshot, since the target
+// may have only top.
 func (x *extras) rules(top string) (*filter.Walk, error) {
 	r := x.spec.Rules
 	if r == nil {

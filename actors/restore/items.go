@@ -98,7 +98,7 @@ func (p *restorePlanner) do(f *filePlan, n plan.Next) {
 	}
 }
 
-// placed takes what a writer says of an item or a directory.
+// placed takes a writer's report on an item or a directory.
 func (p *restorePlanner) placed(o *outcome) {
 	p.attrs(o)
 	if o.Dir != nil {

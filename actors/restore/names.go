@@ -28,7 +28,7 @@ func (w *walker) clash(d *walkDir, dir *restoreDir, path string) error {
 	fold := vfs.FoldName(name)
 	earlier, ok := s.first[fold]
 	if !ok && fold != name && isPlainLower(fold) && !isASCII(name) {
-		// One in plain letters may have come before and was not remembered.
+		// An earlier name of lower-case ASCII was not remembered.
 		if _, err := w.run.tree.Find(w.run.ctx, joinPath(w.pathOf(d), fold)); err == nil {
 			earlier, ok = fold, true
 		}
@@ -65,7 +65,7 @@ func (w *walker) oneName(s *nameSet, dir *restoreDir, a, b string) bool {
 	}
 	one, err := try(dir.Path(), a, b)
 	if err != nil && !errors.Is(err, os.ErrPermission) {
-		return false // whoever makes the entry meets it again
+		return false // the error is reported when the entry is made
 	}
 	if !one {
 		if s.another == nil {

@@ -48,7 +48,7 @@ type filePlan struct {
 	name nameKind
 }
 
-// nameKind is what an item is to the names of its file.
+// nameKind is which of the names of its file an item is.
 type nameKind uint8
 
 const (
@@ -123,7 +123,7 @@ func (p *restorePlanner) walkEnded(c actor.Context, err error) {
 	}
 }
 
-// targetFull stops all that would write more.
+// targetFull stops everything that would write more.
 func (p *restorePlanner) targetFull(err error) {
 	if p.full == nil {
 		p.full = err

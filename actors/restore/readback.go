@@ -26,7 +26,7 @@ const (
 
 // ReadBackResult is what a target holds of what was restored to it.
 type ReadBackResult struct {
-	Files, Bytes int64             // that are as the snapshot says
+	Files, Bytes int64             // that are as in the snapshot
 	Differ       int64             // files that are not
 	Different    []ReadBackProblem // the first 1,000 of them
 	Duration     time.Duration
@@ -54,7 +54,7 @@ func ReadBack(ctx context.Context, s *actors.System, spec *Spec) (*ReadBackResul
 	if err != nil {
 		return nil, err
 	}
-	if abandoned == "" { // else somebody still uses what Close would take away
+	if abandoned == "" { // else a call still uses what Close would free
 		run.Close()
 	}
 	done := answer.(*readBackEnded)

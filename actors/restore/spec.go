@@ -16,22 +16,22 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// Overwrite says what becomes of a file that stands where one is to be restored.
+// Overwrite says what becomes of an existing file where one is to be restored.
 // Directories are kept and get their attributes in any case but OverwriteNever.
 type Overwrite string
 
-// The ways to treat what is there.
+// The ways to treat existing files.
 const (
 	// OverwriteIfChanged replaces what differs in type, size or mtime (a link: in
 	// its target), and corrects other attributes in place. A file of the right size
-	// with another mtime is in doubt: it is read, and if its contents are right it
-	// stays. The zero value means this.
+	// with another mtime is in doubt: it is read, and kept if its contents are
+	// right. The zero value means this.
 	OverwriteIfChanged Overwrite = "if-changed"
 	// OverwriteAlways replaces everything, whatever size and mtime say.
 	OverwriteAlways Overwrite = "always"
 	// OverwriteIfNewer replaces only what has an older mtime than the snapshot.
 	OverwriteIfNewer Overwrite = "if-newer"
-	// OverwriteNever leaves alone whatever is there.
+	// OverwriteNever keeps every existing file.
 	OverwriteNever Overwrite = "never"
 )
 
@@ -52,7 +52,7 @@ type Spec struct {
 	Paths []string
 	// Include, if set, chooses entries: those for which it is true, and all below
 	// them. Directories on the way are made as they are needed. Exclude, if set,
-	// leaves out entries and all below them; it wins. Both get the entry's full
+	// excludes entries and all below them; it wins. Both get the entry's full
 	// path and are called from one goroutine.
 	Include, Exclude func(path string, t page.Type) bool
 	// Chosen is what Include and Exclude are, as text: those with the same text choose the same.
@@ -171,11 +171,11 @@ type Problem struct {
 type MetaLoss struct {
 	Entries int64
 	Path    string // the first of them
-	Err     error  // why not there
+	Err     error  // why it could not be set there
 }
 
-// TargetFullError ends a restore: the target takes no more. What was restored
-// stays; the same restore goes on there when there is room.
+// TargetFullError ends a restore: the target is full. What was restored is kept; the same
+// restore resumes when there is room.
 type TargetFullError struct {
 	FilesDone, FilesLeft int64 // left: at least
 	BytesLeft            int64 // at least

@@ -40,9 +40,8 @@ type walkDir struct {
 	names    nameSet     // of what is restored in it
 }
 
-// nameSet finds names of one directory that the target may take for the same. It
-// holds only those that could come first of such a pair: ones of lower-case ASCII
-// need not be remembered, and mostly nothing is.
+// nameSet finds names of one directory that the target may take for the same. Names of
+// lower-case ASCII are not remembered, so that the set is mostly empty.
 type nameSet struct {
 	first   map[string]string // by what they fold to
 	another map[bool]bool     // pairs of (ASCII: true) names were tried here, and are two

@@ -22,7 +22,7 @@ const (
 	ProblemMissing    Kind = "missing"    // not in the store
 	ProblemSize       Kind = "size"       // of another size than recorded
 	ProblemDamaged    Kind = "damaged"    // bytes are not those that were written
-	ProblemUnreadable Kind = "unreadable" // the store does not give it; nothing is known
+	ProblemUnreadable Kind = "unreadable" // the store does not return it; it may be intact
 	ProblemReference  Kind = "reference"  // a page refers to something that is missing
 )
 

@@ -26,7 +26,7 @@ type Survey struct {
 	Snapshots []Snapshot   // gathered so far
 	Fetched   atomic.Int64 // bytes
 
-	Spare, SpareSize int64 // objects that no snapshot needs, and their bytes
+	Spare, SpareSize int64 // unreferenced objects, and their bytes
 
 	store backends.Backend
 	asked []*snapshot.Loaded
@@ -68,7 +68,7 @@ func (s *Survey) ObjectProblem(i int, kind Kind, reason string) {
 	s.tell(Problem{Kind: kind, Key: s.Inventory.Key(i), Reason: reason, Snapshots: s.IDs(i)})
 }
 
-// Fatal returns those errors that end a job: its own end, and that the store is gone.
+// Fatal returns err if it ends a job: the job was cancelled, or the store is unreachable.
 func Fatal(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -153,7 +153,7 @@ func (s *Survey) blobList(
 		if err := Fatal(ctx, err); err != nil {
 			return nil, err
 		}
-		if kind := KindOf(err); kind != ProblemMissing { // the listing says that
+		if kind := KindOf(err); kind != ProblemMissing { // the listing reports that
 			s.ObjectProblem(i, kind, err.Error())
 		}
 		return l, nil

@@ -197,7 +197,7 @@ func (k *checker) is(host int, b []byte, row *blob.TableRow) bool {
 	return false
 }
 
-// refs holds references of pages against the table of their blob.
+// refs compares references of pages with the table of their blob.
 func (k *checker) refs(job *refsCheck) (done checkDone) {
 	before := k.run.survey.Fetched.Load()
 	defer func() { done.Bytes = k.run.survey.Fetched.Load() - before }()

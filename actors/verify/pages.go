@@ -98,7 +98,7 @@ func (w *pageWalk) need(l *survey.List) {
 	}
 }
 
-// known is a page.Tree's.
+// known implements page.Tree.Known.
 func (w *pageWalk) known(it *page.Item) bool {
 	i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, it.Ref.Blob.Name)
 	if !ok {
@@ -145,7 +145,7 @@ func (w *pageWalk) tell(p survey.Problem) {
 	}
 }
 
-// lost is a page.Tree's.
+// lost implements page.Tree.Lost.
 func (w *pageWalk) lost(after, last string, err error) error {
 	if err := survey.Fatal(w.n.run.Ctx, err); err != nil {
 		return err
@@ -263,7 +263,7 @@ func (w *pageWalk) refs(refs []page.Ref, path string, anyBad bool) {
 		}
 		n, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, r.Blob.Name)
 		if !ok && !w.s.Partial {
-			continue // that has been said
+			continue // reported already
 		}
 		if count, isBad := w.bad[n]; ok && anyBad && isBad {
 			if count <= survey.MaxPaths {

@@ -90,7 +90,7 @@ func (n *inspector) warnOnce(about, text string) {
 	}
 }
 
-// learn adds what one snapshot's root tells.
+// learn adds the keys of one snapshot.
 func (h *hostSecrets) learn(ids []age.Identity, chunkID [32]byte) {
 	if !slices.Contains(h.chunkID, chunkID) {
 		h.chunkID = append(h.chunkID, chunkID)
