@@ -96,6 +96,6 @@ func call(fn func()) {
 	}
 }
 
-// OnReceive, if set, is called with every message before the actor receives it, so that
+// OnReceive is called, if set, with every message before the actor receives it, so that
 // tests can make any actor panic; Faults names only the places where work is done.
 var OnReceive atomic.Pointer[func(who string, message any)]

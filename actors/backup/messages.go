@@ -196,12 +196,11 @@ type objectStored struct {
 // has been announced.
 type finishTree struct{}
 
-// flushRows asks the tree builder to write all that is known of finished files to the
-// index. It answers with rowsFlushed.
-type (
-	flushRows   struct{}
-	rowsFlushed struct{}
-)
+// flushRows asks the tree builder to write all that is known of finished files to the index.
+type flushRows struct{}
+
+// rowsFlushed answers flushRows.
+type rowsFlushed struct{}
 
 type (
 	// checkpointTick says that it is time to look whether a checkpoint is due.
