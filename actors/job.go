@@ -212,10 +212,9 @@ func (j *Job) nameHang(path string, since time.Time) {
 	}
 	if j.named != since {
 		j.named = since
-		j.warn(
-			fmt.Sprintf("%q not responding for %v; the %s is waiting for it (Ctrl-C ends the %s)",
-				path, time.Since(since).Round(time.Second), j.Name, j.Name),
-		)
+		j.warn(fmt.Sprintf(
+			"%q not responding for %v; the %s is waiting for it (Ctrl-C ends the %s)",
+			path, time.Since(since).Round(time.Second), j.Name, j.Name))
 	}
 }
 

@@ -92,8 +92,8 @@ func (k *copier) source(
 	var err error
 	for range 2 { // wrong bytes may come from the network
 		var b []byte
-		if b, err = backends.ReadRange(ctx, k.run.spec.From, job.Key, 0, job.Size,
-			buf); err != nil {
+		b, err = backends.ReadRange(ctx, k.run.spec.From, job.Key, 0, job.Size, buf)
+		if err != nil {
 			return nil, actors.DamagedIfShort(err)
 		}
 		done.Read += int64(len(b))

@@ -103,22 +103,19 @@ func (p *planner) allBlobs(ctx context.Context, s *survey.Snapshot) error {
 	if !s.Partial {
 		return nil
 	}
-	err := p.run.spec.From.ListStream(
-		ctx,
-		layout.BlobPrefix(s.Host),
-		func(o backends.ObjectInfo) error {
-			name, err := layout.Parse(o.Key)
-			if err != nil || name.Kind != layout.KindBlob {
-				return nil //nolint:nilerr // none of ours
-			}
-			if _, ok := p.run.survey.Inventory.Find(name); !ok {
-				i, _ := p.run.survey.Inventory.AddBlob(s.Num, s.HostNum,
-					snapshot.BlobSize{Name: name.Sum, Size: o.Size}) // new: nobody says otherwise
-				p.extra[s.Num] = append(p.extra[s.Num], i)
-			}
-			return nil
-		},
-	)
+	prefix := layout.BlobPrefix(s.Host)
+	err := p.run.spec.From.ListStream(ctx, prefix, func(o backends.ObjectInfo) error {
+		name, err := layout.Parse(o.Key)
+		if err != nil || name.Kind != layout.KindBlob {
+			return nil //nolint:nilerr // a foreign name is not ours to judge
+		}
+		if _, ok := p.run.survey.Inventory.Find(name); !ok {
+			i, _ := p.run.survey.Inventory.AddBlob(s.Num, s.HostNum,
+				snapshot.BlobSize{Name: name.Sum, Size: o.Size}) // new, so no other size is known
+			p.extra[s.Num] = append(p.extra[s.Num], i)
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("list the store: %w", err)
 	}
@@ -128,24 +125,21 @@ func (p *planner) allBlobs(ctx context.Context, s *survey.Snapshot) error {
 // listTarget notes what the target has of what is needed of one host.
 func (p *planner) listTarget(ctx context.Context, host int) error {
 	inv := p.run.survey.Inventory
-	err := p.run.spec.To.ListStream(
-		ctx,
-		layout.HostPrefix(inv.Hosts()[host]),
-		func(o backends.ObjectInfo) error {
-			name, err := layout.Parse(o.Key)
-			if err != nil {
-				return nil //nolint:nilerr // what has no name of ours is none of ours
+	prefix := layout.HostPrefix(inv.Hosts()[host])
+	err := p.run.spec.To.ListStream(ctx, prefix, func(o backends.ObjectInfo) error {
+		name, err := layout.Parse(o.Key)
+		if err != nil {
+			return nil //nolint:nilerr // a foreign name is not ours to judge
+		}
+		if i, ok := inv.Find(name); ok {
+			p.there[i] = otherThere
+			if sum := inv.Sum(i); o.Size == inv.At(i).Size &&
+				(o.SHA256 == nil || [32]byte(o.SHA256) == sum) {
+				p.there[i] = sameThere
 			}
-			if i, ok := inv.Find(name); ok {
-				p.there[i] = otherThere
-				if sum := inv.Sum(i); o.Size == inv.At(i).Size &&
-					(o.SHA256 == nil || [32]byte(o.SHA256) == sum) {
-					p.there[i] = sameThere
-				}
-			}
-			return nil
-		},
-	)
+		}
+		return nil
+	})
 	if err != nil {
 		return &TargetError{fmt.Errorf("list: %w", err)}
 	}

@@ -51,9 +51,8 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 	}
 	run.Close()
 	if n := run.odd.Load(); n > 1 {
-		spec.warn(
-			fmt.Sprintf("%d blobs in total arrived damaged, but were intact when read again", n),
-		)
+		spec.warn(fmt.Sprintf(
+			"%d blobs in total arrived damaged, but were intact when read again", n))
 	}
 	r := run.result
 	r.BytesRead = run.read.Load() + run.pages.Fetched()

@@ -185,11 +185,7 @@ type TargetFullError struct {
 func (e *TargetFullError) Error() string {
 	return fmt.Sprintf(
 		"the target is full: %d files restored, at least %d files with %d bytes left: %v",
-		e.FilesDone,
-		e.FilesLeft,
-		e.BytesLeft,
-		e.Err,
-	)
+		e.FilesDone, e.FilesLeft, e.BytesLeft, e.Err)
 }
 
 // Unwrap returns the reason.

@@ -279,9 +279,8 @@ func (w *restoreWriter) finish(f *finishEntry) outcome {
 	}
 	o := outcome{Dir: f.Dir}
 	if f.Dir.Parts && f.Dir.Counts {
-		o.Removed, _ = run.target.RemoveParts(
-			f.Dir.Path(),
-		) // what remains is harmless, and only takes space
+		// A part that cannot be removed is harmless, and only takes space.
+		o.Removed, _ = run.target.RemoveParts(f.Dir.Path())
 	}
 	o.Attrs, o.Err = run.target.SetDirMeta(f.Dir.Path(), &f.Dir.Entry)
 	return o
