@@ -6,7 +6,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// Aside is how code that runs beside a job, which is no actor, speaks with actors.
+// Aside lets code that runs beside a job, in a goroutine of its own, send messages to actors.
 type Aside struct {
 	root *actor.RootContext
 	job  *actor.PID
@@ -25,10 +25,10 @@ func (a Aside) Send(to *actor.PID, m any) { a.root.Send(to, m) }
 // it, which panics with it in turn: a bare panic would end the process.
 type goroutinePanicked struct{ err *PanicError }
 
-// goroutineEnded says that it is gone, behind all that it has sent.
+// goroutineEnded is the last message of a goroutine beside a job.
 type goroutineEnded struct{}
 
-// goSafe runs fn beside a job, which hears of its end.
+// goSafe runs fn beside a job, and tells the job when it has ended.
 func goSafe(a Aside, fn func()) {
 	go func() {
 		defer a.Tell(&goroutineEnded{})

@@ -12,7 +12,7 @@ import (
 // one job: buffers in messages that a stop has dropped vanish with it.
 type Budget struct {
 	free chan *messages.Buf
-	n    int // buffers; of whoever calls Shrink
+	n    int // buffers; used only by the goroutine that calls Shrink
 	size int
 	mem  *arena.Arena
 }
@@ -106,7 +106,7 @@ func (k *Credit) TryAcquire() bool {
 	}
 }
 
-// What jobs take that nobody told otherwise, and bounds of what they report.
+// Defaults of jobs, and bounds of what they report.
 const (
 	DefaultParallel = 4
 	DefaultMemory   = 150 << 20

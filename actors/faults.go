@@ -96,6 +96,6 @@ func call(fn func()) {
 	}
 }
 
-// OnReceive is called, if set, with every message that an actor receives, before
-// it does: tests make any actor panic, of which faults names only those that work.
+// OnReceive is called, if set, with every message before the actor receives it, so that
+// tests can make any actor panic; Faults names only the places where work is done.
 var OnReceive atomic.Pointer[func(who string, message any)]

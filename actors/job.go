@@ -16,17 +16,17 @@ var ErrInterrupted = errors.New("interrupted")
 
 // Job is what the roots of all jobs share, which embed it: their children are
 // stages and pools; the first error ends the job; the answer goes out when every
-// child is gone, or has been left behind in a call that does not return.
+// child has stopped, or has been abandoned in a call that does not return.
 type Job struct {
 	Name     string              // for people: backup, restore ...
 	Cancel   func(cause error)   // ends the context under which the job's leaves block
-	Answer   func(err error) any // once, when every child is gone
+	Answer   func(err error) any // once, when every child has stopped
 	OnEnd    func()              // once, when the end is decided; may be nil
 	Warn     func(text string)   // may be nil
 	Progress *messages.Progress  // may be nil
 	Watch    *Watch              // calls that may not return; nil: made by Begin
 	HangTime time.Duration       // of tests: instead of hangAfter and hangGrace
-	Ended    bool                // nothing is begun any more
+	Ended    bool                // nothing new is begun
 
 	// OnStuck, if set, is called when the job was asked to end and a call does not
 	// return. It reports whether the job goes on without that call.
@@ -37,9 +37,9 @@ type Job struct {
 	left      int // children, and goroutines beside them, that are not gone yet
 	err       error
 	asked     time.Time // when the job was to end, gently or at once
-	named     time.Time // since when the call hangs that was named last
-	alone     string    // what the job has gone on without
-	abandoned string    // what it has ended without
+	named     time.Time // when the call began that was named last
+	alone     string    // the call that the job carries on without
+	abandoned string    // the call that it has ended without
 }
 
 // HandleFailure ends the job: a panic in a stage is a bug. What is stored, or
@@ -55,7 +55,7 @@ func (j *Job) HandleFailure(
 	j.End(sup.(actor.Context), internalError(child, reason))
 }
 
-// Begin notes who waits for the answer; false if the job was canceled before it began.
+// Begin notes who waits for the answer; false if the job was cancelled before it began.
 func (j *Job) Begin(c actor.Context) bool {
 	j.requester = c.Sender()
 	if j.Watch == nil {
@@ -68,7 +68,7 @@ func (j *Job) Begin(c actor.Context) bool {
 	return !j.Ended
 }
 
-// Handle deals with what is the same for all jobs. It reports whether the message was one of that.
+// Handle deals with the messages that all jobs have, and reports whether this was one.
 func (j *Job) Handle(c actor.Context) bool {
 	switch m := c.Message().(type) {
 	case *messages.Cancel:
@@ -157,9 +157,9 @@ type jobAnswer struct {
 	abandoned string
 }
 
-// A system call to a file system that is gone, a network one above all, may never
-// return, and nothing in this process can end it. A job looks for such calls this
-// often and names them after hangAfter. When it is to end, it leaves a call alone that
+// A system call to a file system that is not responding, most often a network one, may
+// never return, and nothing in this process can end it. A job looks for such calls this
+// often and names them after hangAfter. When it is to end, it abandons a call that
 // it knows of after hangGrace, and whatever else has not returned after lastGrace.
 const (
 	hangLook  = time.Second
@@ -178,8 +178,8 @@ func (j *Job) lookAgain(c actor.Context) {
 	After(c, every, &hangTick{})
 }
 
-// lookForHangs names a call that does not return. When the job is to end, it ends
-// without it: whoever hangs is left behind.
+// lookForHangs names a call that does not return. If the job is to end, it ends without
+// that call.
 func (j *Job) lookForHangs(c actor.Context) {
 	if j.requester == nil {
 		return // answered
@@ -216,14 +216,13 @@ func (j *Job) nameHang(path string, since time.Time) {
 	}
 	if j.named != since {
 		j.named = since
-		j.warn(
-			fmt.Sprintf("%q not responding for %v; the %s is waiting for it (Ctrl-C ends the %s)",
-				path, time.Since(since).Round(time.Second), j.Name, j.Name),
-		)
+		j.warn(fmt.Sprintf(
+			"%q not responding for %v; the %s is waiting for it (Ctrl-C ends the %s)",
+			path, time.Since(since).Round(time.Second), j.Name, j.Name))
 	}
 }
 
-// abandon ends the job without whoever has not come back.
+// abandon ends the job without the actors that are stuck in a call.
 func (j *Job) abandon(c actor.Context, what string) {
 	j.abandoned = what
 	if j.alone != what {

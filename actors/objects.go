@@ -26,18 +26,18 @@ func OpenTree(store backends.Backend, root *snapshot.Root, ids []age.Identity) (
 // Objects is a backend as package read asks for it.
 type Objects struct{ Store backends.Backend }
 
-// Range is a read.Store's.
+// Range implements read.Store.
 func (o Objects) Range(ctx context.Context, key string, off, n int64) ([]byte, error) {
 	b, err := backends.ReadRange(ctx, o.Store, key, off, n, nil)
 	return b, DamagedIfShort(err)
 }
 
-// Head is a read.Store's.
+// Head implements read.Store.
 func (o Objects) Head(ctx context.Context, key string, n int64) ([]byte, error) {
 	return ReadAtMost(ctx, o.Store, key, make([]byte, n))
 }
 
-// ReadAtMost reads the beginning of an object into p, and returns how far it came.
+// ReadAtMost reads the beginning of an object into p, and returns how many bytes it read.
 func ReadAtMost(ctx context.Context, store backends.Backend, key string, p []byte) ([]byte, error) {
 	r, _, err := store.Get(ctx, key, 0, -1)
 	if err != nil {
@@ -45,16 +45,14 @@ func ReadAtMost(ctx context.Context, store backends.Backend, key string, p []byt
 	}
 	defer func() { _ = r.Close() }()
 	n, err := io.ReadFull(r, p)
-	if op := (*backends.OpError)(
-		nil,
-	); !errors.As(err, &op) &&
+	if op := (*backends.OpError)(nil); !errors.As(err, &op) &&
 		(errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
-		err = nil // where the object ends; an OpError says that the store did not give the rest
+		err = nil // the object ends here; an OpError says that the store failed
 	}
 	return p[:n], err
 }
 
-// DamagedIfShort makes an error of an object that is shorter than recorded one of damage.
+// DamagedIfShort turns the error for an object that is shorter than recorded into one of damage.
 func DamagedIfShort(err error) error {
 	if errors.Is(err, backends.ErrInvalidRange) {
 		return fmt.Errorf("%w: %w", blob.ErrDamaged, err)
@@ -78,7 +76,7 @@ func FetchFrom(
 }
 
 var (
-	// ErrWrongChunk means that a chunk stands where another one was meant.
+	// ErrWrongChunk means that another chunk is stored where this one should be.
 	ErrWrongChunk = fmt.Errorf("%w: a chunk does not match its id", blob.ErrDamaged)
 	// ErrWrongSum means that an object is not what was written under its name.
 	ErrWrongSum = fmt.Errorf("%w: its SHA-256 is not the recorded one", blob.ErrDamaged)
@@ -87,12 +85,8 @@ var (
 // SlicePiece cuts a chunk out of its frame.
 func SlicePiece(raw []byte, s blob.Span) ([]byte, error) {
 	if int64(s.Off)+int64(s.Len) > int64(len(raw)) {
-		return nil, fmt.Errorf(
-			"%w: chunk at %d of %d bytes is outside its frame",
-			blob.ErrDamaged,
-			s.Off,
-			s.Len,
-		)
+		return nil, fmt.Errorf("%w: chunk at %d of %d bytes is outside its frame", blob.ErrDamaged,
+			s.Off, s.Len)
 	}
 	return raw[s.Off : s.Off+s.Len : s.Off+s.Len], nil
 }

@@ -24,7 +24,9 @@ type Pool[J, R any] struct {
 	Workers int
 	NewWork func() Work[J, R] // once an incarnation
 	Split   func(J) []J       // of a job whose worker panicked; nil: as it is
-	About   func(J) string    // what a job touches, named when that does not respond; nil: nothing that may hang
+	// About names what a job touches, to say so when that does not respond. It is nil if
+	// a job touches nothing that may hang.
+	About func(J) string
 
 	watch    *Watch
 	progress *messages.Progress
@@ -58,7 +60,7 @@ type Drain struct{}
 type Drained struct{}
 
 // workerGone is sent to the pool itself when a worker has terminated, so that it
-// is handled behind the worker's own messages: Terminated overtakes them.
+// is handled after the worker's own messages: Terminated overtakes them.
 type workerGone struct{ pid *actor.PID }
 
 // HandleFailure restarts the worker. It overtakes results that the worker has
@@ -77,7 +79,7 @@ func (p *Pool[J, R]) HandleFailure(
 	sup.RestartChildren(child)
 }
 
-// Receive is an actor's.
+// Receive implements actor.Actor.
 func (p *Pool[J, R]) Receive(c actor.Context) {
 	switch m := c.Message().(type) {
 	case *actor.Started:
@@ -119,7 +121,7 @@ func (p *Pool[J, R]) spawn(c actor.Context) {
 	}), p.Name)
 }
 
-// watched notes what a worker is about while it works.
+// watched notes what a worker touches while it works.
 func (p *Pool[J, R]) watched(do Work[J, R]) Work[J, R] {
 	if p.About == nil {
 		return do
@@ -140,14 +142,14 @@ func (p *Pool[J, R]) enqueue(client *actor.PID, job J, attempt int) {
 func (p *Pool[J, R]) worked(c actor.Context, m *messages.Worked[R]) {
 	l := p.leases[c.Sender().Id]
 	if l == nil || l.seq != m.Seq || l.incarnation != m.Incarnation {
-		return // of a lease that was given again
+		return // the result of a lease that was given to another worker
 	}
 	delete(p.leases, c.Sender().Id)
 	p.idle = append(p.idle, idleWorker{c.Sender(), m.Incarnation})
 	c.Send(l.client, &messages.Finished[J, R]{Job: l.job, Result: m.Result})
 }
 
-// lost gives the lease of a worker again, in parts where that isolates the cause.
+// lost leases the job of a lost worker again, in parts where that isolates the cause.
 func (p *Pool[J, R]) lost(c actor.Context, pid *actor.PID) {
 	l := p.leases[pid.Id]
 	if l == nil {
@@ -190,15 +192,9 @@ func (p *Pool[J, R]) dispatch(c actor.Context) {
 		l.incarnation = w.incarnation
 		l.attempt++
 		p.leases[w.pid.Id] = l
-		c.Send(
-			w.pid,
-			&messages.Leased[J]{
-				Incarnation: w.incarnation,
-				Seq:         l.seq,
-				Attempt:     l.attempt,
-				Job:         l.job,
-			},
-		)
+		c.Send(w.pid, &messages.Leased[J]{
+			Incarnation: w.incarnation, Seq: l.seq, Attempt: l.attempt, Job: l.job,
+		})
 	}
 }
 
@@ -219,9 +215,7 @@ func (w *worker[J, R]) Receive(c actor.Context) {
 			return
 		}
 		r := w.do(m.Attempt, m.Job)
-		c.Request(
-			c.Parent(),
-			&messages.Worked[R]{Incarnation: w.incarnation, Seq: m.Seq, Result: r},
-		)
+		c.Request(c.Parent(),
+			&messages.Worked[R]{Incarnation: w.incarnation, Seq: m.Seq, Result: r})
 	}
 }

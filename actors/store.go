@@ -7,10 +7,12 @@ import (
 	"vaultik/backends"
 )
 
-// StoreGone reports whether an error is about the store as a whole, so that
-// going on with the next object is in vain.
+// StoreGone reports whether an error is about the store as a whole, so that the next
+// object would fail in the same way.
 func StoreGone(err error) bool {
-	return errors.Is(err, backends.ErrUnreachable) || errors.Is(err, backends.ErrContainerNotFound) || errors.Is(err, backends.ErrAuth) ||
+	return errors.Is(err, backends.ErrUnreachable) ||
+		errors.Is(err, backends.ErrContainerNotFound) ||
+		errors.Is(err, backends.ErrAuth) ||
 		errors.Is(err, backends.ErrClosed) ||
 		errors.Is(err, context.Canceled)
 }

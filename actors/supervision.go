@@ -38,7 +38,7 @@ func capturePanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 	}
 }
 
-// props is how every actor of this package is made.
+// props are the properties of every actor of this package.
 func props(p actor.Producer) *actor.Props {
 	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(capturePanic))
 }

@@ -67,10 +67,10 @@ const jobStopTimeout = time.Minute
 // Start asks a job, or a stage of one, to begin. A job answers when it has ended.
 type Start struct{}
 
-// Run spawns a job's root actor, which embeds the job, sends it Start, turns the end of ctx into Cancel, and
-// waits until every actor of the job is gone. If one never came back from a call, the
-// job has ended without it: abandoned says what it was, and what the job's actors
-// share must stay as it is. With an error there is no answer.
+// Run spawns a job's root actor, which embeds the job, and sends it Start; when ctx ends it
+// sends Cancel. It returns when every actor of the job has stopped. If one is stuck in a
+// call, the job has ended without it: abandoned says in which, and the memory that the
+// job's actors share must not be freed. With an error there is no answer.
 func (s *System) Run(
 	ctx context.Context,
 	job *Job,
@@ -82,10 +82,8 @@ func (s *System) Run(
 		return nil, "", fmt.Errorf("start job %s: %w", id, err)
 	}
 	ended := s.sys.Root.RequestFuture(pid, &Start{}, -1)
-	stopWatching := context.AfterFunc(
-		ctx,
-		func() { s.sys.Root.Send(pid, &messages.Cancel{Reason: context.Cause(ctx)}) },
-	)
+	stopWatching := context.AfterFunc(ctx,
+		func() { s.sys.Root.Send(pid, &messages.Cancel{Reason: context.Cause(ctx)}) })
 	defer stopWatching()
 	res, err := ended.Result()
 	if err != nil {
@@ -102,13 +100,13 @@ func (s *System) Run(
 	return a.answer, "", nil
 }
 
-// rootProps is how the root of a job is made.
+// rootProps are the properties of the root of a job.
 func rootProps(j *Job, p actor.Producer) *actor.Props {
 	return actor.PropsFromProducer(p, actor.WithReceiverMiddleware(endOnPanic(j), capturePanic))
 }
 
-// endOnPanic ends a job whose root panics. The library would start it anew, to
-// know nothing of the job and of who waits for its answer.
+// endOnPanic ends a job whose root panics. The library would restart it without its
+// state, so that nobody would ever get an answer.
 func endOnPanic(j *Job) actor.ReceiverMiddleware {
 	return func(next actor.ReceiverFunc) actor.ReceiverFunc {
 		return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {

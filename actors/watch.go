@@ -12,14 +12,14 @@ type Watch struct {
 	touches []*Touch
 }
 
-// Touch is what one worker does at the moment. Its worker writes it, the job reads it.
+// Touch is the call that one worker is in. Its worker writes it, the job reads it.
 type Touch struct {
 	mu    sync.Mutex
 	path  string
 	since time.Time // zero: nothing
 }
 
-// Touch makes a touch for one worker.
+// Touch returns a Touch for one worker.
 func (w *Watch) Touch() *Touch {
 	t := &Touch{}
 	w.mu.Lock()

@@ -37,19 +37,20 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	}
 	done := answer.(*backupDone)
 	r := done.result
-	if r.Abandoned = abandoned; abandoned == "" { // else somebody may still write there
+	if r.Abandoned = abandoned; abandoned == "" { // else a call may still write there
 		run.Mem.Close()
 	}
 	r.Kernel = run.kernelMounts()
 	p := spec.Progress
 	sums := run.tally.close()
 	r.Counts, r.Errors, r.BlobsStored = sums.counts, sums.failed, run.blobsStored.Load()
-	r.BytesRead, r.BytesStored, r.ObjectsStored = p.BytesRead.Load(), p.Stored.Load(), p.Objects.Load()
-	r.Restarts, r.Duration = p.Restarts.Load(), time.Since(began)
+	r.BytesRead, r.BytesStored = p.BytesRead.Load(), p.Stored.Load()
+	r.ObjectsStored, r.Restarts = p.Objects.Load(), p.Restarts.Load()
+	r.Duration = time.Since(began)
 	return &r, done.err
 }
 
-// keepCollector returns what sets the collector as it is now.
+// keepCollector returns a function that restores the present settings of the collector.
 func keepCollector() func() {
 	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(-1)
 	debug.SetGCPercent(percent)
@@ -75,7 +76,7 @@ type backupJob struct {
 
 	committer *committer
 	round     int
-	leaves    uint64 // of the rounds before
+	leaves    uint64 // of earlier rounds
 	result    Result
 	walked    bool // the walk of this round is over
 	flushing  bool // and what it found has been read
@@ -126,10 +127,6 @@ type (
 		commit commitResult
 		err    error
 	}
-	// flushRows asks for all that is known of finished files to be written to the index.
-	flushRows struct{}
-	// rowsFlushed answers flushRows.
-	rowsFlushed struct{}
 )
 
 func (j *backupJob) Receive(c actor.Context) {
@@ -199,7 +196,7 @@ func (j *backupJob) prepared(c actor.Context, m *prepareEnded) {
 	j.walk(c)
 }
 
-// spawn makes the stages, each with those that it talks to.
+// spawn starts the stages, and tells each which others it sends to.
 func (j *backupJob) spawn(c actor.Context) {
 	run := j.run
 	uploaders := actors.SpawnPool(&j.Job, c, actors.Pool[storeObject, objectStored]{
@@ -260,7 +257,7 @@ func (j *backupJob) scanned(c actor.Context, m *scanDone) {
 	}
 }
 
-// drain waits for the chunkers to give up what they hold, after an interruption.
+// drain waits for the chunkers to finish their batches, after an interruption.
 func (j *backupJob) drain(c actor.Context) {
 	if !j.Ended && !j.flushing {
 		c.Request(j.chunkers, &actors.Drain{})
@@ -299,24 +296,19 @@ func (j *backupJob) commit(c actor.Context, m *treeWritten) {
 }
 
 func (j *backupJob) committed(c actor.Context, m *commitEnded) {
-	if m.commit.sum != [32]byte{} {
-		j.result.Snapshot, j.result.Seq, j.result.Complete = m.commit.sum, m.commit.seq, m.commit.complete
+	if r := &m.commit; r.sum != [32]byte{} {
+		j.result.Snapshot, j.result.Seq, j.result.Complete = r.sum, r.seq, r.complete
 	}
 	switch {
 	case j.Ended:
 	case m.err != nil:
 		j.End(c, m.err)
 	case m.commit.missing > 0 && j.round >= maxRounds:
-		j.End(
-			c,
-			fmt.Errorf("%d blobs went missing from the store while the backup ran, in each of "+
-				"%d rounds: something else deletes them", m.commit.missing, maxRounds),
-		)
+		j.End(c, fmt.Errorf("%d blobs went missing from the store while the backup ran, in each "+
+			"of %d rounds: something else deletes them", m.commit.missing, maxRounds))
 	case m.commit.missing > 0:
-		j.run.spec.warn(
-			fmt.Sprintf("%d blobs are missing from the store; their files are stored again",
-				m.commit.missing),
-		)
+		j.run.spec.warn(fmt.Sprintf(
+			"%d blobs are missing from the store; their files are stored again", m.commit.missing))
 		j.walk(c)
 	default:
 		j.End(c, nil)

@@ -58,7 +58,7 @@ func (p *packer) fill(c actor.Context) {
 		f, b := p.ready[0], p.current
 		if !b.builder.Empty() &&
 			b.builder.Len()+len(f.out)+len(f.rows)*maxTable/maxFrameRows > b.target {
-			p.closeBlob(c) // its buffer is no larger
+			p.closeBlob(c) // the frame does not fit into its buffer
 			continue
 		}
 		p.ready[0] = nil
@@ -88,7 +88,7 @@ func (p *packer) openBlob() bool {
 	return true
 }
 
-// closeBlob has the open blob sealed, in its own buffer.
+// closeBlob has the open blob sealed, in its buffer.
 func (p *packer) closeBlob(c actor.Context) {
 	p.sealNow = false
 	b := p.current
@@ -133,7 +133,7 @@ func (p *packer) blobStored(c actor.Context, m *messages.Finished[storeObject, o
 	c.Request(p.indexer, &writeRows{Batch: &index.Batch{Blobs: []index.StoredBlob{stored}}})
 }
 
-// blobIndexed ends the packer's own memory of a blob: from now on the index answers for it.
+// blobIndexed makes the packer forget the chunks of a blob: the index has them from now on.
 func (p *packer) blobIndexed(c actor.Context, m *rowsWritten) {
 	if m.err != nil {
 		c.Send(c.Parent(), &messages.StageFailed{Err: m.err})
@@ -169,7 +169,7 @@ func (p *packer) finish(c actor.Context) {
 	}
 }
 
-// stored is why an object is not in the store; nil if it is.
+// stored returns why an object is not in the store; nil if it is.
 func stored(m *messages.Finished[storeObject, objectStored]) error {
 	err := m.Err
 	if err == nil {
@@ -181,7 +181,7 @@ func stored(m *messages.Finished[storeObject, objectStored]) error {
 	return nil
 }
 
-// notStored is the error of an object that is not in the store. Stores name it themselves.
+// notStored is the error for an object that could not be stored, whose key backends name.
 func notStored(key string, err error) error {
 	if of := (*backends.OpError)(nil); errors.As(err, &of) && of.Key == key {
 		return err

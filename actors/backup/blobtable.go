@@ -10,8 +10,8 @@ import (
 
 // blobTable is all that a run knows of blobs, one record each: those in the store,
 // those in the index that something refers to, those of this run. It takes 110 bytes a
-// blob at most, 110 MB a million, of which the bounds of a job take account
-// (blobMemory). Safe for many goroutines.
+// blob at most, 110 MB a million, which the bounds of a job allow for (blobMemory). It is
+// safe for many goroutines.
 type blobTable struct {
 	ix *index.Index
 
@@ -32,7 +32,7 @@ type knownBlob struct {
 	round     uint16        // the last that needed it
 }
 
-// fill completes a record, once: who has its pointer reads it without the lock.
+// fill completes a record, once: those that have its pointer read it without the lock.
 func (b *knownBlob) fill(in blob.Info) {
 	if b.Size == 0 {
 		b.Info = in
@@ -42,7 +42,7 @@ func (b *knownBlob) fill(in blob.Info) {
 // blobMemory is what a blob takes in the table of the run and in that of the index, in bytes.
 const blobMemory = 110 + 90
 
-// blobSegment is how many records are made at once: 11 pages of 8 KiB, of which none is lost.
+// blobSegment is how many records are made at once: 11 pages of 8 KiB, without waste.
 const blobSegment = 1024
 
 func newBlobTable(ix *index.Index) *blobTable { return &blobTable{ix: ix, listing: 1, round: 1} }
@@ -75,7 +75,7 @@ func (t *blobTable) add(in blob.Info) *blob.Info {
 	return &b.Info
 }
 
-// list begins to note what is in the store; nothing is, so far.
+// list begins a listing, in which no blob is stored yet.
 func (t *blobTable) list() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,7 +97,7 @@ func (t *blobTable) present(name blob.Name) bool {
 	return b != nil && b.listing == t.listing
 }
 
-// walk begins a round: nothing is needed, so far.
+// walk begins a round, in which no blob is needed yet.
 func (t *blobTable) walk() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -142,7 +142,7 @@ func (t *blobTable) missing() (gone []blob.Name) {
 	return gone
 }
 
-// forget hears that blobs are gone from the index: their numbers are void.
+// forget drops blobs that were removed from the index: their numbers are void.
 func (t *blobTable) forget(names []blob.Name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -200,7 +200,7 @@ func (t *blobTable) record(name blob.Name) *knownBlob {
 // number notes the record of a number.
 func (t *blobTable) number(n index.BlobNum, name blob.Name) {
 	if int(n) >= len(t.nums) {
-		// By a quarter more: twice as many would be a part of the memory that counts.
+		// It grows by a quarter only: to double it would take too much memory.
 		grown := make([]uint32, int(n)+int(n)/4+64)
 		copy(grown, t.nums)
 		t.nums = grown

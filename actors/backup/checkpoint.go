@@ -21,13 +21,6 @@ const (
 	checkpointLook  = 10 * time.Second
 )
 
-type (
-	// checkpointTick says that it is time to look whether a checkpoint is due.
-	checkpointTick struct{}
-	// checkpointEnded says that a checkpoint is written, or why it is not.
-	checkpointEnded struct{ err error }
-)
-
 // tick writes a checkpoint when it is time for one.
 func (j *backupJob) tick(c actor.Context) {
 	if j.Ended {
@@ -86,22 +79,15 @@ func (c *committer) checkpoint() error {
 		return err
 	}
 	ck := &snapshot.Checkpoint{
-		Store: spec.Opened.Doc.Store,
-		Host:  spec.Host.ID,
-		Set:   spec.Set,
-		ID:    layout.NewULID(run.now()),
-		Time:  run.now().UTC().Truncate(time.Second),
-		Needs: needs,
+		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set,
+		ID: layout.NewULID(run.now()), Time: run.now().UTC().Truncate(time.Second), Needs: needs,
 	}
 	b, err := snapshot.EncodeCheckpoint(ck, spec.Host.Signer)
 	if err != nil {
 		return err
 	}
-	_, err = putObject(
-		run.ctx,
-		spec.Store,
-		storeObject{Key: layout.Checkpoint(spec.Host.ID, ck.ID), Bytes: b, Sum: sha256.Sum256(b)},
-	)
+	_, err = putObject(run.ctx, spec.Store,
+		storeObject{Key: layout.Checkpoint(spec.Host.ID, ck.ID), Bytes: b, Sum: sha256.Sum256(b)})
 	if err == nil {
 		run.accepted(int64(len(b)), nil)
 	}

@@ -20,7 +20,7 @@ import (
 const sparseSize = 64 << 10
 
 // chunker reads entries: their metadata, and the content of files that the index
-// does not vouch for. It is a leaf; one batch a lease.
+// does not know. It is a leaf; one batch a lease.
 type chunker struct {
 	run    *backupRun
 	packer func(any)
@@ -96,10 +96,7 @@ func (k *chunker) entry(t *entryTask) error {
 	defer k.touch.Leave()
 	capture := func() error { return vfs.CaptureMeta(abs, &st, &d.Entry, k.names) }
 	if st.Type == page.File && t.Known == nil {
-		d.Status = messages.StatusNew
-		if t.Seen {
-			d.Status = messages.StatusChanged
-		}
+		d.Status = t.status()
 		f, err := k.content(abs, &st, &d)
 		switch {
 		case err == nil:
@@ -107,25 +104,39 @@ func (k *chunker) entry(t *entryTask) error {
 			capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names) }
 		case k.run.ctx.Err() != nil || errors.Is(err, actors.ErrInterrupted):
 			return err
-		case f == nil && st.Size == 0 && errors.Is(err, fs.ErrPermission): // it is empty, they say: its attributes can be had
+		case f == nil && st.Size == 0 && errors.Is(err, fs.ErrPermission):
+			// It says it is empty, so its attributes are all that there is to save.
 		default:
 			k.fail(&d, err)
 			return nil
 		}
 	}
 	d.Stat = st
-	metaErr := capture()
-	if errors.Is(metaErr, fs.ErrNotExist) {
-		k.fail(&d, metaErr)
-		return nil
+	k.captured(t, &d, capture())
+	return nil
+}
+
+// status is that of a file whose content must be read.
+func (t *entryTask) status() messages.Status {
+	if t.Seen {
+		return messages.StatusChanged
 	}
-	if metaErr != nil {
-		d.Reason = metaErr.Error() // the content is safe, some attribute is not
+	return messages.StatusNew
+}
+
+// captured ends an entry whose content, if any, was read; err says what went wrong with
+// its attributes.
+func (k *chunker) captured(t *entryTask, d *entryDone, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		k.fail(d, err)
+		return
+	}
+	if err != nil {
+		d.Reason = err.Error() // the content is safe, some attribute is not
 		d.Status = messages.StatusFailed
 	}
-	k.describe(t, &d)
-	k.done = append(k.done, d)
-	return nil
+	k.describe(t, d)
+	k.done = append(k.done, *d)
 }
 
 // describe completes an entry that was read.
@@ -157,7 +168,7 @@ func (k *chunker) fail(d *entryDone, err error) {
 }
 
 // content opens and reads a file, and sets st to what was true of the bytes that
-// were read. The file is still open, for its attributes.
+// were read. The file stays open, so that its attributes can be read.
 func (k *chunker) content(abs string, st *vfs.Stat, d *entryDone) (*os.File, error) {
 	d.Read = k.run.now()
 	f, now, err := vfs.OpenFile(abs, st)
@@ -193,13 +204,15 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 		st.Size = n
 		whole := n == now.Size || now.Size == 0 && !k.run.spec.Fixed
 		switch {
-		case whole && after.Size == now.Size && after.Mtime == now.Mtime && after.Ctime == now.Ctime:
+		case whole && after.Size == now.Size && after.Mtime == now.Mtime &&
+			after.Ctime == now.Ctime:
 			return nil
 		case whole && after.Size > now.Size && k.run.spec.Fixed:
-			return nil // it is as it was then; the next run finds it longer
+			return nil // saved as it was when opened; the next run sees that it grew
 		}
 		if again {
-			d.Status, d.Reason = messages.StatusInMotion, "changed while being read; the last reading was saved"
+			d.Status = messages.StatusInMotion
+			d.Reason = "changed while being read; the last reading was saved"
 			return nil
 		}
 		now, d.Read = after, looked
@@ -241,8 +254,8 @@ func (k *chunker) contentOnce(f *os.File, size int64, d *entryDone) (int64, erro
 	return pos, nil
 }
 
-// unsized reads a file that says it is empty: those of some file systems are
-// not, such as /proc, and their end is where reading ends.
+// unsized reads a file of size 0. Those of some file systems, such as /proc, have
+// content all the same; it ends where reading ends.
 func (k *chunker) unsized(f *os.File, d *entryDone) (int64, error) {
 	var probe [1]byte
 	r := touched{f, k}
@@ -250,7 +263,7 @@ func (k *chunker) unsized(f *os.File, d *entryDone) (int64, error) {
 	n, err := f.ReadAt(probe[:], 0)
 	switch {
 	case n > 0 && k.run.spec.Fixed:
-		d.Racy = true // another run may want its content
+		d.Racy = true // a run that is not Fixed reads its content
 		return 0, nil
 	case n > 0:
 		return k.cut(littleReader{io.NewSectionReader(r, 0, math.MaxInt64)}, d.Index)
@@ -347,7 +360,7 @@ func (k *chunker) room(n int) ([]byte, error) {
 		k.flush()
 	}
 	if k.buf == nil {
-		path, reading := k.touch.Leave() // it is the store that it may wait for
+		path, reading := k.touch.Leave() // Acquire waits for the store, not for the file
 		b, err := k.run.Bufs.Acquire(k.run.ctx)
 		if err != nil {
 			return nil, err
@@ -365,10 +378,8 @@ func (k *chunker) room(n int) ([]byte, error) {
 func (k *chunker) piece(index, n int) {
 	off := len(k.buf.B)
 	k.buf.B = k.buf.B[:off+n]
-	k.pieces = append(
-		k.pieces,
-		piece{Index: index, ID: k.hasher.ID(k.buf.B[off : off+n]), Off: off, Len: n},
-	)
+	k.pieces = append(k.pieces,
+		piece{Index: index, ID: k.hasher.ID(k.buf.B[off : off+n]), Off: off, Len: n})
 }
 
 func (k *chunker) flush() {

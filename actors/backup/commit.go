@@ -15,11 +15,6 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// freshListing is how old a listing may be when the manifest is acknowledged:
-// prune waits far longer before it deletes what it condemned. A listing that is
-// older than four fifths of this is made again before the last writes.
-const freshListing = 10 * time.Minute
-
 // commitResult is a committed snapshot, or how many blobs must be stored again first.
 type commitResult struct {
 	sum      [32]byte // zero: none
@@ -57,8 +52,9 @@ func (c *committer) commit(top page.Ref) (res commitResult, err error) {
 	if clock.Boot()-c.listedAt <= fresh {
 		return res, nil
 	}
-	// The store, or this machine, slept between the listing and the answer. What
-	// was condemned meanwhile may be gone: look again, and supersede if so.
+	// The listing is too old, since the store or this machine was suspended meanwhile.
+	// Blobs condemned since then may have been deleted: list again, and if so, write
+	// another manifest.
 	if err := c.list(); err != nil {
 		return res, err
 	}
@@ -81,7 +77,7 @@ func (c *committer) blobs(wanted func(blob.Name) bool) (
 	return sizes, epochs
 }
 
-// missing makes the index forget needed blobs that the store has not, and counts them.
+// missing makes the index forget needed blobs that are missing from the store, and counts them.
 func (c *committer) missing() (int, error) {
 	gone := c.run.blobs.missing()
 	if len(gone) == 0 {
@@ -105,10 +101,8 @@ func (c *committer) needs(wanted func(blob.Name) bool) (n snapshot.Needs, err er
 			return n, err
 		}
 		sum := sha256.Sum256(b)
-		n.Lists = append(
-			n.Lists,
-			snapshot.ListRef{Name: sum, Size: int64(len(b)), Count: int64(len(l))},
-		)
+		n.Lists = append(n.Lists,
+			snapshot.ListRef{Name: sum, Size: int64(len(b)), Count: int64(len(l))})
 		if size, there := c.lists[sum]; there && size == int64(len(b)) {
 			continue
 		}
@@ -131,15 +125,9 @@ func (c *committer) write(top page.Ref) (*snapshot.Manifest, error) {
 		return nil, fmt.Errorf("%d blobs are needed, but only %d are in the index", n, needs.Count)
 	}
 	m := &snapshot.Manifest{
-		Store:    spec.Opened.Doc.Store,
-		Host:     spec.Host.ID,
-		Set:      spec.Set,
-		Seq:      c.head.Seq + 1,
-		Prev:     snapshot.Sum(c.head.Sum),
-		Time:     c.run.now().UTC().Truncate(time.Second),
-		Complete: c.run.tally.now().failed == 0 && !spec.Partial,
-		GC:       c.gc,
-		Needs:    needs,
+		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set, Seq: c.head.Seq + 1,
+		Prev: snapshot.Sum(c.head.Sum), Time: c.run.now().UTC().Truncate(time.Second),
+		Complete: c.run.tally.now().failed == 0 && !spec.Partial, GC: c.gc, Needs: needs,
 	}
 	root, err := c.root(m, top)
 	if err != nil {
@@ -154,11 +142,8 @@ func (c *committer) write(top page.Ref) (*snapshot.Manifest, error) {
 }
 
 func (c *committer) put(key string, b []byte, sum [32]byte) error {
-	if _, err := putObject(
-		c.run.ctx,
-		c.run.spec.Store,
-		storeObject{Key: key, Bytes: b, Sum: sum},
-	); err != nil {
+	if _, err := putObject(c.run.ctx, c.run.spec.Store,
+		storeObject{Key: key, Bytes: b, Sum: sum}); err != nil {
 		return notStored(key, err)
 	}
 	c.run.accepted(int64(len(b)), nil)
@@ -177,18 +162,11 @@ func (c *committer) publish(m *snapshot.Manifest) error {
 	if !conditional {
 		key = layout.ManifestWeak(spec.Host.ID, spec.Set, m.Seq, sum)
 	}
-	_, err = putObject(
-		c.run.ctx,
-		spec.Store,
-		storeObject{Key: key, Bytes: b, Sum: sum, IfAbsent: conditional},
-	)
+	_, err = putObject(c.run.ctx, spec.Store,
+		storeObject{Key: key, Bytes: b, Sum: sum, IfAbsent: conditional})
 	if errors.Is(err, backends.ErrExists) {
-		return fmt.Errorf(
-			"%w: manifest %d of set %q was written in the meantime",
-			ErrForeignWriter,
-			m.Seq,
-			spec.SetName,
-		)
+		return fmt.Errorf("%w: manifest %d of set %q was written in the meantime", ErrForeignWriter,
+			m.Seq, spec.SetName)
 	}
 	if err != nil {
 		return notStored(key, err)

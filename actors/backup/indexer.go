@@ -15,8 +15,8 @@ type rowsWritten struct {
 	err   error
 }
 
-// indexer is the only writer of the index. It blocks: who asks waits for its
-// answer before giving up what the rows describe.
+// indexer is the only writer of the index. It blocks; those who ask it keep what the
+// rows describe until it answers.
 type indexer struct{ run *backupRun }
 
 func (x *indexer) Receive(c actor.Context) {

@@ -1,11 +1,8 @@
 package backup
 
 import (
-	"math"
 	"runtime"
-	"runtime/debug"
 
-	"vaultik/actors"
 	"vaultik/vault/blob"
 	"vaultik/vault/page"
 )
@@ -13,9 +10,22 @@ import (
 // maxLeaves is how many leaf pages may be between the walk and their page.
 const maxLeaves = 64
 
+// partialBytes is how much must have been stored of an unfinished leaf before the
+// index is told of its finished files, so that a run that is killed does not read
+// them again. Leaves of small files are done sooner than that.
+const partialBytes = 64 << 20
+
 // minBlob is the size in bytes down to which blobs are made smaller so that more of
 // them are in memory, and on their way, at once.
 const minBlob = 4 << 20
+
+// maxPageBlobs is how many blobs of pages may be open or on their way to the store: one
+// holds the pages of tens of thousands of files, whose data keep the store busy meanwhile.
+const maxPageBlobs = 1
+
+// maxFrameRows ends a frame of very small chunks early: the table must fit into the
+// buffer of a blob.
+const maxFrameRows = 8 << 10
 
 // maxTable is what the rows of one frame add to a blob, in bytes.
 const maxTable = maxFrameRows * 32
@@ -58,6 +68,21 @@ func (l *limits) buffers(chunkMax int) int64 {
 		l.blobs*l.blobBuffer + maxPageBlobs*page.BlobBuffer)
 }
 
+// addWorkers adds up to so many chunkers and sealers, of so many bytes each, while bytes
+// are left for them.
+func (l *limits) addWorkers(left int64, chunkers int, chunker int64, sealers int, sealer int64) {
+	for {
+		switch {
+		case l.chunkers < chunkers && l.sealers >= min(2*l.chunkers, sealers) && left >= chunker:
+			l.chunkers, left = l.chunkers+1, left-chunker
+		case l.sealers < sealers && left >= sealer:
+			l.sealers, left = l.sealers+1, left-sealer
+		default:
+			return
+		}
+	}
+}
+
 // limitsFor divides the memory of spec where so many blobs are known. There is always
 // one worker of each kind, and two blobs.
 func limitsFor(s *Spec, blobs int) limits {
@@ -79,15 +104,7 @@ func limitsFor(s *Spec, blobs int) limits {
 	chunker, sealer := int64(2*s.Chunks.Max), encoder+int64(l.frameOut/2+blob.FrameTarget)
 	left := room*3/4 - chunker - sealer
 	left -= int64(2*s.Chunks.Max + l.frameOut/2 + 2*blob.FrameTarget) // more than there are workers
-	for {
-		if l.chunkers < most && l.sealers >= min(2*l.chunkers, cores) && left >= chunker {
-			l.chunkers, left = l.chunkers+1, left-chunker
-		} else if l.sealers < cores && left >= sealer {
-			l.sealers, left = l.sealers+1, left-sealer
-		} else {
-			break
-		}
-	}
+	l.addWorkers(left, most, chunker, cores, sealer)
 	if s.Chunkers != 0 {
 		l.chunkers = s.Chunkers
 	}
@@ -102,16 +119,4 @@ func limitsFor(s *Spec, blobs int) limits {
 	l.blobs = int(min(max(2, room/int64(l.blobBuffer)), int64(s.Parallel+2)))
 	l.heap = max(heap, s.Memory-l.buffers(s.Chunks.Max))
 	return l
-}
-
-// divide bounds the job when it is known what is in the store, and holds the collector
-// to its part, which it may use; in a process without any limit it need not be held.
-func (r *backupRun) divide() {
-	_, blobs := r.blobs.count()
-	r.Limits = limitsFor(r.spec, blobs)
-	r.Bufs = actors.NewBudget(&r.Mem, r.Limits.bufs, r.spec.Chunks.Max)
-	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
-		debug.SetMemoryLimit(r.Limits.heap)
-		debug.SetGCPercent(heapGrowth)
-	}
 }

@@ -195,3 +195,16 @@ type objectStored struct {
 // finishTree asks the tree builder for branches and the last blob of pages; every leaf
 // has been announced.
 type finishTree struct{}
+
+// flushRows asks the tree builder to write all that is known of finished files to the index.
+type flushRows struct{}
+
+// rowsFlushed answers flushRows.
+type rowsFlushed struct{}
+
+type (
+	// checkpointTick says that it is time to look whether a checkpoint is due.
+	checkpointTick struct{}
+	// checkpointEnded says that a checkpoint is written, or why it is not.
+	checkpointEnded struct{ err error }
+)

@@ -14,10 +14,6 @@ import (
 // that wait for it, grow large.
 const maxRows = 16 << 10
 
-// maxFrameRows ends a frame of very small chunks likewise: the table has room in the
-// buffer of a blob.
-const maxFrameRows = 8 << 10
-
 // packer decides which chunks are stored already, groups the others into frames
 // and frames into blobs, and follows each blob until the index knows it. It is
 // the one authority on what is stored: what this run has promised, then the index.
@@ -78,16 +74,9 @@ type openBlob struct {
 
 func newPacker(run *backupRun, sealers, uploaders, indexer, builder *actor.PID) actor.Actor {
 	p := &packer{
-		run:       run,
-		sealers:   sealers,
-		uploaders: uploaders,
-		indexer:   indexer,
-		builder:   builder,
-		known:     map[chunk.ID]index.Loc{},
-		seen:      map[chunk.ID]promise{},
-		frames:    map[uint64]*frame{},
-		bufUses:   map[*messages.Buf]int{},
-		sealing:   map[*seal]*openBlob{},
+		run: run, sealers: sealers, uploaders: uploaders, indexer: indexer, builder: builder,
+		known: map[chunk.ID]index.Loc{}, seen: map[chunk.ID]promise{}, frames: map[uint64]*frame{},
+		bufUses: map[*messages.Buf]int{}, sealing: map[*seal]*openBlob{},
 		uploading: map[[32]byte]*openBlob{},
 	}
 	p.freeRaw = make([][]byte, run.Limits.Frames)
@@ -181,10 +170,8 @@ func (p *packer) decide(c actor.Context, m *entriesRead) bool {
 // tell passes on what has been placed.
 func (p *packer) tell(c actor.Context, m *entriesRead, done []entryDone) {
 	if len(p.placed)+len(done) > 0 {
-		c.Send(
-			p.builder,
-			&entriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: done},
-		)
+		c.Send(p.builder,
+			&entriesPlaced{Leaf: m.Leaf, Attempt: m.Attempt, Pieces: p.placed, Done: done})
 	}
 	p.placed = nil
 }

@@ -6,9 +6,9 @@ import (
 	"vaultik/vault/page"
 )
 
-// What the writer of pages asks the tree builder for.
+// The functions that the tree builder gives to page.NewWriter.
 
-// buffer is one for a blob of pages: there are as many as are on their way.
+// buffer returns a buffer for a blob of pages: a free one, or a new one.
 func (t *treeBuilder) buffer() []byte {
 	n := len(t.free)
 	if n == 0 {

@@ -7,11 +7,6 @@ import (
 	"vaultik/vault/page"
 )
 
-// partialBytes is how much must have been stored of an unfinished leaf before the
-// index is told of its finished files, so that a run that is killed does not read
-// them again. Leaves of small files are done sooner than that.
-const partialBytes = 64 << 20
-
 // keepFinished brings files of unfinished leaves into the index, of those leaves
 // where at least so many bytes are new to it.
 func (t *treeBuilder) keepFinished(c actor.Context, least int64) {
@@ -27,7 +22,7 @@ func (t *treeBuilder) keepFinished(c actor.Context, least int64) {
 }
 
 // partialRow is the leaf's row as far as its files are stored; what the index
-// knew of the others stays.
+// knew of the others is kept.
 func (t *treeBuilder) partialRow(l *leafState, least int64) (row index.EntriesRow, ok bool) {
 	r := newLeafRow(l.m)
 	size := int64(0)

@@ -45,8 +45,8 @@ type keyObject struct {
 // machine did not write. Two machines use one identity.
 var ErrForeignWriter = errors.New("another machine writes to the store as this host")
 
-// prepare looks at the store before anything is written: what is there, which
-// index rows are void, whether the chain of manifests is the one remembered; and
+// prepare looks at the store before anything is written: which objects it has, which
+// index rows are void, and whether the chain of manifests is the one remembered. It also
 // makes sure that there is an epoch key.
 func prepare(run *backupRun) (*committer, error) {
 	c := &committer{run: run, objects: backends.Objects(run.spec.Store), head: run.spec.Head}
@@ -65,8 +65,8 @@ func prepare(run *backupRun) (*committer, error) {
 	return c, nil
 }
 
-// list reads the names of the host's objects, and its newest gc object. What
-// that condemns counts as absent.
+// list reads the names of the host's objects, and the newest gc object. What the gc
+// object condemns counts as missing.
 func (c *committer) list() error {
 	at := clock.Boot()
 	host := c.run.spec.Host.ID
@@ -80,28 +80,9 @@ func (c *committer) list() error {
 		if _, gone := condemned[key]; gone {
 			return nil
 		}
-		o, perr := layout.Parse(key)
-		if perr != nil {
-			return nil //nolint:nilerr // a foreign name is not ours to judge
-		}
-		switch o.Kind {
-		case layout.KindBlob:
-			if n, ok := c.run.spec.Index.Num(o.Sum); ok {
-				if b, ok := c.run.spec.Index.Blob(n); ok && b.Size != size {
-					return nil // truncated: as good as absent
-				}
-			}
-			c.run.blobs.stored(o.Sum)
-		case layout.KindBlobList:
-			c.lists[o.Sum] = size
-		case layout.KindEpochKey:
-			if k, ok := c.epochs[o.Epoch]; !ok || o.N > k.n {
-				c.epochs[o.Epoch] = keyObject{o.N, size}
-			}
-		case layout.KindManifest:
-			if o.Set == c.run.spec.Set {
-				c.newest = max(c.newest, o.Seq)
-			}
+		// A foreign name is not ours to judge.
+		if o, err := layout.Parse(key); err == nil {
+			c.listed(o, size)
 		}
 		return nil
 	})
@@ -112,14 +93,35 @@ func (c *committer) list() error {
 	return nil
 }
 
+// listed notes one object of the host that the store has.
+func (c *committer) listed(o layout.Object, size int64) {
+	switch o.Kind {
+	case layout.KindBlob:
+		if n, ok := c.run.spec.Index.Num(o.Sum); ok {
+			if b, ok := c.run.spec.Index.Blob(n); ok && b.Size != size {
+				return // truncated: as good as missing
+			}
+		}
+		c.run.blobs.stored(o.Sum)
+	case layout.KindBlobList:
+		c.lists[o.Sum] = size
+	case layout.KindEpochKey:
+		if k, ok := c.epochs[o.Epoch]; !ok || o.N > k.n {
+			c.epochs[o.Epoch] = keyObject{o.N, size}
+		}
+	case layout.KindManifest:
+		if o.Set == c.run.spec.Set {
+			c.newest = max(c.newest, o.Seq)
+		}
+	}
+}
+
 // condemned reads the newest gc object. A host that cannot verify it must not commit.
 func (c *committer) condemned() (map[string]snapshot.Condemned, error) {
 	gc, err := c.run.spec.Opened.GC(c.run.ctx, c.run.spec.Host.ID)
 	if err != nil {
 		return nil, fmt.Errorf(
-			"cannot back up without knowing which objects prune has condemned: %w",
-			err,
-		)
+			"cannot back up without knowing which objects prune has condemned: %w", err)
 	}
 	if gc == nil {
 		return nil, nil
@@ -128,7 +130,7 @@ func (c *committer) condemned() (map[string]snapshot.Condemned, error) {
 	return gc.Keys(), nil
 }
 
-// dropMissing voids index rows of blobs that the store has not.
+// dropMissing drops index rows of blobs that are missing from the store.
 func (c *committer) dropMissing() error {
 	var gone []blob.Name
 	c.run.spec.Index.Blobs(func(_ index.BlobNum, b blob.Info) bool {
@@ -145,7 +147,7 @@ func (c *committer) dropMissing() error {
 	return c.drop(gone)
 }
 
-// drop makes the index forget blobs that the store has not.
+// drop makes the index forget blobs that are missing from the store.
 func (c *committer) drop(gone []blob.Name) error {
 	if err := c.run.spec.Index.DropBlobs(gone); err != nil {
 		return fmt.Errorf("update the index: %w", err)
@@ -159,66 +161,55 @@ func (c *committer) checkHead() error {
 	spec := c.run.spec
 	switch {
 	case c.newest < c.head.Seq:
-		spec.warn(
-			fmt.Sprintf(
-				"manifest %d of this set, the newest that this machine has seen, is missing from the store; run: vaultik verify",
-				c.head.Seq,
-			),
-		)
+		spec.warn(fmt.Sprintf("manifest %d of this set, the newest that this machine has seen, "+
+			"is missing from the store; run: vaultik verify", c.head.Seq))
 	case c.newest > c.head.Seq+1:
-		return fmt.Errorf(
-			"%w: it has manifest %d of set %q, this machine remembers %d",
-			ErrForeignWriter,
-			c.newest,
-			spec.SetName,
-			c.head.Seq,
-		)
+		return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d",
+			ErrForeignWriter, c.newest, spec.SetName, c.head.Seq)
 	}
 	for seq := max(1, min(c.newest, c.head.Seq)); seq <= c.newest; seq++ {
-		m, sum, err := c.manifest(seq)
-		if err != nil {
-			if seq == c.head.Seq {
-				spec.warn(
-					fmt.Sprintf(
-						"manifest %d of this set is unreadable: %v; run: vaultik verify",
-						seq,
-						err,
-					),
-				)
-				continue
-			}
+		if err := c.checkManifest(seq); err != nil {
 			return err
 		}
-		if seq == c.head.Seq && sum != c.head.Sum {
-			return fmt.Errorf(
-				"%w: manifest %d of set %q is not the one that this machine wrote",
-				ErrForeignWriter,
-				seq,
-				spec.SetName,
-			)
+	}
+	return nil
+}
+
+// checkManifest compares one manifest with the one remembered, and moves the head on to
+// one that follows it.
+func (c *committer) checkManifest(seq uint64) error {
+	spec := c.run.spec
+	m, sum, err := c.manifest(seq)
+	if err != nil && seq == c.head.Seq {
+		spec.warn(fmt.Sprintf("manifest %d of this set is unreadable: %v; run: vaultik verify",
+			seq, err))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if seq == c.head.Seq && sum != c.head.Sum {
+		return fmt.Errorf("%w: manifest %d of set %q is not the one that this machine wrote",
+			ErrForeignWriter, seq, spec.SetName)
+	}
+	if seq == c.head.Seq+1 {
+		// Either a run of this machine was interrupted before it could note that it wrote
+		// this manifest, or another machine wrote it.
+		if m.Prev != snapshot.Sum(c.head.Sum) {
+			return fmt.Errorf("%w: manifest %d of set %q does not follow the one that this "+
+				"machine wrote", ErrForeignWriter, seq, spec.SetName)
 		}
-		if seq == c.head.Seq+1 {
-			// Written by this machine in a run that ended before it could note so, or not by it.
-			if m.Prev != snapshot.Sum(c.head.Sum) {
-				return fmt.Errorf(
-					"%w: manifest %d of set %q does not follow the one that this machine wrote",
-					ErrForeignWriter,
-					seq,
-					spec.SetName,
-				)
-			}
-			c.head = Head{Seq: seq, Sum: sum}
-			if err := spec.SaveHead(c.head); err != nil {
-				return err
-			}
+		c.head = Head{Seq: seq, Sum: sum}
+		if err := spec.SaveHead(c.head); err != nil {
+			return err
 		}
-		c.prevKeys = map[layout.Epoch]snapshot.KeyRef{}
-		for _, k := range m.Keys {
-			c.prevKeys[k.Epoch] = k
-		}
-		if seq == c.newest {
-			c.sayForgotten(m)
-		}
+	}
+	c.prevKeys = map[layout.Epoch]snapshot.KeyRef{}
+	for _, k := range m.Keys {
+		c.prevKeys[k.Epoch] = k
+	}
+	if seq == c.newest {
+		c.sayForgotten(m)
 	}
 	return nil
 }
@@ -234,12 +225,8 @@ func (c *committer) sayForgotten(m *snapshot.Manifest) {
 		}
 	}
 	if n > 0 && !c.run.spec.Index.Empty() {
-		c.run.spec.warn(
-			fmt.Sprintf(
-				"the index is older than the newest snapshot: it lacks %d of its blobs; their files are read and stored again",
-				n,
-			),
-		)
+		c.run.spec.warn(fmt.Sprintf("the index is older than the newest snapshot: "+
+			"it lacks %d of its blobs; their files are read and stored again", n))
 	}
 }
 
@@ -279,12 +266,8 @@ func (c *committer) weakManifest(seq uint64) (b []byte, key string, err error) {
 	case len(found) == 0:
 		return nil, stem, backends.ErrNotFound
 	case len(found) > 1:
-		return nil, stem, fmt.Errorf(
-			"%w: %d manifests have seq %d",
-			ErrForeignWriter,
-			len(found),
-			seq,
-		)
+		return nil, stem, fmt.Errorf("%w: %d manifests have seq %d",
+			ErrForeignWriter, len(found), seq)
 	}
 	b, err = c.objects.Get(c.run.ctx, found[0], 0, -1)
 	return b, found[0], err
@@ -305,10 +288,7 @@ func (c *committer) epochKey() error {
 	}
 	key := layout.EpochKey(spec.Host.ID, e.ID, 0)
 	put := storeObject{
-		Key:      key,
-		Bytes:    sealed,
-		Sum:      sha256.Sum256(sealed),
-		IfAbsent: c.conditional(),
+		Key: key, Bytes: sealed, Sum: sha256.Sum256(sealed), IfAbsent: c.conditional(),
 	}
 	if _, err := putObject(c.run.ctx, spec.Store, put); err != nil {
 		return notStored(key, err)
@@ -327,19 +307,15 @@ func (c *committer) conditional() bool {
 	return err == nil && info.ConditionalPut
 }
 
-// keyRefs are the sealed epoch keys that a snapshot needs. A lost one loses
-// nothing: blobs are sealed to the recipients as well.
+// keyRefs are the sealed epoch keys that a snapshot needs. If one is missing nothing is
+// lost: blobs are sealed to the recipients as well.
 func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef, error) {
 	var refs []snapshot.KeyRef
 	for e := range epochs {
 		k, there := c.epochs[e]
 		if !there {
-			c.run.spec.warn(
-				fmt.Sprintf(
-					"the sealed key of epoch %s is missing from the store; its blobs can still be opened by the recipients",
-					e,
-				),
-			)
+			c.run.spec.warn(fmt.Sprintf("the sealed key of epoch %s is missing from the store; "+
+				"its blobs can still be opened by the recipients", e))
 			continue
 		}
 		if e == c.run.epoch.ID && k.n == 0 {
@@ -359,14 +335,10 @@ func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}
-		refs = append(
-			refs,
-			snapshot.KeyRef{Epoch: e, N: k.n, Size: int64(len(b)), SHA256: sha256.Sum256(b)},
-		)
+		refs = append(refs,
+			snapshot.KeyRef{Epoch: e, N: k.n, Size: int64(len(b)), SHA256: sha256.Sum256(b)})
 	}
-	slices.SortFunc(
-		refs,
-		func(a, b snapshot.KeyRef) int { return bytes.Compare(a.Epoch[:], b.Epoch[:]) },
-	)
+	slices.SortFunc(refs,
+		func(a, b snapshot.KeyRef) int { return bytes.Compare(a.Epoch[:], b.Epoch[:]) })
 	return refs, nil
 }

@@ -13,7 +13,7 @@ import (
 // maxRootPaths is how many paths a root lists: a list of files may have millions.
 const maxRootPaths = 10000
 
-// root describes the snapshot for those who can decrypt.
+// root makes the encrypted head of the snapshot, and names its tags in m.
 func (c *committer) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, error) {
 	spec, run := c.run.spec, c.run
 	place, err := snapshot.TopOf(top)
@@ -26,35 +26,19 @@ func (c *committer) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, er
 	}
 	sums := run.tally.now()
 	r := &snapshot.Root{
-		Store:    m.Store,
-		Owner:    spec.Opened.Doc.Owner.Fingerprint(),
-		Host:     m.Host,
-		Hostname: snapshot.Text(spec.Host.Name),
-		Set:      m.Set,
-		SetName:  snapshot.Text(spec.SetName),
-		Seq:      m.Seq,
-		Paths: snapshot.Texts(
-			paths,
-		),
-		Excludes: snapshot.Texts(spec.Excludes),
-		Filters:  run.filters(),
-		Tool:     spec.Tool,
-		Started:  run.began.UTC().Truncate(time.Second),
-		Finished: m.Time,
+		Store: m.Store, Owner: spec.Opened.Doc.Owner.Fingerprint(),
+		Host: m.Host, Hostname: snapshot.Text(spec.Host.Name),
+		Set: m.Set, SetName: snapshot.Text(spec.SetName), Seq: m.Seq,
+		Paths: snapshot.Texts(paths), Excludes: snapshot.Texts(spec.Excludes),
+		Filters: run.filters(), Tool: spec.Tool,
+		Started: run.began.UTC().Truncate(time.Second), Finished: m.Time,
 		Counts: snapshot.Counts{
-			Files:    sums.counts.Files,
-			Dirs:     sums.counts.Dirs,
-			Symlinks: sums.counts.Symlinks,
-			Other:    sums.counts.Others,
-			Bytes:    sums.counts.Bytes,
-			Errors:   sums.failed,
+			Files: sums.counts.Files, Dirs: sums.counts.Dirs, Symlinks: sums.counts.Symlinks,
+			Other: sums.counts.Others, Bytes: sums.counts.Bytes, Errors: sums.failed,
 		},
-		Complete:   m.Complete,
-		Secret:     spec.Host.Secret,
-		Chunker:    spec.Chunks,
+		Complete: m.Complete, Secret: spec.Host.Secret, Chunker: spec.Chunks,
 		Frames:     snapshot.FrameParams{Small: blob.SmallChunk, Target: blob.FrameTarget},
-		Recipients: spec.Recipients.Strings(),
-		Top:        place,
+		Recipients: spec.Recipients.Strings(), Top: place,
 	}
 	for _, t := range spec.Tags {
 		id := snapshot.NewTagID()
@@ -62,10 +46,8 @@ func (c *committer) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, er
 		m.Tags = append(m.Tags, id)
 	}
 	for _, p := range sums.problems {
-		r.Errors = append(
-			r.Errors,
-			snapshot.RootError{Path: snapshot.Text(p.path), Reason: p.reason},
-		)
+		r.Errors = append(r.Errors,
+			snapshot.RootError{Path: snapshot.Text(p.path), Reason: p.reason})
 	}
 	return r, nil
 }
@@ -73,8 +55,8 @@ func (c *committer) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, er
 // maxCrossed is how many mount points a root lists.
 const maxCrossed = 10000
 
-// crosses notes that another file system is mounted there, which is left out; kernel
-// as fs.WalkItem has it.
+// crosses notes that another file system is mounted at path, and so excluded; kernel is
+// that of fs.WalkItem.
 func (r *backupRun) crosses(path, kernel string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -83,7 +65,7 @@ func (r *backupRun) crosses(path, kernel string) {
 	}
 }
 
-// kernelMounts are the kernel's own file systems that were left out.
+// kernelMounts are the kernel's own file systems that were excluded.
 func (r *backupRun) kernelMounts() (out []KernelMount) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,7 +77,7 @@ func (r *backupRun) kernelMounts() (out []KernelMount) {
 	return out
 }
 
-// filters are those of the job, and what they left out that only the walk could know.
+// filters are those of the job, and the mounts that the walk excluded.
 func (r *backupRun) filters() *snapshot.Filters {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -119,7 +119,7 @@ func (r *leafRow) usesSelf() bool {
 	return false
 }
 
-// indexed hears that a blob with content is known to the index.
+// indexed is called when a blob with content is in the index.
 func (k *rowKeeper) indexed(n blob.Name) {
 	rest := k.waiting[:0]
 	for _, r := range k.waiting {
@@ -134,7 +134,7 @@ func (k *rowKeeper) indexed(n blob.Name) {
 	k.waiting = rest
 }
 
-// pagesIndexed hears that a blob with pages is known to the index.
+// pagesIndexed is called when a blob with pages is in the index.
 func (k *rowKeeper) pagesIndexed(b *page.OpenBlob, branches []page.BranchPlace) {
 	for _, r := range k.homes[b] {
 		if r.usesSelf() {
@@ -149,9 +149,7 @@ func (k *rowKeeper) pagesIndexed(b *page.OpenBlob, branches []page.BranchPlace) 
 			k.branch = append(k.branch, index.BranchRow{
 				BranchKey: index.BranchKey{Set: k.run.spec.Set, Digest: p.Digest},
 				Branch: index.Branch{
-					Page:   loc,
-					PageID: p.Place.ID(),
-					Blobs:  []index.BlobNum{loc.Blob},
+					Page: loc, PageID: p.Place.ID(), Blobs: []index.BlobNum{loc.Blob},
 				},
 			})
 		}
@@ -233,7 +231,7 @@ func (k *rowKeeper) leafRow(r *leafRow) (row index.LeafRow, ok bool) {
 	return row, true
 }
 
-// loc is a reference in the index's words.
+// loc is a reference as the index stores it.
 func (k *rowKeeper) loc(ref *page.Ref, home *page.OpenBlob) (index.Loc, bool) {
 	info := ref.Blob
 	if info == nil && home != nil {

@@ -2,6 +2,8 @@ package backup
 
 import (
 	"context"
+	"math"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +14,11 @@ import (
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/keys"
 )
+
+// freshListing is how old a listing may be when the manifest is acknowledged:
+// prune waits far longer before it deletes what it condemned. A listing that is
+// older than four fifths of this is made again before the last writes.
+const freshListing = 10 * time.Minute
 
 // backupRun is what the actors of one backup share: what was asked for, which
 // never changes, and the bounds of the job.
@@ -37,7 +44,7 @@ type backupRun struct {
 	blobsStored atomic.Int64 // by this run
 
 	mu      sync.Mutex
-	crossed map[string]string // by absolute path: mounts that were left out, and what of the kernel they are
+	crossed map[string]string // mounts that were excluded, by absolute path; see fs.WalkItem.Kernel
 }
 
 func newBackupRun(spec *Spec) *backupRun {
@@ -53,7 +60,19 @@ func newBackupRun(spec *Spec) *backupRun {
 
 func (r *backupRun) now() time.Time { return r.spec.now() }
 
-// freshListing is how old a listing may be when the manifest is acknowledged.
+// divide bounds the job when it is known what is in the store, and holds the collector
+// to its part, which it may use; in a process without any limit it need not be held.
+func (r *backupRun) divide() {
+	_, blobs := r.blobs.count()
+	r.Limits = limitsFor(r.spec, blobs)
+	r.Bufs = actors.NewBudget(&r.Mem, r.Limits.bufs, r.spec.Chunks.Max)
+	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		debug.SetMemoryLimit(r.Limits.heap)
+		debug.SetGCPercent(heapGrowth)
+	}
+}
+
+// freshListing is freshListing, or what a test has in its place.
 func (r *backupRun) freshListing() time.Duration {
 	if r.faults.Fresh != 0 {
 		return r.faults.Fresh

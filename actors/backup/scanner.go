@@ -76,25 +76,20 @@ func (s *scanner) walk(c actor.Context) error {
 		return s.scanStream(c)
 	}
 	opt := fs.WalkOptions{
-		OneFS: s.run.spec.OneFS,
-		Touch: func(path string) { s.touch.Enter("/" + path) },
+		OneFS: s.run.spec.OneFS, Touch: func(path string) { s.touch.Enter("/" + path) },
 	}
 	defer s.touch.Leave()
 	if choose := s.run.spec.Choose; choose != nil {
 		opt.Choose = choose()
 	}
-	return fs.Walk(
-		s.run.reading,
-		s.run.spec.Paths,
-		opt,
-		func(it fs.WalkItem) error { return s.item(c, it) },
-	)
+	return fs.Walk(s.run.reading, s.run.spec.Paths, opt,
+		func(it fs.WalkItem) error { return s.item(c, it) })
 }
 
 func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	s.touch.Leave()
 	if err := s.run.reading.Err(); err != nil {
-		return err // it may have hung long enough to be left behind
+		return err // the call may have hung so long that the job has abandoned it
 	}
 	if n := len(s.leaf); it.Err != nil && n > 0 && s.leaf[n-1].Path == it.Path {
 		// A directory that could be looked at but not read: one entry, with its reason.
@@ -113,22 +108,11 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	hash := s.cut.Hash(it.Path)
 	key := [16]byte(hash[16:])
 	t := entryTask{
-		Index:   len(s.leaf),
-		Path:    it.Path,
-		Stat:    it.Stat,
-		Implied: it.Implied,
-		Failed:  it.Err,
+		Index: len(s.leaf), Path: it.Path, Stat: it.Stat, Implied: it.Implied, Failed: it.Err,
 	}
 	s.leaf = append(s.leaf, t)
 	s.keys = append(s.keys, key)
-	var sum fs.StatSum
-	if it.Err == nil {
-		sum = s.stats.Sum(it.Path, &it.Stat, s.run.now())
-		if it.Implied && !sum.IsZero() {
-			sum[0] ^= 1 // the same directory, now a source itself, is another entry
-		}
-	}
-	s.sums = append(s.sums, sum)
+	s.sums = append(s.sums, s.sum(&it))
 	p := s.run.spec.Progress
 	if it.Stat.Type == page.File && it.Err == nil {
 		p.FilesTotal.Add(1)
@@ -136,6 +120,18 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	}
 	s.ended = s.cuts.Add(it.Path)
 	return nil
+}
+
+// sum is the item's stat sum; zero if it could not be looked at.
+func (s *scanner) sum(it *fs.WalkItem) (sum fs.StatSum) {
+	if it.Err != nil {
+		return sum
+	}
+	sum = s.stats.Sum(it.Path, &it.Stat, s.run.now())
+	if it.Implied && !sum.IsZero() {
+		sum[0] ^= 1 // the same directory, now a source itself, is another entry
+	}
+	return sum
 }
 
 // endLeaf decides what of the leaf must be read, and announces it.
@@ -210,7 +206,7 @@ func (s *scanner) recall(start index.PathKey) {
 	}
 }
 
-// known turns a row into references; nil if a blob of it is gone.
+// known turns a row into references; nil if a blob of it is missing.
 func (s *scanner) known(row *index.LeafEntry) *known {
 	k := &known{Refs: make([]page.Ref, 0, len(row.Refs))}
 	for _, r := range row.Refs {

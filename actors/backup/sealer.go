@@ -8,7 +8,7 @@ import (
 )
 
 // errHalfSealed is the end of a job whose sealer panicked while a blob was being
-// encrypted in place: what was there is gone from memory, not from the sources.
+// encrypted in place: the plaintext is lost, but the sources still have it.
 var errHalfSealed = errors.New(
 	"a sealer stopped in the middle of a blob; nothing is lost, rerun the backup",
 )

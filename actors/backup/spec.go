@@ -2,6 +2,7 @@ package backup
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"time"
 
@@ -50,8 +51,8 @@ type Spec struct {
 	Excludes []string          // for the record, as are Filters
 	Filters  *snapshot.Filters
 	Tags     []string
-	Fixed    bool // a file that grows while it is read is saved as long as it was, and none beyond its size
-	Partial  bool // some of the wanted paths are missing: the snapshot cannot be complete
+	Fixed    bool // no file is read beyond the size it had when it was opened
+	Partial  bool // some requested paths are missing: the snapshot is incomplete
 
 	Chunks           chunk.Params
 	CompressionLevel int   // 0: zstd's default
@@ -72,6 +73,17 @@ type Spec struct {
 	Faults actors.Faults
 }
 
+// Stream is content that is in no file. A backup of it makes one entry, of a size
+// that nobody knows before its end. It is read once: a failed read is not retried.
+type Stream struct {
+	Path string  // of the entry
+	Stat fs.Stat // of the entry; its size is that of the content
+	// Source ends with io.EOF only when everything went well: any other error ends
+	// the backup without a snapshot. Its Read may block for ever; when the job is told
+	// to stop, the call is abandoned.
+	Source io.Reader
+}
+
 // Result is what became of a backup.
 type Result struct {
 	Snapshot      [32]byte // SHA-256 of the manifest object; zero: none was made
@@ -86,8 +98,8 @@ type Result struct {
 	Rounds        int
 	Restarts      int64
 	Duration      time.Duration
-	Kernel        []KernelMount // what was left out, since nothing in it can be put back; by path
-	Abandoned     string        // a path that never answered when the job was to end; the call still waits for it
+	Kernel        []KernelMount // excluded, as nothing in it can be restored; by path
+	Abandoned     string        // a path that did not respond: a call is still waiting for it
 }
 
 // KernelMount is where a file system of the kernel is mounted, and its type.

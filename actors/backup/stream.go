@@ -9,21 +9,9 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"vaultik/actors"
-	"vaultik/messages"
 	"vaultik/vault/fs"
 	"vaultik/vault/page"
 )
-
-// Stream is content that is in no file. A backup of it makes one entry, of a size
-// that nobody knows before its end. It is read once: what fails then is not tried again.
-type Stream struct {
-	Path string  // of the entry
-	Stat fs.Stat // of the entry; its size is that of the content
-	// Source ends with io.EOF only when everything went well: any other error ends
-	// the backup without a snapshot. Its Read may block for ever; when the job is told
-	// to stop it is left alone.
-	Source io.Reader
-}
 
 // ErrEmptyStream says that a stream had no content. That is more often a program
 // that failed than what somebody wants to keep.
@@ -57,10 +45,8 @@ func (s *scanner) scanStream(c actor.Context) error {
 	}
 	for i, b := range []byte(m.Path) {
 		if b == '/' {
-			if err := made(
-				fs.WalkItem{Path: m.Path[:i], Stat: dir, Implied: true},
-				nil,
-			); err != nil {
+			above := fs.WalkItem{Path: m.Path[:i], Stat: dir, Implied: true}
+			if err := made(above, nil); err != nil {
 				return err
 			}
 		}
@@ -73,10 +59,7 @@ func (k *chunker) made(t *entryTask, d *entryDone) error {
 	t.Stat.Fill(&d.Entry, k.names)
 	d.Entry.Path, d.Entry.Implied, d.Racy = t.Path, t.Implied, true
 	if t.Stream != nil {
-		d.Status = messages.StatusNew
-		if t.Seen {
-			d.Status = messages.StatusChanged
-		}
+		d.Status = t.status()
 		n, err := k.stream(t)
 		if err != nil {
 			return err
@@ -107,18 +90,15 @@ func (k *chunker) stream(t *entryTask) (int64, error) {
 // streamBuffer is how many bytes are read of a stream at once.
 const streamBuffer = 256 << 10
 
-// abandonable is r, but a Read that blocks returns when ctx ends. What blocks in r
-// then stays there, until its process ends.
+// abandonable is r, but a Read that blocks returns when ctx ends. The goroutine that is
+// blocked in r stays so until r returns.
 func abandonable(ctx context.Context, r io.Reader) (_ io.Reader, stop func()) {
 	out, in := io.Pipe()
 	go func() {
 		_ = in.CloseWithError(actors.Safe(func() error { // nil: io.EOF
 			// A plain copy: r may offer another way, which would not stop with the pipe.
-			_, err := io.CopyBuffer(
-				struct{ io.Writer }{in},
-				struct{ io.Reader }{r},
-				make([]byte, streamBuffer),
-			)
+			_, err := io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{r},
+				make([]byte, streamBuffer))
 			return err
 		}))
 	}()

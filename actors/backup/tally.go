@@ -9,12 +9,12 @@ import (
 // maxProblems is how many problems a root lists.
 const maxProblems = 1000
 
-// problem is an entry that is missing in the snapshot, or not as it should be.
+// problem is an entry that is missing or incomplete in the snapshot.
 type problem struct{ path, reason string }
 
 // tally adds up what becomes of the entries of a round, and tells whoever asked for
-// the backup. The tree builder adds to it. It has a lock because a backup that leaves
-// a call behind returns while its actors may still be at work.
+// the backup. The tree builder adds to it. It has a lock because a backup that
+// abandons a call returns while its actors may still be at work.
 type tally struct {
 	onItem   func(path string, st messages.Status, reason string) // may be nil
 	progress *messages.Progress
@@ -44,7 +44,7 @@ func (t *tally) add(c messages.Counts) {
 	t.sums.counts.Add(c)
 }
 
-// problem notes an entry that is not as it should be.
+// problem notes an entry that is missing or incomplete, and reports it.
 func (t *tally) problem(d *entryDone) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -58,14 +58,14 @@ func (t *tally) problem(d *entryDone) {
 	t.tell(d)
 }
 
-// saved tells of an entry that is as it should be.
+// saved reports an entry that was saved.
 func (t *tally) saved(d *entryDone) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.tell(d)
 }
 
-// tell is called under the lock, so that nothing is told after close.
+// tell is called under the lock, so that nothing is reported after close.
 func (t *tally) tell(d *entryDone) {
 	if t.onItem != nil && !t.closed {
 		t.onItem(d.Entry.Path, d.Status, d.Reason)
@@ -78,7 +78,7 @@ func (t *tally) now() sums {
 	return t.sums
 }
 
-// close ends the telling, and returns the sums.
+// close returns the sums. Nothing is reported after it.
 func (t *tally) close() sums {
 	t.mu.Lock()
 	defer t.mu.Unlock()

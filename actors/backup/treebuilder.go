@@ -14,10 +14,6 @@ import (
 	"vaultik/vault/page"
 )
 
-// maxPageBlobs is how many blobs of pages may be open or on their way to the store: one
-// holds the pages of tens of thousands of files, whose data keep the store busy meanwhile.
-const maxPageBlobs = 1
-
 // leavesWaiting is how many leaves may wait for the packer's open blob before it
 // is asked to seal it. Half of the leaf credit, so that the scanner never waits
 // for a blob that waits for the scanner.
@@ -105,11 +101,7 @@ func (t *treeBuilder) Receive(c actor.Context) {
 		t.sealAsked = false
 		t.resolve(m.Frames, m.Info)
 	case *blobIndexed:
-		for _, f := range m.Frames {
-			delete(t.resolved, f.Frame)
-		}
-		t.rows.indexed(m.Info.Name)
-		t.keepFinished(c, partialBytes)
+		t.blobIndexed(c, m)
 	case *handedOver:
 		t.adopt(m)
 	case *scanDone:
@@ -124,14 +116,8 @@ func (t *treeBuilder) Receive(c actor.Context) {
 	case *messages.Finished[storeObject, objectStored]:
 		t.blobStored(c, m)
 	case *rowsWritten:
-		if m.err != nil {
-			t.fail(c, m.err)
+		if !t.rowsWritten(c, m) {
 			return
-		}
-		then := t.writing[0]
-		t.writing = t.writing[1:]
-		if then != nil {
-			then()
 		}
 	default:
 		return
@@ -202,10 +188,8 @@ func (t *treeBuilder) leafScanned(c actor.Context, m *leafScanned) {
 		return
 	}
 	t.leaves[m.Seq] = &leafState{
-		m:       m,
-		entries: make([]entryState, m.Entries),
-		left:    m.Entries,
-		frames:  map[uint64]resolvedFrame{},
+		m: m, entries: make([]entryState, m.Entries), left: m.Entries,
+		frames: map[uint64]resolvedFrame{},
 	}
 }
 
@@ -231,19 +215,14 @@ func (t *treeBuilder) batchFinished(c actor.Context, m *messages.Finished[readEn
 	for i := range m.Job.Tasks {
 		task := &m.Job.Tasks[i]
 		d := entryDone{
-			Index:   task.Index,
-			Stat:    task.Stat,
-			Status:  messages.StatusFailed,
-			Dropped: true,
-			Reason:  "internal error: " + m.Err.Error(),
+			Index: task.Index, Stat: task.Stat, Status: messages.StatusFailed, Dropped: true,
+			Reason: "internal error: " + m.Err.Error(),
 		}
 		d.Entry.Path, d.Entry.Type = task.Path, task.Stat.Type
 		done = append(done, d)
 	}
-	t.entriesPlaced(
-		c,
-		&entriesPlaced{Leaf: m.Job.Leaf, Attempt: actors.MaxAttempts + 1, Done: done},
-	)
+	t.entriesPlaced(c,
+		&entriesPlaced{Leaf: m.Job.Leaf, Attempt: actors.MaxAttempts + 1, Done: done})
 }
 
 // write makes the leaf's page.
@@ -350,6 +329,29 @@ func (t *treeBuilder) blobStored(c actor.Context, m *messages.Finished[storeObje
 	if buf := b.Release(); buf != nil {
 		t.free = append(t.free, buf)
 	}
+}
+
+func (t *treeBuilder) blobIndexed(c actor.Context, m *blobIndexed) {
+	for _, f := range m.Frames {
+		delete(t.resolved, f.Frame)
+	}
+	t.rows.indexed(m.Info.Name)
+	t.keepFinished(c, partialBytes)
+}
+
+// rowsWritten runs what waited for the oldest rows sent to the indexer; false if they
+// could not be written, which ends the job.
+func (t *treeBuilder) rowsWritten(c actor.Context, m *rowsWritten) bool {
+	if m.err != nil {
+		t.fail(c, m.err)
+		return false
+	}
+	then := t.writing[0]
+	t.writing = t.writing[1:]
+	if then != nil {
+		then()
+	}
+	return true
 }
 
 // ask sends rows to the indexer; then runs when they are written.

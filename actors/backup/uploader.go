@@ -27,12 +27,8 @@ func putObject(
 	store backends.Backend,
 	job storeObject,
 ) (existed bool, err error) {
-	_, err = store.Put(
-		ctx,
-		job.Key,
-		backends.Bytes(job.Bytes, &job.Sum),
-		backends.PutOptions{IfAbsent: job.IfAbsent},
-	)
+	_, err = store.Put(ctx, job.Key, backends.Bytes(job.Bytes, &job.Sum),
+		backends.PutOptions{IfAbsent: job.IfAbsent})
 	if !job.IfAbsent || !errors.Is(err, backends.ErrExists) {
 		return false, err
 	}

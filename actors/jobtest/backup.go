@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"filippo.io/age"
+
 	"vaultik/actors/backup"
 	"vaultik/backends"
 	"vaultik/index"
@@ -41,27 +43,13 @@ func (h *Host) Spec(paths ...string) *backup.Spec {
 	roots, err := fs.Roots(paths)
 	Must(h.T, err)
 	s := &backup.Spec{
-		Store:      h.Store,
-		Opened:     h.Opened,
-		Index:      h.index,
-		Host:       h.Host,
-		Recipients: h.Recips,
-		Epoch:      h.epoch,
-		Set:        h.Set,
-		SetName:    "test",
-		Head:       h.Head,
-		Paths:      roots,
-		Chunks:     chunk.DefaultParams(),
-		BlobSize:   15 << 20,
-		Memory:     150 << 20,
-		Parallel:   4,
-		Chunkers:   4,
-		Tool:       "vaultik test",
-		Progress:   &messages.Progress{},
-		Now:        h.Now,
-		Warn:       func(text string) { h.T.Log("warning:", text) },
-		SaveEpoch:  func(e keys.EpochKey) error { h.epoch = e; return nil },
-		SaveHead:   func(n backup.Head) error { h.Head = n; return nil },
+		Store: h.Store, Opened: h.Opened, Index: h.index, Host: h.Host, Recipients: h.Recips,
+		Epoch: h.epoch, Set: h.Set, SetName: "test", Head: h.Head, Paths: roots,
+		Chunks: chunk.DefaultParams(), BlobSize: 15 << 20, Memory: 150 << 20, Parallel: 4,
+		Chunkers: 4, Tool: "vaultik test", Progress: &messages.Progress{}, Now: h.Now,
+		Warn:      func(text string) { h.T.Log("warning:", text) },
+		SaveEpoch: func(e keys.EpochKey) error { h.epoch = e; return nil },
+		SaveHead:  func(n backup.Head) error { h.Head = n; return nil },
 	}
 	if h.Edit != nil {
 		h.Edit(s)
@@ -111,84 +99,108 @@ func (h *Host) ReadSnapshot(newest *snapshot.Loaded) map[string]ReadEntry {
 	for _, b := range needed {
 		listed[b.Name] = true
 	}
-	used := map[blob.Name]bool{}
-	d, hasher := blob.NewDecompressor(), chunk.NewHasher(root.Secret.ChunkID())
-	plain := map[blob.Name]*blob.Reader{}
-	var lastFrame struct { // neighbours share it
-		blob blob.Name
-		off  uint32
-		raw  []byte
+	r := &plainReader{
+		h: h, ids: ids, hasher: chunk.NewHasher(root.Secret.ChunkID()),
+		zstd: blob.NewDecompressor(), listed: listed, used: map[blob.Name]bool{},
+		blobs: map[blob.Name]*blob.Reader{},
 	}
-	fetch := func(ctx context.Context, ref page.Ref) ([]byte, error) {
-		used[ref.Blob.Name] = true
-		if !listed[ref.Blob.Name] {
-			h.T.Errorf("blob %s is used, but not in the manifest", ref.Blob.Name)
-		}
-		r := plain[ref.Blob.Name]
-		if r == nil {
-			whole, err := backends.Objects(
-				h.Store,
-			).Get(
-				ctx,
-				layout.Blob(h.Host.ID, ref.Blob.Name),
-				0,
-				-1,
-			)
-			if err != nil {
-				return nil, err
-			}
-			if sha256.Sum256(whole) != ref.Blob.Name {
-				return nil, fmt.Errorf("blob %s has another hash", ref.Blob.Name)
-			}
-			if r, err = blob.OpenBytes(*ref.Blob, bytes.Clone(whole), ids); err != nil {
-				return nil, err
-			}
-			plain[ref.Blob.Name] = r
-		}
-		if l := &lastFrame; l.raw == nil || l.blob != ref.Blob.Name || l.off != ref.Span.FrameOff {
-			raw, err := r.Frame(ctx, d, nil, ref.Span.FrameOff, ref.Span.FrameLen, -1)
-			if err != nil {
-				return nil, err
-			}
-			l.blob, l.off, l.raw = ref.Blob.Name, ref.Span.FrameOff, raw
-		}
-		b := lastFrame.raw[ref.Span.Off : ref.Span.Off+ref.Span.Len]
-		if hasher.ID(b) != ref.ID {
-			return nil, fmt.Errorf("chunk %s has another id", ref.ID)
-		}
-		return b, nil
-	}
-	tree := &page.Tree{Fetch: fetch, Top: root.Top.Ref()}
+	tree := &page.Tree{Fetch: r.fetch, Top: root.Top.Ref()}
 	out := map[string]ReadEntry{}
 	Must(h.T, tree.WalkPages(ctx, func(page.Ref, *page.Page) error { return nil }))
-	Must(h.T, tree.Walk(ctx, "", func(e *page.Entry) error {
-		re := ReadEntry{Entry: *e}
-		sum := sha256.New()
-		if e.Type == page.File {
-			err := tree.Refs(ctx, e, func(r page.Ref) error {
-				if r.Hole > 0 {
-					re.holes += r.Hole
-					_, err := sum.Write(make([]byte, r.Hole))
-					return err
-				}
-				b, err := fetch(ctx, r)
-				_, _ = sum.Write(b)
-				return err
-			})
-			if err != nil {
-				return fmt.Errorf("%s: %w", e.Path, err)
-			}
-			re.Sum = hex.EncodeToString(sum.Sum(nil))
-		}
-		out[e.Path] = re
-		return nil
+	Must(h.T, tree.Walk(ctx, "", func(e *page.Entry) (err error) {
+		out[e.Path], err = r.entry(ctx, tree, e)
+		return err
 	}))
 	for n := range listed {
-		if !used[n] {
+		if !r.used[n] {
 			h.T.Errorf("blob %s is in the manifest, but nothing uses it", n)
 		}
 	}
 	return out
+}
+
+// plainReader reads one snapshot with no code of the restorer.
+type plainReader struct {
+	h            *Host
+	ids          []age.Identity
+	hasher       *chunk.Hasher
+	zstd         *blob.Decompressor
+	listed, used map[blob.Name]bool // by the manifest, by the pages
+	blobs        map[blob.Name]*blob.Reader
+	last         struct { // the newest frame: neighbours share it
+		blob blob.Name
+		off  uint32
+		raw  []byte
+	}
+}
+
+func (r *plainReader) fetch(ctx context.Context, ref page.Ref) ([]byte, error) {
+	r.used[ref.Blob.Name] = true
+	if !r.listed[ref.Blob.Name] {
+		r.h.T.Errorf("blob %s is used, but not in the manifest", ref.Blob.Name)
+	}
+	br, err := r.blob(ctx, ref.Blob)
+	if err != nil {
+		return nil, err
+	}
+	if l := &r.last; l.raw == nil || l.blob != ref.Blob.Name || l.off != ref.Span.FrameOff {
+		raw, err := br.Frame(ctx, r.zstd, nil, ref.Span.FrameOff, ref.Span.FrameLen, -1)
+		if err != nil {
+			return nil, err
+		}
+		l.blob, l.off, l.raw = ref.Blob.Name, ref.Span.FrameOff, raw
+	}
+	b := r.last.raw[ref.Span.Off : ref.Span.Off+ref.Span.Len]
+	if r.hasher.ID(b) != ref.ID {
+		return nil, fmt.Errorf("chunk %s has another id", ref.ID)
+	}
+	return b, nil
+}
+
+// blob opens a whole blob, once.
+func (r *plainReader) blob(ctx context.Context, info *blob.Info) (*blob.Reader, error) {
+	if br := r.blobs[info.Name]; br != nil {
+		return br, nil
+	}
+	key := layout.Blob(r.h.Host.ID, info.Name)
+	whole, err := backends.Objects(r.h.Store).Get(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	if sha256.Sum256(whole) != info.Name {
+		return nil, fmt.Errorf("blob %s has another hash", info.Name)
+	}
+	br, err := blob.OpenBytes(*info, bytes.Clone(whole), r.ids)
+	if err == nil {
+		r.blobs[info.Name] = br
+	}
+	return br, err
+}
+
+// entry reads the content of an entry.
+func (r *plainReader) entry(
+	ctx context.Context, tree *page.Tree, e *page.Entry,
+) (ReadEntry, error) {
+	re := ReadEntry{Entry: *e}
+	if e.Type != page.File {
+		return re, nil
+	}
+	sum := sha256.New()
+	err := tree.Refs(ctx, e, func(ref page.Ref) error {
+		if ref.Hole > 0 {
+			re.holes += ref.Hole
+			_, err := sum.Write(make([]byte, ref.Hole))
+			return err
+		}
+		b, err := r.fetch(ctx, ref)
+		_, _ = sum.Write(b)
+		return err
+	})
+	if err != nil {
+		return re, fmt.Errorf("%s: %w", e.Path, err)
+	}
+	re.Sum = hex.EncodeToString(sum.Sum(nil))
+	return re, nil
 }
 
 // CheckTree compares a snapshot with the directory that it was made of.

@@ -9,7 +9,8 @@ import (
 	vfs "vaultik/vault/fs"
 )
 
-// FindExtras lists, or deletes, and returns what was found and what stays, by their paths in the target.
+// FindExtras lists or deletes extras, and returns the paths, in the target, of what was
+// found and of what stays.
 func (h *Host) FindExtras(
 	dir string,
 	x *restore.ExtrasSpec,

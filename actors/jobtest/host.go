@@ -39,19 +39,14 @@ type Host struct {
 func New(t testing.TB) *Host {
 	t.Helper()
 	h := &Host{
-		T:        t,
-		Store:    mem.New(),
-		Set:      layout.NewSetID(),
-		System:   actors.NewSystem(nil),
+		T: t, Store: mem.New(), Set: layout.NewSetID(), System: actors.NewSystem(nil),
 		IndexDir: filepath.Join(t.TempDir(), "index"),
 	}
 	t.Cleanup(h.System.Close)
 	// As if all files were old: a change within two seconds of its reading is read again.
 	h.Now = func() time.Time { return time.Now().Add(time.Hour) }
 	h.Host = backup.Host{
-		ID:     layout.NewHostID(),
-		Name:   "testhost",
-		Secret: keys.NewHostSecret(),
+		ID: layout.NewHostID(), Name: "testhost", Secret: keys.NewHostSecret(),
 		Signer: keys.NewSigner(),
 	}
 	secret, recipient, err := keys.Generate(true)
@@ -60,30 +55,29 @@ func New(t testing.TB) *Host {
 	Must(t, err)
 	h.Recips, err = keys.ParseRecipients([]string{recipient})
 	Must(t, err)
+	h.initStore()
+	h.OpenIndex()
+	return h
+}
+
+// initStore writes store.json and a trust list with this host, and opens the store.
+func (h *Host) initStore() {
+	h.T.Helper()
 	owner := keys.NewSigner()
 	id := layout.NewStoreID()
 	doc, err := snapshot.EncodeStore(
-		snapshot.StoreDoc{Store: id, Owner: owner.Public(), Created: time.Now()},
-		owner,
-	)
-	Must(t, err)
+		snapshot.StoreDoc{Store: id, Owner: owner.Public(), Created: time.Now()}, owner)
+	Must(h.T, err)
 	trust, err := snapshot.EncodeTrust(
-		snapshot.Trust{Store: id, Seq: 1, Time: time.Now(), Hosts: []snapshot.TrustHost{
-			{
-				Host:  h.Host.ID,
-				Key:   h.Host.Signer.Public(),
-				Roles: []string{snapshot.RoleWrite, snapshot.RolePrune},
-			},
-		}},
-		owner,
-	)
-	Must(t, err)
+		snapshot.Trust{Store: id, Seq: 1, Time: time.Now(), Hosts: []snapshot.TrustHost{{
+			Host: h.Host.ID, Key: h.Host.Signer.Public(),
+			Roles: []string{snapshot.RoleWrite, snapshot.RolePrune},
+		}}}, owner)
+	Must(h.T, err)
 	h.Put(layout.StoreJSON, doc)
 	h.Put(layout.Trust(1), trust)
-	h.Opened, err = snapshot.OpenStore(t.Context(), backends.Objects(h.Store), snapshot.Pin{})
-	Must(t, err)
-	h.OpenIndex()
-	return h
+	h.Opened, err = snapshot.OpenStore(h.T.Context(), backends.Objects(h.Store), snapshot.Pin{})
+	Must(h.T, err)
 }
 
 func Must(t testing.TB, err error) {

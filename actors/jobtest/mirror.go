@@ -25,14 +25,8 @@ func (h *Host) CopySpec(to backends.Backend) *mirror.Spec {
 		h.T.Fatalf("problems: %v", problems)
 	}
 	s := &mirror.Spec{
-		From:        h.Store,
-		To:          to,
-		Opened:      opened,
-		Snapshots:   all,
-		There:       map[string]bool{},
-		Damaged:     map[string]bool{},
-		Conditional: true,
-		Progress:    &messages.Progress{},
+		From: h.Store, To: to, Opened: opened, Snapshots: all, There: map[string]bool{},
+		Damaged: map[string]bool{}, Conditional: true, Progress: &messages.Progress{},
 	}
 	for _, key := range []string{layout.Trust(1), layout.StoreJSON} {
 		if _, err := to.Stat(h.T.Context(), key); err != nil {
@@ -58,33 +52,18 @@ func (h *Host) CopyTo(to backends.Backend) *mirror.Report {
 // VerifyMirror reads everything that a mirror has, and returns what is wrong.
 func (h *Host) VerifyMirror(to backends.Backend, snapshots int) []survey.Problem {
 	h.T.Helper()
-	opened, err := snapshot.OpenStore(
-		h.T.Context(),
-		backends.Objects(to),
-		snapshot.Pin{Owner: h.Opened.Doc.Owner.Fingerprint()},
-	)
+	opened, err := snapshot.OpenStore(h.T.Context(), backends.Objects(to),
+		snapshot.Pin{Owner: h.Opened.Doc.Owner.Fingerprint()})
 	Must(h.T, err)
 	all, problems, err := opened.Manifests(h.T.Context(), snapshot.Filter{})
 	Must(h.T, err)
 	if len(problems) > 0 || snapshots >= 0 && len(all) != snapshots {
-		h.T.Errorf(
-			"%d snapshots in the mirror, want %d; problems: %v",
-			len(all),
-			snapshots,
-			problems,
-		)
+		h.T.Errorf("%d snapshots in the mirror, want %d; problems: %v", len(all), snapshots,
+			problems)
 	}
-	r, err := verify.Run(
-		h.T.Context(),
-		h.System,
-		&verify.Spec{
-			Store:     to,
-			Opened:    opened,
-			Snapshots: all,
-			ReadData:  true,
-			Identity:  h.Identity,
-		},
-	)
+	r, err := verify.Run(h.T.Context(), h.System, &verify.Spec{
+		Store: to, Opened: opened, Snapshots: all, ReadData: true, Identity: h.Identity,
+	})
 	Must(h.T, err)
 	return r.Problems
 }

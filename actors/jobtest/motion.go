@@ -15,7 +15,9 @@ func (h *Host) BackupItems(dir string, inject func(*actors.Faults)) (*backup.Res
 	h.T.Helper()
 	said := Items{}
 	h.Edit = func(s *backup.Spec) {
-		s.OnItem = func(path string, st messages.Status, reason string) { said[filepath.Base(path)] = st }
+		s.OnItem = func(path string, st messages.Status, _ string) {
+			said[filepath.Base(path)] = st
+		}
 		inject(&s.Faults)
 	}
 	defer func() { h.Edit = nil }()

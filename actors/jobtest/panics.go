@@ -53,10 +53,7 @@ func (p *Panicker) Receive(who string) func(string, any) {
 		}
 		parts := strings.Split(id, "/")
 		last := parts[len(parts)-1]
-		if name, _, _ := strings.Cut(
-			last,
-			"$",
-		); who == "" || name == who ||
+		if name, _, _ := strings.Cut(last, "$"); who == "" || name == who ||
 			strings.HasPrefix(last, who+"-") {
 			p.Hit()
 		}
@@ -112,15 +109,8 @@ func (c *PanicCase) Outcome(t *testing.T, p *Panicker, restarts int64, err error
 
 func Row(t *testing.T, c *PanicCase, p *Panicker, restarts int64, how string, began time.Time) {
 	t.Helper()
-	t.Logf(
-		"%-12s %-15s call %4d  restarts %3d  %-26s %5.1f s",
-		c.Actor,
-		c.Place,
-		p.at,
-		restarts,
-		how,
-		time.Since(began).Seconds(),
-	)
+	t.Logf("%-12s %-15s call %4d  restarts %3d  %-26s %5.1f s", c.Actor, c.Place, p.at, restarts,
+		how, time.Since(began).Seconds())
 }
 
 // FinishBackup runs a backup; a job that never answers fails the test rather than its time limit.
@@ -152,17 +142,9 @@ func (h *Host) VerifyClean() {
 	if len(problems) > 0 {
 		h.T.Fatalf("problems: %v", problems)
 	}
-	r, err := verify.Run(
-		h.T.Context(),
-		h.System,
-		&verify.Spec{
-			Store:     h.Store,
-			Opened:    h.Opened,
-			Snapshots: all,
-			ReadData:  true,
-			Identity:  h.Identity,
-		},
-	)
+	r, err := verify.Run(h.T.Context(), h.System, &verify.Spec{
+		Store: h.Store, Opened: h.Opened, Snapshots: all, ReadData: true, Identity: h.Identity,
+	})
 	Must(h.T, err)
 	if r.Found != 0 || r.Checked != r.Objects || r.Chunks == 0 {
 		h.T.Errorf("verify: %+v", r)
@@ -171,11 +153,8 @@ func (h *Host) VerifyClean() {
 
 func (h *Host) FinishRestore(s *restore.Spec) (*restore.Result, error) {
 	h.T.Helper()
-	ctx, cancel := context.WithTimeoutCause(
-		h.T.Context(),
-		2*time.Minute,
-		errors.New("the job does not end"),
-	)
+	ctx, cancel := context.WithTimeoutCause(h.T.Context(), 2*time.Minute,
+		errors.New("the job does not end"))
 	defer cancel()
 	return restore.Run(ctx, h.System, s)
 }

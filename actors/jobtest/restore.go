@@ -27,11 +27,8 @@ func (h *Host) Newest() (*snapshot.Loaded, *snapshot.Root, *restore.Spec) {
 	root, err := h.Opened.Root(ctx, m.Manifest, ids)
 	Must(h.T, err)
 	return m, root, &restore.Spec{
-		Store:      h.Store,
-		Root:       root,
-		Identities: ids,
-		Progress:   &messages.Progress{},
-		Warn:       func(text string) { h.T.Log("warning:", text) },
+		Store: h.Store, Root: root, Identities: ids, Progress: &messages.Progress{},
+		Warn: func(text string) { h.T.Log("warning:", text) },
 	}
 }
 

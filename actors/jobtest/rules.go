@@ -19,8 +19,9 @@ type ReadEntry struct {
 }
 
 func RandomPattern(r *rand.Rand) string {
-	letter := string(rune('a' + r.IntN(26)))
-	return []string{letter + "*", "*" + letter, "?" + letter + "*", "*" + letter + "*/", "!*" + letter, "[" + letter + "-z]*"}[r.IntN(6)]
+	c := string(rune('a' + r.IntN(26)))
+	all := []string{c + "*", "*" + c, "?" + c + "*", "*" + c + "*/", "!*" + c, "[" + c + "-z]*"}
+	return all[r.IntN(len(all))]
 }
 
 func RandomRules(t *testing.T, r *rand.Rand) *filter.Rules {
@@ -42,25 +43,18 @@ func RandomRules(t *testing.T, r *rand.Rand) *filter.Rules {
 func Walked(t *testing.T, rules *filter.Rules, dir string) map[string]ReadEntry {
 	t.Helper()
 	out := map[string]ReadEntry{}
-	Must(
-		t,
-		vfs.Walk(
-			t.Context(),
-			[]string{dir},
-			vfs.WalkOptions{Choose: rules.Walk(nil)},
-			func(it vfs.WalkItem) error {
-				e := ReadEntry{}
-				e.Type = it.Stat.Type
-				if e.Type == page.File {
-					b, err := os.ReadFile("/" + it.Path)
-					Must(t, err)
-					sum := sha256.Sum256(b)
-					e.Sum = hex.EncodeToString(sum[:])
-				}
-				out[it.Path] = e
-				return it.Err
-			},
-		),
-	)
+	Must(t, vfs.Walk(t.Context(), []string{dir}, vfs.WalkOptions{Choose: rules.Walk(nil)},
+		func(it vfs.WalkItem) error {
+			e := ReadEntry{}
+			e.Type = it.Stat.Type
+			if e.Type == page.File {
+				b, err := os.ReadFile("/" + it.Path)
+				Must(t, err)
+				sum := sha256.Sum256(b)
+				e.Sum = hex.EncodeToString(sum[:])
+			}
+			out[it.Path] = e
+			return it.Err
+		}))
 	return out
 }

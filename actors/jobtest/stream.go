@@ -17,11 +17,7 @@ func (h *Host) Stream(path string, r io.Reader) *backup.Spec {
 		Path:   path,
 		Source: r,
 		Stat: fs.Stat{
-			Type:  page.File,
-			Mode:  0o600,
-			UID:   5,
-			GID:   6,
-			Mtime: page.TimeOf(time.Unix(1e9, 5)),
+			Type: page.File, Mode: 0o600, UID: 5, GID: 6, Mtime: page.TimeOf(time.Unix(1e9, 5)),
 		},
 	}
 	return s

@@ -85,25 +85,15 @@ func (k *copier) source(
 ) (backends.Source, error) {
 	if job.Size > survey.BufferSize {
 		return &checkedSource{
-			ctx:  ctx,
-			from: k.run.spec.From,
-			key:  job.Key,
-			size: job.Size,
-			sum:  job.Sum,
+			ctx: ctx, from: k.run.spec.From, key: job.Key, size: job.Size, sum: job.Sum,
 			read: &done.Read,
 		}, nil
 	}
 	var err error
-	for range 2 { // wrong bytes may be the network's
+	for range 2 { // wrong bytes may come from the network
 		var b []byte
-		if b, err = backends.ReadRange(
-			ctx,
-			k.run.spec.From,
-			job.Key,
-			0,
-			job.Size,
-			buf,
-		); err != nil {
+		b, err = backends.ReadRange(ctx, k.run.spec.From, job.Key, 0, job.Size, buf)
+		if err != nil {
 			return nil, actors.DamagedIfShort(err)
 		}
 		done.Read += int64(len(b))
@@ -115,8 +105,8 @@ func (k *copier) source(
 	return nil, err
 }
 
-// sourceGone reports whether it is in vain to ask the source for anything else. What
-// was tried again and again is one object's own fault if another can be read.
+// sourceGone reports whether the source would fail for every other object too. An error
+// that retrying did not help concerns one object only if another one can be read.
 func (k *copier) sourceGone(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || actors.StoreGone(err) {
 		return true
@@ -132,7 +122,7 @@ func (k *copier) put(ctx context.Context, job *copying, src backends.Source, don
 	o := backends.PutOptions{}
 	if job.Manifest && job.There == copyAbsent {
 		o.IfAbsent = k.run.spec.Conditional
-		if !o.IfAbsent { // look once more: another may have come
+		if !o.IfAbsent { // look once more: another writer may have put one
 			err := sameObject(ctx, k.run.spec.To, job.Key, job.Size, job.Sum)
 			if done.Same = err == nil; done.Same || !errors.Is(err, backends.ErrNotFound) {
 				return err
@@ -161,12 +151,8 @@ func sameObject(
 ) error {
 	_, got, err := hashObject(ctx, b, key, -1, make([]byte, 64<<10))
 	if err == nil && got != sum {
-		err = fmt.Errorf(
-			"%w: another %s (%d bytes) was stored there in the meantime",
-			snapshot.ErrFork,
-			key,
-			size,
-		)
+		err = fmt.Errorf("%w: another %s (%d bytes) was stored there in the meantime",
+			snapshot.ErrFork, key, size)
 	}
 	return err
 }

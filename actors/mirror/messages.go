@@ -20,7 +20,7 @@ type copyThere uint8
 const (
 	copyAbsent copyThere = iota // nothing
 	copyBad                     // something else, which is replaced
-	copyUnsure                  // something of the same size: read, and replaced if it is something else
+	copyUnsure                  // something of the same size: read, and replaced if it differs
 )
 
 // copyDone is what a copier did about one object.

@@ -14,7 +14,7 @@ import (
 // Run brings what the snapshots need into another place, then their manifests.
 // What the source does not give is in the report; the error says why the copy
 // ended early. Wherever it ends, the target is a store that has the snapshots whose
-// manifests it has, and the next copy goes on.
+// manifests it has, and the next copy resumes.
 func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 	began := time.Now()
 	run := newCopyRun(spec)
@@ -45,7 +45,9 @@ func newCopyJob(run *copyRun) *copyJob {
 	j := &copyJob{run: run}
 	j.Name, j.Cancel = "copy", run.Cancel
 	j.Warn, j.Progress, j.HangTime = run.spec.Warn, run.spec.Progress, run.spec.Faults.HangTime
-	j.OnEnd = func() { run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found }
+	j.OnEnd = func() {
+		run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found
+	}
 	j.Answer = func(err error) any { return &copyEnded{err} }
 	return j
 }

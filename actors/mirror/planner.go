@@ -22,8 +22,8 @@ import (
 
 // planner decides what is copied, and in which order: the manifests have been
 // listed before everything else, so all that they need was there by then; objects
-// come before the manifests that need them; the manifests of a set in their order. It runs beside
-// the job and blocks, under the credit of the transfers that it asks for.
+// come before the manifests that need them; the manifests of a set in their order. It
+// runs beside the job and blocks, under the credit of the transfers that it asks for.
 type planner struct {
 	run     *copyRun
 	copiers *actor.PID
@@ -103,25 +103,19 @@ func (p *planner) allBlobs(ctx context.Context, s *survey.Snapshot) error {
 	if !s.Partial {
 		return nil
 	}
-	err := p.run.spec.From.ListStream(
-		ctx,
-		layout.BlobPrefix(s.Host),
-		func(o backends.ObjectInfo) error {
-			name, err := layout.Parse(o.Key)
-			if err != nil || name.Kind != layout.KindBlob {
-				return nil //nolint:nilerr // none of ours
-			}
-			if _, ok := p.run.survey.Inventory.Find(name); !ok {
-				i, _ := p.run.survey.Inventory.AddBlob(
-					s.Num,
-					s.HostNum,
-					snapshot.BlobSize{Name: name.Sum, Size: o.Size},
-				) // new: nobody says otherwise
-				p.extra[s.Num] = append(p.extra[s.Num], i)
-			}
-			return nil
-		},
-	)
+	prefix := layout.BlobPrefix(s.Host)
+	err := p.run.spec.From.ListStream(ctx, prefix, func(o backends.ObjectInfo) error {
+		name, err := layout.Parse(o.Key)
+		if err != nil || name.Kind != layout.KindBlob {
+			return nil //nolint:nilerr // a foreign name is not ours to judge
+		}
+		if _, ok := p.run.survey.Inventory.Find(name); !ok {
+			i, _ := p.run.survey.Inventory.AddBlob(s.Num, s.HostNum,
+				snapshot.BlobSize{Name: name.Sum, Size: o.Size}) // new, so no other size is known
+			p.extra[s.Num] = append(p.extra[s.Num], i)
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("list the store: %w", err)
 	}
@@ -131,26 +125,21 @@ func (p *planner) allBlobs(ctx context.Context, s *survey.Snapshot) error {
 // listTarget notes what the target has of what is needed of one host.
 func (p *planner) listTarget(ctx context.Context, host int) error {
 	inv := p.run.survey.Inventory
-	err := p.run.spec.To.ListStream(
-		ctx,
-		layout.HostPrefix(inv.Hosts()[host]),
-		func(o backends.ObjectInfo) error {
-			name, err := layout.Parse(o.Key)
-			if err != nil {
-				return nil //nolint:nilerr // what has no name of ours is none of ours
+	prefix := layout.HostPrefix(inv.Hosts()[host])
+	err := p.run.spec.To.ListStream(ctx, prefix, func(o backends.ObjectInfo) error {
+		name, err := layout.Parse(o.Key)
+		if err != nil {
+			return nil //nolint:nilerr // a foreign name is not ours to judge
+		}
+		if i, ok := inv.Find(name); ok {
+			p.there[i] = otherThere
+			if sum := inv.Sum(i); o.Size == inv.At(i).Size &&
+				(o.SHA256 == nil || [32]byte(o.SHA256) == sum) {
+				p.there[i] = sameThere
 			}
-			if i, ok := inv.Find(name); ok {
-				p.there[i] = otherThere
-				if sum := inv.Sum(
-					i,
-				); o.Size == inv.At(i).Size &&
-					(o.SHA256 == nil || [32]byte(o.SHA256) == sum) {
-					p.there[i] = sameThere
-				}
-			}
-			return nil
-		},
-	)
+		}
+		return nil
+	})
 	if err != nil {
 		return &TargetError{fmt.Errorf("list: %w", err)}
 	}
@@ -161,9 +150,7 @@ func (p *planner) listTarget(ctx context.Context, host int) error {
 func (p *planner) count() {
 	inv, spec := p.run.survey.Inventory, p.run.spec
 	m := &copySurveyed{
-		objects:   int64(inv.Len()),
-		saved:     map[string]bool{},
-		spare:     p.run.survey.Spare,
+		objects: int64(inv.Len()), saved: map[string]bool{}, spare: p.run.survey.Spare,
 		spareSize: p.run.survey.SpareSize,
 	}
 	todo, bytes := int64(0), int64(0)
@@ -218,12 +205,8 @@ func (p *planner) job(i int) (copying, bool) {
 func (p *planner) heads(ctx context.Context) error {
 	for _, h := range p.run.spec.Heads {
 		sum := sha256.Sum256(h.Data)
-		_, err := p.run.spec.To.Put(
-			ctx,
-			h.Key,
-			backends.Bytes(h.Data, &sum),
-			backends.PutOptions{IfAbsent: p.run.spec.Conditional && !h.Replace},
-		)
+		_, err := p.run.spec.To.Put(ctx, h.Key, backends.Bytes(h.Data, &sum),
+			backends.PutOptions{IfAbsent: p.run.spec.Conditional && !h.Replace})
 		if errors.Is(err, backends.ErrExists) { // another copy runs
 			err = sameObject(ctx, p.run.spec.To, h.Key, int64(len(h.Data)), sum)
 		}
@@ -251,10 +234,8 @@ func (p *planner) order() []*survey.Snapshot {
 		}
 		at[s.Num] = last[k]
 	}
-	slices.SortStableFunc(
-		out,
-		func(a, b *survey.Snapshot) int { return at[a.Num].Compare(at[b.Num]) },
-	)
+	slices.SortStableFunc(out,
+		func(a, b *survey.Snapshot) int { return at[a.Num].Compare(at[b.Num]) })
 	return out
 }
 

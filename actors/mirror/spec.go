@@ -11,7 +11,7 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// Spec is one copy of a store to another place, its mirror. Whoever asks for it has
+// Spec is one copy of a store to its mirror. The caller has
 // made sure that the target is empty, or holds an older state of the same store.
 type Spec struct {
 	From, To  backends.Backend
@@ -31,11 +31,11 @@ type Spec struct {
 	Parallel int // transfers at once; 0: 4
 	Memory   int64
 
-	Progress  *messages.Progress   // may be nil; FilesTotal and FilesDone count objects that To lacks
-	OnProblem func(survey.Problem) // may be nil; from one goroutine: what From does not give
-	OnReplace func(key string)     // may be nil; from one goroutine: what was damaged in To
-
-	Warn func(text string) // may be nil; from any goroutine; of calls that do not return
+	// Each of these may be nil.
+	Progress  *messages.Progress   // FilesTotal and FilesDone count objects that To lacks
+	OnProblem func(survey.Problem) // from one goroutine: what From does not give
+	OnReplace func(key string)     // from one goroutine: what was damaged in To
+	Warn      func(text string)    // from any goroutine; of calls that do not return
 
 	Faults actors.Faults
 }
@@ -58,7 +58,7 @@ type Report struct {
 	SentBytes int64
 	Replaced  int64 // of these, To had damaged
 	Read      int64 // bytes fetched, from both places
-	Spare     int64 // objects in From that no snapshot needs; left out
+	Spare     int64 // unreferenced objects in From, which are not copied
 	SpareSize int64 // bytes of these
 
 	Problems []survey.Problem // what From does not give: the first 1,000, by key
@@ -67,7 +67,7 @@ type Report struct {
 	Duration time.Duration
 }
 
-// TargetError ends a copy: the target does not take, or give, what it should.
+// TargetError ends a copy: the target failed to store an object, or to return one.
 type TargetError struct{ Err error }
 
 func (e *TargetError) Error() string { return "target: " + e.Err.Error() }

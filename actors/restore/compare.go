@@ -7,8 +7,8 @@ import (
 )
 
 // What the target has already need not be fetched. A file that is to be replaced
-// or changed, or a part that an interrupted restore has left, is read where the
-// snapshot's chunks would stand in it; those whose ids are right are taken from there.
+// or changed, or the part of a file that an interrupted restore has left, is read at the
+// offsets of the snapshot's chunks; those whose ids match are taken from there.
 
 const (
 	checkBatch = 256      // pieces of one job
@@ -44,8 +44,8 @@ func (p *restorePlanner) submitChecks(c actor.Context) {
 	p.check = nil
 }
 
-// checked takes what a writer says of pieces: the missing ones, by their number in
-// ascending order, cannot be had from their source.
+// checked takes a writer's report on pieces. missing has the numbers, ascending, of those
+// that are not in their source.
 func (p *restorePlanner) checked(job []checkPiece, missing []int) {
 	for i := 0; i < len(job) && p.full == nil; {
 		it := job[i].Item

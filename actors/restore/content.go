@@ -30,7 +30,7 @@ func (w *walker) file(e *page.Entry) error {
 	if several := e.ListLevel > 0 ||
 		dir.Doubt && len(e.Refs) > 1; several && !it.Fresh &&
 		e.HL == "" {
-		// Its list pages need not be read if it is there.
+		// Its list pages need not be read if the target has its contents.
 		o := compareItem(run, it)
 		if o.Doubt && o.Keep {
 			// The planner sees some of its pieces at a time, and would make it anew.
@@ -55,7 +55,7 @@ func (w *walker) same(e *page.Entry) (bool, error) {
 	r := localReader{run: w.run, hasher: chunk.NewHasher(w.run.spec.Root.Secret.ChunkID())}
 	f, _, err := w.run.target.OpenRead(w.run.part.Place(e.Path))
 	if err != nil {
-		return false, nil // the store can help
+		return false, nil // the contents come from the store
 	}
 	defer func() { _ = f.Close() }()
 	at := int64(0)
@@ -70,17 +70,17 @@ func (w *walker) same(e *page.Entry) (bool, error) {
 	if w.run.ctx.Err() != nil {
 		return false, context.Cause(w.run.ctx)
 	}
-	return err == nil, nil // pages that cannot be read are met again
+	return err == nil, nil // damaged pages are reported when they are read for its content
 }
 
 var errDiffers = errors.New("its contents differ")
 
-// content sends the references of a file, over several batches if they are many.
+// content sends the references of a file, in several batches if they are many.
 func (w *walker) content(e *page.Entry, it *restoreItem) error {
 	var at int64
 	s := sending{item: it, from: len(w.extents)}
 	err := w.run.tree.Refs(w.run.ctx, e, func(ref page.Ref) error {
-		if ref.Hole == 0 || !it.Fresh { // what is there may not have that hole
+		if ref.Hole == 0 || !it.Fresh { // an existing file may have data in that hole
 			if err := w.extent(&s, plan.Extent{At: at, Ref: ref}); err != nil {
 				return err
 			}
@@ -114,7 +114,7 @@ type sending struct {
 func (w *walker) extent(s *sending, e plan.Extent) error {
 	s.extents++
 	if s.extents == 2 && !w.run.parts.slots.TryAcquire() {
-		// The planner must know all those that hold a slot, or none would come free.
+		// The planner must know all items that hold a slot, or it would free none.
 		if err := w.sendOpen(s); err != nil {
 			return err
 		}
@@ -137,7 +137,7 @@ func (w *walker) extent(s *sending, e plan.Extent) error {
 	return nil
 }
 
-// put gives the batch what there is of an item in it.
+// put adds the item to the batch, with the extents that it has there.
 func (w *walker) put(s *sending, c plan.Contents) {
 	n := len(w.extents)
 	c.Extents = w.extents[s.from:n:n]

@@ -2,16 +2,7 @@ package restore
 
 import (
 	"vaultik/messages"
-	"vaultik/vault/plan"
 )
-
-// dirPlan is what the planner knows of a directory.
-type dirPlan struct {
-	plan.Dir
-	dir    *restoreDir
-	parent *dirPlan
-	failed bool
-}
 
 // opened takes a new directory.
 func (p *restorePlanner) opened(d *restoreDir) {
@@ -37,7 +28,7 @@ func (p *restorePlanner) finishDir(d *dirPlan) {
 	}
 }
 
-// dirPlaced takes what a writer says of a directory that is finished.
+// dirPlaced takes a writer's report on a directory that is finished.
 func (p *restorePlanner) dirPlaced(o *outcome) {
 	d := p.dirs[o.Dir]
 	p.run.result.Leftovers += int64(o.Removed)

@@ -27,10 +27,8 @@ type downloader struct {
 
 func newDownloader(run *restoreRun, planner func(any)) actors.Work[fetchBlob, blobFetched] {
 	d := &downloader{
-		run:     run,
-		planner: planner,
-		hasher:  chunk.NewHasher(run.spec.Root.Secret.ChunkID()),
-		zstd:    blob.NewDecompressor(),
+		run: run, planner: planner, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID()),
+		zstd: blob.NewDecompressor(),
 	}
 	return d.fetch
 }
@@ -68,7 +66,7 @@ func (d *downloader) lease(attempt int, job fetchBlob) error {
 	return d.frames(r, l, 0, len(l.Frames), buf)
 }
 
-// salvage reads a blob again that is damaged, as why says, and takes what is left of it.
+// salvage reads a damaged blob again, and takes its intact parts; why is what was wrong.
 func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*blob.Reader, error) {
 	if d.salvaged != nil {
 		return d.salvaged, nil
@@ -80,15 +78,11 @@ func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*bl
 	if err != nil {
 		return nil, err
 	}
-	if sha256.Sum256(part) == info.Name { // what came first was not what the store has
+	if sha256.Sum256(part) == info.Name { // the first reading was damaged in transit
 		if d.salvaged, err = blob.OpenBytes(*info, part, d.run.spec.Identities); err == nil {
 			if d.run.odd.Add(1) == 1 {
-				d.run.spec.warn(
-					fmt.Sprintf(
-						"blob %s arrived damaged, but was intact when read again: the network or some memory is faulty",
-						info.Name,
-					),
-				)
+				d.run.spec.warn(fmt.Sprintf("blob %s arrived damaged, but was intact when read "+
+					"again: the network or some memory is faulty", info.Name))
 			}
 			return d.salvaged, nil
 		}
@@ -104,12 +98,8 @@ func (d *downloader) salvage(info *blob.Info, buf *messages.Buf, why error) (*bl
 
 // again reads as much of a blob as there is.
 func (d *downloader) again(info *blob.Info, buf *messages.Buf) ([]byte, error) {
-	part, err := actors.ReadAtMost(
-		d.run.ctx,
-		d.run.spec.Store,
-		layout.Blob(d.run.spec.Root.Host, info.Name),
-		buf.B[:cap(buf.B)][:info.Size],
-	)
+	part, err := actors.ReadAtMost(d.run.ctx, d.run.spec.Store,
+		layout.Blob(d.run.spec.Root.Host, info.Name), buf.B[:cap(buf.B)][:info.Size])
 	d.run.read.Add(int64(len(part)))
 	return part, err
 }
@@ -126,16 +116,13 @@ func (d *downloader) openWhole(info *blob.Info, buf *messages.Buf) (*blob.Reader
 	return blob.OpenBytes(*info, b, d.run.spec.Identities)
 }
 
-// ranges fetches parts of a blob. What cannot be had of it fails alone.
+// ranges fetches parts of a blob. If one is unreadable, only its frames fail.
 func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 	l := job.Lease
 	info := l.Info
-	r, err := blob.Open(
-		d.run.ctx,
-		*info,
+	r, err := blob.Open(d.run.ctx, *info,
 		actors.FetchFrom(d.run.spec.Store, d.run.spec.Root.Host, info.Name, &d.run.read),
-		d.run.spec.Identities,
-	)
+		d.run.spec.Identities)
 	if err = actors.DamagedIfShort(err); errors.Is(err, blob.ErrDamaged) {
 		r, err = d.salvage(info, buf, err)
 	}
@@ -146,14 +133,10 @@ func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 		return d.frames(r, l, job.First, job.Count, buf)
 	}
 	for _, g := range l.Ranges() {
-		if err := r.Load(
-			d.run.ctx,
-			g.Off,
-			g.Len,
-		); err != nil &&
+		if err := r.Load(d.run.ctx, g.Off, g.Len); err != nil &&
 			(d.run.ctx.Err() != nil || actors.StoreGone(err)) {
 			return err
-		} // any other error is met again by those frames that it concerns
+		} // any other error is reported by the frames that it concerns
 		if err := d.frames(r, l, g.First, g.Count, buf); err != nil {
 			return err
 		}
@@ -161,7 +144,7 @@ func (d *downloader) ranges(job fetchBlob, buf *messages.Buf) error {
 	return nil
 }
 
-// frames decodes frames and sends them on. buf is for what is left of a damaged blob.
+// frames decodes frames and sends them on. buf is for salvaging a damaged blob.
 func (d *downloader) frames(
 	r *blob.Reader,
 	l *plan.Lease[*restoreItem],

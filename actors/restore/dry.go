@@ -1,9 +1,7 @@
 package restore
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	vfs "vaultik/vault/fs"
@@ -11,11 +9,11 @@ import (
 	"vaultik/vault/plan"
 )
 
-// A dry run goes the way of a restore, with a target that cannot be changed:
-// the walker looks instead of making directories, writers say what they would do, and
+// A dry run does what a restore does, but with a target that cannot be changed: the walker
+// looks directories up instead of making them, writers report what they would do, and
 // what would be fetched is counted instead.
 
-// pretend counts what would be fetched, and has it as if it came.
+// pretend counts what would be fetched, and treats it as if it had come.
 func (p *restorePlanner) pretend(l *plan.Lease[*restoreItem]) {
 	p.run.result.BytesFetch += l.Cost()
 	for i := range l.Frames {
@@ -57,7 +55,7 @@ func (r *restoreRun) corrections(path string, e *page.Entry) (why string, fixed 
 	}
 	what, err := r.target.Differs(path, e)
 	if err != nil || len(what) == 0 {
-		return "", false // what cannot be read is met again, and reported, by who sets it
+		return "", false // the restore itself reports what is unreadable
 	}
 	return "would get: " + strings.Join(what, ", "), true
 }
@@ -102,19 +100,6 @@ func (f *finishEntry) allThere() bool {
 	return f.Source == plan.SourceInPlace && f.Missing == 0 && f.There.Size == f.Item.Entry.Size
 }
 
-// SpaceNeed is what a restore would take of one file system.
-type SpaceNeed struct {
-	Path   string // in the target
-	Bytes  int64  // at the most, at any moment: what is replaced is there until its successor is complete
-	Inodes int64
-	vfs.Space
-}
-
-// Short says that a file system cannot take what a restore would write.
-func (n *SpaceNeed) Short() bool {
-	return n.Free >= 0 && n.Bytes > n.Free || n.Space.Inodes >= 0 && n.Inodes > n.Space.Inodes
-}
-
 // SpaceError refuses a restore that the target has no room for. Nothing was changed.
 type SpaceError struct {
 	Dir  string // absolute
@@ -123,23 +108,12 @@ type SpaceError struct {
 
 func (e *SpaceError) Error() string {
 	if n := &e.Need; n.Free >= 0 && n.Bytes > n.Free {
-		return fmt.Sprintf(
-			"not enough space at %s: %d bytes needed, %d free",
-			e.Dir,
-			n.Bytes,
-			n.Free,
-		)
+		return fmt.Sprintf("not enough space at %s: %d bytes needed, %d free", e.Dir, n.Bytes,
+			n.Free)
 	}
-	return fmt.Sprintf(
-		"not enough inodes at %s: %d needed, %d free",
-		e.Dir,
-		e.Need.Inodes,
-		e.Need.Space.Inodes,
-	)
+	return fmt.Sprintf("not enough inodes at %s: %d needed, %d free", e.Dir, e.Need.Inodes,
+		e.Need.Space.Inodes)
 }
-
-// need is what one file system has to take.
-type need struct{ now, most, inodes int64 }
 
 // blockSize is what files take a whole number of, in bytes, nearly everywhere.
 const blockSize = 4096
@@ -193,28 +167,14 @@ func (p *restorePlanner) accountDir(d *restoreDir) {
 	}
 }
 
-// needs puts what was counted into the result.
+// needs adds what was counted to the result.
 func (p *restorePlanner) needs() {
 	for fs, n := range p.need {
 		space, err := vfs.SpaceAt(absIn(p.run.abs, fs.Path))
 		if err != nil {
 			space = vfs.Space{Free: -1, Inodes: -1}
 		}
-		p.run.result.Space = append(
-			p.run.result.Space,
-			SpaceNeed{Path: fs.Path, Bytes: n.most, Inodes: n.inodes, Space: space},
-		)
+		p.run.result.Space = append(p.run.result.Space,
+			SpaceNeed{Path: fs.Path, Bytes: n.most, Inodes: n.inodes, Space: space})
 	}
-}
-
-// inTheWay fails if a directory that is not empty stands where something else is to be made.
-func inTheWay(run *restoreRun, it *restoreItem, there *vfs.Stat) error {
-	if there.Type != page.Dir || it.Entry.Type == page.Dir {
-		return nil
-	}
-	switch empty, err := run.target.Empty(it.Path); {
-	case errors.Is(err, os.ErrPermission), err == nil && !empty:
-		return &os.PathError{Op: "replace", Path: absIn(run.abs, it.Path), Err: vfs.ErrNotEmpty}
-	}
-	return nil
 }

@@ -17,30 +17,31 @@ import (
 	"vaultik/vault/page"
 )
 
-// ExtrasSpec is what a target has and a snapshot has not, within the directories
-// that a restore is for. Whatever a backup by the snapshot's own rules would leave out is
-// none of it: the snapshot cannot know of that. Nor is what the restore excludes,
-// and nothing on another file system than the target.
+// ExtrasSpec says where to look for extras: what is in the target and not in the snapshot,
+// within the directories that a restore is for. What the rules of the snapshot exclude is
+// not extra, as the snapshot could not have it; nor is what the restore excludes, or
+// anything on another file system than the target.
 type ExtrasSpec struct {
 	Restore *Spec
 	Rules   *filter.Rules // of the snapshot; nil: none
 
-	// Protect says of what is found at an absolute path that it stays, whatever else
-	// is said. It may be nil.
+	// Protect reports whether what is at an absolute path is kept in any case. It may be nil.
 	Protect func(path string, st *vfs.Stat) bool
 
-	// Listed, if set, is what was found before: that is removed, unless it was changed
-	// since, and nothing else. Files go one by one, directories only if nothing stays in them.
+	// Listed, if set, is what was found before: only that is deleted, unless it has changed
+	// since. Files go one by one, directories only if nothing stays in them.
 	Listed *ExtrasResult
 
-	OnItem func(path string, st *vfs.Stat, why error) // of each, with the path that the snapshot would have; why: it stays
+	// OnItem is told of each, with the path that it would have in the snapshot. If it
+	// stays, why says for what reason.
+	OnItem func(path string, st *vfs.Stat, why error)
 }
 
 // ExtrasResult counts what was found, or deleted.
 type ExtrasResult struct {
-	Files, Dirs int64 // files: and all else
-	Bytes       int64 // that are free without them
-	Stay        int64 // directories in which something stays, and what is not deleted for another reason
+	Files, Dirs int64 // Files counts everything but directories
+	Bytes       int64 // that deleting them frees
+	Stay        int64 // directories that hold what stays, and what is kept for another reason
 	Problems    []Problem
 	Failed      int64 // what could not be deleted, or looked at
 
@@ -48,7 +49,7 @@ type ExtrasResult struct {
 	found []foundExtra // in the order of paths when all is found
 }
 
-// foundExtra is something that was found, in few bytes, since it may be millions.
+// foundExtra is something that was found, in few bytes, as there may be millions.
 type foundExtra struct {
 	path  uint64 // a hash
 	state uint64 // a hash of what tells whether it was changed; 0: it is a directory that stays
@@ -80,10 +81,8 @@ func Extras(ctx context.Context, s *actors.System, spec *ExtrasSpec) (*ExtrasRes
 	run.spec.Progress.SetPhase(phase)
 	x := &extras{spec: spec, run: run, result: ExtrasResult{seed: maphash.MakeSeed()}}
 	err := x.find()
-	slices.SortFunc(
-		x.result.found,
-		func(a, b foundExtra) int { return cmp.Compare(a.path, b.path) },
-	)
+	slices.SortFunc(x.result.found,
+		func(a, b foundExtra) int { return cmp.Compare(a.path, b.path) })
 	return &x.result, err
 }
 
@@ -166,7 +165,7 @@ func (x *extras) below(top *page.Entry) error {
 	}
 	if err != nil || st.Type != page.Dir || st.Dev != x.dev ||
 		place != "." && (st.Mount || x.mounts["/"+root]) {
-		return nil // then there is nothing of the snapshot in it either
+		return nil // nothing of the snapshot can be in it
 	}
 	rules, err := x.rules(top.Path)
 	if err != nil {
@@ -203,9 +202,9 @@ func (x *extras) compare(c *cursor, it *vfs.WalkItem) error {
 	case err != nil:
 		return err
 	case e != nil && it.Stat.Type == page.Dir && e.Type != page.Dir:
-		return iofs.SkipDir // it is in the way, and the restore has said so
+		return iofs.SkipDir // it is in the way, which the restore has reported
 	case e == nil && x.otherName(path, place):
-		return iofs.SkipDir // nor can what is in it be told
+		return iofs.SkipDir // whether its entries are extra is not known either
 	case e == nil:
 		return x.extra(path, it)
 	case place != "." && (it.Mount || it.Stat.Mount || x.mounts["/"+it.Path]):
@@ -255,7 +254,7 @@ func (x *extras) entries(top string) iter.Seq2[*page.Entry, error] {
 	}
 }
 
-// place is where in the target a path of the walk stands.
+// place is the path in the target of a path of the walk.
 func (x *extras) place(path string) string {
 	switch {
 	case x.top == "":
@@ -269,7 +268,7 @@ func (x *extras) place(path string) string {
 // origin is the path that the snapshot would have for a path of the walk.
 func (x *extras) origin(path string) string { return x.run.part.Origin(x.place(path)) }
 
-// extra deals with an entry that the snapshot has not.
+// extra deals with an entry that is not in the snapshot.
 func (x *extras) extra(path string, it *vfs.WalkItem) error {
 	place, st := x.place(it.Path), &it.Stat
 	if it.Mount || st.Mount || x.mounts["/"+it.Path] {
@@ -284,18 +283,16 @@ func (x *extras) extra(path string, it *vfs.WalkItem) error {
 		return nil
 	}
 	if st.Type == page.Dir {
-		x.stack = append(
-			x.stack,
-			&extraDir{place: place, st: *st, extra: true, stays: place == x.sealed},
-		)
+		x.stack = append(x.stack,
+			&extraDir{place: place, st: *st, extra: true, stays: place == x.sealed})
 		return nil
 	}
 	x.remove(path, place, st)
 	return nil
 }
 
-// listed fails unless an entry may go, or may be looked into, since it was found
-// before and is as it was.
+// listed fails unless an entry was found before and has not changed since, so that it may
+// be deleted, or looked into.
 func (x *extras) listed(path string, st *vfs.Stat) error {
 	l := x.spec.Listed
 	if l == nil {
@@ -321,10 +318,8 @@ func (r *ExtrasResult) note(path string, st *vfs.Stat) {
 }
 
 func (r *ExtrasResult) state(st *vfs.Stat) uint64 {
-	return maphash.Comparable(
-		r.seed,
-		[5]uint64{st.Dev, st.Ino, uint64(st.Ctime.Sec), uint64(st.Ctime.Nsec), uint64(st.Size)},
-	) | 1
+	return maphash.Comparable(r.seed,
+		[5]uint64{st.Dev, st.Ino, uint64(st.Ctime.Sec), uint64(st.Ctime.Nsec), uint64(st.Size)}) | 1
 }
 
 // find returns what was noted of a path.
@@ -332,11 +327,8 @@ func (r *ExtrasResult) find(path string) (foundExtra, bool) {
 	if len(r.found) == 0 {
 		return foundExtra{}, false
 	}
-	i, ok := slices.BinarySearchFunc(
-		r.found,
-		maphash.String(r.seed, path),
-		func(e foundExtra, hash uint64) int { return cmp.Compare(e.path, hash) },
-	)
+	i, ok := slices.BinarySearchFunc(r.found, maphash.String(r.seed, path),
+		func(e foundExtra, hash uint64) int { return cmp.Compare(e.path, hash) })
 	if !ok {
 		return foundExtra{}, false
 	}

@@ -12,9 +12,9 @@ import (
 	"vaultik/vault/page"
 )
 
-// rules are those of the snapshot for a walk that begins at the directory top. What
-// ignore files and tags above it say reaches into it; they are as the snapshot has
-// them, since the target has perhaps only top.
+// rules are those of the snapshot for a walk that begins at the directory top. Ignore files
+// and tags above top apply in it too; they are read from the snapshot, since the target
+// may have only top.
 func (x *extras) rules(top string) (*filter.Walk, error) {
 	r := x.spec.Rules
 	if r == nil {
@@ -35,9 +35,7 @@ func (x *extras) rules(top string) (*filter.Walk, error) {
 		if ignore := joinPath(path, filter.IgnoreFile); r.Ignore && !d.Has(filter.IgnoreFile) {
 			if out, _ := r.Match("/"+ignore, false); out {
 				return nil, fmt.Errorf(
-					"the backup may have excluded more by %q, which is not in the snapshot",
-					ignore,
-				)
+					"the backup may have excluded more by %q, which is not in the snapshot", ignore)
 			}
 		}
 		if _, err := w.Enter(d); err != nil || d.err != nil {
@@ -57,12 +55,7 @@ type savedDir struct {
 
 func savedStat(e *page.Entry) vfs.Stat {
 	return vfs.Stat{
-		Type:  e.Type,
-		Mode:  e.Mode,
-		UID:   e.UID,
-		GID:   e.GID,
-		Size:  e.Size,
-		Mtime: e.Mtime,
+		Type: e.Type, Mode: e.Mode, UID: e.UID, GID: e.GID, Size: e.Size, Mtime: e.Mtime,
 	}
 }
 

@@ -17,8 +17,8 @@ var (
 	errNotListed    = errors.New("it was not listed")
 )
 
-// leave ends the directories that place is not in, "" for all: those that the
-// snapshot has not are removed, unless something stays in them.
+// leave ends the directories that place is not in, "" for all: extra ones are deleted,
+// unless something in them is kept.
 func (x *extras) leave(place string) {
 	for n := len(x.stack); n > 0; n-- {
 		d := x.stack[n-1]
@@ -47,12 +47,10 @@ func (x *extras) leave(place string) {
 	}
 }
 
-// remove counts an entry, and deletes it. It reports whether it is gone, or would be.
+// remove counts an entry, and deletes it. It reports whether it is deleted, or would be.
 func (x *extras) remove(path, place string, st *vfs.Stat) bool {
 	if l := x.spec.Listed; l != nil {
-		if was, ok := l.find(
-			path,
-		); !ok ||
+		if was, ok := l.find(path); !ok ||
 			was.state == 0 { // a directory in which something was to stay
 			x.stay(path, st, errNotListed)
 			return false
@@ -62,10 +60,10 @@ func (x *extras) remove(path, place string, st *vfs.Stat) bool {
 			err = x.run.target.Remove(place, st)
 		}
 		switch {
-		case errors.Is(err, vfs.ErrNotEmpty): // what was excluded is in it, or came meanwhile
+		case errors.Is(err, vfs.ErrNotEmpty): // it holds excluded or new entries
 			x.stay(path, st, vfs.ErrNotEmpty)
 			return false
-		case errors.Is(err, iofs.ErrNotExist): // somebody was faster
+		case errors.Is(err, iofs.ErrNotExist): // somebody else has deleted it
 			return true
 		case err != nil:
 			x.fail(path, st, err)
@@ -99,7 +97,7 @@ func (x *extras) thawAbove() (err error) {
 	return err
 }
 
-// stay notes that something is left, and so are the directories that it is in.
+// stay notes that something is kept, and with it the directories that it is in.
 func (x *extras) stay(path string, st *vfs.Stat, why error) {
 	x.result.Stay++
 	x.result.note(path, nil)
@@ -113,7 +111,7 @@ func (x *extras) keepAbove() {
 	}
 }
 
-// fail notes that something should have been deleted and is left.
+// fail notes that something could not be deleted.
 func (x *extras) fail(path string, st *vfs.Stat, err error) {
 	x.keepAbove()
 	r := &x.result

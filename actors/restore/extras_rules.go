@@ -9,7 +9,7 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// extraChooser leaves out of the walk of a target what stays there in any case.
+// extraChooser excludes from the walk of a target what is kept there in any case.
 type extraChooser struct {
 	x     *extras
 	rules *filter.Walk
@@ -46,8 +46,8 @@ func (c *extraChooser) decide(path, place string, st *vfs.Stat) vfs.Decision {
 	return vfs.Keep
 }
 
-// Enter implements fs.Chooser. Of a directory that is marked as not to be saved
-// nothing goes, the mark included; nor of one whose marks cannot be read, nor of any store.
+// Enter implements fs.Chooser. Nothing is deleted in a directory that is marked as not to be
+// saved, the mark included; nor in one whose marks are unreadable, nor in any store.
 func (c *extraChooser) Enter(d vfs.Dir) (visit func(string) bool, err error) {
 	nothing := func(string) bool { return false }
 	if isStore(d) {
@@ -65,7 +65,7 @@ func (c *extraChooser) Enter(d vfs.Dir) (visit func(string) bool, err error) {
 	return visit, err
 }
 
-// isStore reports whether a directory is a store of backups, whosever.
+// isStore reports whether a directory is a store of backups, whoever owns it.
 func isStore(d vfs.Dir) bool {
 	if !d.Has(layout.StoreJSON) {
 		return false
@@ -82,7 +82,7 @@ func isStore(d vfs.Dir) bool {
 	return err == nil
 }
 
-// extraPath is a directory of the target under the path that the snapshot would have.
+// extraPath is a directory of the target with the path that it would have in the snapshot.
 type extraPath struct {
 	vfs.Dir
 	path string

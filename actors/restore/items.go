@@ -4,23 +4,6 @@ import (
 	"vaultik/vault/plan"
 )
 
-// filePlan is what the planner knows of an item.
-type filePlan struct {
-	*plan.File
-	item *restoreItem
-	dir  *dirPlan
-	name nameKind
-}
-
-// nameKind is what an item is to the names of its file.
-type nameKind uint8
-
-const (
-	onlyName  nameKind = iota
-	firstName          // that others wait for
-	otherName          // that becomes a link
-)
-
 // file is the plan of an item that is not over.
 func (p *restorePlanner) file(it *restoreItem) *filePlan {
 	f := p.files[it]
@@ -115,7 +98,7 @@ func (p *restorePlanner) do(f *filePlan, n plan.Next) {
 	}
 }
 
-// placed takes what a writer says of an item or a directory.
+// placed takes a writer's report on an item or a directory.
 func (p *restorePlanner) placed(o *outcome) {
 	p.attrs(o)
 	if o.Dir != nil {
@@ -142,10 +125,8 @@ func (p *restorePlanner) placed(o *outcome) {
 			p.run.result.BytesWritten += o.Written
 			p.run.result.BytesReused += o.Reused
 		}
-		p.done(
-			f,
-			plan.Ending{Status: o.Status, There: o.There, Why: o.Why, Err: o.Err, Half: o.Half},
-		)
+		p.done(f,
+			plan.Ending{Status: o.Status, There: o.There, Why: o.Why, Err: o.Err, Half: o.Half})
 	}
 }
 

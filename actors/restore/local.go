@@ -4,20 +4,9 @@ import (
 	"context"
 	"os"
 
-	"vaultik/vault/chunk"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/plan"
 )
-
-// localReader compares what the target has with the snapshot's chunks.
-type localReader struct {
-	run    *restoreRun
-	hasher *chunk.Hasher
-	buf    []byte // localBuffer bytes, or a whole chunk that is to be written elsewhere
-
-	item *restoreItem // whose file is open
-	file *os.File
-}
 
 // localBuffer is how much is read at a time where a chunk need not be kept.
 const localBuffer = 256 << 10
@@ -75,7 +64,7 @@ func (w *restoreWriter) checkPiece(c *checkPiece) bool {
 	return true
 }
 
-// noFile is the answer for a piece whose source cannot be read. A hole that
+// noFile is the answer for a piece whose source is unreadable. A hole that
 // should be in a file that is changed in place is made without looking.
 func (w *restoreWriter) noFile(c *checkPiece) bool {
 	switch {
@@ -135,7 +124,7 @@ func (r *localReader) room(n int) []byte {
 	return r.buf[:n]
 }
 
-// same reports whether a chunk stands where it belongs.
+// same reports whether a chunk is in its place.
 func (r *localReader) same(f *os.File, c *checkPiece) bool {
 	r.hasher.Reset()
 	b := r.room(localBuffer)
@@ -143,7 +132,7 @@ func (r *localReader) same(f *os.File, c *checkPiece) bool {
 	for left > 0 {
 		n := min(left, int64(len(b)))
 		if _, err := f.ReadAt(b[:n], at); err != nil {
-			return false // too short, or it cannot be read: the store can help
+			return false // too short, or unreadable: the chunk comes from the store
 		}
 		_, _ = r.hasher.Write(b[:n])
 		at, left = at+n, left-n
@@ -151,7 +140,7 @@ func (r *localReader) same(f *os.File, c *checkPiece) bool {
 	return r.hasher.Sum() == c.Ref.ID
 }
 
-// read returns a chunk that stands where it belongs, or nil.
+// read returns the chunk that is in its place, or nil.
 func (r *localReader) read(c *checkPiece) []byte {
 	b := r.room(int(c.Ref.Span.Len))
 	if _, err := r.file.ReadAt(b, c.At); err != nil || r.hasher.ID(b) != c.Ref.ID {
@@ -160,7 +149,7 @@ func (r *localReader) read(c *checkPiece) []byte {
 	return b
 }
 
-// zero reports whether there is nothing but zeros where a hole belongs.
+// zero reports whether there are only zeros in the place of a hole.
 func (r *localReader) zero(f *os.File, c *checkPiece) bool {
 	zero, err := zeros(r.run.ctx, f, c.At, c.Ref.Hole, r.room(localBuffer))
 	return err == nil && zero

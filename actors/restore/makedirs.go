@@ -32,7 +32,7 @@ func (w *walker) makeDirs() *restoreDir {
 	return parent
 }
 
-// makeDir makes one directory, or finds it there; not if it is known why it cannot be had.
+// makeDir makes one directory, or finds it, unless cannotMake gives a reason not to.
 func (w *walker) makeDir(d *walkDir, parent *restoreDir, cannot error) *restoreDir {
 	run, path, from := w.run, ".", w.pathOf(d)
 	if !run.part.File {
@@ -64,7 +64,7 @@ func (w *walker) makeDir(d *walkDir, parent *restoreDir, cannot error) *restoreD
 	return m
 }
 
-// cannotMake is why a directory cannot be had, if that is known.
+// cannotMake is why a directory cannot be made, if that is known before it is tried.
 func (w *walker) cannotMake(d *walkDir, parent *restoreDir, cannot error) error {
 	switch {
 	case parent != nil && parent.Err != nil:
@@ -79,7 +79,7 @@ func (w *walker) cannotMake(d *walkDir, parent *restoreDir, cannot error) error 
 	return nil
 }
 
-// find makes a directory, or finds it there.
+// find makes a directory, or finds it.
 func (w *walker) find(m *restoreDir, path string) {
 	run := w.run
 	switch {
@@ -113,15 +113,13 @@ func (w *walker) setsAttrs(m *restoreDir, path string) bool {
 // one for each entry that is there. A path of 64 KiB can name 32,768.
 const maxLostDirs = 10_000
 
-var errLostDirs = fmt.Errorf(
-	"too many directories above such entries are not in the snapshot: %w",
-	page.ErrDamaged,
-)
+var errLostDirs = fmt.Errorf("too many directories above such entries are not in the snapshot: %w",
+	page.ErrDamaged)
 
 // sticky marks directories that many users share: such a target keeps its attributes.
 const sticky = 0o1000
 
-// place makes a directory, or finds it there, and removes what an interrupted
+// place makes a directory, or finds it, and removes what an interrupted
 // restore has left in it.
 func (w *walker) place(m *restoreDir, path string) (fresh bool, err error) {
 	run := w.run
@@ -152,13 +150,13 @@ func (w *walker) place(m *restoreDir, path string) (fresh bool, err error) {
 	return true, run.target.Mkdir(path, &m.Entry)
 }
 
-// makesWay reports whether something that is no directory gives way to one. What is only
-// on the way to what was selected replaces nothing: a link that leads elsewhere now, say.
+// makesWay reports whether something that is not a directory is replaced by one. Directories
+// that are only on the way to what was selected replace nothing, such as a symbolic link.
 func (r *restoreRun) makesWay(m *restoreDir) bool {
 	return m.Counts && r.mode != OverwriteNever && r.mode != OverwriteIfNewer
 }
 
-// look is place for a dry run: it finds out what place would do.
+// look finds out, for a dry run, what place would do.
 func (w *walker) look(m *restoreDir, path string) (fresh bool, err error) {
 	run := w.run
 	if m.Parent != nil {
@@ -189,7 +187,7 @@ func (w *walker) look(m *restoreDir, path string) (fresh bool, err error) {
 	return true, nil
 }
 
-// fileSystem is where a directory of the target stands, or would.
+// fileSystem is that of a directory of the target, made or not.
 func (w *walker) fileSystem(path string) (*fileSystem, error) {
 	s, err := vfs.SpaceAt(absIn(w.run.abs, path))
 	if err != nil {

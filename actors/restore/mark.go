@@ -13,8 +13,8 @@ import (
 )
 
 // A restore that has not ended leaves a mark in its target (fs.Mark). As long as it is
-// there, size and mtime of what is below say nothing of contents: they are compared. It
-// goes with the first restore that has compared all that the other one may have made.
+// there, size and mtime of what is below prove nothing, and contents are compared. It is
+// removed by the first restore that has compared all that the interrupted one may have made.
 
 // markWords is the first line of a mark.
 const markWords = "vaultik is restoring to this directory, or was interrupted while doing so; " +
@@ -87,7 +87,7 @@ func (r *restoreRun) covers(m *vfs.Mark) bool {
 	return strings.HasPrefix(text, r.scope(from)+"\n") && r.selectsAll(from)
 }
 
-// doubt says once that contents are compared, and why.
+// doubt warns, once, that contents are compared, and why.
 func (r *restoreRun) doubt(dir string) {
 	if r.doubted {
 		return
@@ -109,7 +109,7 @@ func (w *walker) lookForMarks(m *restoreDir, place string) error {
 		return err
 	}
 	for _, m := range left {
-		// What looks like a mark, and is one of the snapshot's files, stays.
+		// A file of the snapshot that looks like a mark is kept.
 		_, err := run.tree.Find(run.ctx, path.Join(run.fromOf(place), m.Name))
 		if errors.Is(err, page.ErrNotFound) {
 			run.left = append(run.left, m)
@@ -143,13 +143,8 @@ func (r *restoreRun) settle(whole bool) error {
 		}
 	}
 	if err != nil {
-		r.spec.warn(
-			fmt.Sprintf(
-				"everything is on the disk, but the mark could not be removed, so the next restore "+
-					"will compare contents: %v",
-				err,
-			),
-		)
+		r.spec.warn(fmt.Sprintf("everything is on the disk, but the mark could not be removed, "+
+			"so the next restore will compare contents: %v", err))
 	}
 	return nil
 }

@@ -7,8 +7,8 @@ import (
 	"vaultik/vault/plan"
 )
 
-// restoreItem is one entry, but no directory, on its way into the target. What
-// becomes of it only the planner knows.
+// restoreItem is an entry to be restored that is not a directory. Only the planner knows
+// its state.
 type restoreItem struct {
 	Path    string     // in the target
 	Entry   page.Entry // without references
@@ -25,13 +25,13 @@ type contents struct {
 	plan.Contents
 }
 
-// checkPiece asks a writer whether an extent can be had from a source, and to take it from there.
+// checkPiece asks a writer whether an extent is in a source, and to take it from there.
 type checkPiece struct {
 	Item *restoreItem
 	plan.Extent
 	Source plan.Source
-	Only   bool // only tell
-	Whole  bool // it is all of the file: make it, if it can be had
+	Only   bool // report, and do not write
+	Whole  bool // it is all of the file: make the file if it is in the source
 }
 
 // restoreDir is a directory of the target. It does not hold its path: thirty
@@ -45,7 +45,7 @@ type restoreDir struct {
 	FS     *fileSystem // of a dry run: where it stands, or would
 	Attrs  bool        // it gets the attributes in Entry
 	Counts bool        // it is a selected entry, and part of the result
-	Doubt  bool        // a restore that did not end may have left it: size and mtime tell nothing of contents
+	Doubt  bool        // an interrupted restore may have left it: contents must be compared
 	Parts  bool        // it holds parts of large files, which an interrupted restore has left
 	Err    error       // it cannot be made, and nothing below it
 }
@@ -80,12 +80,12 @@ type fileSystem struct {
 // walker's credits until all its items and their extents are done.
 type entriesSelected struct {
 	Opened []*restoreDir // made, or there
-	Goes   *contents     // goes on with the last item of an earlier batch, which was Open
+	Goes   *contents     // continues the last item of an earlier batch, which was Open
 	Items  []contents
 	Left   []*restoreDir // nothing more will come below them; after Items
 }
 
-// walkEnded is sent behind the last EntriesSelected.
+// walkEnded is sent after the last entriesSelected.
 type walkEnded struct{ Err error }
 
 // pagesLost reports entries that cannot be known.
@@ -94,7 +94,7 @@ type pagesLost struct {
 	Err         error
 }
 
-// fetchBlob asks for frames of a blob, each to be sent to the planner as FrameFetched.
+// fetchBlob asks for frames of a blob, each to be sent to the planner as frameFetched.
 type fetchBlob struct {
 	Lease *plan.Lease[*restoreItem]
 	First int // of Lease.Frames
@@ -107,15 +107,15 @@ type frameFetched struct {
 	Lease *plan.Lease[*restoreItem]
 	Index int
 	Buf   *messages.Buf
-	Err   error   // the frame cannot be had
+	Err   error   // the frame is unreadable
 	Bad   []error // nil, or for each of its pieces what is wrong with it
 }
 
-// blobFetched ends a FetchBlob. Frames that did not come have failed, with Err.
+// blobFetched ends a fetchBlob. Frames that did not come have failed, with Err.
 type blobFetched struct {
 	Bytes int64 // fetched
 	Err   error
-	Fatal bool // the store is gone, or the job ends: no other blob will fare better
+	Fatal bool // the store is unreachable, or the job ends: other blobs would fail too
 }
 
 // writing is one job of a writer: one of the first four is set.
@@ -174,13 +174,13 @@ type outcome struct {
 	Dir     *restoreDir
 	Status  plan.Status // "" : its contents are needed
 	New     plan.Status // then: what it will be, restored or replaced
-	Source  plan.Source // then: where chunks may be had
-	Keep    bool        // then: if all are there, what stands there stays
-	Doubt   bool        // then: size and mtime are right, and are not believed
+	Source  plan.Source // then: where chunks may be found
+	Keep    bool        // then: if all are found, the existing file is kept
+	Doubt   bool        // then: size and mtime match, but contents must be compared
 	There   fs.Stat
 	Err     error
 	NoLink  bool   // it cannot be a link, and needs contents of its own
-	Removed int    // parts of files that nobody goes on with, from a directory
+	Removed int    // parts of files that no restore resumes, from a directory
 	Half    bool   // it was to be changed in place, and is left changed in part
 	Why     string // it is to be made, or stays
 	Fixed   bool   // of a dry run: it would get other attributes
@@ -189,10 +189,10 @@ type outcome struct {
 	Attrs   fs.MetaProblems
 }
 
-// writingDone is the result of a Writing. Pieces that are not in it are written.
+// writingDone is the result of a writing. Pieces that are not in it are written.
 type writingDone struct {
 	Placed  []outcome
 	Failed  []outcome // pieces: Item and Err
-	Missing []int     // of Check: those that cannot be had from their source, ascending
+	Missing []int     // of Check: those that are not in their source, ascending
 	Full    error     // the target takes no more
 }

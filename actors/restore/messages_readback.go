@@ -4,9 +4,8 @@ import (
 	"vaultik/vault/page"
 )
 
-// readBackBatch asks a reader to compare files in a target with what the snapshot says.
-//
-//	ReadBack   (walk)   readers   Finished[ReadBack, ReadBackDone] to the job
+// readBackBatch asks a reader to compare files in a target with the snapshot. The readers
+// answer the job.
 type readBackBatch struct{ Files []readBackFile }
 
 // readBackFile is a file, or a part of a long one.
@@ -17,7 +16,7 @@ type readBackFile struct {
 	Refs   []page.Ref
 	Size   int64 // of the whole file
 	Last   bool  // the part that ends it
-	Unread error // why its references cannot be read
+	Unread error // why its references are unreadable
 }
 
 // readBackDone is what a reader found.
@@ -26,7 +25,7 @@ type readBackDone struct {
 	Different    []ReadBackProblem
 }
 
-// ReadBackProblem is a file that is not what the snapshot says.
+// ReadBackProblem is a file that differs from the snapshot.
 type ReadBackProblem struct {
 	Path   string
 	Reason string

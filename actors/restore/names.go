@@ -9,15 +9,6 @@ import (
 	vfs "vaultik/vault/fs"
 )
 
-// nameSet finds names of one directory that the target may take for the same. It
-// holds only those that could come first of such a pair: ones of lower-case ASCII
-// need not be remembered, and mostly nothing is.
-type nameSet struct {
-	first   map[string]string // by what they fold to
-	another map[bool]bool     // pairs of (ASCII: true) names were tried here, and are two
-	off     bool              // nothing folds here
-}
-
 // manyNames is how many remembered names make it worth a try whether anything folds there.
 const manyNames = 4096
 
@@ -37,16 +28,15 @@ func (w *walker) clash(d *walkDir, dir *restoreDir, path string) error {
 	fold := vfs.FoldName(name)
 	earlier, ok := s.first[fold]
 	if !ok && fold != name && isPlainLower(fold) && !isASCII(name) {
-		// One in plain letters may have come before and was not remembered.
+		// An earlier name of lower-case ASCII was not remembered.
 		if _, err := w.run.tree.Find(w.run.ctx, joinPath(w.pathOf(d), fold)); err == nil {
 			earlier, ok = fold, true
 		}
 	}
 	if ok && w.oneName(s, dir, earlier, name) {
 		return &os.PathError{
-			Op:   "create",
-			Path: absIn(w.run.abs, w.run.part.Place(path)),
-			Err:  fmt.Errorf("%w as that of %q", vfs.ErrSameName, earlier),
+			Op: "create", Path: absIn(w.run.abs, w.run.part.Place(path)),
+			Err: fmt.Errorf("%w as that of %q", vfs.ErrSameName, earlier),
 		}
 	}
 	if ok || plain {
@@ -75,7 +65,7 @@ func (w *walker) oneName(s *nameSet, dir *restoreDir, a, b string) bool {
 	}
 	one, err := try(dir.Path(), a, b)
 	if err != nil && !errors.Is(err, os.ErrPermission) {
-		return false // whoever makes the entry meets it again
+		return false // the error is reported when the entry is made
 	}
 	if !one {
 		if s.another == nil {

@@ -61,7 +61,7 @@ func (p *partFiles) get(t *vfs.Target, it *restoreItem, from plan.Source) (*vfs.
 	return part.file, nil
 }
 
-// openFor begins the file of an item, or goes on with it.
+// openFor begins the file of an item, or resumes it.
 func openFor(t *vfs.Target, it *restoreItem, from plan.Source) (*vfs.File, error) {
 	switch from {
 	case plan.SourceInPlace:

@@ -31,10 +31,38 @@ type restorePlanner struct {
 	need     map[*fileSystem]*need // of a dry run
 	walked   bool
 	unlinked bool  // that was said
-	full     error // the target takes no more; the job ends when the writers have said what they did
+	full     error // the target takes no more; the job ends when the writers have reported
 	failed   bool  // the job knows why
 	reported bool
 	listed   int // bytes of what is listed in the result
+}
+
+// need is what one file system has to take.
+type need struct{ now, most, inodes int64 }
+
+// filePlan is what the planner knows of an item.
+type filePlan struct {
+	*plan.File
+	item *restoreItem
+	dir  *dirPlan
+	name nameKind
+}
+
+// nameKind is which of the names of its file an item is.
+type nameKind uint8
+
+const (
+	onlyName  nameKind = iota
+	firstName          // that others wait for
+	otherName          // that becomes a link
+)
+
+// dirPlan is what the planner knows of a directory.
+type dirPlan struct {
+	plan.Dir
+	dir    *restoreDir
+	parent *dirPlan
+	failed bool
 }
 
 // restoreComplete says that everything has been done that could be.
@@ -95,7 +123,7 @@ func (p *restorePlanner) walkEnded(c actor.Context, err error) {
 	}
 }
 
-// targetFull stops all that would write more.
+// targetFull stops everything that would write more.
 func (p *restorePlanner) targetFull(err error) {
 	if p.full == nil {
 		p.full = err

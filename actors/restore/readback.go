@@ -26,7 +26,7 @@ const (
 
 // ReadBackResult is what a target holds of what was restored to it.
 type ReadBackResult struct {
-	Files, Bytes int64             // that are as the snapshot says
+	Files, Bytes int64             // that are as in the snapshot
 	Differ       int64             // files that are not
 	Different    []ReadBackProblem // the first 1,000 of them
 	Duration     time.Duration
@@ -54,7 +54,7 @@ func ReadBack(ctx context.Context, s *actors.System, spec *Spec) (*ReadBackResul
 	if err != nil {
 		return nil, err
 	}
-	if abandoned == "" { // else somebody still uses what Close would take away
+	if abandoned == "" { // else a call still uses what Close would free
 		run.Close()
 	}
 	done := answer.(*readBackEnded)
@@ -138,10 +138,8 @@ func (j *readBackJob) start(c actor.Context) {
 func (j *readBackJob) found(m *messages.Finished[readBackBatch, readBackDone]) {
 	if m.Err != nil {
 		for _, f := range m.Job.Files {
-			m.Result.Different = append(
-				m.Result.Different,
-				ReadBackProblem{Path: f.Path, Reason: m.Err.Error()},
-			)
+			m.Result.Different = append(m.Result.Different,
+				ReadBackProblem{Path: f.Path, Reason: m.Err.Error()})
 		}
 	}
 	j.result.Files += m.Result.Files
@@ -237,10 +235,8 @@ func newReadBack(run *restoreRun) actors.Work[readBackBatch, readBackDone] {
 			case run.ctx.Err() != nil:
 				return done
 			case err != nil:
-				done.Different = append(
-					done.Different,
-					ReadBackProblem{Path: f.Path, Reason: err.Error()},
-				)
+				done.Different = append(done.Different,
+					ReadBackProblem{Path: f.Path, Reason: err.Error()})
 			case f.Last:
 				done.Files++
 			}

@@ -10,8 +10,8 @@ import (
 	"vaultik/actors"
 )
 
-// Run brings entries of a snapshot back. The error says why it ended early;
-// what was restored until then stays, and the same restore goes on from there.
+// Run restores entries of a snapshot. The error says why it ended early;
+// what was restored until then is kept, and the same restore resumes from there.
 // The result is valid beside an error, unless it is nil: then nothing was begun.
 // A target that cannot take it all is a SpaceError.
 func Run(ctx context.Context, s *actors.System, spec *Spec) (*Result, error) {
@@ -36,10 +36,10 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 	job := newRestoreJob(run)
 	answer, abandoned, err := s.Run(ctx, &job.Job, job)
 	if err != nil {
-		return nil, err // an actor is still there, and uses what close would take away
+		return nil, err // an actor still runs, and uses what Close would free
 	}
 	failed := answer.(*restoreDone).err
-	if abandoned != "" { // the same; what became of the last entries is not known
+	if abandoned != "" { // likewise; what became of the last entries is not known
 		if failed == nil {
 			failed = fmt.Errorf("%q does not respond: what was restored may not be on the disk; "+
 				"the same command compares what is there", abandoned)
@@ -51,9 +51,8 @@ func restoreTree(ctx context.Context, s *actors.System, spec *Spec) (*Result, er
 	}
 	run.Close()
 	if n := run.odd.Load(); n > 1 {
-		spec.warn(
-			fmt.Sprintf("%d blobs in total arrived damaged, but were intact when read again", n),
-		)
+		spec.warn(fmt.Sprintf(
+			"%d blobs in total arrived damaged, but were intact when read again", n))
 	}
 	r := run.result
 	r.BytesRead = run.read.Load() + run.pages.Fetched()
@@ -111,11 +110,8 @@ func (j *restoreJob) start(c actor.Context) {
 			return newDownloader(run, func(m any) { root.Send(planner, m) })
 		},
 	})
-	planner = j.Spawn(
-		c,
-		"planner",
-		func() actor.Actor { return newRestorePlanner(run, downloaders, writers) },
-	)
+	planner = j.Spawn(c, "planner",
+		func() actor.Actor { return newRestorePlanner(run, downloaders, writers) })
 	walker := j.Spawn(c, "walker", func() actor.Actor { return newWalker(run, planner) })
 	c.Send(walker, &actors.Start{})
 }

@@ -23,36 +23,10 @@ import (
 	"vaultik/vault/read"
 )
 
-// Bounds are the bounds of a restore, beside those of memory.
-type Bounds struct {
-	// One batch of the walk; bytes of its entries, roughly.
-	Items, Pieces, bytes int
-
-	// How many batches are under way: some 16,000 files or 64,000 chunks, some 20
-	// MiB of paths and references.
-	Batches int
-
-	// How many files are put together from several chunks at once, each an open file.
-	Parts int
-
-	// How many bytes a file has that is gone on with after an interruption; 0: as vault/fs has it.
-	Large int64
-
-	// What waits for its blob until the one that was wanted longest ago is fetched:
-	// much more than one blob holds, so that each is mostly fetched once.
-	PlanPieces int
-	PlanBytes  int64
-}
-
 func defaultBounds() Bounds {
 	b := Bounds{
-		Items:      256,
-		Pieces:     1024,
-		bytes:      512 << 10,
-		Batches:    64,
-		Parts:      256,
-		PlanPieces: 24 << 10,
-		PlanBytes:  256 << 20,
+		Items: 256, Pieces: 1024, bytes: 512 << 10, Batches: 64, Parts: 256,
+		PlanPieces: 24 << 10, PlanBytes: 256 << 20,
 	}
 	// Leave most of what the process may open to others.
 	if n, ok := platform.OpenFiles(); ok && n/4 < uint64(b.Parts) {
@@ -87,12 +61,12 @@ type restoreRun struct {
 	full    atomic.Bool // the target takes no more
 	dry     bool        // nothing is changed
 	above   string      // a directory above the target in which another restore has left its mark
-	left    []vfs.Mark  // of other restores, in the target; of the walker until the job has ended
-	doubted bool        // that was said; likewise
+	left    []vfs.Mark  // of other restores, in the target; the walker's until the job has ended
+	doubted bool        // the user was told of left; likewise the walker's
 	faults  *actors.Faults
-	taken   sync.Map     // paths by device and inode, of files with several names that are changed in place
+	taken   sync.Map     // paths by device and inode: files with hard links, changed in place
 	hurt    sync.Map     // of blob.Name: damaged blobs that were warned of
-	odd     atomic.Int64 // blobs that were damaged on the way only
+	odd     atomic.Int64 // blobs that were damaged in transit, and intact when read again
 
 	result Result // of the planner until the job has ended
 }
@@ -121,10 +95,8 @@ func restoreLimitsFor(s *Spec) restoreLimits {
 	}
 	// Frames are decoded into buffers for the largest chunk, or the fullest shared
 	// frame; a larger one gets a larger buffer.
-	l.frameSize = min(
-		max(s.Root.Chunker.Max, blob.FrameTarget+blob.SmallChunk),
-		blob.MaxFrameRaw,
-	) + 64
+	fullest := max(s.Root.Chunker.Max, blob.FrameTarget+blob.SmallChunk)
+	l.frameSize = min(fullest, blob.MaxFrameRaw) + 64
 	l.blobSize = 20 << 20 // more than the default blob; only what is used counts
 	room := max(0, memory-restoreFixed)
 	l.blobs = int(min(max(1, room*2/3/blobMemory), int64(l.parallel)))
@@ -134,11 +106,8 @@ func restoreLimitsFor(s *Spec) restoreLimits {
 
 func newRestoreRun(spec *Spec) *restoreRun {
 	r := &restoreRun{
-		spec:   spec,
-		mode:   spec.Overwrite,
-		limits: restoreLimitsFor(spec),
-		faults: &spec.Faults,
-		dry:    spec.DryRun,
+		spec: spec, mode: spec.Overwrite, limits: restoreLimitsFor(spec), faults: &spec.Faults,
+		dry: spec.DryRun,
 	}
 	if r.mode == "" {
 		r.mode = OverwriteIfChanged
@@ -249,6 +218,18 @@ func (r *restoreRun) Close() {
 		_ = r.target.Close()
 	}
 	r.mem.Close()
+}
+
+// inTheWay fails if a directory that is not empty stands where something else is to be made.
+func inTheWay(run *restoreRun, it *restoreItem, there *vfs.Stat) error {
+	if there.Type != page.Dir || it.Entry.Type == page.Dir {
+		return nil
+	}
+	switch empty, err := run.target.Empty(it.Path); {
+	case errors.Is(err, os.ErrPermission), err == nil && !empty:
+		return &os.PathError{Op: "replace", Path: absIn(run.abs, it.Path), Err: vfs.ErrNotEmpty}
+	}
+	return nil
 }
 
 // absIn is the absolute path of an entry of the target.

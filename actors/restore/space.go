@@ -11,8 +11,8 @@ import (
 )
 
 // checkSpace fails with a SpaceError if the target cannot take what a restore
-// would write. Mostly that is known without a look: there is room for the whole
-// snapshot. Otherwise a dry run counts what is there already, what gives way, and holes.
+// would write. Mostly there is room for the whole snapshot, and nothing more is looked at.
+// Otherwise a dry run allows for existing files, for those replaced, and for holes.
 func checkSpace(ctx context.Context, s *actors.System, spec *Spec) error {
 	abs, err := filepath.Abs(spec.Target)
 	if err != nil {
@@ -28,7 +28,7 @@ func checkSpace(ctx context.Context, s *actors.System, spec *Spec) error {
 	spec.progress().SetPhase("check space")
 	dry := *spec
 	dry.DryRun, dry.quick, dry.OnItem, dry.Progress = true, true, nil, &messages.Progress{}
-	dry.Warn = func(string) {} // the restore itself says it again
+	dry.Warn = func(string) {} // the restore itself warns of it
 	r, err := restoreTree(ctx, s, &dry)
 	if err != nil {
 		if ctx.Err() != nil {

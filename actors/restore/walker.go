@@ -27,7 +27,7 @@ type walker struct {
 	found   int64                  // entries so far
 	lost    int64                  // directories made without knowing their entries
 	spaces  map[uint64]*fileSystem // of a dry run, by device
-	ends    error                  // why the walk cannot go on: the target takes no more, for instance
+	ends    error                  // why the walk ends: for instance, the target is full
 }
 
 // walkDir is a directory of the snapshot on the way to where the walk is.
@@ -38,6 +38,14 @@ type walkDir struct {
 	included bool
 	dir      *restoreDir // nil until something below it is selected
 	names    nameSet     // of what is restored in it
+}
+
+// nameSet finds names of one directory that the target may take for the same. Names of
+// lower-case ASCII are not remembered, so that the set is mostly empty.
+type nameSet struct {
+	first   map[string]string // by what they fold to
+	another map[bool]bool     // pairs of (ASCII: true) names were tried here, and are two
+	off     bool              // nothing folds here
 }
 
 func newWalker(run *restoreRun, planner *actor.PID) actor.Actor {

@@ -21,6 +21,16 @@ type restoreWriter struct {
 	compare localReader
 }
 
+// localReader compares what the target has with the snapshot's chunks.
+type localReader struct {
+	run    *restoreRun
+	hasher *chunk.Hasher
+	buf    []byte // localBuffer bytes, or a whole chunk that is to be written elsewhere
+
+	item *restoreItem // whose file is open
+	file *os.File
+}
+
 func newRestoreWriter(run *restoreRun) actors.Work[writing, writingDone] {
 	w := &restoreWriter{
 		run:     run,
@@ -63,7 +73,7 @@ func (w *restoreWriter) stopped() bool { return w.run.full.Load() || w.run.ctx.E
 
 func (w *restoreWriter) targetFull(err error) {
 	w.done.Full = err
-	w.run.full.Store(true) // others need not try
+	w.run.full.Store(true) // the other writers stop too
 }
 
 func (w *restoreWriter) placed(o outcome) {
@@ -150,7 +160,7 @@ func (w *restoreWriter) place(it *restoreItem) outcome {
 	return o
 }
 
-// compareItem decides what becomes of an item that may be there already. The
+// compareItem decides what becomes of an item that may exist already. The
 // status is 0 if it is to be made, and New is what that will be.
 func compareItem(run *restoreRun, it *restoreItem) outcome {
 	t, e := run.target, &it.Entry
@@ -189,7 +199,7 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 	return o
 }
 
-// stays is the outcome for an item that is there with its contents.
+// stays is the outcome for an item that is up to date.
 func (r *restoreRun) stays(it *restoreItem) outcome {
 	o := outcome{Item: it, Status: plan.StatusUnchanged}
 	if r.dry {
@@ -214,7 +224,7 @@ func (r *restoreRun) changes(it *restoreItem, there *vfs.Stat) bool {
 	return !taken || first == it.Path
 }
 
-// keeps reports whether what stands there is to be left as it is.
+// keeps reports whether an existing file is kept.
 func (r *restoreRun) keeps(it *restoreItem, there *vfs.Stat) bool {
 	switch order := there.Mtime.Time().Compare(it.Entry.Mtime.Time()); r.mode {
 	case OverwriteNever:
@@ -269,9 +279,8 @@ func (w *restoreWriter) finish(f *finishEntry) outcome {
 	}
 	o := outcome{Dir: f.Dir}
 	if f.Dir.Parts && f.Dir.Counts {
-		o.Removed, _ = run.target.RemoveParts(
-			f.Dir.Path(),
-		) // what stays is harmless, and only takes space
+		// A part that cannot be removed is harmless, and only takes space.
+		o.Removed, _ = run.target.RemoveParts(f.Dir.Path())
 	}
 	o.Attrs, o.Err = run.target.SetDirMeta(f.Dir.Path(), &f.Dir.Entry)
 	return o
@@ -311,7 +320,7 @@ func (w *restoreWriter) keep(it *restoreItem, there *vfs.Stat) outcome {
 	return o
 }
 
-// untouched fails if what stands there is not any more what was compared.
+// untouched fails if the existing file is no longer the one that was compared.
 func (w *restoreWriter) untouched(it *restoreItem, there *vfs.Stat) error {
 	st, err := w.run.target.Lstat(it.Path)
 	if err == nil && (!st.SameFile(there) || st.Ctime != there.Ctime || st.Size != there.Size) {

@@ -22,7 +22,7 @@ const (
 	ProblemMissing    Kind = "missing"    // not in the store
 	ProblemSize       Kind = "size"       // of another size than recorded
 	ProblemDamaged    Kind = "damaged"    // bytes are not those that were written
-	ProblemUnreadable Kind = "unreadable" // the store does not give it; nothing is known
+	ProblemUnreadable Kind = "unreadable" // the store does not return it; it may be intact
 	ProblemReference  Kind = "reference"  // a page refers to something that is missing
 )
 
@@ -48,10 +48,7 @@ func KindOf(err error) Kind {
 	case errors.Is(err, blob.ErrDamaged),
 		errors.Is(err, blob.ErrTooLarge),
 		errors.Is(err, backends.ErrInvalidRange),
-		errors.Is(
-			err,
-			page.ErrDamaged,
-		),
+		errors.Is(err, page.ErrDamaged),
 		errors.Is(err, page.ErrTooLarge),
 		errors.Is(err, snapshot.ErrDamaged):
 		return ProblemDamaged
@@ -83,10 +80,8 @@ func (p *Problems) Add(n Problem) bool {
 		i = -1
 		if len(p.list) < actors.MaxResultList {
 			i = len(p.list)
-			p.list = append(
-				p.list,
-				Problem{Kind: n.Kind, Key: n.Key, Reason: n.Reason, Snapshots: n.Snapshots},
-			)
+			p.list = append(p.list,
+				Problem{Kind: n.Kind, Key: n.Key, Reason: n.Reason, Snapshots: n.Snapshots})
 		}
 		p.index[key] = i
 	}

@@ -26,7 +26,7 @@ type Survey struct {
 	Snapshots []Snapshot   // gathered so far
 	Fetched   atomic.Int64 // bytes
 
-	Spare, SpareSize int64 // objects that no snapshot needs, and their bytes
+	Spare, SpareSize int64 // unreferenced objects, and their bytes
 
 	store backends.Backend
 	asked []*snapshot.Loaded
@@ -68,7 +68,7 @@ func (s *Survey) ObjectProblem(i int, kind Kind, reason string) {
 	s.tell(Problem{Kind: kind, Key: s.Inventory.Key(i), Reason: reason, Snapshots: s.IDs(i)})
 }
 
-// Fatal returns those errors that end a job: its own end, and that the store is gone.
+// Fatal returns err if it ends a job: the job was cancelled, or the store is unreachable.
 func Fatal(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -86,26 +86,20 @@ func Fatal(ctx context.Context, err error) error {
 func (s *Survey) Gather(ctx context.Context, num int) error {
 	inv, m := s.Inventory, s.asked[num]
 	got := Snapshot{Loaded: m, Num: num, HostNum: inv.Host(m.Host)}
-	note := func(i int, err error) int {
-		if err != nil {
-			s.ObjectProblem(i, ProblemSize, err.Error())
-		}
-		return i
-	}
-	note(inv.AddRoot(num, got.HostNum, m.Root))
+	s.noted(inv.AddRoot(num, got.HostNum, m.Root))
 	for _, k := range m.Keys {
-		note(inv.AddKey(num, got.HostNum, k))
+		s.noted(inv.AddKey(num, got.HostNum, k))
 	}
 	count, bytes := int64(0), int64(0)
 	add := func(blobs []snapshot.BlobSize) {
 		for _, b := range blobs {
-			note(inv.AddBlob(num, got.HostNum, b))
+			s.noted(inv.AddBlob(num, got.HostNum, b))
 		}
 		count += int64(len(blobs))
 		bytes += snapshot.TotalSize(blobs)
 	}
 	for _, ref := range m.Lists {
-		i := note(inv.AddList(num, got.HostNum, ref))
+		i := s.noted(inv.AddList(num, got.HostNum, ref))
 		l, err := s.blobList(ctx, i, m.Host, ref)
 		if err != nil {
 			return err
@@ -117,20 +111,21 @@ func (s *Survey) Gather(ctx context.Context, num int) error {
 	add(m.Blobs)
 	if !got.Partial && (count != m.Count || bytes != m.Bytes) {
 		s.tell(Problem{
-			Kind:      ProblemDamaged,
-			Key:       m.Key,
-			Snapshots: []string{m.ID()},
-			Reason: fmt.Sprintf(
-				"its blob lists do not add up: %d blobs of %d bytes, not %d of %d",
-				count,
-				bytes,
-				m.Count,
-				m.Bytes,
-			),
+			Kind: ProblemDamaged, Key: m.Key, Snapshots: []string{m.ID()},
+			Reason: fmt.Sprintf("its blob lists do not add up: %d blobs of %d bytes, not %d of %d",
+				count, bytes, m.Count, m.Bytes),
 		})
 	}
 	s.Snapshots = append(s.Snapshots, got)
 	return nil
+}
+
+// noted reports an object whose size is not what other snapshots say. It returns i.
+func (s *Survey) noted(i int, err error) int {
+	if err != nil {
+		s.ObjectProblem(i, ProblemSize, err.Error())
+	}
+	return i
 }
 
 // blobList reads a blob list, once, whichever snapshots share it.
@@ -150,19 +145,15 @@ func (s *Survey) blobList(
 		l.Blobs, err = snapshot.DecodeBlobList(b)
 	}
 	if err == nil && int64(len(l.Blobs)) != ref.Count {
-		err = fmt.Errorf(
-			"%w: it has %d blobs, not %d",
-			snapshot.ErrDamaged,
-			len(l.Blobs),
-			ref.Count,
-		)
+		err = fmt.Errorf("%w: it has %d blobs, not %d",
+			snapshot.ErrDamaged, len(l.Blobs), ref.Count)
 	}
 	if err != nil {
 		l.bad, l.Blobs = true, nil
 		if err := Fatal(ctx, err); err != nil {
 			return nil, err
 		}
-		if kind := KindOf(err); kind != ProblemMissing { // the listing says that
+		if kind := KindOf(err); kind != ProblemMissing { // the listing reports that
 			s.ObjectProblem(i, kind, err.Error())
 		}
 		return l, nil
@@ -193,37 +184,14 @@ func (s *Survey) pinned(
 func (s *Survey) List(ctx context.Context, host int) error {
 	inv := s.Inventory
 	seen := make([]bool, inv.Len())
-	err := s.store.ListStream(
-		ctx,
-		layout.HostPrefix(inv.Hosts()[host]),
-		func(o backends.ObjectInfo) error {
-			name, err := layout.Parse(o.Key)
-			if err != nil {
-				return nil //nolint:nilerr // what has no name of ours is none of ours
-			}
-			i, ok := inv.Find(name)
-			if !ok {
-				if name.Kind != layout.KindManifest && name.Kind != layout.KindCheckpoint {
-					s.Spare++
-					s.SpareSize += o.Size
-				}
-				return nil
-			}
-			seen[i] = true
-			switch obj := inv.At(i); {
-			case obj.State == plan.Bad: // that has been said
-			case obj.Size != o.Size:
-				s.ObjectProblem(
-					i,
-					ProblemSize,
-					fmt.Sprintf("it has %d bytes, not %d", o.Size, obj.Size),
-				)
-			case obj.State == plan.Unseen:
-				obj.State = plan.Present
-			}
-			return nil
-		},
-	)
+	prefix := layout.HostPrefix(inv.Hosts()[host])
+	err := s.store.ListStream(ctx, prefix, func(o backends.ObjectInfo) error {
+		// A foreign name is not ours to judge.
+		if name, err := layout.Parse(o.Key); err == nil {
+			s.listed(name, o.Size, seen)
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("list the store: %w", err)
 	}
@@ -233,6 +201,26 @@ func (s *Survey) List(ctx context.Context, host int) error {
 		}
 	}
 	return nil
+}
+
+// listed notes one object that the store has.
+func (s *Survey) listed(name layout.Object, size int64, seen []bool) {
+	i, ok := s.Inventory.Find(name)
+	if !ok {
+		if name.Kind != layout.KindManifest && name.Kind != layout.KindCheckpoint {
+			s.Spare++
+			s.SpareSize += size
+		}
+		return
+	}
+	seen[i] = true
+	switch obj := s.Inventory.At(i); {
+	case obj.State == plan.Bad: // reported already
+	case obj.Size != size:
+		s.ObjectProblem(i, ProblemSize, fmt.Sprintf("it has %d bytes, not %d", size, obj.Size))
+	case obj.State == plan.Unseen:
+		obj.State = plan.Present
+	}
 }
 
 // SetBad notes that an object is bad.

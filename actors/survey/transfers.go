@@ -15,7 +15,7 @@ const (
 	fixedMemory = 48 << 20
 	// usualSize is how much of a buffer blobs of the default size use, in bytes.
 	usualSize = 17 << 20
-	// workerMemory is what who decodes the blob in a buffer takes beside it, in bytes.
+	// workerMemory is what decoding the blob in a buffer takes beside it, in bytes.
 	workerMemory = 8 << 20
 )
 
@@ -31,8 +31,7 @@ type Transfers struct {
 	mem arena.Arena
 }
 
-// NewTransfers takes what was asked for, or what is usual: transfers at once, and
-// bytes of memory.
+// NewTransfers allows so many transfers at once in so many bytes of memory; 0: the default.
 func NewTransfers(parallel int, memory int64) *Transfers {
 	if parallel <= 0 {
 		parallel = actors.DefaultParallel

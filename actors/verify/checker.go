@@ -73,11 +73,8 @@ func (k *checker) whole(o *objectCheck, b []byte) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := blob.OpenBytes(
-		blob.Info{Name: o.Sum, Hdr: hdr, Size: o.Size},
-		b,
-		k.run.hosts[o.Blob.Host].ids,
-	)
+	r, err := blob.OpenBytes(blob.Info{Name: o.Sum, Hdr: hdr, Size: o.Size}, b,
+		k.run.hosts[o.Blob.Host].ids)
 	if err != nil {
 		return 0, err
 	}
@@ -110,17 +107,9 @@ func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 		return done
 	}
 	h := o.Blob.Host
-	r, err := blob.Open(
-		k.run.Ctx,
-		info,
-		actors.FetchFrom(
-			k.run.spec.Store,
-			k.run.survey.Inventory.Hosts()[h],
-			info.Name,
-			&k.run.survey.Fetched,
-		),
-		k.run.hosts[h].ids,
-	)
+	fetch := actors.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[h], info.Name,
+		&k.run.survey.Fetched)
+	r, err := blob.Open(k.run.Ctx, info, fetch, k.run.hosts[h].ids)
 	if err != nil {
 		done.Err = err
 		return done
@@ -146,9 +135,7 @@ func (k *checker) stream(
 		_, _ = hash.Write(buf[:n])
 	}
 	k.run.survey.Fetched.Add(*count)
-	if op := (*backends.OpError)(
-		nil,
-	); errors.As(err, &op) ||
+	if op := (*backends.OpError)(nil); errors.As(err, &op) ||
 		!errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, sum, err
 	}
@@ -166,24 +153,15 @@ func (k *checker) chunks(r *blob.Reader, host int, ranged bool) (n int64, err er
 	for i := range rows {
 		s := &rows[i].Span
 		if i == 0 || s.FrameOff != rows[i-1].FrameOff || s.FrameLen != rows[i-1].FrameLen {
-			if end := int64(s.FrameOff) + int64(s.FrameLen); ranged && end > loaded {
-				loaded = min(max(end, int64(s.FrameOff)+plan.MaxRange), r.Size())
-				if err := r.Load(
-					k.run.Ctx,
-					int64(s.FrameOff),
-					loaded-int64(s.FrameOff),
-				); err != nil {
+			off := int64(s.FrameOff)
+			if end := off + int64(s.FrameLen); ranged && end > loaded {
+				loaded = min(max(end, off+plan.MaxRange), r.Size())
+				if err := r.Load(k.run.Ctx, off, loaded-off); err != nil {
 					return n, err
 				}
 			}
-			if raw, err = r.Frame(
-				k.run.Ctx,
-				k.zstd,
-				k.frame,
-				s.FrameOff,
-				s.FrameLen,
-				-1,
-			); err != nil {
+			raw, err = r.Frame(k.run.Ctx, k.zstd, k.frame, s.FrameOff, s.FrameLen, -1)
+			if err != nil {
 				return n, err
 			}
 			k.frame = raw
@@ -193,12 +171,8 @@ func (k *checker) chunks(r *blob.Reader, host int, ranged bool) (n int64, err er
 			return n, err
 		}
 		if !k.is(host, b, &rows[i]) {
-			return n, fmt.Errorf(
-				"%w: the chunk at %d of the frame at %d does not match its id",
-				blob.ErrDamaged,
-				s.Off,
-				s.FrameOff,
-			)
+			return n, fmt.Errorf("%w: the chunk at %d of the frame at %d does not match its id",
+				blob.ErrDamaged, s.Off, s.FrameOff)
 		}
 		n++
 	}
@@ -223,17 +197,13 @@ func (k *checker) is(host int, b []byte, row *blob.TableRow) bool {
 	return false
 }
 
-// refs holds references of pages against the table of their blob.
+// refs compares references of pages with the table of their blob.
 func (k *checker) refs(job *refsCheck) (done checkDone) {
 	before := k.run.survey.Fetched.Load()
 	defer func() { done.Bytes = k.run.survey.Fetched.Load() - before }()
 	l := job.Lease
-	fetch := actors.FetchFrom(
-		k.run.spec.Store,
-		k.run.survey.Inventory.Hosts()[job.Host],
-		l.Info.Name,
-		&k.run.survey.Fetched,
-	)
+	fetch := actors.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[job.Host],
+		l.Info.Name, &k.run.survey.Fetched)
 	var rows []blob.TableRow
 	r, err := blob.Open(k.run.Ctx, *l.Info, fetch, k.run.hosts[job.Host].ids)
 	if err == nil {

@@ -59,9 +59,8 @@ func (n *inspector) inspect(ctx context.Context) error {
 		if err := n.data(); err != nil {
 			return err
 		}
-		if err := n.run.Jobs.Drain(
-			ctx,
-		); err != nil { // what is bad is known before the pages tell whom it concerns
+		// Damaged objects must be known before the walk of the pages names what needs them.
+		if err := n.run.Jobs.Drain(ctx); err != nil {
 			return err
 		}
 	}
@@ -138,9 +137,7 @@ func (n *inspector) data() error {
 			continue
 		}
 		job := &objectCheck{Index: i, Key: inv.Key(i), Size: o.Size, Sum: inv.Sum(i)}
-		if host := inv.HostOf(
-			i,
-		); inv.IsBlob(i) && n.run.hosts != nil &&
+		if host := inv.HostOf(i); inv.IsBlob(i) && n.run.hosts != nil &&
 			len(n.run.hosts[host].chunkID) > 0 {
 			job.Blob = &blobCheck{Host: host}
 		}

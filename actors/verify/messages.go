@@ -39,13 +39,13 @@ type checkDone struct {
 	Err    error // what is wrong with the object; or what kept it from being read
 	Paths  []string
 	More   bool // there are more than Paths
-	Fatal  bool // the store is gone, or the job ends
+	Fatal  bool // the store is unreachable, or the job ends
 }
 
 // maxCheckPaths is how many paths a result names.
 const maxCheckPaths = 5
 
-// Affected notes an entry that what is wrong concerns.
+// Affected notes an entry that the error concerns.
 func (d *checkDone) Affected(path string) {
 	switch n := len(d.Paths); {
 	case n > 0 && d.Paths[n-1] == path:

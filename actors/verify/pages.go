@@ -26,7 +26,7 @@ type pageWalk struct {
 	told    map[string]bool
 	stack   []*openPage
 	lists   map[chunk.ID]string // list pages of the last leaf, and whose they are
-	failed  page.Ref            // the page that was read last, which is the one that failed if any has
+	failed  page.Ref            // the page read last: if reading fails, it is this one
 	bad     map[int]int         // blobs known to be bad, and how many paths were named
 	waiting plan.Blobs[string]
 	t       tally
@@ -43,12 +43,8 @@ type openPage struct {
 // pages checks every page of a snapshot that no other snapshot has brought up.
 func (n *inspector) pages(ctx context.Context, s *inspected) error {
 	w := &pageWalk{
-		n:     n,
-		s:     s,
-		needs: make([]bool, n.run.survey.Inventory.Len()),
-		told:  map[string]bool{},
-		lists: map[chunk.ID]string{},
-		bad:   map[int]int{},
+		n: n, s: s, needs: make([]bool, n.run.survey.Inventory.Len()), told: map[string]bool{},
+		lists: map[chunk.ID]string{}, bad: map[int]int{},
 	}
 	for _, l := range s.BlobLists {
 		w.need(l)
@@ -59,27 +55,15 @@ func (n *inspector) pages(ctx context.Context, s *inspected) error {
 	}
 
 	reader := read.New(actors.Objects{Store: n.run.spec.Store}, s.root, n.run.hosts[s.HostNum].ids)
-	reader.OnDamage = func(info *blob.Info, err error) {
-		if i, ok := n.run.survey.Inventory.FindBlob(s.HostNum, info.Name); ok {
-			if _, isBad := w.bad[i]; !isBad {
-				w.tell(
-					survey.Problem{
-						Kind:      survey.KindOf(err),
-						Key:       n.run.survey.Inventory.Key(i),
-						Reason:    err.Error(),
-						Snapshots: n.run.survey.IDs(i),
-					},
-				)
-			}
-		}
-	}
+	reader.OnDamage = w.damaged
 	tree := &page.Tree{Top: s.root.Top.Ref(), Known: w.known, Lost: w.lost}
 	tree.Fetch = func(ctx context.Context, ref page.Ref) ([]byte, error) {
 		w.failed = ref // if it does, here or when it is decoded
 		return reader.Chunk(ctx, ref)
 	}
 	key, ok := w.blob(tree.Top.Blob, "")
-	w.t.entries = s.root.Counts.Files + s.root.Counts.Dirs + s.root.Counts.Symlinks + s.root.Counts.Other
+	counts := s.root.Counts
+	w.t.entries = counts.Files + counts.Dirs + counts.Symlinks + counts.Other
 	if p := n.known[pageKey{key, tree.Top.Span}]; ok && p != nil {
 		w.use(p)
 	} else if err := tree.WalkPages(ctx, w.page); err != nil {
@@ -91,6 +75,21 @@ func (n *inspector) pages(ctx context.Context, s *inspected) error {
 	return w.flush()
 }
 
+// damaged reports a blob of pages that is damaged, unless it is known to be.
+func (w *pageWalk) damaged(info *blob.Info, err error) {
+	inv := w.n.run.survey.Inventory
+	i, ok := inv.FindBlob(w.s.HostNum, info.Name)
+	if !ok {
+		return
+	}
+	if _, isBad := w.bad[i]; !isBad {
+		w.tell(survey.Problem{
+			Kind: survey.KindOf(err), Key: inv.Key(i), Reason: err.Error(),
+			Snapshots: w.n.run.survey.IDs(i),
+		})
+	}
+}
+
 func (w *pageWalk) need(l *survey.List) {
 	for _, b := range l.Blobs {
 		if i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, b.Name); ok {
@@ -99,7 +98,7 @@ func (w *pageWalk) need(l *survey.List) {
 	}
 }
 
-// known is a page.Tree's.
+// known implements page.Tree.Known.
 func (w *pageWalk) known(it *page.Item) bool {
 	i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, it.Ref.Blob.Name)
 	if !ok {
@@ -128,10 +127,8 @@ func (w *pageWalk) use(p *knownPage) {
 
 func (w *pageWalk) unnamed(key, path string) {
 	p := survey.Problem{
-		Kind:      survey.ProblemReference,
-		Key:       key,
-		Snapshots: []string{w.s.ID()},
-		Reason:    "a page refers to it, but the manifest does not list it",
+		Kind: survey.ProblemReference, Key: key, Snapshots: []string{w.s.ID()},
+		Reason: "a page refers to it, but the manifest does not list it",
 	}
 	if path != "" {
 		p.Paths = []string{path}
@@ -148,7 +145,7 @@ func (w *pageWalk) tell(p survey.Problem) {
 	}
 }
 
-// lost is a page.Tree's.
+// lost implements page.Tree.Lost.
 func (w *pageWalk) lost(after, last string, err error) error {
 	if err := survey.Fatal(w.n.run.Ctx, err); err != nil {
 		return err
@@ -165,13 +162,9 @@ func (w *pageWalk) lost(after, last string, err error) error {
 	}
 	w.n.aside.Tell(&problemFound{
 		survey.Problem{
-			Kind: survey.KindOf(
-				err,
-			),
-			Key:       layout.Blob(w.s.Host, w.failed.Blob.Name),
-			Snapshots: []string{w.s.ID()},
-			Reason:    "a page in it is unreadable: " + err.Error(),
-			Lost:      []page.LostPaths{lost},
+			Kind: survey.KindOf(err), Key: layout.Blob(w.s.Host, w.failed.Blob.Name),
+			Snapshots: []string{w.s.ID()}, Reason: "a page in it is unreadable: " + err.Error(),
+			Lost: []page.LostPaths{lost},
 		},
 	})
 	return nil
@@ -188,10 +181,8 @@ func (w *pageWalk) page(ref page.Ref, p *page.Page) error {
 		w.close(p.Level)
 		clear(w.lists)
 		i, _ := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, ref.Blob.Name)
-		w.stack = append(
-			w.stack,
-			&openPage{level: p.Level, key: pageKey{i, ref.Span}, blobs: map[int]struct{}{}},
-		)
+		w.stack = append(w.stack,
+			&openPage{level: p.Level, key: pageKey{i, ref.Span}, blobs: map[int]struct{}{}})
 	}
 	anyBad := false
 	for _, info := range append([]*blob.Info{ref.Blob}, p.Blobs...) {
@@ -251,18 +242,13 @@ func (w *pageWalk) blob(info *blob.Info, path string) (int, bool) {
 		return 0, false
 	}
 	if size := w.n.run.survey.Inventory.At(i).Size; size != info.Size {
-		w.tell(
-			survey.Problem{
-				Kind:      survey.ProblemReference,
-				Key:       key,
-				Snapshots: []string{w.s.ID()},
-				Reason: fmt.Sprintf(
-					"it has %d bytes according to a page, %d according to the manifest",
-					info.Size,
-					size,
-				),
-			},
-		)
+		w.tell(survey.Problem{
+			Kind:      survey.ProblemReference,
+			Key:       key,
+			Snapshots: []string{w.s.ID()},
+			Reason: fmt.Sprintf("it has %d bytes according to a page, %d according to the manifest",
+				info.Size, size),
+		})
 		return 0, false
 	}
 	return i, true
@@ -277,7 +263,7 @@ func (w *pageWalk) refs(refs []page.Ref, path string, anyBad bool) {
 		}
 		n, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, r.Blob.Name)
 		if !ok && !w.s.Partial {
-			continue // that has been said
+			continue // reported already
 		}
 		if count, isBad := w.bad[n]; ok && anyBad && isBad {
 			if count <= survey.MaxPaths {
@@ -298,16 +284,11 @@ func (w *pageWalk) affected(blob int, path string) {
 // take has the references to one blob checked.
 func (w *pageWalk) take() error {
 	l := w.waiting.Take()
-	return w.n.submit(
-		checking{
-			Refs: &refsCheck{
-				Snapshot: w.s.Num,
-				Host:     w.s.HostNum,
-				Key:      layout.Blob(w.s.Host, l.Info.Name),
-				Lease:    l,
-			},
+	return w.n.submit(checking{
+		Refs: &refsCheck{
+			Snapshot: w.s.Num, Host: w.s.HostNum, Key: layout.Blob(w.s.Host, l.Info.Name), Lease: l,
 		},
-	)
+	})
 }
 
 func (w *pageWalk) flush() error {

@@ -33,33 +33,38 @@ func (n *inspector) roots(ctx context.Context) error {
 			return err
 		}
 		n.keysChecked(s, bad)
-		root, err := spec.Opened.Root(ctx, s.Manifest, ids)
-		if err != nil {
-			if err := survey.Fatal(ctx, err); err != nil {
-				return err
-			}
-			if errors.Is(err, keys.ErrWrongIdentity) {
-				wrong++
-				n.warnOnce(
-					s.ID(),
-					fmt.Sprintf(
-						"the identity does not open snapshot %.8s; its contents are not checked",
-						s.ID(),
-					),
-				)
-			} else {
-				n.rootProblem(s, err)
-			}
-			continue
+		err = n.root(ctx, s, ids)
+		if errors.Is(err, keys.ErrWrongIdentity) {
+			wrong++
+			n.warnOnce(s.ID(), fmt.Sprintf(
+				"the identity does not open snapshot %.8s; its contents are not checked", s.ID()))
+		} else if err != nil {
+			return err
 		}
-		n.checkedNow(layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name})
-		s.root = root
-		h := n.run.hosts[s.HostNum]
-		h.learn(ids, root.Secret.ChunkID())
 	}
 	if wrong > 0 && wrong == len(n.snaps) {
 		return fmt.Errorf("%w: %w", errNoKeyFits, keys.ErrWrongIdentity)
 	}
+	return nil
+}
+
+// root opens the root of one snapshot. A damaged one is reported; the errors are
+// keys.ErrWrongIdentity and those that end the check.
+func (n *inspector) root(ctx context.Context, s *inspected, ids []age.Identity) error {
+	root, err := n.run.spec.Opened.Root(ctx, s.Manifest, ids)
+	if err != nil {
+		if fatal := survey.Fatal(ctx, err); fatal != nil {
+			return fatal
+		}
+		if errors.Is(err, keys.ErrWrongIdentity) {
+			return err
+		}
+		n.rootProblem(s, err)
+		return nil
+	}
+	n.checkedNow(layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name})
+	s.root = root
+	n.run.hosts[s.HostNum].learn(ids, root.Secret.ChunkID())
 	return nil
 }
 
@@ -85,7 +90,7 @@ func (n *inspector) warnOnce(about, text string) {
 	}
 }
 
-// learn adds what one snapshot's root tells.
+// learn adds the keys of one snapshot.
 func (h *hostSecrets) learn(ids []age.Identity, chunkID [32]byte) {
 	if !slices.Contains(h.chunkID, chunkID) {
 		h.chunkID = append(h.chunkID, chunkID)
@@ -103,9 +108,7 @@ func (n *inspector) keyProblem(p snapshot.Problem) {
 	if err != nil {
 		return
 	}
-	if i, ok := n.run.survey.Inventory.Find(
-		name,
-	); ok &&
+	if i, ok := n.run.survey.Inventory.Find(name); ok &&
 		n.run.survey.Inventory.At(i).State != plan.Bad {
 		n.run.survey.ObjectProblem(i, survey.KindOf(p.Err), survey.PlainReason(p.Err, p.Key))
 	}
@@ -122,9 +125,7 @@ func (n *inspector) keysChecked(s *inspected, bad []snapshot.Problem) {
 }
 
 func (n *inspector) checkedNow(o layout.Object) {
-	if i, ok := n.run.survey.Inventory.Find(
-		o,
-	); ok &&
+	if i, ok := n.run.survey.Inventory.Find(o); ok &&
 		n.run.survey.Inventory.At(i).State == plan.Present {
 		n.run.survey.Inventory.At(i).State = plan.Checked
 		n.run.survey.Fetched.Add(n.run.survey.Inventory.At(i).Size)
@@ -133,9 +134,7 @@ func (n *inspector) checkedNow(o layout.Object) {
 
 func (n *inspector) rootProblem(s *inspected, err error) {
 	o := layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name}
-	if i, ok := n.run.survey.Inventory.Find(
-		o,
-	); ok &&
+	if i, ok := n.run.survey.Inventory.Find(o); ok &&
 		n.run.survey.Inventory.At(i).State != plan.Bad {
 		n.run.survey.ObjectProblem(i, survey.KindOf(err), survey.PlainReason(err, o.Key()))
 	}

@@ -31,9 +31,8 @@ func newVerifyRun(spec *Spec) *verifyRun {
 		spec.Progress = &messages.Progress{}
 	}
 	r := &verifyRun{
-		Transfers: survey.NewTransfers(spec.Parallel, spec.Memory),
-		spec:      spec,
-		faults:    &spec.Faults,
+		Transfers: survey.NewTransfers(spec.Parallel, spec.Memory), spec: spec,
+		faults: &spec.Faults,
 	}
 	r.survey = survey.New(spec.Store, spec.Snapshots, func(p survey.Problem) { r.tell(p) })
 	return r

@@ -18,15 +18,20 @@ type Spec struct {
 	Opened    *snapshot.Store    // with verified store.json and trust list
 	Snapshots []*snapshot.Loaded // whose manifests are verified already
 
-	ReadData bool           // download every object, and check its SHA-256
-	Identity *keys.Identity // nil: without the key. With it every page, and with ReadData every chunk
+	ReadData bool // download every object, and check its SHA-256
+	// Identity adds a check of every page, and with ReadData of every chunk. It may be nil.
+	Identity *keys.Identity
 
 	Parallel int // transfers at once; 0: 4
 	Memory   int64
 
-	Progress  *messages.Progress   // may be nil; FilesTotal and FilesDone count objects
-	OnProblem func(survey.Problem) // may be nil; from one goroutine, as soon as it is known, so mostly without Paths
-	Warn      func(text string)    // may be nil; from any goroutine; of what the identity does not open, which is no damage
+	Progress *messages.Progress // may be nil; FilesTotal and FilesDone count objects
+	// OnProblem is called as soon as a problem is known, so mostly without Paths; from one
+	// goroutine. It may be nil.
+	OnProblem func(survey.Problem)
+	// Warn is told what the identity does not open, which is no damage; from any goroutine.
+	// It may be nil.
+	Warn func(text string)
 
 	Faults actors.Faults
 }

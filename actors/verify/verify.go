@@ -27,11 +27,8 @@ func Run(ctx context.Context, s *actors.System, spec *Spec) (*Report, error) {
 		run.Close()
 	}
 	r := run.report
-	r.Snapshots, r.Read, r.Duration = len(
-		spec.Snapshots,
-	), run.survey.Fetched.Load(), time.Since(
-		began,
-	)
+	r.Snapshots, r.Read = len(spec.Snapshots), run.survey.Fetched.Load()
+	r.Duration = time.Since(began)
 	return &r, answer.(*verifyDone).err
 }
 
@@ -48,7 +45,9 @@ func newVerifyJob(run *verifyRun) *verifyJob {
 	j := &verifyJob{run: run}
 	j.Name, j.Cancel = "verify", run.Cancel
 	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
-	j.OnEnd = func() { run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found }
+	j.OnEnd = func() {
+		run.report.Problems, run.report.Found = j.problems.Sorted(), j.problems.Found
+	}
 	j.Answer = func(err error) any { return &verifyDone{err} }
 	return j
 }
@@ -127,38 +126,37 @@ func (j *verifyJob) checked(c actor.Context, m *messages.Finished[checking, chec
 		return
 	}
 	r.Chunks += res.Chunks
-	prog := j.run.spec.Progress
-	prog.BytesRead.Add(res.Bytes)
+	j.run.spec.Progress.BytesRead.Add(res.Bytes)
 	if o := m.Job.Object; o != nil {
-		prog.FilesDone.Add(1)
-		prog.BytesDone.Add(o.Size)
-		if err == nil {
-			r.Checked++
-			return
-		}
-		j.run.survey.SetBad(o.Index)
-		j.problem(
-			survey.Problem{
-				Kind:      survey.KindOf(err),
-				Key:       o.Key,
-				Reason:    err.Error(),
-				Snapshots: j.run.survey.IDs(o.Index),
-			},
-		)
-		return
+		j.objectChecked(o, err)
+	} else if err != nil {
+		j.refsWrong(m.Job.Refs, res, err)
 	}
+}
+
+func (j *verifyJob) objectChecked(o *objectCheck, err error) {
+	prog := j.run.spec.Progress
+	prog.FilesDone.Add(1)
+	prog.BytesDone.Add(o.Size)
 	if err == nil {
+		j.run.report.Checked++
 		return
 	}
+	j.run.survey.SetBad(o.Index)
+	j.problem(survey.Problem{
+		Kind: survey.KindOf(err), Key: o.Key, Reason: err.Error(),
+		Snapshots: j.run.survey.IDs(o.Index),
+	})
+}
+
+// refsWrong reports a blob that does not have what pages refer to.
+func (j *verifyJob) refsWrong(refs *refsCheck, res *checkDone, err error) {
 	p := survey.Problem{
-		Kind:      survey.KindOf(err),
-		Key:       m.Job.Refs.Key,
-		Reason:    err.Error(),
-		Paths:     res.Paths,
-		MorePaths: res.More,
+		Kind: survey.KindOf(err), Key: refs.Key, Reason: err.Error(),
+		Paths: res.Paths, MorePaths: res.More,
+		Snapshots: []string{j.run.spec.Snapshots[refs.Snapshot].ID()},
 	}
-	p.Snapshots = []string{j.run.spec.Snapshots[m.Job.Refs.Snapshot].ID()}
-	if i, ok := j.run.survey.Inventory.FindBlob(m.Job.Refs.Host, m.Job.Refs.Lease.Info.Name); ok {
+	if i, ok := j.run.survey.Inventory.FindBlob(refs.Host, refs.Lease.Info.Name); ok {
 		j.run.survey.SetBad(i)
 		p.Snapshots = j.run.survey.IDs(i)
 	}
