@@ -146,7 +146,7 @@ func (s *settings) setPlace(u *url.URL) error {
 	}
 	for part := range strings.SplitSeq(path, "/") {
 		if part == "" || part == "." || part == ".." {
-			return fmt.Errorf("prefix %.80q has an empty part, . or ..", path)
+			return fmt.Errorf("prefix %.80q holds an empty part, or . or .. as one", path)
 		}
 	}
 	if len(path) > maxPrefix {
