@@ -2,6 +2,7 @@ package actors
 
 import (
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -28,10 +29,12 @@ type goroutinePanicked struct{ err *PanicError }
 // goroutineEnded is the last message of a goroutine beside a job.
 type goroutineEnded struct{}
 
-// goSafe runs fn beside a job, and tells the job when it has ended.
-func goSafe(a Aside, fn func()) {
+// goSafe runs fn beside a job, counts it, and tells the job when it has ended.
+func goSafe(a Aside, count *atomic.Int64, fn func()) {
+	count.Add(1)
 	go func() {
 		defer a.Tell(&goroutineEnded{})
+		defer count.Add(-1)
 		defer func() {
 			if v := recover(); v != nil {
 				a.Tell(&goroutinePanicked{&PanicError{Value: v, Stack: debug.Stack()}})

@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -34,7 +35,9 @@ type Job struct {
 
 	requester *actor.PID
 	children  []*actor.PID
-	left      int // children, and goroutines beside them, that are not gone yet
+	left      int          // children that are not gone yet
+	beside    atomic.Int64 // goroutines beside them; a message could be lost in a panic
+	stopTicks func()
 	err       error
 	asked     time.Time // when the job was to end, gently or at once
 	named     time.Time // when the call began that was named last
@@ -63,7 +66,11 @@ func (j *Job) Begin(c actor.Context) bool {
 	}
 	j.reply(c)
 	if !j.Ended {
-		j.lookAgain(c)
+		every := hangLook
+		if j.HangTime > 0 {
+			every = j.HangTime / 4
+		}
+		j.stopTicks = tick(c, every, &hangTick{})
 	}
 	return !j.Ended
 }
@@ -81,8 +88,11 @@ func (j *Job) Handle(c actor.Context) bool {
 		j.lookForHangs(c)
 	case *actor.Stopping:
 		j.Cancel(ErrInterrupted)
-	case *actor.Terminated, *goroutineEnded:
+		j.stopTicking()
+	case *actor.Terminated:
 		j.left--
+		j.reply(c)
+	case *goroutineEnded:
 		j.reply(c)
 	default:
 		return false
@@ -134,9 +144,8 @@ func (j *Job) Beside(c actor.Context, fn func(Aside) any) {
 	if j.Ended {
 		return
 	}
-	j.left++
 	a := Aside{c.ActorSystem().Root, c.Self()}
-	goSafe(a, func() {
+	goSafe(a, &j.beside, func() {
 		if m := fn(a); m != nil {
 			a.Tell(m)
 		}
@@ -144,9 +153,11 @@ func (j *Job) Beside(c actor.Context, fn func(Aside) any) {
 }
 
 func (j *Job) reply(c actor.Context) {
-	if !j.Ended || j.left > 0 && j.abandoned == "" || j.requester == nil {
+	waits := j.left > 0 || j.beside.Load() > 0
+	if !j.Ended || waits && j.abandoned == "" || j.requester == nil {
 		return
 	}
+	j.stopTicking()
 	c.Send(j.requester, &jobAnswer{j.Answer(j.err), j.abandoned})
 	j.requester = nil
 }
@@ -170,21 +181,19 @@ const (
 
 type hangTick struct{}
 
-func (j *Job) lookAgain(c actor.Context) {
-	every := hangLook
-	if j.HangTime > 0 {
-		every = j.HangTime / 4
+func (j *Job) stopTicking() {
+	if j.stopTicks != nil {
+		j.stopTicks()
+		j.stopTicks = nil
 	}
-	After(c, every, &hangTick{})
 }
 
 // lookForHangs names a call that does not return. If the job is to end, it ends without
 // that call.
 func (j *Job) lookForHangs(c actor.Context) {
-	if j.requester == nil {
+	if j.reply(c); j.requester == nil {
 		return // answered
 	}
-	j.lookAgain(c)
 	after, grace, last := hangAfter, hangGrace, lastGrace
 	if j.HangTime > 0 {
 		after, grace, last = j.HangTime, j.HangTime, 3*j.HangTime

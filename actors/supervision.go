@@ -3,6 +3,7 @@ package actors
 import (
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -56,4 +57,23 @@ func After(c actor.Context, d time.Duration, m any) (stop func()) {
 	self, root := c.Self(), c.ActorSystem().Root
 	t := time.AfterFunc(d, func() { root.Send(self, m) })
 	return func() { t.Stop() }
+}
+
+// tick sends m to the actor itself every d until it is stopped. One that is lost in a
+// panic is followed by another.
+func tick(c actor.Context, d time.Duration, m any) (stop func()) {
+	self, root := c.Self(), c.ActorSystem().Root
+	t, done := time.NewTicker(d), make(chan struct{})
+	go func() {
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				root.Send(self, m)
+			case <-done:
+				return
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(done) })
 }
