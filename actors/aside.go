@@ -19,9 +19,6 @@ func (a Aside) Tell(m any) { a.root.Send(a.job, m) }
 // Submit gives a pool a job; the job of the actors receives the Finished.
 func (a Aside) Submit(pool *actor.PID, m any) { a.root.RequestWithCustomSender(pool, m, a.job) }
 
-// Send sends another actor a message.
-func (a Aside) Send(to *actor.PID, m any) { a.root.Send(to, m) }
-
 // goroutinePanicked carries a panic of a goroutine of ours to the job that started
 // it, which panics with it in turn: a bare panic would end the process.
 type goroutinePanicked struct{ err *PanicError }

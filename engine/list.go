@@ -46,7 +46,7 @@ func (j *job) list(ctx context.Context, o ListOptions) error {
 			return err
 		}
 		lost++
-		j.Warn("", "unreadable: %s: %v", lostText(page.LostPaths{After: after, Last: last}), err)
+		j.Warn("", "unreadable: %v: %v", page.LostPaths{After: after, Last: last}, err)
 		return nil
 	}
 	if err := j.walk(ctx, r, o.Xattrs); err != nil {

@@ -159,19 +159,6 @@ func shown(p string) string {
 	return "/" + p
 }
 
-// lostText says which paths are lost with a damaged page.
-func lostText(l page.LostPaths) string {
-	switch {
-	case l.Last == "":
-		return "all entries"
-	case l.After == l.Last:
-		return fmt.Sprintf("the contents of %q", shown(l.Last))
-	case l.After == "":
-		return fmt.Sprintf("all entries up to %q", shown(l.Last))
-	}
-	return fmt.Sprintf("all entries after %q, up to %q", shown(l.After), shown(l.Last))
-}
-
 // lostSnapshot: what opens a snapshot is damaged or missing.
 type lostSnapshot struct {
 	row  *row

@@ -32,19 +32,6 @@ func TestTimeText(t *testing.T) {
 	}
 }
 
-func TestLostText(t *testing.T) {
-	for want, l := range map[string]page.LostPaths{
-		"all entries":                            {},
-		`the contents of "/a/b"`:                 {After: "a/b", Last: "a/b"},
-		`all entries up to "/a"`:                 {Last: "a"},
-		`all entries after "/a", up to "/b\xff"`: {After: "a", Last: "b\xff"},
-	} {
-		if got := lostText(l); got != want {
-			t.Errorf("%+v: %s, want %s", l, got, want)
-		}
-	}
-}
-
 // TestSelection: what a walk that asks as restore.Spec says ends up with.
 func TestSelection(t *testing.T) {
 	tree := []struct {

@@ -22,7 +22,7 @@ func (b *restoreJob) dryRun(ctx context.Context, del *deletion) error {
 	}
 	b.count(res)
 	for _, l := range res.Lost {
-		b.Warn("", "lost: %s: %s", lostText(l), l.Reason)
+		b.Warn("", "lost: %v: %s", l, l.Reason)
 	}
 	if err != nil {
 		return err

@@ -84,7 +84,7 @@ func restoredOf(r *restore.Result) events.Restored {
 			Reason: p.Reason, Why: withoutPath(p)})
 	}
 	for _, l := range r.Lost {
-		e.Lost = append(e.Lost, lostText(l))
+		e.Lost = append(e.Lost, l.String())
 		e.LostWhy = append(e.LostWhy, l.Reason)
 	}
 	for _, p := range r.Half {

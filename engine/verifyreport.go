@@ -73,7 +73,7 @@ func ofObject(p survey.Problem) events.Problem {
 		ev.Paths = append(ev.Paths, events.PathOf(shown(path)))
 	}
 	for _, l := range p.Lost {
-		ev.Lost = append(ev.Lost, lostText(l))
+		ev.Lost = append(ev.Lost, l.String())
 	}
 	return ev
 }

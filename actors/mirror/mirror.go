@@ -85,19 +85,14 @@ func (j *copyJob) start(c actor.Context) {
 		NewWork: func() actors.Work[copying, copyDone] { return (&copier{run: run}).copy },
 	})
 	j.Beside(c, func(a actors.Aside) any {
-		run.tell = func(p survey.Problem) { a.Tell(&problemFound{p}) }
+		run.survey.Tell = func(p survey.Problem) { a.Tell(&problemFound{p}) }
 		p := &planner{run: run, copiers: copiers, aside: a}
 		return &copyPlanned{p.plan(run.Ctx)}
 	})
 }
 
 func (j *copyJob) problem(p survey.Problem) {
-	if j.problems.Add(p) {
-		j.run.spec.Progress.Errors.Add(1)
-		if j.run.spec.OnProblem != nil {
-			j.run.spec.OnProblem(p)
-		}
-	}
+	j.problems.Note(p, j.run.spec.Progress, j.run.spec.OnProblem)
 }
 
 // copied takes the result of one transfer.

@@ -10,8 +10,7 @@ type copyRun struct {
 	*survey.Transfers
 	spec   *Spec
 	survey *survey.Survey // of the source
-	tell   func(survey.Problem)
-	report Report // of the job until it has ended
+	report Report         // of the job until it has ended
 }
 
 func newCopyRun(spec *Spec) *copyRun {
@@ -19,6 +18,6 @@ func newCopyRun(spec *Spec) *copyRun {
 		spec.Progress = &messages.Progress{}
 	}
 	r := &copyRun{Transfers: survey.NewTransfers(spec.Parallel, spec.Memory), spec: spec}
-	r.survey = survey.New(spec.From, spec.Snapshots, func(p survey.Problem) { r.tell(p) })
+	r.survey = survey.New(spec.From, spec.Snapshots)
 	return r
 }

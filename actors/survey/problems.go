@@ -9,6 +9,7 @@ import (
 
 	"vaultik/actors"
 	"vaultik/backends"
+	"vaultik/messages"
 	"vaultik/vault/blob"
 	"vaultik/vault/page"
 	"vaultik/vault/snapshot"
@@ -98,6 +99,16 @@ func (p *Problems) Add(n Problem) bool {
 	q.MorePaths = addFew(&q.Paths, n.Paths) || q.MorePaths
 	q.MorePaths = addFew(&q.Lost, n.Lost) || q.MorePaths
 	return !ok
+}
+
+// Note adds a problem. A new one counts as an error of the job, and is told unless on is nil.
+func (p *Problems) Note(n Problem, progress *messages.Progress, on func(Problem)) {
+	if p.Add(n) {
+		progress.Errors.Add(1)
+		if on != nil {
+			on(n)
+		}
+	}
 }
 
 // addFew adds what is not there yet, up to MaxPaths. It reports whether there is more.

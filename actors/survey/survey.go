@@ -26,11 +26,13 @@ type Survey struct {
 	Snapshots []Snapshot   // gathered so far
 	Fetched   atomic.Int64 // bytes
 
+	// Tell is called with each problem as it is found. It is set before Gather.
+	Tell func(Problem)
+
 	Spare, SpareSize int64 // unreferenced objects, and their bytes
 
 	store backends.Backend
 	asked []*snapshot.Loaded
-	tell  func(Problem)
 	lists map[int]*List // by object
 
 	mu  sync.Mutex
@@ -52,11 +54,10 @@ type List struct {
 	bad   bool
 }
 
-// New begins a survey of snapshots, whose manifests are verified already. Problems are
-// told as they are found.
-func New(store backends.Backend, snapshots []*snapshot.Loaded, tell func(Problem)) *Survey {
+// New begins a survey of snapshots, whose manifests are verified already.
+func New(store backends.Backend, snapshots []*snapshot.Loaded) *Survey {
 	return &Survey{
-		Inventory: plan.NewInventory(), store: store, asked: snapshots, tell: tell,
+		Inventory: plan.NewInventory(), store: store, asked: snapshots,
 		lists: map[int]*List{}, bad: map[int]bool{},
 	}
 }
@@ -65,7 +66,7 @@ func New(store backends.Backend, snapshots []*snapshot.Loaded, tell func(Problem
 func (s *Survey) ObjectProblem(i int, kind Kind, reason string) {
 	s.Inventory.At(i).State = plan.Bad
 	s.SetBad(i)
-	s.tell(Problem{Kind: kind, Key: s.Inventory.Key(i), Reason: reason, Snapshots: s.IDs(i)})
+	s.Tell(Problem{Kind: kind, Key: s.Inventory.Key(i), Reason: reason, Snapshots: s.IDs(i)})
 }
 
 // Fatal returns err if it ends a job: the job was cancelled, or the store is unreachable.
@@ -110,7 +111,7 @@ func (s *Survey) Gather(ctx context.Context, num int) error {
 	}
 	add(m.Blobs)
 	if !got.Partial && (count != m.Count || bytes != m.Bytes) {
-		s.tell(Problem{
+		s.Tell(Problem{
 			Kind: ProblemDamaged, Key: m.Key, Snapshots: []string{m.ID()},
 			Reason: fmt.Sprintf("its blob lists do not add up: %d blobs of %d bytes, not %d of %d",
 				count, bytes, m.Count, m.Bytes),

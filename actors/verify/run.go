@@ -13,8 +13,7 @@ type verifyRun struct {
 	*survey.Transfers
 	spec   *Spec
 	survey *survey.Survey
-	hosts  []*hostSecrets       // by number; complete before the first check of a blob
-	tell   func(survey.Problem) // of the survey
+	hosts  []*hostSecrets // by number; complete before the first check of a blob
 	faults *actors.Faults
 
 	report Report // of the job until it has ended
@@ -34,6 +33,6 @@ func newVerifyRun(spec *Spec) *verifyRun {
 		Transfers: survey.NewTransfers(spec.Parallel, spec.Memory), spec: spec,
 		faults: &spec.Faults,
 	}
-	r.survey = survey.New(spec.Store, spec.Snapshots, func(p survey.Problem) { r.tell(p) })
+	r.survey = survey.New(spec.Store, spec.Snapshots)
 	return r
 }

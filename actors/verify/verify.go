@@ -86,19 +86,14 @@ func (j *verifyJob) start(c actor.Context) {
 		NewWork: func() actors.Work[checking, checkDone] { return newChecker(run) },
 	})
 	j.Beside(c, func(a actors.Aside) any {
-		run.tell = func(p survey.Problem) { a.Tell(&problemFound{p}) }
+		run.survey.Tell = func(p survey.Problem) { a.Tell(&problemFound{p}) }
 		n := &inspector{run: run, checkers: checkers, aside: a}
 		return &inspectionEnded{n.inspect(run.Ctx)}
 	})
 }
 
 func (j *verifyJob) problem(p survey.Problem) {
-	if j.problems.Add(p) {
-		j.run.spec.Progress.Errors.Add(1)
-		if j.run.spec.OnProblem != nil {
-			j.run.spec.OnProblem(p)
-		}
-	}
+	j.problems.Note(p, j.run.spec.Progress, j.run.spec.OnProblem)
 }
 
 func (j *verifyJob) tally(m *tally) {
