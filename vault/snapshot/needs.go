@@ -150,7 +150,7 @@ func (s *Store) otherWrapping(ctx context.Context, host layout.HostID, ref KeyRe
 		if f.N == ref.N {
 			continue
 		}
-		b, err := s.get(ctx, f.key, f.size, maxEpochObject)
+		b, err := s.get(ctx, f.Key(), f.size, maxEpochObject)
 		if err != nil {
 			continue
 		}
