@@ -106,6 +106,9 @@ type job struct {
 	troubles *troubles
 	dry      bool // nothing may be written, state files included
 
+	forgetful bool               // it was said that nothing can be remembered
+	strays    map[strayKind]bool // that were told of
+
 	within, target string // of SNAPSHOT:PATH, and of --target, as they were given
 }
 

@@ -142,7 +142,7 @@ func (c *catalog) chains(ctx context.Context, p Pick, key *keys.Identity) ([]nam
 				out = append(out, n)
 			}
 		}
-		return out, nil
+		return c.withoutStrange(out), nil
 	}
 	if p.Host == "" {
 		if own, err := choose(true); err != nil || len(own) > 0 {
@@ -150,6 +150,21 @@ func (c *catalog) chains(ctx context.Context, p Pick, key *keys.Identity) ([]nam
 		}
 	}
 	return choose(false)
+}
+
+// withoutStrange leaves out sets of which nothing is signed, unless there is no other:
+// anybody who may write to the store can make them up. What this machine has seen of a
+// set is no such thing.
+func (c *catalog) withoutStrange(chains []named) []named {
+	seen := c.op.Seen.Manifests(c.op.Store.Doc.Store)
+	known := slices.DeleteFunc(slices.Clone(chains), func(n named) bool {
+		_, ok := seen[config.SetOf{Host: n.host, Set: n.set}]
+		return n.newest == nil && !ok
+	})
+	if len(known) == 0 {
+		return chains
+	}
+	return known
 }
 
 // heads finds the newest snapshot of each set, and the sets of which only

@@ -135,7 +135,9 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 		op.Store.TrustSum != p.Sum {
 		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
 	}
+	op.requireSeen()
 	j.remember(op, known, owner)
+	j.sayStrays(op)
 	return nil
 }
 
@@ -214,10 +216,7 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 		})
 		op.Seen.NoteTrust(id, now)
 	}
-	if err != nil {
-		j.Warn("",
-			"cannot remember this store, so a later change of its owner will go unnoticed: %v", err)
-	}
+	j.sayForgetful(err)
 }
 
 // sayOwner says whose a store is that was not met at this place before.

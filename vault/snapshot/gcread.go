@@ -19,6 +19,7 @@ type LoadedGC struct {
 // gcRead is what became of reading the newest gc object about a host.
 type gcRead struct {
 	gc      *GC // nil if there is none; without what it condemns
+	sum     Sum // of the object
 	err     error
 	against []GCSeen // what was known to exist then
 }
@@ -42,6 +43,25 @@ func (s *Store) required(host layout.HostID) []GCSeen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.named[host])
+}
+
+// GCHeads returns what to remember of gc objects: of each host the newest that was read,
+// or that a verified manifest names.
+func (s *Store) GCHeads() map[layout.HostID]GCSeen {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[layout.HostID]GCSeen)
+	for host, named := range s.named {
+		if len(named) == 1 {
+			out[host] = named[0]
+		}
+	}
+	for host, read := range s.gcs {
+		if read.gc != nil && read.gc.Seq > out[host].Seq {
+			out[host] = GCSeen{read.gc.Seq, read.sum}
+		}
+	}
+	return out
 }
 
 // GC reads the newest gc object about a host; nil if there is none. A host that gets an
@@ -87,7 +107,7 @@ func (s *Store) gcChain(ctx context.Context, host layout.HostID) (*LoadedGC, []s
 	if g != nil && err == nil {
 		head := *g.GC
 		head.Condemned = nil // for each host there may be millions
-		read.gc = &head
+		read.gc, read.sum = &head, g.Sum
 	}
 	s.mu.Lock()
 	s.gcs[host] = read

@@ -11,9 +11,9 @@ import (
 )
 
 // maxNames is how many names a store may list under one prefix of signed objects: a
-// backup every five minutes for five years, in some 100 MiB of memory. A store that
+// backup every five minutes for two years, in some 60 MiB of memory. A store that
 // lists more is not one that hosts have written, and might never end its list.
-const maxNames = 1 << 19
+const maxNames = 1 << 18
 
 // found is an object of a listing.
 type found struct {
