@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -46,6 +47,16 @@ type Written struct {
 type Point struct {
 	Seq uint64 `json:"seq"`
 	Sum string `json:"sum"`
+}
+
+// Hash is Sum as bytes.
+func (p Point) Hash() (sum [32]byte, err error) {
+	b, err := hex.DecodeString(p.Sum)
+	if err == nil && len(b) != len(sum) {
+		err = errors.New("malformed checksum")
+	}
+	copy(sum[:], b)
+	return sum, err
 }
 
 func (s *Seen) store(id layout.StoreID) *SeenStore {
@@ -173,19 +184,24 @@ func (st *SeenStore) Manifests() map[SetOf]Point {
 	return out
 }
 
-// SeenFile is the path of seen.json.
-func (s State) SeenFile() string { return s.Path(seenFile) }
-
-// LoadSeen reads seen.json; a missing one remembers nothing.
-func (s State) LoadSeen() (*Seen, error) {
-	seen := Seen{V: stateVersion}
+// ForgetSeen is what to do where seen.json is broken.
+func (s State) ForgetSeen() string {
 	f := s.Path(seenFile)
 	hint := "put back a copy, or forget what was seen, and with it notice no rollback before now: mv " +
 		Quote(f) + " " + Quote(f+".broken")
 	if _, err := os.Lstat(s.HostFile()); err == nil { // it also holds what this host has written
 		hint += " && vaultik host resume --same-host"
 	}
-	err := s.load(seenFile, hint, &seen)
+	return hint
+}
+
+// SeenFile is the path of seen.json.
+func (s State) SeenFile() string { return s.Path(seenFile) }
+
+// LoadSeen reads seen.json; a missing one remembers nothing.
+func (s State) LoadSeen() (*Seen, error) {
+	seen := Seen{V: stateVersion}
+	err := s.load(seenFile, s.ForgetSeen(), &seen)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

@@ -136,9 +136,7 @@ func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.S
 	for k, p := range seen {
 		var sum snapshot.Sum
 		if err := sum.UnmarshalText([]byte(p.Sum)); err != nil {
-			return 0, &config.Error{File: j.state.SeenFile(),
-				Msg: "is damaged: a checksum in it is malformed", Err: config.ErrInvalid,
-				Hint: "restore it from a copy"}
+			return 0, j.badSeen()
 		}
 		err := snapshot.CheckSeen(loaded, k.Host, k.Set, p.Seq, sum)
 		switch {
@@ -151,6 +149,13 @@ func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.S
 		}
 	}
 	return behind, nil
+}
+
+// badSeen says that seen.json has a checksum that is none.
+func (j *job) badSeen() error {
+	return &config.Error{File: j.state.SeenFile(),
+		Msg: "is damaged: a checksum in it is malformed", Err: config.ErrInvalid,
+		Hint: j.state.ForgetSeen()}
 }
 
 // said reports whether a problem of that very manifest is known already.
