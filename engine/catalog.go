@@ -140,9 +140,7 @@ func (j *job) checkSeen(ctx context.Context, c *catalog, loaded []*snapshot.Load
 	for k, p := range seen {
 		var sum snapshot.Sum
 		if err := sum.UnmarshalText([]byte(p.Sum)); err != nil {
-			return 0, &config.Error{File: j.state.SeenFile(),
-				Msg: "is damaged: a checksum in it is malformed", Err: config.ErrInvalid,
-				Hint: "restore it from a copy"}
+			return 0, j.badSeen()
 		}
 		err := c.op.Store.CheckSeen(ctx, loaded,
 			snapshot.Place{Host: k.Host, Set: k.Set, Seq: p.Seq}, sum)
@@ -156,6 +154,13 @@ func (j *job) checkSeen(ctx context.Context, c *catalog, loaded []*snapshot.Load
 		}
 	}
 	return behind, nil
+}
+
+// badSeen says that seen.json has a checksum that is none.
+func (j *job) badSeen() error {
+	return &config.Error{File: j.state.SeenFile(),
+		Msg: "is damaged: a checksum in it is malformed", Err: config.ErrInvalid,
+		Hint: j.state.ForgetSeen()}
 }
 
 // said reports whether a problem of that very manifest is known already.

@@ -166,7 +166,7 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.fail("host", k.cloned())
 		return true
 	}
-	if err := foreignWriter(ctx, op); err != nil {
+	if err := knowsOwn(ctx, op); err != nil {
 		k.fail("host", k.foreignWriter(err))
 		return true
 	}

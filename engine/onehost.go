@@ -1,13 +1,18 @@
 package engine
 
 import (
+	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"vaultik/actors/backup"
 	"vaultik/config"
 	"vaultik/internal/fault"
+	"vaultik/vault/layout"
 )
 
 // lockHost makes this process the only one that writes as this host, until the
@@ -56,13 +61,82 @@ func (e *cloned) Error() string {
 func (*cloned) Exit() fault.Code    { return fault.Failed }
 func (e *cloned) Choices() []string { return e.ways }
 
-// foreignWriter adds to an error that another writes as this host what to do then.
+// strange: the store has snapshots of this host that this machine does not know for its own.
+type strange struct {
+	err  error
+	ways []string
+}
+
+func (e *strange) Error() string {
+	return e.err.Error() + ": if its state was put back from an older copy, resume; " +
+		"if it is a copy of another machine, make it a separate host"
+}
+
+func (e *strange) Unwrap() error     { return e.err }
+func (*strange) Exit() fault.Code    { return fault.Failed }
+func (e *strange) Choices() []string { return e.ways }
+
+// foreignWriter adds to an error that another may write as this host what to do then.
 func (j *job) foreignWriter(err error) error {
 	if errors.Is(err, backup.ErrForeignWriter) {
-		return fault.WithHint(err,
-			"if this machine was cloned, make it a separate host: "+j.becomeNewHost())
+		return &strange{err, []string{j.vaultik("host resume --same-host"), j.becomeNewHost()}}
 	}
 	return err
+}
+
+// knowsOwn fails where a backup would, since the store has snapshots of this host that this
+// machine does not know for its own.
+func knowsOwn(ctx context.Context, op *opened) error {
+	newest := map[layout.SetID]layout.Object{}
+	keys := map[layout.SetID]string{}
+	err := op.Objects.List(ctx, layout.ManifestPrefix(op.Host.ID), func(key string, _ int64) error {
+		o, err := layout.Parse(key)
+		if err == nil && o.Kind == layout.KindManifest && o.Seq > newest[o.Set].Seq {
+			newest[o.Set], keys[o.Set] = o, key
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("list the store: %w", err)
+	}
+	for _, r := range op.Sets.Sets {
+		w := op.Seen.Written(op.Store.Doc.Store, op.Host.ID, r.ID)
+		own, err := w.Seq >= newest[r.ID].Seq, error(nil)
+		if newest[r.ID].Seq == w.Seq+1 && len(w.Next) > 0 {
+			own, err = ofPoints(ctx, op, keys[r.ID], w.Next)
+		}
+		if err != nil {
+			return err
+		}
+		if !own {
+			return fmt.Errorf("%w: snapshot %d of set %q; the last that it wrote is %d",
+				backup.ErrForeignWriter, newest[r.ID].Seq, string(r.Name), w.Seq)
+		}
+	}
+	return nil
+}
+
+// ofPoints reports whether an object is one of those.
+func ofPoints(ctx context.Context, op *opened, key string, points []config.Point) (bool, error) {
+	b, err := op.Objects.Get(ctx, key, 0, -1)
+	if err != nil {
+		return false, err
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256(b))
+	return slices.ContainsFunc(points, func(p config.Point) bool { return p.Sum == sum }), nil
+}
+
+// headOf is what the actors are told of what this machine has written.
+func headOf(w config.Written) (h backup.Head, err error) {
+	h.Seq = w.Seq
+	if w.Seq > 0 {
+		h.Sum, err = w.Hash()
+	}
+	for _, p := range w.Next {
+		sum, perr := p.Hash()
+		h.Next, err = append(h.Next, sum), errors.Join(err, perr)
+	}
+	return h, err
 }
 
 // becomeNewHost is the command that puts aside who this machine was and begins

@@ -13,7 +13,6 @@ import (
 
 	"vaultik/backends"
 	"vaultik/index"
-	"vaultik/internal/clock"
 	"vaultik/vault/blob"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -26,11 +25,14 @@ type committer struct {
 	run      *backupRun
 	mu       sync.Mutex // of the rest: a checkpoint and the commit may overlap
 	objects  backends.ObjectReader
-	listedAt time.Duration // clock.Boot before the newest listing
+	listedAt time.Duration // backupRun.boot before the newest listing
 	lists    map[snapshot.Sum]int64
+	sealed   snapshot.RootRef // the root that was written last
+	rooted   bool             // the newest listing has it
 	epochs   map[layout.Epoch]keyObject
 	newest   uint64 // highest seq of the set in the store
 	gc       *snapshot.GCSeen
+	doomed   map[string]snapshot.Condemned // of the newest gc object, by key
 	prevKeys map[layout.Epoch]snapshot.KeyRef
 	head     Head
 }
@@ -42,8 +44,10 @@ type keyObject struct {
 }
 
 // ErrForeignWriter says that the store has manifests of this host and set that this
-// machine did not write. Two machines use one identity.
-var ErrForeignWriter = errors.New("another machine writes to the store as this host")
+// machine does not know for its own: its state is an older copy, or another machine has
+// a copy of its keys.
+var ErrForeignWriter = errors.New(
+	"the store has snapshots of this host that this machine does not know of")
 
 // prepare looks at the store before anything is written: which objects it has, which
 // index rows are void, and whether the chain of manifests is the one remembered. It also
@@ -68,16 +72,17 @@ func prepare(run *backupRun) (*committer, error) {
 // list reads the names of the host's objects, and the newest gc object. What the gc
 // object condemns counts as missing.
 func (c *committer) list() error {
-	at := clock.Boot()
+	at := c.run.boot()
 	host := c.run.spec.Host.ID
 	c.lists, c.epochs, c.newest = map[snapshot.Sum]int64{}, map[layout.Epoch]keyObject{}, 0
-	condemned, err := c.condemned()
+	c.rooted = false
+	err := c.condemned()
 	if err != nil {
 		return err
 	}
 	c.run.blobs.list()
 	err = c.objects.List(c.run.ctx, layout.HostPrefix(host), func(key string, size int64) error {
-		if _, gone := condemned[key]; gone {
+		if _, gone := c.doomed[key]; gone {
 			return nil
 		}
 		// A foreign name is not ours to judge.
@@ -113,21 +118,40 @@ func (c *committer) listed(o layout.Object, size int64) {
 		if o.Set == c.run.spec.Set {
 			c.newest = max(c.newest, o.Seq)
 		}
+	case layout.KindRoot:
+		c.rooted = c.rooted || c.sealed == snapshot.RootRef{Name: o.Sum, Size: size}
 	}
 }
 
 // condemned reads the newest gc object. A host that cannot verify it must not commit.
-func (c *committer) condemned() (map[string]snapshot.Condemned, error) {
+func (c *committer) condemned() error {
+	c.doomed = nil
 	gc, err := c.run.spec.Opened.GC(c.run.ctx, c.run.spec.Host.ID)
 	if err != nil {
-		return nil, fmt.Errorf(
+		return fmt.Errorf(
 			"cannot back up without knowing which objects prune has condemned: %w", err)
 	}
-	if gc == nil {
-		return nil, nil
+	if gc != nil {
+		c.gc = &snapshot.GCSeen{Seq: gc.Seq, SHA256: gc.Sum}
+		c.doomed = gc.Keys()
 	}
-	c.gc = &snapshot.GCSeen{Seq: gc.Seq, SHA256: gc.Sum}
-	return gc.Keys(), nil
+	return nil
+}
+
+// stored asks the store for an object that this run has stored, or another one that the
+// newest listing lacks: lists may lag behind. What is condemned counts as missing.
+func (c *committer) stored(key string, size int64) (bool, error) {
+	if _, gone := c.doomed[key]; gone {
+		return false, nil
+	}
+	info, err := c.run.spec.Store.Stat(c.run.ctx, key)
+	switch {
+	case errors.Is(err, backends.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for %s: %w", key, err)
+	}
+	return size == 0 || info.Size == size, nil
 }
 
 // dropMissing drops index rows of blobs that are missing from the store.
@@ -156,16 +180,15 @@ func (c *committer) drop(gone []blob.Name) error {
 	return nil
 }
 
-// checkHead compares the newest manifest of the set with the one remembered.
+// checkHead compares the newest manifest of the set with the one that this machine wrote.
 func (c *committer) checkHead() error {
 	spec := c.run.spec
 	switch {
 	case c.newest < c.head.Seq:
-		spec.warn(fmt.Sprintf("manifest %d of this set, the newest that this machine has seen, "+
+		spec.warn(fmt.Sprintf("manifest %d of this set, the newest that this machine has written, "+
 			"is missing from the store; run: vaultik verify", c.head.Seq))
 	case c.newest > c.head.Seq+1:
-		return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d",
-			ErrForeignWriter, c.newest, spec.SetName, c.head.Seq)
+		return c.foreign(c.newest)
 	}
 	for seq := max(1, min(c.newest, c.head.Seq)); seq <= c.newest; seq++ {
 		if err := c.checkManifest(seq); err != nil {
@@ -175,8 +198,14 @@ func (c *committer) checkHead() error {
 	return nil
 }
 
-// checkManifest compares one manifest with the one remembered, and moves the head on to
-// one that follows it.
+// foreign is the error for a manifest that this machine does not know for its own.
+func (c *committer) foreign(seq uint64) error {
+	return fmt.Errorf("%w: snapshot %d of set %q; the last that it wrote is %d",
+		ErrForeignWriter, seq, c.run.spec.SetName, c.head.Seq)
+}
+
+// checkManifest compares one manifest with the one that this machine wrote, and moves the
+// head on to one that it was about to write when a run was interrupted.
 func (c *committer) checkManifest(seq uint64) error {
 	spec := c.run.spec
 	m, sum, err := c.manifest(seq)
@@ -188,19 +217,14 @@ func (c *committer) checkManifest(seq uint64) error {
 	if err != nil {
 		return err
 	}
-	if seq == c.head.Seq && sum != c.head.Sum {
-		return fmt.Errorf("%w: manifest %d of set %q is not the one that this machine wrote",
+	switch {
+	case seq == c.head.Seq && sum != c.head.Sum:
+		return fmt.Errorf("%w: snapshot %d of set %q is not the one that it wrote",
 			ErrForeignWriter, seq, spec.SetName)
-	}
-	if seq == c.head.Seq+1 {
-		// Either a run of this machine was interrupted before it could note that it wrote
-		// this manifest, or another machine wrote it.
-		if m.Prev != snapshot.Sum(c.head.Sum) {
-			return fmt.Errorf("%w: manifest %d of set %q does not follow the one that this "+
-				"machine wrote", ErrForeignWriter, seq, spec.SetName)
-		}
-		c.head = Head{Seq: seq, Sum: sum}
-		if err := spec.SaveHead(c.head); err != nil {
+	case seq == c.head.Seq+1 && !slices.Contains(c.head.Next, sum):
+		return c.foreign(seq)
+	case seq == c.head.Seq+1:
+		if err := c.advance(Head{Seq: seq, Sum: sum}); err != nil { // a run was killed
 			return err
 		}
 	}
@@ -212,6 +236,12 @@ func (c *committer) checkManifest(seq uint64) error {
 		c.sayForgotten(m)
 	}
 	return nil
+}
+
+// advance notes a manifest that this machine wrote.
+func (c *committer) advance(h Head) error {
+	c.head = h
+	return c.run.spec.SaveHead(h)
 }
 
 // sayForgotten warns when the index does not know the last blobs of the newest
@@ -266,8 +296,8 @@ func (c *committer) weakManifest(seq uint64) (b []byte, key string, err error) {
 	case len(found) == 0:
 		return nil, stem, backends.ErrNotFound
 	case len(found) > 1:
-		return nil, stem, fmt.Errorf("%w: %d manifests have seq %d",
-			ErrForeignWriter, len(found), seq)
+		return nil, stem, fmt.Errorf("%w: there are %d snapshots %d of set %q",
+			ErrForeignWriter, len(found), seq, spec.SetName)
 	}
 	b, err = c.objects.Get(c.run.ctx, found[0], 0, -1)
 	return b, found[0], err
@@ -307,12 +337,29 @@ func (c *committer) conditional() bool {
 	return err == nil && info.ConditionalPut
 }
 
+// keyObject is the newest wrapping of an epoch key. That of this run may be too new to be
+// listed.
+func (c *committer) keyObject(e layout.Epoch) (k keyObject, there bool, err error) {
+	if k, there = c.epochs[e]; there || e != c.run.epoch.ID {
+		return k, there, nil
+	}
+	k = keyObject{0, c.run.epoch.Size}
+	there, err = c.stored(layout.EpochKey(c.run.spec.Host.ID, e, 0), k.size)
+	if there {
+		c.epochs[e] = k
+	}
+	return k, there, err
+}
+
 // keyRefs are the sealed epoch keys that a snapshot needs. If one is missing nothing is
 // lost: blobs are sealed to the recipients as well.
 func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef, error) {
 	var refs []snapshot.KeyRef
 	for e := range epochs {
-		k, there := c.epochs[e]
+		k, there, err := c.keyObject(e)
+		if err != nil {
+			return nil, err
+		}
 		if !there {
 			c.run.spec.warn(fmt.Sprintf("the sealed key of epoch %s is missing from the store; "+
 				"its blobs can still be opened by the recipients", e))

@@ -92,11 +92,10 @@ func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64
 			seq, known = seq+1, false
 			continue
 		}
-		gc, err := s.knownGC(ctx, l.Host)
+		r, err := s.record(ctx, l.Host, l.Set, seq)
 		if err != nil {
 			return fmt.Errorf("%w: seq %d, and the reason cannot be read: %w", ErrGap, seq, err)
 		}
-		r := gc.pruned(l.Set, seq)
 		if r == nil {
 			return fmt.Errorf("%w: seq %d, and no prune record covers it", ErrGap, seq)
 		}
@@ -112,6 +111,20 @@ func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64
 		return fmt.Errorf("%w: it continues from another seq %d than the one that was there", ErrFork, l.Seq-1)
 	}
 	return nil
+}
+
+// record returns what accounts for the manifest that is not in this place: a record of the
+// owner, or one of prune. It may be nil.
+func (s *Store) record(ctx context.Context, host layout.HostID, set layout.SetID,
+	seq uint64) (*Pruned, error) {
+	if r := s.Trust.lost(host, set, seq); r != nil {
+		return r, nil
+	}
+	gc, err := s.knownGC(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	return gc.pruned(set, seq), nil
 }
 
 // pruned returns the record that covers this place, if there is one.
@@ -155,11 +168,10 @@ func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Su
 	case newest < p.Seq:
 		return fmt.Errorf("%w: %s; the newest there is seq %d", ErrRollback, name, newest)
 	}
-	gc, err := s.knownGC(ctx, p.Host)
-	if err != nil {
+	r, err := s.record(ctx, p.Host, p.Set, p.Seq)
+	switch {
+	case err != nil:
 		return fmt.Errorf("%w: %s, and whether it was pruned cannot be read: %w", ErrRollback, name, err)
-	}
-	switch r := gc.pruned(p.Set, p.Seq); {
 	case r == nil:
 		return fmt.Errorf("%w: %s; the newest there is seq %d, and no prune record covers it",
 			ErrRollback, name, newest)

@@ -141,14 +141,10 @@ func (s *Store) standing(ctx context.Context, loaded []*Loaded) (out []*Loaded, 
 // belowPruned goes down from a place whose manifest is not there to the next that was
 // not pruned, as far as prune records lead.
 func (s *Store) belowPruned(ctx context.Context, l *Loaded, at uint64, want Sum) (uint64, Sum) {
-	gc, err := s.knownGC(ctx, l.Host)
-	if err != nil {
-		return 0, Sum{} // what cannot be read is said where the chain is checked
-	}
 	for at > l.Seq {
-		r := gc.pruned(l.Set, at)
-		if r == nil || r.To != at || r.Sum != want {
-			return 0, Sum{}
+		r, err := s.record(ctx, l.Host, l.Set, at)
+		if err != nil || r == nil || r.To != at || r.Sum != want {
+			return 0, Sum{} // what cannot be read is said where the chain is checked
 		}
 		at, want = r.From-1, r.Prev
 	}
@@ -164,7 +160,7 @@ func (s *Store) checkUntil(ctx context.Context, filter Filter, loaded []*Loaded)
 		}
 		for _, u := range h.Until.Sets {
 			p := Place{h.Host, u.Set, u.Seq}
-			if !filter.Set.IsZero() && filter.Set != u.Set {
+			if !filter.Set.IsZero() && filter.Set != u.Set || s.Trust.Accepts(p.Host, p.Set, p.Seq) {
 				continue
 			}
 			if err := s.CheckSeen(ctx, loaded, p, u.Sum); err != nil {

@@ -124,17 +124,15 @@ func andMore(err error, n int) error {
 	return fmt.Errorf("%w; %d more of this kind", err, n)
 }
 
-// nextPlace is where a chain goes on: behind its newest manifest, or, where none is left,
-// behind what was pruned.
+// nextPlace is where a chain goes on: behind its newest manifest, and what records say
+// was there.
 func (s *Store) nextPlace(ctx context.Context, k chainKey, top uint64) uint64 {
-	if top > 0 {
-		return top + 1
-	}
-	next := uint64(1)
-	if gc, err := s.knownGC(ctx, k.host); err == nil {
-		for r := gc.pruned(k.set, next); r != nil; r = gc.pruned(k.set, next) {
-			next = r.To + 1
+	next := top + 1
+	for {
+		r, err := s.record(ctx, k.host, k.set, next)
+		if err != nil || r == nil {
+			return next
 		}
+		next = r.To + 1
 	}
-	return next
 }

@@ -29,6 +29,7 @@ type Trust struct {
 	Prev  Sum            `json:"prev,omitzero"` // of the object before; none at seq 1
 	Time  time.Time      `json:"time"`
 	Hosts []TrustHost    `json:"hosts"`
+	Lost  []Lost         `json:"lost,omitempty"` // sorted and joined
 }
 
 // TrustHost is one signing key. A host whose key is replaced becomes a new host.
@@ -38,10 +39,35 @@ type TrustHost struct {
 	Roles   []string       `json:"roles"`
 	Revoked time.Time      `json:"revoked,omitzero"` // when, by the owner's clock; for people
 	Until   *Until         `json:"until,omitempty"`  // of a revoked key: what stands
+	// Recipients are the sums of all sets of recipients that the owner has signed for this
+	// host, oldest first: the last one is in force. None: the owner has not said.
+	Recipients []Sum `json:"recipients,omitempty"`
 }
 
 // Has reports whether the key has a role.
 func (h TrustHost) Has(role string) bool { return slices.Contains(h.Roles, role) }
+
+// SignedFor returns for whom the owner wants a host's snapshots encrypted; false if the owner
+// has not said.
+func (h TrustHost) SignedFor() (Sum, bool) {
+	if len(h.Recipients) == 0 {
+		return Sum{}, false
+	}
+	return h.Recipients[len(h.Recipients)-1], true
+}
+
+// Sign puts the sum of a host's recipients in force; false if the list has no such host.
+func (t *Trust) Sign(host layout.HostID, recipients Sum) bool {
+	for i := range t.Hosts {
+		if h := &t.Hosts[i]; h.Host == host {
+			h.Recipients = append(slices.DeleteFunc(slices.Clone(h.Recipients), func(s Sum) bool {
+				return s == recipients
+			}), recipients)
+			return true
+		}
+	}
+	return false
+}
 
 // Host returns the entry of a host.
 func (t *Trust) Host(id layout.HostID) (TrustHost, bool) {
@@ -79,7 +105,11 @@ func (t *Trust) check() error {
 			return fmt.Errorf("host %s: %w", h.Host, err)
 		}
 	}
-	return nil
+	merged, err := MergeLost(t.Lost)
+	if err == nil && !slices.Equal(merged, t.Lost) {
+		err = errors.New("records of what is lost are not sorted and joined")
+	}
+	return err
 }
 
 // checkSeq checks that exactly the first of a chain has no predecessor.
