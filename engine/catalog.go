@@ -92,6 +92,7 @@ func (j *job) catalogOf(op *opened, loaded []*snapshot.Loaded,
 	if err := unreachable(problems); err != nil {
 		return nil, err
 	}
+	problems = append(problems, op.Store.Trust.CheckRecipients(loaded)...)
 	c := &catalog{problems: problems, op: op, hostname: j.hostname()}
 	for _, l := range loaded {
 		c.rows = append(c.rows, &row{Loaded: l})
@@ -140,7 +141,8 @@ func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.S
 		}
 		err := snapshot.CheckSeen(loaded, k.Host, k.Set, p.Seq, sum)
 		switch {
-		case err == nil || c.said(k.Host, k.Set, p.Seq):
+		case err == nil || c.said(k.Host, k.Set, p.Seq),
+			c.op.Store.Trust.Accepts(k.Host, k.Set, p.Seq): // the owner knows that it is gone
 		case mirror && errors.Is(err, snapshot.ErrRollback):
 			behind++
 		default:
