@@ -96,6 +96,7 @@ func (j *job) catalogOf(ctx context.Context, op *opened, loaded []*snapshot.Load
 	if err := unreachable(problems); err != nil {
 		return nil, err
 	}
+	problems = append(problems, op.Store.Trust.CheckRecipients(loaded)...)
 	c := &catalog{problems: problems, op: op, hostname: j.hostname()}
 	for _, l := range loaded {
 		c.rows = append(c.rows, &row{Loaded: l})
@@ -145,7 +146,8 @@ func (j *job) checkSeen(ctx context.Context, c *catalog, loaded []*snapshot.Load
 		err := c.op.Store.CheckSeen(ctx, loaded,
 			snapshot.Place{Host: k.Host, Set: k.Set, Seq: p.Seq}, sum)
 		switch {
-		case err == nil || c.said(k.Host, k.Set, p.Seq):
+		case err == nil || c.said(k.Host, k.Set, p.Seq),
+			c.op.Store.Trust.Accepts(k.Host, k.Set, p.Seq): // the owner knows that it is gone
 		case mirror && errors.Is(err, snapshot.ErrRollback):
 			behind++
 		default:

@@ -170,6 +170,10 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.fail("host", k.foreignWriter(err))
 		return true
 	}
+	if err := k.checkRecipients(op, k.conf); err != nil {
+		k.fail("recipients", err)
+		return true
+	}
 	k.ok("host", "%s, %s backed up", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set",
 		"sets"))
 	if h.Kit != "" && exists(h.Kit) {

@@ -57,6 +57,9 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 	if b.op.Host.Moved() && !b.o.SameHost {
 		return b.cloned()
 	}
+	if err := b.checkRecipients(b.op, b.conf); err != nil {
+		return err
+	}
 	return b.foreignWriter(knowsOwn(ctx, b.op))
 }
 

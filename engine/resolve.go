@@ -228,8 +228,8 @@ func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
 	}
 	k := chains[0]
 	for _, pr := range c.problems {
-		if errors.Is(pr.Err, snapshot.ErrGap) {
-			continue // older ones are missing: this one is what it is
+		if errors.Is(pr.Err, snapshot.ErrGap) || errors.Is(pr.Err, snapshot.ErrRecipients) {
+			continue // older ones are missing, or others can read it: this one is what it is
 		}
 		if pr.Host == k.host && pr.Set == k.set && (k.newest == nil || pr.Seq >= k.newest.Seq) {
 			e := &newestBad{set: k.setName, err: pr, older: c.beneath(k, pr.Seq)}

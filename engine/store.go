@@ -107,6 +107,9 @@ func (j *job) ownHost() (*config.Host, error) {
 func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 	known *config.Known) (err error) {
 	pin := j.pinFor(op, host, known)
+	if j.older {
+		pin.TrustSeq, pin.TrustSum = 0, ""
+	}
 	op.Store, err = snapshot.OpenStore(ctx, op.Objects, pin)
 	if errors.Is(err, snapshot.ErrOwnerChanged) {
 		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: j.o.Owner != "",
@@ -127,7 +130,9 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 		return &ownerDiffers{url: backends.Redact(op.URL), want: k.Owner,
 			err: snapshot.ErrOwnerChanged}
 	}
-	if p := op.Seen.Trust(id); op.Mirror && op.Store.TrustSeq < p.Seq {
+	if p := op.Seen.Trust(id); j.older {
+		j.Detail("trust list %d, %d was seen", op.Store.TrustSeq, p.Seq)
+	} else if op.Mirror && op.Store.TrustSeq < p.Seq {
 		j.Warn(j.vaultik("store copy --to "+config.Quote(op.URL)),
 			"the mirror %s is behind its store: it has trust list %d, the store has had list %d",
 			backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)

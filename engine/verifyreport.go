@@ -56,7 +56,8 @@ func manifestKind(err error) string {
 	case errors.Is(err, snapshot.ErrGap), errors.Is(err, snapshot.ErrRollback),
 		errors.Is(err, snapshot.ErrGCRollback):
 		return "missing"
-	case errors.Is(err, snapshot.ErrUntrusted), errors.Is(err, snapshot.ErrRevoked):
+	case errors.Is(err, snapshot.ErrUntrusted), errors.Is(err, snapshot.ErrRevoked),
+		errors.Is(err, snapshot.ErrRecipients):
 		return "untrusted"
 	case errors.Is(err, snapshot.ErrNewerFormat):
 		return "newer"
@@ -206,5 +207,11 @@ func (v *verification) damage(found int64, affected []string) error {
 		rest = fmt.Sprintf("; %s not affected", words.Plural(int64(whole), "snapshot is",
 			"snapshots are"))
 	}
-	return fault.Damaged(words.Plural(found, "problem", "problems") + " in the store" + rest)
+	err := fault.Damaged(words.Plural(found, "problem", "problems") + " in the store" + rest)
+	for _, p := range v.signed {
+		if errors.Is(p.Err, snapshot.ErrRollback) || errors.Is(p.Err, snapshot.ErrGap) {
+			return fault.WithHint(err, v.acceptHint())
+		}
+	}
+	return err
 }

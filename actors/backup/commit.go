@@ -198,6 +198,9 @@ func (c *committer) write(top page.Ref) (*snapshot.Manifest, error) {
 		Prev: snapshot.Sum(c.head.Sum), Time: c.run.now().UTC().Truncate(time.Second),
 		Complete: c.run.tally.now().failed == 0 && !spec.Partial, Needs: needs,
 	}
+	if h, _ := spec.Opened.Trust.Host(spec.Host.ID); len(h.Recipients) > 0 {
+		m.Recipients = spec.Recipients.Sum()
+	}
 	root, err := c.root(m, top)
 	if err != nil {
 		return nil, err
