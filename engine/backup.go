@@ -228,7 +228,9 @@ func (b *backupJob) save(ctx context.Context, spec *backup.Spec) (*backup.Result
 		}
 		b.tellKernel(res.Kernel)
 	}
-	return res, b.foreignWriter(err)
+	b.noteHeads(b.op, nil)
+	b.sayStrays(b.op)
+	return res, b.foreignWriter(b.op, err)
 }
 
 // report tells what became of a set, and adds it to the totals.

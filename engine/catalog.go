@@ -26,6 +26,7 @@ type catalog struct {
 	op       *opened
 	hostname string // of this host
 	behind   int    // sets of which a mirror lacks what was seen of its store
+	seen     map[config.SetOf]config.Point
 }
 
 // row is one snapshot. Its root is read when it is asked for.
@@ -97,12 +98,12 @@ func (j *job) catalogOf(ctx context.Context, op *opened, loaded []*snapshot.Load
 		return nil, err
 	}
 	problems = append(problems, op.Store.Trust.CheckRecipients(loaded)...)
-	c := &catalog{problems: problems, op: op, hostname: j.hostname()}
+	seen := op.Seen.Manifests(op.Store.Doc.Store)
+	c := &catalog{problems: problems, op: op, hostname: j.hostname(), seen: seen}
 	for _, l := range loaded {
 		c.rows = append(c.rows, &row{Loaded: l})
 	}
 	slices.SortStableFunc(c.rows, func(a, b *row) int { return a.Time.Compare(b.Time) })
-	seen := op.Seen.Manifests(op.Store.Doc.Store)
 	if op.Mirror {
 		behind, err := j.checkSeen(ctx, c, loaded, seen, true)
 		if err != nil {

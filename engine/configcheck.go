@@ -167,7 +167,7 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		return true
 	}
 	if err := knowsOwn(ctx, op); err != nil {
-		k.fail("host", k.foreignWriter(err))
+		k.fail("host", k.foreignWriter(op, err))
 		return true
 	}
 	if err := k.checkRecipients(op, k.conf); err != nil {

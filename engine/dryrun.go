@@ -60,7 +60,7 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 	if err := b.checkRecipients(b.op, b.conf); err != nil {
 		return err
 	}
-	return b.foreignWriter(knowsOwn(ctx, b.op))
+	return b.foreignWriter(b.op, knowsOwn(ctx, b.op))
 }
 
 // openDry opens what there is: a store and an index only where there is a
@@ -135,8 +135,7 @@ func copyError(temp string, err error) error {
 func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) error {
 	gc, err := op.Store.GC(ctx, op.Host.ID)
 	if err != nil {
-		return fmt.Errorf("cannot back up without knowing which objects prune has condemned: %w",
-			err)
+		return j.foreignWriter(op, fmt.Errorf("%w: %w", backup.ErrUnknownGC, err))
 	}
 	present, err := presentBlobs(ctx, op)
 	if err != nil {

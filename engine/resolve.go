@@ -156,9 +156,8 @@ func (c *catalog) chains(ctx context.Context, p Pick, key *keys.Identity) ([]nam
 // anybody who may write to the store can make them up. What this machine has seen of a
 // set is no such thing.
 func (c *catalog) withoutStrange(chains []named) []named {
-	seen := c.op.Seen.Manifests(c.op.Store.Doc.Store)
 	known := slices.DeleteFunc(slices.Clone(chains), func(n named) bool {
-		_, ok := seen[config.SetOf{Host: n.host, Set: n.set}]
+		_, ok := c.seen[config.SetOf{Host: n.host, Set: n.set}]
 		return n.newest == nil && !ok
 	})
 	if len(known) == 0 {

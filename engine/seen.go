@@ -26,9 +26,8 @@ func (op *opened) requireSeen() {
 }
 
 // noteHeads remembers the newest manifest of each set and the newest gc object of each
-// host, all of which were verified: from then on they, or later ones, must be there. What
-// this machine writes as a host it notes when it writes: what it only meets under its own
-// name may be a clone's. loaded are sorted.
+// host, all of which were verified: from then on they, or later ones, must be there.
+// loaded are sorted.
 func (j *job) noteHeads(op *opened, loaded []*snapshot.Loaded) {
 	if j.dry {
 		return
@@ -40,10 +39,8 @@ func (j *job) noteHeads(op *opened, loaded []*snapshot.Loaded) {
 			loaded[i-1].Host == l.Host {
 			continue // which side of a fork is meant is not ours to say
 		}
-		if own := op.Host != nil && op.Host.ID == l.Host; !own {
-			heads[config.SetOf{Host: l.Host, Set: l.Set}] = config.Point{Seq: l.Seq,
-				Sum: hex.EncodeToString(l.Sum[:])}
-		}
+		heads[config.SetOf{Host: l.Host, Set: l.Set}] = config.Point{Seq: l.Seq,
+			Sum: hex.EncodeToString(l.Sum[:])}
 	}
 	gcs := map[layout.HostID]config.Point{}
 	for host, g := range op.Store.GCHeads() {

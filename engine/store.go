@@ -9,6 +9,7 @@ import (
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/internal/fault"
+	"vaultik/internal/words"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
@@ -42,7 +43,24 @@ func (o *opened) takesBackups() error {
 				"if the store is lost, set storage_url to the mirror",
 		}
 	}
-	return nil
+	return o.trusted()
+}
+
+// trusted refuses to write as a host that the owner does not trust: what it wrote would count
+// for nothing.
+func (o *opened) trusted() error {
+	h, ok := o.Store.Trust.Host(o.Host.ID)
+	why := ""
+	switch {
+	case !ok || h.Key != o.Host.Signer.Public() || !h.Has(snapshot.RoleWrite):
+		why = "the owner of the store does not trust the key of this host"
+	case !h.Revoked.IsZero():
+		why = "the owner of the store has revoked the key of this host on " + words.Day(h.Revoked)
+	default:
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("%w: %s, so what it saves would not count",
+		snapshot.ErrUntrusted, why), "see which hosts are trusted: vaultik store info")
 }
 
 // openStore opens the store that is meant for reading and writing, after the

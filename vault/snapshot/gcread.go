@@ -145,7 +145,7 @@ func (s *Store) loadGC(ctx context.Context, f found) (*LoadedGC, error) {
 	sum := sumOf(b)
 	g, err := DecodeGC(b, keysOf(s.Trust.pruners(false)))
 	for _, h := range s.Trust.pruners(true) {
-		if err == nil || !unproven(err) {
+		if err == nil || !Unproven(err) {
 			break
 		}
 		old, oerr := DecodeGC(b, []keys.PublicKey{h.Key})

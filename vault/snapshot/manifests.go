@@ -278,7 +278,7 @@ func (s *Store) At(ctx context.Context, p Place) ([]*Loaded, []Problem, error) {
 		return nil, nil, err
 	}
 	if len(loaded) > 0 {
-		bad = slices.DeleteFunc(bad, func(p Problem) bool { return unproven(p.Err) })
+		bad = slices.DeleteFunc(bad, func(p Problem) bool { return Unproven(p.Err) })
 	}
 	return loaded, append(bad, forks(loaded)...), nil
 }

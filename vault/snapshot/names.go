@@ -44,9 +44,9 @@ func (s *Store) find(ctx context.Context, prefix string, kind layout.Kind) ([]fo
 	return out, nil
 }
 
-// unproven tells an object that no trusted key vouches for, as far as was read, from one
+// Unproven tells an object that no trusted key vouches for, as far as was read, from one
 // that could not be read, or is of a newer format: either may be what its name says.
-func unproven(err error) bool {
+func Unproven(err error) bool {
 	for _, e := range []error{ErrDamaged, ErrSignature, ErrUntrusted, ErrRevoked} {
 		if errors.Is(err, e) {
 			return true
@@ -90,7 +90,7 @@ func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kin
 			ok, next = true, f.Seq+1
 			break
 		}
-		if !unproven(err) {
+		if !Unproven(err) {
 			return v, false, fmt.Errorf("%s: %w", f.Key(), err)
 		}
 		if errors.Is(err, ErrRevoked) { // whole, and a thief's

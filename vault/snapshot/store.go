@@ -107,7 +107,7 @@ func (s *Store) openTrust(ctx context.Context, pin Pin) error {
 			}
 			t, err := DecodeTrust(b, s.Doc.Owner)
 			switch {
-			case err != nil && unproven(err) && !errors.Is(err, ErrDamaged):
+			case err != nil && Unproven(err) && !errors.Is(err, ErrDamaged):
 				return t, damaged("%w", err)
 			case err != nil:
 				return t, err

@@ -89,7 +89,7 @@ func (s *Store) sift(ctx context.Context, loaded []*Loaded, bad []Problem) (prob
 		var above []Problem
 		for _, p := range chains[k] {
 			switch {
-			case !unproven(p.Err):
+			case !Unproven(p.Err):
 				problems = append(problems, p)
 			case errors.Is(p.Err, ErrRevoked), proven[Place{p.Host, p.Set, p.Seq}]:
 				strays = append(strays, p)
