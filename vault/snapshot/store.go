@@ -69,13 +69,17 @@ func (s *Store) Pin() Pin {
 // Errors are [ErrNoStore], [ErrOwnerChanged], [ErrTrustRollback], [ErrNewerFormat],
 // [ErrDamaged], and those of o.
 func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
-	s := &Store{objects: o, lists: make(map[listKey][]BlobSize), epochs: make(map[epochKey]age.Identity),
-		strays: make(map[strayKey]Stray), named: make(map[layout.HostID][]GCSeen),
-		gcs: make(map[layout.HostID]gcRead)}
+	s := newStore(o)
 	if err := s.open(ctx, pin); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return s, nil
+}
+
+func newStore(o Objects) *Store {
+	return &Store{objects: o, lists: make(map[listKey][]BlobSize),
+		epochs: make(map[epochKey]age.Identity), strays: make(map[strayKey]Stray),
+		named: make(map[layout.HostID][]GCSeen), gcs: make(map[layout.HostID]gcRead)}
 }
 
 func (s *Store) open(ctx context.Context, pin Pin) error {
@@ -105,14 +109,9 @@ func (s *Store) openTrust(ctx context.Context, pin Pin) error {
 			if err != nil {
 				return Trust{}, err
 			}
-			t, err := DecodeTrust(b, s.Doc.Owner)
-			switch {
-			case err != nil && Unproven(err) && !errors.Is(err, ErrDamaged):
-				return t, damaged("%w", err)
-			case err != nil:
+			t, err := s.trustList(b, f.Seq)
+			if err != nil {
 				return t, err
-			case t.Store != s.Doc.Store || t.Seq != f.Seq:
-				return t, damaged("this name holds a trust list of another store or seq")
 			}
 			sum = sumOf(b)
 			return t, nil
@@ -133,6 +132,20 @@ func (s *Store) openTrust(ctx context.Context, pin Pin) error {
 		return fmt.Errorf("%w: another list %d was seen", ErrTrustRollback, s.TrustSeq)
 	}
 	return nil
+}
+
+// trustList reads the object of one number.
+func (s *Store) trustList(b []byte, seq uint64) (Trust, error) {
+	t, err := DecodeTrust(b, s.Doc.Owner)
+	switch {
+	case err != nil && Unproven(err) && !errors.Is(err, ErrDamaged):
+		return t, damaged("%w", err)
+	case err != nil:
+		return t, err
+	case t.Store != s.Doc.Store || t.Seq != seq:
+		return t, damaged("this name holds a trust list of another store or seq")
+	}
+	return t, nil
 }
 
 // get reads a whole object whose size is known from a listing or a signature.
