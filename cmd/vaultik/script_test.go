@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
 			"unsign": unsign,
-			"hold": hold, "unhold": unhold, "await": await,
+			"hold":   hold, "unhold": unhold, "await": await,
 			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse,
 		},
 	})
