@@ -24,11 +24,12 @@ type Faults struct {
 	Folds      func(path string) bool               // likewise
 	OneName    func(dir, a, b string) (bool, error) // instead of trying it
 
-	OnCommitStart   func()
-	Boot            func() time.Duration // instead of clock.Boot, where a backup commits
-	HangTime        time.Duration        // instead of what a job waits for a call that does not return
-	CheckpointEvery time.Duration        // instead of checkpointLook
-	CheckpointBytes int64                // instead of checkpointBytes
+	OnCommitStart func()
+	Boot          func() time.Duration // instead of clock.Boot, where a backup commits
+
+	HangTime        time.Duration // instead of what a job waits for a call that does not return
+	CheckpointEvery time.Duration // instead of checkpointLook
+	CheckpointBytes int64         // instead of checkpointBytes
 }
 
 // Chunker is hit before a file is read.

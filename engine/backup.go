@@ -182,7 +182,9 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.
 			op.Host.Epoch = &e
 			return b.state.UpdateHost(func(h *config.Host) error { h.Epoch = &e; return nil })
 		},
-		SaveNext: func(h backup.Head) error { return b.saveHead(rec.ID, h, (*config.Seen).NoteNext) },
+		SaveNext: func(h backup.Head) error {
+			return b.saveHead(rec.ID, h, (*config.Seen).NoteNext)
+		},
 		SaveHead: func(h backup.Head) error {
 			return b.saveHead(rec.ID, h, (*config.Seen).NoteWritten)
 		},

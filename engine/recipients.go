@@ -47,13 +47,18 @@ func (j *job) signRecipients(ctx context.Context, o SignOptions) error {
 	}
 	sum := snapshot.Sum(conf.Recipients.Sum())
 	host, _ := op.Store.Trust.Host(op.Host.ID)
-	signed, _ := host.SignedFor()
+	signed, isSigned := host.SignedFor()
 	ev := events.Recipients{Type: "recipients", Recipients: conf.Recipients.Strings(),
 		Sum: sum.String(), Signed: signed == sum, Kit: kit.Recipient}
 	j.Tell(ev)
 	if ev.Signed {
 		j.Note("the owner has signed them before")
 		return nil
+	}
+	if op.savedBefore() && (isSigned || op.Host.Recipients != "" &&
+		op.Host.Recipients != ev.Sum) {
+		j.Warn("", "what was saved before stays encrypted for the earlier recipients, and newer "+
+			"snapshots refer to it: keep their keys")
 	}
 	if kit.Recipient != "" && !slices.Contains(ev.Recipients, kit.Recipient) {
 		j.Warn("", "the key of the recovery kit %s is not among the recipients: it will not open "+

@@ -108,7 +108,8 @@ func (c *committer) whole(m *snapshot.Manifest) (bool, error) {
 		if now, there := c.epochs[k.Epoch]; there && now == (keyObject{k.N, k.Size}) {
 			continue
 		}
-		if there, err := c.stored(layout.EpochKey(host, k.Epoch, k.N), k.Size); err != nil || !there {
+		key := layout.EpochKey(host, k.Epoch, k.N)
+		if there, err := c.stored(key, k.Size); err != nil || !there {
 			return false, err
 		}
 	}

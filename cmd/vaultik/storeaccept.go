@@ -49,7 +49,7 @@ func (s *session) showRollback(e events.Rollback) {
 	if e.TrustFrom == 0 {
 		return
 	}
-	s.out.result("lost: trust lists %d to %d, and what they have changed about hosts and recipients",
+	s.out.result("lost: trust lists %d to %d, and what they changed about hosts and recipients",
 		e.TrustFrom, e.TrustTo)
 	for _, h := range e.Hosts {
 		s.out.result("trusted again: %s", hostText(h))
