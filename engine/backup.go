@@ -60,6 +60,9 @@ func (b *backupJob) run(ctx context.Context, flags exclusions) (err error) {
 	if err := b.refuseClone(b.op.Host, b.o.SameHost); err != nil {
 		return err
 	}
+	if err := b.checkRecipients(b.op, b.conf); err != nil {
+		return err
+	}
 	sets, err := b.sets(b.op.Sets, flags)
 	if err != nil {
 		return err
@@ -156,13 +159,16 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.
 		return nil, err
 	}
 	conf, op, store := b.conf, b.op, b.op.Store.Doc.Store
-	head := op.Seen.Manifest(store, op.Host.ID, rec.ID)
+	head, err := headOf(op.Seen.Written(store, op.Host.ID, rec.ID))
+	if err != nil {
+		return nil, b.badSeen()
+	}
 	spec := &backup.Spec{
 		Store: op.Backend, Opened: op.Store, Index: b.ix,
 		Host: backup.Host{ID: op.Host.ID, Name: conf.Hostname, Secret: op.Host.Secret,
 			Signer: op.Host.Signer},
 		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name,
-		Head:  backup.Head{Seq: head.Seq},
+		Head:  head,
 		Paths: roots, Tags: b.o.Tags, Partial: partial,
 		Chunks: chunk.ParamsFor(int(conf.ChunkSize)), CompressionLevel: conf.Compression,
 		BlobSize: conf.BlobSize, Memory: conf.Memory, Parallel: b.transfers(conf),
@@ -176,26 +182,27 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.
 			op.Host.Epoch = &e
 			return b.state.UpdateHost(func(h *config.Host) error { h.Epoch = &e; return nil })
 		},
-		SaveHead: func(h backup.Head) error { return b.saveHead(rec.ID, h) },
+		SaveNext: func(h backup.Head) error {
+			return b.saveHead(rec.ID, h, (*config.Seen).NoteNext)
+		},
+		SaveHead: func(h backup.Head) error {
+			return b.saveHead(rec.ID, h, (*config.Seen).NoteWritten)
+		},
 	}
 	if op.Host.Epoch != nil {
 		spec.Epoch = *op.Host.Epoch
 	}
-	if head.Seq > 0 {
-		if _, err := hex.Decode(spec.Head.Sum[:], []byte(head.Sum)); err != nil {
-			return nil, fmt.Errorf("read the last seen snapshot of set %q: %w", set.name, err)
-		}
-	}
 	return spec, nil
 }
 
-// saveHead remembers the newest snapshot of a set.
-func (b *backupJob) saveHead(set layout.SetID, h backup.Head) error {
+// saveHead remembers the newest snapshot of a set, as note does.
+func (b *backupJob) saveHead(set layout.SetID, h backup.Head, note func(*config.Seen,
+	layout.StoreID, layout.HostID, layout.SetID, config.Point)) error {
 	p, store, host := config.Point{Seq: h.Seq, Sum: hex.EncodeToString(h.Sum[:])},
 		b.op.Store.Doc.Store, b.op.Host.ID
-	b.op.Seen.NoteManifest(store, host, set, p)
+	note(b.op.Seen, store, host, set, p)
 	return b.state.UpdateSeen(func(seen *config.Seen) error {
-		seen.NoteManifest(store, host, set, p)
+		note(seen, store, host, set, p)
 		return nil
 	})
 }
@@ -223,7 +230,9 @@ func (b *backupJob) save(ctx context.Context, spec *backup.Spec) (*backup.Result
 		}
 		b.tellKernel(res.Kernel)
 	}
-	return res, b.foreignWriter(err)
+	b.noteHeads(b.op, nil)
+	b.sayStrays(b.op)
+	return res, b.foreignWriter(b.op, err)
 }
 
 // report tells what became of a set, and adds it to the totals.

@@ -166,8 +166,12 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.fail("host", k.cloned())
 		return true
 	}
-	if err := foreignWriter(ctx, op); err != nil {
-		k.fail("host", k.foreignWriter(err))
+	if err := knowsOwn(ctx, op); err != nil {
+		k.fail("host", k.foreignWriter(op, err))
+		return true
+	}
+	if err := k.checkRecipients(op, k.conf); err != nil {
+		k.fail("recipients", err)
 		return true
 	}
 	k.ok("host", "%s, %s backed up", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set",

@@ -105,6 +105,10 @@ type job struct {
 	patience context.Context
 	troubles *troubles
 	dry      bool // nothing may be written, state files included
+	older    bool // the store may be older than what was seen of it: the owner says so
+
+	forgetful bool               // it was said that nothing can be remembered
+	strays    map[strayKind]bool // that were told of
 
 	within, target string // of SNAPSHOT:PATH, and of --target, as they were given
 }

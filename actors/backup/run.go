@@ -10,14 +10,15 @@ import (
 
 	"vaultik/actors"
 	"vaultik/internal/arena"
+	"vaultik/internal/clock"
 	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/keys"
 )
 
 // freshListing is how old a listing may be when the manifest is acknowledged:
-// prune waits far longer before it deletes what it condemned. A listing that is
-// older than four fifths of this is made again before the last writes.
+// prune waits far longer before it deletes what it condemned. One that is older than
+// a fifth of this when only the manifest is left to be written is made again.
 const freshListing = 10 * time.Minute
 
 // backupRun is what the actors of one backup share: what was asked for, which
@@ -72,12 +73,12 @@ func (r *backupRun) divide() {
 	}
 }
 
-// freshListing is freshListing, or what a test has in its place.
-func (r *backupRun) freshListing() time.Duration {
-	if r.faults.Fresh != 0 {
-		return r.faults.Fresh
+// boot is clock.Boot, or what a test has in its place.
+func (r *backupRun) boot() time.Duration {
+	if r.faults.Boot != nil {
+		return r.faults.Boot()
 	}
-	return freshListing
+	return clock.Boot()
 }
 
 // interrupted reports whether the job was asked to stop.
@@ -89,7 +90,7 @@ func (r *backupRun) accepted(bytes int64, name *blob.Name) {
 	p.Stored.Add(bytes)
 	p.Objects.Add(1)
 	if name != nil {
-		r.blobs.stored(*name)
+		r.blobs.uploaded(*name)
 		r.blobsStored.Add(1)
 	}
 }
