@@ -110,6 +110,7 @@ func TestParse_Refused(t *testing.T) {
 		{"hybrid secret", "storage_url: /s\nage_recipients: [" + pqSecret + "]\n", "a secret key was given"},
 		{"secret elsewhere", "storage_url: " + secret + "\nage_recipients: [" + r + "]\n", "AGE-SECRET-KEY-[not shown]"},
 		{"secret as key", secret + ": x\n", "AGE-SECRET-KEY-[not shown]"},
+		{"not UTF-8", ok + "index_path: /a\xffb\n", "c.yaml:3: byte 0xff is not UTF-8"},
 		{"secret in broken YAML", "x: \"" + secret + "\n y", "not YAML"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -216,7 +217,8 @@ func TestCreate(t *testing.T) {
 }
 
 func TestQuote(t *testing.T) {
-	for in, want := range map[string]string{"/a/b.c": "/a/b.c", "a b": "'a b'", "it's": `'it'\''s'`, "": "''", "$x": "'$x'"} {
+	for in, want := range map[string]string{"/a/b.c": "/a/b.c", "a b": "'a b'", "it's": `'it'\''s'`, "": "''", "$x": "'$x'",
+		"a\xff'\\\n\u200b": `$'a\377\'\\\012\342\200\213'`, "ü": "'ü'"} {
 		if got := Quote(in); got != want {
 			t.Errorf("%q: %s", in, got)
 		}
@@ -233,5 +235,40 @@ func TestScrub(t *testing.T) {
 		if got := Scrub(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
+	}
+}
+
+func TestStoreURL_Bytes(t *testing.T) {
+	for in, want := range map[string]string{
+		"/a\xffb": "file:///a%FFb", "file:///a\xffb": "file:///a%FFb", "file:///a%FFb": "file:///a%FFb"} {
+		if got, err := StoreURL(in); err != nil || got != want || FilePath(got) != "/a\xffb" {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"s3://b/\xff", "rclone://r/\xff"} {
+		if got, err := StoreURL(in); err == nil || !strings.Contains(err.Error(), "%FF") {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+}
+
+// Bytes that are not UTF-8 come from variables. They are kept, and shown as what they are.
+func TestParse_Bytes(t *testing.T) {
+	_, r := recipient(t, true)
+	t.Setenv("ODD", "/o\xffd")
+	c, err := Parse("c.yaml", []byte("\xef\xbb\xbfstorage_url: $ODD\nage_recipients: ["+r+"]\n"+
+		"snapshots: {a: {paths: [$ODD/x]}}\nindex_path: $ODD\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.StorageURL != "file:///o%FFd" || c.Sets[0].Paths[0] != "/o\xffd/x" || c.IndexPath != "/o\xffd" {
+		t.Errorf("%+v", c)
+	}
+	shown := YAML(c.Settings(Places{}))
+	if strings.Contains(shown, "\ufffd") || !strings.Contains(shown, `/o\xffd is not UTF-8`) {
+		t.Errorf("shown as\n%s", shown)
+	}
+	if _, err := Parse("c.yaml", []byte(shown)); !errors.Is(err, ErrInvalid) {
+		t.Errorf("reads back as another path: %v", err)
 	}
 }

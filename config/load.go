@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -68,6 +70,17 @@ func (l *loader) failLine(line int, format string, args ...any) error {
 }
 
 func (l *loader) document(data []byte) error {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // editors of Windows begin text with it
+	for i := 0; i < len(data); {
+		r, n := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && n == 1 {
+			return &Error{File: l.file, Line: 1 + bytes.Count(data[:i], []byte("\n")), Err: ErrInvalid,
+				Msg: fmt.Sprintf("byte 0x%02x is not UTF-8", data[i]),
+				Hint: "save the file as UTF-8; a path of other bytes can be in a variable, " +
+					"such as paths: [$NAME]"}
+		}
+		i += n
+	}
 	f, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		var ye yaml.Error

@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unicode/utf8"
 
 	"vaultik/internal/atomicfile"
 	"vaultik/internal/platform"
+	"vaultik/internal/words"
 	"vaultik/vault/snapshot"
 )
 
@@ -164,7 +166,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// Quote makes a word safe to paste into a POSIX shell.
+// Quote makes a word safe to paste into a POSIX shell. Bytes that a terminal does not show
+// are written as in $'\377'.
 func Quote(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%,=", r)
@@ -172,5 +175,28 @@ func Quote(s string) string {
 	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
 		return s
 	}
+	if words.Printable(s) != s {
+		return quoteBytes(s)
+	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+func quoteBytes(s string) string {
+	var b strings.Builder
+	b.WriteString("$'")
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == '\'' || r == '\\':
+			b.WriteString(`\` + s[:n])
+		case words.Printable(s[:n]) == s[:n]:
+			b.WriteString(s[:n])
+		default:
+			for i := range n {
+				fmt.Fprintf(&b, `\%03o`, s[i])
+			}
+		}
+		s = s[n:]
+	}
+	return b.String() + "'"
 }

@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"vaultik/internal/atomicfile"
+	"vaultik/internal/words"
 )
 
 // Create writes a first configuration, mode 0600, into a directory of mode 0700.
@@ -108,8 +110,13 @@ func (s Setting) quote(v string) string {
 // quoteYAML writes a value so that neither YAML nor variable expansion changes it.
 func quoteYAML(s string) string { return jsonString(strings.ReplaceAll(s, "$", "$$")) }
 
-// jsonString is a JSON string, which is a YAML double-quoted one too.
+// jsonString is a JSON string, which is a YAML double-quoted one too. YAML has no bytes that
+// are not UTF-8 (they came from a variable): Load refuses the empty value that stands for
+// them, instead of taking another path.
 func jsonString(s string) string {
+	if !utf8.ValidString(s) {
+		return `"" # ` + words.Printable(s) + " is not UTF-8: name it by a variable"
+	}
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

@@ -172,9 +172,8 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 	}
 	k.ok("host", "%s, %s backed up", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set",
 		"sets"))
-	if h.Kit != "" && exists(h.Kit) {
-		k.warn("recovery kit", "it is still on this machine: "+h.Kit,
-			"move it to a safe place: mv "+config.Quote(h.Kit)+" /media/SAFE/")
+	if hint := moveKit(h); hint != "" {
+		k.warn("recovery kit", "it is still on this machine: "+string(h.Kit), hint)
 	}
 	return true
 }

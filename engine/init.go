@@ -205,13 +205,20 @@ func (p *initPlan) makeHost() {
 	p.host.Store, p.host.StoreURL, p.host.Owner = p.kit.StoreID, p.url, p.kit.Owner.Public()
 	p.host.ID, p.host.Secret = layout.NewHostID(), keys.NewHostSecret()
 	p.host.Machine = config.MachineHash(p.host.Secret)
-	p.host.Kit = p.kitPath
+	p.host.Kit = config.Text(p.kitPath)
 }
 
 // remindOfKit warns while the recovery kit is still where init put it.
 func (j *job) remindOfKit(h *config.Host) {
-	if h.Kit != "" && exists(h.Kit) {
-		j.Warn("move it to a safe place: mv "+config.Quote(h.Kit)+" /media/SAFE/",
-			"the recovery kit is still on this machine: %s", h.Kit)
+	if hint := moveKit(h); hint != "" {
+		j.Warn(hint, "the recovery kit is still on this machine: %s", h.Kit)
 	}
+}
+
+// moveKit is what to do with a recovery kit that is where init put it, "" if it is not.
+func moveKit(h *config.Host) string {
+	if h.Kit == "" || !exists(string(h.Kit)) {
+		return ""
+	}
+	return "move it to a safe place: mv " + config.Quote(string(h.Kit)) + " /media/SAFE/"
 }

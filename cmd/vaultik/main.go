@@ -64,6 +64,7 @@ func newParser(c *cli, stdout, stderr io.Writer, helped func(int)) *kong.Kong {
 	parser, err := kong.New(c,
 		kong.Name("vaultik"),
 		kong.Description(description),
+		bytesAreBytes(),
 		kong.Writers(stdout, stderr),
 		kong.Exit(helped), // only --help exits by itself
 		kong.ConfigureHelp(kong.HelpOptions{
