@@ -168,7 +168,8 @@ func TestFindPlaces(t *testing.T) {
 		t.Setenv(v, "")
 	}
 	t.Setenv("HOME", "/home/u")
-	want := Places{Config: "/home/u/.config/vaultik/config.yaml", Index: "/home/u/.local/state/vaultik/index", Store: "/home/u/.local/share/vaultik/store"}
+	want := Places{Config: "/home/u/.config/vaultik/config.yaml", State: "/home/u/.config/vaultik",
+		Index: "/home/u/.local/state/vaultik/index", Store: "/home/u/.local/share/vaultik/store", home: "/home/u"}
 	if p, err := FindPlaces(""); err != nil || p != want {
 		t.Errorf("%+v, %v", p, err)
 	}
@@ -176,14 +177,84 @@ func TestFindPlaces(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", "/state")
 	t.Setenv("XDG_DATA_HOME", "/data")
 	t.Setenv("VAULTIK_CONFIG", "/etc/v.yaml")
-	want = Places{Config: "/etc/v.yaml", Index: "/state/vaultik/index", Store: "/data/vaultik/store"}
+	want = Places{Config: "/etc/v.yaml", Named: "VAULTIK_CONFIG", State: "/etc", Index: "/state/vaultik/index",
+		Store: "/data/vaultik/store", home: "/home/u"}
 	if p, err := FindPlaces(""); err != nil || p != want {
+		t.Errorf("%+v, %v", p, err)
+	}
+	t.Setenv(EnvStateDir, "/var/v")
+	if p, err := FindPlaces(""); err != nil || p.State != "/var/v" || p.Index != "/var/v/index" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	t.Setenv("VAULTIK_INDEX_PATH", "/idx")
 	p, err := FindPlaces("/flag.yaml")
-	if err != nil || p.Config != "/flag.yaml" || p.IndexDir(&Config{IndexPath: "/configured"}) != "/idx" {
+	if err != nil || p.Config != "/flag.yaml" || p.Named != "--config" || p.IndexDir(&Config{IndexPath: "/configured"}) != "/idx" {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// The directory of the state files is found in a configuration that is otherwise broken, and
+// is never one without the state that is still beside the configuration.
+func TestFindPlaces_StateDir(t *testing.T) {
+	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH", EnvStateDir} {
+		t.Setenv(v, "")
+	}
+	dir, other := t.TempDir(), t.TempDir()
+	file := filepath.Join(dir, "config.yaml")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("OTHER", other)
+	write(file, "\xef\xbb\xbfstate_dir: $OTHER # here\r\noops: [\n")
+	if p, err := FindPlaces(file); err != nil || p.State != other || p.Index != filepath.Join(other, "index") {
+		t.Errorf("%+v, %v", p, err)
+	}
+	write(file, "x: 1\nstate_dir: here\n")
+	if _, err := FindPlaces(file); err == nil || !strings.Contains(err.Error(), "config.yaml:2: state_dir: \"here\" is not an absolute path") {
+		t.Errorf("%v", err)
+	}
+	_, r := recipient(t, true)
+	ok := "storage_url: /s\nage_recipients: [" + r + "]\n"
+	for _, text := range []string{"{storage_url: /s, age_recipients: [" + r + "], state_dir: /x}", ok + "\"state_dir\": /x\n",
+		ok + "snapshots:\n  a:\n    paths:\n    - |\nstate_dir: /y\n"} {
+		if c, err := Parse("c", []byte(text)); err == nil && c.StateDir == "" || err == nil && c.StateDir == "/x" {
+			t.Errorf("%q was read: %+v", text, c)
+		}
+	}
+	write(file, "state_dir: "+other+"\n")
+	write(filepath.Join(dir, hostFile), "{}")
+	var ce *Error
+	if _, err := FindPlaces(file); !errors.As(err, &ce) || !strings.Contains(ce.Hint, "mkdir -p "+other+" && mv "+filepath.Join(dir, hostFile)+" "+other) {
+		t.Errorf("%v", err)
+	}
+	write(filepath.Join(other, hostFile), "{}")
+	if p, err := FindPlaces(file); err != nil || p.State != other {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestState_MissingHome(t *testing.T) {
+	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH", EnvStateDir} {
+		t.Setenv(v, "")
+	}
+	home := filepath.Join(t.TempDir(), "gone")
+	t.Setenv("HOME", home)
+	p, err := FindPlaces("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.StateFiles().UpdateSeen(func(*Seen) error { return nil })
+	if _, lerr := p.StateFiles().LockHost(); !errors.Is(err, os.ErrNotExist) || !errors.Is(lerr, os.ErrNotExist) {
+		t.Errorf("%v, %v", err, lerr)
+	}
+	if _, err := os.Stat(home); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the home was made: %v", err)
+	}
+	if err := p.CheckHome("/elsewhere"); err != nil || p.CheckHome("/elsewhere", home) == nil {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -202,11 +273,11 @@ func TestCreate(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "new", "config.yaml")
 	_, r := recipient(t, false)
-	if err := Create(file, "file:///a$b", []string{r}); err != nil {
+	if err := Create(file, "file:///a$b", "/st$", []string{r}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := Load(file)
-	if err != nil || c.StorageURL != "file:///a$b" || len(c.Sets) != 0 {
+	if err != nil || c.StorageURL != "file:///a$b" || c.StateDir != "/st$" || len(c.Sets) != 0 {
 		t.Errorf("%+v, %v", c, err)
 	}
 	for f, mode := range map[string]os.FileMode{file: 0o600, filepath.Dir(file): 0o700 | os.ModeDir} {

@@ -19,12 +19,23 @@ import (
 	"vaultik/vault/snapshot"
 )
 
+// stateFiles names all files in the directory.
+func stateFiles() []string {
+	return []string{hostFile, setsFile, seenFile, knownFile, stateLock, lockFile}
+}
+
+// stateLock is held while one of the files is changed.
+const stateLock = "state.lock"
+
 // stateVersion is written into every state file; a higher one is of a newer program.
 const stateVersion = 1
 
 // State is the directory with the state files. Its methods may be called from
 // many goroutines and processes.
-type State struct{ dir string }
+type State struct {
+	dir  string
+	home string // not made where it is missing, "" for none
+}
 
 // NewState names the directory; it need not exist before the first write.
 func NewState(dir string) State { return State{dir: dir} }
@@ -92,27 +103,35 @@ func (s State) save(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("make directory for %s: %w", name, err)
+	if err := s.makeDir(); err != nil {
+		return err
 	}
 	if err := atomicfile.WriteFile(s.Path(name), append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", s.Path(name), err)
+		return s.unwritable(fmt.Errorf("write %s: %w", s.Path(name), err))
+	}
+	return nil
+}
+
+// makeDir makes the directory, but never the home that it is in.
+func (s State) makeDir() error {
+	if err := checkHome(s.home, s.dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return s.unwritable(err)
 	}
 	return nil
 }
 
 // locked runs fn while no other process changes state files.
 func (s State) locked(fn func() error) error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("make directory %s: %w", s.dir, err)
-	}
-	f, err := os.OpenFile(s.Path("state.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := s.openLock(stateLock)
 	if err != nil {
-		return fmt.Errorf("lock state: %w", err)
+		return err
 	}
 	defer f.Close()
 	if err := platform.Lock(f, false, true); err != nil {
-		return fmt.Errorf("lock %s: %w", f.Name(), err)
+		return s.unwritable(fmt.Errorf("lock %s: %w", f.Name(), err))
 	}
 	return fn() // closing the file releases the lock
 }
@@ -125,8 +144,7 @@ func (p Places) Exposed() []string {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	s := NewState(p.Dir())
-	for _, f := range []string{p.Config, s.Path(hostFile), s.Path(setsFile), s.Path(seenFile), s.Path(knownFile), p.Kit()} {
+	for _, f := range p.Own() {
 		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o077 != 0 {
 			out = append(out, f)
 		}
@@ -134,18 +152,20 @@ func (p Places) Exposed() []string {
 	return out
 }
 
-// Own are the files in the directory of the configuration that are this program's,
-// whether or not they are there.
+// Own are the configuration and the state files of this program, whether or not they are there.
 func (p Places) Own() []string {
-	s := NewState(p.Dir())
-	return []string{p.Config, s.Path(hostFile), s.Path(setsFile), s.Path(seenFile), s.Path(knownFile), s.Path("state.lock"), s.Path(lockFile), p.Kit()}
+	own := []string{p.Config}
+	for _, name := range stateFiles() {
+		own = append(own, p.StateFiles().Path(name))
+	}
+	return append(own, p.Kit())
 }
 
 // HostFiles lists the files that make this machine the host that it is. Without them
 // init makes it another host.
 func (p Places) HostFiles() []string {
 	var out []string
-	s := NewState(p.Dir())
+	s := p.StateFiles()
 	for _, f := range []string{p.Config, s.Path(hostFile), s.Path(setsFile), p.Kit()} {
 		if _, err := os.Lstat(f); err == nil {
 			out = append(out, f)

@@ -13,14 +13,18 @@ import (
 )
 
 // Create writes a first configuration, mode 0600, into a directory of mode 0700.
-// The caller has checked that none is there.
-func Create(file, storageURL string, recipients []string) error {
+// stateDir is "" for the usual one. The caller has checked that none is there.
+func Create(file, storageURL, stateDir string, recipients []string) error {
 	var b strings.Builder
 	b.WriteString("# Configuration of Vaultik. Every setting and its value in force: vaultik config show\n\n")
 	fmt.Fprintf(&b, "storage_url: %s\n", quoteYAML(storageURL))
 	b.WriteString("\n# Who can read the backups. Recipients (age1...) only; the secret stays off this machine.\nage_recipients:\n")
 	for _, r := range recipients {
 		fmt.Fprintf(&b, "  - %s\n", r)
+	}
+	if stateDir != "" {
+		fmt.Fprintf(&b, "\n# Where this host keeps what it has to remember.\n%s: %s\n", stateDirKey,
+			quoteYAML(stateDir))
 	}
 	b.WriteString("\n# What `vaultik backup` without paths saves.\n" +
 		"# snapshots:\n#   home:\n#     paths:\n#       - ~/Documents\n#     exclude:\n#       - \"*.tmp\"\n")
@@ -50,7 +54,11 @@ func (c *Config) Settings(p Places) []Setting {
 		{"memory", FormatSize(c.Memory)},
 	}
 	list = append(list, c.storeSettings()...)
-	return append(list, Setting{"index_path", p.IndexDir(c)}, Setting{"hostname", c.Hostname})
+	list = append(list, Setting{"index_path", p.IndexDir(c)})
+	if p.State != "" {
+		list = append(list, Setting{stateDirKey, p.State})
+	}
+	return append(list, Setting{"hostname", c.Hostname})
 }
 
 // Setting is one key with a value: string, int, bool, []string or, for the sets and
@@ -101,7 +109,7 @@ func (s Setting) quote(v string) string {
 	switch s.Key {
 	case "chunk_size", "blob_size", "memory", "exclude_larger_than":
 		return v // sizes
-	case "storage_url", "paths", "exclude", "exclude_file", "iexclude", "iexclude_file", "index_path", "ca_file", "path", "config":
+	case "storage_url", "paths", "exclude", "exclude_file", "iexclude", "iexclude_file", "index_path", stateDirKey, "ca_file", "path", "config":
 		return quoteYAML(v)
 	}
 	return jsonString(v) // variables are not expanded there

@@ -64,7 +64,9 @@ func (b *backupJob) run(ctx context.Context, flags exclusions) (err error) {
 	if err != nil {
 		return err
 	}
-	b.remindOfKit(b.op.Host)
+	if !b.madeKit {
+		b.remindOfKit(b.op.Host)
+	}
 	b.limitMemory(b.conf.Memory)
 	if b.ix, err = b.openIndex(b.conf, b.op); err != nil {
 		return err
@@ -106,17 +108,38 @@ func (j *job) eachSet(ctx context.Context, sets []backupSet, do func(*backupSet)
 	return errors.Join(failed...)
 }
 
-// configOrInit loads the configuration; without one it sets the machine up.
-func (j *job) configOrInit(ctx context.Context) (*config.Config, error) {
-	c, err := j.config()
+// configOrInit loads the configuration; without one it sets the machine up, if that was
+// asked for, or if somebody is there to see it.
+func (b *backupJob) configOrInit(ctx context.Context) (*config.Config, error) {
+	c, err := b.config()
 	if !errors.Is(err, config.ErrMissing) {
 		return c, err
 	}
-	j.Note("no configuration yet: setting up this machine, as vaultik init does")
-	if err := j.initialise(ctx, InitOptions{}); err != nil {
+	if err := b.maySetUp(); err != nil {
 		return nil, err
 	}
-	return j.config()
+	b.Note("no configuration yet: setting up this machine, as vaultik init does")
+	if err := b.initialise(ctx, InitOptions{}); err != nil {
+		return nil, err
+	}
+	b.madeKit = true
+	return b.config()
+}
+
+// maySetUp fails where a machine would be set up that was only called by another name: in
+// the home of a service, or of root under sudo.
+func (b *backupJob) maySetUp() error {
+	if b.o.Init {
+		return nil
+	}
+	if user, file := config.CallersConfig(); file != "" && file != b.places.Config {
+		return &notSetUp{file: b.places.Config, caller: user, other: file,
+			again: "vaultik --config " + config.Quote(file) + " backup"}
+	}
+	if !b.o.Attended {
+		return &notSetUp{file: b.places.Config}
+	}
+	return nil
 }
 
 // set saves one set.

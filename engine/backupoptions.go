@@ -26,6 +26,10 @@ type BackupOptions struct {
 	Leave  config.Filters // beside those of the configuration
 	Stream *Stream        // of FromStream
 
+	// Init has a machine without a configuration set up, as Engine.Init does. Without it that
+	// happens only if Attended, somebody is watching, and not under sudo for a user who has one.
+	Init, Attended bool
+
 	DryRun   bool // nothing is written anywhere
 	SameHost bool // this is the machine that host.json was made on, whatever its id
 }
@@ -49,4 +53,6 @@ type backupJob struct {
 	conf *config.Config
 	op   *opened
 	ix   *index.Index
+
+	madeKit bool // in this run, which said what to do with it
 }

@@ -68,7 +68,7 @@ func (j *job) foreignWriter(err error) error {
 // becomeNewHost is the command that puts aside who this machine was and begins
 // with a store of its own.
 func (j *job) becomeNewHost() string {
-	aside := filepath.Join(j.places.Dir(), "old-host")
+	aside := filepath.Join(j.places.State, "old-host")
 	words := []string{"mkdir", config.Quote(aside), "&&", "mv"}
 	for _, f := range j.places.HostFiles() {
 		words = append(words, config.Quote(f))
