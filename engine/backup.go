@@ -169,7 +169,7 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 			set.filters
 	}
 	res, err := b.save(ctx, spec)
-	return b.report(res, err, partial, set.broken > 0)
+	return b.report(set, res, err, partial)
 }
 
 // spec is what the job's actors are told of a set.
@@ -250,7 +250,7 @@ func (b *backupJob) save(ctx context.Context, spec *backup.Spec) (*backup.Result
 }
 
 // report tells what became of a set, and adds it to the totals.
-func (b *backupJob) report(res *backup.Result, err error, incomplete, broken bool) error {
+func (b *backupJob) report(set *backupSet, res *backup.Result, err error, incomplete bool) error {
 	if res != nil {
 		b.sum.addBackup(res)
 	}
@@ -267,14 +267,18 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	if err != nil {
 		return err
 	}
-	b.Tell(events.Saved{Snapshot: res.Snapshot, Files: res.Counts.Files, NewBlobs: res.BlobsStored,
+	name := ""
+	if b.several {
+		name = set.name
+	}
+	b.Tell(events.Saved{Snapshot: res.Snapshot, Set: name, Files: res.Counts.Files, NewBlobs: res.BlobsStored,
 		Stored: res.BytesStored, Duration: res.Duration})
 	if res.Errors == 0 && !incomplete {
 		return nil
 	}
 	hint := "run it as a user who may read them, or exclude them: --exclude PATTERN"
 	switch {
-	case broken:
+	case set.broken > 0:
 		hint = "correct the ignore files named above; for the syntax of patterns, see: " +
 			"vaultik help backup"
 	case incomplete:

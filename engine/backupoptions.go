@@ -54,5 +54,6 @@ type backupJob struct {
 	op   *opened
 	ix   *index.Index
 
+	several bool // this host has more than one set
 	madeKit bool // in this run, which said what to do with it
 }
