@@ -45,7 +45,7 @@ func (b *backupJob) run(ctx context.Context, flags exclusions) (err error) {
 		return err
 	}
 	b.patience = ctx
-	unlock, err := b.lockHost()
+	unlock, err := b.waitForHost(ctx)
 	if err != nil {
 		return err
 	}
@@ -271,8 +271,8 @@ func (b *backupJob) report(set *backupSet, res *backup.Result, err error, incomp
 	if b.several {
 		name = set.name
 	}
-	b.Tell(events.Saved{Snapshot: res.Snapshot, Set: name, Files: res.Counts.Files, NewBlobs: res.BlobsStored,
-		Stored: res.BytesStored, Duration: res.Duration})
+	b.Tell(events.Saved{Snapshot: res.Snapshot, Set: name, Files: res.Counts.Files,
+		NewBlobs: res.BlobsStored, Stored: res.BytesStored, Duration: res.Duration})
 	if res.Errors == 0 && !incomplete {
 		return nil
 	}

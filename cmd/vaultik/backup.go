@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/term"
 
@@ -23,10 +24,11 @@ type backupCmd struct {
 	listFlags
 	streamFlags
 	excludeFlags
-	DryRun   bool `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
-	Parallel int  `help:"The same as --connections." placeholder:"N"`
-	Init     bool `name:"init" help:"Set up this machine, as vaultik init does, if it has no configuration yet; without a terminal nothing else does."`
-	SameHost bool `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
+	DryRun   bool          `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
+	Wait     time.Duration `help:"Wait up to this long for another backup of this host to end, such as 30m." placeholder:"D"`
+	Parallel int           `help:"The same as --connections." placeholder:"N"`
+	Init     bool          `name:"init" help:"Set up this machine, as vaultik init does, if it has no configuration yet; without a terminal nothing else does."`
+	SameHost bool          `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
 }
 
 // streamFlags are of backups whose content is in no file.
@@ -71,13 +73,20 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 			return err
 		}
 	}
+	switch {
+	case c.Wait < 0:
+		return fault.Misuse("backup", "--wait: the time is negative")
+	case c.Wait > 0 && c.DryRun:
+		return fault.Misuse("backup",
+			"--wait cannot be combined with --dry-run: a dry run waits for no other backup")
+	}
 	leave, err := c.filters()
 	if err != nil {
 		return err
 	}
 	o := engine.BackupOptions{Paths: c.Path, Set: c.Set, Tags: c.Tag, Leave: leave,
 		DryRun: c.DryRun, SameHost: c.SameHost,
-		Init: c.Init, Attended: term.IsTerminal(int(os.Stdin.Fd())) ||
+		Wait: c.Wait, Init: c.Init, Attended: term.IsTerminal(int(os.Stdin.Fd())) ||
 			term.IsTerminal(int(os.Stderr.Fd()))}
 	if err := c.source(s, &o); err != nil {
 		return err
