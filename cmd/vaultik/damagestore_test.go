@@ -64,6 +64,11 @@ func newDamagedStore(t *testing.T) *damagedStore {
 		t.Setenv(v, "")
 	}
 	t.Setenv("HOME", filepath.Join(dir, "otherhome"))
+	for _, home := range []string{"otherhome", "home", "third"} {
+		if err := os.Mkdir(filepath.Join(dir, home), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	y.file("a", []byte("a\n"))
 	y.other = filepath.Join(dir, "other")
 	y.must("--store", y.other, "init")
