@@ -178,6 +178,8 @@ type outcome struct {
 	Keep    bool        // then: if all are found, the existing file is kept
 	Doubt   bool        // then: size and mtime match, but contents must be compared
 	There   fs.Stat
+	Anew    string // what is there is not to become the snapshot's file, and why
+	Foreign bool   // it is somebody else's, and nothing may be written to it
 	Err     error
 	NoLink  bool   // it cannot be a link, and needs contents of its own
 	Removed int    // parts of files that no restore resumes, from a directory
