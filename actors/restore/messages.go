@@ -14,6 +14,8 @@ type restoreItem struct {
 	Entry   page.Entry // without references
 	Fresh   bool       // nothing stands there: its directory was just made
 	Content bool       // it has chunks
+	LinkSum uint64     // of one of several names: plan.LinkSum
+	Apart   bool       // it is no link to a name that came before, though the group is the same
 	Known   *outcome   // the walker has compared it already
 	Err     error      // it cannot be restored
 	Dir     *restoreDir

@@ -168,6 +168,9 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 	st, err := t.Lstat(it.Path)
 	if err == nil && st.Type == e.Type && run.mode != OverwriteNever && !run.spec.quick {
 		o.Anew, o.Foreign = t.Distrust(it.Path, &st, e)
+		if it.Apart && st.Nlink > 1 {
+			o.Anew = "is also another file of the snapshot"
+		}
 	}
 	inPlace := err == nil && !o.Foreign && run.changes(it, &st)
 	if run.mode == OverwriteIfChanged || run.mode == OverwriteIfNewer {
