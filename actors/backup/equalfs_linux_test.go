@@ -74,6 +74,13 @@ dir m
 					jobtest.Must(t, os.WriteFile(p, nil, 0o600))
 				}
 			}
+			again := func(first, second string) {
+				unmount["a"]()
+				unmount["b"]()
+				unmount[first] = mount(t, first, at[first])
+				unmount[second] = mount(t, second, at[second])
+			}
+			again("a", "b") // with the numbers that are free now, which the next mounts get too
 			before := linksOf(t, h, dir)
 			check := func(when, change string) {
 				t.Helper()
@@ -97,12 +104,6 @@ dir m
 				}
 				jobtest.SameTree(t, at["a"], filepath.Join(out, "a"))
 				jobtest.SameTree(t, at["b"], filepath.Join(out, "b"))
-			}
-			again := func(first, second string) {
-				unmount["a"]()
-				unmount["b"]()
-				unmount[first] = mount(t, first, at[first])
-				unmount[second] = mount(t, second, at[second])
 			}
 			check("again", "")
 			again("b", "a")
