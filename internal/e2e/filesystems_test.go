@@ -294,8 +294,7 @@ func TestDyingFileSystem(t *testing.T) {
 	src, out := filepath.Join(m.root, "src"), filepath.Join(m.root, "out")
 	must(t, os.Mkdir(src, 0o755))
 	data := bytes.Repeat([]byte("kept"), 100_000)
-	var mount *testfuse.Mount
-	mount = testfuse.New(t, filepath.Join(src, "m"), map[string]testfuse.File{
+	mount := testfuse.New(t, filepath.Join(src, "m"), map[string]testfuse.File{
 		"a":      testfuse.Bytes(data),
 		"closed": {Size: 10, Open: func() error { return unix.EACCES }},
 		"eio":    {Size: 10, Read: func(int64, int) ([]byte, error) { return nil, unix.EIO }},
