@@ -89,8 +89,13 @@ func (k *chunker) entry(t *entryTask) error {
 		abs = "/"
 	}
 	k.run.spec.Progress.SetCurrent(abs)
-	if t.Made {
+	switch {
+	case t.Made:
 		return k.made(t, &d)
+	case t.Unseen:
+		st.Fill(&d.Entry, k.names)
+		k.captured(t, &d, nil)
+		return nil
 	}
 	k.touch.Enter(abs)
 	defer k.touch.Leave()

@@ -57,6 +57,7 @@ type entryTask struct {
 	Unlisted error     // a directory that could not be read
 	Known    *known    // content need not be read
 	Seen     bool      // the index knew a file of this path
+	Unseen   bool      // a mount point that is not touched: Stat is all that is known of it
 	Made     bool      // it is in no file system: Stat is all that is known of it
 	Stream   io.Reader // the content of one that is made
 }

@@ -109,6 +109,7 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	key := [16]byte(hash[16:])
 	t := entryTask{
 		Index: len(s.leaf), Path: it.Path, Stat: it.Stat, Implied: it.Implied, Failed: it.Err,
+		Unseen: it.Unseen,
 	}
 	s.leaf = append(s.leaf, t)
 	s.keys = append(s.keys, key)

@@ -147,6 +147,16 @@ type Walk struct {
 	rules  *Rules
 	told   Told
 	frames []frame // of the directories the walk is in, outermost first; only those with something to say
+	asked  verdict // of the entry that the walk was asked about last
+}
+
+// verdict is what is known of an entry by its name and type alone.
+type verdict struct {
+	path  string
+	kind  page.Type
+	what  fs.Decision
+	why   Reason
+	named bool // or above what was named: no rule leaves it out
 }
 
 // frame is a directory the walk is in.
@@ -159,44 +169,89 @@ type frame struct {
 	top    bool   // it was named: what the directories above say does not reach it
 }
 
+// Wants implements fs.Chooser.
+func (w *Walk) Wants(path string, kind page.Type) bool {
+	w.leave(path)
+	if w.asked = w.byName(path, kind); w.asked.what != fs.Skip {
+		return true
+	}
+	w.tell(path, fs.Skip, w.asked.why)
+	return false
+}
+
 // Decide implements fs.Chooser.
 func (w *Walk) Decide(path string, st *fs.Stat) fs.Decision {
 	w.leave(path)
-	what, why := w.decide(path, st)
-	if w.told != nil && why != (Reason{}) {
-		w.told(path, what, why)
+	v := &w.asked
+	if v.kind != st.Type || v.path != path { // the directory did not say what it is, or it was replaced
+		*v = w.byName(path, st.Type)
 	}
+	what, why := w.byStat(v, st)
+	w.tell(path, what, why)
 	return what
 }
 
-func (w *Walk) decide(path string, st *fs.Stat) (fs.Decision, Reason) {
+func (w *Walk) tell(path string, what fs.Decision, why Reason) {
+	if w.told != nil && why != (Reason{}) {
+		w.told(path, what, why)
+	}
+}
+
+// anyKind are the types that patterns and ignore files tell apart.
+var anyKind = []page.Type{page.Dir, page.File, page.Symlink}
+
+// byName is what the rules say before the entry is looked at; it is left out if nothing
+// that a look could tell would change that. kind is "" where it is not known.
+func (w *Walk) byName(path string, kind page.Type) verdict {
+	v := verdict{path: path, kind: kind}
 	r := w.rules
 	if own, ok := r.own[path]; ok {
-		return fs.Skip, Reason{Rule: own}
+		v.what, v.why = fs.Skip, Reason{Rule: own}
+		return v
 	}
-	if o := r.isOther(st); o != nil {
+	if r.roots[path] || r.above[path] {
+		v.named = true
+		return v
+	}
+	if f := w.seal(); f != nil && !(join(f.dir, f.tag) == path) {
+		v.what = fs.Skip // for the directory's own reason
+		return v
+	}
+	if kind != "" {
+		v.judge(w.match(path, kind))
+		return v
+	}
+	for _, k := range anyKind {
+		if v.judge(w.match(path, k)); v.what != fs.Skip {
+			break
+		}
+	}
+	return v
+}
+
+func (v *verdict) judge(matched bool, by *Pattern) {
+	v.what, v.why = fs.Keep, Reason{By: by}
+	if matched {
+		v.what = fs.Skip
+	}
+}
+
+// byStat is what becomes of an entry of which v is known, and st.
+func (w *Walk) byStat(v *verdict, st *fs.Stat) (fs.Decision, Reason) {
+	r := w.rules
+	if o := r.isOther(st); o != nil && v.what != fs.Skip {
 		if o.met != nil {
-			o.met("/" + path)
+			o.met("/" + v.path)
 		}
 		return fs.Skip, Reason{Rule: o.what}
 	}
-	if r.roots[path] || r.above[path] {
-		return fs.Keep, Reason{}
+	if v.named || v.what == fs.Skip {
+		return v.what, v.why
 	}
-	if f := w.seal(); f != nil && !(join(f.dir, f.tag) == path) {
-		return fs.Skip, Reason{} // the directory's own reason
-	}
-	var why Reason
-	switch matched, by := w.match(path, st); {
-	case matched:
-		return fs.Skip, Reason{By: by}
-	case by != nil:
-		why.By = by
-	}
-	if l := &r.Larger; l.Source != "" && st.Type == page.File && st.Size > l.Bytes && !r.obeys(path, st) {
+	if l := &r.Larger; l.Source != "" && st.Type == page.File && st.Size > l.Bytes && !r.obeys(v.path, st) {
 		return fs.Skip, Reason{Rule: "too large", Source: l.Source}
 	}
-	return fs.Keep, why
+	return fs.Keep, v.why
 }
 
 // obeys reports whether a file is an ignore file of a size that is read.
@@ -205,12 +260,12 @@ func (r *Rules) obeys(path string, st *fs.Stat) bool {
 }
 
 // match finds the last pattern that matches.
-func (w *Walk) match(path string, st *fs.Stat) (matched bool, by *Pattern) {
-	isDir := st.Type == page.Dir
+func (w *Walk) match(path string, kind page.Type) (matched bool, by *Pattern) {
+	isDir := kind == page.Dir
 	if matched, by = last(w.rules.After, path, isDir); by != nil {
 		return matched, by
 	}
-	if len(w.frames) > 0 && !(st.Type == page.File && isIgnoreFile(path)) {
+	if len(w.frames) > 0 && !(kind == page.File && isIgnoreFile(path)) {
 		for i := len(w.frames) - 1; i >= 0; i-- {
 			f := &w.frames[i]
 			if matched, by = f.ignore.MatchEntry(below(f.dir, path), isDir); by != nil {

@@ -167,6 +167,7 @@ func entryOf(t *testing.T, abs string) page.Entry {
 type chooseFunc func(path string, st *Stat) Decision
 
 func (f chooseFunc) Decide(path string, st *Stat) Decision     { return f(path, st) }
+func (f chooseFunc) Wants(string, page.Type) bool              { return true }
 func (f chooseFunc) Enter(Dir) (func(name string) bool, error) { return nil, nil }
 
 // walkAll walks dir and returns the paths below it in their order: those of
