@@ -22,7 +22,8 @@ type backupSet struct {
 
 	rules    filter.Rules
 	oneFS    config.Switch
-	fixed    bool     // read files only up to their size
+	fixed    bool // read files only up to their size
+	attrs    fs.Attrs
 	excludes []string // for the record
 	filters  *snapshot.Filters
 	broken   int64 // ignore files that mean nothing, in part or as a whole

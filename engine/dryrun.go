@@ -340,8 +340,9 @@ func (d *dryRun) fail(path string, err error) {
 		return
 	}
 	d.failed++
-	d.Warn("", "%q would not be saved: %v", "/"+path, err)
-	d.tell(path, messages.StatusFailed, err.Error())
+	reason := fs.Reason("/"+path, err)
+	d.Warn("", "%q would not be saved: %s", "/"+path, reason)
+	d.tell(path, messages.StatusFailed, reason)
 }
 
 // tell says what would become of one path.

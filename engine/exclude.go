@@ -116,6 +116,9 @@ func (b *backupSet) combine(own, flags exclusions) {
 	r.Ignore = flags.IgnoreFiles.Or(own.IgnoreFiles).Or(config.Switch{On: true}).On
 	b.oneFS = flags.OneFileSystem.Or(own.OneFileSystem)
 	b.fixed = flags.FixedSize.Or(own.FixedSize).On
+	if !flags.Xattrs.Or(own.Xattrs).Or(config.Switch{On: true}).On {
+		b.attrs = fs.NoXattrs
+	}
 
 	b.excludes = append(own.exact.Strings(), flags.exact.Strings()...)
 	b.filters = &snapshot.Filters{OneFileSystem: b.oneFS.On, ExcludesLast: flags.exact.Len(),

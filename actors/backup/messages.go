@@ -85,6 +85,7 @@ type entryDone struct {
 	Status    messages.Status
 	Reason    string // of anything but new, changed, unchanged
 	Dropped   bool   // the entry is not part of the snapshot
+	Denied    bool   // it failed for want of permission
 	BytesRead int64
 	Stat      fs.Stat   // as it was when read
 	Read      time.Time // when it was looked at before it was read; zero: there was nothing to read

@@ -44,7 +44,8 @@ type backupRun struct {
 	blobsStored atomic.Int64 // by this run
 
 	mu      sync.Mutex
-	crossed map[string]string // mounts that were excluded, by absolute path; see fs.WalkItem.Kernel
+	lacking map[string]*NoAttrs // by what they say
+	crossed map[string]string   // mounts that were excluded, by absolute path; see fs.WalkItem.Kernel
 }
 
 func newBackupRun(spec *Spec) *backupRun {
@@ -55,6 +56,7 @@ func newBackupRun(spec *Spec) *backupRun {
 	r.leaves = actors.NewCredit(maxLeaves)
 	r.hlKey = spec.Host.Secret.HardLink()
 	r.blobs, r.crossed = newBlobTable(spec.Index), map[string]string{}
+	r.lacking = map[string]*NoAttrs{}
 	return r
 }
 

@@ -145,7 +145,7 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	n := len(s.leaf)
 	m := &leafScanned{
 		Seq: s.first + uint64(s.leaves), Last: s.leaf[n-1].Path, Entries: n,
-		Key: s.start, Digest: s.stats.Leaf(s.keys, s.sums),
+		Key: s.start, Digest: s.digest(),
 	}
 	s.leaves++
 	row := index.LeafKey{Set: s.run.spec.Set, Last: s.start}
@@ -162,6 +162,16 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	s.submit(c, m.Seq)
 	s.leaf, s.keys, s.sums = nil, nil, nil
 	return nil
+}
+
+// digest is that of the leaf, zero if it may not be carried over. A page that was made
+// with other attributes is another one, though its files are known.
+func (s *scanner) digest() [32]byte {
+	d := s.stats.Leaf(s.keys, s.sums)
+	if d != [32]byte{} && s.run.spec.Attrs == fs.NoXattrs {
+		d[0] ^= 1
+	}
+	return d
 }
 
 // carry fills in m from the row if the page can stay as it is.

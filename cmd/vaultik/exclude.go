@@ -17,6 +17,9 @@ type excludeFlags struct {
 	ExcludeLargerThan string   `name:"exclude-larger-than" help:"Exclude files larger than this, such as 500MiB." placeholder:"SIZE"`
 	OneFileSystem     *bool    `short:"x" name:"one-file-system" negatable:"" help:"Exclude the contents of other file systems mounted below a path; mount points are saved."`
 	FixedSize         *bool    `name:"fixed-size" negatable:"" help:"Read at most the size that a file has when it is opened, and read it once: for files that grow."`
+	Xattrs            *bool    `negatable:"" help:"Save extended attributes, ACLs among them (on unless configured otherwise)."`
+	IgnoreInode       *bool    `name:"ignore-inode" negatable:"" help:"A file is unchanged though its inode number is another: for file systems that number files anew at each mount."`
+	IgnoreCtime       *bool    `name:"ignore-ctime" negatable:"" help:"A file is unchanged though its ctime is another: for trees whose modes or owners are set again and again."`
 }
 
 // excludeHelp is the part of --help about patterns.
@@ -38,6 +41,9 @@ func (f *excludeFlags) filters() (x config.Filters, err error) {
 	x.Caches = switchOf("--exclude-caches", f.ExcludeCaches)
 	x.OneFileSystem = switchOf("--one-file-system", f.OneFileSystem)
 	x.FixedSize = switchOf("--fixed-size", f.FixedSize)
+	x.Xattrs = switchOf("--[no-]xattrs", f.Xattrs)
+	x.IgnoreInode = switchOf("--ignore-inode", f.IgnoreInode)
+	x.IgnoreCtime = switchOf("--ignore-ctime", f.IgnoreCtime)
 	for _, text := range f.ExcludeIfPresent {
 		t, err := filter.ParseTag(text, "--exclude-if-present")
 		if err != nil {
@@ -58,7 +64,8 @@ func (f *excludeFlags) given() bool {
 	lists := len(f.Exclude) + len(f.ExcludeFile) + len(f.IExclude) + len(f.IExcludeFile) +
 		len(f.ExcludeIfPresent)
 	return lists > 0 || f.ExcludeLargerThan != "" || f.IgnoreFiles != nil ||
-		f.ExcludeCaches != nil || f.OneFileSystem != nil || f.FixedSize != nil
+		f.ExcludeCaches != nil || f.OneFileSystem != nil || f.FixedSize != nil ||
+		f.Xattrs != nil || f.IgnoreInode != nil || f.IgnoreCtime != nil
 }
 
 func switchOf(flag string, value *bool) config.Switch {

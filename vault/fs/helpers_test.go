@@ -99,7 +99,7 @@ func (c *copier) item(it WalkItem) error {
 		path = "."
 	}
 	e := page.Entry{Path: path}
-	if err := CaptureMeta("/"+it.Path, &it.Stat, &e, c.names); err != nil {
+	if err := CaptureMeta("/"+it.Path, &it.Stat, &e, c.names, AllAttrs); err != nil {
 		return err
 	}
 	if it.Stat.Nlink > 1 && e.Type != page.Dir {
@@ -157,7 +157,7 @@ func entryOf(t *testing.T, abs string) page.Entry {
 		t.Fatal(err)
 	}
 	var e page.Entry
-	if err := CaptureMeta(abs, &st, &e, NewNameCache()); err != nil {
+	if err := CaptureMeta(abs, &st, &e, NewNameCache(), AllAttrs); err != nil {
 		t.Fatal(err)
 	}
 	return e
