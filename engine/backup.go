@@ -141,11 +141,17 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 		defer end()
 	} else {
 		b.prepareRules(b.conf, b.op.URL, set, roots)
-		spec.Choose = func() fs.Chooser { return choice{set.rules.Walk(nil), &set.broken} }
+		spec.Choose = func() fs.Chooser {
+			set.walk = set.rules.Walk(nil)
+			return choice{set.walk, &set.broken}
+		}
 		spec.OneFS, spec.Fixed, spec.Attrs = set.oneFS.On, set.fixed, set.attrs
 		spec.Excludes, spec.Filters = set.excludes, set.filters
 	}
 	res, err := b.save(ctx, spec)
+	if err == nil && res.Abandoned == "" && set.walk != nil { // else the walk may not be over
+		b.tellUnused(set.walk)
+	}
 	return b.report(res, err, partial, set.broken > 0)
 }
 

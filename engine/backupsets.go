@@ -26,7 +26,8 @@ type backupSet struct {
 	attrs    fs.Attrs
 	excludes []string // for the record
 	filters  *snapshot.Filters
-	broken   int64 // ignore files that mean nothing, in part or as a whole
+	walk     *filter.Walk // the last one
+	broken   int64        // ignore files that mean nothing, in part or as a whole
 }
 
 // chosen are the sets of the paths given, or what the configuration says.

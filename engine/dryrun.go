@@ -203,8 +203,8 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	}
 	d.prepareRules(d.conf, url, set, roots)
 	p := &messages.Progress{}
-	o := fs.WalkOptions{Choose: choice{set.rules.Walk(d.decided), &set.broken}, OneFS: set.oneFS.On,
-		Touch: p.SetCurrent}
+	walk := set.rules.Walk(d.decided)
+	o := fs.WalkOptions{Choose: choice{walk, &set.broken}, OneFS: set.oneFS.On, Touch: p.SetCurrent}
 	stop := d.show(p)
 	err = fs.Walk(ctx, roots, o, func(it fs.WalkItem) error {
 		if it.Stat.Type == page.File && it.Err == nil {
@@ -219,6 +219,7 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	if err != nil {
 		return err
 	}
+	d.tellUnused(walk)
 	d.tellKernel(d.kernel)
 	return d.report(set, missing)
 }

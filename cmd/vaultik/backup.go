@@ -66,6 +66,9 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 			return err
 		}
 	}
+	if err := atHome(c.Path); err != nil {
+		return err
+	}
 	leave, err := c.filters()
 	if err != nil {
 		return err

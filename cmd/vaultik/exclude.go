@@ -35,6 +35,9 @@ those on the command line. Nothing in an excluded directory can be included agai
 which rule decided about which path: --dry-run -v`
 
 func (f *excludeFlags) filters() (x config.Filters, err error) {
+	if err := atHome(f.ExcludeFile, f.IExcludeFile); err != nil {
+		return x, err
+	}
 	x.Exclude, x.ExcludeFiles = filter.From("--exclude", f.Exclude...), f.ExcludeFile
 	x.IExclude, x.IExcludeFiles = filter.From("--iexclude", f.IExclude...), f.IExcludeFile
 	x.IgnoreFiles = switchOf("--[no-]ignore-files", f.IgnoreFiles)
@@ -58,6 +61,18 @@ func (f *excludeFlags) filters() (x config.Filters, err error) {
 		x.LargerThan.Source = "--exclude-larger-than"
 	}
 	return x, nil
+}
+
+// atHome expands ~/ where the shell has not, as in --exclude-file=~/x.
+func atHome(lists ...[]string) (err error) {
+	for _, list := range lists {
+		for i := range list {
+			if list[i], err = config.ExpandHome(list[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (f *excludeFlags) given() bool {

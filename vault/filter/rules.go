@@ -126,6 +126,34 @@ func (r *Rules) Match(path string, isDir bool) (matched bool, by *Pattern) {
 	return matched, by
 }
 
+// Empties is the pattern that leaves out all that is in a directory, however it is named;
+// nil for none. Ignore files are not looked at.
+func (r *Rules) Empties(dir string) *Pattern {
+	if matched, by := r.Match(dir, true); matched {
+		return by
+	}
+	for _, lists := range [][]*List{r.Before, r.After} {
+		for _, l := range lists {
+			if by := l.takesAll(entryPath(dir), r.takesBack()); by != nil {
+				return by
+			}
+		}
+	}
+	return nil
+}
+
+// takesBack reports whether a pattern lets in what others leave out.
+func (r *Rules) takesBack() bool {
+	for _, lists := range [][]*List{r.Before, r.After} {
+		for _, l := range lists {
+			if l.takesBack() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // last asks lists from the last to the first.
 func last(lists []*List, path string, isDir bool) (matched bool, by *Pattern) {
 	for i := len(lists) - 1; i >= 0; i-- {
@@ -140,7 +168,9 @@ func last(lists []*List, path string, isDir bool) (matched bool, by *Pattern) {
 type Told func(path string, d fs.Decision, why Reason)
 
 // Walk decides during one walk: it is an fs.Chooser. told may be nil.
-func (r *Rules) Walk(told Told) *Walk { return &Walk{rules: r, told: told} }
+func (r *Rules) Walk(told Told) *Walk {
+	return &Walk{rules: r, told: told, used: map[*Pattern]bool{}}
+}
 
 // Walk is where one walk is.
 type Walk struct {
@@ -148,6 +178,8 @@ type Walk struct {
 	told   Told
 	frames []frame // of the directories the walk is in, outermost first; only those with something to say
 	asked  verdict // of the entry that the walk was asked about last
+	used   map[*Pattern]bool
+	doubts int // reported, of ignore files
 }
 
 // verdict is what is known of an entry by its name and type alone.
@@ -175,6 +207,7 @@ func (w *Walk) Wants(path string, kind page.Type) bool {
 	if w.asked = w.byName(path, kind); w.asked.what != fs.Skip {
 		return true
 	}
+	w.use(w.asked.why.By)
 	w.tell(path, fs.Skip, w.asked.why)
 	return false
 }
@@ -187,9 +220,68 @@ func (w *Walk) Decide(path string, st *fs.Stat) fs.Decision {
 		*v = w.byName(path, st.Type)
 	}
 	what, why := w.byStat(v, st)
+	w.use(v.why.By)
 	w.tell(path, what, why)
 	return what
 }
+
+// use notes that a pattern has decided.
+func (w *Walk) use(by *Pattern) {
+	if by != nil && !w.used[by] {
+		w.used[by] = true
+	}
+}
+
+// Unused are the patterns that have decided about nothing so far: those of the rules, not
+// of ignore files. What was left out by another one first is no use of them.
+func (w *Walk) Unused() (out []Pattern) {
+	for _, lists := range [][]*List{w.rules.Before, w.rules.After} {
+		for _, l := range lists {
+			out = append(out, w.unused(l)...)
+		}
+	}
+	return out
+}
+
+func (w *Walk) unused(l *List) (out []Pattern) {
+	if l == nil {
+		return nil
+	}
+	for _, p := range l.patterns {
+		if !w.used[&p.Pattern] {
+			out = append(out, p.Pattern)
+		}
+	}
+	return out
+}
+
+// End says that the walk is over.
+func (w *Walk) End() {
+	for len(w.frames) > 0 {
+		w.pop()
+	}
+}
+
+// pop leaves the innermost directory, and warns of lines of its ignore file that look as
+// if they were meant for another program, and matched nothing.
+func (w *Walk) pop() {
+	f := &w.frames[len(w.frames)-1]
+	if f.ignore != nil {
+		for _, p := range w.unused(f.ignore) {
+			if reason := Doubt(p.Text); reason != "" && w.rules.Warn != nil && w.doubts < maxDoubts {
+				w.doubts++
+				w.rules.Warn(fmt.Sprintf("%s excluded nothing: %s", p, reason))
+			}
+		}
+		for _, p := range f.ignore.patterns {
+			delete(w.used, &p.Pattern)
+		}
+	}
+	w.frames = w.frames[:len(w.frames)-1]
+}
+
+// maxDoubts is how many doubtful lines of ignore files one walk reports.
+const maxDoubts = 10
 
 func (w *Walk) tell(path string, what fs.Decision, why Reason) {
 	if w.told != nil && why != (Reason{}) {
@@ -310,6 +402,9 @@ func (w *Walk) Enter(d fs.Dir) (visit func(name string) bool, err error) {
 		}
 		if w.rules.Ignore && !f.sealed && d.Has(IgnoreFile) {
 			f.ignore, f.size, err = w.readIgnore(d)
+			if by := f.ignore.takesAll("", false); by != nil && f.top && w.rules.Warn != nil {
+				w.rules.Warn(fmt.Sprintf("%s: it is saved as a requested path, but its contents are excluded by %s", "/"+d.Path(), by))
+			}
 		}
 	}
 	if f.top || f.sealed || f.ignore != nil {
@@ -328,7 +423,7 @@ func (w *Walk) Enter(d fs.Dir) (visit func(name string) bool, err error) {
 // leave forgets the directories that path is not in.
 func (w *Walk) leave(path string) {
 	for n := len(w.frames); n > 0 && below(w.frames[n-1].dir, path) == ""; n-- {
-		w.frames = w.frames[:n-1]
+		w.pop()
 	}
 }
 
