@@ -22,10 +22,12 @@ type backupSet struct {
 
 	rules    filter.Rules
 	oneFS    config.Switch
-	fixed    bool     // read files only up to their size
+	fixed    bool // read files only up to their size
+	attrs    fs.Attrs
 	excludes []string // for the record
 	filters  *snapshot.Filters
-	broken   int64 // ignore files that mean nothing, in part or as a whole
+	walk     *filter.Walk // the last one
+	broken   int64        // ignore files that mean nothing, in part or as a whole
 }
 
 // chosen are the sets of the paths given, or what the configuration says.

@@ -181,6 +181,12 @@ func patterns(flag string, texts []string) (*filter.List, error) {
 	if len(texts) == 0 {
 		return nil, nil
 	}
+	for i := range texts {
+		var err error
+		if texts[i], err = config.ExpandHome(texts[i]); err != nil {
+			return nil, err
+		}
+	}
 	l, err := filter.Compile(filter.From(flag, texts...), filter.Options{})
 	if err != nil {
 		return nil, fault.Misuse("restore", err.Error())

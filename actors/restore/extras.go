@@ -203,7 +203,7 @@ func (x *extras) compare(c *cursor, it *vfs.WalkItem) error {
 		return err
 	case e != nil && it.Stat.Type == page.Dir && e.Type != page.Dir:
 		return iofs.SkipDir // it is in the way, which the restore has reported
-	case e == nil && x.otherName(path, place):
+	case e == nil && !it.Unseen && x.otherName(path, place):
 		return iofs.SkipDir // whether its entries are extra is not known either
 	case e == nil:
 		return x.extra(path, it)

@@ -59,7 +59,7 @@ func (t *Target) eachNameIn(path string, fn func(d *dirHandle, name string) erro
 	if err := names.read(fd, make([]byte, direntBuffer)); err != nil {
 		return t.error("read", path, err)
 	}
-	for name := names.pop(); name != nil; name = names.pop() {
+	for name, _ := names.pop(); name != nil; name, _ = names.pop() {
 		if err := fn(d, string(name)); err != nil {
 			return err
 		}
