@@ -43,11 +43,16 @@ type restoreDir struct {
 	Fresh  bool        // it was just made
 	Other  bool        // it was made instead of something else
 	FS     *fileSystem // of a dry run: where it stands, or would
-	Attrs  bool        // it gets the attributes in Entry
-	Counts bool        // it is a selected entry, and part of the result
-	Doubt  bool        // an interrupted restore may have left it: contents must be compared
-	Parts  bool        // it holds parts of large files, which an interrupted restore has left
-	Err    error       // it cannot be made, and nothing below it
+	// Of a dry run: nothing in it can be changed, because of how it is mounted.
+	ReadOnly bool
+	// The file system of the kernel that is there, such as sysfs: it has the attributes that the
+	// kernel gives it.
+	Kernel string
+	Attrs  bool  // it gets the attributes in Entry
+	Counts bool  // it is a selected entry, and part of the result
+	Doubt  bool  // an interrupted restore may have left it: contents must be compared
+	Parts  bool  // it holds parts of large files, which an interrupted restore has left
+	Err    error // it cannot be made, and nothing below it
 }
 
 // Path is where the directory stands in the target.

@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 //	hold FILE, unhold           lock a file, as another process would, and release it
 //	await FILE                  wait until a process has written it
 //	fuse DIR [FILE]             mount files that cannot be read, see fuse
+//	mount [OPTION...] WHAT DIR  mount something until the script ends
 //	tmpfs DIR MIB, fill FILE    mount a small file system, and write until it is full
 //	server KIND VAR             start a server of stores, and put the URL of one into a variable
 func TestScripts(t *testing.T) {
@@ -60,7 +61,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
 			"hold": hold, "unhold": unhold, "await": await,
-			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse,
+			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse, "mount": mountAt,
 		},
 	})
 }
