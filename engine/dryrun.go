@@ -203,8 +203,13 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	}
 	d.prepareRules(d.conf, url, set, roots)
 	p := &messages.Progress{}
+	touch := d.calls.Touch()
+	defer d.calls.Done(touch)
 	o := fs.WalkOptions{Choose: choice{set.rules.Walk(d.decided), &set.broken}, OneFS: set.oneFS.On,
-		Touch: p.SetCurrent}
+		Touch: func(path string) {
+			p.SetCurrent(path)
+			touch.Enter("/" + path)
+		}}
 	stop := d.show(p)
 	err = fs.Walk(ctx, roots, o, func(it fs.WalkItem) error {
 		if it.Stat.Type == page.File && it.Err == nil {

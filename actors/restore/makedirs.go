@@ -49,6 +49,8 @@ func (w *walker) makeDir(d *walkDir, parent *restoreDir, cannot error) *restoreD
 	if m.Err = w.cannotMake(d, parent, cannot); m.Err != nil {
 		return m
 	}
+	w.touch.Enter(absIn(run.abs, path))
+	defer w.touch.Leave()
 	w.find(m, path)
 	if w.ends == nil && run.takesNoMore(m.Err, 0) {
 		w.ends = &TargetFullError{Err: m.Err}

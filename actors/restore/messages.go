@@ -132,21 +132,6 @@ type writing struct {
 	Pieces []writePiece
 }
 
-// example is a path of the target that it touches.
-func (m *writing) example() string {
-	switch {
-	case len(m.Place) > 0:
-		return m.Place[0].Path
-	case len(m.Check) > 0:
-		return m.Check[0].Item.Path
-	case len(m.Finish) > 0:
-		return m.Finish[0].path()
-	case len(m.Pieces) > 0:
-		return m.Pieces[0].To.Path
-	}
-	return ""
-}
-
 // path is where its entry stands in the target.
 func (f *finishEntry) path() string {
 	if f.Item != nil {

@@ -57,6 +57,7 @@ type restoreRun struct {
 	blobs   *actors.Budget
 	charged int64        // buffers of blobs that were given up; of the planner
 	read    atomic.Int64 // bytes of blobs
+	watch   actors.Watch // of the calls of actors to the target
 	parts   partFiles
 	full    atomic.Bool // the target takes no more
 	room    sync.Mutex  // held while its room is tried
@@ -153,6 +154,7 @@ func (r *restoreRun) Open(ctx context.Context) error {
 	if r.abs, err = filepath.Abs(r.spec.Target); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
+	defer r.spec.touch(r.abs)()
 	r.madeTop, r.newTop = lookAtTarget(r.abs)
 	r.target, err = vfs.OpenTarget(r.spec.Target, vfs.TargetOptions{
 		NumericOwner: r.spec.NumericOwner,
@@ -209,6 +211,7 @@ func (r *restoreRun) origin(d *restoreDir) string { return r.part.Origin(d.Path(
 
 // Close gives up what is unfinished. All actors are gone.
 func (r *restoreRun) Close() {
+	defer r.spec.touch(r.abs)()
 	r.cancel(actors.ErrInterrupted)
 	parts, half := r.parts.suspendAll()
 	r.result.Parts += parts

@@ -19,6 +19,7 @@ type restoreWriter struct {
 	run     *restoreRun
 	done    writingDone // of the job under way
 	compare localReader
+	touch   *actors.Touch
 }
 
 // localReader compares what the target has with the snapshot's chunks.
@@ -33,7 +34,7 @@ type localReader struct {
 
 func newRestoreWriter(run *restoreRun) actors.Work[writing, writingDone] {
 	w := &restoreWriter{
-		run:     run,
+		run: run, touch: run.watch.Touch(),
 		compare: localReader{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())},
 	}
 	return w.write
@@ -41,10 +42,12 @@ func newRestoreWriter(run *restoreRun) actors.Work[writing, writingDone] {
 
 func (w *restoreWriter) write(_ int, job writing) writingDone {
 	w.done = writingDone{}
+	defer w.touch.Leave()
 	for _, it := range job.Place {
 		if w.stopped() {
 			return w.done
 		}
+		w.touch.Enter(absIn(w.run.abs, it.Path))
 		w.run.faults.Writer()
 		w.placed(w.place(it))
 	}
@@ -55,6 +58,7 @@ func (w *restoreWriter) write(_ int, job writing) writingDone {
 		if w.stopped() {
 			return w.done
 		}
+		w.touch.Enter(absIn(w.run.abs, job.Pieces[i].To.Path))
 		w.run.faults.Writer()
 		w.piece(job.Frame.B, &job.Pieces[i])
 	}
@@ -62,6 +66,7 @@ func (w *restoreWriter) write(_ int, job writing) writingDone {
 		if w.stopped() && (job.Finish[i].Dir == nil || w.run.ctx.Err() != nil) {
 			return w.done
 		}
+		w.touch.Enter(absIn(w.run.abs, job.Finish[i].path()))
 		w.run.faults.Writer()
 		w.placed(w.finish(&job.Finish[i]))
 	}
