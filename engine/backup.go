@@ -29,14 +29,16 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions, sink events.Sink) 
 	j := e.begin("backup", sink)
 	b := &backupJob{job: j, o: o}
 	flags := exclusions{Filters: o.Leave}
-	err := flags.compile()
-	switch {
-	case err != nil:
-	case o.DryRun:
-		err = b.dryRun(ctx, flags)
-	default:
-		err = b.run(ctx, flags)
-	}
+	_, err := attended(ctx, j, func() (_ struct{}, err error) {
+		switch err = flags.compile(); {
+		case err != nil:
+		case o.DryRun:
+			err = b.dryRun(ctx, flags)
+		default:
+			err = b.run(ctx, flags)
+		}
+		return struct{}{}, err
+	})
 	return BackupResult{j.totals()}, err
 }
 
@@ -193,7 +195,8 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.
 		return nil, b.badSeen()
 	}
 	spec := &backup.Spec{
-		Store: op.Backend, Opened: op.Store, Index: b.ix,
+		HangAfter: hangsAfter(conf.Retry.Stall),
+		Store:     op.Backend, Opened: op.Store, Index: b.ix,
 		Host: backup.Host{ID: op.Host.ID, Name: conf.Hostname, Secret: op.Host.Secret,
 			Signer: op.Host.Signer},
 		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name,

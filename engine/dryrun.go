@@ -209,7 +209,13 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	d.prepareRules(d.conf, url, set, roots)
 	p := &messages.Progress{}
 	walk := set.rules.Walk(d.decided)
-	o := fs.WalkOptions{Choose: choice{walk, &set.broken}, OneFS: set.oneFS.On, Touch: p.SetCurrent}
+	touch := d.calls.Touch()
+	defer d.calls.Done(touch)
+	o := fs.WalkOptions{Choose: choice{walk, &set.broken}, OneFS: set.oneFS.On,
+		Touch: func(path string) {
+			p.SetCurrent(path)
+			touch.Enter("/" + path)
+		}}
 	stop := d.show(p)
 	err = fs.Walk(ctx, roots, o, func(it fs.WalkItem) error {
 		if it.Stat.Type == page.File && it.Err == nil {

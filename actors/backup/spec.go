@@ -68,7 +68,9 @@ type Spec struct {
 	Tool     string // name and version, for the record
 	Progress *messages.Progress
 	OnItem   func(path string, st messages.Status, reason string) // from one goroutine
-	Warn     func(text string)                                    // from any goroutine
+	// After how long a call to a source that does not return is named; 0: a minute.
+	HangAfter time.Duration
+	Warn      func(text string) // from any goroutine
 
 	SaveEpoch func(keys.EpochKey) error // before the first blob that uses it
 	SaveNext  func(Head) error          // before the manifest is written
