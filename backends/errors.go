@@ -33,6 +33,8 @@ var (
 	ErrInvalidRange = errors.New("range outside the object")
 	// ErrAuth: the store does not accept the credentials.
 	ErrAuth = errors.New("credentials refused")
+	// ErrArchived: the object is there, but must be brought back before it can be read.
+	ErrArchived = errors.New("object is archived")
 	// ErrNoSpace: the store or the user's quota is full.
 	ErrNoSpace = errors.New("no space left in the store")
 	// ErrLocked: the object is under retention and stays.

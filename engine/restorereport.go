@@ -55,6 +55,8 @@ func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error,
 	case res.Damaged:
 		return b.damagedPages(
 			", and what they listed is lost; everything not named above was restored")
+	case res.NotRead != nil:
+		return b.unreadPages("everything not named above was restored", res.NotRead)
 	case res.Failed > 0:
 		return fault.WithHint(fault.Incomplete(words.Plural(res.Failed, "entry", "entries")+
 			" could not be restored; all others were"), b.tryAgain(res))
@@ -86,6 +88,10 @@ func restoredOf(r *restore.Result) events.Restored {
 	for _, l := range r.Lost {
 		e.Lost = append(e.Lost, l.String())
 		e.LostWhy = append(e.LostWhy, l.Reason)
+	}
+	for _, l := range r.Unread {
+		e.Unread = append(e.Unread, l.String())
+		e.UnreadWhy = append(e.UnreadWhy, l.Reason)
 	}
 	for _, p := range r.Half {
 		e.Half = append(e.Half, events.PathOf(shown(p)))
@@ -123,6 +129,8 @@ func (j *job) tryAgain(r *restore.Result) string {
 	switch {
 	case some(snapshot.ErrDamaged, backends.ErrNotFound):
 		return "see every problem: " + j.here("verify --read-data")
+	case some(backends.ErrArchived):
+		return thaw + "; then rerun the same command to restore the rest"
 	case some(vfs.ErrNotEmpty, vfs.ErrInTheWay):
 		return "move away what is in the way, then rerun the same command to restore the rest"
 	case some(vfs.ErrLocked):
@@ -140,7 +148,7 @@ func (j *job) tryAgain(r *restore.Result) string {
 // nothing reports that not one entry was selected.
 func nothing(r *restore.Result) bool {
 	return r.Restored+r.Replaced+r.Unchanged+r.Kept+r.Ignored+r.Failed+r.Counts.Dirs == 0 &&
-		!r.Damaged
+		!r.Damaged && r.NotRead == nil
 }
 
 // nothingSelected: paths and patterns leave nothing to restore.

@@ -139,7 +139,7 @@ var refusals = map[string]refusal{
 	"XAmzContentSha256Mismatch":      {kind: backends.ErrChecksum, retry: true},
 	"NotImplemented":                 {kind: backends.ErrUnsupported},
 	"EntityTooLarge":                 {kind: backends.ErrUnsupported},
-	"InvalidObjectState":             {kind: backends.ErrUnsupported}, // it was archived and has to be brought back first
+	"InvalidObjectState":             {kind: backends.ErrArchived},
 	"InvalidBucketName":              {kind: backends.ErrConfig},
 	"InvalidStorageClass":            {kind: backends.ErrConfig},
 	"KeyTooLongError":                {kind: backends.ErrInvalidKey},

@@ -53,12 +53,17 @@ func (b *Backend) get(ctx context.Context, key string, off, length int64) (io.Re
 		return nil, 0, backends.ObjectInfo{}, err
 	}
 	info := objectInfo(key, stat)
-	if off > 0 || length > 0 {
-		if info.Size, err = totalSize(header, off); err == nil && length > info.Size-off {
-			err = outside(off, length, info.Size)
-		}
-	} else if info.Size < 0 {
+	switch ranged := off > 0 || length > 0; {
+	case ranged && header.Get("Content-Range") != "":
+		info.Size, err = totalSize(header, off)
+	case info.Size < 0:
 		err = errors.New("the server does not report the size of the object")
+	case ranged: // it sends all of the object, whatever was asked for
+		b.noRanges.Store(true)
+		body = &skipping{ReadCloser: body, skip: off}
+	}
+	if err == nil && (off > info.Size || length > info.Size-off) {
+		err = outside(off, length, info.Size)
 	}
 	if err != nil {
 		_ = body.Close()
@@ -89,9 +94,6 @@ func outside(off, length, size int64) error {
 // totalSize reads "bytes 5-9/100" and checks that the part begins where it should.
 func totalSize(header http.Header, off int64) (int64, error) {
 	text := header.Get("Content-Range")
-	if text == "" {
-		return 0, fmt.Errorf("%w: the server ignores Range", backends.ErrUnsupported)
-	}
 	span, total, _ := strings.Cut(strings.TrimPrefix(text, "bytes "), "/")
 	first, _, _ := strings.Cut(span, "-")
 	start, err1 := strconv.ParseInt(first, 10, 64)
@@ -100,6 +102,22 @@ func totalSize(header http.Header, off int64) (int64, error) {
 		return 0, fmt.Errorf("the server answered with range %q", short(text))
 	}
 	return size, nil
+}
+
+// skipping is a body without its first bytes.
+type skipping struct {
+	io.ReadCloser
+	skip int64 // bytes that are still to be dropped
+}
+
+func (s *skipping) Read(p []byte) (int, error) {
+	for s.skip > 0 {
+		n, err := io.CopyN(io.Discard, s.ReadCloser, min(s.skip, wireBuffer))
+		if s.skip -= n; err != nil {
+			return 0, err
+		}
+	}
+	return s.ReadCloser.Read(p)
 }
 
 // reader is the body of an answer, of known length.
