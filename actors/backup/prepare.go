@@ -35,6 +35,9 @@ type committer struct {
 	head     Head
 }
 
+// maxEpochKey is more than any sealed epoch key has, in bytes.
+const maxEpochKey = 1 << 20
+
 // keyObject is the newest wrapping of an epoch key in the store.
 type keyObject struct {
 	n    int
@@ -233,7 +236,7 @@ func (c *committer) sayForgotten(m *snapshot.Manifest) {
 func (c *committer) manifest(seq uint64) (*snapshot.Manifest, [32]byte, error) {
 	spec := c.run.spec
 	key := layout.Manifest(spec.Host.ID, spec.Set, seq)
-	b, err := c.objects.Get(c.run.ctx, key, 0, -1)
+	b, err := c.objects.Head(c.run.ctx, key, snapshot.MaxManifest+1)
 	if errors.Is(err, backends.ErrNotFound) {
 		b, key, err = c.weakManifest(seq)
 	}
@@ -269,7 +272,7 @@ func (c *committer) weakManifest(seq uint64) (b []byte, key string, err error) {
 		return nil, stem, fmt.Errorf("%w: %d manifests have seq %d",
 			ErrForeignWriter, len(found), seq)
 	}
-	b, err = c.objects.Get(c.run.ctx, found[0], 0, -1)
+	b, err = c.objects.Head(c.run.ctx, found[0], snapshot.MaxManifest+1)
 	return b, found[0], err
 }
 
@@ -331,7 +334,7 @@ func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef
 			continue
 		}
 		key := layout.EpochKey(c.run.spec.Host.ID, e, k.n)
-		b, err := c.objects.Get(c.run.ctx, key, 0, -1)
+		b, err := c.objects.Head(c.run.ctx, key, min(k.size, maxEpochKey)+1)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}

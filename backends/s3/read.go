@@ -25,7 +25,7 @@ func (b *Backend) Get(ctx context.Context, key string, off, length int64) (io.Re
 	defer b.gate.Leave()
 	c := &call{}
 	inner, cancel := context.WithCancel(withCall(ctx, c)) // until the reader is closed
-	body, n, info, err := b.get(inner, key, off, length)
+	body, n, info, err := b.get(inner, c, key, off, length)
 	if err != nil {
 		cancel()
 		return nil, backends.ObjectInfo{}, b.fail(ctx, "get", key, c, err)
@@ -34,7 +34,7 @@ func (b *Backend) Get(ctx context.Context, key string, off, length int64) (io.Re
 }
 
 // get returns the body of a range, its length, and what is known of the object.
-func (b *Backend) get(ctx context.Context, key string, off, length int64) (io.ReadCloser, int64, backends.ObjectInfo, error) {
+func (b *Backend) get(ctx context.Context, c *call, key string, off, length int64) (io.ReadCloser, int64, backends.ObjectInfo, error) {
 	if off < 0 || length == 0 || length > 0 && off > math.MaxInt64-length {
 		return b.getNothing(ctx, key, off, length)
 	}
@@ -45,7 +45,10 @@ func (b *Backend) get(ctx context.Context, key string, off, length int64) (io.Re
 	case off > 0:
 		o.Set("Range", fmt.Sprintf("bytes=%d-", off))
 	}
-	body, stat, header, err := b.client.GetObject(ctx, b.settings.bucket, b.object(key), o)
+	c.object = true
+	_, stat, header, err := b.client.GetObject(ctx, b.settings.bucket, b.object(key), o)
+	c.object = false
+	defer c.close()
 	if minio.ToErrorResponse(err).Code == "InvalidRange" {
 		return b.getNothing(ctx, key, off, length) // the end, or past it
 	}
@@ -53,6 +56,7 @@ func (b *Backend) get(ctx context.Context, key string, off, length int64) (io.Re
 		return nil, 0, backends.ObjectInfo{}, err
 	}
 	info := objectInfo(key, stat)
+	body := c.body
 	switch ranged := off > 0 || length > 0; {
 	case ranged && header.Get("Content-Range") != "":
 		info.Size, err = totalSize(header, off)
@@ -66,9 +70,9 @@ func (b *Backend) get(ctx context.Context, key string, off, length int64) (io.Re
 		err = outside(off, length, info.Size)
 	}
 	if err != nil {
-		_ = body.Close()
 		return nil, 0, backends.ObjectInfo{}, err
 	}
+	c.body = nil
 	if length < 0 {
 		length = info.Size - off
 	}
