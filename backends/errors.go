@@ -49,6 +49,8 @@ var (
 	ErrTooLarge = errors.New("object too large to read whole")
 	// ErrUnreachable: the store has not answered anybody for as long as was agreed.
 	ErrUnreachable = errors.New("store is unreachable")
+	// ErrSlow: a transfer moves, but so slowly that it would hardly end.
+	ErrSlow = errors.New("store is too slow")
 	// ErrSourceSize: a Source had more or fewer bytes than it said.
 	ErrSourceSize = errors.New("source size does not match")
 )

@@ -205,6 +205,7 @@ var classes = []class{
 	{page.ErrDamaged, fault.Damage, ""},
 	{page.ErrNewerFormat, fault.Failed,
 		"it needs a newer version of vaultik; see which one this is: vaultik version"},
+	{backends.ErrSlow, fault.Failed, "if the line is that slow: --slow-store"},
 	{backends.ErrArchived, fault.Failed, thaw + ", then rerun the command"},
 	{atomicfile.ErrSymlink, fault.Failed, "in a store no symbolic link is followed: replace it " +
 		"by what it points to, or mount that there (mount --bind), then rerun the command"},

@@ -226,6 +226,7 @@ type Config struct {
 	Parallel    int                       `json:"parallel"` // the same
 	Elapsed     string                    `json:"retry_elapsed"`
 	Stall       string                    `json:"retry_stall"`
+	SlowStore   bool                      `json:"retry_slow_store"`
 	IndexPath   string                    `json:"index_path"`
 	Hostname    string                    `json:"hostname"`
 }
