@@ -106,4 +106,3 @@ func (r *backupRun) hardLink(st *vfs.Stat, path string) string {
 	}
 	return vfs.HardLink(r.hlKey, r.systems.Of(st, absolute(path)), st)
 }
-
