@@ -81,6 +81,7 @@ func Extras(ctx context.Context, s *actors.System, spec *ExtrasSpec) (*ExtrasRes
 	run.spec.Progress.SetPhase(phase)
 	x := &extras{spec: spec, run: run, result: ExtrasResult{seed: maphash.MakeSeed()}}
 	err := x.find()
+	x.sayBarred()
 	slices.SortFunc(x.result.found,
 		func(a, b foundExtra) int { return cmp.Compare(a.path, b.path) })
 	return &x.result, err
@@ -97,6 +98,9 @@ type extras struct {
 	sealed string          // a directory whose contents the rules leave out
 	names  map[string]bool // folded names that the snapshot has in the directory namesOf
 	ofDir  string
+
+	barred   int64  // directories that the caller's own mode bars him from
+	barredAt string // the first of them
 }
 
 // extraDir is a directory on the way to where the walk of the target is.
