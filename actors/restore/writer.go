@@ -200,6 +200,8 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		o.New, o.Why = plan.StatusRestored, ""
+	case run.dry && errors.Is(err, os.ErrPermission) && t.Barred(it.Path):
+		o.Why = "cannot be looked at before the restore opens its directory"
 	case err != nil:
 		o.Status, o.Err = plan.StatusFailed, err
 	case run.keeps(it, &st, o.Anew):
