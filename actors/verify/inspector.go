@@ -8,7 +8,6 @@ import (
 	"vaultik/actors"
 	"vaultik/actors/survey"
 	"vaultik/messages"
-	"vaultik/vault/blob"
 	"vaultik/vault/plan"
 	"vaultik/vault/snapshot"
 )
@@ -22,7 +21,6 @@ type inspector struct {
 	aside    actors.Aside
 
 	snaps  []inspected
-	known  map[pageKey]*knownPage
 	warned map[string]bool
 }
 
@@ -32,20 +30,8 @@ type inspected struct {
 	root *snapshot.Root // nil: not opened
 }
 
-// pageKey is the place of a page: the number of its blob, and where in it.
-type pageKey struct {
-	blob int
-	span blob.Span
-}
-
-// knownPage is a page that has been checked, with all below it.
-type knownPage struct {
-	level int
-	blobs []int // that it and they use
-}
-
 func (n *inspector) inspect(ctx context.Context) error {
-	n.known, n.warned = map[pageKey]*knownPage{}, map[string]bool{}
+	n.warned = map[string]bool{}
 	if err := n.survey(ctx); err != nil {
 		return err
 	}
@@ -64,11 +50,9 @@ func (n *inspector) inspect(ctx context.Context) error {
 			return err
 		}
 	}
-	for i := range n.snaps {
-		if s := &n.snaps[i]; s.root != nil && s.root.Top != nil {
-			if err := n.pages(ctx, s); err != nil {
-				return err
-			}
+	if n.run.spec.Identity != nil {
+		if err := newPages(n).check(ctx); err != nil {
+			return err
 		}
 	}
 	return n.run.Jobs.Drain(ctx)

@@ -7,19 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"vaultik/vault/layout"
 )
-
-// readers is how many manifests are fetched at once: enough to hide the
-// latency of a remote store, few enough that large ones fit into memory.
-const readers = 4
-
-// small is the size in bytes of an object that is read beside others: all but a
-// few are smaller. A larger one is read alone, since it may decode to some 20
-// times as much.
-const small = 1 << 20
 
 // Filter chooses manifests. The zero value chooses all.
 type Filter struct {
@@ -174,28 +164,19 @@ func (s *Store) loadAll(ctx context.Context, all []found) (loaded []*Loaded, pro
 		l   *Loaded
 		err error
 	}
-	results := make([]result, len(all))
-	var wg sync.WaitGroup
-	turn := make(chan struct{}, readers)
-	for i := range all {
-		turn <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-turn }()
-			if ctx.Err() == nil {
-				results[i].l, results[i].err = s.load(ctx, all[i])
-			}
-		})
-	}
-	wg.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	for i, r := range results {
+	err = inOrder(ctx, s, len(all), func(i int) (r result) {
+		r.l, r.err = s.load(ctx, all[i])
+		return r
+	}, func(i int, r result) error {
 		if r.err != nil {
 			problems = append(problems, problemOf(all[i], r.err))
-			continue
+		} else {
+			loaded = append(loaded, r.l)
 		}
-		loaded = append(loaded, r.l)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	slices.SortFunc(loaded, func(a, b *Loaded) int {
 		return cmp.Or(bytes.Compare(a.Host[:], b.Host[:]), bytes.Compare(a.Set[:], b.Set[:]),
@@ -216,13 +197,7 @@ func (s *Store) load(ctx context.Context, f found) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.size <= small {
-		s.turn.RLock()
-		defer s.turn.RUnlock()
-	} else {
-		s.turn.Lock()
-		defer s.turn.Unlock()
-	}
+	defer s.turns.take(f.size)()
 	b, err := s.get(ctx, f.key, f.size, MaxManifest)
 	if err != nil {
 		return nil, err

@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"sync"
 
-	"filippo.io/age"
-
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 )
@@ -38,12 +36,17 @@ type Store struct {
 	TrustSeq uint64
 	TrustSum string
 
+	// Parallel is how many objects are read at once where many are; 0: 4.
+	Parallel int
+	// OnRead, if set, is told how many of total objects are read, from one goroutine.
+	OnRead func(done, total int)
+
 	objects Objects
-	turn    sync.RWMutex // held alone while a large object is read
+	turns   turns
 
 	mu     sync.Mutex // of the caches
 	lists  map[listKey][]BlobSize
-	epochs map[epochKey]age.Identity
+	epochs map[epochKey]*opening
 }
 
 type listKey struct {
@@ -52,9 +55,9 @@ type listKey struct {
 }
 
 type epochKey struct {
-	host  layout.HostID
-	epoch layout.Epoch
-	id    *keys.Identity
+	host layout.HostID
+	ref  KeyRef
+	id   *keys.Identity
 }
 
 // Pin returns what to remember of the store, once the owner is accepted.
@@ -66,7 +69,8 @@ func (s *Store) Pin() Pin {
 // Errors are [ErrNoStore], [ErrOwnerChanged], [ErrTrustRollback], [ErrNewerFormat],
 // [ErrDamaged], and those of o.
 func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
-	s := &Store{objects: o, lists: make(map[listKey][]BlobSize), epochs: make(map[epochKey]age.Identity)}
+	s := &Store{objects: o, lists: make(map[listKey][]BlobSize),
+		epochs: make(map[epochKey]*opening)}
 	if err := s.open(ctx, pin); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
