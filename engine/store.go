@@ -108,6 +108,12 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 	known *config.Known) (err error) {
 	pin := j.pinFor(op, host, known)
 	op.Store, err = snapshot.OpenStore(ctx, op.Objects, pin)
+	if err == nil {
+		var conf *config.Config
+		if conf, err = j.tuning(); err == nil {
+			op.Store.Parallel = j.transfers(conf)
+		}
+	}
 	if errors.Is(err, snapshot.ErrOwnerChanged) {
 		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: j.o.Owner != "",
 			err: err}

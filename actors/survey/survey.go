@@ -19,8 +19,8 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// Survey is what is known of a store's objects that some snapshots need. Gather and
-// List are for one goroutine; the rest is for any.
+// Survey is what is known of a store's objects that some snapshots need. ReadLists, then
+// Gather and List are for one goroutine; the rest is for any.
 type Survey struct {
 	Inventory *plan.Inventory
 	Snapshots []Snapshot   // gathered so far
@@ -33,7 +33,8 @@ type Survey struct {
 
 	store backends.Backend
 	asked []*snapshot.Loaded
-	lists map[int]*List // by object
+	lists map[int]*List            // by object
+	read  map[listKey]*readingList // before Gather asks for it
 
 	mu  sync.Mutex
 	bad map[int]bool // objects
@@ -52,6 +53,19 @@ type Snapshot struct {
 type List struct {
 	Blobs []snapshot.BlobSize
 	bad   bool
+}
+
+// listKey names a blob list.
+type listKey struct {
+	host layout.HostID
+	ref  snapshot.ListRef
+}
+
+// readingList is a blob list on its way.
+type readingList struct {
+	done  chan struct{} // closed when the others are set
+	blobs []snapshot.BlobSize
+	err   error
 }
 
 // New begins a survey of snapshots, whose manifests are verified already.
@@ -83,7 +97,48 @@ func Fatal(ctx context.Context, err error) error {
 	return nil
 }
 
-// Gather notes what one snapshot needs, and reads its blob lists.
+// ReadLists begins to read all blob lists, so many at once, for Gather to find them there;
+// wait returns when none is being read any more.
+func (s *Survey) ReadLists(ctx context.Context, parallel int) (wait func()) {
+	s.read = map[listKey]*readingList{}
+	var all []listKey
+	for _, m := range s.asked {
+		for _, ref := range m.Lists {
+			if k := (listKey{m.Host, ref}); s.read[k] == nil {
+				s.read[k] = &readingList{done: make(chan struct{})}
+				all = append(all, k)
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	next := atomic.Int64{}
+	for range min(parallel, len(all)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(all); i = next.Add(1) - 1 {
+				l := s.read[all[i]]
+				l.blobs, l.err = s.readList(ctx, all[i])
+				close(l.done)
+			}
+		})
+	}
+	return wg.Wait
+}
+
+// readList reads one blob list.
+func (s *Survey) readList(ctx context.Context, k listKey) ([]snapshot.BlobSize, error) {
+	b, err := s.pinned(ctx, layout.BlobList(k.host, k.ref.Name), k.ref.Size, k.ref.Name)
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := snapshot.DecodeBlobList(b)
+	if err == nil && int64(len(blobs)) != k.ref.Count {
+		err = fmt.Errorf("%w: it has %d blobs, not %d",
+			snapshot.ErrDamaged, len(blobs), k.ref.Count)
+	}
+	return blobs, err
+}
+
+// Gather notes what one snapshot needs, for which it waits for its blob lists.
 func (s *Survey) Gather(ctx context.Context, num int) error {
 	inv, m := s.Inventory, s.asked[num]
 	got := Snapshot{Loaded: m, Num: num, HostNum: inv.Host(m.Host)}
@@ -141,14 +196,10 @@ func (s *Survey) blobList(
 	}
 	l := &List{}
 	s.lists[i] = l
-	b, err := s.pinned(ctx, layout.BlobList(host, ref.Name), ref.Size, ref.Name)
-	if err == nil {
-		l.Blobs, err = snapshot.DecodeBlobList(b)
-	}
-	if err == nil && int64(len(l.Blobs)) != ref.Count {
-		err = fmt.Errorf("%w: it has %d blobs, not %d",
-			snapshot.ErrDamaged, len(l.Blobs), ref.Count)
-	}
+	got := s.read[listKey{host, ref}]
+	<-got.done
+	l.Blobs = got.blobs
+	err := got.err
 	if err != nil {
 		l.bad, l.Blobs = true, nil
 		if err := Fatal(ctx, err); err != nil {

@@ -61,6 +61,9 @@ func (n *inspector) inspect(ctx context.Context) error {
 // survey finds out what the snapshots need, and what the store lists of it.
 func (n *inspector) survey(ctx context.Context) error {
 	sv := n.run.survey
+	readCtx, cancel := context.WithCancel(ctx)
+	defer n.run.survey.ReadLists(readCtx, n.run.Parallel)()
+	defer cancel()
 	for i := range n.run.spec.Snapshots {
 		n.run.faults.Scanner()
 		if err := sv.Gather(ctx, i); err != nil {

@@ -29,6 +29,7 @@ func (n *inspector) roots(ctx context.Context) error {
 	}
 	err := spec.Opened.OpenAll(ctx, manifests, spec.Identity, func(i int, o snapshot.Opened) error {
 		s := &n.snaps[i]
+		spec.Progress.SetPhase(fmt.Sprintf("open snapshot %d/%d", i+1, len(n.snaps)))
 		if err := n.keysBad(ctx, o.Problems); err != nil {
 			return err
 		}
