@@ -8,6 +8,7 @@ import (
 
 	"vaultik/backends"
 	"vaultik/config"
+	"vaultik/engine/objectcache"
 	"vaultik/internal/fault"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
@@ -23,10 +24,32 @@ type opened struct {
 	Sets    *config.Sets // of this host; empty if Host is nil
 	Host    *config.Host // nil if this machine is no host of this store
 	Mirror  bool         // a place that store copy made, named by --store: it may be behind
+
+	cache *objectcache.Cache // nil: none
 }
 
 // Close releases the backend. It cannot lose anything: whatever was put was acknowledged.
-func (o *opened) Close() error { return o.Backend.Close() }
+func (o *opened) Close() error {
+	if o.cache != nil {
+		o.cache.Close()
+	}
+	return o.Backend.Close()
+}
+
+// useCache lets what never changes come from the cache of this machine. It is for those who
+// look for snapshots; a check of the store reads the store. A store that is a directory needs
+// no other directory.
+func (j *job) useCache(op *opened) {
+	if j.o.NoCache || j.dry || config.FilePath(op.URL) != "" {
+		return
+	}
+	op.cache = objectcache.Open(j.places.Cache, op.Store.Doc.Store.String())
+	if op.cache != nil { // a nil *Cache is no nil snapshot.Cache
+		op.Store.Cache = op.cache
+	} else {
+		j.Detail("no cache below %s: everything is read from the store", j.places.Cache)
+	}
+}
 
 // takesBackups refuses a store that this machine is no host of, and a mirror: its store
 // would lack for ever what is saved only there.

@@ -11,7 +11,10 @@ import (
 	"vaultik/internal/words"
 )
 
-type snapshotsCmd struct{ pick }
+type snapshotsCmd struct {
+	pick
+	cacheFlag
+}
 
 func (snapshotsCmd) Help() string {
 	return `Lists ids, times and sizes, and the names that this host knows. With the secret
@@ -21,6 +24,9 @@ STORED is the size of the blobs that a snapshot needs; others may share them.`
 
 // Run prints the snapshots, newest last.
 func (c *snapshotsCmd) Run(ctx context.Context, s *session) error {
+	if err := s.cached(c.cacheFlag); err != nil {
+		return err
+	}
 	res, err := s.engine.Snapshots(ctx, c.pick.engine(), s)
 	s.sum.Totals = res.Totals
 	if res.URL != "" {

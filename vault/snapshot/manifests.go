@@ -60,7 +60,7 @@ func (s *Store) Manifests(ctx context.Context, filter Filter) ([]*Loaded, []Prob
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, problems, err := s.loadAll(ctx, all)
+	loaded, problems, err := s.loadChains(ctx, all)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,7 +102,7 @@ func (s *Store) Heads(ctx context.Context, seen []Place) ([]*Loaded, []Problem, 
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, problems, err := s.loadAll(ctx, nearHeads(all, seen))
+	loaded, problems, err := s.loadSome(ctx, nearHeads(all, seen))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -154,12 +154,18 @@ func (s *Store) Head(ctx context.Context, host layout.HostID, set layout.SetID) 
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, problems, err := s.loadAll(ctx, newest)
+	loaded, problems, err := s.loadSome(ctx, newest)
 	return loaded, append(problems, forks(loaded)...), err
 }
 
-// loadAll reads manifests, some at a time, and sorts the results.
-func (s *Store) loadAll(ctx context.Context, all []found) (loaded []*Loaded, problems []Problem, err error) {
+func (s *Store) loadSome(ctx context.Context, all []found) ([]*Loaded, []Problem, error) {
+	return s.loadAll(ctx, all, 0, len(all))
+}
+
+// loadAll reads manifests, some at a time, and sorts the results. It tells of done, which
+// were read before, and total.
+func (s *Store) loadAll(ctx context.Context, all []found, done, total int) (loaded []*Loaded,
+	problems []Problem, err error) {
 	type result struct {
 		l   *Loaded
 		err error
@@ -173,11 +179,18 @@ func (s *Store) loadAll(ctx context.Context, all []found) (loaded []*Loaded, pro
 		} else {
 			loaded = append(loaded, r.l)
 		}
+		s.tell(done+i+1, total)
 		return nil
 	})
 	if err != nil {
 		return nil, nil, err
 	}
+	loaded, problems = inOrderOfChains(loaded, problems)
+	return loaded, problems, nil
+}
+
+// inOrderOfChains sorts manifests by host, set and seq, and problems by key.
+func inOrderOfChains(loaded []*Loaded, problems []Problem) ([]*Loaded, []Problem) {
 	slices.SortFunc(loaded, func(a, b *Loaded) int {
 		return cmp.Or(bytes.Compare(a.Host[:], b.Host[:]), bytes.Compare(a.Set[:], b.Set[:]),
 			cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Key, b.Key))
@@ -185,7 +198,7 @@ func (s *Store) loadAll(ctx context.Context, all []found) (loaded []*Loaded, pro
 	slices.SortFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Key, b.Key) })
 	// A store may have the same object under both forms of its name.
 	loaded = slices.CompactFunc(loaded, func(a, b *Loaded) bool { return a.Sum == b.Sum })
-	return loaded, problems, nil
+	return loaded, problems
 }
 
 func problemOf(f found, err error) Problem {
@@ -193,12 +206,24 @@ func problemOf(f found, err error) Problem {
 }
 
 func (s *Store) load(ctx context.Context, f found) (*Loaded, error) {
-	signer, err := s.writer(f.Host)
-	if err != nil {
+	if _, err := s.writer(f.Host); err != nil {
 		return nil, err
 	}
 	defer s.turns.take(f.size)()
 	b, err := s.get(ctx, f.key, f.size, MaxManifest)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.decode(f, b)
+	if err == nil {
+		s.keep(l.Sum, b)
+	}
+	return l, err
+}
+
+// decode verifies a manifest that was read.
+func (s *Store) decode(f found, b []byte) (*Loaded, error) {
+	signer, err := s.writer(f.Host)
 	if err != nil {
 		return nil, err
 	}

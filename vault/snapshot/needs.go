@@ -83,19 +83,31 @@ type Opened struct {
 // their order. An error of fn, or the end of ctx, ends it.
 func (s *Store) OpenAll(ctx context.Context, all []*Manifest, id *keys.Identity,
 	fn func(i int, o Opened) error) error {
+	listed, err := s.listRoots(ctx, all)
+	if err != nil {
+		return err
+	}
 	return inOrder(ctx, s, len(all), func(i int) (o Opened) {
-		if o.IDs, o.Problems, o.Err = s.Identities(ctx, all[i], id); o.Err == nil {
-			o.Root, o.Err = s.Root(ctx, all[i], o.IDs)
+		if o.IDs, o.Problems, o.Err = s.identities(ctx, listed, all[i], id); o.Err == nil {
+			o.Root, o.Err = s.root(ctx, listed, all[i], o.IDs)
 		}
 		return o
-	}, fn)
+	}, func(i int, o Opened) error {
+		s.tell(i+1, len(all))
+		return fn(i, o)
+	})
 }
 
 // Root reads and opens the root of a snapshot.
 func (s *Store) Root(ctx context.Context, m *Manifest, ids []age.Identity) (*Root, error) {
+	return s.root(ctx, nil, m, ids)
+}
+
+func (s *Store) root(ctx context.Context, listed map[string]int64, m *Manifest,
+	ids []age.Identity) (*Root, error) {
 	key := layout.Root(m.Host, m.Root.Name)
 	defer s.turns.take(m.Root.Size)()
-	b, err := s.getPinned(ctx, key, m.Root.Size, m.Root.Name, MaxRoot)
+	b, err := s.getListed(ctx, listed, key, m.Root.Size, m.Root.Name, MaxRoot)
 	if err != nil {
 		return nil, err
 	}
@@ -113,11 +125,17 @@ func (s *Store) Root(ctx context.Context, m *Manifest, ids []age.Identity) (*Roo
 // its epochs, then the given one. An epoch key that is missing, damaged or opened by no
 // identity is a problem and is skipped, since the given identity opens every blob
 // itself. The error is that of ctx.
-func (s *Store) Identities(ctx context.Context, m *Manifest, id *keys.Identity) ([]age.Identity, []Problem, error) {
+func (s *Store) Identities(ctx context.Context, m *Manifest, id *keys.Identity) ([]age.Identity,
+	[]Problem, error) {
+	return s.identities(ctx, nil, m, id)
+}
+
+func (s *Store) identities(ctx context.Context, listed map[string]int64, m *Manifest,
+	id *keys.Identity) ([]age.Identity, []Problem, error) {
 	var out []age.Identity
 	var problems []Problem
 	for _, ref := range m.Keys {
-		epoch, problem := s.epoch(ctx, m.Host, ref, id)
+		epoch, problem := s.epoch(ctx, listed, m.Host, ref, id)
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
@@ -142,8 +160,8 @@ type opening struct {
 // epoch opens an epoch key: the pinned object, or else another wrapping of it.
 // Any will do, whoever wrote it, since the identity inside has to fit the epoch's id.
 // There may be a problem even with an epoch: of the pinned object.
-func (s *Store) epoch(ctx context.Context, host layout.HostID, ref KeyRef,
-	id *keys.Identity) (age.Identity, *Problem) {
+func (s *Store) epoch(ctx context.Context, listed map[string]int64, host layout.HostID,
+	ref KeyRef, id *keys.Identity) (age.Identity, *Problem) {
 	k := epochKey{host, ref, id}
 	s.mu.Lock()
 	o := s.epochs[k]
@@ -153,7 +171,7 @@ func (s *Store) epoch(ctx context.Context, host layout.HostID, ref KeyRef,
 	}
 	s.mu.Unlock()
 	o.once.Do(func() {
-		o.epoch, o.problem = s.openEpoch(ctx, host, ref, id)
+		o.epoch, o.problem = s.openEpoch(ctx, listed, host, ref, id)
 		if o.problem != nil && !settled(o.problem.Err) { // the next one may have more luck
 			s.mu.Lock()
 			delete(s.epochs, k)
@@ -173,10 +191,10 @@ func settled(err error) bool {
 		errors.Is(err, keys.ErrWrongIdentity)
 }
 
-func (s *Store) openEpoch(ctx context.Context, host layout.HostID, ref KeyRef,
-	id *keys.Identity) (age.Identity, *Problem) {
+func (s *Store) openEpoch(ctx context.Context, listed map[string]int64, host layout.HostID,
+	ref KeyRef, id *keys.Identity) (age.Identity, *Problem) {
 	key := layout.EpochKey(host, ref.Epoch, ref.N)
-	b, err := s.getPinned(ctx, key, ref.Size, ref.SHA256, maxEpochObject)
+	b, err := s.getListed(ctx, listed, key, ref.Size, ref.SHA256, maxEpochObject)
 	var epoch age.Identity
 	if err == nil {
 		epoch, err = keys.OpenEpoch(b, id, ref.Epoch)

@@ -76,12 +76,16 @@ func inOrder[T any](ctx context.Context, s *Store, n int, do func(i int) T,
 		if err := use(i, v); err != nil {
 			return err
 		}
-		if s.OnRead != nil {
-			s.OnRead(i+1, n)
-		}
 		if next := i + len(results); next < n {
 			begin(next)
 		}
 	}
 	return ctx.Err()
+}
+
+// tell says how many objects are read.
+func (s *Store) tell(done, total int) {
+	if s.OnRead != nil {
+		s.OnRead(done, total)
+	}
 }
