@@ -14,21 +14,27 @@ import (
 	"vaultik/actors/survey"
 	"vaultik/actors/verify"
 	"vaultik/backends"
+	"vaultik/internal/testtree"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
 
-// counting counts how often each object is read.
+// counting counts how often each part of an object is read.
 type counting struct {
 	backends.Backend
 	mu    sync.Mutex
-	reads map[string]int
+	reads map[part]int
+}
+
+type part struct {
+	key string
+	off int64
 }
 
 func (c *counting) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser,
 	backends.ObjectInfo, error) {
 	c.mu.Lock()
-	c.reads[key]++
+	c.reads[part{key, off}]++
 	c.mu.Unlock()
 	return c.Backend.Get(ctx, key, off, n)
 }
@@ -45,6 +51,9 @@ func manySnapshots(t *testing.T, n int) (*jobtest.Host, string) {
 	for i := range 20 {
 		write(i, 0)
 	}
+	// It has list pages, and stands in the page that changes.
+	jobtest.Must(t, os.WriteFile(filepath.Join(dir, "d1", "large"),
+		testtree.Bytes(1, 20<<20), 0o600))
 	for round := range n {
 		write(round%20, round+1)
 		h.Backup(dir)
@@ -57,7 +66,7 @@ func TestVerify_ReadsEachObjectOnce(t *testing.T) {
 	h, _ := manySnapshots(t, 50)
 	for _, parallel := range []int{1, 4, 64} {
 		spec := h.VerifySpec(true, false)
-		c := &counting{Backend: h.Store, reads: map[string]int{}}
+		c := &counting{Backend: h.Store, reads: map[part]int{}}
 		spec.Store, spec.Parallel = c, parallel
 		opened, err := snapshot.OpenStore(t.Context(), backends.Objects(c), snapshot.Pin{})
 		jobtest.Must(t, err)
@@ -68,13 +77,16 @@ func TestVerify_ReadsEachObjectOnce(t *testing.T) {
 			t.Errorf("%d at once: %+v, %v", parallel, r, err)
 		}
 		blobs := 0
-		for key, n := range c.reads {
+		for p, n := range c.reads {
 			if n > 1 {
-				t.Errorf("%d at once: %s was read %d times", parallel, key, n)
+				t.Errorf("%d at once: %s was read %d times from %d on", parallel, p.key, n, p.off)
 			}
-			if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindBlob {
+			if o, err := layout.Parse(p.key); err == nil && o.Kind == layout.KindBlob {
 				blobs++
 			}
+		}
+		if most := int64(50 + 5); r.Pages > most {
+			t.Errorf("%d at once: %d pages were read, want at most %d", parallel, r.Pages, most)
 		}
 		if blobs < 50 {
 			t.Errorf("%d at once: only %d blobs were read", parallel, blobs)

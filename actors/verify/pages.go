@@ -62,6 +62,7 @@ type pageWalk struct {
 	s      *inspected
 	told   map[string]bool
 	stack  []*openPage
+	inList []*openPage         // list pages some of whose children are still to come
 	lists  map[chunk.ID]string // list pages of the last leaf, and whose they are
 	failed page.Ref            // the page read last: if reading fails, it is this one
 	bad    map[int]int         // blobs known to be bad, and how many paths were named
@@ -108,7 +109,7 @@ func newPages(n *inspector) *pages {
 		needs: newBitset(n.run.survey.Inventory.Len())}
 	p.ahead = &ahead{parallel: n.run.Parallel, under: map[chunk.ID]*wanted{},
 		skip: func(w *wanted) bool {
-			_, known := p.seen.get(markOf(w.from.host, &w.ref, "", -1))
+			_, known := p.seen.get(topMark(w.from.host, &w.ref))
 			return w.top && known
 		},
 		read: func(ctx context.Context, w *wanted) {
@@ -205,7 +206,8 @@ func (p *pages) walk(ctx context.Context, s *inspected) error {
 		w.bad[i] = 0
 	}
 	top := s.root.Top.Ref()
-	tree := &page.Tree{Top: top, Known: w.known, Lost: w.lost}
+	tree := &page.Tree{Top: top, Known: w.known, Lost: w.lost,
+		KnownList: w.knownList, ListRead: w.listRead}
 	tree.Fetch = func(ctx context.Context, ref page.Ref) ([]byte, error) {
 		p.ahead.fill(ctx)
 		w.failed = ref // if it does, here or when it is decoded
@@ -217,15 +219,12 @@ func (p *pages) walk(ctx context.Context, s *inspected) error {
 	}
 	counts := s.root.Counts
 	w.t.entries = counts.Files + counts.Dirs + counts.Symlinks + counts.Other
-	topMark := markOf(s.HostNum, &top, "", -1)
+	w.topMark = topMark(s.HostNum, &top)
 	_, named := w.blob(top.Blob, "")
-	if seen, ok := p.seen.get(topMark); ok && named {
+	if seen, ok := p.seen.get(w.topMark); ok && named {
 		w.use(seen)
-	} else {
-		w.topMark = topMark
-		if err := tree.WalkPages(ctx, w.page); err != nil {
-			return err
-		}
+	} else if err := tree.WalkPages(ctx, w.page); err != nil {
+		return err
 	}
 	w.close(-1)
 	p.n.aside.Tell(&w.t)
@@ -264,14 +263,52 @@ func (w *pageWalk) known(it *page.Item) bool {
 // use checks that the manifest names the blobs of a page that another snapshot has brought up.
 func (w *pageWalk) use(seen *seenPage) {
 	w.close(seen.level) // what it uses is used by the pages above it, not by the one before it
-	unpack(seen.blobs, func(i int) {
+	w.useBlobs(seen.blobs)
+}
+
+func (w *pageWalk) useBlobs(packed []byte) {
+	open := w.open()
+	unpack(packed, func(i int) {
 		if !w.needs.has(i) && !w.s.Partial {
 			w.unnamed(w.n.run.survey.Inventory.Key(i), "")
 		}
-		if len(w.stack) > 0 {
-			w.stack[len(w.stack)-1].blobs.add(i)
+		if open != nil {
+			open.blobs.add(i)
 		}
 	})
+}
+
+// open is the page that is being read, nil before the top.
+func (w *pageWalk) open() *openPage {
+	for _, stack := range [][]*openPage{w.inList, w.stack} {
+		if n := len(stack); n > 0 {
+			return stack[n-1]
+		}
+	}
+	return nil
+}
+
+// knownList implements page.Tree.KnownList.
+func (w *pageWalk) knownList(ref page.Ref, level int) (page.ListSum, bool) {
+	seen, ok := w.seen.get(listMark(w.s.HostNum, &ref, level))
+	if !ok {
+		return page.ListSum{}, false
+	}
+	w.useBlobs(seen.blobs)
+	return seen.list, true
+}
+
+// listRead implements page.Tree.ListRead.
+func (w *pageWalk) listRead(ref page.Ref, level int, sum page.ListSum) {
+	p := w.inList[len(w.inList)-1]
+	w.inList = w.inList[:len(w.inList)-1]
+	if !p.lossy {
+		seen := &seenPage{blobs: p.blobs.pack(), list: sum}
+		w.seen.put(listMark(w.s.HostNum, &ref, level), seen, seenCost+len(seen.blobs))
+	}
+	up := w.open()
+	up.lossy = up.lossy || p.lossy
+	up.blobs.addAll(p.blobs)
 }
 
 func (w *pageWalk) unnamed(key, path string) {
@@ -302,6 +339,7 @@ func (w *pageWalk) lost(after, last string, err error) error {
 	for _, p := range w.stack {
 		p.lossy = true
 	}
+	w.inList = nil
 	lost := page.LostPaths{After: after, Last: last}
 	if i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, w.failed.Blob.Name); ok {
 		if _, isBad := w.bad[i]; isBad {
@@ -327,6 +365,7 @@ func (w *pageWalk) page(ref page.Ref, p *page.Page) error {
 	example := p.Last()
 	if p.Kind == page.List {
 		example = w.lists[ref.ID]
+		w.inList = append(w.inList, &openPage{blobs: newBitset(len(w.needs) * 64)})
 	} else {
 		w.close(p.Level)
 		clear(w.lists)
@@ -339,11 +378,11 @@ func (w *pageWalk) page(ref page.Ref, p *page.Page) error {
 	for _, info := range append([]*blob.Info{ref.Blob}, p.Blobs...) {
 		i, ok := w.blob(info, example)
 		if ok {
-			w.stack[len(w.stack)-1].blobs.add(i)
+			w.open().blobs.add(i)
 			_, isBad := w.bad[i]
 			anyBad = anyBad || isBad
 		} else {
-			w.stack[len(w.stack)-1].lossy = true
+			w.open().lossy = true
 		}
 	}
 	w.content(p, example, anyBad)

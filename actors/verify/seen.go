@@ -64,7 +64,8 @@ type mark [16]byte
 // seenPage is a page that was checked with all below it.
 type seenPage struct {
 	level int
-	blobs []byte // that it and they use, packed
+	blobs []byte       // that it and they use, packed
+	list  page.ListSum // of a list page
 }
 
 // seenCost is what a seen page takes beside its blobs, in bytes.
@@ -84,6 +85,14 @@ func markOf(host int, ref *page.Ref, last string, entries int64) (m mark) {
 	sum := sha256.Sum256(append(b, last...))
 	return mark(sum[:])
 }
+
+// listMark is the mark of a list page of a level.
+func listMark(host int, ref *page.Ref, level int) mark {
+	return markOf(host, ref, "", -2-int64(level))
+}
+
+// topMark is the mark of a top page, of which nobody says anything.
+func topMark(host int, ref *page.Ref) mark { return markOf(host, ref, "", -1) }
 
 // bitset is a set of objects by number.
 type bitset []uint64
