@@ -27,8 +27,8 @@ func (s *Store) keep(sum Sum, b []byte) {
 }
 
 // loadChains is loadAll where a manifest that the one after it pins may come from the cache.
-// The newest of a chain is read from the store in any case, and so is each whose place several
-// objects claim.
+// The newest of a chain is read from the store in any case, and where several objects claim a
+// place, all but one.
 func (s *Store) loadChains(ctx context.Context, all []found) ([]*Loaded, []Problem, error) {
 	if s.Cache == nil {
 		return s.loadAll(ctx, all, 0, len(all))
@@ -44,7 +44,8 @@ func (s *Store) loadChains(ctx context.Context, all []found) ([]*Loaded, []Probl
 	chains := slices.Collect(maps.Values(byChain))
 	for _, c := range chains {
 		slices.SortFunc(c.left, func(a, b found) int {
-			return cmp.Or(cmp.Compare(b.Seq, a.Seq), cmp.Compare(a.key, b.key))
+			// A name that says what it holds comes first, for the cache to be held against.
+			return cmp.Or(cmp.Compare(b.Seq, a.Seq), cmp.Compare(b.Short, a.Short))
 		})
 	}
 	var loaded []*Loaded
@@ -89,7 +90,7 @@ func (c *chainReading) follow(l *Loaded) {
 func (s *Store) cachedOf(c *chainReading) (out []*Loaded) {
 	for len(c.left) > 0 && c.next != nil {
 		f := c.left[0]
-		if f.Seq+1 != c.next.Seq || len(c.left) > 1 && c.left[1].Seq == f.Seq {
+		if f.Seq+1 != c.next.Seq {
 			break
 		}
 		b := s.Cache.Get(c.next.Prev, f.size)

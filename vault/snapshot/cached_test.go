@@ -112,6 +112,22 @@ func TestCache_WarmReadsHeadsOnly(t *testing.T) {
 	}
 }
 
+// forkOf is another manifest of the same place and size.
+func (w *world) forkOf(key string) []byte {
+	w.t.Helper()
+	m, err := DecodeManifest(w.m.objects[key], w.signer.Public())
+	w.must(err)
+	for sec := time.Duration(1); ; sec++ { // compression makes sizes differ a little
+		fork := *m
+		fork.Time = m.Time.Add(sec * time.Second)
+		b, err := EncodeManifest(&fork, w.signer)
+		w.must(err)
+		if len(b) == len(w.m.objects[key]) {
+			return b
+		}
+	}
+}
+
 // What the store does not list any more is not there, though the cache has it; what is wrong
 // with places that the cache cannot vouch for is found; nothing in the cache is believed.
 func TestCache_DecidesNothing(t *testing.T) {
@@ -135,18 +151,15 @@ func TestCache_DecidesNothing(t *testing.T) {
 		}},
 		"a fork under another name, of the same size": {want: ErrFork,
 			harm: func(w *world, _ *mapCache) {
-				m, err := DecodeManifest(w.m.objects[middle(w)], w.signer.Public())
-				w.must(err)
-				for sec := int64(1); ; sec++ { // compression makes sizes differ a little
-					fork := *m
-					fork.Time = m.Time.Add(time.Duration(sec) * time.Second)
-					b, err := EncodeManifest(&fork, w.signer)
-					w.must(err)
-					if len(b) == len(w.m.objects[middle(w)]) && !bytes.Equal(b, w.m.objects[middle(w)]) {
-						w.m.objects[layout.ManifestWeak(w.host, w.set, 10, sumOf(b))] = b
-						return
-					}
-				}
+				b := w.forkOf(middle(w))
+				w.m.objects[layout.ManifestWeak(w.host, w.set, 10, sumOf(b))] = b
+			}},
+		"a fork under its name, of the same size": {want: ErrFork,
+			harm: func(w *world, _ *mapCache) {
+				key := middle(w)
+				b, fork := w.m.objects[key], w.forkOf(key)
+				w.m.objects[layout.ManifestWeak(w.host, w.set, 10, sumOf(b))] = b
+				w.m.objects[key] = fork
 			}},
 		"the cache is damaged": {harm: func(_ *world, c *mapCache) {
 			for _, b := range c.objects {
