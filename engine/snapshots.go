@@ -40,7 +40,7 @@ func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err e
 		return res, err
 	}
 	defer op.Close()
-	j.useCache(op)
+	j.looksUp(op)
 	cat, err := j.catalog(ctx, op)
 	if err != nil {
 		return res, err

@@ -36,10 +36,11 @@ func (o *opened) Close() error {
 	return o.Backend.Close()
 }
 
-// useCache lets what never changes come from the cache of this machine. It is for those who
-// look for snapshots; a check of the store reads the store. A store that is a directory needs
-// no other directory.
-func (j *job) useCache(op *opened) {
+// looksUp prepares a store for those who look for snapshots: blobs of manifests are of no use
+// to them, and what never changes may come from the cache of this machine. A check of the
+// store reads the store. A store that is a directory needs no other directory.
+func (j *job) looksUp(op *opened) {
+	op.Store.WithoutBlobs = true
 	if j.o.NoCache || j.dry || config.FilePath(op.URL) != "" {
 		return
 	}

@@ -34,6 +34,7 @@ type Survey struct {
 	store backends.Backend
 	asked []*snapshot.Loaded
 	lists map[int]*List            // by object
+	last  map[chain]int            // snapshot that was gathered
 	read  map[listKey]*readingList // before Gather asks for it
 
 	mu  sync.Mutex
@@ -55,6 +56,12 @@ type List struct {
 	bad   bool
 }
 
+// chain names the snapshots of one set of one host.
+type chain struct {
+	host layout.HostID
+	set  layout.SetID
+}
+
 // listKey names a blob list.
 type listKey struct {
 	host layout.HostID
@@ -72,7 +79,7 @@ type readingList struct {
 func New(store backends.Backend, snapshots []*snapshot.Loaded) *Survey {
 	return &Survey{
 		Inventory: plan.NewInventory(), store: store, asked: snapshots,
-		lists: map[int]*List{}, bad: map[int]bool{},
+		lists: map[int]*List{}, last: map[chain]int{}, bad: map[int]bool{},
 	}
 }
 
@@ -142,6 +149,11 @@ func (s *Survey) readList(ctx context.Context, k listKey) ([]snapshot.BlobSize, 
 func (s *Survey) Gather(ctx context.Context, num int) error {
 	inv, m := s.Inventory, s.asked[num]
 	got := Snapshot{Loaded: m, Num: num, HostNum: inv.Host(m.Host)}
+	k := chain{m.Host, m.Set}
+	if last, ok := s.last[k]; ok {
+		inv.Follows(num, last)
+	}
+	s.last[k] = num
 	s.noted(inv.AddRoot(num, got.HostNum, m.Root))
 	for _, k := range m.Keys {
 		s.noted(inv.AddKey(num, got.HostNum, k))

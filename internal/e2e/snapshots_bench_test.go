@@ -28,6 +28,7 @@ type snapshotsBench struct {
 	patience  time.Duration // for one command
 	programs  [][2]string   // what it is called, and its path
 	home, key string
+	src       string // what the set of the snapshots saves
 	s3        *testserver.S3
 	far       *faultproxy.Proxy
 	table     strings.Builder
@@ -80,6 +81,9 @@ func measureSnapshots(tb testing.TB, made string, n int, patience time.Duration,
 		b.generate(made)
 	}
 	b.do(exec.Command("cp", "-a", made+"/.", b.home))
+	src, err := os.ReadFile(filepath.Join(b.home, "source"))
+	b.check(err)
+	b.src = string(src)
 	text, err := os.ReadFile(filepath.Join(b.home, "kit.txt"))
 	b.check(err)
 	for line := range strings.Lines(string(text)) {
@@ -103,23 +107,25 @@ func measureSnapshots(tb testing.TB, made string, n int, patience time.Duration,
 
 // generate makes a home with a store, whose snapshots differ in one of a hundred small files.
 func (b *snapshotsBench) generate(dir string) {
-	temp := dir + ".temp"
+	temp, src := dir+".temp", dir+".source"
 	b.check(os.RemoveAll(temp))
 	b.home = temp
 	write := func(i, round, size int) {
-		name := filepath.Join(temp, "src", fmt.Sprintf("d%d", i%10), fmt.Sprintf("f%d", i))
+		name := filepath.Join(src, fmt.Sprintf("d%d", i%10), fmt.Sprintf("f%d", i))
 		b.check(os.MkdirAll(filepath.Dir(name), 0o700))
 		b.check(os.WriteFile(name, testtree.Bytes(uint64(100*round+i), int64(size)), 0o600))
 	}
 	for i := range 100 {
 		write(i, 0, 200*i)
 	}
+	b.check(os.MkdirAll(temp, 0o700))
+	b.check(os.WriteFile(filepath.Join(temp, "source"), []byte(src), 0o600))
 	b.do(b.command(vaultik, false, "init"))
 	b.check(os.Rename(filepath.Join(temp, ".config/vaultik/recovery-kit.txt"),
 		filepath.Join(temp, "kit.txt")))
 	for n := range b.snapshots {
 		write(n%100, n+1, 2000)
-		b.do(b.command(vaultik, false, "-q", "backup", filepath.Join(temp, "src")))
+		b.do(b.command(vaultik, false, "-q", "backup", src))
 	}
 	b.check(os.Rename(temp, dir))
 	b.home = b.TempDir()
@@ -200,7 +206,7 @@ func (b *snapshotsBench) measure(place string, program [2]string) {
 		{"snapshots with key, again", true, []string{"snapshots"}},
 		{"verify", false, []string{"verify"}},
 		{"verify with key", true, []string{"verify"}},
-		{"backup", false, []string{"backup", filepath.Join(b.home, "src")}},
+		{"backup", false, []string{"backup", b.src}},
 	} {
 		if b.far != nil {
 			b.far.Script(faultproxy.Rule{Do: faultproxy.Latency(50 * time.Millisecond)})
@@ -216,8 +222,10 @@ func (b *snapshotsBench) measure(place string, program [2]string) {
 			n, _ := b.far.Seen()
 			requests, mib = strconv.Itoa(n), fmt.Sprintf("%.1f", float64(b.far.Sent())/(1<<20))
 		}
-		fmt.Fprintf(&b.table, "| %s | %s | %s | %s | %.1f | %s | %s | %d |\n", place, program[0],
+		row := fmt.Sprintf("| %s | %s | %s | %s | %.1f | %s | %s | %d |\n", place, program[0],
 			step.name, took, c.cpu.Seconds(), requests, mib, c.peak.all>>20)
+		fmt.Fprint(os.Stderr, row) // it takes a while until there is a table
+		b.table.WriteString(row)
 		b.check(os.RemoveAll(out))
 	}
 }

@@ -241,6 +241,9 @@ func (s *Store) decode(f found, b []byte) (*Loaded, error) {
 	if !signer.Revoked.IsZero() && m.Time.After(signer.Revoked) {
 		return nil, fmt.Errorf("%w: signed %s, revoked %s", ErrRevoked, m.Time, signer.Revoked)
 	}
+	if s.WithoutBlobs {
+		m.Blobs = nil
+	}
 	return &Loaded{Manifest: m, Sum: sum, Key: f.key, Size: f.size}, nil
 }
 
