@@ -68,8 +68,8 @@ func (s *Store) loadChains(ctx context.Context, all []found) ([]*Loaded, []Probl
 		}
 		loaded, problems = append(loaded, read...), append(problems, bad...)
 	}
-	loaded, problems = inOrderOfChains(loaded, problems)
-	return loaded, problems, ctx.Err()
+	slices.SortFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Key, b.Key) })
+	return sorted(loaded), problems, ctx.Err()
 }
 
 // chainReading is a chain that is read from the newest manifest down.
@@ -120,11 +120,12 @@ func (c *chainReading) take() []found {
 	return batch
 }
 
-// listRoots returns the roots and epoch keys that the store lists of some hosts, if there is a
-// cache that may be asked for them; they would take a request each.
-func (s *Store) listRoots(ctx context.Context, all []*Manifest) (map[string]int64, error) {
+// listRoots returns the roots and epoch keys of manifests that the store lists, with their
+// sizes, if there is a cache that may have them; they would take a request each. Where they
+// cannot be listed, it is nil, and all are read from the store.
+func (s *Store) listRoots(ctx context.Context, all []*Manifest) map[string]int64 {
 	if s.Cache == nil || len(all) < cacheFrom {
-		return nil, nil
+		return nil
 	}
 	listed, hosts := map[string]int64{}, map[layout.HostID]bool{}
 	for _, m := range all { // a store may list more than anybody wants
@@ -136,18 +137,22 @@ func (s *Store) listRoots(ctx context.Context, all []*Manifest) (map[string]int6
 	}
 	for host := range hosts {
 		for _, prefix := range []string{layout.RootPrefix(host), layout.EpochsPrefix(host)} {
+			names := 0
 			err := s.objects.List(ctx, prefix, func(key string, size int64) error {
+				if names++; names > maxNames {
+					return ErrFlooded
+				}
 				if _, wanted := listed[key]; wanted {
 					listed[key] = size
 				}
 				return nil
 			})
 			if err != nil {
-				return nil, err
+				return nil
 			}
 		}
 	}
-	return listed, nil
+	return listed
 }
 
 // cacheFrom is how many roots are worth a listing.

@@ -15,8 +15,8 @@ import (
 	"vaultik/vault/layout"
 )
 
-// maxEpochObject bounds a sealed epoch key, in bytes.
-const maxEpochObject = 1 << 20
+// MaxEpochKey bounds a sealed epoch key, in bytes.
+const MaxEpochKey = 1 << 20
 
 // Blobs returns all blobs that a manifest needs, in the order they were made.
 // A blob list that is missing or is not the pinned one is an error.
@@ -83,17 +83,14 @@ type Opened struct {
 // their order. An error of fn, or the end of ctx, ends it.
 func (s *Store) OpenAll(ctx context.Context, all []*Manifest, id *keys.Identity,
 	fn func(i int, o Opened) error) error {
-	listed, err := s.listRoots(ctx, all)
-	if err != nil {
-		return err
-	}
+	listed := s.listRoots(ctx, all)
 	return inOrder(ctx, s, len(all), func(i int) (o Opened) {
 		if o.IDs, o.Problems, o.Err = s.identities(ctx, listed, all[i], id); o.Err == nil {
 			o.Root, o.Err = s.root(ctx, listed, all[i], o.IDs)
 		}
 		return o
 	}, func(i int, o Opened) error {
-		s.tell(i+1, len(all))
+		s.progress(i+1, len(all))
 		return fn(i, o)
 	})
 }
@@ -194,7 +191,7 @@ func settled(err error) bool {
 func (s *Store) openEpoch(ctx context.Context, listed map[string]int64, host layout.HostID,
 	ref KeyRef, id *keys.Identity) (age.Identity, *Problem) {
 	key := layout.EpochKey(host, ref.Epoch, ref.N)
-	b, err := s.getListed(ctx, listed, key, ref.Size, ref.SHA256, maxEpochObject)
+	b, err := s.getListed(ctx, listed, key, ref.Size, ref.SHA256, MaxEpochKey)
 	var epoch age.Identity
 	if err == nil {
 		epoch, err = keys.OpenEpoch(b, id, ref.Epoch)
@@ -219,7 +216,7 @@ func (s *Store) otherWrapping(ctx context.Context, host layout.HostID, ref KeyRe
 		if f.N == ref.N {
 			continue
 		}
-		b, err := s.get(ctx, f.key, f.size, maxEpochObject)
+		b, err := s.get(ctx, f.Key(), f.size, MaxEpochKey)
 		if err != nil {
 			continue
 		}

@@ -83,8 +83,8 @@ func inOrder[T any](ctx context.Context, s *Store, n int, do func(i int) T,
 	return ctx.Err()
 }
 
-// tell says how many objects are read.
-func (s *Store) tell(done, total int) {
+// progress says how many objects are read.
+func (s *Store) progress(done, total int) {
 	if s.OnRead != nil {
 		s.OnRead(done, total)
 	}
