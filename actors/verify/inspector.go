@@ -95,11 +95,26 @@ func (n *inspector) submit(job checking) error {
 	return nil
 }
 
+// ofSnapshots begins a phase in which snapshots are counted.
+func (n *inspector) ofSnapshots(phase string) {
+	prog := n.run.spec.Progress
+	prog.SetPhase(phase)
+	prog.SetUnit("snapshots")
+	prog.FilesDone.Store(0)
+	prog.FilesTotal.Store(int64(len(n.snaps)))
+	prog.BytesDone.Store(0)
+	prog.BytesTotal.Store(0)
+	prog.TotalKnown.Store(true)
+}
+
 // count tells how much there is to do.
 func (n *inspector) count() {
 	inv := n.run.survey.Inventory
 	t := &tally{objects: int64(inv.Len())}
 	prog := n.run.spec.Progress
+	prog.SetPhase("verify")
+	prog.SetUnit("objects")
+	prog.FilesDone.Store(0)
 	for i := range inv.Len() {
 		o := inv.At(i)
 		t.bytes += o.Size

@@ -129,12 +129,13 @@ func (p *pages) check(ctx context.Context) error {
 				&wanted{ref: s.root.Top.Ref(), from: p.source(s), top: true})
 		}
 	}
+	p.n.ofSnapshots("check pages")
 	for i := range p.n.snaps {
 		s := &p.n.snaps[i]
 		if s.root == nil || s.root.Top == nil {
 			continue
 		}
-		p.n.run.spec.Progress.SetPhase(fmt.Sprintf("snapshot %d/%d", i+1, len(p.n.snaps)))
+		p.n.run.spec.Progress.FilesDone.Store(int64(i + 1))
 		if err := p.walk(ctx, s); err != nil {
 			return err
 		}

@@ -27,9 +27,10 @@ func (n *inspector) roots(ctx context.Context) error {
 	for i := range n.snaps {
 		manifests[i] = n.snaps[i].Manifest
 	}
+	n.ofSnapshots("open the snapshots")
 	err := spec.Opened.OpenAll(ctx, manifests, spec.Identity, func(i int, o snapshot.Opened) error {
 		s := &n.snaps[i]
-		spec.Progress.SetPhase(fmt.Sprintf("open snapshot %d/%d", i+1, len(n.snaps)))
+		spec.Progress.FilesDone.Store(int64(i + 1))
 		if err := n.keysBad(ctx, o.Problems); err != nil {
 			return err
 		}

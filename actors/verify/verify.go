@@ -77,7 +77,6 @@ func (j *verifyJob) start(c actor.Context) {
 	}
 	run := j.run
 	run.spec.Progress.SetPhase("verify")
-	run.spec.Progress.SetUnit("objects")
 	workers := run.Parallel
 	if run.spec.ReadData {
 		workers = run.Workers // each has a buffer all the time
