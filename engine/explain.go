@@ -227,4 +227,6 @@ var classes = []class{
 	{backends.ErrUnsupported, fault.Failed, ""},
 	{fs.ErrPermission, fault.Failed, "check owner and mode: ls -ld"},
 	{syscall.ENOSPC, fault.Failed, "free some space on that file system, then rerun the command"},
+	{syscall.EDQUOT, fault.Failed,
+		"free some space within the quota there, or raise it, then rerun the command"},
 }

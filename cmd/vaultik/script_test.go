@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 //	hold FILE, unhold           lock a file, as another process would, and release it
 //	await FILE                  wait until a process has written it
 //	fuse DIR [FILE]             mount files that cannot be read, see fuse
+//	mount [OPTION...] WHAT DIR  mount something until the script ends
 //	tmpfs DIR MIB, fill FILE    mount a small file system, and write until it is full
 //	server KIND VAR             start a server of stores, and put the URL of one into a variable
 func TestScripts(t *testing.T) {
@@ -62,7 +63,7 @@ func TestScripts(t *testing.T) {
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
 			"unsign": unsign,
 			"hold":   hold, "unhold": unhold, "await": await,
-			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse,
+			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse, "mount": mountAt,
 		},
 	})
 }

@@ -27,7 +27,7 @@ func (t *Target) RemoveTemps(path string) (s Swept, err error) {
 		switch err := unix.Unlinkat(d.fd, name, 0); err {
 		case nil:
 			s.Removed++
-		case unix.EISDIR, unix.EPERM, unix.ENOENT: // not ours
+		case unix.EISDIR, unix.EPERM, unix.ENOENT, unix.EROFS: // not ours, or none can be removed
 		default:
 			return t.error("remove", join(path, name), err)
 		}
@@ -59,7 +59,7 @@ func (t *Target) eachNameIn(path string, fn func(d *dirHandle, name string) erro
 	if err := names.read(fd, make([]byte, direntBuffer)); err != nil {
 		return t.error("read", path, err)
 	}
-	for name := names.pop(); name != nil; name = names.pop() {
+	for name, _ := names.pop(); name != nil; name, _ = names.pop() {
 		if err := fn(d, string(name)); err != nil {
 			return err
 		}
@@ -96,7 +96,11 @@ func (t *Target) Special(path string, e *page.Entry) (MetaProblems, error) {
 		return nil, t.error("make", path, unix.EOVERFLOW)
 	}
 	return t.make("make", path, e, func(dirfd int, name string) error {
-		return unix.Mknodat(dirfd, name, kind|0o600, int(unix.Mkdev(e.Major, e.Minor)))
+		err := unix.Mknodat(dirfd, name, kind|0o600, int(unix.Mkdev(e.Major, e.Minor)))
+		if err == unix.EPERM && t.euid == 0 && kind != unix.S_IFIFO {
+			return ErrNoDevice
+		}
+		return err
 	})
 }
 
@@ -111,6 +115,9 @@ func (t *Target) make(op, path string, e *page.Entry, create func(dirfd int, nam
 		return nil, t.error(op, path, err)
 	}
 	defer d.release()
+	if err := d.changeable(); err != nil {
+		return nil, t.error(op, path, err)
+	}
 	temp := t.tempName()
 	defer t.tempDone(temp)
 	if err := create(d.fd, temp); err != nil {
@@ -186,6 +193,9 @@ func (t *Target) Link(existing, path string, e *page.Entry) error {
 		return t.error("link", path, err)
 	}
 	defer to.release()
+	if err := to.changeable(); err != nil {
+		return t.error("link", path, err)
+	}
 	a, err := Lstatat(from.fd, fromName)
 	if err == nil && (a.Type != e.Type || e.Type == page.File && a.Size != e.Size ||
 		t.isForeign(existing, &a, e)) {

@@ -135,6 +135,9 @@ func (t *Target) Mkdir(path string, e *page.Entry) error {
 // ensureDir makes the directory name where there is none, instead of what may be replaced.
 func (t *Target) ensureDir(dirfd int, name string) (made bool, err error) {
 	err = unix.Mkdirat(dirfd, name, 0o700)
+	if errors.Is(err, unix.EPERM) && isLocked(dirfd) {
+		err = ErrDirLocked
+	}
 	if !errors.Is(err, unix.EEXIST) {
 		return err == nil, err
 	}
