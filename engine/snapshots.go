@@ -37,6 +37,9 @@ func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err e
 	if err != nil {
 		return res, err
 	}
+	if _, _, err := j.effort(); err != nil {
+		return res, err
+	}
 	op, err := j.openStore(ctx, backends.Options{ReadOnly: true})
 	if err != nil {
 		return res, err
