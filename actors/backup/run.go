@@ -10,6 +10,7 @@ import (
 
 	"vaultik/actors"
 	"vaultik/internal/arena"
+	"vaultik/internal/clock"
 	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/keys"
@@ -17,8 +18,8 @@ import (
 )
 
 // freshListing is how old a listing may be when the manifest is acknowledged:
-// prune waits far longer before it deletes what it condemned. A listing that is
-// older than four fifths of this is made again before the last writes.
+// prune waits far longer before it deletes what it condemned. One that is older than
+// a fifth of this when only the manifest is left to be written is made again.
 const freshListing = 10 * time.Minute
 
 // backupRun is what the actors of one backup share: what was asked for, which
@@ -45,7 +46,8 @@ type backupRun struct {
 	blobsStored atomic.Int64 // by this run
 
 	mu      sync.Mutex
-	crossed map[string]string // mounts that were excluded, by absolute path; see fs.WalkItem.Kernel
+	lacking map[string]*NoAttrs // by what they say
+	crossed map[string]string   // mounts that were excluded, by absolute path; see fs.WalkItem.Kernel
 }
 
 func newBackupRun(spec *Spec) *backupRun {
@@ -58,6 +60,7 @@ func newBackupRun(spec *Spec) *backupRun {
 	r.leaves = actors.NewCredit(maxLeaves)
 	r.hlKey = spec.Host.Secret.HardLink()
 	r.blobs, r.crossed = newBlobTable(spec.Index), map[string]string{}
+	r.lacking = map[string]*NoAttrs{}
 	return r
 }
 
@@ -75,12 +78,12 @@ func (r *backupRun) divide() {
 	}
 }
 
-// freshListing is freshListing, or what a test has in its place.
-func (r *backupRun) freshListing() time.Duration {
-	if r.faults.Fresh != 0 {
-		return r.faults.Fresh
+// boot is clock.Boot, or what a test has in its place.
+func (r *backupRun) boot() time.Duration {
+	if r.faults.Boot != nil {
+		return r.faults.Boot()
 	}
-	return freshListing
+	return clock.Boot()
 }
 
 // interrupted reports whether the job was asked to stop.
@@ -92,7 +95,7 @@ func (r *backupRun) accepted(bytes int64, name *blob.Name) {
 	p.Stored.Add(bytes)
 	p.Objects.Add(1)
 	if name != nil {
-		r.blobs.stored(*name)
+		r.blobs.uploaded(*name)
 		r.blobsStored.Add(1)
 	}
 }
@@ -104,12 +107,4 @@ func (r *backupRun) hardLink(st *vfs.Stat, path string) string {
 		return ""
 	}
 	return vfs.HardLink(r.hlKey, r.systems.Of(st, absolute(path)), st)
-}
-
-// absolute is the path of an entry in the file system.
-func absolute(path string) string {
-	if path == "." {
-		return "/"
-	}
-	return "/" + path
 }

@@ -58,7 +58,7 @@ func (c *copier) item(it WalkItem) error {
 		path = "."
 	}
 	e := page.Entry{Path: path}
-	if err := CaptureMeta("/"+it.Path, &it.Stat, &e, c.names); err != nil {
+	if err := CaptureMeta("/"+it.Path, &it.Stat, &e, c.names, AllAttrs); err != nil {
 		return err
 	}
 	if it.Stat.Nlink > 1 && e.Type != page.Dir {
@@ -117,7 +117,7 @@ func entryOf(t *testing.T, abs string) page.Entry {
 		t.Fatal(err)
 	}
 	var e page.Entry
-	if err := CaptureMeta(abs, &st, &e, NewNameCache()); err != nil {
+	if err := CaptureMeta(abs, &st, &e, NewNameCache(), AllAttrs); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -127,6 +127,7 @@ func entryOf(t *testing.T, abs string) page.Entry {
 type chooseFunc func(path string, st *Stat) Decision
 
 func (f chooseFunc) Decide(path string, st *Stat) Decision     { return f(path, st) }
+func (f chooseFunc) Wants(string, page.Type) bool              { return true }
 func (f chooseFunc) Enter(Dir) (func(name string) bool, error) { return nil, nil }
 
 // walkAll walks dir and returns the paths below it in their order: those of
