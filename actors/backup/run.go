@@ -51,7 +51,9 @@ type backupRun struct {
 }
 
 func newBackupRun(spec *Spec) *backupRun {
-	r := &backupRun{spec: spec, began: spec.now(), faults: &spec.Faults, systems: vfs.NewFileSystems()}
+	r := &backupRun{
+		spec: spec, began: spec.now(), faults: &spec.Faults, systems: vfs.NewFileSystems(),
+	}
 	r.tally.onItem, r.tally.progress = spec.OnItem, spec.Progress
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.reading, r.stop = context.WithCancelCause(r.ctx)
