@@ -101,7 +101,7 @@ func (n node) flags() (uint32, error) {
 // visibleFlags returns the few flags that can be known about an entry that may not be read.
 func (n node) visibleFlags() (uint32, error) {
 	var x unix.Statx_t
-	err := unix.Statx(n.fd, "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &x)
+	err := sysStatx(n.fd, "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &x)
 	return uint32(x.Attributes) & knownFlags, err // the same bits in both
 }
 
