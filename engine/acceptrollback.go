@@ -4,7 +4,9 @@ import (
 	"context"
 
 	"vaultik/backends"
+	"vaultik/config"
 	"vaultik/engine/events"
+	"vaultik/internal/fault"
 	"vaultik/vault/snapshot"
 )
 
@@ -30,6 +32,12 @@ func (j *job) acceptRollback(ctx context.Context, o AcceptOptions) error {
 		return err
 	}
 	defer op.Close()
+	if op.Mirror {
+		return &fault.UsageError{
+			Msg:    backends.Redact(op.URL) + " is a mirror: what is lost is for its store to say",
+			Advice: "update the mirror: " + j.vaultik("store copy --to "+config.Quote(op.URL)),
+		}
+	}
 	kit, err := ownersKit(o.Kit, op)
 	if err != nil {
 		return err

@@ -170,6 +170,10 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.fail("host", k.foreignWriter(err))
 		return true
 	}
+	if err := k.knowsSets(ctx, op); err != nil {
+		k.fail("host", err)
+		return true
+	}
 	if err := k.checkRecipients(op, k.conf); err != nil {
 		k.fail("recipients", err)
 		return true
