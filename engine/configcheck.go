@@ -174,8 +174,7 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.fail("host", err)
 		return true
 	}
-	if err := k.checkRecipients(op, k.conf); err != nil {
-		k.fail("recipients", err)
+	if !k.recipients(op) {
 		return true
 	}
 	k.ok("host", "%s, %s backed up", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set",
@@ -183,6 +182,18 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 	if h.Kit != "" && exists(h.Kit) {
 		k.warn("recovery kit", "it is still on this machine: "+h.Kit,
 			"move it to a safe place: mv "+config.Quote(h.Kit)+" /media/SAFE/")
+	}
+	return true
+}
+
+// recipients checks that they are those that the owner has signed.
+func (k *checks) recipients(op *opened) bool {
+	if err := k.checkRecipients(op, k.conf); err != nil {
+		k.fail("recipients", err)
+		return false
+	}
+	if h, _ := op.Store.Trust.Host(op.Host.ID); len(h.Recipients) == 0 {
+		k.warn("recipients", "the owner has not signed them", k.signTheirs())
 	}
 	return true
 }
