@@ -116,6 +116,9 @@ func (s *Seen) Written(id layout.StoreID, h layout.HostID, set layout.SetID) Wri
 // GC is the highest gc object seen of a host; Seq 0 is none.
 func (s *Seen) GC(id layout.StoreID, h layout.HostID) Point { return s.store(id).GC[h] }
 
+// GCs are the highest gc objects seen of all hosts of a store.
+func (s *Seen) GCs(id layout.StoreID) map[layout.HostID]Point { return s.store(id).GC }
+
 // NoteTrust remembers p if it is higher than what is remembered.
 func (s *Seen) NoteTrust(id layout.StoreID, p Point) {
 	if st := s.store(id); p.Seq > st.Trust.Seq {

@@ -86,7 +86,7 @@ func (j *job) lostManifests(ctx context.Context, op *opened) ([]snapshot.Lost, *
 	if err != nil {
 		return nil, nil, err
 	}
-	cat, err := j.catalogOf(op, loaded, bad)
+	cat, err := j.catalogOf(ctx, op, loaded, bad)
 	return lost, cat, err
 }
 

@@ -63,7 +63,7 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 	if err := b.knowsSets(ctx, b.op); err != nil {
 		return err
 	}
-	return b.foreignWriter(knowsOwn(ctx, b.op))
+	return b.foreignWriter(b.op, knowsOwn(ctx, b.op))
 }
 
 // openDry opens what there is: a store and an index only where there is a
@@ -71,6 +71,9 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
 	b.conf, err = b.config()
 	if errors.Is(err, config.ErrMissing) {
+		if err := b.maySetUp(); err != nil {
+			return err
+		}
 		b.Note(
 			"no configuration yet: a backup would first set up this machine, as vaultik init does")
 		b.conf = &config.Config{}
@@ -138,8 +141,7 @@ func copyError(temp string, err error) error {
 func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) error {
 	gc, err := op.Store.GC(ctx, op.Host.ID)
 	if err != nil {
-		return fmt.Errorf("cannot back up without knowing which objects prune has condemned: %w",
-			err)
+		return j.foreignWriter(op, fmt.Errorf("%w: %w", backup.ErrUnknownGC, err))
 	}
 	present, err := presentBlobs(ctx, op)
 	if err != nil {

@@ -69,7 +69,7 @@ func Open(o Options) (*Engine, error) {
 	if e.places, err = config.FindPlaces(o.Config); err != nil {
 		return nil, err
 	}
-	e.state = config.NewState(e.places.Dir())
+	e.state = e.places.StateFiles()
 	return e, nil
 }
 
@@ -107,6 +107,9 @@ type job struct {
 	dry      bool // nothing may be written, state files included
 	older    bool // the store may be older than what was seen of it: the owner says so
 
+	forgetful bool               // it was said that nothing can be remembered
+	strays    map[strayKind]bool // that were told of
+
 	within, target string // of SNAPSHOT:PATH, and of --target, as they were given
 }
 
@@ -131,6 +134,9 @@ func (j *job) config() (*config.Config, error) {
 		return j.conf, nil
 	}
 	c, err := config.Load(j.places.Config)
+	if errors.Is(err, config.ErrMissing) && j.places.Named != "" {
+		return nil, &namedMissing{j.places.Config, j.places.Named}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -12,7 +11,7 @@ import (
 	"vaultik/actors/backup"
 	"vaultik/config"
 	"vaultik/internal/fault"
-	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
 )
 
 // lockHost makes this process the only one that writes as this host, until the
@@ -76,8 +75,18 @@ func (e *strange) Unwrap() error     { return e.err }
 func (*strange) Exit() fault.Code    { return fault.Failed }
 func (e *strange) Choices() []string { return e.ways }
 
-// foreignWriter adds to an error that another may write as this host what to do then.
-func (j *job) foreignWriter(err error) error {
+// foreignWriter adds to an error that another may write as this host, or has put something
+// where this host writes, what to do then.
+func (j *job) foreignWriter(op *opened, err error) error {
+	var way *backup.InTheWay
+	switch {
+	case errors.As(err, &way):
+		return fault.WithHint(err,
+			"if nobody of yours put that there, remove it: "+objectAt(op.URL, way.Key))
+	case errors.Is(err, backup.ErrUnknownGC) && snapshot.Unproven(err):
+		return fault.WithHint(err, "put that object back from another copy of the store; "+
+			"if no pruner of yours wrote it, remove it")
+	}
 	if errors.Is(err, backup.ErrForeignWriter) {
 		return &strange{err, []string{j.vaultik("host resume --same-host"), j.becomeNewHost()}}
 	}
@@ -87,43 +96,22 @@ func (j *job) foreignWriter(err error) error {
 // knowsOwn fails where a backup would, since the store has snapshots of this host that this
 // machine does not know for its own.
 func knowsOwn(ctx context.Context, op *opened) error {
-	newest := map[layout.SetID]layout.Object{}
-	keys := map[layout.SetID]string{}
-	err := op.Objects.List(ctx, layout.ManifestPrefix(op.Host.ID), func(key string, _ int64) error {
-		o, err := layout.Parse(key)
-		if err == nil && o.Kind == layout.KindManifest && o.Seq > newest[o.Set].Seq {
-			newest[o.Set], keys[o.Set] = o, key
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("list the store: %w", err)
-	}
 	for _, r := range op.Sets.Sets {
-		w := op.Seen.Written(op.Store.Doc.Store, op.Host.ID, r.ID)
-		own, err := w.Seq >= newest[r.ID].Seq, error(nil)
-		if newest[r.ID].Seq == w.Seq+1 && len(w.Next) > 0 {
-			own, err = ofPoints(ctx, op, keys[r.ID], w.Next)
-		}
+		heads, _, err := op.Store.Head(ctx, op.Host.ID, r.ID)
 		if err != nil {
 			return err
 		}
-		if !own {
-			return fmt.Errorf("%w: snapshot %d of set %q; the last that it wrote is %d",
-				backup.ErrForeignWriter, newest[r.ID].Seq, string(r.Name), w.Seq)
+		w := op.Seen.Written(op.Store.Doc.Store, op.Host.ID, r.ID)
+		for _, l := range heads {
+			next := l.Seq == w.Seq+1 && slices.ContainsFunc(w.Next,
+				func(p config.Point) bool { return p.Sum == l.ID() })
+			if l.Seq > w.Seq && !next {
+				return fmt.Errorf("%w: snapshot %d of set %q; the last that it wrote is %d",
+					backup.ErrForeignWriter, l.Seq, string(r.Name), w.Seq)
+			}
 		}
 	}
 	return nil
-}
-
-// ofPoints reports whether an object is one of those.
-func ofPoints(ctx context.Context, op *opened, key string, points []config.Point) (bool, error) {
-	b, err := op.Objects.Get(ctx, key, 0, -1)
-	if err != nil {
-		return false, err
-	}
-	sum := fmt.Sprintf("%x", sha256.Sum256(b))
-	return slices.ContainsFunc(points, func(p config.Point) bool { return p.Sum == sum }), nil
 }
 
 // headOf is what the actors are told of what this machine has written.
@@ -142,7 +130,7 @@ func headOf(w config.Written) (h backup.Head, err error) {
 // becomeNewHost is the command that puts aside who this machine was and begins
 // with a store of its own.
 func (j *job) becomeNewHost() string {
-	aside := filepath.Join(j.places.Dir(), "old-host")
+	aside := filepath.Join(j.places.State, "old-host")
 	words := []string{"mkdir", config.Quote(aside), "&&", "mv"}
 	for _, f := range j.places.HostFiles() {
 		words = append(words, config.Quote(f))

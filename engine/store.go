@@ -9,6 +9,7 @@ import (
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/internal/fault"
+	"vaultik/internal/words"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
@@ -42,7 +43,24 @@ func (o *opened) takesBackups() error {
 				"if the store is lost, set storage_url to the mirror",
 		}
 	}
-	return nil
+	return o.trusted()
+}
+
+// trusted refuses to write as a host that the owner does not trust: what it wrote would count
+// for nothing.
+func (o *opened) trusted() error {
+	h, ok := o.Store.Trust.Host(o.Host.ID)
+	why := ""
+	switch {
+	case !ok || h.Key != o.Host.Signer.Public() || !h.Has(snapshot.RoleWrite):
+		why = "the owner of the store does not trust the key of this host"
+	case !h.Revoked.IsZero():
+		why = "the owner of the store has revoked the key of this host on " + words.Day(h.Revoked)
+	default:
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("%w: %s, so what it saves would not count",
+		snapshot.ErrUntrusted, why), "see which hosts are trusted: vaultik store info")
 }
 
 // openStore opens the store that is meant for reading and writing, after the
@@ -140,7 +158,9 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 		op.Store.TrustSum != p.Sum {
 		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
 	}
+	op.requireSeen()
 	j.remember(op, known, owner)
+	j.sayStrays(op)
 	return nil
 }
 
@@ -219,10 +239,7 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 		})
 		op.Seen.NoteTrust(id, now)
 	}
-	if err != nil {
-		j.Warn("",
-			"cannot remember this store, so a later change of its owner will go unnoticed: %v", err)
-	}
+	j.sayForgetful(err)
 }
 
 // sayOwner says whose a store is that was not met at this place before.

@@ -53,7 +53,8 @@ func manifestKind(err error) string {
 	switch {
 	case errors.Is(err, snapshot.ErrFork):
 		return "forked"
-	case errors.Is(err, snapshot.ErrGap), errors.Is(err, snapshot.ErrRollback):
+	case errors.Is(err, snapshot.ErrGap), errors.Is(err, snapshot.ErrRollback),
+		errors.Is(err, snapshot.ErrGCRollback):
 		return "missing"
 	case errors.Is(err, snapshot.ErrUntrusted), errors.Is(err, snapshot.ErrRevoked),
 		errors.Is(err, snapshot.ErrRecipients):

@@ -105,14 +105,13 @@ func (c *committer) whole(m *snapshot.Manifest) (bool, error) {
 		c.lists[l.Name] = l.Size
 	}
 	for _, k := range m.Keys {
-		if now, there := c.epochs[k.Epoch]; there && now.n >= k.N {
+		if now, there := c.epochs[k.Epoch]; there && now == (keyObject{k.N, k.Size}) {
 			continue
 		}
 		key := layout.EpochKey(host, k.Epoch, k.N)
 		if there, err := c.stored(key, k.Size); err != nil || !there {
 			return false, err
 		}
-		c.epochs[k.Epoch] = keyObject{k.N, k.Size}
 	}
 	if c.rooted {
 		return true, nil
@@ -254,7 +253,7 @@ func (c *committer) publish(m *snapshot.Manifest) (published bool, err error) {
 		return false, err
 	}
 	if !conditional {
-		if _, _, err := c.weakManifest(m.Seq); err != nil {
+		if _, err := c.manifest(m.Seq); err != nil {
 			return false, err
 		}
 	}
@@ -277,13 +276,17 @@ func (c *committer) putManifest(o storeObject) error {
 // arrived looks which manifest is in a place where this machine was about to write one, and
 // goes on after it. Zero: there is none. It may be of a request that was given up before.
 func (c *committer) arrived(seq uint64) (sum [32]byte, err error) {
-	_, sum, err = c.manifest(seq)
+	l, err := c.manifest(seq)
+	var bad snapshot.Problem
 	switch {
 	case errors.Is(err, backends.ErrNotFound):
 		return [32]byte{}, nil
+	case errors.As(err, &bad) && snapshot.Unproven(bad.Err):
+		return sum, &InTheWay{bad.Key, c.run.spec.SetName, bad.Err}
 	case err != nil:
 		return sum, err
-	case !slices.Contains(c.head.Next, sum):
+	}
+	if sum = l.Sum; !slices.Contains(c.head.Next, sum) {
 		return sum, c.foreign(seq)
 	}
 	return sum, c.written(Head{Seq: seq, Sum: sum})

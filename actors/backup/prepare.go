@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +36,7 @@ type committer struct {
 	head     Head
 }
 
-// keyObject is the newest wrapping of an epoch key in the store.
+// keyObject is a wrapping of an epoch key in the store.
 type keyObject struct {
 	n    int
 	size int64
@@ -48,6 +47,27 @@ type keyObject struct {
 // a copy of its keys.
 var ErrForeignWriter = errors.New(
 	"the store has snapshots of this host that this machine does not know of")
+
+// ErrUnknownGC says that it is not known which objects prune has condemned: a host must not
+// commit then.
+var ErrUnknownGC = errors.New(
+	"cannot back up without knowing which objects prune has condemned")
+
+// InTheWay is the error for an object that no host of the store has signed in the place
+// where this host would write its next manifest.
+type InTheWay struct {
+	Key string
+	Set string // name
+	Err error  // what is wrong with it
+}
+
+func (e *InTheWay) Error() string {
+	return fmt.Sprintf("%s is where the next snapshot of set %q goes, and is not one of this "+
+		"host: %v", e.Key, e.Set, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *InTheWay) Unwrap() error { return e.Err }
 
 // prepare looks at the store before anything is written: which objects it has, which
 // index rows are void, and whether the chain of manifests is the one remembered. It also
@@ -63,6 +83,10 @@ func prepare(run *backupRun) (*committer, error) {
 	if err := c.checkHead(); err != nil {
 		return nil, err
 	}
+	// The newest manifest may name a gc object that was not there when list read the newest.
+	if err := c.run.spec.Opened.CheckGC(c.run.ctx, c.run.spec.Host.ID); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnknownGC, err)
+	}
 	if err := c.epochKey(); err != nil {
 		return nil, err
 	}
@@ -74,7 +98,7 @@ func prepare(run *backupRun) (*committer, error) {
 func (c *committer) list() error {
 	at := c.run.boot()
 	host := c.run.spec.Host.ID
-	c.lists, c.epochs, c.newest = map[snapshot.Sum]int64{}, map[layout.Epoch]keyObject{}, 0
+	c.lists, c.epochs = map[snapshot.Sum]int64{}, map[layout.Epoch]keyObject{}
 	c.rooted = false
 	err := c.condemned()
 	if err != nil {
@@ -89,6 +113,10 @@ func (c *committer) list() error {
 		if o, err := layout.Parse(key); err == nil {
 			c.listed(o, size)
 		}
+		if len(c.lists)+len(c.epochs) > maxListed {
+			return fmt.Errorf("%w: blob lists or epoch keys under %s, over %d",
+				snapshot.ErrFlooded, layout.HostPrefix(host), maxListed)
+		}
 		return nil
 	})
 	if err != nil {
@@ -97,6 +125,10 @@ func (c *committer) list() error {
 	c.listedAt = at
 	return nil
 }
+
+// maxListed is how many blob lists and epoch keys a host may have, all together: enough for
+// two billion blobs.
+const maxListed = 1 << 20
 
 // listed notes one object of the host that the store has.
 func (c *committer) listed(o layout.Object, size int64) {
@@ -111,12 +143,9 @@ func (c *committer) listed(o layout.Object, size int64) {
 	case layout.KindBlobList:
 		c.lists[o.Sum] = size
 	case layout.KindEpochKey:
-		if k, ok := c.epochs[o.Epoch]; !ok || o.N > k.n {
+		// Anybody who may write there can add a higher number.
+		if k, ok := c.epochs[o.Epoch]; size <= snapshot.MaxEpochKey && (!ok || o.N < k.n) {
 			c.epochs[o.Epoch] = keyObject{o.N, size}
-		}
-	case layout.KindManifest:
-		if o.Set == c.run.spec.Set {
-			c.newest = max(c.newest, o.Seq)
 		}
 	case layout.KindRoot:
 		c.rooted = c.rooted || c.sealed == snapshot.RootRef{Name: o.Sum, Size: size}
@@ -128,8 +157,7 @@ func (c *committer) condemned() error {
 	c.doomed = nil
 	gc, err := c.run.spec.Opened.GC(c.run.ctx, c.run.spec.Host.ID)
 	if err != nil {
-		return fmt.Errorf(
-			"cannot back up without knowing which objects prune has condemned: %w", err)
+		return fmt.Errorf("%w: %w", ErrUnknownGC, err)
 	}
 	if gc != nil {
 		c.gc = &snapshot.GCSeen{Seq: gc.Seq, SHA256: gc.Sum}
@@ -183,6 +211,10 @@ func (c *committer) drop(gone []blob.Name) error {
 // checkHead compares the newest manifest of the set with the one that this machine wrote.
 func (c *committer) checkHead() error {
 	spec := c.run.spec
+	head, err := c.newestManifest()
+	if err != nil {
+		return err
+	}
 	switch {
 	case c.newest < c.head.Seq && spec.Opened.Trust.Accepts(spec.Host.ID, spec.Set, c.head.Seq):
 		// The store was put back from an older copy, which the owner knows.
@@ -193,11 +225,44 @@ func (c *committer) checkHead() error {
 		return c.foreign(c.newest)
 	}
 	for seq := max(1, min(c.newest, c.head.Seq)); seq <= c.newest; seq++ {
-		if err := c.checkManifest(seq); err != nil {
+		m, err := head, error(nil)
+		if m == nil || m.Seq != seq {
+			m, err = c.manifest(seq)
+		}
+		if err := c.checkManifest(seq, m, err); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// newestManifest finds the newest manifest of the set, nil where it has to be read by its
+// place. Only what this host has signed counts: anybody who may write there can put
+// something under any name.
+func (c *committer) newestManifest() (*snapshot.Loaded, error) {
+	spec := c.run.spec
+	heads, problems, err := spec.Opened.Head(c.run.ctx, spec.Host.ID, spec.Set)
+	if err != nil {
+		return nil, err
+	}
+	c.newest = 0
+	for _, l := range heads {
+		c.newest = l.Seq
+	}
+	for _, p := range problems {
+		switch {
+		case p.Seq <= c.head.Seq: // one of this host's, damaged: said where it is read
+			c.newest = max(c.newest, p.Seq)
+		case snapshot.Unproven(p.Err):
+			return nil, &InTheWay{p.Key, spec.SetName, p.Err}
+		case !errors.Is(p, snapshot.ErrFork):
+			return nil, p
+		}
+	}
+	if len(heads) == 1 {
+		return heads[0], nil
+	}
+	return nil, nil
 }
 
 // foreign is the error for a manifest that this machine does not know for its own.
@@ -208,9 +273,8 @@ func (c *committer) foreign(seq uint64) error {
 
 // checkManifest compares one manifest with the one that this machine wrote, and moves the
 // head on to one that it was about to write when a run was interrupted.
-func (c *committer) checkManifest(seq uint64) error {
+func (c *committer) checkManifest(seq uint64, m *snapshot.Loaded, err error) error {
 	spec := c.run.spec
-	m, sum, err := c.manifest(seq)
 	if err != nil && seq == c.head.Seq {
 		spec.warn(fmt.Sprintf("manifest %d of this set is unreadable: %v; run: vaultik verify",
 			seq, err))
@@ -219,6 +283,7 @@ func (c *committer) checkManifest(seq uint64) error {
 	if err != nil {
 		return err
 	}
+	sum := [32]byte(m.Sum)
 	switch {
 	case seq == c.head.Seq && sum != c.head.Sum:
 		return fmt.Errorf("%w: snapshot %d of set %q is not the one that it wrote",
@@ -235,7 +300,7 @@ func (c *committer) checkManifest(seq uint64) error {
 		c.prevKeys[k.Epoch] = k
 	}
 	if seq == c.newest {
-		c.sayForgotten(m)
+		c.sayForgotten(m.Manifest)
 	}
 	return nil
 }
@@ -262,54 +327,30 @@ func (c *committer) sayForgotten(m *snapshot.Manifest) {
 	}
 }
 
-func (c *committer) manifest(seq uint64) (*snapshot.Manifest, [32]byte, error) {
+// manifest reads the manifest in one place. Two of one seq are a fork.
+func (c *committer) manifest(seq uint64) (*snapshot.Loaded, error) {
 	spec := c.run.spec
-	key := layout.Manifest(spec.Host.ID, spec.Set, seq)
-	b, err := c.objects.Get(c.run.ctx, key, 0, -1)
-	if errors.Is(err, backends.ErrNotFound) {
-		b, key, err = c.weakManifest(seq)
-	}
-	if err != nil {
-		return nil, [32]byte{}, fmt.Errorf("read %s: %w", key, err)
-	}
-	m, err := snapshot.DecodeManifest(b, spec.Host.Signer.Public())
-	if err == nil {
-		err = m.Check(spec.Opened.Doc.Store, spec.Host.ID, spec.Set, seq)
-	}
-	if err != nil {
-		return nil, [32]byte{}, fmt.Errorf("check %s: %w", key, err)
-	}
-	return m, sha256.Sum256(b), nil
-}
-
-// weakManifest finds a manifest in a store without create-if-absent, where its
-// name ends with a part of its hash. Two of one seq are a fork.
-func (c *committer) weakManifest(seq uint64) (b []byte, key string, err error) {
-	spec := c.run.spec
-	var found []string
-	stem := strings.TrimSuffix(layout.Manifest(spec.Host.ID, spec.Set, seq), ".json.zst") + "-"
-	err = c.objects.List(c.run.ctx, stem, func(key string, _ int64) error {
-		found = append(found, key)
-		return nil
-	})
+	place := snapshot.Place{Host: spec.Host.ID, Set: spec.Set, Seq: seq}
+	loaded, problems, err := spec.Opened.At(c.run.ctx, place)
 	switch {
 	case err != nil:
-		return nil, stem, err
-	case len(found) == 0:
-		return nil, stem, backends.ErrNotFound
-	case len(found) > 1:
-		return nil, stem, fmt.Errorf("%w: there are %d snapshots %d of set %q",
-			ErrForeignWriter, len(found), seq, spec.SetName)
+		return nil, err
+	case len(loaded) > 1:
+		return nil, fmt.Errorf("%w: there are %d snapshots %d of set %q",
+			ErrForeignWriter, len(loaded), seq, spec.SetName)
+	case len(loaded) == 1:
+		return loaded[0], nil
+	case len(problems) > 0:
+		return nil, problems[0]
 	}
-	b, err = c.objects.Get(c.run.ctx, found[0], 0, -1)
-	return b, found[0], err
+	return nil, fmt.Errorf("snapshot %d of set %q: %w", seq, spec.SetName, backends.ErrNotFound)
 }
 
 // epochKey keeps the host's epoch while it is fresh, or makes one and stores it
 // before the first blob is sealed to it.
 func (c *committer) epochKey() error {
 	spec := c.run.spec
-	if _, there := c.epochs[spec.Epoch.ID]; there &&
+	if k, there := c.epochs[spec.Epoch.ID]; there && k.n == 0 &&
 		spec.Epoch.Fresh(spec.Recipients, c.run.now()) {
 		c.run.epoch = spec.Epoch
 		return nil
@@ -339,17 +380,23 @@ func (c *committer) conditional() bool {
 	return err == nil && info.ConditionalPut
 }
 
-// keyObject is the newest wrapping of an epoch key. That of this run may be too new to be
-// listed.
+// keyObject is the wrapping of an epoch key that a snapshot names: the one that this host
+// wrote, or that its newest snapshot names. Which other wrappings are good it cannot tell.
 func (c *committer) keyObject(e layout.Epoch) (k keyObject, there bool, err error) {
-	if k, there = c.epochs[e]; there || e != c.run.epoch.ID {
+	old, named := c.prevKeys[e]
+	switch {
+	case e == c.run.epoch.ID:
+		k = keyObject{0, c.run.epoch.Size}
+	case named:
+		k = keyObject{old.N, old.Size}
+	default:
+		k, there = c.epochs[e]
 		return k, there, nil
 	}
-	k = keyObject{0, c.run.epoch.Size}
-	there, err = c.stored(layout.EpochKey(c.run.spec.Host.ID, e, 0), k.size)
-	if there {
-		c.epochs[e] = k
+	if c.epochs[e] == k {
+		return k, true, nil
 	}
+	there, err = c.stored(layout.EpochKey(c.run.spec.Host.ID, e, k.n), k.size) // or not listed yet
 	return k, there, err
 }
 
@@ -367,7 +414,7 @@ func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef
 				"its blobs can still be opened by the recipients", e))
 			continue
 		}
-		if e == c.run.epoch.ID && k.n == 0 {
+		if e == c.run.epoch.ID {
 			var sum snapshot.Sum
 			if _, err := hex.Decode(sum[:], []byte(c.run.epoch.Sum)); err != nil {
 				return nil, fmt.Errorf("sum of epoch %s: %w", e, err)
@@ -375,7 +422,7 @@ func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef
 			refs = append(refs, snapshot.KeyRef{Epoch: e, Size: c.run.epoch.Size, SHA256: sum})
 			continue
 		}
-		if old, ok := c.prevKeys[e]; ok && old.N == k.n && old.Size == k.size {
+		if old, ok := c.prevKeys[e]; ok {
 			refs = append(refs, old)
 			continue
 		}

@@ -85,9 +85,8 @@ func (s *Store) Missing(ctx context.Context, loaded []*Loaded, bad []Problem,
 			chains[k] = []*Loaded{}
 		}
 	}
-	cache := make(gcCache)
 	for k, chain := range chains {
-		g := gaps{store: s, key: k, known: true, seq: 1, cache: cache, bad: make(map[uint64]bool)}
+		g := gaps{store: s, key: k, known: true, seq: 1, bad: make(map[uint64]bool)}
 		for _, p := range bad {
 			if p.Key != "" && p.Host == k.host && p.Set == k.set {
 				g.bad[p.Seq] = true
@@ -116,7 +115,6 @@ func (s *Store) Missing(ctx context.Context, loaded []*Loaded, bad []Problem,
 type gaps struct {
 	store *Store
 	key   chainKey
-	cache gcCache
 	bad   map[uint64]bool
 	out   []Lost
 
@@ -130,7 +128,7 @@ func (g *gaps) until(ctx context.Context, end uint64, last Sum) error {
 	for g.seq < end {
 		from, prev, known := g.seq, g.prev, g.known
 		for g.seq < end && !g.bad[g.seq] {
-			r, err := g.store.record(ctx, g.cache, g.key.host, g.key.set, g.seq)
+			r, err := g.store.record(ctx, g.key.host, g.key.set, g.seq)
 			if err != nil {
 				return err
 			}

@@ -37,7 +37,8 @@ type TrustHost struct {
 	Host    layout.HostID  `json:"host"`
 	Key     keys.PublicKey `json:"key"`
 	Roles   []string       `json:"roles"`
-	Revoked time.Time      `json:"revoked,omitzero"` // later signatures are not trusted
+	Revoked time.Time      `json:"revoked,omitzero"` // when, by the owner's clock; for people
+	Until   *Until         `json:"until,omitempty"`  // of a revoked key: what stands
 	// Recipients are the sums of all sets of recipients that the owner has signed for this
 	// host, oldest first: the last one is in force. None: the owner has not said.
 	Recipients []Sum `json:"recipients,omitempty"`
@@ -78,15 +79,10 @@ func (t *Trust) Host(id layout.HostID) (TrustHost, bool) {
 	return TrustHost{}, false
 }
 
-// Pruners returns the keys that may sign gc objects. Revoked ones are excluded.
-func (t *Trust) Pruners() []keys.PublicKey {
-	var out []keys.PublicKey
-	for _, h := range t.Hosts {
-		if h.Has(RolePrune) && h.Revoked.IsZero() {
-			out = append(out, h.Key)
-		}
-	}
-	return out
+// pruners returns the entries that may sign gc objects, revoked or not.
+func (t *Trust) pruners(revoked bool) []TrustHost {
+	return slices.DeleteFunc(slices.Clone(t.Hosts),
+		func(h TrustHost) bool { return !h.Has(RolePrune) || h.revoked() != revoked })
 }
 
 func (t *Trust) check() error {
@@ -105,6 +101,9 @@ func (t *Trust) check() error {
 			return fmt.Errorf("host %s occurs twice", h.Host)
 		}
 		seen[h.Host] = true
+		if err := h.checkUntil(); err != nil {
+			return fmt.Errorf("host %s: %w", h.Host, err)
+		}
 	}
 	merged, err := MergeLost(t.Lost)
 	if err == nil && !slices.Equal(merged, t.Lost) {
@@ -132,6 +131,9 @@ func EncodeTrust(t Trust, owner *keys.Signer) ([]byte, error) {
 		t.Hosts[i].Roles = list(t.Hosts[i].Roles)
 		if !t.Hosts[i].Revoked.IsZero() {
 			t.Hosts[i].Revoked = seconds(t.Hosts[i].Revoked)
+		}
+		if u := t.Hosts[i].Until; u != nil {
+			t.Hosts[i].Until = &Until{Sets: list(u.Sets), GC: list(u.GC)}
 		}
 	}
 	if err := t.check(); err != nil {
