@@ -26,6 +26,8 @@ type BackupOptions struct {
 	Leave  config.Filters // beside those of the configuration
 	Stream *Stream        // of FromStream
 
+	ForceRead bool // also what the index knows
+
 	DryRun   bool // nothing is written anywhere
 	SameHost bool // this is the machine that host.json was made on, whatever its id
 }

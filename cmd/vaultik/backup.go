@@ -20,9 +20,10 @@ type backupCmd struct {
 	listFlags
 	streamFlags
 	excludeFlags
-	DryRun   bool `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
-	Parallel int  `help:"The same as --connections." placeholder:"N"`
-	SameHost bool `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
+	ForceRead bool `name:"force-read" help:"Read every file, also those that look unchanged; only what differs is stored."`
+	DryRun    bool `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
+	Parallel  int  `help:"The same as --connections." placeholder:"N"`
+	SameHost  bool `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
 }
 
 // streamFlags are of backups whose content is in no file.
@@ -74,7 +75,7 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	o := engine.BackupOptions{Paths: c.Path, Set: c.Set, Tags: c.Tag, Leave: leave,
-		DryRun: c.DryRun, SameHost: c.SameHost}
+		DryRun: c.DryRun, SameHost: c.SameHost, ForceRead: c.ForceRead}
 	if err := c.source(s, &o); err != nil {
 		return err
 	}
