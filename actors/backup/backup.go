@@ -95,7 +95,8 @@ type backupJob struct {
 func newBackupJob(soft context.Context, run *backupRun) *backupJob {
 	j := &backupJob{run: run, soft: soft}
 	j.Name, j.Cancel, j.Watch = "backup", run.cancel, &run.watch
-	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
+	j.Warn, j.Progress = run.spec.warn, run.spec.Progress
+	j.HangAfter, j.HangTime = run.spec.HangAfter, run.faults.HangTime
 	j.OnStuck = func(c actor.Context) bool {
 		if !run.interrupted() || j.flushing {
 			return false

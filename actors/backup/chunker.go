@@ -175,9 +175,7 @@ func (k *chunker) describe(t *entryTask, d *entryDone) {
 	if st.Type == page.File {
 		d.Entry.Size = st.Size
 	}
-	if st.Nlink > 1 && st.Type != page.Dir {
-		d.Entry.HL = k.run.hardLink(st)
-	}
+	d.Entry.HL = k.run.hardLink(st, t.Path)
 	if t.Known != nil && !t.Reread {
 		d.Entry.Refs = t.Known.Refs
 	}
@@ -201,14 +199,6 @@ func (k *chunker) fail(d *entryDone, err error) {
 func (d *entryDone) failed(path string, err error) {
 	d.Status, d.Reason = messages.StatusFailed, vfs.Reason(absolute(path), err)
 	d.Denied = errors.Is(err, fs.ErrPermission)
-}
-
-// absolute is the path that an entry has in the file system.
-func absolute(path string) string {
-	if path == "." {
-		return "/"
-	}
-	return "/" + path
 }
 
 // content opens and reads a file, and sets st to what was true of the bytes that

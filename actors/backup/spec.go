@@ -25,10 +25,13 @@ type Host struct {
 	Signer *keys.Signer
 }
 
-// Head is the newest manifest of a set that this machine remembers.
+// Head is the newest manifest of a set that this machine has written.
 type Head struct {
 	Seq uint64   // 0: none
 	Sum [32]byte // SHA-256 of the manifest object
+	// Next are the sums of manifests of Seq+1 that this machine was about to write: one
+	// of them may be in the store.
+	Next [][32]byte
 }
 
 // Spec is one backup of one set.
@@ -67,10 +70,13 @@ type Spec struct {
 	Tool     string // name and version, for the record
 	Progress *messages.Progress
 	OnItem   func(path string, st messages.Status, reason string) // from one goroutine
-	Warn     func(text string)                                    // from any goroutine
+	// After how long a call to a source that does not return is named; 0: a minute.
+	HangAfter time.Duration
+	Warn      func(text string) // from any goroutine
 
 	SaveEpoch func(keys.EpochKey) error // before the first blob that uses it
-	SaveHead  func(Head) error          // after the manifest is acknowledged
+	SaveNext  func(Head) error          // before the manifest is written
+	SaveHead  func(Head) error          // after it is acknowledged
 
 	Now    func() time.Time // tests
 	Faults actors.Faults

@@ -19,6 +19,12 @@ var (
 	// ErrLocked says that a file that may not be changed, because of its flags, is in
 	// the way, and that this user may not clear them. Report it.
 	ErrLocked = errors.New("a file that is immutable or append-only is in the way")
+	// ErrDirLocked says that nothing can be made or replaced in a directory because of its
+	// flags, and that this user may not clear them, or was not asked to. Report the entry.
+	ErrDirLocked = errors.New("its directory is immutable or append-only")
+	// ErrNoDevice says that not even root may make devices here: this is a container, or
+	// the device is an overlay's mark of a removed file. Report it.
+	ErrNoDevice = errors.New("devices cannot be made here")
 	// ErrSameName says that another entry has the same name on this file system, which
 	// ignores case or how accents are composed. Report it; restore the entry alone to
 	// another directory.

@@ -76,7 +76,7 @@ func (t *Target) Remove(path string, st *Stat) error {
 		flags = unix.AT_REMOVEDIR
 		t.dirs.forget(path)
 	}
-	err = unix.Unlinkat(d.fd, name, flags)
+	err = unlinkat(d.fd, name, flags)
 	if anyOf(err, unix.ENOTEMPTY, unix.EEXIST) {
 		err = ErrNotEmpty
 	}
