@@ -47,11 +47,13 @@ type backupRun struct {
 
 	mu      sync.Mutex
 	lacking map[string]*NoAttrs // by what they say
-	crossed map[string]string   // mounts that were excluded, by absolute path; see fs.WalkItem.Kernel
+	// crossed are mounts that were excluded, by absolute path; see fs.WalkItem.Kernel.
+	crossed map[string]string
 }
 
 func newBackupRun(spec *Spec) *backupRun {
-	r := &backupRun{spec: spec, began: spec.now(), faults: &spec.Faults, systems: vfs.NewFileSystems()}
+	r := &backupRun{spec: spec, began: spec.now(), faults: &spec.Faults,
+		systems: vfs.NewFileSystems()}
 	r.tally.onItem, r.tally.progress = spec.OnItem, spec.Progress
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.reading, r.stop = context.WithCancelCause(r.ctx)

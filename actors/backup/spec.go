@@ -56,9 +56,10 @@ type Spec struct {
 	Tags     []string
 	Attrs    fs.Attrs
 	Ignore   fs.Ignore
-	Reread   func(path [16]byte) bool // whether a known file is read again, by index.PathKey; nil: none
-	Fixed    bool                     // no file is read beyond the size it had when it was opened
-	Partial  bool                     // some requested paths are missing: the snapshot is incomplete
+	// Reread says whether a known file is read again, by its index.PathKey; nil: none.
+	Reread  func(path [16]byte) bool
+	Fixed   bool // no file is read beyond the size it had when it was opened
+	Partial bool // some requested paths are missing: the snapshot is incomplete
 
 	Chunks           chunk.Params
 	CompressionLevel int   // 0: zstd's default
