@@ -160,10 +160,15 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 			return err
 		}
 	}
-	spec, err := b.spec(set, roots, partial)
+	rec, err := b.record(set)
 	if err != nil {
 		return err
 	}
+	spec, err := b.spec(set, rec, roots, partial)
+	if err != nil {
+		return err
+	}
+	day := today()
 	if set.source == FromStream {
 		end, err := b.stream(set, spec)
 		if err != nil {
@@ -176,22 +181,26 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 			set.walk = set.rules.Walk(nil)
 			return choice{set.walk, &set.broken}
 		}
-		spec.OneFS, spec.Fixed, spec.Attrs = set.oneFS.On, set.fixed, set.attrs
+		spec.OneFS, spec.Fixed = set.oneFS.On, set.fixed
+		spec.Attrs, spec.Ignore = set.attrs, set.ignore
+		spec.Reread = set.reread(b.o.ForceRead, rec.Reread, day)
 		spec.Excludes, spec.Filters = set.excludes, set.filters
 	}
 	res, err := b.save(ctx, spec)
 	if err == nil && res.Abandoned == "" && set.walk != nil { // else the walk may not be over
 		b.tellUnused(set.walk)
 	}
+	if err == nil && spec.Reread != nil {
+		if nerr := b.noteReread(rec.ID, day); nerr != nil {
+			b.Warn("", "cannot record which files were read again: %v", nerr)
+		}
+	}
 	return b.report(set, res, err, partial)
 }
 
 // spec is what the job's actors are told of a set.
-func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.Spec, error) {
-	rec, err := b.record(set)
-	if err != nil {
-		return nil, err
-	}
+func (b *backupJob) spec(set *backupSet, rec config.SetRecord, roots []string,
+	partial bool) (*backup.Spec, error) {
 	conf, op, store := b.conf, b.op, b.op.Store.Doc.Store
 	head, err := headOf(op.Seen.Written(store, op.Host.ID, rec.ID))
 	if err != nil {

@@ -21,14 +21,16 @@ type backupSet struct {
 	source string   // of config.SetRecord
 	paths  []string // absolute, clean, sorted
 
-	rules    filter.Rules
-	oneFS    config.Switch
-	fixed    bool // read files only up to their size
-	attrs    fs.Attrs
-	excludes []string // for the record
-	filters  *snapshot.Filters
-	walk     *filter.Walk // the last one
-	broken   int64        // ignore files that mean nothing, in part or as a whole
+	rules      filter.Rules
+	oneFS      config.Switch
+	fixed      bool // read files only up to their size
+	attrs      fs.Attrs
+	ignore     fs.Ignore
+	rereadDays int      // config.Filters.Reread
+	excludes   []string // for the record
+	filters    *snapshot.Filters
+	walk       *filter.Walk // the last one
+	broken     int64        // ignore files that mean nothing, in part or as a whole
 }
 
 // chosen are the sets of the paths given, or what the configuration says.
