@@ -194,8 +194,8 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 	if len(v.signed) > 0 || int64(len(problems)) < found {
 		return v.damage(found, affected)
 	}
-	return fault.WithHint(fmt.Errorf("%s unreadable: they may or may not be damaged",
-		words.Plural(found, "object", "objects")),
+	return fault.WithHint(fmt.Errorf("%s unreadable, which may or may not be damaged",
+		words.Plural(found, "object is", "objects are")),
 		"give this user access to the store, then rerun: "+v.here("verify --read-data"))
 }
 

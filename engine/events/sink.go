@@ -69,7 +69,7 @@ func (v Voice) Warn(hint, format string, args ...any) {
 
 // WarningOf is a warning as every sink may show it.
 func WarningOf(hint, format string, args ...any) Warning {
-	return Warning{Type: "warning", Message: words.Cut(config.Scrub(fmt.Sprintf(format, args...))),
+	return Warning{Type: "warning", Message: words.OneLine(words.Cut(config.Scrub(fmt.Sprintf(format, args...)))),
 		Hint: hint}
 }
 
