@@ -12,7 +12,6 @@ import (
 	"vaultik/config"
 	"vaultik/index"
 	"vaultik/internal/fault"
-	"vaultik/internal/words"
 	"vaultik/vault/filter"
 	"vaultik/vault/keys"
 	"vaultik/vault/page"
@@ -38,7 +37,7 @@ func Explain(err error) Explanation {
 	if own, ok := fault.HintOf(worst); ok && code != fault.Interrupted {
 		hint = own
 	}
-	e := Explanation{Message: words.OneLine(config.Scrub(err.Error())), Hint: hint, Exit: code}
+	e := Explanation{Message: config.Scrub(fault.Text(err)), Hint: hint, Exit: code}
 	if c := fault.Chooser(nil); errors.As(err, &c) {
 		e.Choices = c.Choices()
 	}

@@ -60,11 +60,3 @@ func TestExplain_Joined(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
-
-// What several errors say, and what one says in several lines, is one line without marks.
-func TestExplain_OneLine(t *testing.T) {
-	two := errors.Join(fault.Incomplete("a"), errors.Join(errors.New("b\n"), errors.New("c")))
-	if got := Explain(two).Message; got != "a; b; c" {
-		t.Errorf("%q", got)
-	}
-}

@@ -127,21 +127,6 @@ func Cut(s string) string {
 	return s[:MaxLine-end] + fmt.Sprintf("[%d bytes more]", len(s)-MaxLine) + s[len(s)-end:]
 }
 
-// OneLine puts what several errors say, one a line, into one line: shown as it is, a line
-// break would be a \n.
-func OneLine(s string) string {
-	if !strings.Contains(s, "\n") {
-		return s
-	}
-	var parts []string
-	for line := range strings.Lines(s) {
-		if line = strings.TrimSpace(line); line != "" {
-			parts = append(parts, line)
-		}
-	}
-	return strings.Join(parts, "; ")
-}
-
 // Verdict says how many problems were found.
 func Verdict(found int64) string {
 	if found == 0 {
