@@ -26,6 +26,7 @@ type catalog struct {
 	op       *opened
 	hostname string // of this host
 	behind   int    // sets of which a mirror lacks what was seen of its store
+	seen     map[config.SetOf]config.Point
 }
 
 // row is one snapshot. Its root is read when it is asked for.
@@ -53,10 +54,12 @@ func (j *job) catalog(ctx context.Context, op *opened) (*catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := j.catalogOf(op, loaded, problems)
+	c, err := j.catalogOf(ctx, op, loaded, problems)
 	if err == nil {
+		j.noteHeads(op, loaded)
 		j.sayBehind(c)
 	}
+	j.sayStrays(op)
 	return c, err
 }
 
@@ -78,35 +81,38 @@ func (j *job) heads(ctx context.Context, op *opened) (*catalog, error) {
 	if err != nil || len(problems) > 0 {
 		return nil, errors.Join(err, unreachable(problems))
 	}
-	c, err := j.catalogOf(op, loaded, nil)
+	c, err := j.catalogOf(ctx, op, loaded, nil)
 	if err != nil || len(c.problems) > 0 {
 		return nil, err
 	}
+	j.noteHeads(op, loaded)
+	j.sayStrays(op)
 	j.sayBehind(c)
 	return c, nil
 }
 
 // catalogOf is a catalog of manifests that were read.
-func (j *job) catalogOf(op *opened, loaded []*snapshot.Loaded,
+func (j *job) catalogOf(ctx context.Context, op *opened, loaded []*snapshot.Loaded,
 	problems []snapshot.Problem) (*catalog, error) {
 	if err := unreachable(problems); err != nil {
 		return nil, err
 	}
-	c := &catalog{problems: problems, op: op, hostname: j.hostname()}
+	problems = append(problems, op.Store.Trust.CheckRecipients(loaded)...)
+	seen := op.Seen.Manifests(op.Store.Doc.Store)
+	c := &catalog{problems: problems, op: op, hostname: j.hostname(), seen: seen}
 	for _, l := range loaded {
 		c.rows = append(c.rows, &row{Loaded: l})
 	}
 	slices.SortStableFunc(c.rows, func(a, b *row) int { return a.Time.Compare(b.Time) })
-	seen := op.Seen.Manifests(op.Store.Doc.Store)
 	if op.Mirror {
-		behind, err := j.checkSeen(c, loaded, seen, true)
+		behind, err := j.checkSeen(ctx, c, loaded, seen, true)
 		if err != nil {
 			return nil, err
 		}
 		c.behind = behind
 		seen = op.Seen.Mirror(op.URL).Manifests()
 	}
-	_, err := j.checkSeen(c, loaded, seen, false)
+	_, err := j.checkSeen(ctx, c, loaded, seen, false)
 	return c, err
 }
 
@@ -131,18 +137,18 @@ func (j *job) sayBehind(c *catalog) {
 
 // checkSeen holds what a store shows against what was seen. What a mirror lacks is
 // only counted; what stands in the place of another is a problem there, too.
-func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.SetOf]config.Point,
-	mirror bool) (behind int, err error) {
+func (j *job) checkSeen(ctx context.Context, c *catalog, loaded []*snapshot.Loaded,
+	seen map[config.SetOf]config.Point, mirror bool) (behind int, err error) {
 	for k, p := range seen {
 		var sum snapshot.Sum
 		if err := sum.UnmarshalText([]byte(p.Sum)); err != nil {
-			return 0, &config.Error{File: j.state.SeenFile(),
-				Msg: "is damaged: a checksum in it is malformed", Err: config.ErrInvalid,
-				Hint: "restore it from a copy"}
+			return 0, j.badSeen()
 		}
-		err := snapshot.CheckSeen(loaded, k.Host, k.Set, p.Seq, sum)
+		err := c.op.Store.CheckSeen(ctx, loaded,
+			snapshot.Place{Host: k.Host, Set: k.Set, Seq: p.Seq}, sum)
 		switch {
-		case err == nil || c.said(k.Host, k.Set, p.Seq):
+		case err == nil || c.said(k.Host, k.Set, p.Seq),
+			c.op.Store.Trust.Accepts(k.Host, k.Set, p.Seq): // the owner knows that it is gone
 		case mirror && errors.Is(err, snapshot.ErrRollback):
 			behind++
 		default:
@@ -151,6 +157,13 @@ func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.S
 		}
 	}
 	return behind, nil
+}
+
+// badSeen says that seen.json has a checksum that is none.
+func (j *job) badSeen() error {
+	return &config.Error{File: j.state.SeenFile(),
+		Msg: "is damaged: a checksum in it is malformed", Err: config.ErrInvalid,
+		Hint: j.state.ForgetSeen()}
 }
 
 // said reports whether a problem of that very manifest is known already.

@@ -82,7 +82,9 @@ func (k *checks) result() error {
 func (e *Engine) CheckConfig(ctx context.Context, sink events.Sink) (events.Totals, error) {
 	j := e.begin("config check", sink)
 	j.dry = true
-	err := j.checkConfig(ctx)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.checkConfig(ctx)
+	})
 	return j.totals(), err
 }
 
@@ -187,8 +189,12 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.fail("host", k.cloned())
 		return true
 	}
-	if err := foreignWriter(ctx, op); err != nil {
-		k.fail("host", k.foreignWriter(err))
+	if err := knowsOwn(ctx, op); err != nil {
+		k.fail("host", k.foreignWriter(op, err))
+		return true
+	}
+	if err := k.checkRecipients(op, k.conf); err != nil {
+		k.fail("recipients", err)
 		return true
 	}
 	k.ok("host", "%s, %s backed up", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set",

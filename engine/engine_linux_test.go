@@ -333,7 +333,7 @@ func (m *machine) lengthen(n int) {
 		sum = m.put(b, &last, host.Signer)
 	}
 	m.must(state.UpdateSeen(func(s *config.Seen) error {
-		s.NoteManifest(last.Store, last.Host, last.Set, config.Point{Seq: last.Seq,
+		s.NoteWritten(last.Store, last.Host, last.Set, config.Point{Seq: last.Seq,
 			Sum: sum.String()})
 		return nil
 	}))

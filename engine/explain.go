@@ -200,7 +200,11 @@ var classes = []class{
 	{snapshot.ErrNewerFormat, fault.Failed,
 		"it needs a newer version of vaultik; see which one this is: vaultik version"},
 	{snapshot.ErrTrustRollback, fault.Damage,
-		"the store is in an older state than before; use a complete copy of it"},
+		"use a complete copy of the store; only if there is none: " +
+			"vaultik store accept-rollback --kit FILE"},
+	{snapshot.ErrGCRollback, fault.Damage,
+		"put that object back from another copy of the store; it is never changed"},
+	{snapshot.ErrFlooded, fault.Damage, "remove from that prefix whatever no host of yours wrote"},
 	{snapshot.ErrOwnerChanged, fault.Damage, ""},
 	{snapshot.ErrFork, fault.Damage, ""},
 	{snapshot.ErrDamaged, fault.Damage, ""},
@@ -223,4 +227,6 @@ var classes = []class{
 	{backends.ErrUnsupported, fault.Failed, ""},
 	{fs.ErrPermission, fault.Failed, "check owner and mode: ls -ld"},
 	{syscall.ENOSPC, fault.Failed, "free some space on that file system, then rerun the command"},
+	{syscall.EDQUOT, fault.Failed,
+		"free some space within the quota there, or raise it, then rerun the command"},
 }

@@ -139,7 +139,7 @@ func (c *catalog) chains(ctx context.Context, p Pick, key *keys.Identity) ([]nam
 				out = append(out, n)
 			}
 		}
-		return out, nil
+		return c.withoutStrange(out), nil
 	}
 	if p.Host == "" {
 		if own, err := choose(true); err != nil || len(own) > 0 {
@@ -147,6 +147,20 @@ func (c *catalog) chains(ctx context.Context, p Pick, key *keys.Identity) ([]nam
 		}
 	}
 	return choose(false)
+}
+
+// withoutStrange leaves out sets of which nothing is signed, unless there is no other:
+// anybody who may write to the store can make them up. What this machine has seen of a
+// set is no such thing.
+func (c *catalog) withoutStrange(chains []named) []named {
+	known := slices.DeleteFunc(slices.Clone(chains), func(n named) bool {
+		_, ok := c.seen[config.SetOf{Host: n.host, Set: n.set}]
+		return n.newest == nil && !ok
+	})
+	if len(known) == 0 {
+		return chains
+	}
+	return known
 }
 
 // heads finds the newest snapshot of each set, and the sets of which only
@@ -210,8 +224,8 @@ func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
 	}
 	k := chains[0]
 	for _, pr := range c.problems {
-		if errors.Is(pr.Err, snapshot.ErrGap) {
-			continue // older ones are missing: this one is what it is
+		if errors.Is(pr.Err, snapshot.ErrGap) || errors.Is(pr.Err, snapshot.ErrRecipients) {
+			continue // older ones are missing, or others can read it: this one is what it is
 		}
 		if pr.Host == k.host && pr.Set == k.set && (k.newest == nil || pr.Seq >= k.newest.Seq) {
 			e := &newestBad{set: k.setName, err: pr, older: c.beneath(k, pr.Seq)}

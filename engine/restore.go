@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"vaultik/actors"
 	"vaultik/actors/restore"
@@ -23,7 +24,7 @@ import (
 func (e *Engine) Restore(ctx context.Context, o RestoreOptions, sink events.Sink) (RestoreResult,
 	error) {
 	j := e.begin("restore", sink)
-	res, err := j.restore(ctx, o)
+	res, err := attended(ctx, j, func() (RestoreResult, error) { return j.restore(ctx, o) })
 	res.Totals = j.totals()
 	return res, err
 }
@@ -66,7 +67,9 @@ func (j *job) restore(ctx context.Context, o RestoreOptions) (res RestoreResult,
 	if err != nil {
 		return res, err
 	}
-	if err := o.check(); err != nil {
+	done := j.touch(o.Target)
+	err = o.check()
+	if done(); err != nil {
 		return res, err
 	}
 	parallel, memory, err := j.effort()
@@ -107,7 +110,8 @@ func (b *restoreJob) prepare(ctx context.Context, parallel int, memory int64) er
 		NumericOwner: b.o.NumericOwner,
 		NoSpaceCheck: b.o.NoSpaceCheck,
 		Parallel:     parallel, Memory: memory, Progress: &messages.Progress{},
-		Warn:   func(text string) { b.Warn("", "%s", text) },
+		Warn:  func(text string) { b.Warn("", "%s", text) },
+		Watch: &b.calls, HangAfter: time.Duration(b.hangAfter.Load()),
 		OnItem: b.item,
 	}
 	return nil
@@ -189,6 +193,12 @@ func (b *restoreJob) readBack(ctx context.Context, restored *restore.Result) err
 func patterns(flag string, texts []string) (*filter.List, error) {
 	if len(texts) == 0 {
 		return nil, nil
+	}
+	for i := range texts {
+		var err error
+		if texts[i], err = config.ExpandHome(texts[i]); err != nil {
+			return nil, err
+		}
 	}
 	l, err := filter.Compile(filter.From(flag, texts...), filter.Options{})
 	if err != nil {

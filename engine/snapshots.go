@@ -23,7 +23,9 @@ type SnapshotsResult struct {
 // Snapshots lists the snapshots of a store. With problems there is an error as well.
 func (e *Engine) Snapshots(ctx context.Context, p Pick, sink events.Sink) (SnapshotsResult, error) {
 	j := e.begin("snapshots", sink)
-	res, err := j.snapshots(ctx, p)
+	res, err := attended(ctx, j, func() (SnapshotsResult, error) {
+		return j.snapshots(ctx, p)
+	})
 	j.sum.Errors = int64(len(res.Problems))
 	res.Totals = j.totals()
 	return res, err

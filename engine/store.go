@@ -9,6 +9,7 @@ import (
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/internal/fault"
+	"vaultik/internal/words"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
@@ -42,7 +43,24 @@ func (o *opened) takesBackups() error {
 				"if the store is lost, set storage_url to the mirror",
 		}
 	}
-	return nil
+	return o.trusted()
+}
+
+// trusted refuses to write as a host that the owner does not trust: what it wrote would count
+// for nothing.
+func (o *opened) trusted() error {
+	h, ok := o.Store.Trust.Host(o.Host.ID)
+	why := ""
+	switch {
+	case !ok || h.Key != o.Host.Signer.Public() || !h.Has(snapshot.RoleWrite):
+		why = "the owner of the store does not trust the key of this host"
+	case !h.Revoked.IsZero():
+		why = "the owner of the store has revoked the key of this host on " + words.Day(h.Revoked)
+	default:
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("%w: %s, so what it saves would not count",
+		snapshot.ErrUntrusted, why), "see which hosts are trusted: vaultik store info")
 }
 
 // openStore opens the store that is meant for reading and writing, after the
@@ -107,6 +125,9 @@ func (j *job) ownHost() (*config.Host, error) {
 func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 	known *config.Known) (err error) {
 	pin := j.pinFor(op, host, known)
+	if j.older {
+		pin.TrustSeq, pin.TrustSum = 0, ""
+	}
 	op.Store, err = snapshot.OpenStore(ctx, op.Objects, pin)
 	if errors.Is(err, snapshot.ErrOwnerChanged) {
 		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: j.o.Owner != "",
@@ -127,7 +148,9 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 		return &ownerDiffers{url: backends.Redact(op.URL), want: k.Owner,
 			err: snapshot.ErrOwnerChanged}
 	}
-	if p := op.Seen.Trust(id); op.Mirror && op.Store.TrustSeq < p.Seq {
+	if p := op.Seen.Trust(id); j.older {
+		j.Detail("trust list %d, %d was seen", op.Store.TrustSeq, p.Seq)
+	} else if op.Mirror && op.Store.TrustSeq < p.Seq {
 		j.Warn(j.vaultik("store copy --to "+config.Quote(op.URL)),
 			"the mirror %s is behind its store: it has trust list %d, the store has had list %d",
 			backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
@@ -135,7 +158,9 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 		op.Store.TrustSum != p.Sum {
 		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
 	}
+	op.requireSeen()
 	j.remember(op, known, owner)
+	j.sayStrays(op)
 	return nil
 }
 
@@ -214,10 +239,7 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 		})
 		op.Seen.NoteTrust(id, now)
 	}
-	if err != nil {
-		j.Warn("",
-			"cannot remember this store, so a later change of its owner will go unnoticed: %v", err)
-	}
+	j.sayForgetful(err)
 }
 
 // sayOwner says whose a store is that was not met at this place before.

@@ -44,7 +44,9 @@ func ReadBack(ctx context.Context, s *actors.System, spec *Spec) (*ReadBackResul
 	if err := run.Open(ctx); err != nil {
 		return nil, err
 	}
-	if err := run.target.Sync(); err != nil {
+	synced := run.spec.touch(run.abs)
+	err := run.target.Sync()
+	if synced(); err != nil {
 		run.Close()
 		return nil, fmt.Errorf("sync the target: %w", err)
 	}
@@ -83,8 +85,9 @@ type readBackJob struct {
 
 func newReadBackJob(run *restoreRun) *readBackJob {
 	j := &readBackJob{run: run, credit: actors.NewCredit(2 * runtime.GOMAXPROCS(0))}
-	j.Name, j.Cancel = "readback", run.cancel
-	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
+	j.Name, j.Cancel, j.Watch = "readback", run.cancel, &run.watch
+	j.Warn, j.Progress = run.spec.warn, run.spec.Progress
+	j.HangAfter, j.HangTime = run.spec.HangAfter, run.faults.HangTime
 	j.Answer = func(err error) any { return &readBackEnded{j.result, err} }
 	return j
 }
@@ -120,7 +123,6 @@ func (j *readBackJob) start(c actor.Context) {
 	readers := actors.SpawnPool(&j.Job, c, actors.Pool[readBackBatch, readBackDone]{
 		Name: "reader", Workers: runtime.GOMAXPROCS(0),
 		NewWork: func() actors.Work[readBackBatch, readBackDone] { return newReadBack(run) },
-		About:   func(job readBackBatch) string { return absIn(run.abs, job.Files[0].Place) },
 	})
 	j.Beside(c, func(a actors.Aside) any {
 		w := &readBackWalk{run: run, submit: func(files []readBackFile) error {
@@ -226,9 +228,12 @@ func (w *readBackWalk) flush() error {
 // newReadBack makes a leaf that reads files of the target.
 func newReadBack(run *restoreRun) actors.Work[readBackBatch, readBackDone] {
 	r := &readBack{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())}
+	touch := run.watch.Touch()
 	return func(_ int, job readBackBatch) (done readBackDone) {
+		defer touch.Leave()
 		for i := range job.Files {
 			f := &job.Files[i]
+			touch.Enter(absIn(run.abs, f.Place))
 			n, err := r.file(f)
 			done.Bytes += n
 			switch {

@@ -53,6 +53,11 @@ func (n *inspector) inspect(ctx context.Context) error {
 		if err := n.roots(ctx); err != nil {
 			return err
 		}
+		for i := range n.snaps {
+			if s := &n.snaps[i]; s.root == nil {
+				n.run.report.Unopened = append(n.run.report.Unopened, s.Sum)
+			}
+		}
 	}
 	n.count()
 	if n.run.spec.ReadData {

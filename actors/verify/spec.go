@@ -55,6 +55,8 @@ type Report struct {
 	Chunks    int64 // decrypted and checked, with the key and ReadData
 	Entries   int64 // of all snapshots, with the key
 
+	Unopened []snapshot.Sum // ids of snapshots whose root was not opened, with the key
+
 	Problems []survey.Problem // the first 1,000, by key
 	Found    int64            // problems in all
 	Duration time.Duration

@@ -24,8 +24,8 @@ type configShowCmd struct{}
 
 // Run prints the settings in force as YAML that could be the configuration, unless
 // there is a password in the URL of the store, which is not shown.
-func (configShowCmd) Run(s *session) error {
-	known, err := s.engine.Config(s)
+func (configShowCmd) Run(ctx context.Context, s *session) error {
+	known, err := s.engine.Config(ctx, s)
 	if err != nil {
 		return err
 	}

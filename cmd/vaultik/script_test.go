@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	treecmp A B                 want two trees to be the same in everything
 //	oddtree DIR                 make a tree of each kind of entry
 //	newer STORE KIT             make store.json one of a newer version
+//	unsign STORE KIT            make the newest trust list one of an older version
 //
 // and "mortal COMMAND ARG..." runs a command for which the modes of files count,
 // even if root runs the tests.
@@ -38,6 +39,7 @@ func TestMain(m *testing.M) {
 //	hold FILE, unhold           lock a file, as another process would, and release it
 //	await FILE                  wait until a process has written it
 //	fuse DIR [FILE]             mount files that cannot be read, see fuse
+//	mount [OPTION...] WHAT DIR  mount something until the script ends
 //	tmpfs DIR MIB, fill FILE    mount a small file system, and write until it is full
 //	server KIND VAR             start a server of stores, and put the URL of one into a variable
 func TestScripts(t *testing.T) {
@@ -59,8 +61,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
-			"hold": hold, "unhold": unhold, "await": await,
-			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse,
+			"unsign": unsign,
+			"hold":   hold, "unhold": unhold, "await": await,
+			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse, "mount": mountAt,
 		},
 	})
 }

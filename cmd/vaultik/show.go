@@ -30,6 +30,12 @@ func (s *session) showObject(e events.Event) {
 	switch e := e.(type) {
 	case events.StoreMade:
 		s.showMade(e)
+	case events.Resumed:
+		s.showResumed(e)
+	case events.Recipients:
+		s.showRecipients(e)
+	case events.Rollback:
+		s.showRollback(e)
 	case events.Check:
 		s.showCheck(e)
 	case events.Entry:

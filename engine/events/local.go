@@ -76,6 +76,9 @@ func (Entry) event()        {}
 func (Problem) event()      {}
 func (Verified) event()     {}
 func (StoreMade) event()    {}
+func (Resumed) event()      {}
+func (Recipients) event()   {}
+func (Rollback) event()     {}
 func (Identity) event()     {}
 func (Config) event()       {}
 func (Check) event()        {}

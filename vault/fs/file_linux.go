@@ -47,6 +47,10 @@ func (t *Target) create(path string, size int64, resume bool) (*File, error) {
 	if err != nil {
 		return nil, t.error("create", path, err)
 	}
+	if err := d.changeable(); err != nil {
+		d.release()
+		return nil, t.error("create", path, err)
+	}
 	f := &File{t: t, d: d, path: path, name: name, size: size}
 	if t.isLarge(size) && f.openPart(resume) {
 		return f, nil

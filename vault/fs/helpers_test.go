@@ -99,13 +99,14 @@ func (c *copier) item(it WalkItem) error {
 		path = "."
 	}
 	e := page.Entry{Path: path}
-	if err := CaptureMeta("/"+it.Path, &it.Stat, &e, c.names); err != nil {
+	if err := CaptureMeta("/"+it.Path, &it.Stat, &e, c.names, AllAttrs); err != nil {
 		return err
 	}
 	if it.Stat.Nlink > 1 && e.Type != page.Dir {
 		key := fmt.Sprint(it.Stat.Dev, it.Stat.Ino)
 		if first, ok := c.links[key]; ok {
-			return c.target.Link(first, path)
+			e.Size = it.Stat.Size
+			return c.target.Link(first, path, &e)
 		}
 		c.links[key] = path
 	}
@@ -157,7 +158,7 @@ func entryOf(t *testing.T, abs string) page.Entry {
 		t.Fatal(err)
 	}
 	var e page.Entry
-	if err := CaptureMeta(abs, &st, &e, NewNameCache()); err != nil {
+	if err := CaptureMeta(abs, &st, &e, NewNameCache(), AllAttrs); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -167,6 +168,7 @@ func entryOf(t *testing.T, abs string) page.Entry {
 type chooseFunc func(path string, st *Stat) Decision
 
 func (f chooseFunc) Decide(path string, st *Stat) Decision     { return f(path, st) }
+func (f chooseFunc) Wants(string, page.Type) bool              { return true }
 func (f chooseFunc) Enter(Dir) (func(name string) bool, error) { return nil, nil }
 
 // walkAll walks dir and returns the paths below it in their order: those of
@@ -249,4 +251,11 @@ func put(target *Target, path, text string) error {
 		err = errors.Join(err, p)
 	}
 	return err
+}
+
+// sized is a file of the caller's with n bytes.
+func sized(n int64) *page.Entry {
+	e := newEntry(page.File)
+	e.Size = n
+	return e
 }

@@ -176,7 +176,7 @@ func (t *Target) Differs(path string, e *page.Entry) ([]string, error) {
 		return nil, err
 	}
 	var now page.Entry
-	if err := CaptureMeta(t.full(path), &st, &now, t.names); err != nil {
+	if err := CaptureMeta(t.full(path), &st, &now, t.names, AllAttrs); err != nil {
 		return nil, err
 	}
 	e, done, err := t.whole(e)

@@ -13,8 +13,8 @@ import (
 	"vaultik/vault/layout"
 )
 
-// maxEpochObject bounds a sealed epoch key, in bytes.
-const maxEpochObject = 1 << 20
+// MaxEpochKey bounds a sealed epoch key, in bytes.
+const MaxEpochKey = 1 << 20
 
 // Blobs returns all blobs that a manifest needs, in the order they were made.
 // A blob list that is missing or is not the pinned one is an error.
@@ -121,7 +121,7 @@ func (s *Store) epoch(ctx context.Context, host layout.HostID, ref KeyRef, id *k
 		return epoch, nil
 	}
 	key := layout.EpochKey(host, ref.Epoch, ref.N)
-	b, err := s.getPinned(ctx, key, ref.Size, ref.SHA256, maxEpochObject)
+	b, err := s.getPinned(ctx, key, ref.Size, ref.SHA256, MaxEpochKey)
 	if err == nil {
 		epoch, err = keys.OpenEpoch(b, id, ref.Epoch)
 	}
@@ -150,7 +150,7 @@ func (s *Store) otherWrapping(ctx context.Context, host layout.HostID, ref KeyRe
 		if f.N == ref.N {
 			continue
 		}
-		b, err := s.get(ctx, f.key, f.size, maxEpochObject)
+		b, err := s.get(ctx, f.Key(), f.size, MaxEpochKey)
 		if err != nil {
 			continue
 		}
