@@ -7,18 +7,18 @@ import (
 	"io/fs"
 	"sync"
 
-	"filippo.io/age"
-
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 )
 
-// Objects is what this package needs of a store. Both methods may be called
-// from several goroutines at once.
+// Objects is what this package needs of a store. Its methods may be called from several
+// goroutines at once.
 type Objects interface {
 	// Get returns n bytes of an object from off on; all of them if n < 0. A
 	// missing object is fs.ErrNotExist.
 	Get(ctx context.Context, key string, off, n int64) ([]byte, error)
+	// Head returns the first n bytes of an object, or all of it where it is shorter.
+	Head(ctx context.Context, key string, n int64) ([]byte, error)
 	// List calls fn for each object whose key begins with prefix, in any order.
 	List(ctx context.Context, prefix string, fn func(key string, size int64) error) error
 }
@@ -38,12 +38,23 @@ type Store struct {
 	TrustSeq uint64
 	TrustSum string
 
+	// Parallel is how many objects are read at once where many are; 0: 4.
+	Parallel int
+	// OnRead, if set, is told how many of total objects are read, from one goroutine.
+	OnRead func(done, total int)
+	// WithoutBlobs leaves out Blobs of manifests, which are most of them: with thousands of
+	// manifests that is what takes memory.
+	WithoutBlobs bool
+	// Cache, if set, is where manifests, and where many are opened roots and epoch keys, may
+	// come from. Without it all is read from the store.
+	Cache Cache
+
 	objects Objects
-	turn    sync.RWMutex // held alone while a large object is read
+	turns   turns
 
 	mu     sync.Mutex // of what follows
 	lists  map[listKey][]BlobSize
-	epochs map[epochKey]age.Identity
+	epochs map[epochKey]*opening
 	strays map[strayKey]Stray
 	named  map[layout.HostID][]GCSeen // gc objects that must be there: see RequireGC
 	gcs    map[layout.HostID]gcRead   // the newest that was read, without what it condemns
@@ -55,9 +66,9 @@ type listKey struct {
 }
 
 type epochKey struct {
-	host  layout.HostID
-	epoch layout.Epoch
-	id    *keys.Identity
+	host layout.HostID
+	ref  KeyRef
+	id   *keys.Identity
 }
 
 // Pin returns what to remember of the store, once the owner is accepted.
@@ -78,12 +89,12 @@ func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
 
 func newStore(o Objects) *Store {
 	return &Store{objects: o, lists: make(map[listKey][]BlobSize),
-		epochs: make(map[epochKey]age.Identity), strays: make(map[strayKey]Stray),
+		epochs: make(map[epochKey]*opening), strays: make(map[strayKey]Stray),
 		named: make(map[layout.HostID][]GCSeen), gcs: make(map[layout.HostID]gcRead)}
 }
 
 func (s *Store) open(ctx context.Context, pin Pin) error {
-	b, err := s.objects.Get(ctx, layout.StoreJSON, 0, -1)
+	b, err := s.objects.Head(ctx, layout.StoreJSON, MaxStoreDoc+1)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", ErrNoStore, err)
 	}
@@ -153,11 +164,13 @@ func (s *Store) get(ctx context.Context, key string, size int64, limit int) ([]b
 	if size > int64(limit) {
 		return nil, damaged("too large, %d bytes", size)
 	}
-	b, err := s.objects.Get(ctx, key, 0, -1)
-	if err != nil {
+	b, err := s.objects.Head(ctx, key, size+1)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if int64(len(b)) != size {
+	case int64(len(b)) > size:
+		return nil, damaged("it has more than %d bytes", size)
+	case int64(len(b)) < size:
 		return nil, damaged("it has %d bytes, not %d", len(b), size)
 	}
 	return b, nil
