@@ -23,7 +23,9 @@ type AcceptOptions struct {
 func (e *Engine) AcceptRollback(ctx context.Context, o AcceptOptions,
 	sink events.Sink) (events.Totals, error) {
 	j := e.begin("store accept-rollback", sink)
-	err := j.acceptRollback(ctx, o)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.acceptRollback(ctx, o)
+	})
 	return j.totals(), err
 }
 

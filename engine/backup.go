@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"vaultik/actors"
@@ -101,7 +102,7 @@ func (b *backupJob) closed(err, cerr error) error {
 
 // eachSet does the same with each set. What stops one of several does not stop the others.
 func (j *job) eachSet(ctx context.Context, sets []backupSet, do func(*backupSet) error) error {
-	var failed []error
+	var failed setsFailed
 	for i := range sets {
 		err := do(&sets[i])
 		if err == nil {
@@ -111,9 +112,28 @@ func (j *job) eachSet(ctx context.Context, sets []backupSet, do func(*backupSet)
 			return err
 		}
 		j.Warn("", "set %q: %v", sets[i].name, err)
-		failed = append(failed, err)
+		failed.names = append(failed.names, fmt.Sprintf("%q", sets[i].name))
+		failed.errs = append(failed.errs, err)
 	}
-	return errors.Join(failed...)
+	if len(failed.errs) == 0 {
+		return nil
+	}
+	failed.all = len(sets)
+	return &failed
+}
+
+// setsFailed: not all of several sets were saved, or not as a whole. What is wrong with each
+// was said.
+type setsFailed struct {
+	names []string
+	errs  []error
+	all   int
+}
+
+func (e *setsFailed) Unwrap() []error { return e.errs }
+func (e *setsFailed) Error() string {
+	return fmt.Sprintf("%d of %d sets could not be saved completely: %s", len(e.names), e.all,
+		strings.Join(e.names, ", "))
 }
 
 // configOrInit loads the configuration; without one it sets the machine up, if that was
@@ -356,11 +376,9 @@ func (n *sums) addBackup(res *backup.Result) {
 func countText(n int64, incomplete bool) string {
 	switch {
 	case n > 0 && incomplete:
-		return fmt.Sprintf("%s entries and some requested paths", words.Count(n))
-	case n == 1:
-		return "one entry"
-	case n > 1:
-		return words.Count(n) + " entries"
+		return words.Plural(n, "entry", "entries") + " and some requested paths"
+	case n > 0:
+		return words.Plural(n, "entry", "entries")
 	}
 	return "some requested paths"
 }

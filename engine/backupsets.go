@@ -46,8 +46,9 @@ func (b *backupJob) chosen(known *config.Sets) ([]backupSet, error) {
 		}
 		set := backupSet{name: b.o.Set, source: b.o.Source, paths: paths}
 		if set.name == "" {
-			set.name = nameOf(paths, b.conf)
-			b.noteNamed(&set, known)
+			if set.name = nameOf(paths, b.conf); set.name == pathsName(paths) {
+				b.noteNamed(&set, known)
+			}
 		}
 		return []backupSet{set}, nil
 	case b.o.Set != "":
@@ -131,8 +132,10 @@ func nameOf(paths []string, conf *config.Config) string {
 			return set.Name
 		}
 	}
-	return strings.Join(paths, ":")
+	return pathsName(paths)
 }
+
+func pathsName(paths []string) string { return strings.Join(paths, ":") }
 
 // record finds or makes the set's id.
 func (b *backupJob) record(set *backupSet) (rec config.SetRecord, err error) {

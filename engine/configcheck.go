@@ -122,7 +122,7 @@ func (k *checks) state() {
 		return
 	case err == nil:
 		defer release()
-		err = k.Engine.state.TryWrite()
+		err = k.job.state.TryWrite()
 	}
 	if err != nil {
 		k.fail("state", err)

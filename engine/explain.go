@@ -38,7 +38,7 @@ func Explain(err error) Explanation {
 	if own, ok := fault.HintOf(worst); ok && code != fault.Interrupted {
 		hint = own
 	}
-	e := Explanation{Message: config.Scrub(err.Error()), Hint: hint, Exit: code}
+	e := Explanation{Message: config.Scrub(fault.Text(err)), Hint: hint, Exit: code}
 	if c := fault.Chooser(nil); errors.As(err, &c) {
 		e.Choices = c.Choices()
 	}

@@ -24,7 +24,9 @@ type SignOptions struct {
 func (e *Engine) SignRecipients(ctx context.Context, o SignOptions,
 	sink events.Sink) (events.Totals, error) {
 	j := e.begin("recipient sign", sink)
-	err := j.signRecipients(ctx, o)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.signRecipients(ctx, o)
+	})
 	return j.totals(), err
 }
 
