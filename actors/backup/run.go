@@ -48,7 +48,7 @@ type backupRun struct {
 
 	mu      sync.Mutex
 	lacking map[string]*NoAttrs // by what they say
-	crossed map[string]string   // mounts that were excluded, by absolute path; see fs.WalkItem.Kernel
+	crossed map[string]string   // excluded mounts, by absolute path; see fs.WalkItem.Kernel
 }
 
 func newBackupRun(spec *Spec) *backupRun {

@@ -142,7 +142,8 @@ func (x *extras) sayBarred() {
 	if x.barred > 0 && x.spec.Listed == nil {
 		x.run.spec.warn(fmt.Sprintf("%s not looked into for what is not in the snapshot, "+
 			"since the mode bars this user; first: %s",
-			words.Plural(x.barred, "directory was", "directories were"), absIn(x.run.abs, x.barredAt)))
+			words.Plural(x.barred, "directory was", "directories were"),
+			absIn(x.run.abs, x.barredAt)))
 	}
 }
 
