@@ -59,8 +59,8 @@ func TestRestore_LinksApart(t *testing.T) {
 			t.Errorf("%s: the links are others", when)
 		}
 		said = slices.DeleteFunc(said, func(s string) bool { return !strings.Contains(s, "not linked") })
-		if len(said) != 1 || !strings.Contains(said[0], "3 names of files with several names were "+
-			"not linked to the others") {
+		if len(said) != 1 || !strings.Contains(said[0], "3 hard links were not linked to "+
+			"other names of the same file") {
 			t.Errorf("%s: %q", when, said)
 		}
 	}

@@ -74,7 +74,7 @@ file roots text="roots\n"
 	x, err := restore.Extras(t.Context(), h.System, &restore.ExtrasSpec{Restore: s})
 	jobtest.Must(t, err)
 	if x.Failed != 0 || x.Files+x.Dirs != 0 || len(said) != 1 ||
-		!strings.HasPrefix(said[0], "2 directories bar this user by their modes") {
+		!strings.HasPrefix(said[0], "2 directories were not looked into") {
 		t.Errorf("%+v, %q", x, said)
 	}
 

@@ -70,9 +70,9 @@ func (p *restorePlanner) sayApart() {
 	if p.apart == 0 || p.run.spec.quick {
 		return
 	}
-	p.run.spec.warn(fmt.Sprintf("%s of files with several names were not linked to the others, "+
-		"since the snapshot has other contents or attributes for them; first: %q",
-		words.Plural(p.apart, "name", "names"), p.apartAt))
+	p.run.spec.warn(fmt.Sprintf("%s not linked to other names of the same file, since the "+
+		"snapshot has other contents or attributes there; first: %q",
+		words.Plural(p.apart, "hard link was", "hard links were"), p.apartAt))
 }
 
 // begin finds out what is to be done for an item by itself.

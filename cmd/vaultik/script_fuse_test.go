@@ -46,3 +46,16 @@ func fuse(ts *testscript.TestScript, _ bool, args []string) {
 		m.Stall()
 	}
 }
+
+// fuselinks mounts files that are said to be names of one file, and are not: fuselinks DIR
+func fuselinks(ts *testscript.TestScript, _ bool, args []string) {
+	files := map[string]testfuse.File{}
+	for name, text := range map[string]string{"a": "first", "b": "first", "c": "other"} {
+		f := testfuse.Bytes([]byte(text))
+		f.Inode = 77
+		files[name] = f
+	}
+	m, err := testfuse.Make(ts.MkAbs(args[0]), files)
+	ts.Check(err)
+	ts.Defer(m.Unmount)
+}

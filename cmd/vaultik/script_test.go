@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 //	hold FILE, unhold           lock a file, as another process would, and release it
 //	await FILE                  wait until a process has written it
 //	fuse DIR [FILE]             mount files that cannot be read, see fuse
+//	fuselinks DIR               mount files that are not the names of one file that they seem
 //	mount [OPTION...] WHAT DIR  mount something until the script ends
 //	tmpfs DIR MIB, fill FILE    mount a small file system, and write until it is full
 //	odds3 VAR, odds3 -be KIND   start a server of S3 that is not as it should be
@@ -67,7 +68,8 @@ func TestScripts(t *testing.T) {
 			"unsign": unsign, "condemn": condemn,
 			"hold": hold, "unhold": unhold, "await": await,
 			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse, "mount": mountAt,
-			"odds3": oddS3,
+			"fuselinks": fuselinks,
+			"odds3":     oddS3,
 		},
 	})
 }

@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"vaultik/internal/platform"
 	"vaultik/vault/page"
 )
 
@@ -26,7 +28,7 @@ func identify(st *Stat, path string) string {
 	defer closeFD(fd)
 	var fs unix.Statfs_t
 	now, err := fstat(fd)
-	if err != nil || now.Dev != st.Dev || unix.Fstatfs(fd, &fs) != nil {
+	if err != nil || now.Dev != st.Dev || fstatfs(fd, &fs) != nil {
 		return fmt.Sprintf("dev %d", st.Dev)
 	}
 	kind := fmt.Sprintf("%x ", uint32(fs.Type))
@@ -67,8 +69,14 @@ func uuidOf(path string, st *Stat) string {
 		size uint8
 		id   [16]byte
 	}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), getUUID, uintptr(unsafe.Pointer(&id)))
-	if errno != 0 || int(id.size) > len(id.id) || id.id == [16]byte{} {
+	err = platform.Again(func() error {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), getUUID, uintptr(unsafe.Pointer(&id)))
+		if errno != 0 {
+			return errno
+		}
+		return nil
+	})
+	if err != nil || int(id.size) > len(id.id) || id.id == [16]byte{} {
 		return ""
 	}
 	return fmt.Sprintf("%x", id.id[:id.size])
@@ -81,8 +89,11 @@ func uuidOfDevice(dir string, dev uint64) string {
 		return ""
 	}
 	for _, n := range names {
-		var st unix.Stat_t
-		if unix.Stat(filepath.Join(dir, n.Name()), &st) == nil && st.Rdev == dev {
+		st, err := os.Stat(filepath.Join(dir, n.Name()))
+		if err != nil {
+			continue
+		}
+		if raw, ok := st.Sys().(*syscall.Stat_t); ok && raw.Rdev == dev {
 			return n.Name()
 		}
 	}

@@ -42,7 +42,7 @@ func (t *Target) keepsAt(path string, st *Stat) *keeps {
 func (t *Target) guess(path string, st *Stat) *keeps {
 	k := &keeps{owner: t.euid, modes: true, step: 1, min: -far, max: far}
 	var fs unix.Statfs_t
-	if unix.Statfs(t.full(path), &fs) == nil && foreignFS[uint32(fs.Type)] {
+	if statfs(t.full(path), &fs) == nil && foreignFS[uint32(fs.Type)] {
 		k.owner, k.modes = st.UID, false
 	}
 	if st.Mtime.Nsec == 0 && (st.Ctime.Nsec == 0 || !k.modes) {

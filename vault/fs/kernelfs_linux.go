@@ -35,7 +35,7 @@ var kernelFS = map[uint32]string{
 // kernelFSAt is the kernel's own file system that a directory is on, "" for any other.
 func kernelFSAt(dir string) string {
 	var s unix.Statfs_t
-	if unix.Statfs(dir, &s) != nil {
+	if statfs(dir, &s) != nil {
 		return ""
 	}
 	return kernelFS[uint32(s.Type)]

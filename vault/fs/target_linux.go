@@ -25,10 +25,13 @@ import (
 // is done. Errors are *fs.PathError with the full path. Safe for many goroutines, as
 // long as each path has one at a time.
 type Target struct {
-	dir     string
-	opt     TargetOptions
-	names   *NameCache
-	euid    uint32
+	dir   string
+	opt   TargetOptions
+	names *NameCache
+	euid  uint32
+
+	givesAway bool // it may give files to other users
+
 	dirs    dirCache
 	unnamed bool      // files are made without a name
 	probed  sync.Once // whether that works here
@@ -66,7 +69,7 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 		return nil, pathError("open", dir, err)
 	}
 	t := &Target{dir: dir, opt: opt, names: NewNameCache(), euid: uint32(os.Geteuid()), temps: map[string]bool{}, devices: map[uint64]int{}, measured: map[uint64]*keeps{}}
-	t.unnamed = true
+	t.unnamed, t.givesAway = true, mayChown()
 	t.dirs.init(fd)
 	return t, nil
 }
@@ -216,7 +219,7 @@ func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 // to the owner of e. Without privilege only the caller's own things are given anything.
 func (t *Target) owned(fd int, path string, e *page.Entry) error {
 	st, err := fstat(fd)
-	if err == nil && (t.euid == 0 || e.Type == page.File) && t.isForeign(path, &st, e) {
+	if err == nil && (t.givesAway || e.Type == page.File) && t.isForeign(path, &st, e) {
 		err = ErrStranger
 	}
 	return err

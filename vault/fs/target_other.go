@@ -35,6 +35,8 @@ type Target struct {
 	names *NameCache
 	euid  uint32
 
+	givesAway bool // it may give files to other users
+
 	mu    sync.Mutex
 	temps map[string]bool // temporary names in use
 	dirs  map[string]bool // paths known to be directories; true: usable
@@ -67,7 +69,7 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 		return nil, pathError("open", dir, bare(err))
 	}
 	return &Target{
-		dir: dir, root: root, opt: opt, names: NewNameCache(), euid: uint32(os.Geteuid()),
+		dir: dir, root: root, opt: opt, names: NewNameCache(), euid: uint32(os.Geteuid()), givesAway: os.Geteuid() == 0,
 		temps: map[string]bool{}, dirs: map[string]bool{},
 	}, nil
 }
@@ -238,7 +240,7 @@ func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 	if st.Type != e.Type {
 		return nil, t.error("set attributes", path, ErrSwapped)
 	}
-	if (t.euid == 0 || e.Type == page.File) && t.isForeign(path, &st, e) {
+	if (t.givesAway || e.Type == page.File) && t.isForeign(path, &st, e) {
 		return nil, t.error("set attributes", path, ErrStranger)
 	}
 	problems := t.apply(t.full(path), e, &st, false)

@@ -61,7 +61,7 @@ func (t *Target) isForeign(path string, st *Stat, e *page.Entry) bool {
 func (t *Target) reowns(path string, st *Stat, e *page.Entry) bool {
 	uid, gid := t.ids(e)
 	return st.Mode != e.Mode&0o7777 && t.keepsModes(path, st) ||
-		t.euid == 0 && (st.UID != uid || st.GID != gid) && !t.ownsAll(path, st)
+		t.givesAway && (st.UID != uid || st.GID != gid) && !t.ownsAll(path, st)
 }
 
 // privileges reports whether e makes a file of what is there that runs with the rights of
@@ -69,7 +69,7 @@ func (t *Target) reowns(path string, st *Stat, e *page.Entry) bool {
 func (t *Target) privileges(path string, st *Stat, e *page.Entry) bool {
 	uid, gid := t.ids(e)
 	special := e.Mode & 0o6000
-	if t.euid != 0 && t.euid != uid || st.UID != uid && t.ownsAll(path, st) {
+	if !t.givesAway && t.euid != uid || st.UID != uid && t.ownsAll(path, st) {
 		special &^= 0o4000 // it will be left out, since the owner cannot be set
 	}
 	if special != 0 && t.keepsModes(path, st) && (st.UID != uid || st.GID != gid || st.Mode&0o6000 != e.Mode&0o6000) {
@@ -125,7 +125,7 @@ func (t *Target) TakeOver(path string, e *page.Entry) error {
 		return nil
 	}
 	err = t.takeOver(path, foreign, &st, st.Mode&^(othersWrite&^e.Mode))
-	if t.euid != 0 && errors.Is(err, iofs.ErrPermission) {
+	if !t.givesAway && errors.Is(err, iofs.ErrPermission) {
 		return nil // somebody else's directory may be used all the same, as it is
 	}
 	return err
@@ -135,7 +135,7 @@ func (t *Target) TakeOver(path string, e *page.Entry) error {
 // owner of e put other entries in the place of those that are made in it.
 func (t *Target) Shared(path string, e *page.Entry) (uid uint32, yes bool) {
 	st, err := t.Lstat(path)
-	if err != nil || t.euid != 0 || st.UID == 0 {
+	if err != nil || !t.givesAway || st.UID == 0 {
 		return 0, false
 	}
 	return st.UID, t.isForeign(path, &st, e)

@@ -4,9 +4,11 @@ package fs
 
 import (
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 
+	"vaultik/internal/platform"
 	"vaultik/vault/page"
 )
 
@@ -68,4 +70,15 @@ func (t *Target) keepsModes(path string, st *Stat) bool {
 // system has no hard links, as far as a dry run, which tries nothing, can tell.
 func (t *Target) Unlinked(path string, st *Stat) bool {
 	return st.Nlink == 1 && !t.guess(path, st).modes
+}
+
+// mayChown reports whether this process may give files to others: root in a container often
+// may not.
+func mayChown() bool {
+	var have [2]unix.CapUserData // version 3 has two parts
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if platform.Again(func() error { return unix.Capget(&head, &have[0]) }) != nil {
+		return os.Geteuid() == 0
+	}
+	return have[0].Effective&(1<<unix.CAP_CHOWN) != 0
 }

@@ -12,14 +12,17 @@ import (
 const hasOwners = runtime.GOOS != "windows"
 
 // attr is an attribute of what is at path; nil for none.
-func (t *Target) attr(path string, kind page.Type, name string) ([]byte, error) {
-	all, err := xattrs(t.full(path), kind)
-	for i := range all {
-		if all[i].Name == name {
-			return all[i].Value, nil
+func (t *Target) attr(path string, _ page.Type, name string) ([]byte, error) {
+	var bad AttrErrors
+	for _, x := range xattrs(t.full(path), &bad) {
+		if x.Name == name {
+			return x.Value, nil
 		}
 	}
-	return nil, err
+	if len(bad) > 0 {
+		return nil, bad
+	}
+	return nil, nil
 }
 
 // takeOver is the change that TakeOver makes.
