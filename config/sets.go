@@ -23,6 +23,11 @@ type SetRecord struct {
 	Name   Text         `json:"name"`
 	Source string       `json:"source,omitempty"` // "": paths
 	Paths  []Text       `json:"paths"`            // absolute, sorted; none for a list, which may be long
+
+	// Of the directories among them, when they were last saved: those that were not empty, and
+	// those at which a file system was mounted. A disk that is gone shows as a change of these.
+	Full    []Text `json:"full,omitempty"`
+	Mounted []Text `json:"mounted,omitempty"`
 }
 
 // Sources of sets that are identified by name instead of paths.

@@ -130,6 +130,11 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 		if roots, partial, err = b.roots(set); err != nil {
 			return err
 		}
+		there := len(roots)
+		if roots, err = b.guard(set, roots); err != nil {
+			return err
+		}
+		partial = partial || len(roots) < there
 	}
 	spec, err := b.spec(set, roots, partial)
 	if err != nil {
@@ -148,6 +153,11 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 			set.filters
 	}
 	res, err := b.save(ctx, spec)
+	if err == nil {
+		if nerr := b.noteRoots(spec.Set, set, roots); nerr != nil {
+			b.Warn("", "what was saved of each path could not be noted: %v", nerr)
+		}
+	}
 	return b.report(res, err, partial, set.broken > 0)
 }
 

@@ -26,7 +26,10 @@ type BackupOptions struct {
 	Leave  config.Filters // beside those of the configuration
 	Stream *Stream        // of FromStream
 
-	DryRun   bool // nothing is written anywhere
+	DryRun bool // nothing is written anywhere
+	// AllowEmpty saves paths that were full and are empty, or are no mount points any more.
+	AllowEmpty bool
+
 	SameHost bool // this is the machine that host.json was made on, whatever its id
 }
 

@@ -20,9 +20,10 @@ type backupCmd struct {
 	listFlags
 	streamFlags
 	excludeFlags
-	DryRun   bool `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
-	Parallel int  `help:"The same as --connections." placeholder:"N"`
-	SameHost bool `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
+	DryRun     bool `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
+	Parallel   int  `help:"The same as --connections." placeholder:"N"`
+	AllowEmpty bool `name:"allow-empty" help:"Save directories as they are that were not empty when last saved and now are, or at which nothing is mounted any more."`
+	SameHost   bool `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
 }
 
 // streamFlags are of backups whose content is in no file.
@@ -71,7 +72,7 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	o := engine.BackupOptions{Paths: c.Path, Set: c.Set, Tags: c.Tag, Leave: leave,
-		DryRun: c.DryRun, SameHost: c.SameHost}
+		DryRun: c.DryRun, SameHost: c.SameHost, AllowEmpty: c.AllowEmpty}
 	if err := c.source(s, &o); err != nil {
 		return err
 	}
