@@ -39,6 +39,7 @@ type Config struct {
 	Memory      int64  // bytes
 	Parallel    int    // transfers at once: connections
 	IndexPath   string // "" for the usual place
+	StateDir    string // "" for the directory of the configuration
 	Hostname    string
 
 	BWLimit bandwidth.Schedule
@@ -55,7 +56,7 @@ type Config struct {
 func Default() *Config {
 	return &Config{
 		Compression: DefaultCompression, ChunkSize: DefaultChunkSize, BlobSize: BlobSizeFor(DefaultBlobSize, DefaultMemory),
-		Memory: DefaultMemory, Parallel: DefaultParallel, Retry: Retry{DefaultElapsed, DefaultStall},
+		Memory: DefaultMemory, Parallel: DefaultParallel, Retry: Retry{Elapsed: DefaultElapsed, Stall: DefaultStall},
 	}
 }
 

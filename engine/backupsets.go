@@ -25,10 +25,12 @@ type backupSet struct {
 
 	rules    filter.Rules
 	oneFS    config.Switch
-	fixed    bool     // read files only up to their size
+	fixed    bool // read files only up to their size
+	attrs    fs.Attrs
 	excludes []string // for the record
 	filters  *snapshot.Filters
-	broken   int64 // ignore files that mean nothing, in part or as a whole
+	walk     *filter.Walk // the last one
+	broken   int64        // ignore files that mean nothing, in part or as a whole
 }
 
 // chosen are the sets of the paths given, or what the configuration says.
@@ -44,7 +46,8 @@ func (b *backupJob) chosen(known *config.Sets) ([]backupSet, error) {
 		}
 		set := backupSet{name: b.o.Set, source: b.o.Source, paths: paths}
 		if set.name == "" {
-			set.name = nameOf(paths, b.conf, known)
+			set.name = nameOf(paths, b.conf)
+			b.noteNamed(&set, known)
 		}
 		return []backupSet{set}, nil
 	case b.o.Set != "":
@@ -91,6 +94,19 @@ func (b *backupJob) named(name string, known *config.Sets) ([]backupSet, error) 
 	}
 }
 
+// noteNamed says that a new set begins, although its paths have been saved under a name.
+func (b *backupJob) noteNamed(set *backupSet, known *config.Sets) {
+	old := known.ByPaths(set.paths)
+	if len(old) == 0 || slices.ContainsFunc(old, func(r config.SetRecord) bool {
+		return string(r.Name) == set.name
+	}) {
+		return
+	}
+	name := string(old[len(old)-1].Name)
+	b.Note("these paths were saved as set %q before; without --set %s they are a set of their own",
+		name, config.Quote(name))
+}
+
 func absolute(paths []string) ([]string, error) {
 	var out []string
 	for _, p := range paths {
@@ -106,22 +122,22 @@ func absolute(paths []string) ([]string, error) {
 	return config.SortedPaths(out), nil
 }
 
-// nameOf is the name of the set that has exactly these paths.
-func nameOf(paths []string, conf *config.Config, known *config.Sets) string {
+// nameOf is the name of the set of these paths: the one in the configuration that has exactly
+// them, or else the one that is made of them. A set that was named on the command line once
+// is that of its name only.
+func nameOf(paths []string, conf *config.Config) string {
 	for _, set := range conf.Sets {
 		if slices.Equal(config.SortedPaths(set.Paths), paths) {
 			return set.Name
 		}
 	}
-	if old := known.ByPaths(paths); len(old) > 0 {
-		return string(old[len(old)-1].Name)
-	}
 	return strings.Join(paths, ":")
 }
 
 // record finds or makes the set's id.
-func (j *job) record(set *backupSet) (rec config.SetRecord, err error) {
-	err = j.state.UpdateSets(func(sets *config.Sets) error {
+func (b *backupJob) record(set *backupSet) (rec config.SetRecord, err error) {
+	err = b.state.UpdateSets(func(sets *config.Sets) error {
+		defer func() { b.several = len(sets.Sets) > 1 }()
 		if set.source != "" {
 			rec = sets.Named(set.source, set.name)
 			return nil

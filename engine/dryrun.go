@@ -57,7 +57,10 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 	if b.op.Host.Moved() && !b.o.SameHost {
 		return b.cloned()
 	}
-	return b.foreignWriter(foreignWriter(ctx, b.op))
+	if err := b.checkRecipients(b.op, b.conf); err != nil {
+		return err
+	}
+	return b.foreignWriter(b.op, knowsOwn(ctx, b.op))
 }
 
 // openDry opens what there is: a store and an index only where there is a
@@ -65,6 +68,9 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
 	b.conf, err = b.config()
 	if errors.Is(err, config.ErrMissing) {
+		if err := b.maySetUp(); err != nil {
+			return err
+		}
 		b.Note(
 			"no configuration yet: a backup would first set up this machine, as vaultik init does")
 		b.conf = &config.Config{}
@@ -132,8 +138,7 @@ func copyError(temp string, err error) error {
 func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) error {
 	gc, err := op.Store.GC(ctx, op.Host.ID)
 	if err != nil {
-		return fmt.Errorf("cannot back up without knowing which objects prune has condemned: %w",
-			err)
+		return j.foreignWriter(op, fmt.Errorf("%w: %w", backup.ErrUnknownGC, err))
 	}
 	present, err := presentBlobs(ctx, op)
 	if err != nil {
@@ -208,9 +213,10 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	}
 	d.prepareRules(d.conf, url, set, roots)
 	p := &messages.Progress{}
+	walk := set.rules.Walk(d.decided)
 	touch := d.calls.Touch()
 	defer d.calls.Done(touch)
-	o := fs.WalkOptions{Choose: choice{set.rules.Walk(d.decided), &set.broken}, OneFS: set.oneFS.On,
+	o := fs.WalkOptions{Choose: choice{walk, &set.broken}, OneFS: set.oneFS.On,
 		Touch: func(path string) {
 			p.SetCurrent(path)
 			touch.Enter("/" + path)
@@ -229,6 +235,7 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	if err != nil {
 		return err
 	}
+	d.tellUnused(walk)
 	d.tellKernel(d.kernel)
 	return d.report(set, missing)
 }
@@ -272,28 +279,6 @@ func setID(op *opened, set *backupSet) layout.SetID {
 		}
 	}
 	return layout.SetID{}
-}
-
-// foreignWriter fails where a backup would: if another machine writes as this host.
-func foreignWriter(ctx context.Context, op *opened) error {
-	newest := map[layout.SetID]uint64{}
-	err := op.Objects.List(ctx, layout.ManifestPrefix(op.Host.ID), func(key string, _ int64) error {
-		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindManifest {
-			newest[o.Set] = max(newest[o.Set], o.Seq)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("list the store: %w", err)
-	}
-	for _, r := range op.Sets.Sets {
-		seen := op.Seen.Manifest(op.Store.Doc.Store, op.Host.ID, r.ID).Seq
-		if newest[r.ID] > seen+1 {
-			return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d",
-				backup.ErrForeignWriter, newest[r.ID], string(r.Name), seen)
-		}
-	}
-	return nil
 }
 
 // item decides about one entry.
@@ -350,8 +335,9 @@ func (d *dryRun) fail(path string, err error) {
 		return
 	}
 	d.failed++
-	d.Warn("", "%q would not be saved: %v", "/"+path, err)
-	d.tell(path, messages.StatusFailed, err.Error())
+	reason := fs.Reason("/"+path, err)
+	d.Warn("", "%q would not be saved: %s", "/"+path, reason)
+	d.tell(path, messages.StatusFailed, reason)
 }
 
 // tell says what would become of one path.

@@ -20,6 +20,8 @@ type Options struct {
 	Owner       string  // fingerprint that the store's owner must have, "" for what was pinned
 	BWLimit     *string // instead of the configured one
 	Connections int     // transfers at once, 1 to 64; 0 for the configured number
+	SlowStore   bool    // accept transfers that hardly move, whatever is configured
+	NoCache     bool    // read everything from the store
 	Tool        string  // program and version, for the record of a snapshot
 
 	Identity   *keys.Identity // the secret key; nil: none
@@ -69,7 +71,7 @@ func Open(o Options) (*Engine, error) {
 	if e.places, err = config.FindPlaces(o.Config); err != nil {
 		return nil, err
 	}
-	e.state = config.NewState(e.places.Dir())
+	e.state = e.places.StateFiles()
 	return e, nil
 }
 
@@ -108,6 +110,10 @@ type job struct {
 	patience context.Context
 	troubles *troubles
 	dry      bool // nothing may be written, state files included
+	older    bool // the store may be older than what was seen of it: the owner says so
+
+	forgetful bool               // it was said that nothing can be remembered
+	strays    map[strayKind]bool // that were told of
 
 	within, target string // of SNAPSHOT:PATH, and of --target, as they were given
 }
@@ -135,6 +141,9 @@ func (j *job) config() (*config.Config, error) {
 	}
 	defer j.touch(j.places.Config)()
 	c, err := config.Load(j.places.Config)
+	if errors.Is(err, config.ErrMissing) && j.places.Named != "" {
+		return nil, &namedMissing{j.places.Config, j.places.Named}
+	}
 	if err != nil {
 		return nil, err
 	}

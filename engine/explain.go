@@ -11,6 +11,7 @@ import (
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
+	"vaultik/internal/atomicfile"
 	"vaultik/internal/fault"
 	"vaultik/vault/filter"
 	"vaultik/vault/keys"
@@ -85,7 +86,7 @@ func classify(err error) (fault.Code, string) {
 		return fault.Busy, busyHint(busy.PID)
 	}
 	if busy := (*config.BusyError)(nil); errors.As(err, &busy) {
-		return fault.Busy, busyHint(busy.PID)
+		return fault.Busy, hostBusyHint(busy.PID)
 	}
 	return ofClass(err)
 }
@@ -105,6 +106,14 @@ func busyHint(pid int) string {
 		return "wait for it to end"
 	}
 	return "wait for it, or see what it is: ps -fp " + strconv.Itoa(pid)
+}
+
+func hostBusyHint(pid int) string {
+	hint := "wait for it: vaultik backup --wait 1h"
+	if pid == 0 {
+		return hint
+	}
+	return hint + "; or see what it is: ps -fp " + strconv.Itoa(pid)
 }
 
 func ofClass(err error) (fault.Code, string) {
@@ -166,6 +175,9 @@ var remoteHints = map[error]string{
 	backends.ErrConfig: "",
 }
 
+// thaw is what to do about archived objects.
+const thaw = "bring the archived objects back first (S3: aws s3api restore-object)"
+
 // classes are tried in order: the first that fits decides.
 var classes = []class{
 	{keys.ErrSecretAsRecipient, fault.Usage,
@@ -192,7 +204,11 @@ var classes = []class{
 	{snapshot.ErrNewerFormat, fault.Failed,
 		"it needs a newer version of vaultik; see which one this is: vaultik version"},
 	{snapshot.ErrTrustRollback, fault.Damage,
-		"the store is in an older state than before; use a complete copy of it"},
+		"use a complete copy of the store; only if there is none: " +
+			"vaultik store accept-rollback --kit FILE"},
+	{snapshot.ErrGCRollback, fault.Damage,
+		"put that object back from another copy of the store; it is never changed"},
+	{snapshot.ErrFlooded, fault.Damage, "remove from that prefix whatever no host of yours wrote"},
 	{snapshot.ErrOwnerChanged, fault.Damage, ""},
 	{snapshot.ErrFork, fault.Damage, ""},
 	{snapshot.ErrDamaged, fault.Damage, ""},
@@ -201,6 +217,10 @@ var classes = []class{
 	{page.ErrDamaged, fault.Damage, ""},
 	{page.ErrNewerFormat, fault.Failed,
 		"it needs a newer version of vaultik; see which one this is: vaultik version"},
+	{backends.ErrSlow, fault.Failed, "if the line is that slow: --slow-store"},
+	{backends.ErrArchived, fault.Failed, thaw + ", then rerun the command"},
+	{atomicfile.ErrSymlink, fault.Failed, "in a store no symbolic link is followed: replace it " +
+		"by what it points to, or mount that there (mount --bind), then rerun the command"},
 	{backends.ErrNoSpace, fault.Failed,
 		"free some space in the store, then rerun the command to resume"},
 	{backends.ErrReadOnly, fault.Failed, "make the store writable, or use another: --store URL"},

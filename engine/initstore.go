@@ -129,7 +129,8 @@ func (p *initPlan) kitOf(ctx context.Context, b backends.Backend) string {
 	if err != nil {
 		return ""
 	}
-	data, err := backends.Objects(b).Get(ctx, layout.StoreJSON, 0, -1)
+	data, err := backends.Objects(b).Head(ctx, layout.StoreJSON,
+		snapshot.MaxStoreDoc+1)
 	if err != nil {
 		return p.kitPath // not even store.json was written
 	}
@@ -154,7 +155,8 @@ func (n *newStore) write(ctx context.Context, p *initPlan, undo *undoList) (conf
 	trust, err := snapshot.EncodeTrust(snapshot.Trust{
 		Store: p.kit.StoreID, Seq: 1, Time: p.kit.Created,
 		Hosts: []snapshot.TrustHost{{Host: p.host.ID, Key: p.host.Signer.Public(),
-			Roles: []string{snapshot.RoleWrite, snapshot.RolePrune}}},
+			Roles:      []string{snapshot.RoleWrite, snapshot.RolePrune},
+			Recipients: []snapshot.Sum{p.recipients.Sum()}}},
 	}, p.kit.Owner)
 	if err != nil {
 		return config.Point{}, err

@@ -80,7 +80,7 @@ func (m *mirrorPlace) gone(err error) error {
 
 // identify makes sure that the target is empty or this store, and notes which heads it lacks.
 func (m *mirrorPlace) identify(ctx context.Context, was bool) error {
-	source, err := m.op.Objects.Get(ctx, layout.StoreJSON, 0, -1)
+	source, err := m.op.Objects.Head(ctx, layout.StoreJSON, snapshot.MaxStoreDoc+1)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (m *mirrorPlace) identify(ctx context.Context, was bool) error {
 	// trust list is the newest.
 	m.heads = trust.lacking
 	target := backends.Objects(m.backend)
-	got, err := target.Get(ctx, layout.StoreJSON, 0, -1)
+	got, err := target.Head(ctx, layout.StoreJSON, snapshot.MaxStoreDoc+1)
 	switch {
 	case err == nil && bytes.Equal(got, source):
 	case err == nil:
@@ -228,7 +228,7 @@ func objectsUnder(ctx context.Context, o backends.ObjectReader, prefix string) (
 		return nil, err
 	}
 	for _, key := range keys {
-		if out[key], err = o.Get(ctx, key, 0, -1); err != nil {
+		if out[key], err = o.Head(ctx, key, snapshot.MaxTrust+1); err != nil {
 			return nil, err
 		}
 	}
@@ -251,6 +251,11 @@ func (w withHeads) Get(ctx context.Context, key string, off, n int64) ([]byte, e
 	return w.of(key).Get(ctx, key, off, n)
 }
 
+// Head is that of the one place or the other.
+func (w withHeads) Head(ctx context.Context, key string, n int64) ([]byte, error) {
+	return w.of(key).Head(ctx, key, n)
+}
+
 // List is that of the one place or the other.
 func (w withHeads) List(ctx context.Context, prefix string, fn func(string, int64) error) error {
 	return w.of(prefix).List(ctx, prefix, fn)
@@ -264,6 +269,7 @@ func (m *mirrorPlace) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	st.Parallel = m.op.Store.Parallel
 	loaded, problems, err := st.Manifests(ctx, snapshot.Filter{})
 	if err != nil {
 		return err
@@ -309,31 +315,37 @@ func (m *mirrorPlace) noteProblems(problems []snapshot.Problem, source map[strin
 	}
 }
 
-// addGC has the newest gc object of each host copied, which says why places of a
-// chain are empty, unless the target was pruned by itself.
+// addGC has the newest gc object of each host copied, which says why places of a chain
+// are empty, and those through which it continues from what the target may know.
 func (m *mirrorPlace) addGC(ctx context.Context) error {
 	for _, h := range m.op.Store.Trust.Hosts {
-		gc, err := m.op.Store.GC(ctx, h.Host)
+		chain, err := m.op.Store.GCChain(ctx, h.Host)
 		if err != nil {
 			m.Warn("", "skipped: %v", err)
 			continue
 		}
-		if gc == nil {
-			continue
+		for _, key := range slices.Backward(chain) { // the oldest first
+			if err := m.addHead(ctx, key); err != nil {
+				return err
+			}
 		}
-		switch _, err := m.backend.Stat(ctx, gc.Key); {
-		case err == nil:
-			continue
-		case !errors.Is(err, backends.ErrNotFound):
-			return m.targetError(err)
-		}
-		data, err := m.op.Objects.Get(ctx, gc.Key, 0, -1)
-		if err != nil {
-			return err
-		}
-		m.heads = append(m.heads, mirror.Head{Key: gc.Key, Data: data})
 	}
 	return nil
+}
+
+// addHead has an object copied that the target lacks.
+func (m *mirrorPlace) addHead(ctx context.Context, key string) error {
+	switch _, err := m.backend.Stat(ctx, key); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, backends.ErrNotFound):
+		return m.targetError(err)
+	}
+	data, err := m.op.Objects.Head(ctx, key, snapshot.MaxGC+1)
+	if err == nil {
+		m.heads = append(m.heads, mirror.Head{Key: key, Data: data})
+	}
+	return err
 }
 
 // otherTarget: the place for a mirror holds something else.

@@ -44,6 +44,7 @@ func (j *job) openSnapshot(ctx context.Context, spec string, p Pick) (_ *reading
 			_ = op.Close()
 		}
 	}()
+	j.looksUp(op)
 	id, from := splitSnapshot(spec)
 	j.within = from
 	r := &reading{opened: op, from: snapshotPath(".", from)}
@@ -83,6 +84,9 @@ func (j *job) unopened(ctx context.Context, r *row, err error) error {
 	if ctx.Err() != nil || errors.Is(err, keys.ErrWrongIdentity) ||
 		errors.Is(err, keys.ErrPlugin) || errors.Is(err, snapshot.ErrNewerFormat) {
 		return err
+	}
+	if actors.Unreadable(err) {
+		return notRead("snapshot "+r.short(), err, j.here("verify"))
 	}
 	return &lostSnapshot{row: r, err: err, hint: "see which snapshots are undamaged: " +
 		j.here("verify")}

@@ -110,7 +110,7 @@ func (j *job) protected(r *reading) func(string, *vfs.Stat) bool {
 		paths = append(paths, j.places.IndexDir(c), config.FilePath(c.StorageURL))
 	}
 	if h, err := j.state.LoadHost(); err == nil {
-		paths = append(paths, h.Kit)
+		paths = append(paths, string(h.Kit))
 	}
 	if exe, err := os.Executable(); err == nil {
 		paths = append(paths, exe)
@@ -193,7 +193,8 @@ func (d *deletion) run(ctx context.Context, res *restore.Result, restoreErr erro
 	case !d.o.Delete:
 		return nil
 	case d.not != "":
-	case restoreErr != nil || res == nil || res.Failed > 0 || res.Damaged:
+	case restoreErr != nil || res == nil || res.Failed > 0 || res.Damaged ||
+		res.NotRead != nil:
 		d.not = "some entries could not be restored"
 	}
 	if d.not != "" {

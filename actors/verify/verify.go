@@ -121,7 +121,7 @@ func (j *verifyJob) checked(c actor.Context, m *messages.Finished[checking, chec
 		return
 	}
 	r.Chunks += res.Chunks
-	j.run.spec.Progress.BytesRead.Add(res.Bytes)
+	j.run.spec.Progress.BytesRead.Store(j.run.survey.Fetched.Load())
 	if o := m.Job.Object; o != nil {
 		j.objectChecked(o, err)
 	} else if err != nil {
@@ -138,22 +138,20 @@ func (j *verifyJob) objectChecked(o *objectCheck, err error) {
 		return
 	}
 	j.run.survey.SetBad(o.Index)
-	j.problem(survey.Problem{
-		Kind: survey.KindOf(err), Key: o.Key, Reason: err.Error(),
-		Snapshots: j.run.survey.IDs(o.Index),
-	})
+	j.problem(survey.Of(err, o.Key, j.run.survey.IDs(o.Index)...))
 }
 
 // refsWrong reports a blob that does not have what pages refer to.
 func (j *verifyJob) refsWrong(refs *refsCheck, res *checkDone, err error) {
-	p := survey.Problem{
-		Kind: survey.KindOf(err), Key: refs.Key, Reason: err.Error(),
-		Paths: res.Paths, MorePaths: res.More,
-		Snapshots: []string{j.run.spec.Snapshots[refs.Snapshot].ID()},
-	}
-	if i, ok := j.run.survey.Inventory.FindBlob(refs.Host, refs.Lease.Info.Name); ok {
+	p := survey.Of(err, refs.Key)
+	p.Paths, p.MorePaths = res.Paths, res.More
+	if i, ok := j.run.survey.Inventory.FindBlob(refs.From.host, refs.Lease.Info.Name); ok {
 		j.run.survey.SetBad(i)
 		p.Snapshots = j.run.survey.IDs(i)
+	} else {
+		for _, n := range res.Snapshots {
+			p.Snapshots = append(p.Snapshots, j.run.spec.Snapshots[n].ID())
+		}
 	}
 	j.problem(p)
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -16,6 +18,7 @@ import (
 	"vaultik/internal/treecmp"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
 )
 
 // mortal runs its arguments without the privileges of root.
@@ -68,6 +71,27 @@ func oddTree(ts *testscript.TestScript, _ bool, args []string) {
 	for _, what := range leftOut {
 		ts.Logf("excluded: %s", what)
 	}
+}
+
+// unsign writes the next trust list of a store as an older program would have, without the
+// sums of recipients, signed by the owner whose recovery kit it gets: unsign STORE KIT.
+func unsign(ts *testscript.TestScript, _ bool, args []string) {
+	kit, err := keys.ParseKit([]byte(ts.ReadFile(args[1])))
+	ts.Check(err)
+	store := ts.MkAbs(args[0])
+	lists, err := filepath.Glob(filepath.Join(store, "trust", "*"))
+	ts.Check(err)
+	b, err := os.ReadFile(slices.Max(lists))
+	ts.Check(err)
+	t, err := snapshot.DecodeTrust(b, kit.Owner.Public())
+	ts.Check(err)
+	t.Seq, t.Prev = t.Seq+1, sha256.Sum256(b)
+	for i := range t.Hosts {
+		t.Hosts[i].Recipients = nil
+	}
+	b, err = snapshot.EncodeTrust(t, kit.Owner)
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(store, layout.Trust(t.Seq)), b, 0o600))
 }
 
 // makeNewer gives store.json a version that this program does not know, signed

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"errors"
+	iofs "io/fs"
 	"strings"
 )
 
@@ -40,6 +41,23 @@ func anyOf(err error, numbers ...error) bool {
 		}
 	}
 	return false
+}
+
+// Reason is what went wrong, for a message that names the path already.
+func Reason(path string, err error) string {
+	switch e := err.(type) { //nolint:errorlint // each part of the error, not the first that fits
+	case *iofs.PathError:
+		if e.Path == path {
+			return e.Op + ": " + Reason(path, e.Err)
+		}
+	case interface{ Unwrap() []error }:
+		var parts []string
+		for _, part := range e.Unwrap() {
+			parts = append(parts, Reason(path, part))
+		}
+		return strings.Join(parts, "; ")
+	}
+	return err.Error()
 }
 
 // A RootError says why one argument of Roots gave nothing.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"vaultik/internal/platform"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -20,10 +22,8 @@ var noStatx atomic.Bool
 // attributes, nor whether something is mounted there.
 func sysStatx(dirfd int, name string, flags, mask int, x *unix.Statx_t) error {
 	for !noStatx.Load() {
-		err := statxCall(dirfd, name, flags, mask, x)
+		err := platform.Again(func() error { return statxCall(dirfd, name, flags, mask, x) })
 		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
 		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM) && statxForbidden():
 			noStatx.Store(true)
 			continue
@@ -31,15 +31,9 @@ func sysStatx(dirfd int, name string, flags, mask int, x *unix.Statx_t) error {
 		return err
 	}
 	var st unix.Stat_t
-	for {
-		err := unix.Fstatat(dirfd, name, &st, flags)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		break
+	err := platform.Again(func() error { return unix.Fstatat(dirfd, name, &st, flags) })
+	if err != nil {
+		return err
 	}
 	*x = fromStat(&st)
 	return nil
