@@ -67,7 +67,7 @@ func (b *backupJob) guard(set *backupSet, roots []string) (kept []string, err er
 	}
 	var gone []error
 	for _, root := range roots {
-		why := ""
+		var why string
 		switch {
 		case slices.Contains(was.Full, config.Text(root)) && !slices.Contains(set.now.full, root):
 			why = "is empty, but was not when it was last saved"
