@@ -27,6 +27,11 @@ type SetRecord struct {
 	// Reread is the last day whose share of the files has been read again, in days since
 	// 1970; 0: none yet.
 	Reread int64 `json:"reread,omitempty"`
+
+	// Of the directories among them, when they were last saved: those that were not empty, and
+	// those at which a file system was mounted. A disk that is gone shows as a change of these.
+	Full    []Text `json:"full,omitempty"`
+	Mounted []Text `json:"mounted,omitempty"`
 }
 
 // Sources of sets that are identified by name instead of paths.

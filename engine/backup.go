@@ -179,6 +179,11 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 		if roots, partial, err = b.roots(set); err != nil {
 			return err
 		}
+		there := len(roots)
+		if roots, err = b.guard(set, roots); err != nil {
+			return err
+		}
+		partial = partial || len(roots) < there
 	}
 	rec, err := b.record(set)
 	if err != nil {
@@ -207,6 +212,11 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 		spec.Excludes, spec.Filters = set.excludes, set.filters
 	}
 	res, err := b.save(ctx, spec)
+	if err == nil {
+		if nerr := b.noteRoots(spec.Set, set, roots); nerr != nil {
+			b.Warn("", "what was saved of each path could not be noted: %v", nerr)
+		}
+	}
 	if err == nil && res.Abandoned == "" && set.walk != nil { // else the walk may not be over
 		b.tellUnused(set.walk)
 	}

@@ -35,7 +35,10 @@ type BackupOptions struct {
 
 	Wait time.Duration // for another process that writes as this host; 0: not at all
 
-	DryRun   bool // nothing is written anywhere
+	DryRun bool // nothing is written anywhere
+	// AllowEmpty saves paths that were full and are empty, or are no mount points any more.
+	AllowEmpty bool
+
 	SameHost bool // this is the machine that host.json was made on, whatever its id
 }
 

@@ -21,6 +21,8 @@ type backupSet struct {
 	source string   // of config.SetRecord
 	paths  []string // absolute, clean, sorted
 
+	now rootStates // of guard
+
 	rules      filter.Rules
 	oneFS      config.Switch
 	fixed      bool // read files only up to their size

@@ -205,6 +205,11 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	if err != nil {
 		return err
 	}
+	there := len(roots)
+	if roots, err = d.guard(set, roots); err != nil {
+		return err
+	}
+	missing = missing || len(roots) < there
 	url := config.FileURL(d.places.Store) // where init would put it
 	if d.op != nil {
 		url = d.op.URL
