@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"vaultik/backends"
 	"vaultik/engine/events"
@@ -38,9 +39,13 @@ func (j *job) acceptRollback(ctx context.Context, o AcceptOptions) error {
 	if err != nil {
 		return err
 	}
+	lostGC, err := lostGCs(ctx, op)
+	if err != nil {
+		return err
+	}
 	ev := rollbackOf(op, cat, lost)
-	if len(ev.Sets) == 0 && ev.TrustFrom == 0 {
-		j.Note("nothing to accept: no snapshot and no trust list is missing")
+	if len(ev.Sets) == 0 && ev.TrustFrom == 0 && len(lostGC) == 0 {
+		j.Note("nothing to accept: no snapshot, trust list or gc object is missing")
 		return nil
 	}
 	j.Tell(ev)
@@ -48,6 +53,7 @@ func (j *job) acceptRollback(ctx context.Context, o AcceptOptions) error {
 		return ErrNotAgreed
 	}
 	err = j.signTrust(ctx, op, kit, func(t *snapshot.Trust) (err error) {
+		t.LostGC = append(slices.Clone(t.LostGC), lostGC...)
 		t.Lost, err = snapshot.MergeLost(append(t.Lost, lost...))
 		return err
 	})
@@ -80,6 +86,24 @@ func (j *job) lostManifests(ctx context.Context, op *opened) ([]snapshot.Lost, *
 	}
 	cat, err := j.catalogOf(ctx, op, loaded, bad)
 	return lost, cat, err
+}
+
+// lostGCs are gc objects that this machine has seen and that are gone.
+func lostGCs(ctx context.Context, op *opened) (out []snapshot.LostGC, err error) {
+	for host, p := range op.Seen.GCs(op.Store.Doc.Store) {
+		gc, err := op.Store.GC(ctx, host)
+		if err != nil {
+			return nil, err
+		}
+		l := snapshot.LostGC{Host: host, From: 1, To: p.Seq}
+		if gc != nil {
+			l.From = gc.Seq + 1
+		}
+		if l.From <= l.To && !op.Store.Trust.AcceptsGC(host, p.Seq) {
+			out = append(out, l)
+		}
+	}
+	return out, nil
 }
 
 // rollbackOf is what was lost, for people.

@@ -17,9 +17,10 @@ func (op *opened) requireSeen() {
 	if op.Mirror {
 		return
 	}
+	trust := &op.Store.Trust
 	for host, p := range op.Seen.GCs(op.Store.Doc.Store) {
 		var sum snapshot.Sum
-		if sum.UnmarshalText([]byte(p.Sum)) == nil {
+		if !trust.AcceptsGC(host, p.Seq) && sum.UnmarshalText([]byte(p.Sum)) == nil {
 			op.Store.RequireGC(host, snapshot.GCSeen{Seq: p.Seq, SHA256: sum})
 		}
 	}

@@ -158,7 +158,9 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 		op.Store.TrustSum != p.Sum {
 		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
 	}
-	op.requireSeen()
+	if !j.older {
+		op.requireSeen()
+	}
 	j.remember(op, known, owner)
 	j.sayStrays(op)
 	return nil
@@ -184,7 +186,8 @@ func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
 	return fault.WithHint(
 		fmt.Errorf("%w; the snapshots are not affected, but cannot be authenticated",
 			err),
-		"put that object back from another copy of the store; it is never changed",
+		"put that object back from another copy of the store; only if there is none: "+
+			j.here("store repair-head --kit FILE"),
 	)
 }
 

@@ -16,6 +16,21 @@ type Lost struct {
 	Pruned
 }
 
+// LostGC is a run of gc objects about one host that are gone with what a store has lost.
+type LostGC struct {
+	Host layout.HostID `json:"host"`
+	From uint64        `json:"from"` // seq of the first
+	To   uint64        `json:"to"`   // seq of the last
+}
+
+// AcceptsGC reports whether the owner has accepted that a gc object is gone that somebody has
+// seen. Later another one may have its number, which manifests name.
+func (t *Trust) AcceptsGC(host layout.HostID, seq uint64) bool {
+	return slices.ContainsFunc(t.LostGC, func(l LostGC) bool {
+		return l.Host == host && l.From <= seq && seq <= l.To
+	})
+}
+
 // Accepts reports whether the owner has accepted that a manifest is gone.
 func (t *Trust) Accepts(host layout.HostID, set layout.SetID, seq uint64) bool {
 	return t.lost(host, set, seq) != nil

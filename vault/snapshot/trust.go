@@ -30,6 +30,8 @@ type Trust struct {
 	Time  time.Time      `json:"time"`
 	Hosts []TrustHost    `json:"hosts"`
 	Lost  []Lost         `json:"lost,omitempty"` // sorted and joined
+	// LostGC are gc objects that are gone, which the owner has accepted, as Lost.
+	LostGC []LostGC `json:"lost_gc,omitempty"`
 }
 
 // TrustHost is one signing key. A host whose key is replaced becomes a new host.
@@ -103,6 +105,11 @@ func (t *Trust) check() error {
 		seen[h.Host] = true
 		if err := h.checkUntil(); err != nil {
 			return fmt.Errorf("host %s: %w", h.Host, err)
+		}
+	}
+	for _, l := range t.LostGC {
+		if l.Host.IsZero() || l.From < 1 || l.To < l.From || l.To > layout.MaxSeq {
+			return errors.New("malformed record of lost gc objects")
 		}
 	}
 	merged, err := MergeLost(t.Lost)
