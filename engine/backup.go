@@ -45,7 +45,7 @@ func (b *backupJob) run(ctx context.Context, flags exclusions) (err error) {
 		return err
 	}
 	b.patience = ctx
-	unlock, err := b.lockHost()
+	unlock, err := b.waitForHost(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,9 @@ func (b *backupJob) run(ctx context.Context, flags exclusions) (err error) {
 	if err != nil {
 		return err
 	}
-	b.remindOfKit(b.op.Host)
+	if !b.madeKit {
+		b.remindOfKit(b.op.Host)
+	}
 	b.limitMemory(b.conf.Memory)
 	if b.ix, err = b.openIndex(b.conf, b.op); err != nil {
 		return err
@@ -109,17 +111,38 @@ func (j *job) eachSet(ctx context.Context, sets []backupSet, do func(*backupSet)
 	return errors.Join(failed...)
 }
 
-// configOrInit loads the configuration; without one it sets the machine up.
-func (j *job) configOrInit(ctx context.Context) (*config.Config, error) {
-	c, err := j.config()
+// configOrInit loads the configuration; without one it sets the machine up, if that was
+// asked for, or if somebody is there to see it.
+func (b *backupJob) configOrInit(ctx context.Context) (*config.Config, error) {
+	c, err := b.config()
 	if !errors.Is(err, config.ErrMissing) {
 		return c, err
 	}
-	j.Note("no configuration yet: setting up this machine, as vaultik init does")
-	if err := j.initialise(ctx, InitOptions{}); err != nil {
+	if err := b.maySetUp(); err != nil {
 		return nil, err
 	}
-	return j.config()
+	b.Note("no configuration yet: setting up this machine, as vaultik init does")
+	if err := b.initialise(ctx, InitOptions{}); err != nil {
+		return nil, err
+	}
+	b.madeKit = true
+	return b.config()
+}
+
+// maySetUp fails where a machine would be set up that was only called by another name: in
+// the home of a service, or of root under sudo.
+func (b *backupJob) maySetUp() error {
+	if b.o.Init {
+		return nil
+	}
+	if user, file := config.CallersConfig(); file != "" && file != b.places.Config {
+		return &notSetUp{file: b.places.Config, caller: user, other: file,
+			again: "vaultik --config " + config.Quote(file) + " backup"}
+	}
+	if !b.o.Attended {
+		return &notSetUp{file: b.places.Config}
+	}
+	return nil
 }
 
 // set saves one set.
@@ -149,7 +172,7 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 			set.filters
 	}
 	res, err := b.save(ctx, spec)
-	return b.report(res, err, partial, set.broken > 0)
+	return b.report(set, res, err, partial)
 }
 
 // spec is what the job's actors are told of a set.
@@ -236,7 +259,7 @@ func (b *backupJob) save(ctx context.Context, spec *backup.Spec) (*backup.Result
 }
 
 // report tells what became of a set, and adds it to the totals.
-func (b *backupJob) report(res *backup.Result, err error, incomplete, broken bool) error {
+func (b *backupJob) report(set *backupSet, res *backup.Result, err error, incomplete bool) error {
 	if res != nil {
 		b.sum.addBackup(res)
 	}
@@ -253,14 +276,18 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	if err != nil {
 		return err
 	}
-	b.Tell(events.Saved{Snapshot: res.Snapshot, Files: res.Counts.Files, NewBlobs: res.BlobsStored,
-		Stored: res.BytesStored, Duration: res.Duration})
+	name := ""
+	if b.several {
+		name = set.name
+	}
+	b.Tell(events.Saved{Snapshot: res.Snapshot, Set: name, Files: res.Counts.Files,
+		NewBlobs: res.BlobsStored, Stored: res.BytesStored, Duration: res.Duration})
 	if res.Errors == 0 && !incomplete {
 		return nil
 	}
 	hint := "run it as a user who may read them, or exclude them: --exclude PATTERN"
 	switch {
-	case broken:
+	case set.broken > 0:
 		hint = "correct the ignore files named above; for the syntax of patterns, see: " +
 			"vaultik help backup"
 	case incomplete:

@@ -76,8 +76,9 @@ func (k *checks) result() error {
 	return nil
 }
 
-// CheckConfig looks whether a backup has all that it needs, and changes nothing. It
-// tells of each [events.Check]. The error is that of the first thing that failed.
+// CheckConfig looks whether a backup has all that it needs. It changes nothing, but locks the
+// state of this host for a moment and writes a temporary file there. It tells of each
+// [events.Check]. The error is that of the first thing that failed.
 func (e *Engine) CheckConfig(ctx context.Context, sink events.Sink) (events.Totals, error) {
 	j := e.begin("config check", sink)
 	j.dry = true
@@ -94,6 +95,7 @@ func (j *job) checkConfig(ctx context.Context) error {
 	k.ok("configuration", "%s: %s, %s", conf.File, words.Plural(int64(len(conf.Sets)), "set",
 		"sets"),
 		words.Plural(int64(len(conf.Recipients.Strings())), "recipient", "recipients"))
+	k.state()
 	op, err := j.openStore(ctx, backends.Options{})
 	if err != nil {
 		k.fail("store", err)
@@ -106,6 +108,25 @@ func (j *job) checkConfig(ctx context.Context) error {
 	}
 	k.sets()
 	return k.result()
+}
+
+// state takes the lock that a backup takes, and writes where it writes.
+func (k *checks) state() {
+	release, err := k.lockHost()
+	busy := (*config.BusyError)(nil)
+	switch {
+	case errors.As(err, &busy):
+		k.ok("state", "%s: %v", k.places.State, busy)
+		return
+	case err == nil:
+		defer release()
+		err = k.Engine.state.TryWrite()
+	}
+	if err != nil {
+		k.fail("state", err)
+		return
+	}
+	k.ok("state", "%s: writable", k.places.State)
 }
 
 // store checks that a backup finds room and may write.
@@ -176,9 +197,8 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 	}
 	k.ok("host", "%s, %s backed up", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set",
 		"sets"))
-	if h.Kit != "" && exists(h.Kit) {
-		k.warn("recovery kit", "it is still on this machine: "+h.Kit,
-			"move it to a safe place: mv "+config.Quote(h.Kit)+" /media/SAFE/")
+	if hint := moveKit(h); hint != "" {
+		k.warn("recovery kit", "it is still on this machine: "+string(h.Kit), hint)
 	}
 	return true
 }

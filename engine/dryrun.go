@@ -68,6 +68,9 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
 	b.conf, err = b.config()
 	if errors.Is(err, config.ErrMissing) {
+		if err := b.maySetUp(); err != nil {
+			return err
+		}
 		b.Note(
 			"no configuration yet: a backup would first set up this machine, as vaultik init does")
 		b.conf = &config.Config{}

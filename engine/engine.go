@@ -69,7 +69,7 @@ func Open(o Options) (*Engine, error) {
 	if e.places, err = config.FindPlaces(o.Config); err != nil {
 		return nil, err
 	}
-	e.state = config.NewState(e.places.Dir())
+	e.state = e.places.StateFiles()
 	return e, nil
 }
 
@@ -134,6 +134,9 @@ func (j *job) config() (*config.Config, error) {
 		return j.conf, nil
 	}
 	c, err := config.Load(j.places.Config)
+	if errors.Is(err, config.ErrMissing) && j.places.Named != "" {
+		return nil, &namedMissing{j.places.Config, j.places.Named}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func classify(err error) (fault.Code, string) {
 		return fault.Busy, busyHint(busy.PID)
 	}
 	if busy := (*config.BusyError)(nil); errors.As(err, &busy) {
-		return fault.Busy, busyHint(busy.PID)
+		return fault.Busy, hostBusyHint(busy.PID)
 	}
 	return ofClass(err)
 }
@@ -105,6 +105,14 @@ func busyHint(pid int) string {
 		return "wait for it to end"
 	}
 	return "wait for it, or see what it is: ps -fp " + strconv.Itoa(pid)
+}
+
+func hostBusyHint(pid int) string {
+	hint := "wait for it: vaultik backup --wait 1h"
+	if pid == 0 {
+		return hint
+	}
+	return hint + "; or see what it is: ps -fp " + strconv.Itoa(pid)
 }
 
 func ofClass(err error) (fault.Code, string) {

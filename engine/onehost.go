@@ -130,7 +130,7 @@ func headOf(w config.Written) (h backup.Head, err error) {
 // becomeNewHost is the command that puts aside who this machine was and begins
 // with a store of its own.
 func (j *job) becomeNewHost() string {
-	aside := filepath.Join(j.places.Dir(), "old-host")
+	aside := filepath.Join(j.places.State, "old-host")
 	words := []string{"mkdir", config.Quote(aside), "&&", "mv"}
 	for _, f := range j.places.HostFiles() {
 		words = append(words, config.Quote(f))

@@ -84,10 +84,7 @@ func (k *chunker) entry(t *entryTask) error {
 		return nil
 	}
 	st := t.Stat
-	abs := "/" + t.Path
-	if t.Path == "." {
-		abs = "/"
-	}
+	abs := absolute(t.Path)
 	k.run.spec.Progress.SetCurrent(abs)
 	if t.Made {
 		return k.made(t, &d)
@@ -146,9 +143,7 @@ func (k *chunker) describe(t *entryTask, d *entryDone) {
 	if st.Type == page.File {
 		d.Entry.Size = st.Size
 	}
-	if st.Nlink > 1 && st.Type != page.Dir {
-		d.Entry.HL = k.run.hardLink(st)
-	}
+	d.Entry.HL = k.run.hardLink(st, t.Path)
 	if t.Known != nil {
 		d.Entry.Refs = t.Known.Refs
 	}

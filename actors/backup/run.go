@@ -14,6 +14,7 @@ import (
 	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/keys"
+	"vaultik/vault/page"
 )
 
 // freshListing is how old a listing may be when the manifest is acknowledged:
@@ -37,7 +38,7 @@ type backupRun struct {
 	faults  *actors.Faults
 	Mem     arena.Arena   // of all large buffers
 	epoch   keys.EpochKey // set before the first actor needs it
-	mounts  vfs.Mounts
+	systems *vfs.FileSystems
 	hlKey   [32]byte
 
 	tally       tally
@@ -49,7 +50,7 @@ type backupRun struct {
 }
 
 func newBackupRun(spec *Spec) *backupRun {
-	r := &backupRun{spec: spec, began: spec.now(), faults: &spec.Faults, mounts: vfs.ReadMounts()}
+	r := &backupRun{spec: spec, began: spec.now(), faults: &spec.Faults, systems: vfs.NewFileSystems()}
 	r.tally.onItem, r.tally.progress = spec.OnItem, spec.Progress
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.reading, r.stop = context.WithCancelCause(r.ctx)
@@ -95,7 +96,19 @@ func (r *backupRun) accepted(bytes int64, name *blob.Name) {
 	}
 }
 
-// hardLink is equal for all names of one file, and says nothing else.
-func (r *backupRun) hardLink(st *vfs.Stat) string {
-	return vfs.HardLink(r.hlKey, r.mounts.Of(st.Dev), st.Ino)
+// hardLink is equal for all names of the file at path, and says nothing else; "" if it has
+// one name only.
+func (r *backupRun) hardLink(st *vfs.Stat, path string) string {
+	if st.Nlink < 2 || st.Type == page.Dir {
+		return ""
+	}
+	return vfs.HardLink(r.hlKey, r.systems.Of(st, absolute(path)), st)
+}
+
+// absolute is the path of an entry in the file system.
+func absolute(path string) string {
+	if path == "." {
+		return "/"
+	}
+	return "/" + path
 }

@@ -30,8 +30,9 @@ type scanner struct {
 	leaf   []entryTask
 	keys   [][16]byte
 	sums   []fs.StatSum
-	ended  bool   // the leaf is full; an error of its last entry may still follow
-	first  uint64 // leaf of the round
+	links  []string // hard-link ids
+	ended  bool     // the leaf is full; an error of its last entry may still follow
+	first  uint64   // leaf of the round
 	leaves int
 	sent   int
 	start  [16]byte // key of the last path before the leaf: what its rows go by
@@ -59,7 +60,7 @@ func (s *scanner) scan(c actor.Context) {
 	s.cut = page.NewCutter(secret.PageCut())
 	s.cuts = s.cut.Run(0)
 	s.stats = fs.NewStatHasher(secret.IndexPath())
-	s.leaf, s.keys, s.sums = nil, nil, nil
+	s.leaf, s.keys, s.sums, s.links = nil, nil, nil, nil
 	s.leaves, s.sent, s.ended = 0, 0, false
 	s.start, s.memory = [16]byte{}, s.run.spec.Index.Recall(s.run.spec.Set)
 
@@ -113,6 +114,11 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	s.leaf = append(s.leaf, t)
 	s.keys = append(s.keys, key)
 	s.sums = append(s.sums, s.sum(&it))
+	link := ""
+	if it.Err == nil {
+		link = s.run.hardLink(&it.Stat, it.Path)
+	}
+	s.links = append(s.links, link)
 	p := s.run.spec.Progress
 	if it.Stat.Type == page.File && it.Err == nil {
 		p.FilesTotal.Add(1)
@@ -144,7 +150,7 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	n := len(s.leaf)
 	m := &leafScanned{
 		Seq: s.first + uint64(s.leaves), Last: s.leaf[n-1].Path, Entries: n,
-		Key: s.start, Digest: s.stats.Leaf(s.keys, s.sums),
+		Key: s.start, Digest: s.stats.Leaf(s.keys, s.sums, s.links),
 	}
 	s.leaves++
 	row := index.LeafKey{Set: s.run.spec.Set, Last: s.start}
@@ -152,14 +158,14 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	if leaf, ok := s.run.spec.Index.Leaf(row); ok && s.carry(m, leaf) {
 		s.memory.Forget()
 		c.Send(s.builder, m)
-		s.leaf, s.keys, s.sums = s.leaf[:0], s.keys[:0], s.sums[:0]
+		s.leaf, s.keys, s.sums, s.links = s.leaf[:0], s.keys[:0], s.sums[:0], s.links[:0]
 		return nil
 	}
 	s.recall(row.Last)
 	m.Keys, m.Sums = s.keys, s.sums
 	c.Send(s.builder, m)
 	s.submit(c, m.Seq)
-	s.leaf, s.keys, s.sums = nil, nil, nil
+	s.leaf, s.keys, s.sums, s.links = nil, nil, nil, s.links[:0]
 	return nil
 }
 

@@ -20,6 +20,9 @@ func (w *walker) file(e *page.Entry) error {
 	}
 	w.batch.Items = append(w.batch.Items, contents{Item: it})
 	run.spec.Progress.SetCurrent(e.Path)
+	if e.HL != "" {
+		it.LinkSum = w.linkSum(e)
+	}
 	if it.Err != nil {
 		return w.flushIfFull()
 	}
@@ -48,6 +51,19 @@ func (w *walker) file(e *page.Entry) error {
 		}
 	}
 	return w.content(e, it)
+}
+
+// linkSum is the LinkSum of an entry, from its list pages if it has such. What is damaged in
+// them is reported when they are read for the content.
+func (w *walker) linkSum(e *page.Entry) uint64 {
+	return plan.LinkSum(e, func(yield func(page.Ref) bool) {
+		_ = w.run.tree.Refs(w.run.ctx, e, func(r page.Ref) error {
+			if !yield(r) {
+				return errDiffers
+			}
+			return nil
+		})
+	})
 }
 
 // same reports whether a file has its contents already.

@@ -56,6 +56,9 @@ func (w *walker) makeDir(d *walkDir, parent *restoreDir, cannot error) *restoreD
 	if m.Err == nil && !d.unknown {
 		m.Attrs = w.setsAttrs(m, path)
 	}
+	if m.Err == nil && !m.Fresh && !run.dry {
+		m.Err = w.takeOver(m, path)
+	}
 	if m.Attrs && !m.Counts && !run.dry {
 		// Now as well as at the end: if this restore is interrupted, the next one
 		// cannot tell whose directory it is, and leaves it as it finds it.
@@ -97,6 +100,22 @@ func (w *walker) find(m *restoreDir, path string) {
 	if !run.spec.quick && !m.Fresh && m.Err == nil {
 		m.Err = unreadable(w.lookForMarks(m, path))
 	}
+}
+
+// takeOver sees to it that nobody else changes what is in an existing directory while this
+// restore works there, or says that somebody can.
+func (w *walker) takeOver(m *restoreDir, path string) error {
+	if m.Attrs {
+		return w.run.target.TakeOver(path, &m.Entry)
+	}
+	uid, yes := w.run.target.Shared(path, &m.Entry)
+	if yes && !w.run.shared {
+		w.run.shared = true
+		w.run.spec.warn(fmt.Sprintf("%s belongs to user %d, who can put other entries in the "+
+			"place of those that are restored in it: restore to a directory of your own",
+			absIn(w.run.abs, path), uid))
+	}
+	return nil
 }
 
 // setsAttrs reports whether a directory gets the attributes of its entry.

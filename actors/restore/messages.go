@@ -14,6 +14,8 @@ type restoreItem struct {
 	Entry   page.Entry // without references
 	Fresh   bool       // nothing stands there: its directory was just made
 	Content bool       // it has chunks
+	LinkSum uint64     // of one of several names: plan.LinkSum
+	Apart   bool       // it is no link to a name that came before, though the group is the same
 	Known   *outcome   // the walker has compared it already
 	Err     error      // it cannot be restored
 	Dir     *restoreDir
@@ -178,6 +180,8 @@ type outcome struct {
 	Keep    bool        // then: if all are found, the existing file is kept
 	Doubt   bool        // then: size and mtime match, but contents must be compared
 	There   fs.Stat
+	Anew    string // what is there is not to become the snapshot's file, and why
+	Foreign bool   // it is somebody else's, and nothing may be written to it
 	Err     error
 	NoLink  bool   // it cannot be a link, and needs contents of its own
 	Removed int    // parts of files that no restore resumes, from a directory

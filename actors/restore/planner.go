@@ -30,9 +30,11 @@ type restorePlanner struct {
 	finish   []finishEntry         // to be submitted
 	need     map[*fileSystem]*need // of a dry run
 	walked   bool
-	unlinked bool  // that was said
-	full     error // the target takes no more; the job ends when the writers have reported
-	failed   bool  // the job knows why
+	apart    int64  // names that are not linked to others of their group
+	apartAt  string // the first of them
+	unlinked bool   // that was said
+	full     error  // the target takes no more; the job ends when the writers have reported
+	failed   bool   // the job knows why
 	reported bool
 	listed   int // bytes of what is listed in the result
 }
@@ -43,9 +45,10 @@ type need struct{ now, most, inodes int64 }
 // filePlan is what the planner knows of an item.
 type filePlan struct {
 	*plan.File
-	item *restoreItem
-	dir  *dirPlan
-	name nameKind
+	item  *restoreItem
+	dir   *dirPlan
+	name  nameKind
+	group uint64 // of hard links, if it is the first name
 }
 
 // nameKind is which of the names of its file an item is.
@@ -152,6 +155,7 @@ func (p *restorePlanner) end(c actor.Context) {
 	idle := p.walked && p.batches == 0 && len(p.leases) == 0 && p.writing == 0
 	if idle && !p.failed && !p.reported {
 		p.needs()
+		p.sayApart()
 		p.reported = true
 		c.Send(c.Parent(), &restoreComplete{})
 	}

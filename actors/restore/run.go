@@ -63,6 +63,7 @@ type restoreRun struct {
 	above   string      // a directory above the target in which another restore has left its mark
 	left    []vfs.Mark  // of other restores, in the target; the walker's until the job has ended
 	doubted bool        // the user was told of left; likewise the walker's
+	shared  bool        // the user was told of a stranger's directory; likewise
 	faults  *actors.Faults
 	taken   sync.Map     // paths by device and inode: files with hard links, changed in place
 	hurt    sync.Map     // of blob.Name: damaged blobs that were warned of

@@ -68,7 +68,7 @@ func mountsBelow(dir string) bool {
 		dir = to
 	}
 	dir = strings.TrimSuffix(dir, string(filepath.Separator)) + string(filepath.Separator)
-	for _, at := range vfs.ReadMounts() {
+	for at := range vfs.MountPoints() {
 		if strings.HasPrefix(at, dir) {
 			return true
 		}

@@ -166,10 +166,18 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 	t, e := run.target, &it.Entry
 	o := outcome{Item: it, New: plan.StatusReplaced}
 	st, err := t.Lstat(it.Path)
-	inPlace := err == nil && run.changes(it, &st)
+	if err == nil && st.Type == e.Type && run.mode != OverwriteNever && !run.spec.quick {
+		o.Anew, o.Foreign = t.Distrust(it.Path, &st, e)
+		if it.Apart && st.Nlink > 1 {
+			o.Anew = "is also another file of the snapshot"
+		}
+	}
+	inPlace := err == nil && !o.Foreign && run.changes(it, &st)
 	if run.mode == OverwriteIfChanged || run.mode == OverwriteIfNewer {
 		same, why := t.Same(it.Path, e)
 		switch {
+		case same && o.Anew != "":
+			why = o.Anew
 		case same && run.spec.InPlace && st.Type == page.File && !inPlace:
 			why = "is also another file of the snapshot"
 		case same && it.Dir.Doubt && e.Type == page.File && e.Size > 0 && !run.spec.quick:
@@ -185,7 +193,7 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 		o.New, o.Why = plan.StatusRestored, ""
 	case err != nil:
 		o.Status, o.Err = plan.StatusFailed, err
-	case run.keeps(it, &st):
+	case run.keeps(it, &st, o.Anew):
 		o.Status, o.Why = plan.StatusKept, run.whyKept()
 	default:
 		o.There = st
@@ -224,13 +232,13 @@ func (r *restoreRun) changes(it *restoreItem, there *vfs.Stat) bool {
 	return !taken || first == it.Path
 }
 
-// keeps reports whether an existing file is kept.
-func (r *restoreRun) keeps(it *restoreItem, there *vfs.Stat) bool {
+// keeps reports whether an existing file is kept; anew is why it may not become the snapshot's.
+func (r *restoreRun) keeps(it *restoreItem, there *vfs.Stat, anew string) bool {
 	switch order := there.Mtime.Time().Compare(it.Entry.Mtime.Time()); r.mode {
 	case OverwriteNever:
 		return true
 	case OverwriteIfNewer: // of the same time it is the snapshot's file, if it is whole
-		return order > 0 || order == 0 && !it.Dir.Doubt
+		return order > 0 || order == 0 && !it.Dir.Doubt && anew == ""
 	}
 	return false
 }
@@ -258,7 +266,8 @@ func useLocal(run *restoreRun, it *restoreItem, o *outcome, inPlace bool) {
 		o.Source = plan.FromPart
 	case there.Type == page.File && (it.Content || o.Doubt):
 		o.Source = plan.FromFile
-		o.Keep = o.Doubt || run.mode != OverwriteAlways && there.Size == e.Size && there.Nlink == 1
+		o.Keep = o.Anew == "" && (o.Doubt ||
+			run.mode != OverwriteAlways && there.Size == e.Size && there.Nlink == 1)
 	}
 }
 
@@ -341,14 +350,21 @@ func (w *restoreWriter) linkStatus(f *finishEntry) outcome {
 		return o
 	}
 	o.There = st
+	why := "is a different file"
+	anew := ""
+	if f.Link.Anew { // the others of its names have left it
+		anew = why
+	} else if st.Type == it.Entry.Type {
+		anew, _ = t.Distrust(it.Path, &st, &it.Entry)
+	}
 	same, err := t.Lstat(f.Link.Path)
 	switch {
 	case err == nil && st.SameFile(&same) && !(run.dry && f.Link.Anew):
 		o.Status = plan.StatusUnchanged
-	case run.keeps(it, &st):
+	case run.keeps(it, &st, anew):
 		o.Status, o.Why = plan.StatusKept, run.whyKept()
 	default:
-		o.Status, o.Why, o.Err = plan.StatusReplaced, "is a different file", inTheWay(run, it, &st)
+		o.Status, o.Why, o.Err = plan.StatusReplaced, why, inTheWay(run, it, &st)
 	}
 	return o
 }
@@ -360,7 +376,7 @@ func (w *restoreWriter) link(f *finishEntry) outcome {
 	if o.Status == plan.StatusKept || o.Status == plan.StatusUnchanged || o.Err != nil {
 		return o
 	}
-	o.Err = t.Link(f.Link.Path, it.Path)
+	o.Err = t.Link(f.Link.Path, it.Path, &it.Entry)
 	// The file system has no links, or no more of this file, or not across its parts.
 	for _, err := range []error{syscall.EMLINK, syscall.EPERM, syscall.EXDEV, syscall.EOPNOTSUPP} {
 		if errors.Is(o.Err, err) {

@@ -15,8 +15,8 @@ type configPathCmd struct{}
 func (configPathCmd) Run(s *session) error {
 	p := s.engine.Places()
 	s.out.result("%s", p.Config)
-	s.out.event(events.ConfigPath{Type: "config-path", Config: p.Config, Index: p.Index,
-		Store: p.Store})
+	s.out.event(events.ConfigPath{Type: "config-path", Config: p.Config, State: p.State,
+		Index: p.Index, Store: p.Store})
 	return nil
 }
 
@@ -40,7 +40,8 @@ func (configShowCmd) Run(s *session) error {
 		BlobSize:  config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory),
 		BWLimit: c.BWLimit.String(), Connections: c.Parallel, Parallel: c.Parallel,
 		Elapsed: c.Retry.ElapsedText(), Stall: c.Retry.StallText(),
-		IndexPath: s.engine.Places().IndexDir(c), Hostname: c.Hostname}
+		IndexPath: s.engine.Places().IndexDir(c), StateDir: s.engine.Places().State,
+		Hostname: c.Hostname}
 	for _, set := range c.Sets {
 		ev.Sets[set.Name] = map[string]any{}
 		for _, one := range set.Settings() {
@@ -62,9 +63,10 @@ func shownURL(url string) string {
 type configCheckCmd struct{}
 
 func (configCheckCmd) Help() string {
-	return `Checks everything that vaultik backup needs: the configuration, the store and its
-owner, this host's keys, the index, and the paths and patterns of each set. Nothing is
-written anywhere, so whether the store is writable is judged by its permissions.
+	return `Checks everything that vaultik backup needs: the configuration, the state of this
+host, the store and its owner, this host's keys, the index, and the paths and patterns of
+each set. Only beside the state a temporary file is written, so whether store and index are
+writable is judged by their permissions.
 
 The exit code is that of the first failure, or 3 if only paths are missing.`
 }

@@ -57,7 +57,11 @@ func (s *session) showObject(e events.Event) {
 func (s *session) showLocal(e events.Local) {
 	switch e := e.(type) {
 	case events.Saved:
-		s.out.result("snapshot %x saved: %s, %s, %s stored in %s", e.Snapshot[:4],
+		set := ""
+		if e.Set != "" {
+			set = " in set " + words.Printable(e.Set)
+		}
+		s.out.result("snapshot %x saved%s: %s, %s, %s stored in %s", e.Snapshot[:4], set,
 			words.Plural(e.Files, "file", "files"),
 			words.Plural(e.NewBlobs, "new blob", "new blobs"), words.Size(e.Stored),
 			words.Took(e.Duration))

@@ -5,6 +5,7 @@ import "time"
 // Saved is a snapshot that a backup has made.
 type Saved struct {
 	Snapshot [32]byte
+	Set      string // its name, "" where this host has only one
 	Files    int64
 	NewBlobs int64
 	Stored   int64 // bytes

@@ -281,6 +281,7 @@ type Config struct {
 	Elapsed     string                    `json:"retry_elapsed"`
 	Stall       string                    `json:"retry_stall"`
 	IndexPath   string                    `json:"index_path"`
+	StateDir    string                    `json:"state_dir"`
 	Hostname    string                    `json:"hostname"`
 }
 
@@ -301,6 +302,7 @@ type Check struct {
 type ConfigPath struct {
 	Type   string `json:"type"` // config-path
 	Config string `json:"config"`
+	State  string `json:"state"`
 	Index  string `json:"index"`
 	Store  string `json:"store"` // the embedded one
 }

@@ -21,6 +21,7 @@ type File struct {
 	Open  func() error
 	Read  func(off int64, n int) ([]byte, error) // nothing at the end; errors are unix.Errno
 	Plain bool                                   // the kernel may cache: it reads only within the size
+	Inode uint64                                 // 0: one of its own; else it is said to be one of two names
 }
 
 // Bytes is a file that behaves.
@@ -246,7 +247,11 @@ func (m *Mount) attr(node uint64) (attr, error) {
 		return a, nil
 	}
 	f := m.file(node)
-	a.Mode, a.Nlink, a.Size = unix.S_IFREG|0o644, 1, uint64(f.Size) //nolint:gosec // of a test
+	links := uint32(1)
+	if f.Inode != 0 {
+		a.Ino, links = f.Inode, 2
+	}
+	a.Mode, a.Nlink, a.Size = unix.S_IFREG|0o644, links, uint64(f.Size) //nolint:gosec // of a test
 	if f.Stat != nil {
 		return a, f.Stat()
 	}

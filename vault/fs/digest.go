@@ -61,9 +61,11 @@ func (s *StatHasher) Sum(path string, st *Stat, read time.Time) (sum StatSum) {
 	return sum
 }
 
-// Leaf covers the entries of a leaf page, by path key and stat sum; zero if one of
-// the sums is.
-func (s *StatHasher) Leaf(keys [][16]byte, sums []StatSum) (d [32]byte) {
+// Leaf covers the entries of a leaf page, by path key, stat sum and hard-link id; zero if one
+// of the sums is. The ids are not in the sums, so that files are not read again where only
+// the file system got another identity; but a page with ids of then must not stand beside one
+// with those of now.
+func (s *StatHasher) Leaf(keys [][16]byte, sums []StatSum, links []string) (d [32]byte) {
 	s.h.Reset()
 	for i := range keys {
 		if sums[i].IsZero() {
@@ -71,18 +73,20 @@ func (s *StatHasher) Leaf(keys [][16]byte, sums []StatSum) (d [32]byte) {
 		}
 		_, _ = s.h.Write(keys[i][:])
 		_, _ = s.h.Write(sums[i][:])
+		_, _ = s.h.WriteString(links[i])
 	}
 	s.h.Sum(d[:0])
 	return d
 }
 
-// HardLink is equal for all names of one file, and says nothing else: a keyed
-// hash of where the file's source is mounted and of its inode, as 16 hex digits.
-func HardLink(key [32]byte, mount string, ino uint64) string {
+// HardLink is equal for all names of one file, and says nothing else: a keyed hash of the
+// identity of its file system (FileSystems.Of) and of its inode, as 16 hex digits.
+func HardLink(key [32]byte, fileSystem string, st *Stat) string {
 	h := NewStatHasher(key).h
-	var n [8]byte
-	binary.LittleEndian.PutUint64(n[:], ino)
-	_, _ = h.WriteString(mount)
+	var n [16]byte
+	binary.LittleEndian.PutUint64(n[:], st.Ino)
+	binary.LittleEndian.PutUint64(n[8:], st.Subvol)
+	_, _ = h.WriteString(fileSystem)
 	_, _ = h.Write(n[:])
 	var full [32]byte
 	h.Sum(full[:0])

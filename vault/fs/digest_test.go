@@ -63,24 +63,35 @@ func TestStatHasher_Sum(t *testing.T) {
 
 func TestStatHasher_Leaf(t *testing.T) {
 	h := NewStatHasher([32]byte{1})
-	keys, sums := [][16]byte{{1}, {2}}, []StatSum{{3}, {4}}
-	want := h.Leaf(keys, sums)
-	if want == ([32]byte{}) || h.Leaf(keys[:1], sums[:1]) == want || h.Leaf([][16]byte{{2}, {1}}, sums) == want {
+	keys, sums, links := [][16]byte{{1}, {2}}, []StatSum{{3}, {4}}, []string{"", "a"}
+	want := h.Leaf(keys, sums, links)
+	if want == ([32]byte{}) || h.Leaf(keys[:1], sums[:1], links[:1]) == want ||
+		h.Leaf([][16]byte{{2}, {1}}, sums, links) == want {
 		t.Error("the digest does not cover the entries and their order")
 	}
-	if h.Leaf(keys, []StatSum{{3}, {}}) != ([32]byte{}) {
+	for _, other := range [][]string{{"", ""}, {"", "b"}, {"a", "a"}} {
+		if h.Leaf(keys, sums, other) == want {
+			t.Errorf("the digest does not cover the links %q", other)
+		}
+	}
+	if h.Leaf(keys, []StatSum{{3}, {}}, links) != ([32]byte{}) {
 		t.Error("a racy entry does not show")
 	}
 }
 
 func TestHardLink(t *testing.T) {
-	a := HardLink([32]byte{1}, "/home", 7)
-	if len(a) != 16 || HardLink([32]byte{1}, "/home", 7) != a {
+	st := Stat{Ino: 7, Dev: 1}
+	a := HardLink([32]byte{1}, "ef53 id 12", &st)
+	if len(a) != 16 || HardLink([32]byte{1}, "ef53 id 12", &Stat{Ino: 7, Dev: 2}) != a {
 		t.Errorf("%q", a)
 	}
-	for _, b := range []string{HardLink([32]byte{2}, "/home", 7), HardLink([32]byte{1}, "/", 7), HardLink([32]byte{1}, "/home", 8)} {
+	for _, b := range []string{
+		HardLink([32]byte{2}, "ef53 id 12", &st), HardLink([32]byte{1}, "ef53 id 12 #2", &st),
+		HardLink([32]byte{1}, "ef53 id 12", &Stat{Ino: 8}),
+		HardLink([32]byte{1}, "ef53 id 12", &Stat{Ino: 7, Subvol: 1}),
+	} {
 		if a == b {
-			t.Error("key, mount or inode does not count")
+			t.Error("key, file system, inode or subvolume does not count")
 		}
 	}
 }

@@ -105,7 +105,8 @@ func (c *copier) item(it WalkItem) error {
 	if it.Stat.Nlink > 1 && e.Type != page.Dir {
 		key := fmt.Sprint(it.Stat.Dev, it.Stat.Ino)
 		if first, ok := c.links[key]; ok {
-			return c.target.Link(first, path)
+			e.Size = it.Stat.Size
+			return c.target.Link(first, path, &e)
 		}
 		c.links[key] = path
 	}
@@ -249,4 +250,11 @@ func put(target *Target, path, text string) error {
 		err = errors.Join(err, p)
 	}
 	return err
+}
+
+// sized is a file of the caller's with n bytes.
+func sized(n int64) *page.Entry {
+	e := newEntry(page.File)
+	e.Size = n
+	return e
 }

@@ -170,8 +170,9 @@ func unlockedRename(dirfd int, temp, name string) error {
 	return nil
 }
 
-// Link makes path another name of the file existing, which this Target has made.
-func (t *Target) Link(existing, path string) error {
+// Link makes path another name of the file existing, which this Target has made, or found to
+// be e. Anything else that has come to stand there fails with ErrSwapped.
+func (t *Target) Link(existing, path string, e *page.Entry) error {
 	if err := t.begin(); err != nil {
 		return err
 	}
@@ -185,23 +186,42 @@ func (t *Target) Link(existing, path string) error {
 		return t.error("link", path, err)
 	}
 	defer to.release()
-	err = link(from.fd, fromName, to.fd, name)
-	if !errors.Is(err, unix.EEXIST) {
-		return t.error("link", path, err)
-	}
 	a, err := Lstatat(from.fd, fromName)
+	if err == nil && (a.Type != e.Type || e.Type == page.File && a.Size != e.Size ||
+		t.isForeign(existing, &a, e)) {
+		err = ErrSwapped
+	}
 	if err != nil {
 		return t.error("link", existing, err)
+	}
+	err = linkOf(&a, from.fd, fromName, to.fd, name)
+	if !errors.Is(err, unix.EEXIST) {
+		return t.error("link", path, err)
 	}
 	if b, err := Lstatat(to.fd, name); err == nil && a.SameFile(&b) {
 		return nil // renaming one name of a file to another does nothing
 	}
 	temp := t.tempName()
 	defer t.tempDone(temp)
-	if err := link(from.fd, fromName, to.fd, temp); err != nil {
+	if err := linkOf(&a, from.fd, fromName, to.fd, temp); err != nil {
 		return t.error("link", path, err)
 	}
 	return t.error("link", path, t.place(to, temp, path, name))
+}
+
+// linkOf is link, and leaves nothing if what was linked is not the file a.
+func linkOf(a *Stat, fromfd int, from string, tofd int, to string) error {
+	if err := link(fromfd, from, tofd, to); err != nil {
+		return err
+	}
+	b, err := Lstatat(tofd, to)
+	if err == nil && !a.SameFile(&b) {
+		err = ErrSwapped
+	}
+	if err != nil {
+		_ = unix.Unlinkat(tofd, to, 0) // err says what is wrong
+	}
+	return err
 }
 
 // link is linkat, also for a file whose flags forbid it: they were just restored.

@@ -59,7 +59,7 @@ func (t *Target) setTime(path string, mtime page.Time) error {
 	if err != nil {
 		return err
 	}
-	return n.setTimes([]unix.Timespec{{Nsec: unix.UTIME_OMIT}, ts})
+	return n.setTimes([]unix.Timespec{ts, ts})
 }
 
 // syncTop writes the names in the target itself to disk.

@@ -40,6 +40,9 @@ type Target struct {
 	devices map[uint64]int // open directories, one on each file system; -1 for none that may be read
 
 	many sync.Mutex // held while attributes that Xattrs read are in memory
+
+	measuring sync.Mutex
+	measured  map[uint64]*keeps // by device; nil where it could not be measured
 }
 
 // OpenTarget opens dir, which may lead through symbolic links, and makes it (mode 0700)
@@ -61,7 +64,7 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 	if err != nil {
 		return nil, pathError("open", dir, err)
 	}
-	t := &Target{dir: dir, opt: opt, names: NewNameCache(), euid: uint32(os.Geteuid()), temps: map[string]bool{}, devices: map[uint64]int{}}
+	t := &Target{dir: dir, opt: opt, names: NewNameCache(), euid: uint32(os.Geteuid()), temps: map[string]bool{}, devices: map[uint64]int{}, measured: map[uint64]*keeps{}}
 	t.unnamed = true
 	t.dirs.init(fd)
 	return t, nil
@@ -197,9 +200,22 @@ func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 	if st.Type != e.Type {
 		return nil, t.error("set attributes", path, ErrSwapped)
 	}
+	if err := t.owned(n.fd, path, e); err != nil {
+		return nil, t.error("set attributes", path, err)
+	}
 	problems := t.apply(n, e, false)
 	problems.add("flags", n.lock(e))
 	return problems, nil
+}
+
+// owned fails if an open entry is somebody else's: whoever put it there may not have it given
+// to the owner of e. Without privilege only the caller's own things are given anything.
+func (t *Target) owned(fd int, path string, e *page.Entry) error {
+	st, err := fstat(fd)
+	if err == nil && (t.euid == 0 || e.Type == page.File) && t.isForeign(path, &st, e) {
+		err = ErrStranger
+	}
+	return err
 }
 
 // Lstat describes what is at path.
@@ -244,7 +260,7 @@ func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 		return false, fmt.Sprintf("is a %s", st.Type)
 	case e.Type == page.File && st.Size != e.Size:
 		return false, fmt.Sprintf("has %d bytes", st.Size)
-	case e.Type == page.File && st.Mtime != e.Mtime:
+	case e.Type == page.File && !t.sameTime(path, &st, e):
 		return false, "was modified at another time"
 	case e.Type == page.File && st.Nlink > 1 && e.HL == "" && !t.opt.KeepLinks:
 		return false, "has other names" // which must not get these attributes

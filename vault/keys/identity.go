@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"filippo.io/age"
+
+	"vaultik/internal/platform"
 )
 
 // EnvIdentity is the one place from which an identity is read.
@@ -30,11 +32,12 @@ type opaque struct {
 func (o *opaque) Unwrap(stanzas []*age.Stanza) ([]byte, error) { return o.unwrap(stanzas) }
 
 // TakeIdentity reads the identity from the environment and removes it from
-// there whatever it holds, so that no program started later inherits it. It
-// returns [ErrNoIdentity] or [ErrBadIdentity].
+// there whatever it holds: no program started later inherits it, or finds it in
+// /proc/PID/environ of this one. It returns [ErrNoIdentity] or [ErrBadIdentity].
 func TakeIdentity() (*Identity, error) {
 	s, ok := os.LookupEnv(EnvIdentity)
-	_ = os.Unsetenv(EnvIdentity)
+	s = strings.Clone(s) // what it points to is overwritten
+	platform.ForgetEnv(EnvIdentity)
 	if !ok || strings.TrimSpace(s) == "" {
 		return nil, ErrNoIdentity
 	}

@@ -1,0 +1,58 @@
+//go:build !portable
+
+package fs
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"vaultik/vault/page"
+)
+
+const hasOwners = true
+
+// attr is an attribute of what is at path; nil for none.
+func (t *Target) attr(path string, _ page.Type, name string) ([]byte, error) {
+	n, _, err := t.openNode(path)
+	if err != nil {
+		return nil, err
+	}
+	defer n.close()
+	value, err := n.xattr(name)
+	if errors.Is(err, unix.ENODATA) {
+		return nil, nil
+	}
+	return value, err
+}
+
+// takeOver is the change that TakeOver makes, all by one descriptor.
+func (t *Target) takeOver(path string, foreign bool, was *Stat, mode uint32) error {
+	n, _, err := t.openNode(path)
+	if err != nil {
+		return t.error("take over", path, err)
+	}
+	defer n.close()
+	now, err := fstat(n.fd)
+	switch {
+	case err != nil:
+	case now.Type != page.Dir || !now.SameFile(was) && path != ".":
+		err = ErrSwapped
+	case foreign:
+		if err = n.chown(int(t.euid), -1); err == nil {
+			err = n.chmod(0o700) // this bars those whom an ACL names, too
+		}
+	default:
+		err = n.chmod(mode)
+	}
+	return t.error("take over", path, err)
+}
+
+// ownsAll reports whether everything on the file system of what st describes belongs to its
+// owner, whoever makes it: such a file system knows no owners, or not those of this machine.
+func (t *Target) ownsAll(path string, st *Stat) bool {
+	if l := t.keepsAt(path, st.Dev); l != nil {
+		return l.owner != t.euid && l.owner == st.UID
+	}
+	return false
+}
