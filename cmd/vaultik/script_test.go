@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 //	oddtree DIR                 make a tree of each kind of entry
 //	newer STORE KIT             make store.json one of a newer version
 //	unsign STORE KIT            make the newest trust list one of an older version
+//	pruned [TO]                 sign a gc object, and delete manifests, see pruned
+//	revoke KIT [SEQ]            revoke the key of this host, see revoke
 //
 // and "mortal COMMAND ARG..." runs a command for which the modes of files count,
 // even if root runs the tests.
@@ -60,8 +62,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
-			"unsign": unsign,
-			"hold":   hold, "unhold": unhold, "await": await,
+			"unsign": unsign, "pruned": pruned, "revoke": revoke,
+			"hold": hold, "unhold": unhold, "await": await,
 			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse,
 		},
 	})

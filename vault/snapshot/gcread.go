@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -191,9 +192,11 @@ func (s *Store) followGC(ctx context.Context, host layout.HostID, g *LoadedGC) (
 		return chain, nil
 	}
 	want := named[0]
-	key := layout.GC(host, want.Seq)
+	bad := func(seq uint64, err error) error {
+		return Problem{Key: layout.GC(host, seq), Host: host, Seq: seq, Err: err}
+	}
 	if g == nil || g.Seq < want.Seq {
-		return nil, fmt.Errorf("%s: %w", key, ErrGCRollback)
+		return nil, bad(want.Seq, ErrGCRollback)
 	}
 	seq, sum, prev := g.Seq, g.Sum, g.Prev
 	for seq > want.Seq {
@@ -201,13 +204,12 @@ func (s *Store) followGC(ctx context.Context, host layout.HostID, g *LoadedGC) (
 			break // its sum is all that is asked for
 		}
 		if prev, err = s.gcPrev(ctx, host, seq, sum); err != nil {
-			return nil, fmt.Errorf("%s: %w: what the newest continues from: %w",
-				layout.GC(host, seq), ErrGCRollback, err)
+			return nil, bad(seq, fmt.Errorf("%w: what the newest continues from: %w", ErrGCRollback, err))
 		}
 		chain = append(chain, layout.GC(host, seq))
 	}
 	if len(named) > 1 || sum != want.SHA256 {
-		return nil, fmt.Errorf("%s: %w: another stands in its place", key, ErrGCRollback)
+		return nil, bad(want.Seq, fmt.Errorf("%w: another stands in its place", ErrGCRollback))
 	}
 	return chain, nil
 }
@@ -248,8 +250,9 @@ func (s *Store) checkGCs(ctx context.Context, filter Filter) (out []Problem) {
 			continue
 		}
 		if err := s.CheckGC(ctx, h.Host); err != nil {
-			out = append(out, Problem{Key: layout.GC(h.Host, named[0].Seq), Host: h.Host,
-				Seq: named[0].Seq, Err: err})
+			p := Problem{Key: layout.GCPrefix(h.Host), Host: h.Host, Err: err} // it cannot be listed
+			errors.As(err, &p)
+			out = append(out, p)
 		}
 	}
 	return out
