@@ -29,14 +29,16 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions, sink events.Sink) 
 	j := e.begin("backup", sink)
 	b := &backupJob{job: j, o: o}
 	flags := exclusions{Filters: o.Leave}
-	err := flags.compile()
-	switch {
-	case err != nil:
-	case o.DryRun:
-		err = b.dryRun(ctx, flags)
-	default:
-		err = b.run(ctx, flags)
-	}
+	_, err := attended(ctx, j, func() (_ struct{}, err error) {
+		switch err = flags.compile(); {
+		case err != nil:
+		case o.DryRun:
+			err = b.dryRun(ctx, flags)
+		default:
+			err = b.run(ctx, flags)
+		}
+		return struct{}{}, err
+	})
 	return BackupResult{j.totals()}, err
 }
 
@@ -167,11 +169,17 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 		defer end()
 	} else {
 		b.prepareRules(b.conf, b.op.URL, set, roots)
-		spec.Choose = func() fs.Chooser { return choice{set.rules.Walk(nil), &set.broken} }
-		spec.OneFS, spec.Fixed, spec.Excludes, spec.Filters = set.oneFS.On, set.fixed, set.excludes,
-			set.filters
+		spec.Choose = func() fs.Chooser {
+			set.walk = set.rules.Walk(nil)
+			return choice{set.walk, &set.broken}
+		}
+		spec.OneFS, spec.Fixed, spec.Attrs = set.oneFS.On, set.fixed, set.attrs
+		spec.Excludes, spec.Filters = set.excludes, set.filters
 	}
 	res, err := b.save(ctx, spec)
+	if err == nil && res.Abandoned == "" && set.walk != nil { // else the walk may not be over
+		b.tellUnused(set.walk)
+	}
 	return b.report(set, res, err, partial)
 }
 
@@ -187,7 +195,8 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.
 		return nil, b.badSeen()
 	}
 	spec := &backup.Spec{
-		Store: op.Backend, Opened: op.Store, Index: b.ix,
+		HangAfter: hangsAfter(conf.Retry.Stall),
+		Store:     op.Backend, Opened: op.Store, Index: b.ix,
 		Host: backup.Host{ID: op.Host.ID, Name: conf.Hostname, Secret: op.Host.Secret,
 			Signer: op.Host.Signer},
 		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name,
@@ -252,6 +261,7 @@ func (b *backupJob) save(ctx context.Context, spec *backup.Spec) (*backup.Result
 				Status: string(messages.StatusExcluded), Reason: kernelReason(m.Type).String()})
 		}
 		b.tellKernel(res.Kernel)
+		b.tellNoAttrs(res.NoAttrs)
 	}
 	b.noteHeads(b.op, nil)
 	b.sayStrays(b.op)
@@ -285,7 +295,14 @@ func (b *backupJob) report(set *backupSet, res *backup.Result, err error, incomp
 	if res.Errors == 0 && !incomplete {
 		return nil
 	}
-	hint := "run it as a user who may read them, or exclude them: --exclude PATTERN"
+	hint := "exclude what cannot be read: --exclude PATTERN"
+	switch denied := res.Denied; {
+	case denied > 0 && denied == res.Errors:
+		hint = "run it as a user who may read them, or exclude them: --exclude PATTERN"
+	case denied > 0:
+		hint = "run it as a user who may read what was denied; exclude what cannot be read: " +
+			"--exclude PATTERN"
+	}
 	switch {
 	case set.broken > 0:
 		hint = "correct the ignore files named above; for the syntax of patterns, see: " +
@@ -295,6 +312,19 @@ func (b *backupJob) report(set *backupSet, res *backup.Result, err error, incomp
 	}
 	return fault.WithHint(fault.Incomplete("the snapshot is incomplete: "+
 		countText(res.Errors, incomplete)+" could not be saved"), hint)
+}
+
+// tellNoAttrs says which attributes were left out because they could not be read.
+func (b *backupJob) tellNoAttrs(all []backup.NoAttrs) {
+	for _, n := range all {
+		if n.Implied {
+			b.Note("some attributes of directories above the requested paths were left out, such "+
+				"as of %s: %s", n.Path, n.What)
+			continue
+		}
+		b.Note("saved %s without an attribute, such as %s: %s",
+			words.Plural(n.Entries, "entry", "entries"), n.Path, n.What)
+	}
 }
 
 func (n *sums) addBackup(res *backup.Result) {

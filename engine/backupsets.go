@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,10 +23,12 @@ type backupSet struct {
 
 	rules    filter.Rules
 	oneFS    config.Switch
-	fixed    bool     // read files only up to their size
+	fixed    bool // read files only up to their size
+	attrs    fs.Attrs
 	excludes []string // for the record
 	filters  *snapshot.Filters
-	broken   int64 // ignore files that mean nothing, in part or as a whole
+	walk     *filter.Walk // the last one
+	broken   int64        // ignore files that mean nothing, in part or as a whole
 }
 
 // chosen are the sets of the paths given, or what the configuration says.
@@ -152,6 +155,11 @@ func (b *backupJob) record(set *backupSet) (rec config.SetRecord, err error) {
 // roots are the set's paths as they are walked; missing says that some are not
 // there, which was said.
 func (j *job) roots(set *backupSet) (roots []string, missing bool, err error) {
+	for _, p := range set.paths { // one that hangs is named, which Roots cannot
+		done := j.touch(p)
+		_, _ = os.Lstat(p) // Roots reports the error
+		done()
+	}
 	roots, err = fs.Roots(set.paths)
 	if err == nil {
 		return roots, false, nil

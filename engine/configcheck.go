@@ -82,7 +82,9 @@ func (k *checks) result() error {
 func (e *Engine) CheckConfig(ctx context.Context, sink events.Sink) (events.Totals, error) {
 	j := e.begin("config check", sink)
 	j.dry = true
-	err := j.checkConfig(ctx)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.checkConfig(ctx)
+	})
 	return j.totals(), err
 }
 

@@ -208,8 +208,14 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	}
 	d.prepareRules(d.conf, url, set, roots)
 	p := &messages.Progress{}
-	o := fs.WalkOptions{Choose: choice{set.rules.Walk(d.decided), &set.broken}, OneFS: set.oneFS.On,
-		Touch: p.SetCurrent}
+	walk := set.rules.Walk(d.decided)
+	touch := d.calls.Touch()
+	defer d.calls.Done(touch)
+	o := fs.WalkOptions{Choose: choice{walk, &set.broken}, OneFS: set.oneFS.On,
+		Touch: func(path string) {
+			p.SetCurrent(path)
+			touch.Enter("/" + path)
+		}}
 	stop := d.show(p)
 	err = fs.Walk(ctx, roots, o, func(it fs.WalkItem) error {
 		if it.Stat.Type == page.File && it.Err == nil {
@@ -224,6 +230,7 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	if err != nil {
 		return err
 	}
+	d.tellUnused(walk)
 	d.tellKernel(d.kernel)
 	return d.report(set, missing)
 }
@@ -323,8 +330,9 @@ func (d *dryRun) fail(path string, err error) {
 		return
 	}
 	d.failed++
-	d.Warn("", "%q would not be saved: %v", "/"+path, err)
-	d.tell(path, messages.StatusFailed, err.Error())
+	reason := fs.Reason("/"+path, err)
+	d.Warn("", "%q would not be saved: %s", "/"+path, reason)
+	d.tell(path, messages.StatusFailed, reason)
 }
 
 // tell says what would become of one path.

@@ -20,6 +20,7 @@ type Options struct {
 	Owner       string  // fingerprint that the store's owner must have, "" for what was pinned
 	BWLimit     *string // instead of the configured one
 	Connections int     // transfers at once, 1 to 64; 0 for the configured number
+	SlowStore   bool    // accept transfers that hardly move, whatever is configured
 	Tool        string  // program and version, for the record of a snapshot
 
 	Identity   *keys.Identity // the secret key; nil: none
@@ -77,8 +78,9 @@ func Open(o Options) (*Engine, error) {
 func (e *Engine) Places() config.Places { return e.places }
 
 // Config reads the configuration. What is wrong with it and works all the same is said.
-func (e *Engine) Config(sink events.Sink) (*config.Config, error) {
-	return e.begin("config show", sink).config()
+func (e *Engine) Config(ctx context.Context, sink events.Sink) (*config.Config, error) {
+	j := e.begin("config show", sink)
+	return attended(ctx, j, j.config)
 }
 
 // ErrInterrupted says that the context of a request has ended, and so it has. What was
@@ -100,6 +102,8 @@ type job struct {
 	conf  *config.Config // once loaded
 	tuned *config.Config // instead of one that is broken
 
+	*attention
+
 	limits *limit.Limiter // of all stores, once needed
 	// Its end says that the job is to stop, and go on as long as it may; nil: none.
 	patience context.Context
@@ -119,7 +123,8 @@ type sums struct{ events.Totals }
 // begin is a job from fresh state.
 func (e *Engine) begin(command string, sink events.Sink) *job {
 	voice := events.Voice{Sink: sink}
-	return &job{Engine: e, Voice: voice, command: command, troubles: newTroubles(voice)}
+	return &job{Engine: e, Voice: voice, command: command, attention: &attention{},
+		troubles: newTroubles(voice)}
 }
 
 // totals are what the job has counted, at its end.
@@ -133,6 +138,7 @@ func (j *job) config() (*config.Config, error) {
 	if j.conf != nil {
 		return j.conf, nil
 	}
+	defer j.touch(j.places.Config)()
 	c, err := config.Load(j.places.Config)
 	if errors.Is(err, config.ErrMissing) && j.places.Named != "" {
 		return nil, &namedMissing{j.places.Config, j.places.Named}
@@ -140,6 +146,7 @@ func (j *job) config() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	j.hangAfter.Store(int64(hangsAfter(c.Retry.Stall)))
 	for _, w := range c.Warnings {
 		j.Warn("", "%s", w)
 	}
@@ -205,5 +212,5 @@ func (j *job) effort() (transfers int, memory int64, err error) {
 
 // show has the sink show how a part of the job comes on, until stop is called.
 func (j *job) show(p *messages.Progress) (stop func()) {
-	return j.Watch(events.Work{Progress: p, Waiting: j.troubles.waiting})
+	return j.shows(j.Watch(events.Work{Progress: p, Waiting: j.troubles.waiting}))
 }

@@ -27,7 +27,9 @@ type InitOptions struct {
 // kit, and tells of it: [events.StoreMade].
 func (e *Engine) Init(ctx context.Context, o InitOptions, sink events.Sink) (events.Totals, error) {
 	j := e.begin("init", sink)
-	err := j.initialise(ctx, o)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.initialise(ctx, o)
+	})
 	return j.totals(), err
 }
 

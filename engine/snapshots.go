@@ -23,7 +23,9 @@ type SnapshotsResult struct {
 // Snapshots lists the snapshots of a store. With problems there is an error as well.
 func (e *Engine) Snapshots(ctx context.Context, p Pick, sink events.Sink) (SnapshotsResult, error) {
 	j := e.begin("snapshots", sink)
-	res, err := j.snapshots(ctx, p)
+	res, err := attended(ctx, j, func() (SnapshotsResult, error) {
+		return j.snapshots(ctx, p)
+	})
 	j.sum.Errors = int64(len(res.Problems))
 	res.Totals = j.totals()
 	return res, err
@@ -53,6 +55,10 @@ func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err e
 	}
 	for _, p := range cat.problems {
 		res.Problems = append(res.Problems, p)
+	}
+	if err := onlyUnread(cat.problems); err != nil {
+		return res, notRead(words.Plural(int64(len(cat.problems)), "manifest", "manifests"), err,
+			j.here("snapshots"))
 	}
 	if n := len(cat.problems); n > 0 {
 		return res, fault.WithHint(

@@ -21,7 +21,7 @@ type InfoResult struct {
 // lists the store once and needs no key.
 func (e *Engine) Info(ctx context.Context, sink events.Sink) (InfoResult, error) {
 	j := e.begin("store info", sink)
-	info, err := j.info(ctx)
+	info, err := attended(ctx, j, func() (events.StoreInfo, error) { return j.info(ctx) })
 	return InfoResult{j.totals(), info}, err
 }
 

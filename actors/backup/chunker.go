@@ -86,19 +86,25 @@ func (k *chunker) entry(t *entryTask) error {
 	st := t.Stat
 	abs := absolute(t.Path)
 	k.run.spec.Progress.SetCurrent(abs)
-	if t.Made {
+	switch {
+	case t.Made:
 		return k.made(t, &d)
+	case t.Unseen:
+		st.Fill(&d.Entry, k.names)
+		k.captured(t, &d, nil)
+		return nil
 	}
 	k.touch.Enter(abs)
 	defer k.touch.Leave()
-	capture := func() error { return vfs.CaptureMeta(abs, &st, &d.Entry, k.names) }
+	attrs := k.run.spec.Attrs
+	capture := func() error { return vfs.CaptureMeta(abs, &st, &d.Entry, k.names, attrs) }
 	if st.Type == page.File && t.Known == nil {
 		d.Status = t.status()
 		f, err := k.content(abs, &st, &d)
 		switch {
 		case err == nil:
 			defer func() { _ = f.Close() }()
-			capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names) }
+			capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names, attrs) }
 		case k.run.ctx.Err() != nil || errors.Is(err, actors.ErrInterrupted):
 			return err
 		case f == nil && st.Size == 0 && errors.Is(err, fs.ErrPermission):
@@ -128,9 +134,8 @@ func (k *chunker) captured(t *entryTask, d *entryDone, err error) {
 		k.fail(d, err)
 		return
 	}
-	if err != nil {
-		d.Reason = err.Error() // the content is safe, some attribute is not
-		d.Status = messages.StatusFailed
+	if err = k.run.minor(t, err); err != nil { // the content is safe, some attribute is not
+		d.failed(t.Path, err)
 	}
 	k.describe(t, d)
 	k.done = append(k.done, *d)
@@ -148,18 +153,33 @@ func (k *chunker) describe(t *entryTask, d *entryDone) {
 		d.Entry.Refs = t.Known.Refs
 	}
 	if t.Unlisted != nil {
-		d.Status, d.Reason = messages.StatusFailed, t.Unlisted.Error()
+		d.failed(t.Path, t.Unlisted)
 	}
 	d.Racy = d.Racy || d.Status == messages.StatusInMotion || d.Status == messages.StatusFailed
 }
 
 // fail drops the entry from the snapshot, and says why.
 func (k *chunker) fail(d *entryDone, err error) {
-	d.Status, d.Dropped, d.Reason = messages.StatusFailed, true, err.Error()
+	d.failed(d.Entry.Path, err)
+	d.Dropped = true
 	if errors.Is(err, fs.ErrNotExist) {
 		d.Status, d.Reason = messages.StatusVanished, "vanished during the backup"
 	}
 	k.done = append(k.done, *d)
+}
+
+// failed says why an entry is missing, or not complete.
+func (d *entryDone) failed(path string, err error) {
+	d.Status, d.Reason = messages.StatusFailed, vfs.Reason(absolute(path), err)
+	d.Denied = errors.Is(err, fs.ErrPermission)
+}
+
+// absolute is the path that an entry has in the file system.
+func absolute(path string) string {
+	if path == "." {
+		return "/"
+	}
+	return "/" + path
 }
 
 // content opens and reads a file, and sets st to what was true of the bytes that

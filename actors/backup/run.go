@@ -46,7 +46,8 @@ type backupRun struct {
 	blobsStored atomic.Int64 // by this run
 
 	mu      sync.Mutex
-	crossed map[string]string // mounts that were excluded, by absolute path; see fs.WalkItem.Kernel
+	lacking map[string]*NoAttrs // by what they say
+	crossed map[string]string   // mounts that were excluded, by absolute path; see fs.WalkItem.Kernel
 }
 
 func newBackupRun(spec *Spec) *backupRun {
@@ -57,6 +58,7 @@ func newBackupRun(spec *Spec) *backupRun {
 	r.leaves = actors.NewCredit(maxLeaves)
 	r.hlKey = spec.Host.Secret.HardLink()
 	r.blobs, r.crossed = newBlobTable(spec.Index), map[string]string{}
+	r.lacking = map[string]*NoAttrs{}
 	return r
 }
 
@@ -103,12 +105,4 @@ func (r *backupRun) hardLink(st *vfs.Stat, path string) string {
 		return ""
 	}
 	return vfs.HardLink(r.hlKey, r.systems.Of(st, absolute(path)), st)
-}
-
-// absolute is the path of an entry in the file system.
-func absolute(path string) string {
-	if path == "." {
-		return "/"
-	}
-	return "/" + path
 }

@@ -110,6 +110,7 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	key := [16]byte(hash[16:])
 	t := entryTask{
 		Index: len(s.leaf), Path: it.Path, Stat: it.Stat, Implied: it.Implied, Failed: it.Err,
+		Unseen: it.Unseen,
 	}
 	s.leaf = append(s.leaf, t)
 	s.keys = append(s.keys, key)
@@ -150,7 +151,7 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	n := len(s.leaf)
 	m := &leafScanned{
 		Seq: s.first + uint64(s.leaves), Last: s.leaf[n-1].Path, Entries: n,
-		Key: s.start, Digest: s.stats.Leaf(s.keys, s.sums, s.links),
+		Key: s.start, Digest: s.digest(),
 	}
 	s.leaves++
 	row := index.LeafKey{Set: s.run.spec.Set, Last: s.start}
@@ -167,6 +168,16 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	s.submit(c, m.Seq)
 	s.leaf, s.keys, s.sums, s.links = nil, nil, nil, s.links[:0]
 	return nil
+}
+
+// digest is that of the leaf, zero if it may not be carried over. A page that was made
+// with other attributes is another one, though its files are known.
+func (s *scanner) digest() [32]byte {
+	d := s.stats.Leaf(s.keys, s.sums, s.links)
+	if d != [32]byte{} && s.run.spec.Attrs == fs.NoXattrs {
+		d[0] ^= 1
+	}
+	return d
 }
 
 // carry fills in m from the row if the page can stay as it is.

@@ -54,6 +54,7 @@ type Spec struct {
 	Excludes []string          // for the record, as are Filters
 	Filters  *snapshot.Filters
 	Tags     []string
+	Attrs    fs.Attrs
 	Fixed    bool // no file is read beyond the size it had when it was opened
 	Partial  bool // some requested paths are missing: the snapshot is incomplete
 
@@ -67,7 +68,9 @@ type Spec struct {
 	Tool     string // name and version, for the record
 	Progress *messages.Progress
 	OnItem   func(path string, st messages.Status, reason string) // from one goroutine
-	Warn     func(text string)                                    // from any goroutine
+	// After how long a call to a source that does not return is named; 0: a minute.
+	HangAfter time.Duration
+	Warn      func(text string) // from any goroutine
 
 	SaveEpoch func(keys.EpochKey) error // before the first blob that uses it
 	SaveNext  func(Head) error          // before the manifest is written
@@ -95,6 +98,7 @@ type Result struct {
 	Counts        messages.Counts
 	Complete      bool
 	Errors        int64 // entries that are missing or incomplete in the snapshot
+	Denied        int64 // of these, for want of permission
 	BytesRead     int64
 	BytesStored   int64
 	ObjectsStored int64
@@ -102,8 +106,17 @@ type Result struct {
 	Rounds        int
 	Restarts      int64
 	Duration      time.Duration
+	NoAttrs       []NoAttrs     // saved without, which is no error; the most frequent first
 	Kernel        []KernelMount // excluded, as nothing in it can be restored; by path
 	Abandoned     string        // a path that did not respond: a call is still waiting for it
+}
+
+// NoAttrs are entries that were saved without an attribute that could not be read.
+type NoAttrs struct {
+	What    string // and why it could not be read
+	Implied bool   // directories above the requested paths
+	Entries int64
+	Path    string // one of them; absolute
 }
 
 // KernelMount is where a file system of the kernel is mounted, and its type.

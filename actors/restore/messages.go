@@ -45,11 +45,16 @@ type restoreDir struct {
 	Fresh  bool        // it was just made
 	Other  bool        // it was made instead of something else
 	FS     *fileSystem // of a dry run: where it stands, or would
-	Attrs  bool        // it gets the attributes in Entry
-	Counts bool        // it is a selected entry, and part of the result
-	Doubt  bool        // an interrupted restore may have left it: contents must be compared
-	Parts  bool        // it holds parts of large files, which an interrupted restore has left
-	Err    error       // it cannot be made, and nothing below it
+	// Of a dry run: nothing in it can be changed, because of how it is mounted.
+	ReadOnly bool
+	// The file system of the kernel that is there, such as sysfs: it has the attributes that the
+	// kernel gives it.
+	Kernel string
+	Attrs  bool  // it gets the attributes in Entry
+	Counts bool  // it is a selected entry, and part of the result
+	Doubt  bool  // an interrupted restore may have left it: contents must be compared
+	Parts  bool  // it holds parts of large files, which an interrupted restore has left
+	Err    error // it cannot be made, and nothing below it
 }
 
 // Path is where the directory stands in the target.
@@ -127,21 +132,6 @@ type writing struct {
 	Finish []finishEntry
 	Frame  *messages.Buf // of Pieces; the planner gives it back when the last one is written
 	Pieces []writePiece
-}
-
-// example is a path of the target that it touches.
-func (m *writing) example() string {
-	switch {
-	case len(m.Place) > 0:
-		return m.Place[0].Path
-	case len(m.Check) > 0:
-		return m.Check[0].Item.Path
-	case len(m.Finish) > 0:
-		return m.Finish[0].path()
-	case len(m.Pieces) > 0:
-		return m.Pieces[0].To.Path
-	}
-	return ""
 }
 
 // path is where its entry stands in the target.

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -34,6 +35,7 @@ type restorePlanner struct {
 	apartAt  string // the first of them
 	unlinked bool   // that was said
 	full     error  // the target takes no more; the job ends when the writers have reported
+	closing  bool   // then: the writers have the last steps of directories
 	failed   bool   // the job knows why
 	reported bool
 	listed   int // bytes of what is listed in the result
@@ -116,9 +118,9 @@ func (p *restorePlanner) Receive(c actor.Context) {
 
 func (p *restorePlanner) walkEnded(c actor.Context, err error) {
 	p.walked = true
-	switch {
-	case targetFull(err):
-		p.targetFull(err)
+	switch full := (*TargetFullError)(nil); {
+	case errors.As(err, &full):
+		p.targetFull(full.Err)
 	case err != nil:
 		p.fail(c, err)
 	default:
@@ -135,11 +137,35 @@ func (p *restorePlanner) targetFull(err error) {
 }
 
 // drain ends the job when no writer has anything left, so that what was restored is counted.
+// Attributes need no room, so the directories made so far still get theirs.
 func (p *restorePlanner) drain(c actor.Context) {
 	p.place, p.check, p.finish = nil, nil, nil
-	if p.writing == 0 {
-		p.fail(c, p.fullError())
+	if p.writing > 0 {
+		return
 	}
+	if last := p.openDirs(); !p.closing && len(last) > 0 {
+		p.closing = true
+		p.write(c, writing{Finish: last})
+		return
+	}
+	p.fail(c, p.fullError())
+}
+
+// openDirs are the directories that are to get their attributes yet, from the bottom up.
+func (p *restorePlanner) openDirs() (last []finishEntry) {
+	for d := range p.dirs {
+		if d.Err == nil && d.Attrs {
+			last = append(last, finishEntry{Dir: d})
+		}
+	}
+	depth := func(f *finishEntry) (n int) {
+		for d := f.Dir; d.Parent != nil; d = d.Parent {
+			n++
+		}
+		return n
+	}
+	slices.SortFunc(last, func(a, b finishEntry) int { return depth(&b) - depth(&a) })
+	return last
 }
 
 // fail ends the job.

@@ -18,12 +18,12 @@ func checkSpace(ctx context.Context, s *actors.System, spec *Spec) error {
 	if err != nil {
 		return nil //nolint:nilerr // opening it says more
 	}
+	done := spec.touch(abs)
 	space, err := vfs.SpaceAt(abs)
-	if err != nil {
+	enough := err == nil && roomForAll(spec, space) && !mountsBelow(abs)
+	done()
+	if err != nil || enough {
 		return nil //nolint:nilerr // as above
-	}
-	if roomForAll(spec, space) && !mountsBelow(abs) {
-		return nil
 	}
 	spec.progress().SetPhase("check space")
 	dry := *spec

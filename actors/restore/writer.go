@@ -19,6 +19,7 @@ type restoreWriter struct {
 	run     *restoreRun
 	done    writingDone // of the job under way
 	compare localReader
+	touch   *actors.Touch
 }
 
 // localReader compares what the target has with the snapshot's chunks.
@@ -33,7 +34,7 @@ type localReader struct {
 
 func newRestoreWriter(run *restoreRun) actors.Work[writing, writingDone] {
 	w := &restoreWriter{
-		run:     run,
+		run: run, touch: run.watch.Touch(),
 		compare: localReader{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())},
 	}
 	return w.write
@@ -41,10 +42,12 @@ func newRestoreWriter(run *restoreRun) actors.Work[writing, writingDone] {
 
 func (w *restoreWriter) write(_ int, job writing) writingDone {
 	w.done = writingDone{}
+	defer w.touch.Leave()
 	for _, it := range job.Place {
 		if w.stopped() {
 			return w.done
 		}
+		w.touch.Enter(absIn(w.run.abs, it.Path))
 		w.run.faults.Writer()
 		w.placed(w.place(it))
 	}
@@ -55,13 +58,15 @@ func (w *restoreWriter) write(_ int, job writing) writingDone {
 		if w.stopped() {
 			return w.done
 		}
+		w.touch.Enter(absIn(w.run.abs, job.Pieces[i].To.Path))
 		w.run.faults.Writer()
 		w.piece(job.Frame.B, &job.Pieces[i])
 	}
 	for i := range job.Finish {
-		if w.stopped() {
+		if w.stopped() && (job.Finish[i].Dir == nil || w.run.ctx.Err() != nil) {
 			return w.done
 		}
+		w.touch.Enter(absIn(w.run.abs, job.Finish[i].path()))
 		w.run.faults.Writer()
 		w.placed(w.finish(&job.Finish[i]))
 	}
@@ -77,9 +82,12 @@ func (w *restoreWriter) targetFull(err error) {
 }
 
 func (w *restoreWriter) placed(o outcome) {
-	if targetFull(o.Err) {
+	if o.Err != nil && w.run.takesNoMore(o.Err, o.size()) {
 		w.targetFull(o.Err)
 		return
+	}
+	if w.run.dry {
+		w.run.wouldBeRefused(&o)
 	}
 	if o.Err != nil && o.Status != plan.StatusIgnored {
 		o.Status = plan.StatusFailed
@@ -100,9 +108,10 @@ func (w *restoreWriter) piece(frame []byte, p *writePiece) {
 // failed notes that a piece could not be written, if err says so.
 func (w *restoreWriter) failed(it *restoreItem, err error) {
 	switch {
-	case targetFull(err):
+	case err == nil:
+	case w.run.takesNoMore(err, it.Entry.Size):
 		w.targetFull(err)
-	case err != nil:
+	default:
 		w.done.Failed = append(w.done.Failed, outcome{Item: it, Err: err})
 	}
 }
@@ -191,6 +200,8 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		o.New, o.Why = plan.StatusRestored, ""
+	case run.dry && errors.Is(err, os.ErrPermission) && t.Barred(it.Path):
+		o.Why = "cannot be looked at before the restore opens its directory"
 	case err != nil:
 		o.Status, o.Err = plan.StatusFailed, err
 	case run.keeps(it, &st, o.Anew):
@@ -207,6 +218,14 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 	return o
 }
 
+// size is how many bytes were to be written, at most.
+func (o *outcome) size() int64 {
+	if o.Item == nil {
+		return 0
+	}
+	return o.Item.Entry.Size
+}
+
 // stays is the outcome for an item that is up to date.
 func (r *restoreRun) stays(it *restoreItem) outcome {
 	o := outcome{Item: it, Status: plan.StatusUnchanged}
@@ -218,11 +237,12 @@ func (r *restoreRun) stays(it *restoreItem) outcome {
 	return o
 }
 
-// changes reports whether a file that is there is to be changed in place. Where it
-// stands under the names of several files of the snapshot the first one gets it:
-// what is changed for one would be wrong for the others.
+// changes reports whether a file that is there is to be changed in place: if that was
+// asked for, or if it is mounted there by itself, as /etc/hosts is in a container, so that
+// nothing can take its place. Where it stands under the names of several files of the
+// snapshot the first one gets it: what is changed for one would be wrong for the others.
 func (r *restoreRun) changes(it *restoreItem, there *vfs.Stat) bool {
-	if !r.spec.InPlace || it.Entry.Type != page.File || there.Type != page.File {
+	if !r.spec.InPlace && !there.Mount || it.Entry.Type != page.File || there.Type != page.File {
 		return false
 	}
 	if there.Nlink < 2 {

@@ -83,10 +83,7 @@ func (w *pageWalk) damaged(info *blob.Info, err error) {
 		return
 	}
 	if _, isBad := w.bad[i]; !isBad {
-		w.tell(survey.Problem{
-			Kind: survey.KindOf(err), Key: inv.Key(i), Reason: err.Error(),
-			Snapshots: w.n.run.survey.IDs(i),
-		})
+		w.tell(survey.Of(err, inv.Key(i), w.n.run.survey.IDs(i)...))
 	}
 }
 
@@ -160,13 +157,10 @@ func (w *pageWalk) lost(after, last string, err error) error {
 			return nil
 		}
 	}
-	w.n.aside.Tell(&problemFound{
-		survey.Problem{
-			Kind: survey.KindOf(err), Key: layout.Blob(w.s.Host, w.failed.Blob.Name),
-			Snapshots: []string{w.s.ID()}, Reason: "a page in it is unreadable: " + err.Error(),
-			Lost: []page.LostPaths{lost},
-		},
-	})
+	p := survey.Of(err, layout.Blob(w.s.Host, w.failed.Blob.Name), w.s.ID())
+	p.Reason = "a page in it is unreadable: " + p.Reason
+	p.Lost = []page.LostPaths{lost}
+	w.n.aside.Tell(&problemFound{p})
 	return nil
 }
 

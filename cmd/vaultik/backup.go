@@ -80,6 +80,9 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 		return fault.Misuse("backup",
 			"--wait cannot be combined with --dry-run: a dry run waits for no other backup")
 	}
+	if err := atHome(c.Path); err != nil {
+		return err
+	}
 	leave, err := c.filters()
 	if err != nil {
 		return err

@@ -24,8 +24,8 @@ type configShowCmd struct{}
 
 // Run prints the settings in force as YAML that could be the configuration, unless
 // there is a password in the URL of the store, which is not shown.
-func (configShowCmd) Run(s *session) error {
-	known, err := s.engine.Config(s)
+func (configShowCmd) Run(ctx context.Context, s *session) error {
+	known, err := s.engine.Config(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -40,6 +40,7 @@ func (configShowCmd) Run(s *session) error {
 		BlobSize:  config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory),
 		BWLimit: c.BWLimit.String(), Connections: c.Parallel, Parallel: c.Parallel,
 		Elapsed: c.Retry.ElapsedText(), Stall: c.Retry.StallText(),
+		SlowStore: c.Retry.SlowStore,
 		IndexPath: s.engine.Places().IndexDir(c), StateDir: s.engine.Places().State,
 		Hostname: c.Hostname}
 	for _, set := range c.Sets {

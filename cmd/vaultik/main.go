@@ -84,7 +84,11 @@ func newParser(c *cli, stdout, stderr io.Writer, helped func(int)) *kong.Kong {
 func protect(ctx context.Context, fn func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &internalError{value: fmt.Sprint(p), stack: string(debug.Stack())}
+			stack := string(debug.Stack())
+			if t, ok := p.(interface{ Trace() string }); ok { // in another goroutine
+				stack = t.Trace()
+			}
+			err = &internalError{value: fmt.Sprint(p), stack: stack}
 		}
 	}()
 	err = fn()

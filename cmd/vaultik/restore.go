@@ -68,6 +68,11 @@ itself is damaged; everything else is restored.`
 }
 
 func (c *restoreCmd) Run(ctx context.Context, s *session) error {
+	target := []string{c.Target}
+	if err := atHome(target); err != nil {
+		return err
+	}
+	c.Target = target[0]
 	if err := c.checkDelete(); err != nil {
 		return err
 	}

@@ -13,9 +13,13 @@ import (
 
 // fuse mounts a file system of bad files at a new directory until the script ends:
 // fuse DIR [FILE]. With FILE it stops answering as soon as the file "hangs" is
-// opened, and writes FILE then.
+// opened, and writes FILE then. With -dead it has crashed, with -hangs it never answers.
 func fuse(ts *testscript.TestScript, _ bool, args []string) {
 	var mount atomic.Pointer[testfuse.Mount]
+	how := ""
+	if strings.HasPrefix(args[0], "-") {
+		how, args = args[0], args[1:]
+	}
 	files := map[string]testfuse.File{
 		"a":       testfuse.Bytes([]byte("good")),
 		"eio":     {Size: 10, Read: func(int64, int) ([]byte, error) { return nil, unix.EIO }},
@@ -35,4 +39,10 @@ func fuse(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	mount.Store(m)
 	ts.Defer(m.Unmount)
+	switch how {
+	case "-dead":
+		m.Die()
+	case "-hangs":
+		m.Stall()
+	}
 }

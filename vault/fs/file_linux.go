@@ -47,6 +47,10 @@ func (t *Target) create(path string, size int64, resume bool) (*File, error) {
 	if err != nil {
 		return nil, t.error("create", path, err)
 	}
+	if err := d.changeable(); err != nil {
+		d.release()
+		return nil, t.error("create", path, err)
+	}
 	f := &File{t: t, d: d, path: path, name: name, size: size}
 	if t.isLarge(size) && f.openPart(resume) {
 		return f, nil
@@ -81,11 +85,11 @@ func (t *Target) canName(dirfd int) bool {
 	defer closeFD(fd)
 	temp := t.tempName()
 	defer t.tempDone(temp)
-	return nameFile(fd, dirfd, temp) == nil && unix.Unlinkat(dirfd, temp, 0) == nil
+	return nameFile(fd, dirfd, temp) == nil && unlinkat(dirfd, temp, 0) == nil
 }
 
 func nameFile(fd, dirfd int, name string) error {
-	return unix.Linkat(unix.AT_FDCWD, node{fd: fd}.proc(), dirfd, name, unix.AT_SYMLINK_FOLLOW)
+	return linkat(unix.AT_FDCWD, node{fd: fd}.proc(), dirfd, name, unix.AT_SYMLINK_FOLLOW)
 }
 
 // Commit gives the file its size, the attributes in e, and then its name. On an error
@@ -130,7 +134,7 @@ func (f *File) flush(fd int) error {
 		return err
 	}
 	if st.Size != f.size {
-		if err := unix.Ftruncate(fd, f.size); err != nil {
+		if err := ftruncate(fd, f.size); err != nil {
 			return err
 		}
 	}
@@ -145,7 +149,7 @@ func (f *File) flush(fd int) error {
 	if err != nil {
 		return err
 	}
-	return unix.Close(other)
+	return closeWritten(other)
 }
 
 // place gives the file its name.
@@ -169,7 +173,7 @@ func (f *File) Abort() {
 		return
 	}
 	if f.temp != "" {
-		_ = unix.Unlinkat(f.d.fd, f.temp, 0) // where that fails, RemoveTemps finds it
+		_ = unlinkat(f.d.fd, f.temp, 0) // where that fails, RemoveTemps finds it
 	}
 	f.close()
 }

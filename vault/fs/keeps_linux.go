@@ -49,7 +49,7 @@ func (t *Target) measure(dir string, dev uint64) *keeps {
 		return nil
 	}
 	defer closeFD(fd)
-	defer func() { _ = unix.Unlinkat(d.fd, temp, 0) }()
+	defer func() { _ = unlinkat(d.fd, temp, 0) }()
 	st, err := fstat(fd)
 	if err != nil || st.Dev != dev { // something is mounted at the very path
 		return nil

@@ -17,6 +17,9 @@ func (t *Target) createMark(name string) (*os.File, error) {
 	if t.opt.ReadOnly {
 		return nil, errReadOnly
 	}
+	if err := t.dirs.top.changeable(); err != nil { // a mark could be made, but not removed
+		return nil, err
+	}
 	fd, err := openat(t.dirs.top.fd, name, changeFlags|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -35,7 +38,7 @@ func (t *Target) isNamed(f *os.File, name string) bool {
 }
 
 func (t *Target) removeName(name string) error {
-	return t.error("remove", name, unix.Unlinkat(t.dirs.top.fd, name, 0))
+	return t.error("remove", name, unlinkat(t.dirs.top.fd, name, 0))
 }
 
 // stale says that a directory has got its final mode.
@@ -73,7 +76,7 @@ func (t *Target) syncTop() error {
 		return err
 	}
 	defer closeFD(fd)
-	return synced(unix.Fsync(fd))
+	return synced(fsync(fd))
 }
 
 // noteDevice remembers the file system of a directory that is in use, for Sync. The cache is
@@ -118,7 +121,7 @@ func (t *Target) Sync() error {
 			unix.Sync()
 			continue
 		}
-		if err := unix.Syncfs(fd); err != nil {
+		if err := syncfs(fd); err != nil {
 			return t.error("sync", ".", err)
 		}
 	}
