@@ -17,10 +17,9 @@ func (op *opened) requireSeen() {
 	if op.Mirror {
 		return
 	}
-	trust := &op.Store.Trust
 	for host, p := range op.Seen.GCs(op.Store.Doc.Store) {
 		var sum snapshot.Sum
-		if !trust.AcceptsGC(host, p.Seq) && sum.UnmarshalText([]byte(p.Sum)) == nil {
+		if sum.UnmarshalText([]byte(p.Sum)) == nil {
 			op.Store.RequireGC(host, snapshot.GCSeen{Seq: p.Seq, SHA256: sum})
 		}
 	}

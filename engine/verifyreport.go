@@ -250,7 +250,8 @@ func (v *verification) damage(found int64, affected []string) error {
 	}
 	err := fault.Damaged(words.Plural(found, "problem", "problems") + " in the store" + rest)
 	for _, p := range v.signed {
-		if errors.Is(p.Err, snapshot.ErrRollback) || errors.Is(p.Err, snapshot.ErrGap) {
+		if errors.Is(p.Err, snapshot.ErrRollback) || errors.Is(p.Err, snapshot.ErrGap) ||
+			errors.Is(p.Err, snapshot.ErrGCRollback) {
 			return fault.WithHint(err, v.acceptHint())
 		}
 	}

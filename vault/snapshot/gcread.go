@@ -27,7 +27,8 @@ type gcRead struct {
 
 // RequireGC remembers that a gc object about a host exists, because a verified manifest
 // names it, or because this machine has seen it: it, or a later one that continues from
-// it, must be there whenever the newest is read.
+// it, must be there whenever the newest is read, unless the owner has accepted that it is
+// gone.
 func (s *Store) RequireGC(host layout.HostID, g GCSeen) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,7 +44,9 @@ func (s *Store) RequireGC(host layout.HostID, g GCSeen) {
 func (s *Store) required(host layout.HostID) []GCSeen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.named[host])
+	return slices.DeleteFunc(slices.Clone(s.named[host]), func(g GCSeen) bool {
+		return s.Trust.acceptsGC(host, g)
+	})
 }
 
 // GCHeads returns what to remember of gc objects: of each host the newest that was read,
@@ -98,7 +101,7 @@ func (s *Store) GCChain(ctx context.Context, host layout.HostID) ([]string, erro
 
 // gcChain reads the newest gc object, and follows it down to what is known to exist.
 func (s *Store) gcChain(ctx context.Context, host layout.HostID) (*LoadedGC, []string, error) {
-	g, _, err := newest(ctx, s, layout.GCPrefix(host), layout.KindGC,
+	g, _, err := newest(ctx, s, layout.GCPrefix(host), layout.KindGC, s.Trust.lostGC(host),
 		func(f found) (*LoadedGC, error) { return s.loadGC(ctx, f) })
 	var chain []string
 	if err == nil {

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,21 +17,6 @@ type Lost struct {
 	Pruned
 }
 
-// LostGC is a run of gc objects about one host that are gone with what a store has lost.
-type LostGC struct {
-	Host layout.HostID `json:"host"`
-	From uint64        `json:"from"` // seq of the first
-	To   uint64        `json:"to"`   // seq of the last
-}
-
-// AcceptsGC reports whether the owner has accepted that a gc object is gone that somebody has
-// seen. Later another one may have its number, which manifests name.
-func (t *Trust) AcceptsGC(host layout.HostID, seq uint64) bool {
-	return slices.ContainsFunc(t.LostGC, func(l LostGC) bool {
-		return l.Host == host && l.From <= seq && seq <= l.To
-	})
-}
-
 // Accepts reports whether the owner has accepted that a manifest is gone.
 func (t *Trust) Accepts(host layout.HostID, set layout.SetID, seq uint64) bool {
 	return t.lost(host, set, seq) != nil
@@ -40,6 +26,47 @@ func (t *Trust) lost(host layout.HostID, set layout.SetID, seq uint64) *Pruned {
 	for i := range t.Lost {
 		if l := &t.Lost[i]; l.Host == host && l.Set == set && l.From <= seq && seq <= l.To {
 			return &l.Pruned
+		}
+	}
+	return nil
+}
+
+// LostGC is the newest gc object about a host that is gone, with others before it, which the
+// owner has accepted. The next one follows it.
+type LostGC struct {
+	Host layout.HostID `json:"host"`
+	GCSeen
+}
+
+func (t *Trust) acceptsGC(host layout.HostID, g GCSeen) bool {
+	return slices.ContainsFunc(t.LostGC, func(l LostGC) bool {
+		return l.Host == host && (g.Seq < l.Seq || g == l.GCSeen)
+	})
+}
+
+// lostGC is the highest number of the gc objects about a host that are gone, 0 for none.
+func (t *Trust) lostGC(host layout.HostID) uint64 {
+	for _, l := range t.LostGC {
+		if l.Host == host {
+			return l.Seq
+		}
+	}
+	return 0
+}
+
+// AcceptGC adds a record of what is gone, in the place of an older one about that host.
+func (t *Trust) AcceptGC(l LostGC) {
+	t.LostGC = append(slices.DeleteFunc(slices.Clone(t.LostGC), func(o LostGC) bool {
+		return o.Host == l.Host
+	}), l)
+	slices.SortFunc(t.LostGC, func(a, b LostGC) int { return slices.Compare(a.Host[:], b.Host[:]) })
+}
+
+func checkLostGC(all []LostGC) error {
+	for i, l := range all {
+		if l.Host.IsZero() || l.Seq < 1 || l.Seq > layout.MaxSeq || l.SHA256.IsZero() ||
+			i > 0 && slices.Compare(all[i-1].Host[:], l.Host[:]) >= 0 {
+			return errors.New("records of lost gc objects are malformed, or not sorted by host")
 		}
 	}
 	return nil

@@ -74,8 +74,8 @@ func inLine(bad []Problem, next uint64) (line, beyond []Problem) {
 // proven by what read checks. What stands above it and proves nothing is left out, and
 // remembered for [Store.Strays]; but if one stands at the very next place, it may be the
 // newest, damaged: that is the error, a [Problem], as is one that cannot be read. ok is
-// false if there is none.
-func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kind,
+// false if there is none. Numbers up to lost are not used any more.
+func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kind, lost uint64,
 	read func(found) (T, error)) (v T, ok bool, err error) {
 	all, err := s.find(ctx, prefix, kind)
 	if err != nil {
@@ -83,11 +83,11 @@ func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kin
 	}
 	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(b.Seq, a.Seq) })
 	var bad, revoked []Problem
-	next := uint64(1)
+	next := lost + 1
 	for _, f := range all {
 		var err error
 		if v, err = read(f); err == nil {
-			ok, next = true, f.Seq+1
+			ok, next = true, max(f.Seq, lost)+1
 			break
 		}
 		if !Unproven(err) {

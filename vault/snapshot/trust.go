@@ -30,8 +30,8 @@ type Trust struct {
 	Time  time.Time      `json:"time"`
 	Hosts []TrustHost    `json:"hosts"`
 	Lost  []Lost         `json:"lost,omitempty"` // sorted and joined
-	// LostGC are gc objects that are gone, which the owner has accepted, as Lost.
-	LostGC []LostGC `json:"lost_gc,omitempty"`
+
+	LostGC []LostGC `json:"lost_gc,omitempty"` // sorted by host, one each
 }
 
 // TrustHost is one signing key. A host whose key is replaced becomes a new host.
@@ -107,14 +107,12 @@ func (t *Trust) check() error {
 			return fmt.Errorf("host %s: %w", h.Host, err)
 		}
 	}
-	for _, l := range t.LostGC {
-		if l.Host.IsZero() || l.From < 1 || l.To < l.From || l.To > layout.MaxSeq {
-			return errors.New("malformed record of lost gc objects")
-		}
-	}
 	merged, err := MergeLost(t.Lost)
 	if err == nil && !slices.Equal(merged, t.Lost) {
 		err = errors.New("records of what is lost are not sorted and joined")
+	}
+	if err == nil {
+		err = checkLostGC(t.LostGC)
 	}
 	return err
 }
