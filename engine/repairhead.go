@@ -83,8 +83,8 @@ func (r *headRepair) read(ctx context.Context) (err error) {
 	r.state, err = snapshot.ReadHead(ctx, backends.Objects(r.backend), r.kit.StoreID,
 		r.kit.Owner.Public())
 	if errors.Is(err, snapshot.ErrOwnerChanged) {
-		return fault.WithHint(err, "use the recovery kit whose \"# store:\" line has this store's id: "+
-			"--kit FILE")
+		return fault.WithHint(err,
+			"use the recovery kit whose \"# store:\" line has this store's id: --kit FILE")
 	}
 	if err != nil {
 		return err
