@@ -102,8 +102,8 @@ func (j *job) lost(ctx context.Context, op *opened) (lost []snapshot.Lost, gcs [
 
 // lostGC are the newest gc objects that this machine has seen, or that a snapshot names, where
 // the store has only older ones. From then on op reads it without them.
-func (j *job) lostGC(ctx context.Context, op *opened, loaded []*snapshot.Loaded) (out []snapshot.LostGC,
-	err error) {
+func (j *job) lostGC(ctx context.Context, op *opened,
+	loaded []*snapshot.Loaded) (out []snapshot.LostGC, err error) {
 	newest := map[layout.HostID]snapshot.GCSeen{}
 	for host, p := range op.Seen.GCs(op.Store.Doc.Store) {
 		sum, err := p.Hash()

@@ -14,13 +14,11 @@ import (
 func (j *job) knowsSets(ctx context.Context, op *opened) error {
 	ahead := map[layout.SetID]bool{}
 	err := op.Objects.List(ctx, layout.ManifestPrefix(op.Host.ID), func(key string, _ int64) error {
-		o, err := layout.Parse(key)
-		if err != nil || o.Kind != layout.KindManifest {
-			return nil
-		}
-		w := op.Seen.Written(op.Store.Doc.Store, op.Host.ID, o.Set)
-		if o.Seq > w.Seq && (o.Seq > w.Seq+1 || len(w.Next) == 0) {
-			ahead[o.Set] = true
+		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindManifest {
+			w := op.Seen.Written(op.Store.Doc.Store, op.Host.ID, o.Set)
+			if o.Seq > w.Seq && (o.Seq > w.Seq+1 || len(w.Next) == 0) {
+				ahead[o.Set] = true
+			}
 		}
 		return nil
 	})

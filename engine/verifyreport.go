@@ -168,7 +168,8 @@ type unopened struct {
 
 func (e *unopened) Error() string {
 	return fmt.Sprintf("the newest snapshot of set %s of %s, %s of %s, "+
-		"does not open with this key: it is for other recipients", e.set, e.host, e.row.short(), e.row.when())
+		"does not open with this key: it is for other recipients",
+		e.set, e.host, e.row.short(), e.row.when())
 }
 
 func (*unopened) Exit() fault.Code { return fault.NoIdentity }

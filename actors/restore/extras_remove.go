@@ -140,8 +140,8 @@ func (x *extras) unreadable(path string, err error) {
 // the snapshot itself bars the owner from a directory there is mostly nothing else in it.
 func (x *extras) sayBarred() {
 	if x.barred > 0 && x.spec.Listed == nil {
-		x.run.spec.warn(fmt.Sprintf("%s bar this user by their modes, and were not looked into for "+
-			"what is not in the snapshot; first: %s",
+		x.run.spec.warn(fmt.Sprintf("%s bar this user by their modes, and were not looked into "+
+			"for what is not in the snapshot; first: %s",
 			words.Plural(x.barred, "directory", "directories"), absIn(x.run.abs, x.barredAt)))
 	}
 }

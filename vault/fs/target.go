@@ -210,9 +210,9 @@ func (t *Target) Differs(path string, e *page.Entry) ([]string, error) {
 			out = append(out, what)
 		}
 	}
-	note(now.UID != uid || now.GID != gid, "owner")
-	note(e.Type != page.Symlink && now.Mode != e.Mode&0o7777, "mode")
-	note(now.Mtime != e.Mtime, "times")
+	note((now.UID != uid || now.GID != gid) && !t.ownsAll(path, &st), "owner")
+	note(e.Type != page.Symlink && now.Mode != e.Mode&0o7777 && t.keepsModes(path, &st), "mode")
+	note(!t.sameTime(path, &st, e), "times")
 	note(now.Flags != e.Flags, "flags")
 	have := slices.DeleteFunc(now.Xattrs, func(x page.Xattr) bool {
 		return !removable(x.Name) && !slices.ContainsFunc(e.Xattrs, func(y page.Xattr) bool { return x.Name == y.Name })
