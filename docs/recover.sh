@@ -10,7 +10,9 @@
 # KIT is the recovery kit that `vaultik init` made. If your identity is not in it, name
 # its file in the environment: IDENTITY=file. OUT_DIR must be empty or not there. With
 # several hosts or sets in the store, and none chosen, it lists them. SEQ chooses an
-# older snapshot. Run it as root to get owners and devices back. docs/format.md
+# older snapshot. If store.json is damaged, the kit stands in for it. If no trust list is
+# left either, nothing tells whose the snapshots are: UNVERIFIED=yes in the environment
+# takes the keys that the manifests themselves name. Run it as root to get owners and devices back. docs/format.md
 # explains each step. Decrypted pieces of up to 1 GiB pass through $TMPDIR.
 #
 # Every byte is checked before it is used: the owner's key against the kit, the
@@ -35,7 +37,7 @@ done
 [ ${#missing[@]} = 0 ] || die 69 "not installed: ${missing[*]}
 recover: install it; on Debian and Ubuntu: sudo apt-get install ${packages[*]}"
 store=${1#file://} kit=$2 out=$3 want_host=${4:-} want_set=${5:-} want_seq=${6:-}
-[ -f "$store/store.json" ] || die 10 "$store is no store: it has no store.json"
+[ -f "$store/store.json" ] || [ -d "$store/h" ] || die 10 "$store is no store: it has no store.json"
 [ -r "$kit" ] || die 64 "cannot read the kit $kit"
 store=$(realpath -- "$store")
 
@@ -45,32 +47,51 @@ mkdir "$work"/{blobs,own,mode,time}
 
 # ---- who signs what -------------------------------------------------------------
 
-# verify FILE NAMESPACE KEY WHAT: FILE is a line and an SSH signature over it. The
+# signed FILE NAMESPACE KEY: FILE is a line and an SSH signature over it by that key. The
 # line is then in $work/line.
-verify() {
-  [[ $3 =~ ^ssh-ed25519\ [A-Za-z0-9+/=]+$ ]] || die 13 "$4: malformed key"
+signed() {
+  [[ $3 =~ ^ssh-ed25519\ [A-Za-z0-9+/=]+$ ]] || return 1
   head -n 1 "$1" >"$work/line"
   tail -n +2 "$1" >"$work/sig"
   printf 'signer namespaces="%s" %s\n' "$2" "$3" >"$work/signers"
-  ssh-keygen -Y verify -f "$work/signers" -I signer -n "$2" -s "$work/sig" <"$work/line" >/dev/null 2>&1 ||
-    die 13 "$4: the signature does not fit"
+  ssh-keygen -Y verify -f "$work/signers" -I signer -n "$2" -s "$work/sig" <"$work/line" >/dev/null 2>&1
 }
 
-# is FILE FILTER WHAT [JQ-ARGUMENTS]: the document must satisfy the filter and be of this version.
+# signer FILE: the key that the signature in FILE says it is of. Anybody can sign.
+signer() {
+  printf 'ssh-ed25519 %s' "$(tail -n +2 "$1" | sed '1d;$d' | base64 -di 2>/dev/null | tail -c +15 | head -c 51 | base64 -w 0)"
+}
+
+# fingerprint KEY: as ssh-keygen -l prints it; nothing for what is no key.
+fingerprint() {
+  local text
+  printf '%s\n' "$1" >"$work/key.pub"
+  text=$(ssh-keygen -lf "$work/key.pub" 2>/dev/null) && read -r _ text _ <<<"$text" && printf '%s' "$text"
+}
+
+# matches FILE FILTER [JQ-ARGUMENTS]: the document satisfies the filter and is of this version.
+matches() {
+  local file=$1 filter=$2
+  shift 2
+  jq -e "$@" "(.v == 1 and .required == []) and ($filter)" "$file" >/dev/null 2>&1
+}
+
+# is FILE FILTER WHAT [JQ-ARGUMENTS]: dies if it does not match.
 is() {
   local file=$1 filter=$2 what=$3
   shift 3
-  jq -e "$@" "(.v == 1 and .required == []) and ($filter)" "$file" >/dev/null ||
+  matches "$file" "$filter" "$@" ||
     die 13 "$what: another object stands there, or it needs a newer version of this script"
 }
 
 sum() { local s; s=$(sha256sum <"$1") && echo "${s%% *}"; }
 
-owner=''
+owner='' store_id=''
 : >"$work/identities"
 while IFS= read -r line || [ -n "$line" ]; do
   case $line in
   '# owner: SHA256:'*) owner=${line#\# owner: } ;;
+  '# store: '*) store_id=${line#\# store: } ;;
   AGE-*) printf '%s\n' "$line" >>"$work/identities" ;;
   esac
 done <"$kit"
@@ -106,48 +127,109 @@ recover: or see whether your distribution, or its backports, has it by now: apt-
 }
 fitting_age
 
-head -n 1 "$store/store.json" >"$work/store"
-owner_key=$(jq -r .owner "$work/store")
-printf '%s\n' "$owner_key" >"$work/owner.pub"
-fingerprint=$(ssh-keygen -lf "$work/owner.pub" 2>/dev/null) || die 13 "store.json: malformed owner"
-[[ $fingerprint == *" $owner "* ]] ||
+# The owner's key is the one of that fingerprint, wherever it stands.
+owner_key=$(head -n 1 "$store/store.json" 2>/dev/null | jq -r .owner 2>/dev/null) || owner_key=''
+if [ -n "$owner_key" ] && [ "$(fingerprint "$owner_key")" = "$owner" ] &&
+  signed "$store/store.json" store@vaultik "$owner_key"; then
+  is "$work/line" '.type == "store"' store.json
+  store_id=$(jq -r .store "$work/line")
+elif [ -n "$owner_key" ] && signed "$store/store.json" store@vaultik "$owner_key"; then
   die 13 "store.json: the owner is not $owner, as the kit has it
 recover: $kit is the kit of another store, or somebody has exchanged store.json"
-verify "$store/store.json" store@vaultik "$owner_key" store.json
-is "$work/store" '.type == "store"' store.json
-store_id=$(jq -r .store "$work/store")
+else
+  echo "recover: store.json is missing or damaged; the kit tells what it said" >&2
+  [ -n "$store_id" ] || die 13 "store.json is damaged, and the kit names no store"
+  owner_key=''
+fi
 
-prev='' n=0
-for file in "$store"/trust/*.json.zst; do
-  n=$((n + 1)) what=${file#"$store"/}
-  [ -f "$file" ] || die 13 "there is no trust list"
-  zstd -dcq "$file" >"$work/doc" || die 13 "$what: damaged"
-  verify "$work/doc" trust@vaultik "$owner_key" "$what"
-  mv "$work/line" "$work/trust"
-  is "$work/trust" '.type == "trust" and .store == $s and .seq == $n and (.prev // "") == $p' "$what" \
-    --arg s "$store_id" --argjson n "$n" --arg p "$prev"
-  [[ $what == "$(printf 'trust/%010d.json.zst' "$n")" ]] || die 13 "$what: stands under a wrong name"
-  prev=$(sum "$file")
+# The newest trust list is the highest that the owner has signed. What stands at the very
+# next number may be a newer one, damaged, with a revocation in it; what stands beyond is
+# not of this store.
+lists=("$store"/trust/*.json.zst)
+trust_seq=0 next=''
+for ((i = ${#lists[@]} - 1; i >= 0; i--)); do
+  file=${lists[i]} what=${lists[i]#"$store"/} n=${lists[i]##*/} n=${n%%.*}
+  [[ -f $file && $n =~ ^[0-9]{10}$ ]] || continue
+  if zstd -dcq "$file" >"$work/doc" 2>/dev/null; then
+    key=$owner_key
+    if [ -z "$key" ]; then key=$(signer "$work/doc"); fi
+    if [ "$(fingerprint "$key")" = "$owner" ] && signed "$work/doc" trust@vaultik "$key"; then
+      mv "$work/line" "$work/trust"
+      if matches "$work/trust" '.type == "trust" and .store == $s and .seq == $n' \
+        --arg s "$store_id" --argjson n "$((10#$n))"; then
+        owner_key=$key trust_seq=$((10#$n))
+        break
+      fi
+      is "$work/trust" '.type == "trust" and .store == $s' "$what" --arg s "$store_id"
+    fi
+  fi
+  echo "recover: left out: $what: the owner has not signed it, or it is damaged" >&2
+  next=$((10#$n))
 done
+unverified=false
+if [ "${UNVERIFIED:-}" = yes ]; then
+  unverified=true
+  echo "recover: UNVERIFIED: NOBODY VOUCHES FOR WHAT IS RESTORED: anybody who can write to the store can have made it" >&2
+elif [ "$trust_seq" = 0 ]; then
+  die 13 "there is no trust list that the owner has signed
+recover: vaultik store repair-head --kit $kit writes a new one; or, if nobody else can have
+recover: written to the store, go on without: UNVERIFIED=yes $0 ..."
+elif [ "$next" = $((trust_seq + 1)) ]; then
+  die 13 "$(printf 'trust/%010d.json.zst' "$next"): damaged: it may say that a host is not to be trusted
+recover: put it back from another copy; if you never wrote one of that number, remove it"
+fi
 
-# load HOST SET FILE: checks a manifest and the root it names; their JSON is then in
+# host_key HOST: the key that may sign its manifests, in $REPLY; empty if there is none.
+host_key() {
+  REPLY=''
+  [ "$trust_seq" = 0 ] ||
+    REPLY=$(jq -r --arg h "$1" '.hosts[] | select(.host == $h and (.roles | index("write"))) | .key' "$work/trust")
+}
+
+# whole HOST SET FILE: FILE is a manifest of that host and set, under its name. Its JSON is
+# then in $work/manifest.
+whole() {
+  local seq=${3##*/}
+  seq=${seq%%[.-]*}
+  [[ $seq =~ ^[0-9]{10}$ ]] && zstd -dcq "$3" >"$work/doc" 2>/dev/null || return 1
+  host_key "$1"
+  if [ -z "$REPLY" ] && $unverified; then
+    REPLY=$(signer "$work/doc")
+  fi
+  signed "$work/doc" manifest@vaultik "$REPLY" || return 1
+  mv "$work/line" "$work/manifest"
+  matches "$work/manifest" '.type == "manifest" and .store == $s and .host == $h and .set == $set and .seq == $n' \
+    --arg s "$store_id" --arg h "$1" --arg set "$2" --argjson n "$((10#$seq))"
+}
+
+# stands HOST SET FILE: its host's key is not revoked, or what the owner lets stand of it
+# leads down to FILE.
+stands() {
+  local want seq prev file
+  [ "$trust_seq" != 0 ] || return 0
+  jq -e --arg h "$1" '.hosts[] | select(.host == $h) | has("revoked")' "$work/trust" >/dev/null || return 0
+  read -r seq want < <(jq -r --arg h "$1" --arg set "$2" '.hosts[] | select(.host == $h) |
+    (.until.sets // [])[] | select(.set == $set) | "\(.seq) \(.sum)"' "$work/trust") || return 1
+  while [ "$seq" -gt 0 ]; do
+    prev=''
+    for file in "$store/h/$1/m/$2/$(printf %010d "$seq")"[.-]*; do
+      [ -f "$file" ] && [ "$(sum "$file")" = "$want" ] || continue
+      [ "$file" != "$3" ] || return 0
+      prev=$(zstd -dcq "$file" | head -n 1 | jq -r '.prev // ""')
+    done
+    [ -n "$prev" ] || return 1
+    want=$prev seq=$((seq - 1))
+  done
+  return 1
+}
+
+# load HOST SET FILE: checks the root that a manifest names; their JSON is then in
 # $work/manifest and $work/root.
 load() {
-  local host=$1 set=$2 file=$3 what=${3#"$store"/} key root seq
-  key=$(jq -r --arg h "$host" '.hosts[] | select(.host == $h and (.roles | index("write"))) | .key' "$work/trust")
-  [ -n "$key" ] || die 13 "$what: the owner does not trust host $host"
-  zstd -dcq "$file" >"$work/doc" || die 13 "$what: damaged"
-  verify "$work/doc" manifest@vaultik "$key" "$what"
-  mv "$work/line" "$work/manifest"
-  seq=${file##*/} seq=${seq%%[.-]*}
-  is "$work/manifest" '.type == "manifest" and .store == $s and .host == $h and .set == $set and .seq == $n' "$what" \
-    --arg s "$store_id" --arg h "$host" --arg set "$set" --argjson n "$((10#$seq))"
-  # A key that was revoked later counts for what it signed before.
-  jq -e --slurpfile m "$work/manifest" --arg h "$host" \
-    '.hosts[] | select(.host == $h) | (.revoked // "9999") > $m[0].time' "$work/trust" >/dev/null ||
-    die 13 "$what: signed by a key that was revoked"
+  local root what
+  whole "$@" || die 13 "${3#"$store"/}: damaged, or not signed by its host"
   root=$(jq -r .root.name "$work/manifest")
-  what=h/$host/r/$root.age
+  what=h/$1/r/$root.age
   [ "$(sum "$store/$what" 2>/dev/null)" = "$root" ] || die 13 "$what: missing or damaged"
   # Through a pipe, not a file: a plugin may ask its user to touch a key.
   age -d -i "$work/identities" "$store/$what" 2>&1 >"$work/doc" | tee "$work/said" >&2 ||
@@ -162,38 +244,66 @@ recover: name the file of that key's identity: IDENTITY=FILE $0 STORE_DIR KIT OU
     "$what" --slurpfile m "$work/manifest"
 }
 
-# newest HOST SET: the file of the manifest with the highest seq, or the one wanted.
+# newest HOST SET: the manifest with the highest seq that its host has signed, or the one
+# wanted, in $REPLY; empty if there is none. What stands behind it is left out, but not
+# silently: right behind it may be a newer one, damaged.
 newest() {
-  local file last=''
-  for file in "$store/h/$1/m/$2"/*.json.zst; do
-    [ -f "$file" ] || continue
-    if [ -n "$want_seq" ] && [[ ${file##*/} != "$(printf %010d "$want_seq")"[.-]* ]]; then continue; fi
-    last=$file
+  local files=("$store/h/$1/m/$2"/*.json.zst) i file seq next='' why
+  for ((i = ${#files[@]} - 1; i >= 0; i--)); do
+    file=${files[i]} seq=${files[i]##*/} seq=${seq%%[.-]*}
+    [[ -f $file && $seq =~ ^[0-9]{10}$ ]] || continue
+    if [ -n "$want_seq" ] && [ "$seq" != "$(printf %010d "$want_seq")" ]; then continue; fi
+    why='damaged, or not signed by its host'
+    if whole "$1" "$2" "$file"; then
+      if stands "$1" "$2" "$file"; then
+        if [ "$next" = $((10#$seq + 1)) ]; then
+          die 13 "h/$1/m/$2/$(printf %010d "$next"): the newest snapshot, damaged, or a stranger's object
+recover: to take the one before it: $0 STORE_DIR KIT OUT_DIR $1 $2 $((10#$seq))"
+        fi
+        REPLY=$file
+        return
+      fi
+      why='signed with a revoked key'
+    fi
+    echo "recover: left out: ${file#"$store"/}: $why" >&2
+    left_out=true
+    [ "$why" = 'signed with a revoked key' ] || next=$((10#$seq))
   done
-  printf '%s' "$last"
+  REPLY=''
+  # The only one that there may have been of this set.
+  [ "$next" != 1 ] || echo "recover: set $2 of host $1 may have had a snapshot, which is damaged" >&2
 }
 
-choices=()
+choices=() newest=() left_out=false
 for dir in "$store"/h/*/m/*/; do
   [ -d "$dir" ] || continue
   set=${dir%/} set=${set##*/}
   host=${dir#"$store"/h/} host=${host%%/*}
-  if [ "${want_host:-$host}" = "$host" ] && [ "${want_set:-$set}" = "$set" ] && [ -n "$(newest "$host" "$set")" ]; then
-    choices+=("$host $set")
+  [ "${want_host:-$host}" = "$host" ] && [ "${want_set:-$set}" = "$set" ] || continue
+  host_key "$host"
+  if [ -n "$REPLY" ] || $unverified; then
+    newest "$host" "$set"
+    [ -z "$REPLY" ] || choices+=("$host $set") newest+=("$REPLY")
   fi
 done
-[ ${#choices[@]} -gt 0 ] || die 1 "no such snapshot in $store"
+if [ ${#choices[@]} = 0 ]; then
+  ! $left_out || die 13 "none of the snapshots asked for is whole and signed by a host that the owner trusts"
+  die 1 "no such snapshot in $store"
+fi
 if [ ${#choices[@]} -gt 1 ]; then
   echo "recover: several snapshots; give HOST, SET and perhaps SEQ:" >&2
-  for choice in "${choices[@]}"; do
-    read -r host set <<<"$choice"
-    load "$host" "$set" "$(newest "$host" "$set")"
+  for i in "${!choices[@]}"; do
+    read -r host set <<<"${choices[i]}"
+    load "$host" "$set" "${newest[i]}"
     jq -r '"  \(.host) \(.set) \(.seq)   \(.started)  \(.hostname | tojson)  \(.setname | tojson)"' "$work/root" >&2
   done
   exit 64
 fi
 read -r host set <<<"${choices[0]}"
-load "$host" "$set" "$(newest "$host" "$set")"
+load "$host" "$set" "${newest[0]}"
+if $unverified; then
+  echo "recover: signed by $(fingerprint "$REPLY"), which says that it is host $host" >&2
+fi
 
 # ---- the objects of the snapshot ------------------------------------------------
 

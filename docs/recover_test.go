@@ -4,6 +4,7 @@ package docs
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -13,10 +14,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"vaultik/internal/agetest"
 	"vaultik/internal/oddtree"
 	"vaultik/internal/treecmp"
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
 )
 
 // build makes the program once for all tests here.
@@ -46,6 +51,7 @@ type machine struct {
 	t               *testing.T
 	home, store, id string
 	path            string // PATH of the script; empty: that of the test
+	more            string // variable for the script
 }
 
 func newMachine(t *testing.T) *machine {
@@ -89,6 +95,9 @@ func (m *machine) recover(store, out string, more ...string) (code int, said str
 	cmd.Env = m.env()
 	if m.path != "" {
 		cmd.Env = append(cmd.Env, "PATH="+m.path) // the last one counts
+	}
+	if m.more != "" {
+		cmd.Env = append(cmd.Env, m.more)
 	}
 	if m.id != "" {
 		cmd.Env = append(cmd.Env, "IDENTITY="+m.id)
@@ -418,7 +427,7 @@ func TestRecover_damage(t *testing.T) {
 		object string // pattern below the store
 		code   int
 	}{
-		{"store.json", 13}, {"trust/*", 13}, {"h/*/m/*/*", 13}, {"h/*/r/*", 13}, {"h/*/b/*/*", 3}, {"h/*/k/*/*", 0},
+		{"store.json", 0}, {"trust/*", 13}, {"h/*/m/*/*", 13}, {"h/*/r/*", 13}, {"h/*/b/*/*", 3}, {"h/*/k/*/*", 0},
 	} {
 		for _, how := range []string{"flip", "cut", "delete"} {
 			t.Run(how+" "+c.object, func(t *testing.T) {
@@ -429,10 +438,7 @@ func TestRecover_damage(t *testing.T) {
 				}
 				damage(t, filepath.Join(store, c.object), how)
 				want := c.code
-				switch {
-				case how == "delete" && c.object == "store.json":
-					want = 10
-				case how == "delete" && c.object == "h/*/m/*/*":
+				if how == "delete" && c.object == "h/*/m/*/*" {
 					want = 1 // there never was a snapshot, as far as the script can see
 				}
 				mm := *m
@@ -449,6 +455,114 @@ func TestRecover_damage(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Only what is signed counts, and of a revoked key what the owner lets stand; nothing that
+// somebody else puts into the store keeps the rest from being restored.
+func TestRecover_trust(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.init()
+	dir := filepath.Join(t.TempDir(), "dir")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.Mkdir(dir, 0o755))
+	for _, text := range []string{"one", "two"} {
+		must(os.WriteFile(filepath.Join(dir, "file"), []byte(text), 0o644))
+		m.run("backup", dir)
+	}
+	raw, err := os.ReadFile(m.kit())
+	must(err)
+	kit, err := keys.ParseKit(raw)
+	must(err)
+	manifests, err := filepath.Glob(filepath.Join(m.store, "h/*/m/*/*"))
+	must(err)
+	host, set := "", filepath.Dir(manifests[0])
+	var sums []snapshot.Sum
+	for _, f := range manifests {
+		b, err := os.ReadFile(f)
+		must(err)
+		sums = append(sums, sha256.Sum256(b))
+	}
+	set, err = filepath.Rel(m.store, set)
+	must(err)
+	host = strings.Split(set, "/")[1]
+	garbage := func(keys ...string) func(string) {
+		return func(store string) {
+			for _, key := range keys {
+				file := filepath.Join(store, key)
+				must(os.MkdirAll(filepath.Dir(file), 0o700))
+				must(os.WriteFile(file, []byte("x"), 0o600))
+			}
+		}
+	}
+	revoke := func(seq int) func(string) {
+		return func(store string) {
+			b, err := os.ReadFile(filepath.Join(store, layout.Trust(1)))
+			must(err)
+			trust, err := snapshot.DecodeTrust(b, kit.Owner.Public())
+			must(err)
+			h := &trust.Hosts[0]
+			h.Revoked = time.Now().AddDate(1, 0, 0) // what the clock says is nothing
+			if seq > 0 {
+				var id layout.SetID
+				must(id.UnmarshalText([]byte(filepath.Base(set))))
+				h.Until = &snapshot.Until{Sets: []snapshot.UntilSet{{Set: id, Seq: uint64(seq),
+					Sum: sums[seq-1]}}}
+			}
+			trust.Seq, trust.Prev = 2, sha256.Sum256(b)
+			b, err = snapshot.EncodeTrust(trust, kit.Owner)
+			must(err)
+			must(os.WriteFile(filepath.Join(store, layout.Trust(2)), b, 0o600))
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(store string)
+		more   []string
+		env    string
+		code   int
+		want   string // contents
+		says   string
+	}{
+		"garbage": {garbage(set+"/0000000099.json.zst", filepath.Dir(set)+"/0123456789abcdef/0000000003.json.zst",
+			"trust/0000000009.json.zst"), nil, "", 0, "two", "left out: trust/0000000009.json.zst"},
+		"garbage next": {garbage(set + "/0000000003.json.zst"), nil, "", 13, "",
+			"the newest snapshot, damaged, or a stranger's object"},
+		"garbage next, and a number": {garbage(set + "/0000000003.json.zst"),
+			[]string{host, filepath.Base(set), "2"}, "", 0, "two", "restored"},
+		"garbage next to trust": {garbage("trust/0000000002.json.zst"), nil, "", 13, "",
+			"trust/0000000002.json.zst: damaged"},
+		"no trust": {func(store string) { must(os.RemoveAll(filepath.Join(store, "trust"))) },
+			nil, "", 13, "", "vaultik store repair-head"},
+		"no trust, unverified": {func(store string) {
+			must(os.RemoveAll(filepath.Join(store, "trust")))
+			must(os.Remove(filepath.Join(store, "store.json")))
+		}, nil, "UNVERIFIED=yes", 0, "two", "NOBODY VOUCHES"},
+		"revoked, all stands": {revoke(2), nil, "", 0, "two", "restored"},
+		"revoked, an older one": {revoke(2), []string{host, filepath.Base(set), "1"}, "", 0, "one",
+			"restored"},
+		"revoked, a part stands": {revoke(1), nil, "", 0, "one", "signed with a revoked key"},
+		"revoked":                {revoke(0), nil, "", 13, "", "signed with a revoked key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := filepath.Join(t.TempDir(), "store")
+			must(os.CopyFS(store, os.DirFS(m.store)))
+			c.change(store)
+			mm := *m
+			mm.t, mm.more = t, c.env
+			out := filepath.Join(t.TempDir(), "out")
+			code, said := mm.recover(store, out, c.more...)
+			got, _ := os.ReadFile(filepath.Join(out, dir, "file"))
+			if code != c.code || string(got) != c.want || !strings.Contains(said, c.says) {
+				t.Errorf("exit %d, %q, want %d, %q: %s", code, got, c.code, c.want, said)
+			}
+		})
 	}
 }
 

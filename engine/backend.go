@@ -13,6 +13,7 @@ import (
 	"vaultik/backends/retry"
 	"vaultik/config"
 	"vaultik/engine/events"
+	"vaultik/vault/layout"
 )
 
 // openBackend opens the store at url as every job does: failed calls are retried,
@@ -41,7 +42,7 @@ func (j *job) openUncounted(ctx context.Context, url string, o backends.Options)
 
 func (j *job) open(ctx context.Context, url string, o backends.Options, conf *config.Config,
 	connections int) (backends.Backend, error) {
-	o.Log = slog.New(logs{j.Voice})
+	o.Log, o.Holds = slog.New(logs{j.Voice}), layout.Holds
 	o.S3, o.Rclone = s3Options(conf.S3), backends.RcloneOptions(conf.Rclone)
 	l, trouble := j.limiter(conf), j.troubles.of(backends.Redact(url))
 	b, err := retry.Open(ctx, func(ctx context.Context) (backends.Backend, error) {

@@ -26,6 +26,16 @@ func (*wrongKit) Hint() string {
 // ownersKit reads the recovery kit of an open store. Of its secrets only the owner's key is
 // used; the identity is not even kept.
 func ownersKit(file string, op *opened) (*keys.Kit, error) {
+	kit, err := readOwnersKit(file)
+	if err == nil && (kit.StoreID != op.Store.Doc.Store ||
+		kit.Owner.Public() != op.Store.Doc.Owner) {
+		return nil, &wrongKit{file, kit.StoreID.String(), op.Store.Doc.Store.String()}
+	}
+	return kit, err
+}
+
+// readOwnersKit is ownersKit of a store that cannot be opened.
+func readOwnersKit(file string) (*keys.Kit, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fault.WithHint(fmt.Errorf("read recovery kit: %w", err),
@@ -40,8 +50,6 @@ func ownersKit(file string, op *opened) (*keys.Kit, error) {
 			"give the file that init wrote: --kit FILE")
 	case err != nil:
 		return nil, err
-	case kit.StoreID != op.Store.Doc.Store || kit.Owner.Public() != op.Store.Doc.Owner:
-		return nil, &wrongKit{file, kit.StoreID.String(), op.Store.Doc.Store.String()}
 	}
 	return &kit, nil
 }

@@ -13,14 +13,14 @@ import (
 
 // requireSeen tells the store which gc objects this machine has seen. A mirror may be
 // behind them.
-func (op *opened) requireSeen() {
-	if op.Mirror {
+func (o *opened) requireSeen() {
+	if o.Mirror {
 		return
 	}
-	for host, p := range op.Seen.GCs(op.Store.Doc.Store) {
+	for host, p := range o.Seen.GCs(o.Store.Doc.Store) {
 		var sum snapshot.Sum
 		if sum.UnmarshalText([]byte(p.Sum)) == nil {
-			op.Store.RequireGC(host, snapshot.GCSeen{Seq: p.Seq, SHA256: sum})
+			o.Store.RequireGC(host, snapshot.GCSeen{Seq: p.Seq, SHA256: sum})
 		}
 	}
 }

@@ -216,7 +216,8 @@ func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
 	return fault.WithHint(
 		fmt.Errorf("%w; the snapshots are not affected, but cannot be authenticated",
 			err),
-		"put that object back from another copy of the store; it is never changed",
+		"put that object back from another copy of the store; only if there is none: "+
+			j.here("store repair-head --kit FILE"),
 	)
 }
 

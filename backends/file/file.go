@@ -50,6 +50,7 @@ type Backend struct {
 	root     *atomicfile.Dir
 	location string
 	readOnly bool
+	holds    func(path string) bool // see backends.Options
 	gate     backends.Gate
 
 	making sync.Mutex      // held while directories are made
@@ -64,7 +65,7 @@ type Backend struct {
 func Open(root string, o backends.Options) (*Backend, error) { return open(root, o, nil) }
 
 func open(root string, o backends.Options, hook atomicfile.Hook) (*Backend, error) {
-	b := &Backend{readOnly: o.ReadOnly, made: map[string]bool{}}
+	b := &Backend{readOnly: o.ReadOnly, holds: o.Holds, made: map[string]bool{}}
 	root, err := filepath.Abs(root)
 	if err == nil {
 		b.location = (&url.URL{Scheme: Scheme, Path: platform.URLPath(root)}).String()

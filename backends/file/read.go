@@ -179,13 +179,20 @@ func (l *lister) visit(dir *atomicfile.Dir, rel, name string) error {
 		return nil
 	}
 	st, err := dir.Lstat(name)
+	stray := l.b.holds != nil && !l.b.holds(key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // deleted meanwhile
 	case err != nil:
 		return err
 	case st.Mode.IsDir():
-		return l.walk(key)
+		err := l.walk(key)
+		if stray && !l.stopped && errors.Is(err, fs.ErrPermission) {
+			return nil // lost+found, for example
+		}
+		return err
+	case st.Mode&fs.ModeSymlink != 0 && stray:
+		return nil
 	case st.Mode&fs.ModeSymlink != 0:
 		return &fs.PathError{Op: "list", Path: dir.Path() + "/" + name, Err: atomicfile.ErrSymlink}
 	case !st.Mode.IsRegular():

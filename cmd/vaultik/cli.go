@@ -36,9 +36,10 @@ type configCmd struct {
 }
 
 type storeCmd struct {
-	Info  storeInfoCmd  `cmd:"" help:"Show whose store it is and what is in it."`
-	Check storeCheckCmd `cmd:"" help:"Check whether a place can hold a store, and what it can do."`
-	Copy  storeCopyCmd  `cmd:"" help:"Mirror a store to another place, or update a mirror."`
+	Info       storeInfoCmd   `cmd:"" help:"Show whose store it is and what is in it."`
+	Check      storeCheckCmd  `cmd:"" help:"Check whether a place can hold a store, and what it can do."`
+	Copy       storeCopyCmd   `cmd:"" help:"Mirror a store to another place, or update a mirror."`
+	RepairHead storeRepairCmd `cmd:"" name:"repair-head" help:"Write a damaged store.json or trust list anew, from the recovery kit."`
 
 	AcceptRollback storeAcceptCmd `cmd:"" name:"accept-rollback" help:"Accept that a store was put back from an older copy."`
 }

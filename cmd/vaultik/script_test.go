@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 //	newer STORE KIT             make store.json one of a newer version
 //	condemn STORE DIR SEQ       write a gc object, signed by the host configured in DIR
 //	unsign STORE KIT            make the newest trust list one of an older version
+//	pruned [TO]                 sign a gc object, and delete manifests, see pruned
+//	revoke KIT [SEQ]            revoke the key of this host, see revoke
 //
 // and "mortal COMMAND ARG..." runs a command for which the modes of files count,
 // even if root runs the tests.
@@ -65,7 +67,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
-			"unsign": unsign, "condemn": condemn,
+			"unsign": unsign, "pruned": pruned, "revoke": revoke, "condemn": condemn,
 			"hold": hold, "unhold": unhold, "await": await,
 			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse, "mount": mountAt,
 			"fuselinks": fuselinks,

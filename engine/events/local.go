@@ -76,6 +76,7 @@ func (Entry) event()        {}
 func (Problem) event()      {}
 func (Verified) event()     {}
 func (StoreMade) event()    {}
+func (Author) event()       {}
 func (Resumed) event()      {}
 func (Recipients) event()   {}
 func (Rollback) event()     {}

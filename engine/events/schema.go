@@ -254,6 +254,17 @@ type LostSnapshots struct {
 	To         uint64 `json:"to_seq"`
 }
 
+// Author is a key that has signed objects of a store whose trust list is damaged.
+type Author struct {
+	Type      string     `json:"type"` // author
+	Host      string     `json:"host,omitempty"`
+	Key       string     `json:"key"`       // fingerprint
+	Snapshots int        `json:"snapshots"` // manifests that it has signed
+	GCs       int        `json:"gc_objects"`
+	Last      *time.Time `json:"last,omitempty"` // of the newest of these snapshots
+	Known     bool       `json:"known"`          // an older trust list names it
+}
+
 // Identity is a new key pair.
 type Identity struct {
 	Type      string    `json:"type"` // identity

@@ -160,3 +160,27 @@ func FuzzParse(f *testing.F) {
 		})
 	})
 }
+
+// What holds a key is each directory above it, and nothing beside it.
+func TestHolds(t *testing.T) {
+	for key := range testKeys() {
+		for path := key; path != ""; {
+			if !Holds(path) {
+				t.Errorf("%s may hold objects: it is on the way to %s", path, key)
+			}
+			if Holds(path + ".tmp") {
+				t.Errorf("%s.tmp may hold objects", path)
+			}
+			if Holds(path + "/x") {
+				t.Errorf("%s/x may hold objects", path)
+			}
+			path = path[:max(0, strings.LastIndexByte(path, '/'))]
+		}
+	}
+	for _, path := range []string{"", "README", "h/README", "b", "h/0123456789abcdef/x", "gc/x",
+		"trust/x", "check", "lost+found", "h/0123456789abcdef/b/aa/dir", "h/0123456789abcdef/r/dir"} {
+		if Holds(path) {
+			t.Errorf("%q may hold objects", path)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -100,7 +101,7 @@ func (s *Store) GCChain(ctx context.Context, host layout.HostID) ([]string, erro
 
 // gcChain reads the newest gc object, and follows it down to what is known to exist.
 func (s *Store) gcChain(ctx context.Context, host layout.HostID) (*LoadedGC, []string, error) {
-	g, _, err := newest(ctx, s, layout.GCPrefix(host), layout.KindGC,
+	g, _, err := newest(ctx, s, layout.GCPrefix(host), layout.KindGC, s.Trust.lostGC(host),
 		func(f found) (*LoadedGC, error) { return s.loadGC(ctx, f) })
 	var chain []string
 	if err == nil {
@@ -194,9 +195,11 @@ func (s *Store) followGC(ctx context.Context, host layout.HostID, g *LoadedGC) (
 		return chain, nil
 	}
 	want := named[0]
-	key := layout.GC(host, want.Seq)
+	bad := func(seq uint64, err error) error {
+		return Problem{Key: layout.GC(host, seq), Host: host, Seq: seq, Err: err}
+	}
 	if g == nil || g.Seq < want.Seq {
-		return nil, fmt.Errorf("%s: %w", key, ErrGCRollback)
+		return nil, bad(want.Seq, ErrGCRollback)
 	}
 	seq, sum, prev := g.Seq, g.Sum, g.Prev
 	for seq > want.Seq {
@@ -204,13 +207,12 @@ func (s *Store) followGC(ctx context.Context, host layout.HostID, g *LoadedGC) (
 			break // its sum is all that is asked for
 		}
 		if prev, err = s.gcPrev(ctx, host, seq, sum); err != nil {
-			return nil, fmt.Errorf("%s: %w: what the newest continues from: %w",
-				layout.GC(host, seq), ErrGCRollback, err)
+			return nil, bad(seq, fmt.Errorf("%w: what the newest continues from: %w", ErrGCRollback, err))
 		}
 		chain = append(chain, layout.GC(host, seq))
 	}
 	if len(named) > 1 || sum != want.SHA256 {
-		return nil, fmt.Errorf("%s: %w: another stands in its place", key, ErrGCRollback)
+		return nil, bad(want.Seq, fmt.Errorf("%w: another stands in its place", ErrGCRollback))
 	}
 	return chain, nil
 }
@@ -251,8 +253,9 @@ func (s *Store) checkGCs(ctx context.Context, filter Filter) (out []Problem) {
 			continue
 		}
 		if err := s.CheckGC(ctx, h.Host); err != nil {
-			out = append(out, Problem{Key: layout.GC(h.Host, named[0].Seq), Host: h.Host,
-				Seq: named[0].Seq, Err: err})
+			p := Problem{Key: layout.GCPrefix(h.Host), Host: h.Host, Err: err} // it cannot be listed
+			errors.As(err, &p)
+			out = append(out, p)
 		}
 	}
 	return out

@@ -44,6 +44,16 @@ func (t *Trust) acceptsGC(host layout.HostID, g GCSeen) bool {
 	})
 }
 
+// lostGC is the highest number of the gc objects about a host that are gone, 0 for none.
+func (t *Trust) lostGC(host layout.HostID) uint64 {
+	for _, l := range t.LostGC {
+		if l.Host == host {
+			return l.Seq
+		}
+	}
+	return 0
+}
+
 // AcceptGC adds a record of what is gone, in the place of an older one about that host.
 func (t *Trust) AcceptGC(l LostGC) {
 	t.LostGC = append(slices.DeleteFunc(slices.Clone(t.LostGC), func(o LostGC) bool {

@@ -73,9 +73,9 @@ func inLine(bad []Problem, next uint64) (line, beyond []Problem) {
 // newest reads the objects of a prefix from the highest seq down to the first that is
 // proven by what read checks. What stands above it and proves nothing is left out, and
 // remembered for [Store.Strays]; but if one stands at the very next place, it may be the
-// newest, damaged, and that is the error, as is one that cannot be read. ok is false
-// if there is none.
-func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kind,
+// newest, damaged: that is the error, a [Problem], as is one that cannot be read. ok is
+// false if there is none. Numbers up to lost are not used any more.
+func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kind, lost uint64,
 	read func(found) (T, error)) (v T, ok bool, err error) {
 	all, err := s.find(ctx, prefix, kind)
 	if err != nil {
@@ -83,15 +83,15 @@ func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kin
 	}
 	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(b.Seq, a.Seq) })
 	var bad, revoked []Problem
-	next := uint64(1)
+	next := lost + 1
 	for _, f := range all {
 		var err error
 		if v, err = read(f); err == nil {
-			ok, next = true, f.Seq+1
+			ok, next = true, max(f.Seq, lost)+1
 			break
 		}
 		if !Unproven(err) {
-			return v, false, fmt.Errorf("%s: %w", f.Key(), err)
+			return v, false, problemOf(f, err)
 		}
 		if errors.Is(err, ErrRevoked) { // whole, and a thief's
 			revoked = append(revoked, problemOf(f, err))
@@ -104,7 +104,7 @@ func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kin
 	line, beyond := inLine(bad, next)
 	s.ignore(prefix, kind, append(beyond, revoked...))
 	if len(line) > 0 {
-		return v, false, fmt.Errorf("%s: %w", line[0].Key, line[0].Err)
+		return v, false, line[0]
 	}
 	return v, ok, nil
 }

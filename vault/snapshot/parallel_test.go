@@ -21,12 +21,21 @@ type gated struct {
 }
 
 func (g *gated) Get(ctx context.Context, key string, off, n int64) ([]byte, error) {
+	g.wait(key)
+	return g.memory.Get(ctx, key, off, n)
+}
+
+func (g *gated) Head(ctx context.Context, key string, n int64) ([]byte, error) {
+	g.wait(key)
+	return g.memory.Head(ctx, key, n)
+}
+
+func (g *gated) wait(key string) {
 	o, err := layout.Parse(key)
 	if err == nil && (o.Kind == layout.KindManifest || o.Kind == layout.KindRoot) {
 		g.waits.Add(1)
 		<-g.gate
 	}
-	return g.memory.Get(ctx, key, off, n)
 }
 
 // As many manifests, and roots, are read at once as there are connections, and no more; the

@@ -43,7 +43,7 @@ func ReadHead(ctx context.Context, o Objects, store layout.StoreID,
 	s := newStore(o)
 	s.Doc = StoreDoc{Store: store, Owner: owner}
 	h := &HeadState{}
-	b, err := o.Get(ctx, layout.StoreJSON, 0, -1)
+	b, err := o.Head(ctx, layout.StoreJSON, MaxStoreDoc+1)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

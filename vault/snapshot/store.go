@@ -114,7 +114,7 @@ func (s *Store) open(ctx context.Context, pin Pin) error {
 // falls back to an older one where the newest may be damaged: that may hold a revocation.
 func (s *Store) openTrust(ctx context.Context, pin Pin) error {
 	var sum Sum
-	trust, ok, err := newest(ctx, s, layout.TrustPrefix, layout.KindTrust,
+	trust, ok, err := newest(ctx, s, layout.TrustPrefix, layout.KindTrust, 0,
 		func(f found) (Trust, error) {
 			b, err := s.get(ctx, f.Key(), f.size, MaxTrust)
 			if err != nil {

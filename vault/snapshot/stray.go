@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"vaultik/vault/layout"
 )
@@ -51,6 +52,9 @@ func (s *Store) Strays() []Stray {
 	defer s.mu.Unlock()
 	merged := make(map[strayKey]Stray)
 	for k, stray := range s.strays {
+		if s.counted(k) {
+			continue
+		}
 		k.prefix = ""
 		if first, ok := merged[k]; ok {
 			if first.Key < stray.Key {
@@ -62,6 +66,17 @@ func (s *Store) Strays() []Stray {
 	}
 	return slices.SortedFunc(maps.Values(merged),
 		func(a, b Stray) int { return cmp.Compare(a.Key, b.Key) })
+}
+
+// counted reports whether strays are among those of a listing of more.
+func (s *Store) counted(k strayKey) bool {
+	for o := range s.strays {
+		if o.kind == k.kind && o.revoked == k.revoked && len(o.prefix) < len(k.prefix) &&
+			strings.HasPrefix(k.prefix, o.prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxInLine is how many chains with something in the place of their next manifest are

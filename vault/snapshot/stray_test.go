@@ -71,6 +71,9 @@ func TestStore_Manifests_garbage(t *testing.T) {
 			if head, _, err := s.Head(t.Context(), w.host, w.set); err != nil || len(head) != 1 || head[0].Seq != 3 {
 				t.Errorf("Head = %v, %v", head, err)
 			}
+			if n := strays(s); n != tt.strays {
+				t.Errorf("after another listing: %d strays, want %d", n, tt.strays)
+			}
 		})
 	}
 }

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"vaultik/config"
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// signedStore is the store of this host in a script, with its keys.
+type signedStore struct {
+	ts        *testscript.TestScript
+	dir       string
+	host      *config.Host
+	manifests []string // files of the only set, by seq
+}
+
+func newSignedStore(ts *testscript.TestScript) *signedStore {
+	conf := filepath.Join(ts.Getenv("HOME"), ".config", "vaultik")
+	host, err := config.NewState(conf).LoadHost()
+	ts.Check(err)
+	c, err := config.Load(filepath.Join(conf, "config.yaml"))
+	ts.Check(err)
+	s := &signedStore{ts: ts, dir: config.FilePath(c.StorageURL), host: host}
+	s.manifests, err = filepath.Glob(filepath.Join(s.dir, layout.ManifestPrefix(host.ID), "*", "*"))
+	ts.Check(err)
+	return s
+}
+
+func (s *signedStore) read(file string) ([]byte, snapshot.Sum) {
+	b, err := os.ReadFile(file)
+	s.ts.Check(err)
+	return b, sha256.Sum256(b)
+}
+
+func (s *signedStore) manifest(seq int) (*snapshot.Manifest, snapshot.Sum) {
+	b, sum := s.read(s.manifests[seq-1])
+	m, err := snapshot.DecodeManifest(b, s.host.Signer.Public())
+	s.ts.Check(err)
+	return m, sum
+}
+
+// next is the first free number under which key names an object, and the sum of the one
+// before it.
+func (s *signedStore) next(key func(uint64) string) (seq uint64, prev snapshot.Sum) {
+	for seq = 1; ; seq++ {
+		file := filepath.Join(s.dir, key(seq))
+		if _, err := os.Stat(file); err != nil {
+			return seq, prev
+		}
+		_, prev = s.read(file)
+	}
+}
+
+// pruned signs the next gc object of this host: pruned [TO]. With TO it deletes the
+// manifests up to that seq, all of the only set, and says so.
+func pruned(ts *testscript.TestScript, _ bool, args []string) {
+	s := newSignedStore(ts)
+	g := &snapshot.GC{Store: s.host.Store, Host: s.host.ID, Time: time.Now()}
+	g.Seq, g.Prev = s.next(func(seq uint64) string { return layout.GC(s.host.ID, seq) })
+	if len(args) > 0 {
+		to, err := strconv.Atoi(args[0])
+		ts.Check(err)
+		m, sum := s.manifest(to)
+		g.Pruned = []snapshot.Pruned{{Set: m.Set, From: 1, To: m.Seq, Sum: sum}}
+		for _, f := range s.manifests[:to] {
+			ts.Check(os.Remove(f))
+		}
+	}
+	b, err := snapshot.EncodeGC(g, s.host.Signer)
+	ts.Check(err)
+	put(ts, s.dir, layout.GC(s.host.ID, g.Seq), b)
+}
+
+// revoke has the owner revoke the key of this host: revoke KIT [SEQ]. With SEQ the
+// snapshots of the only set stand up to that one.
+func revoke(ts *testscript.TestScript, _ bool, args []string) {
+	s := newSignedStore(ts)
+	kit, err := keys.ParseKit([]byte(ts.ReadFile(args[0])))
+	ts.Check(err)
+	next, prev := s.next(layout.Trust)
+	b, _ := s.read(filepath.Join(s.dir, layout.Trust(next-1)))
+	t, err := snapshot.DecodeTrust(b, kit.Owner.Public())
+	ts.Check(err)
+	h := &t.Hosts[0]
+	h.Revoked, h.Until = time.Now().AddDate(1, 0, 0), &snapshot.Until{}
+	if len(args) > 1 {
+		seq, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		m, sum := s.manifest(seq)
+		h.Until.Sets = []snapshot.UntilSet{{Set: m.Set, Seq: m.Seq, Sum: sum}}
+	}
+	t.Seq, t.Prev = next, prev
+	b, err = snapshot.EncodeTrust(t, kit.Owner)
+	ts.Check(err)
+	put(ts, s.dir, layout.Trust(next), b)
+}
