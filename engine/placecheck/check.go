@@ -115,6 +115,9 @@ func (k *check) run(ctx context.Context, full bool) error {
 	if k.speed, err = measureSpeed(ctx, k.scratch, latency); err != nil {
 		return fmt.Errorf("measure the speed of %s: %w", backends.Redact(k.URL), err)
 	}
+	if info, err := k.backend.Info(ctx); err == nil {
+		k.info = info // some of it was only seen while the place was tried out
+	}
 	k.summary()
 	if k.failed > 0 {
 		return fault.WithHint(&unfit{backends.Redact(k.URL), k.failed, k.failed + k.passed},
