@@ -56,7 +56,7 @@ func (s *session) prepare() (err error) {
 	s.engine, err = engine.Open(engine.Options{
 		Config: s.Config, Store: s.Store, Owner: s.Owner, BWLimit: s.BWLimit,
 		Connections: s.Connections, SlowStore: s.SlowStore,
-		Identity:    s.identity, NoIdentity: s.identityErr, Tool: tool(), LimitMemory: limitMemory,
+		Identity: s.identity, NoIdentity: s.identityErr, Tool: tool(), LimitMemory: limitMemory,
 	})
 	return err
 }
