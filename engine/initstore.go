@@ -45,9 +45,10 @@ func (j *job) newStore(ctx context.Context, p *initPlan, undo *undoList) (*newSt
 	if err != nil {
 		return nil, fmt.Errorf("create store: %w", err)
 	}
-	info, err := b.Info(ctx)
-	if err == nil {
-		err = p.empty(ctx, b)
+	var info backends.Info
+	err = p.empty(ctx, b)
+	if err == nil { // asking may leave a trace, which is not for a place that is refused
+		info, err = b.Info(ctx)
 	}
 	if err != nil {
 		_ = b.Close()
