@@ -233,7 +233,7 @@ func (b *Backend) ListStream(ctx context.Context, prefix string,
 			}
 			if err != nil {
 				cancel()
-				<-done
+				_ = <-done
 				return err
 			}
 		case err := <-done:

@@ -61,7 +61,7 @@ type listing struct {
 	page    int                 // the number of this one
 	known   map[string]struct{} // while sorting: the names in held
 	fresh   bool                // while sorting: this page has brought a name
-	stopped error // by fn or ctx, whose error goes back as it is
+	stopped error               // by fn or ctx, whose error goes back as it is
 
 	last  string
 	twice bool

@@ -172,8 +172,8 @@ func (c *call) keep(resp *http.Response) {
 // pageBody is the body of an answer that is no object: a page of a list at most.
 type pageBody struct {
 	io.ReadCloser
-	left  int    // bytes
-	names int    // that have come
+	left  int // bytes
+	names int // that have come
 	tags  int
 	tail  []byte // what may be the beginning of another
 }
