@@ -121,12 +121,12 @@ func (o ObjectReader) Get(ctx context.Context, key string, off, n int64) ([]byte
 	return ReadRange(ctx, o.b, key, off, n, nil)
 }
 
-// List calls fn for each object under prefix, as ListStream does.
-// Head is that of this package.
+// Head is the function of that name.
 func (o ObjectReader) Head(ctx context.Context, key string, n int64) ([]byte, error) {
 	return Head(ctx, o.b, key, n)
 }
 
+// List calls fn for each object under prefix, as ListStream does.
 func (o ObjectReader) List(ctx context.Context, prefix string, fn func(key string, size int64) error) error {
 	return o.b.ListStream(ctx, prefix, func(i ObjectInfo) error { return fn(i.Key, i.Size) })
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"vaultik/backends"
+	"vaultik/backends/aside"
 	"vaultik/backends/limit"
 	"vaultik/backends/pace"
 	"vaultik/backends/retry"
@@ -46,7 +47,7 @@ func (j *job) open(ctx context.Context, url string, o backends.Options, conf *co
 	o.S3, o.Rclone = s3Options(conf.S3), backends.RcloneOptions(conf.Rclone)
 	l, trouble := j.limiter(conf), j.troubles.of(backends.Redact(url))
 	b, err := retry.Open(ctx, func(ctx context.Context) (backends.Backend, error) {
-		b, err := backends.Open(ctx, url, o)
+		b, err := openKind(ctx, url, o)
 		if err != nil {
 			return nil, err
 		}
@@ -57,6 +58,20 @@ func (j *job) open(ctx context.Context, url string, o backends.Options, conf *co
 	})
 	if err != nil {
 		return nil, err // a nil *retry.Backend is no nil Backend
+	}
+	return b, nil
+}
+
+// openKind opens a store. System calls on a directory may never return: they are made aside.
+func openKind(ctx context.Context, url string, o backends.Options) (backends.Backend, error) {
+	if config.FilePath(url) == "" {
+		return backends.Open(ctx, url, o)
+	}
+	b, err := aside.Open(ctx, func(ctx context.Context) (backends.Backend, error) {
+		return backends.Open(ctx, url, o)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return b, nil
 }

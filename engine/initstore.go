@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"vaultik/backends"
+	"vaultik/backends/aside"
 	"vaultik/config"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -27,10 +29,15 @@ type newStore struct {
 // newStore opens the place for a store and makes sure that nothing is in it.
 func (j *job) newStore(ctx context.Context, p *initPlan, undo *undoList) (*newStore, error) {
 	if p.path != "" {
-		if err := p.foreign(); err != nil {
+		isNew := false
+		err := aside.Do(ctx, func(context.Context) error {
+			isNew = !exists(p.path)
+			return p.foreign()
+		})
+		if err != nil {
 			return nil, err
 		}
-		if !exists(p.path) {
+		if isNew {
 			undo.add(func() { _ = os.Remove(p.path) }) // only if empty
 		}
 	}
@@ -38,9 +45,10 @@ func (j *job) newStore(ctx context.Context, p *initPlan, undo *undoList) (*newSt
 	if err != nil {
 		return nil, fmt.Errorf("create store: %w", err)
 	}
-	info, err := b.Info(ctx)
-	if err == nil {
-		err = p.empty(ctx, b)
+	var info backends.Info
+	err = p.empty(ctx, b)
+	if err == nil { // asking may leave a trace, which is not for a place that is refused
+		info, err = b.Info(ctx)
 	}
 	if err != nil {
 		_ = b.Close()
@@ -177,12 +185,19 @@ func (n *newStore) write(ctx context.Context, p *initPlan, undo *undoList) (conf
 	return config.Point{Seq: st.TrustSeq, Sum: st.TrustSum}, nil
 }
 
+// undoTime bounds how long taking back one object may take.
+const undoTime = 10 * time.Second
+
 func (n *newStore) put(ctx context.Context, key string, data []byte, undo *undoList) error {
 	sum := sha256.Sum256(data)
 	if _, err := n.backend.Put(ctx, key, backends.Bytes(data, &sum),
 		backends.PutOptions{IfAbsent: n.atomic}); err != nil {
 		return err
 	}
-	undo.add(func() { _ = n.backend.Delete(context.WithoutCancel(ctx), key) })
+	undo.add(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+		defer cancel()
+		_ = n.backend.Delete(ctx, key)
+	})
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"vaultik/actors/mirror"
 	"vaultik/backends"
+	"vaultik/backends/aside"
 	"vaultik/config"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
@@ -136,7 +137,11 @@ func (m *mirrorPlace) empty(ctx context.Context, was bool) error {
 		return err
 	}
 	if dir := config.FilePath(m.url); example == "" && dir != "" {
-		if example, _, err = foreignIn(dir); err != nil {
+		err := aside.Do(ctx, func(context.Context) (err error) {
+			example, _, err = foreignIn(dir)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"vaultik/actors"
 	"vaultik/actors/mirror"
 	"vaultik/backends"
+	"vaultik/backends/aside"
 	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
@@ -58,7 +59,8 @@ func (j *job) copy(ctx context.Context, o CopyOptions) (res CopyResult, err erro
 		return res, err
 	}
 	defer op.Close()
-	if err := notItself(op.URL, to); err != nil {
+	err = aside.Do(ctx, func(context.Context) error { return notItself(op.URL, to) })
+	if err != nil {
 		return res, err
 	}
 	cat, err := j.catalog(ctx, op)

@@ -115,7 +115,11 @@ func (x *Index) open() error {
 	if x.db, err = openBadger(db, x.opt.Log); err != nil {
 		return err
 	}
-	if err := x.load(); err != nil {
+	err = protect(db)
+	if err == nil {
+		err = x.load()
+	}
+	if err != nil {
 		_ = x.db.Close()
 		return err
 	}
@@ -247,6 +251,9 @@ func (x *Index) Close() error {
 	}
 	err := typed(x.db.Close())
 	x.db = nil
+	if perr := protect(filepath.Join(x.dir, dbName)); err == nil {
+		err = perr
+	}
 	if cerr := x.lock.Close(); err == nil {
 		err = cerr
 	}

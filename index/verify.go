@@ -162,6 +162,9 @@ func prepareDir(db string) error {
 	if err := os.MkdirAll(db, 0o700); err != nil {
 		return fmt.Errorf("make index: %w", typed(err))
 	}
+	if err := os.Chmod(db, 0o700); err != nil {
+		return fmt.Errorf("protect index: %w", err)
+	}
 	names, err := os.ReadDir(db)
 	if err != nil {
 		return fmt.Errorf("read index: %w", err)
@@ -199,3 +202,25 @@ func prepareDir(db string) error {
 
 // be32 reads the number that ends b.
 func be32(b []byte) int64 { return int64(binary.BigEndian.Uint32(b[len(b)-4:])) }
+
+// protect takes from the files of a directory what others may do with them: Badger leaves that
+// to the umask, which may be none.
+func protect(db string) error {
+	names, err := os.ReadDir(db)
+	if err != nil {
+		return fmt.Errorf("protect index: %w", err)
+	}
+	for _, e := range names {
+		fi, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // Badger drops tables by itself
+		}
+		if err == nil && fi.Mode().IsRegular() && fi.Mode().Perm()&0o077 != 0 {
+			err = os.Chmod(filepath.Join(db, e.Name()), 0o600)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("protect index: %w", err)
+		}
+	}
+	return nil
+}

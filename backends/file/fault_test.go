@@ -239,7 +239,19 @@ func TestPut_NoHardLinks(t *testing.T) {
 		t.Errorf("second Put: %v", err)
 	}
 	wantFiles(t, root, "x")
+	if info, err := b.Info(t.Context()); err != nil || !info.ConditionalPut {
+		t.Errorf("ability where only links are missing: %v, %v", info.ConditionalPut, err)
+	}
 	s.fail[atomicfile.StepRename] = unix.EINVAL
+	other, err := open(root, backends.Options{}, s.hook)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	if info, err := other.Info(t.Context()); err != nil || info.ConditionalPut {
+		t.Errorf("ability where neither works: %v, %v", info.ConditionalPut, err)
+	}
+	wantFiles(t, root, "x")
 	if _, err := b.Put(t.Context(), "y", backends.Bytes([]byte("2"), nil), ifAbsent); !errors.Is(err, backends.ErrUnsupported) {
 		t.Errorf("Put where neither works: %v", err)
 	}

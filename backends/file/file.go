@@ -53,6 +53,9 @@ type Backend struct {
 	holds    func(path string) bool // see backends.Options
 	gate     backends.Gate
 
+	measure     sync.Once
+	conditional bool // names can be created only if they are absent
+
 	making sync.Mutex      // held while directories are made
 	made   map[string]bool // directories whose names are known to be durable
 
@@ -104,10 +107,18 @@ func (b *Backend) Info(ctx context.Context) (backends.Info, error) {
 	if err != nil {
 		return backends.Info{}, b.fail("info", "", err)
 	}
+	b.measure.Do(func() {
+		// Where it cannot be tried, because nothing can be written, the first Put says so.
+		can, err := true, error(nil)
+		if !b.readOnly {
+			can, err = b.root.Exclusive()
+		}
+		b.conditional = can || err != nil
+	})
 	return backends.Info{
 		Kind: Scheme, Location: b.location, Total: total, Free: free,
 		Capabilities: backends.Capabilities{
-			ConditionalPut: true, AtomicReplace: true, RangeNative: true, EmptyObjects: true,
+			ConditionalPut: b.conditional, AtomicReplace: true, RangeNative: true, EmptyObjects: true,
 			Connections: 2, // one waits for the disk while the other fills memory
 		},
 	}, nil

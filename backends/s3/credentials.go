@@ -128,10 +128,13 @@ func (f *fileSource) warn() {
 	}
 }
 
+// byteOrderMark is what editors of Windows put before UTF-8.
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
 func fileGrant(text, scratch []byte, n need) (*grant, error) {
 	var lines [][]byte
-	for line := range bytes.Lines(text) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+	for line := range bytes.Lines(bytes.TrimPrefix(text, byteOrderMark)) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' && line[0] != ';' {
 			lines = append(lines, line)
 		}
 	}

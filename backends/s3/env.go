@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,8 +41,9 @@ var fromEnv = struct {
 func (envSource) load(_ context.Context, n need) (*grant, error) {
 	fromEnv.Lock()
 	defer fromEnv.Unlock()
-	id, token := os.Getenv(envID), os.Getenv(envToken)
-	secret := os.Getenv(envSecret)
+	// A line that was read from a file may have kept its end.
+	id, token := strings.TrimSpace(os.Getenv(envID)), strings.TrimSpace(os.Getenv(envToken))
+	secret := strings.TrimSpace(os.Getenv(envSecret)) // no copy
 	switch {
 	case id == "":
 		return nil, missingVariable(envID)

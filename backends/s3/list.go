@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -23,34 +24,140 @@ func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backend
 	}
 	defer b.gate.Leave()
 	c := &call{}
-	var stopped error // by fn, whose error goes back as it is
-	last, twice := "", false
+	l := &listing{b: b, ctx: ctx, fn: fn, page: 1}
 	err := b.page(withCall(ctx, c), b.object(prefix), 0, func(o minio.ObjectInfo) error {
-		switch {
-		case o.Key > last:
-			last, twice = o.Key, false
-		case o.Key == last && !twice: // as rclone's server does now and then with what has just been replaced
-			twice = true
-			return nil
-		default:
-			return fmt.Errorf("%w: the server lists %q after %q, so the list may be incomplete", backends.ErrUnsupported, o.Key, last)
+		if c.pages > l.page {
+			if err := l.turn(c.pages); err != nil {
+				return err
+			}
 		}
-		key := strings.TrimPrefix(o.Key, b.settings.prefix)
-		if !isKey(key) {
-			return nil // of somebody else
-		}
-		if stopped = ctx.Err(); stopped == nil {
-			stopped = fn(objectInfo(key, o))
-		}
-		return stopped
+		return l.add(o)
 	})
+	if err == nil {
+		err = l.end()
+	}
 	switch {
-	case stopped != nil:
-		return stopped
+	case l.stopped != nil:
+		return l.stopped
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
 	}
 	return b.fail(ctx, "list", prefix, c, err)
+}
+
+// maxUnsorted is how many names of a server that lists in no order are sorted here: some
+// 100 MiB.
+const maxUnsorted = 500_000
+
+// listing hands on the names of a list in ascending order. Whether the server has them in
+// order the first page tells: servers that sort at all sort each page.
+type listing struct {
+	b       *Backend
+	ctx     context.Context
+	fn      func(backends.ObjectInfo) error
+	held    []minio.ObjectInfo // the first page, or all where they have to be sorted
+	begun   bool               // the first page is complete
+	sorting bool
+	page    int                 // the number of this one
+	known   map[string]struct{} // while sorting: the names in held
+	fresh   bool                // while sorting: this page has brought a name
+	stopped error               // by fn or ctx, whose error goes back as it is
+
+	last  string
+	twice bool
+}
+
+// turn is called at the beginning of another page.
+func (l *listing) turn(page int) error {
+	first, fresh := !l.begun, l.fresh
+	l.page, l.fresh = page, false
+	if first {
+		return l.begin()
+	}
+	if l.sorting && !fresh {
+		return fmt.Errorf("%w: the server lists the same names again and again",
+			backends.ErrUnsupported)
+	}
+	return nil
+}
+
+// begin decides at the end of the first page.
+func (l *listing) begin() error {
+	l.begun = true
+	l.sorting = !slices.IsSortedFunc(l.held, byName)
+	if l.sorting {
+		l.b.unsorted.Store(true)
+		l.known = map[string]struct{}{}
+		for _, o := range l.held {
+			l.known[o.Key] = struct{}{}
+		}
+		return nil
+	}
+	return l.handOn()
+}
+
+// end is that of the list.
+func (l *listing) end() error {
+	if !l.begun {
+		if err := l.begin(); err != nil {
+			return err
+		}
+	}
+	slices.SortStableFunc(l.held, byName)
+	return l.handOn()
+}
+
+func byName(a, b minio.ObjectInfo) int { return strings.Compare(a.Key, b.Key) }
+
+func (l *listing) add(o minio.ObjectInfo) error {
+	if l.begun && !l.sorting {
+		return l.one(o)
+	}
+	if _, is := l.known[o.Key]; is {
+		return nil
+	}
+	if l.sorting {
+		l.known[o.Key], l.fresh = struct{}{}, true
+	}
+	if len(l.held) == maxUnsorted {
+		return fmt.Errorf("%w: the server lists its names in no order, and there are more than "+
+			"%d, which can be sorted here", backends.ErrUnsupported, maxUnsorted)
+	}
+	l.held = append(l.held, minio.ObjectInfo{Key: o.Key, Size: o.Size, LastModified: o.LastModified})
+	return nil
+}
+
+func (l *listing) handOn() error {
+	held := l.held
+	l.held = nil
+	for _, o := range held {
+		if err := l.one(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one hands on a name that must come after those before.
+func (l *listing) one(o minio.ObjectInfo) error {
+	switch {
+	case o.Key > l.last:
+		l.last, l.twice = o.Key, false
+	case o.Key == l.last && (!l.twice || l.sorting): // as rclone's server does now and then with what has just been replaced
+		l.twice = true
+		return nil
+	default:
+		return fmt.Errorf("%w: the server lists %q after %q, so the list may be incomplete",
+			backends.ErrUnsupported, o.Key, l.last)
+	}
+	key := strings.TrimPrefix(o.Key, l.b.settings.prefix)
+	if !isKey(key) {
+		return nil // of somebody else
+	}
+	if l.stopped = l.ctx.Err(); l.stopped == nil {
+		l.stopped = l.fn(objectInfo(key, o))
+	}
+	return l.stopped
 }
 
 func isKey(name string) bool { return backends.CheckKey(name) == nil }

@@ -92,7 +92,7 @@ func (p *profileSource) configSection() string {
 // are of nested settings, which say nothing here.
 func collect(found fields, text []byte, section string) {
 	inside := false
-	for line := range bytes.Lines(text) {
+	for line := range bytes.Lines(bytes.TrimPrefix(text, byteOrderMark)) {
 		line = bytes.TrimRight(line, " \t\r\n")
 		if len(line) == 0 || line[0] == '#' || line[0] == ';' || line[0] == ' ' || line[0] == '\t' {
 			continue

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,8 +51,16 @@ type Backend struct {
 	probing chan struct{}             // holds a token while the store is asked what it can do
 	can     atomic.Pointer[abilities] // nil: not asked yet
 
-	noRanges atomic.Bool // it was seen to answer a request for a part with all of an object
+	*quirks
 }
+
+// quirks are what was seen of a server that is not as others are, by all handles of a store.
+type quirks struct {
+	noRanges atomic.Bool // it answers a request for a part with all of an object
+	unsorted atomic.Bool // it lists names in no order
+}
+
+var seenQuirks sync.Map // location: *quirks
 
 // parts are replaced in tests; the zero value is the real thing.
 type parts struct {
@@ -61,6 +70,8 @@ type parts struct {
 
 func open(ctx context.Context, u *url.URL, o backends.Options, p parts) (*Backend, error) {
 	b := &Backend{location: location(u), readOnly: o.ReadOnly, now: p.now, connections: cmp.Or(o.Connections, defaultConnections), probing: make(chan struct{}, 1)}
+	seen, _ := seenQuirks.LoadOrStore(u.String(), &quirks{})
+	b.quirks = seen.(*quirks) //nolint:forcetypeassert // nothing else is stored
 	if b.now == nil {
 		b.now = time.Now
 	}
@@ -191,7 +202,7 @@ func (b *Backend) Info(ctx context.Context) (backends.Info, error) {
 		Kind: Scheme, Location: b.location, Total: -1, Free: -1,
 		Capabilities: backends.Capabilities{
 			ConditionalPut: can.conditional, ServerChecksum: can.checksum,
-			AtomicReplace: true, Sorted: true, RangeNative: !b.noRanges.Load(), EmptyObjects: true,
+			AtomicReplace: true, Sorted: !b.unsorted.Load(), RangeNative: !b.noRanges.Load(), EmptyObjects: true,
 			MaxObjectSize: maxObject, Connections: b.connections,
 		},
 	}, nil

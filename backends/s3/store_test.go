@@ -346,7 +346,8 @@ func TestList_Lies(t *testing.T) {
 	b := f.mustOpen(t, "", backends.Options{})
 	for what, pages := range map[string][][]string{
 		"the same page for ever": {{"p/a", "p/b"}, {"p/a", "p/b"}},
-		"not sorted":             {{"p/b", "p/a"}},
+		"not sorted, for ever":   {{"p/b", "p/a"}},
+		"not sorted later":       {{"p/b", "p/c"}, {"p/a"}},
 		"one name for ever":      {{"p/a"}},
 		"a page twice":           {{"p/a"}, {"p/a", "p/b"}},
 	} {

@@ -71,6 +71,7 @@ type call struct {
 
 	object bool          // what is asked for is an object: its body comes here
 	body   io.ReadCloser // of the object; nil: none has come
+	pages  int           // of a list that were asked for
 	empty  int           // pages of a list in a row that have brought no name
 }
 
@@ -106,6 +107,7 @@ func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.close()
 	c.err, c.status, c.retryAfter, c.signed, c.mute = nil, 0, 0, nil, false
 	if req.URL.Query().Has("list-type") {
+		c.pages++
 		if c.empty++; c.empty > maxEmptyPages {
 			c.err = errNoNames
 			return nil, c.err
@@ -170,8 +172,8 @@ func (c *call) keep(resp *http.Response) {
 // pageBody is the body of an answer that is no object: a page of a list at most.
 type pageBody struct {
 	io.ReadCloser
-	left  int    // bytes
-	names int    // that have come
+	left  int // bytes
+	names int // that have come
 	tags  int
 	tail  []byte // what may be the beginning of another
 }

@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"syscall"
@@ -21,8 +22,14 @@ import (
 
 func main() {
 	keys.HardenProcess()
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	code := make(chan int)
+	go func() { code <- run(os.Args[1:], os.Stdout, os.Stderr) }()
+	os.Exit(<-code)
 }
+
+// The kernel gives a signal to the first thread if it can. One that waits in a system call for
+// a file system which hangs would keep it for ever, so that thread does nothing else.
+func init() { runtime.LockOSThread() }
 
 // run is the whole program: it parses, runs one command and returns the exit
 // code. The identity leaves the environment before anything else happens.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vaultik/backends"
+	"vaultik/backends/aside"
 	"vaultik/backends/backendtest"
 	"vaultik/config"
 	"vaultik/engine/events"
@@ -113,6 +114,9 @@ func (k *check) run(ctx context.Context, full bool) error {
 	}
 	if k.speed, err = measureSpeed(ctx, k.scratch, latency); err != nil {
 		return fmt.Errorf("measure the speed of %s: %w", backends.Redact(k.URL), err)
+	}
+	if info, err := k.backend.Info(ctx); err == nil {
+		k.info = info // some of it was only seen while the place was tried out
 	}
 	k.summary()
 	if k.failed > 0 {
@@ -242,15 +246,26 @@ func clockOf(b backends.Backend) (time.Duration, bool) {
 
 // cleanUp removes what this check has left, also after an interruption.
 func (k *check) cleanUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
+	patience := cleanUpTime
+	if ctx.Err() != nil {
+		patience = hurriedCleanUp
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	k.scratch.remove(ctx, k.scratch.prefix)
-	k.scratch.removeDirs()
+	_ = aside.Do(ctx, func(context.Context) error { // what is left is only empty directories
+		k.scratch.removeDirs()
+		return nil
+	})
 	if n, why := k.scratch.left(); n > 0 {
 		k.Warn("", "left in %s below %s: %s that could not be removed: %v",
 			backends.Redact(k.URL), k.scratch.prefix, words.Plural(n, "object", "objects"), why)
 	}
 }
 
-// cleanUpTime bounds how long removing may take.
-const cleanUpTime = 2 * time.Minute
+// cleanUpTime bounds how long removing may take, and hurriedCleanUp when somebody waits for
+// the end of the program.
+const (
+	cleanUpTime    = 2 * time.Minute
+	hurriedCleanUp = 5 * time.Second
+)

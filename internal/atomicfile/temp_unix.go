@@ -179,6 +179,23 @@ func (t *Temp) renameNew(name string) error {
 	return t.dir.wrap("rename", name, err)
 }
 
+// Exclusive tries whether a name can be created in the directory only if it is absent.
+func (d *Dir) Exclusive() (bool, error) {
+	t, err := d.CreateTemp(0o600)
+	if err != nil {
+		return false, err
+	}
+	defer t.Abort()
+	name := TempPrefix + machine() + "-" + rand.Text()
+	switch err := t.link(name); {
+	case errors.Is(err, ErrNoExclusive):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return true, d.Remove(name)
+}
+
 // is reports whether name is this very file.
 func (t *Temp) is(name string) bool {
 	var mine unix.Stat_t

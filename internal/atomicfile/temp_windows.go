@@ -122,3 +122,6 @@ func (d *Dir) RemoveStale(name string) bool {
 	}
 	return d.Remove(name) == nil
 }
+
+// Exclusive tries whether a name can be created in the directory only if it is absent.
+func (d *Dir) Exclusive() (bool, error) { return true, nil }
