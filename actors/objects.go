@@ -34,7 +34,7 @@ func (o Objects) Range(ctx context.Context, key string, off, n int64) ([]byte, e
 
 // Head implements read.Store.
 func (o Objects) Head(ctx context.Context, key string, n int64) ([]byte, error) {
-	return ReadAtMost(ctx, o.Store, key, make([]byte, n))
+	return backends.Head(ctx, o.Store, key, n)
 }
 
 // ReadAtMost reads the beginning of an object into p, and returns how many bytes it read.

@@ -33,6 +33,8 @@ var (
 	ErrInvalidRange = errors.New("range outside the object")
 	// ErrAuth: the store does not accept the credentials.
 	ErrAuth = errors.New("credentials refused")
+	// ErrArchived: the object is there, but must be brought back before it can be read.
+	ErrArchived = errors.New("object is archived")
 	// ErrNoSpace: the store or the user's quota is full.
 	ErrNoSpace = errors.New("no space left in the store")
 	// ErrLocked: the object is under retention and stays.
@@ -47,6 +49,8 @@ var (
 	ErrTooLarge = errors.New("object too large to read whole")
 	// ErrUnreachable: the store has not answered anybody for as long as was agreed.
 	ErrUnreachable = errors.New("store is unreachable")
+	// ErrSlow: a transfer moves, but so slowly that it would hardly end.
+	ErrSlow = errors.New("store is too slow")
 	// ErrSourceSize: a Source had more or fewer bytes than it said.
 	ErrSourceSize = errors.New("source size does not match")
 )

@@ -1,6 +1,7 @@
 package backends
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,9 @@ const (
 	// maxTrusted is the length up to which memory is taken before the store has
 	// said that the object is that long.
 	maxTrusted = 32 << 20
+
+	// firstBlock is how much memory is taken for an object of unknown length at first.
+	firstBlock = 1 << 20
 )
 
 // List returns all objects under prefix. It holds them in memory: for few.
@@ -51,11 +55,42 @@ func ReadRange(ctx context.Context, b Backend, key string, off, n int64, dst []b
 			return nil, &OpError{Op: "get", Key: key, Err: fmt.Errorf("%w: %d bytes", ErrTooLarge, n)}
 		}
 	}
+	if n > maxTrusted && int64(cap(dst)) < n { // it may be a lie
+		return grown(r, key, n)
+	}
 	dst = resize(dst, n)
 	if _, err := io.ReadFull(r, dst); err != nil {
 		return nil, readError(key, err)
 	}
 	return dst, nil
+}
+
+// grown reads exactly n bytes, into memory that is taken as they arrive.
+func grown(r io.Reader, key string, n int64) ([]byte, error) {
+	var buf bytes.Buffer
+	if got, err := buf.ReadFrom(io.LimitReader(r, n)); err != nil {
+		return nil, readError(key, err)
+	} else if got < n {
+		return nil, readError(key, io.ErrUnexpectedEOF)
+	}
+	return buf.Bytes(), nil
+}
+
+// Head returns the first n bytes of an object, or all of it where it is shorter. Memory grows
+// with what arrives, whatever the store says the object's size is; who knows the size asks for
+// one byte more, and sees by that whether it is right.
+func Head(ctx context.Context, b Backend, key string, n int64) ([]byte, error) {
+	r, info, err := b.Get(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	var buf bytes.Buffer
+	buf.Grow(int(min(max(info.Size, 0), n, firstBlock)) + bytes.MinRead)
+	if _, err := buf.ReadFrom(io.LimitReader(r, n)); err != nil {
+		return nil, readError(key, err)
+	}
+	return buf.Bytes(), nil
 }
 
 func readError(key string, err error) error {
@@ -87,6 +122,11 @@ func (o ObjectReader) Get(ctx context.Context, key string, off, n int64) ([]byte
 }
 
 // List calls fn for each object under prefix, as ListStream does.
+// Head is that of this package.
+func (o ObjectReader) Head(ctx context.Context, key string, n int64) ([]byte, error) {
+	return Head(ctx, o.b, key, n)
+}
+
 func (o ObjectReader) List(ctx context.Context, prefix string, fn func(key string, size int64) error) error {
 	return o.b.ListStream(ctx, prefix, func(i ObjectInfo) error { return fn(i.Key, i.Size) })
 }

@@ -56,7 +56,7 @@ type Config struct {
 func Default() *Config {
 	return &Config{
 		Compression: DefaultCompression, ChunkSize: DefaultChunkSize, BlobSize: BlobSizeFor(DefaultBlobSize, DefaultMemory),
-		Memory: DefaultMemory, Parallel: DefaultParallel, Retry: Retry{DefaultElapsed, DefaultStall},
+		Memory: DefaultMemory, Parallel: DefaultParallel, Retry: Retry{Elapsed: DefaultElapsed, Stall: DefaultStall},
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 type Retry struct {
 	Elapsed time.Duration // without progress until a call fails; < 0: unlimited
 	Stall   time.Duration // that a transfer may stall; < 0: forever
+
+	SlowStore bool // accept transfers that hardly move
 }
 
 // ElapsedText is Elapsed as written in the file.
@@ -77,7 +79,7 @@ func (l *loader) storeSetting(key string, v ast.Node) (err error) {
 			err = l.fail(v, "connections and parallel are two names for one setting; write only connections")
 		}
 	case "retry":
-		err = l.mapping(v, key, []string{"elapsed", "stall"}, l.retry)
+		err = l.mapping(v, key, []string{"elapsed", "stall", "slow_store"}, l.retry)
 	case "s3":
 		if err = l.mapping(v, key, []string{"endpoint", "region", "lookup", "ca_file", "storage_class", "lock_mode", "lock_days", "credentials"}, l.s3); err == nil {
 			err = l.checkS3(v)
@@ -95,6 +97,10 @@ func (l *loader) retry(key string, v ast.Node) (err error) {
 		r.Elapsed, err = l.duration("retry: elapsed", v, "unlimited", MinElapsed)
 	case "stall":
 		r.Stall, err = l.duration("retry: stall", v, "off", MinStall)
+	case "slow_store":
+		var s Switch
+		s, err = l.flag("retry: slow_store", v)
+		r.SlowStore = s.On
 	}
 	return err
 }
@@ -248,6 +254,7 @@ func (c *Config) storeSettings() []Setting {
 		{"retry", []Setting{
 			{"elapsed", c.Retry.ElapsedText()},
 			{"stall", c.Retry.StallText()},
+			{"slow_store", c.Retry.SlowStore},
 		}},
 	}
 	s, cr := &c.S3, &c.S3.Credentials

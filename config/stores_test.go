@@ -14,7 +14,7 @@ func TestParse_Stores(t *testing.T) {
 	head := "storage_url: s3://bucket/prefix?region=eu-1\nage_recipients: [" + r + "]\nhostname: h$$x\n"
 	c, err := Parse("c.yaml", []byte(head+`bwlimit: "08:00,512K:10M 18:00,off"
 connections: 8
-retry: {elapsed: 1h30m, stall: 90s}
+retry: {elapsed: 1h30m, stall: 90s, slow_store: true}
 s3:
   endpoint: https://s3.example.org:9000
   region: eu-1
@@ -33,7 +33,7 @@ rclone:
 		t.Fatal(err)
 	}
 	if c.StorageURL != "s3://bucket/prefix?region=eu-1" || c.Parallel != 8 || c.BWLimit.String() != "08:00,512K:10M 18:00,off" ||
-		c.Retry != (Retry{90 * time.Minute, 90 * time.Second}) {
+		c.Retry != (Retry{Elapsed: 90 * time.Minute, Stall: 90 * time.Second, SlowStore: true}) {
 		t.Errorf("%+v", c)
 	}
 	if want := (S3{"https://s3.example.org:9000", "eu-1", "path", "/home/u/ca$1.pem", "STANDARD_IA", "governance", 30,
@@ -53,11 +53,11 @@ rclone:
 	}
 
 	c, err = Parse("c.yaml", []byte(head+"parallel: 2\nretry: {elapsed: unlimited, stall: off}\n"))
-	if err != nil || c.Parallel != 2 || c.Retry != (Retry{-1, -1}) || !c.BWLimit.Off() {
+	if err != nil || c.Parallel != 2 || c.Retry != (Retry{Elapsed: -1, Stall: -1}) || !c.BWLimit.Off() {
 		t.Errorf("%+v, %v", c, err)
 	}
 	shown = YAML(c.Settings(Places{Index: "/i"}))
-	for _, want := range []string{"bwlimit: \"off\"\n", "connections: 2\n", "retry:\n  elapsed: \"unlimited\"\n  stall: \"off\"\n"} {
+	for _, want := range []string{"bwlimit: \"off\"\n", "connections: 2\n", "retry:\n  elapsed: \"unlimited\"\n  stall: \"off\"\n  slow_store: false\n"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("%q is not in\n%s", want, shown)
 		}
@@ -65,7 +65,7 @@ rclone:
 	if strings.Contains(shown, "parallel") || strings.Contains(shown, "s3:\n") || strings.Contains(shown, "rclone:\n") {
 		t.Errorf("shows what is not set:\n%s", shown)
 	}
-	if c, err = Parse("c.yaml", []byte(head)); err != nil || c.Retry != (Retry{15 * time.Minute, 5 * time.Minute}) {
+	if c, err = Parse("c.yaml", []byte(head)); err != nil || c.Retry != (Retry{Elapsed: 15 * time.Minute, Stall: 5 * time.Minute}) {
 		t.Errorf("%+v, %v", c.Retry, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"vaultik/backends"
 	"vaultik/backends/limit"
+	"vaultik/backends/pace"
 	"vaultik/backends/retry"
 	"vaultik/config"
 	"vaultik/engine/events"
@@ -48,7 +49,7 @@ func (j *job) open(ctx context.Context, url string, o backends.Options, conf *co
 		if err != nil {
 			return nil, err
 		}
-		return limit.Wrap(b, l), nil
+		return limit.Wrap(pace.Wrap(b, j.pace(conf, l)), l), nil
 	}, retry.Options{
 		Connections: connections, Elapsed: conf.Retry.Elapsed, Stall: conf.Retry.Stall,
 		Patience: j.patience, OnRetry: trouble.retried, OnOver: trouble.over,
@@ -57,6 +58,15 @@ func (j *job) open(ctx context.Context, url string, o backends.Options, conf *co
 		return nil, err // a nil *retry.Backend is no nil Backend
 	}
 	return b, nil
+}
+
+// pace is what transfers are too slow.
+func (j *job) pace(conf *config.Config, l *limit.Limiter) pace.Options {
+	o := pace.Options{Floor: pace.Floor, Up: !l.Limits()}
+	if j.o.SlowStore || conf.Retry.SlowStore {
+		o.Floor = pace.SlowFloor
+	}
+	return o
 }
 
 func s3Options(c config.S3) backends.S3Options {

@@ -20,6 +20,7 @@ type Options struct {
 	Owner       string  // fingerprint that the store's owner must have, "" for what was pinned
 	BWLimit     *string // instead of the configured one
 	Connections int     // transfers at once, 1 to 64; 0 for the configured number
+	SlowStore   bool    // accept transfers that hardly move, whatever is configured
 	NoCache     bool    // read everything from the store
 	Tool        string  // program and version, for the record of a snapshot
 

@@ -11,6 +11,7 @@ import (
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
+	"vaultik/internal/atomicfile"
 	"vaultik/internal/fault"
 	"vaultik/vault/filter"
 	"vaultik/vault/keys"
@@ -174,6 +175,9 @@ var remoteHints = map[error]string{
 	backends.ErrConfig: "",
 }
 
+// thaw is what to do about archived objects.
+const thaw = "bring the archived objects back first (S3: aws s3api restore-object)"
+
 // classes are tried in order: the first that fits decides.
 var classes = []class{
 	{keys.ErrSecretAsRecipient, fault.Usage,
@@ -213,6 +217,10 @@ var classes = []class{
 	{page.ErrDamaged, fault.Damage, ""},
 	{page.ErrNewerFormat, fault.Failed,
 		"it needs a newer version of vaultik; see which one this is: vaultik version"},
+	{backends.ErrSlow, fault.Failed, "if the line is that slow: --slow-store"},
+	{backends.ErrArchived, fault.Failed, thaw + ", then rerun the command"},
+	{atomicfile.ErrSymlink, fault.Failed, "in a store no symbolic link is followed: replace it " +
+		"by what it points to, or mount that there (mount --bind), then rerun the command"},
 	{backends.ErrNoSpace, fault.Failed,
 		"free some space in the store, then rerun the command to resume"},
 	{backends.ErrReadOnly, fault.Failed, "make the store writable, or use another: --store URL"},

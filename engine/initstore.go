@@ -129,7 +129,8 @@ func (p *initPlan) kitOf(ctx context.Context, b backends.Backend) string {
 	if err != nil {
 		return ""
 	}
-	data, err := backends.Objects(b).Get(ctx, layout.StoreJSON, 0, -1)
+	data, err := backends.Objects(b).Head(ctx, layout.StoreJSON,
+		snapshot.MaxStoreDoc+1)
 	if err != nil {
 		return p.kitPath // not even store.json was written
 	}

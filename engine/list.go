@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"vaultik/backends"
+	"vaultik/actors"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
@@ -42,25 +42,35 @@ func (j *job) list(ctx context.Context, o ListOptions) error {
 		j.Note("snapshot %s is empty", r.row.short())
 		return nil
 	}
-	lost := int64(0)
+	lost, unread := int64(0), error(nil)
 	r.tree.Lost = func(after, last string, err error) error {
 		if ctx.Err() != nil || endsListing(err) {
 			return err
 		}
-		lost++
+		if actors.Unreadable(err) {
+			if unread == nil {
+				unread = err
+			}
+		} else {
+			lost++
+		}
+		j.sum.Errors++
 		j.Warn("", "unreadable: %v: %v", page.LostPaths{After: after, Last: last}, err)
 		return nil
 	}
 	if err := j.walk(ctx, r, o.Xattrs); err != nil {
 		return err
 	}
-	j.sum.Errors = lost
 	if lost > 0 {
 		return fault.WithHint(
 			fault.Damaged(fmt.Sprintf("%s of snapshot %s unreadable; everything listed is intact",
 				words.Plural(lost, "page", "pages"), r.row.short())),
 			"see every problem: "+j.here("verify --read-data"),
 		)
+	}
+	if unread != nil {
+		return notRead("pages of snapshot "+r.row.short()+" (everything listed is intact)",
+			unread, j.here("ls "+r.row.short()))
 	}
 	return nil
 }
@@ -84,13 +94,7 @@ func (j *job) walk(ctx context.Context, r *reading, withXattrs bool) error {
 
 // endsListing tells a store that cannot be read at all from what is wrong with one page.
 func endsListing(err error) bool {
-	for _, e := range []error{backends.ErrUnreachable, backends.ErrContainerNotFound,
-		backends.ErrPermission, page.ErrNewerFormat} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	return actors.StoreGone(err) || errors.Is(err, page.ErrNewerFormat)
 }
 
 // event is an entry.

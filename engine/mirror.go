@@ -80,7 +80,7 @@ func (m *mirrorPlace) gone(err error) error {
 
 // identify makes sure that the target is empty or this store, and notes which heads it lacks.
 func (m *mirrorPlace) identify(ctx context.Context, was bool) error {
-	source, err := m.op.Objects.Get(ctx, layout.StoreJSON, 0, -1)
+	source, err := m.op.Objects.Head(ctx, layout.StoreJSON, snapshot.MaxStoreDoc+1)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (m *mirrorPlace) identify(ctx context.Context, was bool) error {
 	// trust list is the newest.
 	m.heads = trust.lacking
 	target := backends.Objects(m.backend)
-	got, err := target.Get(ctx, layout.StoreJSON, 0, -1)
+	got, err := target.Head(ctx, layout.StoreJSON, snapshot.MaxStoreDoc+1)
 	switch {
 	case err == nil && bytes.Equal(got, source):
 	case err == nil:
@@ -228,7 +228,7 @@ func objectsUnder(ctx context.Context, o backends.ObjectReader, prefix string) (
 		return nil, err
 	}
 	for _, key := range keys {
-		if out[key], err = o.Get(ctx, key, 0, -1); err != nil {
+		if out[key], err = o.Head(ctx, key, snapshot.MaxTrust+1); err != nil {
 			return nil, err
 		}
 	}
@@ -249,6 +249,11 @@ func (w withHeads) of(key string) backends.ObjectReader {
 // Get is that of the one place or the other.
 func (w withHeads) Get(ctx context.Context, key string, off, n int64) ([]byte, error) {
 	return w.of(key).Get(ctx, key, off, n)
+}
+
+// Head is that of the one place or the other.
+func (w withHeads) Head(ctx context.Context, key string, n int64) ([]byte, error) {
+	return w.of(key).Head(ctx, key, n)
 }
 
 // List is that of the one place or the other.
@@ -336,7 +341,7 @@ func (m *mirrorPlace) addHead(ctx context.Context, key string) error {
 	case !errors.Is(err, backends.ErrNotFound):
 		return m.targetError(err)
 	}
-	data, err := m.op.Objects.Get(ctx, key, 0, -1)
+	data, err := m.op.Objects.Head(ctx, key, snapshot.MaxGC+1)
 	if err == nil {
 		m.heads = append(m.heads, mirror.Head{Key: key, Data: data})
 	}

@@ -85,6 +85,9 @@ func (j *job) unopened(ctx context.Context, r *row, err error) error {
 		errors.Is(err, keys.ErrPlugin) || errors.Is(err, snapshot.ErrNewerFormat) {
 		return err
 	}
+	if actors.Unreadable(err) {
+		return notRead("snapshot "+r.short(), err, j.here("verify"))
+	}
 	return &lostSnapshot{row: r, err: err, hint: "see which snapshots are undamaged: " +
 		j.here("verify")}
 }

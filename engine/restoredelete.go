@@ -193,7 +193,8 @@ func (d *deletion) run(ctx context.Context, res *restore.Result, restoreErr erro
 	case !d.o.Delete:
 		return nil
 	case d.not != "":
-	case restoreErr != nil || res == nil || res.Failed > 0 || res.Damaged:
+	case restoreErr != nil || res == nil || res.Failed > 0 || res.Damaged ||
+		res.NotRead != nil:
 		d.not = "some entries could not be restored"
 	}
 	if d.not != "" {

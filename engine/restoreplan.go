@@ -24,6 +24,9 @@ func (b *restoreJob) dryRun(ctx context.Context, del *deletion) error {
 	for _, l := range res.Lost {
 		b.Warn("", "lost: %v: %s", l, l.Reason)
 	}
+	for _, l := range res.Unread {
+		b.Warn("", "not read: %v: %s", l, l.Reason)
+	}
 	if err != nil {
 		return err
 	}
@@ -35,6 +38,8 @@ func (b *restoreJob) dryRun(ctx context.Context, del *deletion) error {
 	switch {
 	case res.Damaged:
 		return b.damagedPages(", and what they listed would not be restored")
+	case res.NotRead != nil:
+		return b.unreadPages("what they list is not part of this plan", res.NotRead)
 	case res.Failed > 0:
 		return fault.Incomplete(fmt.Sprintf("%s would not be restored",
 			words.Plural(res.Failed, "entry", "entries")))
@@ -48,6 +53,12 @@ func (b *restoreJob) dryRun(ctx context.Context, del *deletion) error {
 func (b *restoreJob) damagedPages(what string) error {
 	return fault.WithHint(fault.Damaged("pages of snapshot "+b.r.row.short()+" are damaged"+what),
 		"see every problem: "+b.here("verify --read-data"))
+}
+
+// unreadPages is the end of a restore from a snapshot that could be read in parts only.
+func (b *restoreJob) unreadPages(rest string, err error) error {
+	return notRead("pages of snapshot "+b.r.row.short()+" ("+rest+")", err,
+		"rerun the same command")
 }
 
 // plan is what was found by a dry run.

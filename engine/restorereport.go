@@ -58,6 +58,8 @@ func (b *restoreJob) report(ctx context.Context, res *restore.Result, err error,
 	case res.Damaged:
 		return b.damagedPages(
 			", and what they listed is lost; everything not named above was restored")
+	case res.NotRead != nil:
+		return b.unreadPages("everything not named above was restored", res.NotRead)
 	case res.Failed > 0:
 		return fault.WithHint(fault.Incomplete(words.Plural(res.Failed, "entry", "entries")+
 			" could not be restored; all others were"), b.tryAgain(res))
@@ -89,6 +91,10 @@ func restoredOf(r *restore.Result) events.Restored {
 	for _, l := range r.Lost {
 		e.Lost = append(e.Lost, l.String())
 		e.LostWhy = append(e.LostWhy, l.Reason)
+	}
+	for _, l := range r.Unread {
+		e.Unread = append(e.Unread, l.String())
+		e.UnreadWhy = append(e.UnreadWhy, l.Reason)
 	}
 	for _, p := range r.Half {
 		e.Half = append(e.Half, events.PathOf(shown(p)))
@@ -130,6 +136,9 @@ func (b *restoreJob) tryAgain(r *restore.Result) string {
 	}
 	if first(snapshot.ErrDamaged, backends.ErrNotFound) != nil {
 		return "see every problem: " + b.here("verify --read-data")
+	}
+	if first(backends.ErrArchived) != nil {
+		return thaw + "; then rerun the same command to restore the rest"
 	}
 	for _, c := range b.cures() {
 		if p := first(c.of...); p != nil {
@@ -231,7 +240,7 @@ func mountOf(path string) string {
 // nothing reports that not one entry was selected.
 func nothing(r *restore.Result) bool {
 	return r.Restored+r.Replaced+r.Unchanged+r.Kept+r.Ignored+r.Failed+r.Counts.Dirs == 0 &&
-		!r.Damaged
+		!r.Damaged && r.NotRead == nil
 }
 
 // nothingSelected: paths and patterns leave nothing to restore.

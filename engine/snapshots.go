@@ -61,6 +61,10 @@ func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err e
 	for _, p := range cat.problems {
 		res.Problems = append(res.Problems, p)
 	}
+	if err := onlyUnread(cat.problems); err != nil {
+		return res, notRead(words.Plural(int64(len(cat.problems)), "manifest", "manifests"), err,
+			j.here("snapshots"))
+	}
 	if n := len(cat.problems); n > 0 {
 		return res, fault.WithHint(
 			fault.Damaged(fmt.Sprintf("%s in the store; the listed snapshots are not affected",

@@ -70,7 +70,7 @@ func manifestKind(err error) string {
 // ofObject is a problem that the check brought up.
 func ofObject(p survey.Problem) events.Problem {
 	ev := events.Problem{Kind: string(p.Kind), Key: p.Key, Reason: reasonOf(p.Reason),
-		Snapshots: p.Snapshots, MorePaths: p.MorePaths}
+		Snapshots: p.Snapshots, MorePaths: p.MorePaths, Err: p.Err}
 	for _, path := range p.Paths {
 		ev.Paths = append(ev.Paths, events.PathOf(shown(path)))
 	}
@@ -224,17 +224,22 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 	if found == 0 {
 		return nil
 	}
+	why := onlyUnread(v.signed)
+	if len(v.signed) > 0 && why == nil {
+		return v.damage(found, affected)
+	}
 	for _, p := range problems {
 		if p.Kind != string(survey.ProblemUnreadable) {
 			return v.damage(found, affected)
 		}
+		if why == nil {
+			why = p.Err
+		}
 	}
-	if len(v.signed) > 0 || int64(len(problems)) < found {
+	if int64(len(problems)+len(v.signed)) < found {
 		return v.damage(found, affected)
 	}
-	return fault.WithHint(fmt.Errorf("%s unreadable: they may or may not be damaged",
-		words.Plural(found, "object", "objects")),
-		"give this user access to the store, then rerun: "+v.here("verify --read-data"))
+	return notRead(words.Plural(found, "object", "objects"), why, v.here("verify --read-data"))
 }
 
 func (v *verification) damage(found int64, affected []string) error {

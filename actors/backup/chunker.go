@@ -185,7 +185,7 @@ func absolute(path string) string {
 // content opens and reads a file, and sets st to what was true of the bytes that
 // were read. The file stays open, so that its attributes can be read.
 func (k *chunker) content(abs string, st *vfs.Stat, d *entryDone) (*os.File, error) {
-	d.Read = k.run.now()
+	d.Read = k.run.moment(st.Dev)
 	f, now, err := vfs.OpenFile(abs, st)
 	if err != nil {
 		return nil, err
@@ -210,7 +210,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 			return err
 		}
 		k.run.faults.Read(abs)
-		looked := k.run.now()
+		looked := k.run.moment(now.Dev)
 		after, err := vfs.Fstat(f)
 		if err != nil {
 			return err

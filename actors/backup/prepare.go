@@ -427,7 +427,7 @@ func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef
 			continue
 		}
 		key := layout.EpochKey(c.run.spec.Host.ID, e, k.n)
-		b, err := c.objects.Get(c.run.ctx, key, 0, -1)
+		b, err := c.objects.Head(c.run.ctx, key, min(k.size, snapshot.MaxEpochKey)+1)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}

@@ -45,7 +45,7 @@ func (r *leafRow) add(h *fs.StatHasher, m *leafScanned, i int, d *entryDone, con
 		var now fs.StatSum
 		switch {
 		case d.Racy:
-		case d.Read.IsZero():
+		case d.Read.Clock.IsZero():
 			now = sum // there was nothing to read
 		default:
 			now = h.Sum(d.Entry.Path, &d.Stat, d.Read)

@@ -32,7 +32,7 @@ func putObject(
 	if !job.IfAbsent || !errors.Is(err, backends.ErrExists) {
 		return false, err
 	}
-	there, rerr := backends.Objects(store).Get(ctx, job.Key, 0, -1)
+	there, rerr := backends.Head(ctx, store, job.Key, int64(len(job.Bytes))+1)
 	if rerr != nil {
 		return false, errors.Join(err, fmt.Errorf("read what is there: %w", rerr))
 	}

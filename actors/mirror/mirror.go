@@ -116,7 +116,7 @@ func (j *copyJob) copied(c actor.Context, m *messages.Finished[copying, copyDone
 	case res.Fatal:
 		j.End(c, res.Err)
 	default:
-		p := survey.Problem{Kind: survey.KindOf(res.Err), Key: m.Job.Key, Reason: res.Err.Error()}
+		p := survey.Of(res.Err, m.Job.Key)
 		if m.Job.Manifest {
 			p.Snapshots = []string{j.run.spec.Snapshots[m.Job.Index].ID()}
 		} else {

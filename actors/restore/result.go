@@ -133,11 +133,19 @@ func (p *restorePlanner) problemAt(path func() string, err error) {
 // lost notes entries that cannot be known.
 func (p *restorePlanner) lost(m *pagesLost) {
 	r := &p.run.result
-	r.Damaged = true
-	if len(r.Lost) < actors.MaxResultList && p.listed < actors.MaxResultBytes {
+	to := &r.Lost
+	if actors.Unreadable(m.Err) {
+		to = &r.Unread
+		if r.NotRead == nil {
+			r.NotRead = m.Err
+		}
+	} else {
+		r.Damaged = true
+	}
+	if len(*to) < actors.MaxResultList && p.listed < actors.MaxResultBytes {
 		lost := page.LostPaths{After: m.After, Last: m.Last, Reason: m.Err.Error()}
 		p.listed += len(lost.After) + len(lost.Last) + len(lost.Reason)
-		r.Lost = append(r.Lost, lost)
+		*to = append(*to, lost)
 	}
 	p.run.spec.Progress.Errors.Add(1)
 }

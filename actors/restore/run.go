@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"vaultik/actors"
-	"vaultik/backends"
 	"vaultik/internal/arena"
 	"vaultik/internal/platform"
 	"vaultik/vault/blob"
@@ -240,11 +239,10 @@ func inTheWay(run *restoreRun, it *restoreItem, there *vfs.Stat) error {
 // absIn is the absolute path of an entry of the target.
 func absIn(target, path string) string { return filepath.Join(target, filepath.FromSlash(path)) }
 
-// noneRead reports whether an error of reading pages ends a walk: nothing is
-// damaged, but this program, or this user, cannot read the store.
+// noneRead reports whether an error of reading pages ends a walk: no page can be read, or
+// none by this program.
 func noneRead(err error) bool {
-	return actors.StoreGone(err) || errors.Is(err, backends.ErrPermission) ||
-		errors.Is(err, page.ErrNewerFormat)
+	return actors.StoreGone(err) || errors.Is(err, page.ErrNewerFormat)
 }
 
 // takesNoMore reports whether an error of making something of n bytes is one that everything

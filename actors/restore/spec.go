@@ -125,6 +125,8 @@ type Result struct {
 
 	Problems []Problem        // the first 1,000 of those that failed
 	Lost     []page.LostPaths // what cannot be known because pages are damaged
+	Unread   []page.LostPaths // what is not known because pages could not be read
+	NotRead  error            // the first reason why not; nil: all pages were read
 	Damaged  bool             // pages are damaged: more may be missing than Failed says
 
 	// Meta has the attributes that could not be set, by kind: "owner", "mode",

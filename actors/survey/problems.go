@@ -8,11 +8,8 @@ import (
 	"strings"
 
 	"vaultik/actors"
-	"vaultik/backends"
 	"vaultik/messages"
-	"vaultik/vault/blob"
 	"vaultik/vault/page"
-	"vaultik/vault/snapshot"
 )
 
 // Kind says what is wrong with an object.
@@ -32,10 +29,20 @@ type Problem struct {
 	Kind      Kind
 	Key       string           // of the object
 	Reason    string           // for people
+	Err       error            // why it could not be read; nil unless Kind says so
 	Snapshots []string         // ids of those affected, in the order of the snapshots asked for
 	Paths     []string         // with the key: the first few entries that need it
 	MorePaths bool             // there are more than Paths, or than Lost
 	Lost      []page.LostPaths // with the key: what a bad page held
+}
+
+// Of is the problem that an error is.
+func Of(err error, key string, snapshots ...string) Problem {
+	p := Problem{Kind: KindOf(err), Key: key, Reason: PlainReason(err, key), Snapshots: snapshots}
+	if p.Kind == ProblemUnreadable {
+		p.Err = err
+	}
+	return p
 }
 
 // ErrReference means that a page refers to something that is not there.
@@ -46,17 +53,12 @@ func KindOf(err error) Kind {
 	switch {
 	case errors.Is(err, ErrReference):
 		return ProblemReference
-	case errors.Is(err, blob.ErrDamaged),
-		errors.Is(err, blob.ErrTooLarge),
-		errors.Is(err, backends.ErrInvalidRange),
-		errors.Is(err, page.ErrDamaged),
-		errors.Is(err, page.ErrTooLarge),
-		errors.Is(err, snapshot.ErrDamaged):
-		return ProblemDamaged
-	case errors.Is(err, backends.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+	case actors.Unreadable(err):
+		return ProblemUnreadable
+	case errors.Is(err, fs.ErrNotExist):
 		return ProblemMissing
 	}
-	return ProblemUnreadable
+	return ProblemDamaged
 }
 
 // MaxPaths is how many paths a problem names.
@@ -82,7 +84,8 @@ func (p *Problems) Add(n Problem) bool {
 		if len(p.list) < actors.MaxResultList {
 			i = len(p.list)
 			p.list = append(p.list,
-				Problem{Kind: n.Kind, Key: n.Key, Reason: n.Reason, Snapshots: n.Snapshots})
+				Problem{Kind: n.Kind, Key: n.Key, Reason: n.Reason, Err: n.Err,
+					Snapshots: n.Snapshots})
 		}
 		p.index[key] = i
 	}

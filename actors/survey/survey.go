@@ -85,9 +85,17 @@ func New(store backends.Backend, snapshots []*snapshot.Loaded) *Survey {
 
 // ObjectProblem is a problem with one object of the inventory.
 func (s *Survey) ObjectProblem(i int, kind Kind, reason string) {
+	s.tell(i, Problem{Kind: kind, Key: s.Inventory.Key(i), Reason: reason})
+}
+
+// ObjectError is an error that one object of the inventory has led to.
+func (s *Survey) ObjectError(i int, err error) { s.tell(i, Of(err, s.Inventory.Key(i))) }
+
+func (s *Survey) tell(i int, p Problem) {
 	s.Inventory.At(i).State = plan.Bad
 	s.SetBad(i)
-	s.Tell(Problem{Kind: kind, Key: s.Inventory.Key(i), Reason: reason, Snapshots: s.IDs(i)})
+	p.Snapshots = s.IDs(i)
+	s.Tell(p)
 }
 
 // Fatal returns err if it ends a job: the job was cancelled, or the store is unreachable.
@@ -217,8 +225,8 @@ func (s *Survey) blobList(
 		if err := Fatal(ctx, err); err != nil {
 			return nil, err
 		}
-		if kind := KindOf(err); kind != ProblemMissing { // the listing reports that
-			s.ObjectProblem(i, kind, err.Error())
+		if KindOf(err) != ProblemMissing { // the listing reports that
+			s.ObjectError(i, err)
 		}
 		return l, nil
 	}

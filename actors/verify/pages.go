@@ -237,10 +237,7 @@ func (p *pages) walk(ctx context.Context, s *inspected) error {
 func (p *pages) damaged(from *source, info *blob.Info, err error) {
 	sv := p.n.run.survey
 	if i, ok := sv.Inventory.FindBlob(from.host, info.Name); ok && !slices.Contains(sv.Bad(), i) {
-		p.n.aside.Tell(&problemFound{survey.Problem{
-			Kind: survey.KindOf(err), Key: sv.Inventory.Key(i), Reason: err.Error(),
-			Snapshots: sv.IDs(i),
-		}})
+		p.n.aside.Tell(&problemFound{survey.Of(err, sv.Inventory.Key(i), sv.IDs(i)...)})
 	}
 }
 
@@ -348,13 +345,10 @@ func (w *pageWalk) lost(after, last string, err error) error {
 			return nil
 		}
 	}
-	w.n.aside.Tell(&problemFound{
-		survey.Problem{
-			Kind: survey.KindOf(err), Key: layout.Blob(w.s.Host, w.failed.Blob.Name),
-			Snapshots: []string{w.s.ID()}, Reason: "a page in it is unreadable: " + err.Error(),
-			Lost: []page.LostPaths{lost},
-		},
-	})
+	p := survey.Of(err, layout.Blob(w.s.Host, w.failed.Blob.Name), w.s.ID())
+	p.Reason = "a page in it is unreadable: " + p.Reason
+	p.Lost = []page.LostPaths{lost}
+	w.n.aside.Tell(&problemFound{p})
 	return nil
 }
 

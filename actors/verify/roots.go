@@ -115,7 +115,7 @@ func (n *inspector) keyProblem(p snapshot.Problem) {
 	}
 	if i, ok := n.run.survey.Inventory.Find(name); ok &&
 		n.run.survey.Inventory.At(i).State != plan.Bad {
-		n.run.survey.ObjectProblem(i, survey.KindOf(p.Err), survey.PlainReason(p.Err, p.Key))
+		n.run.survey.ObjectError(i, p.Err)
 	}
 }
 
@@ -141,6 +141,6 @@ func (n *inspector) rootProblem(s *inspected, err error) {
 	o := layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name}
 	if i, ok := n.run.survey.Inventory.Find(o); ok &&
 		n.run.survey.Inventory.At(i).State != plan.Bad {
-		n.run.survey.ObjectProblem(i, survey.KindOf(err), survey.PlainReason(err, o.Key()))
+		n.run.survey.ObjectError(i, err)
 	}
 }

@@ -138,18 +138,13 @@ func (j *verifyJob) objectChecked(o *objectCheck, err error) {
 		return
 	}
 	j.run.survey.SetBad(o.Index)
-	j.problem(survey.Problem{
-		Kind: survey.KindOf(err), Key: o.Key, Reason: err.Error(),
-		Snapshots: j.run.survey.IDs(o.Index),
-	})
+	j.problem(survey.Of(err, o.Key, j.run.survey.IDs(o.Index)...))
 }
 
 // refsWrong reports a blob that does not have what pages refer to.
 func (j *verifyJob) refsWrong(refs *refsCheck, res *checkDone, err error) {
-	p := survey.Problem{
-		Kind: survey.KindOf(err), Key: refs.Key, Reason: err.Error(),
-		Paths: res.Paths, MorePaths: res.More,
-	}
+	p := survey.Of(err, refs.Key)
+	p.Paths, p.MorePaths = res.Paths, res.More
 	if i, ok := j.run.survey.Inventory.FindBlob(refs.From.host, refs.Lease.Info.Name); ok {
 		j.run.survey.SetBad(i)
 		p.Snapshots = j.run.survey.IDs(i)

@@ -22,10 +22,21 @@ func (b *Backend) fail(op, key string, err error) error {
 	if errors.As(err, &src) {
 		return e // says nothing about this store
 	}
+	if b.root != nil && errors.Is(err, fs.ErrNotExist) {
+		err = b.orGone(err)
+	}
 	e.Err = b.classify(op, err)
 	e.Retryable = op == "put" && errors.Is(e.Err, fs.ErrNotExist) && !errors.Is(e.Err, backends.ErrContainerNotFound) || // directory tidied away
-		isAny(err, syscall.EIO, syscall.ESTALE, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN, syscall.EBUSY, syscall.ETIMEDOUT)
+		isAny(err, passing...)
 	return e
+}
+
+// passing are errors of a disk, a network or a FUSE program that may be well again later.
+var passing = []syscall.Errno{
+	syscall.EIO, syscall.ESTALE, syscall.ENOMEM, syscall.EAGAIN, syscall.EBUSY, syscall.ETIMEDOUT,
+	syscall.EMFILE, syscall.ENFILE, syscall.EINTR, syscall.ENODEV, syscall.ENOTCONN,
+	syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.ENETUNREACH,
+	syscall.ECONNABORTED, syscall.ECONNREFUSED, syscall.ECONNRESET,
 }
 
 func (b *Backend) classify(op string, err error) error {
@@ -48,12 +59,24 @@ func (b *Backend) classify(op string, err error) error {
 		return backends.WithKind(backends.ErrConfig, err)
 	case op == "open":
 		return err
-	case b.root != nil && errors.Is(err, fs.ErrNotExist) && !b.root.Alive():
-		return backends.WithKind(backends.ErrContainerNotFound, err)
 	case op == "put" && (notObject(err) || isAny(err, syscall.EISDIR, syscall.ENOTEMPTY, syscall.EEXIST)):
 		return backends.WithKind(backends.ErrInvalidKey, err)
 	case absent(err) && op != "put":
 		return backends.WithKind(backends.ErrNotFound, err)
+	}
+	return err
+}
+
+// orGone is err, unless the store itself is gone, or whether it is cannot be told.
+func (b *Backend) orGone(err error) error {
+	alive, why := b.root.Alive()
+	switch {
+	case why != nil:
+		return why
+	case !alive && err == nil:
+		return backends.ErrContainerNotFound
+	case !alive:
+		return backends.WithKind(backends.ErrContainerNotFound, err)
 	}
 	return err
 }

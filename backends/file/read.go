@@ -131,8 +131,8 @@ func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backend
 	switch {
 	case l.stopped:
 		return err
-	case err == nil && !b.root.Alive():
-		err = backends.ErrContainerNotFound
+	case err == nil:
+		err = b.orGone(nil)
 	}
 	return b.fail("list", prefix, err)
 }

@@ -127,8 +127,8 @@ func (b *Backend) Delete(ctx context.Context, key string) error {
 	}
 	defer b.gate.Leave()
 	err := b.root.Remove(key)
-	if absent(err) && b.root.Alive() {
-		return nil
+	if absent(err) {
+		err = b.orGone(nil)
 	}
 	return b.fail("delete", key, err)
 }

@@ -19,7 +19,7 @@ type Backend struct {
 
 // Wrap holds b to l. Where l never limits anything, nil included, it is b itself.
 func Wrap(b backends.Backend, l *Limiter) backends.Backend {
-	if l == nil || l.off {
+	if !l.Limits() {
 		return b
 	}
 	return &Backend{b, l}

@@ -44,6 +44,9 @@ func New(s Schedule) *Limiter {
 	}
 }
 
+// Limits reports whether it ever limits anything.
+func (l *Limiter) Limits() bool { return l != nil && !l.off }
+
 // bucket bounds one direction. Waiting goroutines take turns in the order they came:
 // only one has asked for tokens at any time, so that none is bound to a rate that no
 // longer applies.

@@ -62,6 +62,8 @@ func kindOf(op string, err error) error {
 		return backends.ErrNoSpace
 	case has(text, tooMany):
 		return nil
+	case has(text, archived):
+		return backends.ErrArchived
 	case has(text, locked):
 		return backends.ErrLocked
 	case status == 401 || status == 530 || has(text, auth):
@@ -90,9 +92,10 @@ var (
 		"no space left", "disk quota", "quota exceeded", "quotaexceeded", "quota_exceeded", "quotalimitreached", "over quota",
 		"insufficient storage", "insufficientstorage", "insufficient_space", "storage_cap_exceeded", "not enough space", "exceeded storage",
 	}
-	tooMany = []string{"ratelimitexceeded", "rate limit", "too many requests", "slowdown", "slow down"}
-	locked  = []string{"worm protected", "object lock", "objectlocked", "under retention", "retention period"}
-	auth    = []string{
+	tooMany  = []string{"ratelimitexceeded", "rate limit", "too many requests", "slowdown", "slow down"}
+	archived = []string{"invalidobjectstate", "blobarchived", "not valid for the object's storage class"}
+	locked   = []string{"worm protected", "object lock", "objectlocked", "under retention", "retention period"}
+	auth     = []string{
 		"unable to authenticate", "ssh agent requested", "authentication failed", "login incorrect", "401 unauthorized", "invalidaccesskeyid", "signaturedoesnotmatch",
 		"invalid_grant", "invalid_client", "expired_access_token", "couldn't fetch token", "empty token found",
 	}

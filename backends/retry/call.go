@@ -20,6 +20,8 @@ type call struct {
 	quiet    time.Duration // see the package comment
 	badSince time.Time     // the first failure since the last headway; zero: none
 	reached  int64         // bytes, the furthest of all attempts
+	slow     int           // attempts that moved, but too slowly, since slowAt
+	slowAt   int64         // bytes, where the last of these ended
 	woken    bool          // it was woken early once
 	troubled bool          // it is counted in Backend.troubled
 }
@@ -77,6 +79,9 @@ func (c *call) again(err error) error {
 	if c.b.given() {
 		return c.unreachable(err)
 	}
+	if errors.Is(err, backends.ErrSlow) && c.tooSlow() {
+		return c.numbered(err)
+	}
 	if errors.Is(err, backends.ErrChecksum) && c.fails >= checksumAttempts || c.b.o.Patience.Err() != nil {
 		return c.numbered(err)
 	}
@@ -95,6 +100,17 @@ func (c *call) again(err error) error {
 	}
 	c.b.trouble(c, Retry{Op: c.op, Key: c.key, Attempt: c.attempts, Err: err, Wait: wait, Left: max(left, min(limit, 0))})
 	return c.sleep(err, wait, after > 0)
+}
+
+// tooSlow counts an attempt that moved too slowly, and reports whether it was the last: what
+// little it brought is headway, so that nothing else would end the call.
+func (c *call) tooSlow() bool {
+	if c.reached-c.slowAt >= slowHeadway {
+		c.slow = 0
+	}
+	c.slow++
+	c.slowAt = c.reached
+	return c.slow >= slowAttempts
 }
 
 // sleep waits until it is time for the next attempt after err: when wait is over, or

@@ -139,6 +139,7 @@ func (r *reader) read(p []byte) (int, error) {
 	n = int(min(int64(n), r.left))
 	if n > 0 {
 		r.off, r.left = r.off+int64(n), r.left-int64(n)
+		r.reached += int64(n)
 		r.headway()
 		if r.troubled {
 			r.answered()

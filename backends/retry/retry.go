@@ -31,6 +31,11 @@ const (
 	// checksumAttempts is how often bytes are sent if they arrive changed: if the line
 	// was not at fault, they were wrong before.
 	checksumAttempts = 3
+
+	// slowAttempts is how many attempts of a call may be ended because they were too slow,
+	// without slowHeadway bytes between two of them.
+	slowAttempts = 3
+	slowHeadway  = 1 << 20
 )
 
 // Options says how patient a backend is. The zero value is ready.

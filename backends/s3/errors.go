@@ -56,10 +56,12 @@ func (b *Backend) classify(ctx context.Context, op string, c *call, err error) (
 		return true, err
 	case errors.As(c.err, &key):
 		return key.retry && op != "open", key.err
+	case errors.Is(c.err, errNoNames), errors.Is(err, errLongList):
+		return false, backends.WithKind(backends.ErrUnsupported, inner(err))
 	case c.err != nil:
 		return network(b.settings, inner(c.err))
 	case errors.As(err, &answer) && answer.StatusCode >= 300:
-		return b.refused(ctx, c, answer)
+		return b.refused(ctx, op, c, answer)
 	case op == "open":
 		return false, backends.WithKind(backends.ErrConfig, fmt.Errorf("%s does not respond like S3: %s", b.settings.endpoint, short(err.Error())))
 	}
@@ -139,7 +141,7 @@ var refusals = map[string]refusal{
 	"XAmzContentSha256Mismatch":      {kind: backends.ErrChecksum, retry: true},
 	"NotImplemented":                 {kind: backends.ErrUnsupported},
 	"EntityTooLarge":                 {kind: backends.ErrUnsupported},
-	"InvalidObjectState":             {kind: backends.ErrUnsupported}, // it was archived and has to be brought back first
+	"InvalidObjectState":             {kind: backends.ErrArchived},
 	"InvalidBucketName":              {kind: backends.ErrConfig},
 	"InvalidStorageClass":            {kind: backends.ErrConfig},
 	"KeyTooLongError":                {kind: backends.ErrInvalidKey},
@@ -165,9 +167,14 @@ var refusals = map[string]refusal{
 }
 
 // refused judges an answer of the server.
-func (b *Backend) refused(ctx context.Context, c *call, answer minio.ErrorResponse) (bool, error) {
+func (b *Backend) refused(ctx context.Context, op string, c *call, answer minio.ErrorResponse) (bool, error) {
 	status := answer.StatusCode
 	err := explained(answer, status)
+	if c.mute {
+		// Not S3, but what stands before it, or in its place: nothing is known to be missing.
+		return op != "open", fmt.Errorf("%w, as no server of S3 says it: does something else answer at %s?",
+			err, b.settings.endpoint.Host)
+	}
 	if r := b.region(answer, status); r != nil {
 		return false, r
 	}

@@ -26,18 +26,18 @@ func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backend
 	var stopped error // by fn, whose error goes back as it is
 	last, twice := "", false
 	err := b.page(withCall(ctx, c), b.object(prefix), 0, func(o minio.ObjectInfo) error {
-		key := strings.TrimPrefix(o.Key, b.settings.prefix)
-		if !isKey(key) {
-			return nil // of somebody else
-		}
 		switch {
-		case key > last:
-			last, twice = key, false
-		case key == last && !twice: // as rclone's server does now and then with what has just been replaced
+		case o.Key > last:
+			last, twice = o.Key, false
+		case o.Key == last && !twice: // as rclone's server does now and then with what has just been replaced
 			twice = true
 			return nil
 		default:
-			return fmt.Errorf("%w: the server lists %q after %q, so the list may be incomplete", backends.ErrUnsupported, key, last)
+			return fmt.Errorf("%w: the server lists %q after %q, so the list may be incomplete", backends.ErrUnsupported, o.Key, last)
+		}
+		key := strings.TrimPrefix(o.Key, b.settings.prefix)
+		if !isKey(key) {
+			return nil // of somebody else
 		}
 		if stopped = ctx.Err(); stopped == nil {
 			stopped = fn(objectInfo(key, o))
@@ -62,6 +62,9 @@ func (b *Backend) page(ctx context.Context, prefix string, size int, fn func(min
 	o := minio.ListObjectsOptions{Prefix: prefix, Recursive: true, MaxKeys: size, FetchOwner: &owner}
 	for object := range b.client.ListObjectsIter(ctx, b.settings.bucket, o) {
 		err := object.Err
+		if c, ok := ctx.Value(callKey{}).(*call); ok && err == nil {
+			c.empty = 0
+		}
 		if err == nil {
 			err = fn(object)
 		}

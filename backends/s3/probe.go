@@ -62,7 +62,7 @@ func (b *Backend) probe(ctx context.Context) (can abilities, err error) {
 	}
 	if err == nil { // replaced: nobody may read it as a sign of the contrary
 		c := &call{}
-		if err := b.fail(ctx, "info", "", c, b.remove(withCall(ctx, c), probeName)); err != nil {
+		if err := b.fail(ctx, "info", "", c, b.remove(withCall(ctx, c), c, probeName)); err != nil {
 			return can, err
 		}
 	}

@@ -25,7 +25,7 @@ func (b *Backend) Get(ctx context.Context, key string, off, length int64) (io.Re
 	defer b.gate.Leave()
 	c := &call{}
 	inner, cancel := context.WithCancel(withCall(ctx, c)) // until the reader is closed
-	body, n, info, err := b.get(inner, key, off, length)
+	body, n, info, err := b.get(inner, c, key, off, length)
 	if err != nil {
 		cancel()
 		return nil, backends.ObjectInfo{}, b.fail(ctx, "get", key, c, err)
@@ -34,7 +34,7 @@ func (b *Backend) Get(ctx context.Context, key string, off, length int64) (io.Re
 }
 
 // get returns the body of a range, its length, and what is known of the object.
-func (b *Backend) get(ctx context.Context, key string, off, length int64) (io.ReadCloser, int64, backends.ObjectInfo, error) {
+func (b *Backend) get(ctx context.Context, c *call, key string, off, length int64) (io.ReadCloser, int64, backends.ObjectInfo, error) {
 	if off < 0 || length == 0 || length > 0 && off > math.MaxInt64-length {
 		return b.getNothing(ctx, key, off, length)
 	}
@@ -45,7 +45,10 @@ func (b *Backend) get(ctx context.Context, key string, off, length int64) (io.Re
 	case off > 0:
 		o.Set("Range", fmt.Sprintf("bytes=%d-", off))
 	}
-	body, stat, header, err := b.client.GetObject(ctx, b.settings.bucket, b.object(key), o)
+	c.object = true
+	_, stat, header, err := b.client.GetObject(ctx, b.settings.bucket, b.object(key), o)
+	c.object = false
+	defer c.close()
 	if minio.ToErrorResponse(err).Code == "InvalidRange" {
 		return b.getNothing(ctx, key, off, length) // the end, or past it
 	}
@@ -53,17 +56,23 @@ func (b *Backend) get(ctx context.Context, key string, off, length int64) (io.Re
 		return nil, 0, backends.ObjectInfo{}, err
 	}
 	info := objectInfo(key, stat)
-	if off > 0 || length > 0 {
-		if info.Size, err = totalSize(header, off); err == nil && length > info.Size-off {
-			err = outside(off, length, info.Size)
-		}
-	} else if info.Size < 0 {
+	body := c.body
+	switch ranged := off > 0 || length > 0; {
+	case ranged && header.Get("Content-Range") != "":
+		info.Size, err = totalSize(header, off)
+	case info.Size < 0:
 		err = errors.New("the server does not report the size of the object")
+	case ranged: // it sends all of the object, whatever was asked for
+		b.noRanges.Store(true)
+		body = &skipping{ReadCloser: body, skip: off}
+	}
+	if err == nil && (off > info.Size || length > info.Size-off) {
+		err = outside(off, length, info.Size)
 	}
 	if err != nil {
-		_ = body.Close()
 		return nil, 0, backends.ObjectInfo{}, err
 	}
+	c.body = nil
 	if length < 0 {
 		length = info.Size - off
 	}
@@ -89,9 +98,6 @@ func outside(off, length, size int64) error {
 // totalSize reads "bytes 5-9/100" and checks that the part begins where it should.
 func totalSize(header http.Header, off int64) (int64, error) {
 	text := header.Get("Content-Range")
-	if text == "" {
-		return 0, fmt.Errorf("%w: the server ignores Range", backends.ErrUnsupported)
-	}
 	span, total, _ := strings.Cut(strings.TrimPrefix(text, "bytes "), "/")
 	first, _, _ := strings.Cut(span, "-")
 	start, err1 := strconv.ParseInt(first, 10, 64)
@@ -100,6 +106,22 @@ func totalSize(header http.Header, off int64) (int64, error) {
 		return 0, fmt.Errorf("the server answered with range %q", short(text))
 	}
 	return size, nil
+}
+
+// skipping is a body without its first bytes.
+type skipping struct {
+	io.ReadCloser
+	skip int64 // bytes that are still to be dropped
+}
+
+func (s *skipping) Read(p []byte) (int, error) {
+	for s.skip > 0 {
+		n, err := io.CopyN(io.Discard, s.ReadCloser, min(s.skip, wireBuffer))
+		if s.skip -= n; err != nil {
+			return 0, err
+		}
+	}
+	return s.ReadCloser.Read(p)
 }
 
 // reader is the body of an answer, of known length.

@@ -49,6 +49,8 @@ type Backend struct {
 
 	probing chan struct{}             // holds a token while the store is asked what it can do
 	can     atomic.Pointer[abilities] // nil: not asked yet
+
+	noRanges atomic.Bool // it was seen to answer a request for a part with all of an object
 }
 
 // parts are replaced in tests; the zero value is the real thing.
@@ -189,7 +191,7 @@ func (b *Backend) Info(ctx context.Context) (backends.Info, error) {
 		Kind: Scheme, Location: b.location, Total: -1, Free: -1,
 		Capabilities: backends.Capabilities{
 			ConditionalPut: can.conditional, ServerChecksum: can.checksum,
-			AtomicReplace: true, Sorted: true, RangeNative: true, EmptyObjects: true,
+			AtomicReplace: true, Sorted: true, RangeNative: !b.noRanges.Load(), EmptyObjects: true,
 			MaxObjectSize: maxObject, Connections: b.connections,
 		},
 	}, nil

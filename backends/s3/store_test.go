@@ -307,8 +307,20 @@ func TestGet_Lies(t *testing.T) {
 		}
 	}
 	answer(200, nil, "0123456789")
-	if _, _, err := b.Get(t.Context(), "x", 5, 3); !errors.Is(err, backends.ErrUnsupported) {
-		t.Errorf("the server ignores Range: %v", err)
+	for _, c := range []struct {
+		off, n int64
+		want   string
+	}{{5, 3, "567"}, {0, 2, "01"}, {9, 1, "9"}, {7, -1, "789"}} {
+		got, err := backends.ReadRange(t.Context(), b, "x", c.off, c.n, nil)
+		if err != nil || string(got) != c.want {
+			t.Errorf("%d bytes from %d, while the server ignores Range: %q, %v", c.n, c.off, got, err)
+		}
+	}
+	if _, err := b.ReadRange(t.Context(), "x", make([]byte, 3), 8); !errors.Is(err, backends.ErrInvalidRange) {
+		t.Errorf("past the end, while the server ignores Range: %v", err)
+	}
+	if !b.noRanges.Load() {
+		t.Error("it went unnoticed that the server ignores Range")
 	}
 	answer(206, map[string]string{"Content-Range": "bytes 4-6/10"}, "456")
 	if _, _, err := b.Get(t.Context(), "x", 5, 3); err == nil || !backends.Retryable(err) {

@@ -1,14 +1,20 @@
 package s3
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"vaultik/backends"
 )
 
 const (
@@ -61,6 +67,19 @@ type call struct {
 	retryAfter time.Duration
 	signed     *held         // what it was signed with, nil: nothing
 	skew       time.Duration // our clock less the server's
+	mute       bool          // it says that something is missing, and not in S3's words
+
+	object bool          // what is asked for is an object: its body comes here
+	body   io.ReadCloser // of the object; nil: none has come
+	empty  int           // pages of a list in a row that have brought no name
+}
+
+// close closes the object that nobody has taken.
+func (c *call) close() {
+	if c.body != nil {
+		_ = c.body.Close()
+		c.body = nil
+	}
 }
 
 type callKey struct{}
@@ -84,7 +103,14 @@ func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if c == nil {
 		c = &call{}
 	}
-	c.err, c.status, c.retryAfter, c.signed = nil, 0, 0, nil
+	c.close()
+	c.err, c.status, c.retryAfter, c.signed, c.mute = nil, 0, 0, nil, false
+	if req.URL.Query().Has("list-type") {
+		if c.empty++; c.empty > maxEmptyPages {
+			c.err = errNoNames
+			return nil, c.err
+		}
+	}
 	resp, err := t.roundTrip(req.Clone(req.Context()), c)
 	if err != nil {
 		c.err = err
@@ -101,7 +127,71 @@ func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		now = date // what Retry-After counts from
 	}
 	c.retryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
+	c.keep(resp)
 	return resp, nil
+}
+
+const (
+	// maxErrorBody and maxListBody are how many bytes of an answer are read. A page of a list
+	// has a thousand names at most, of up to a thousand bytes each, and what belongs to them.
+	maxErrorBody = 64 << 10
+	maxListBody  = 4 << 20
+	maxListNames = 1000
+	maxListTags  = 100 * maxListNames // some twenty belong to a name
+
+	// maxEmptyPages is how many pages in a row may bring no name: some servers go through
+	// what was deleted in this way, and one that says for ever that there is more has nothing.
+	maxEmptyPages = 1000
+)
+
+var (
+	errNoNames = backends.WithKind(backends.ErrUnsupported, fmt.Errorf(
+		"the list has no end: %d pages without a name", maxEmptyPages))
+	errLongList = errors.New("a page of the list is longer than any can be")
+)
+
+// keep takes the body of an answer into custody: minio-go reads to their ends those that it
+// has no use for, be they endless.
+func (c *call) keep(resp *http.Response) {
+	switch ok := resp.StatusCode < 300; {
+	case ok && c.object:
+		c.body, resp.Body = resp.Body, http.NoBody
+	case ok:
+		resp.Body = &pageBody{ReadCloser: resp.Body, left: maxListBody}
+	default:
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+		_ = resp.Body.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(text))
+		c.mute = resp.StatusCode == http.StatusNotFound && resp.Request.Method != http.MethodHead &&
+			!bytes.Contains(text, []byte("<Code>"))
+	}
+}
+
+// pageBody is the body of an answer that is no object: a page of a list at most.
+type pageBody struct {
+	io.ReadCloser
+	left  int    // bytes
+	names int    // that have come
+	tags  int
+	tail  []byte // what may be the beginning of another
+}
+
+var nameTag = []byte("<Contents")
+
+func (b *pageBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= n; b.left < 0 {
+		return 0, errLongList
+	}
+	if b.tags += bytes.Count(p[:n], []byte("<")); b.tags > maxListTags {
+		return 0, errLongList
+	}
+	seen := append(b.tail, p[:n]...)
+	if b.names += bytes.Count(seen, nameTag); b.names > maxListNames {
+		return 0, errLongList
+	}
+	b.tail = append([]byte(nil), seen[max(0, len(seen)-len(nameTag)+1):]...)
+	return n, err
 }
 
 func (t *roundTripper) roundTrip(req *http.Request, c *call) (*http.Response, error) {

@@ -158,14 +158,14 @@ func (b *Backend) Delete(ctx context.Context, key string) error {
 	}
 	defer b.gate.Leave()
 	c := &call{}
-	return b.fail(ctx, "delete", key, c, b.remove(withCall(ctx, c), key))
+	return b.fail(ctx, "delete", key, c, b.remove(withCall(ctx, c), c, key))
 }
 
-func (b *Backend) remove(ctx context.Context, key string) error {
+func (b *Backend) remove(ctx context.Context, c *call, key string) error {
 	err := b.client.RemoveObject(ctx, b.settings.bucket, b.object(key), minio.RemoveObjectOptions{})
 	answer := minio.ToErrorResponse(err)
 	switch {
-	case answer.Code == minio.NoSuchKey:
+	case answer.Code == minio.NoSuchKey && !c.mute:
 		return nil // some servers tell
 	case answer.StatusCode >= http.StatusInternalServerError:
 		// Servers over a file system stumble over the name of a directory.

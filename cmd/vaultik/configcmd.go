@@ -40,6 +40,7 @@ func (configShowCmd) Run(ctx context.Context, s *session) error {
 		BlobSize:  config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory),
 		BWLimit: c.BWLimit.String(), Connections: c.Parallel, Parallel: c.Parallel,
 		Elapsed: c.Retry.ElapsedText(), Stall: c.Retry.StallText(),
+		SlowStore: c.Retry.SlowStore,
 		IndexPath: s.engine.Places().IndexDir(c), StateDir: s.engine.Places().State,
 		Hostname: c.Hostname}
 	for _, set := range c.Sets {

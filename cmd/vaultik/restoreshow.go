@@ -21,6 +21,9 @@ func (s *session) showRestored(e events.Restored) {
 	for i, l := range e.Lost {
 		s.out.warn("", "lost: %s: %s", l, e.LostWhy[i])
 	}
+	for i, l := range e.Unread {
+		s.out.warn("", "not read: %s: %s", l, e.UnreadWhy[i])
+	}
 	if e.Above > 0 {
 		s.out.note("some attributes of directories above the restored ones were not set")
 	}
@@ -40,7 +43,7 @@ func (s *session) showRestored(e events.Restored) {
 // showDone is the last line, one to be quoted.
 func (s *session) showDone(d events.Done) {
 	r, in := d.Restored, "restored"
-	if r.Failed > 0 || r.Damaged {
+	if r.Failed > 0 || r.Damaged || len(r.Unread) > 0 {
 		in = "partly restored"
 	}
 	line := fmt.Sprintf("snapshot %s %s to %s: %s, %s written", d.Snapshot, in,

@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 //	fuse DIR [FILE]             mount files that cannot be read, see fuse
 //	mount [OPTION...] WHAT DIR  mount something until the script ends
 //	tmpfs DIR MIB, fill FILE    mount a small file system, and write until it is full
+//	odds3 VAR, odds3 -be KIND   start a server of S3 that is not as it should be
 //	server KIND VAR             start a server of stores, and put the URL of one into a variable
 func TestScripts(t *testing.T) {
 	if *update {
@@ -53,6 +54,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Values[held{}] = &held{}
+			e.Values[scriptOdd{}] = &scriptOdd{}
 			e.Values[scriptTest{}] = e.T()
 			e.Setenv("GOCOVERDIR", os.Getenv("GOCOVERDIR"))
 			return os.MkdirAll(filepath.Join(e.WorkDir, "home"), 0o700)
@@ -64,6 +66,7 @@ func TestScripts(t *testing.T) {
 			"unsign": unsign,
 			"hold":   hold, "unhold": unhold, "await": await,
 			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse, "mount": mountAt,
+			"odds3": oddS3,
 		},
 	})
 }

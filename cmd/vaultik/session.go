@@ -25,6 +25,7 @@ type globals struct {
 	Owner       string  `help:"Fingerprint that the store's owner must have." placeholder:"SHA256:..."`
 	BWLimit     *string `name:"bwlimit" help:"Bandwidth to stores, up or up:down, such as 2M, 512K:10M or off; or a timetable: '08:00,2M 18:00,off'." placeholder:"LIMIT"`
 	Connections int     `help:"Concurrent transfers to and from the store, 1 to 64 (default: as configured, or 4)." placeholder:"N"`
+	SlowStore   bool    `help:"Accept transfers to and from the store that hardly move, down to 16 bytes a second (default: 1 KiB a second)."`
 	JSON        bool    `name:"json" help:"Print JSON, one object per line; the last one is a summary."`
 	Verbose     bool    `short:"v" help:"Print more." xor:"loudness"`
 	Quiet       bool    `short:"q" help:"Print only warnings and errors: no progress, no notes." xor:"loudness"`
@@ -58,7 +59,7 @@ func newSession(stdout, stderr io.Writer) *session {
 func (s *session) prepare() (err error) {
 	s.engine, err = engine.Open(engine.Options{
 		Config: s.Config, Store: s.Store, Owner: s.Owner, BWLimit: s.BWLimit,
-		Connections: s.Connections, NoCache: s.noCache,
+		Connections: s.Connections, SlowStore: s.SlowStore, NoCache: s.noCache,
 		Identity: s.identity, NoIdentity: s.identityErr, Tool: tool(), LimitMemory: limitMemory,
 	})
 	return err

@@ -69,8 +69,12 @@ func (s *session) showProblem(ev events.Problem) {
 	if len(ev.Snapshots) > 0 {
 		out.result("  needed by: %s", strings.Join(short(ev.Snapshots), " "))
 	}
+	lost := "lost"
+	if ev.Err != nil {
+		lost = "not read"
+	}
 	for _, l := range ev.Lost {
-		out.result("  lost: %s", l)
+		out.result("  %s: %s", lost, l)
 	}
 	var files []string
 	for _, p := range ev.Paths {

@@ -169,6 +169,8 @@ type Problem struct {
 	Lost      []string   `json:"lost,omitempty"`      // what a damaged page held, in words
 	MorePaths bool       `json:"more_paths,omitempty"`
 
+	Err error `json:"-"` // why it could not be read; nil unless Kind says so
+
 	SetName, HostName string `json:"-"` // for people, the ids where these are not known
 }
 
@@ -269,6 +271,7 @@ type Config struct {
 	Parallel    int                       `json:"parallel"` // the same
 	Elapsed     string                    `json:"retry_elapsed"`
 	Stall       string                    `json:"retry_stall"`
+	SlowStore   bool                      `json:"retry_slow_store"`
 	IndexPath   string                    `json:"index_path"`
 	StateDir    string                    `json:"state_dir"`
 	Hostname    string                    `json:"hostname"`
@@ -364,9 +367,11 @@ type Restored struct {
 	Problems     []ItemProblem  `json:"problems,omitempty"`
 	MoreProblems bool           `json:"more_problems,omitempty"`
 	Lost         []string       `json:"lost,omitempty"`
+	Unread       []string       `json:"unread,omitempty"` // pages that could not be read
 	Attributes   []AttributeSum `json:"attributes,omitempty"`
 
 	LostWhy   []string      `json:"-"` // for each of Lost
+	UnreadWhy []string      `json:"-"` // for each of Unread
 	Leftovers int64         `json:"-"` // removed temporary files of an interrupted restore
 	Above     int64         `json:"-"` // directories above what was restored that lack attributes
 	Duration  time.Duration `json:"-"`

@@ -72,7 +72,8 @@ func Check(ctx context.Context, p Place, full bool, sink events.Sink) (err error
 
 // look reads which store is there, if there is one.
 func (k *check) look(ctx context.Context) error {
-	b, err := backends.Objects(k.backend).Get(ctx, layout.StoreJSON, 0, -1)
+	b, err := backends.Objects(k.backend).Head(ctx, layout.StoreJSON,
+		snapshot.MaxStoreDoc+1)
 	if errors.Is(err, backends.ErrNotFound) {
 		return nil
 	}

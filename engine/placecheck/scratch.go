@@ -115,7 +115,7 @@ func (sc scratch) claim(ctx context.Context, prefix string) (machine string, pid
 	if info, err := sc.backend.Stat(ctx, prefix+ownerName); err != nil || info.Size > longestClaim {
 		return "", 0, false
 	}
-	b, err := backends.Objects(sc.backend).Get(ctx, prefix+ownerName, 0, -1)
+	b, err := backends.Objects(sc.backend).Head(ctx, prefix+ownerName, longestClaim)
 	if err != nil {
 		return "", 0, false
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vaultik/internal/platform"
 )
 
 // Dir is an open directory. Paths given to its methods are relative to it and
@@ -46,7 +48,7 @@ func OpenDir(path string, hook Hook) (*Dir, error) {
 func (d *Dir) Path() string { return d.path }
 
 // Close releases the directory.
-func (d *Dir) Close() error { return unix.Close(d.fd) }
+func (d *Dir) Close() error { return closed(unix.Close(d.fd)) }
 
 // Sub opens a directory below.
 func (d *Dir) Sub(rel string) (*Dir, error) {
@@ -59,10 +61,7 @@ func (d *Dir) Sub(rel string) (*Dir, error) {
 
 // Mkdir makes the directory name, for this user only. An existing one is fs.ErrExist.
 func (d *Dir) Mkdir(name string) error {
-	err := d.hook.at(StepMkdir, d.join(name))
-	if err == nil {
-		err = retry(func() error { return unix.Mkdirat(d.fd, name, 0o700) })
-	}
+	err := d.hook.do(StepMkdir, d.join(name), func() error { return unix.Mkdirat(d.fd, name, 0o700) })
 	return d.wrap("mkdir", name, err)
 }
 
@@ -73,7 +72,7 @@ func (d *Dir) Open(rel string) (*os.File, Stat, error) {
 		return nil, Stat{}, err
 	}
 	var raw unix.Stat_t
-	err = retry(func() error { return unix.Fstat(fd, &raw) })
+	err = platform.Again(func() error { return unix.Fstat(fd, &raw) })
 	st := newStat(&raw)
 	if err == nil && !st.Mode.IsRegular() {
 		err = ErrNotRegular
@@ -96,7 +95,7 @@ func (d *Dir) ReadAt(rel string, p []byte, off int64) (int, error) {
 	done := 0
 	for done < len(p) {
 		var n int
-		err := retry(func() (err error) {
+		err := platform.Again(func() (err error) {
 			n, err = unix.Pread(fd, p[done:], off+int64(done))
 			return err
 		})
@@ -126,7 +125,7 @@ func (d *Dir) Lstat(rel string) (Stat, error) {
 		parent, name = fd, last
 	}
 	var raw unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(parent, name, &raw, unix.AT_SYMLINK_NOFOLLOW) })
+	err := platform.Again(func() error { return unix.Fstatat(parent, name, &raw, unix.AT_SYMLINK_NOFOLLOW) })
 	return newStat(&raw), d.wrap("stat", rel, err)
 }
 
@@ -166,32 +165,27 @@ func (d *Dir) Remove(rel string) error {
 		defer func() { _ = sub.Close() }()
 		return sub.Remove(name)
 	}
-	err := d.hook.at(StepRemove, d.join(name))
-	if err == nil {
-		err = retry(func() error { return unix.Unlinkat(d.fd, name, 0) })
-	}
+	err := d.hook.do(StepRemove, d.join(name), func() error { return unix.Unlinkat(d.fd, name, 0) })
 	return d.wrap("remove", name, err)
 }
 
 // Sync makes the names in the directory durable.
 func (d *Dir) Sync() error {
-	err := d.hook.at(StepSyncDir, d.path)
-	if err == nil {
-		err = fsync(d.fd)
-	}
+	err := d.hook.do(StepSyncDir, d.path, func() error { return fsync(d.fd) })
 	return d.wrap("sync", "", err)
 }
 
-// Alive reports whether the directory still has a name.
-func (d *Dir) Alive() bool {
+// Alive reports whether the directory still has a name. An error says nothing of that.
+func (d *Dir) Alive() (bool, error) {
 	var raw unix.Stat_t
-	return unix.Fstat(d.fd, &raw) == nil && raw.Nlink > 0
+	err := d.hook.do(StepStat, d.path, func() error { return unix.Fstat(d.fd, &raw) })
+	return err == nil && raw.Nlink > 0, d.wrap("stat", "", err)
 }
 
 // Space returns the bytes in all and the bytes that this user can still write.
 func (d *Dir) Space() (total, free int64, err error) {
 	var s unix.Statfs_t
-	if err := retry(func() error { return unix.Fstatfs(d.fd, &s) }); err != nil {
+	if err := platform.Again(func() error { return unix.Fstatfs(d.fd, &s) }); err != nil {
 		return -1, -1, d.wrap("statfs", "", err)
 	}
 	return int64(s.Blocks) * blockSize(&s), int64(s.Bavail) * blockSize(&s), nil
@@ -238,7 +232,8 @@ func isSymlink(at int, name string, err error) bool {
 		return false
 	}
 	var raw unix.Stat_t
-	return unix.Fstatat(at, name, &raw, unix.AT_SYMLINK_NOFOLLOW) == nil && raw.Mode&unix.S_IFMT == unix.S_IFLNK
+	err = platform.Again(func() error { return unix.Fstatat(at, name, &raw, unix.AT_SYMLINK_NOFOLLOW) })
+	return err == nil && raw.Mode&unix.S_IFMT == unix.S_IFLNK
 }
 
 func newStat(raw *unix.Stat_t) Stat {
@@ -255,8 +250,17 @@ func newStat(raw *unix.Stat_t) Stat {
 	return st
 }
 
+// closed is the result of a close. One that a signal has interrupted is not repeated: the
+// descriptor is free by then, and may be another's.
+func closed(err error) error {
+	if errors.Is(err, unix.EINTR) {
+		return nil
+	}
+	return err
+}
+
 func openat(at int, name string, flags int, perm uint32) (fd int, err error) {
-	err = retry(func() error {
+	err = platform.Again(func() error {
 		fd, err = unix.Openat(at, name, flags|unix.O_CLOEXEC, perm)
 		return err
 	})
@@ -265,18 +269,9 @@ func openat(at int, name string, flags int, perm uint32) (fd int, err error) {
 
 // fsync tolerates file systems that have nothing to sync (some FUSE ones).
 func fsync(fd int) error {
-	err := retry(func() error { return unix.Fsync(fd) })
+	err := unix.Fsync(fd)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
 		return nil
 	}
 	return err
-}
-
-// retry repeats a system call that a signal has interrupted.
-func retry(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
 }

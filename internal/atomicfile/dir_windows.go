@@ -160,14 +160,16 @@ func (d *Dir) Sync() error {
 	return d.wrap("sync", "", d.hook.at(StepSyncDir, d.path))
 }
 
-// Alive reports whether the directory still has a name.
-func (d *Dir) Alive() bool {
+// Alive reports whether the directory still has a name. An error says nothing of that.
+func (d *Dir) Alive() (bool, error) {
 	_, err := d.root.Stat(".")
-	if err != nil {
-		return false
+	if err == nil {
+		_, err = os.Stat(d.path)
 	}
-	_, err = os.Stat(d.path)
-	return err == nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, d.wrap("stat", "", err)
 }
 
 // Space returns the bytes in all and the bytes that this user can still write.

@@ -1,5 +1,7 @@
 package atomicfile
 
+import "vaultik/internal/platform"
+
 // Step names a system call of a write.
 type Step string
 
@@ -15,12 +17,23 @@ const (
 	StepRename  Step = "rename"
 	StepRemove  Step = "remove"
 	StepSyncDir Step = "syncdir"
+	StepStat    Step = "stat" // of the directory itself
 )
 
 // Hook is called before each step with the path concerned; an error takes the
 // place of the step. It is how tests make the disk fail, or the process die, at
 // any point. nil in the program.
 type Hook func(step Step, path string) error
+
+// do makes one step, again when a signal interrupts it.
+func (h Hook) do(step Step, path string, call func() error) error {
+	return platform.Again(func() error {
+		if err := h.at(step, path); err != nil {
+			return err
+		}
+		return call()
+	})
+}
 
 func (h Hook) at(step Step, path string) error {
 	if h == nil {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vaultik/internal/platform"
 )
 
 // Temp is a file that is being written. Exactly one goroutine uses it. Abort must
@@ -38,10 +40,11 @@ var errTaken = errors.New("temporary file taken")
 
 func (d *Dir) createTemp(perm fs.FileMode) (*Temp, error) {
 	name := TempPrefix + machine() + "-" + rand.Text()
-	if err := d.hook.at(StepCreate, d.join(name)); err != nil {
-		return nil, d.wrap("create", name, err)
-	}
-	fd, err := openat(d.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	var fd int
+	err := d.hook.do(StepCreate, d.join(name), func() (err error) {
+		fd, err = openat(d.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
+		return err
+	})
 	if err != nil {
 		return nil, d.wrap("create", name, err)
 	}
@@ -59,28 +62,34 @@ func (t *Temp) own(perm fs.FileMode) error {
 	if t.lock, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 		return err
 	}
-	if err := t.dir.hook.at(StepLock, t.f.Name()); err != nil {
-		return err
+	var locked error // other than EWOULDBLOCK: no locks here, age protects the file
+	err = t.dir.hook.do(StepLock, t.f.Name(), func() error {
+		locked = flock(fd)
+		return nil
+	})
+	if err == nil && errors.Is(locked, unix.EWOULDBLOCK) {
+		err = errTaken
 	}
-	if err := flock(fd); errors.Is(err, unix.EWOULDBLOCK) {
-		return errTaken
-	} // any other error: no locks here, age protects the file
 	var raw unix.Stat_t
-	if err := unix.Fstat(fd, &raw); err != nil {
+	if err == nil {
+		err = platform.Again(func() error { return unix.Fstat(fd, &raw) })
+	}
+	if err != nil {
 		return err
 	}
 	if raw.Nlink == 0 {
 		return errTaken
 	}
 	if perm.Perm() != 0o600 {
-		return unix.Fchmod(fd, uint32(perm.Perm()))
+		return platform.Again(func() error { return unix.Fchmod(fd, uint32(perm.Perm())) })
 	}
 	return nil
 }
 
 // Write appends p.
 func (t *Temp) Write(p []byte) (int, error) {
-	if err := t.dir.hook.at(StepWrite, t.f.Name()); err != nil {
+	err := t.dir.hook.do(StepWrite, t.f.Name(), func() error { return nil })
+	if err != nil {
 		return 0, t.dir.wrap("write", t.name, err)
 	}
 	return t.f.Write(p)
@@ -89,14 +98,12 @@ func (t *Temp) Write(p []byte) (int, error) {
 // Flush makes the content durable and closes the file. What remains is the name.
 func (t *Temp) Flush() (Stat, error) {
 	var raw unix.Stat_t
-	err := t.dir.hook.at(StepSync, t.f.Name())
-	if err == nil {
-		err = fsync(int(t.f.Fd()))
-	}
+	err := t.dir.hook.do(StepSync, t.f.Name(), func() error { return fsync(int(t.f.Fd())) })
 	if err != nil {
 		return Stat{}, t.dir.wrap("sync", t.name, err)
 	}
-	if err := unix.Fstat(int(t.f.Fd()), &raw); err != nil {
+	err = platform.Again(func() error { return unix.Fstat(int(t.f.Fd()), &raw) })
+	if err != nil {
 		return Stat{}, t.dir.wrap("stat", t.name, err)
 	}
 	err = t.dir.hook.at(StepClose, t.f.Name())
@@ -104,7 +111,7 @@ func (t *Temp) Flush() (Stat, error) {
 		err = cerr
 	}
 	t.f = nil
-	return newStat(&raw), t.dir.wrap("close", t.name, err)
+	return newStat(&raw), t.dir.wrap("close", t.name, closed(err))
 }
 
 // Commit gives the flushed file its final name and makes that durable. With
@@ -135,19 +142,17 @@ func (t *Temp) Commit(name string, replace bool) error {
 }
 
 func (t *Temp) rename(name string) error {
-	err := t.dir.hook.at(StepRename, t.dir.join(name))
-	if err == nil {
-		err = retry(func() error { return unix.Renameat(t.dir.fd, t.name, t.dir.fd, name) })
-	}
+	err := t.dir.hook.do(StepRename, t.dir.join(name), func() error {
+		return unix.Renameat(t.dir.fd, t.name, t.dir.fd, name)
+	})
 	t.done = err == nil
 	return t.dir.wrap("rename", name, err)
 }
 
 func (t *Temp) link(name string) error {
-	err := t.dir.hook.at(StepLink, t.dir.join(name))
-	if err == nil {
-		err = retry(func() error { return unix.Linkat(t.dir.fd, t.name, t.dir.fd, name, 0) })
-	}
+	err := t.dir.hook.do(StepLink, t.dir.join(name), func() error {
+		return unix.Linkat(t.dir.fd, t.name, t.dir.fd, name, 0)
+	})
 	switch {
 	case err == nil:
 	case errors.Is(err, unix.EEXIST) && t.is(name):
@@ -164,10 +169,9 @@ func (t *Temp) link(name string) error {
 
 // renameNew is for file systems without hard links.
 func (t *Temp) renameNew(name string) error {
-	err := t.dir.hook.at(StepRename, t.dir.join(name))
-	if err == nil {
-		err = retry(func() error { return renameExclusive(t.dir.fd, t.name, name) })
-	}
+	err := t.dir.hook.do(StepRename, t.dir.join(name), func() error {
+		return renameExclusive(t.dir.fd, t.name, name)
+	})
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
 		err = ErrNoExclusive
 	}
@@ -179,7 +183,10 @@ func (t *Temp) renameNew(name string) error {
 func (t *Temp) is(name string) bool {
 	var mine unix.Stat_t
 	st, err := t.dir.Lstat(name)
-	return err == nil && unix.Fstat(t.lock, &mine) == nil && st.ino == mine.Ino && st.dev == uint64(mine.Dev)
+	if err == nil {
+		err = platform.Again(func() error { return unix.Fstat(t.lock, &mine) })
+	}
+	return err == nil && st.ino == mine.Ino && st.dev == uint64(mine.Dev)
 }
 
 // Abort removes what was not committed and releases the file.
@@ -211,7 +218,8 @@ func (d *Dir) RemoveStale(name string) bool {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	var raw unix.Stat_t
-	if unix.Fstat(fd, &raw) != nil || raw.Mode&unix.S_IFMT != unix.S_IFREG {
+	err = platform.Again(func() error { return unix.Fstat(fd, &raw) })
+	if err != nil || raw.Mode&unix.S_IFMT != unix.S_IFREG {
 		return false
 	}
 	lerr := flock(fd)
@@ -226,5 +234,5 @@ func (d *Dir) RemoveStale(name string) bool {
 }
 
 func flock(fd int) error {
-	return retry(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	return platform.Again(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 }

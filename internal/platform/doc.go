@@ -16,3 +16,12 @@ var ErrLocked = errors.New("locked by another process")
 func NoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || noSpace(err)
 }
+
+// Again makes a system call until no signal interrupts it.
+func Again(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}

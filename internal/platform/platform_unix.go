@@ -28,15 +28,11 @@ func Lock(f *os.File, shared, wait bool) error {
 	if !wait {
 		how |= unix.LOCK_NB
 	}
-	for {
-		err := unix.Flock(int(f.Fd()), how)
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return ErrLocked
-		}
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
+	err := Again(func() error { return unix.Flock(int(f.Fd()), how) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return ErrLocked
 	}
+	return err
 }
 
 // Writable fails where this user may not make names in the directory dir.
@@ -49,7 +45,11 @@ func SyncPath(path string) error {
 		return fmt.Errorf("sync: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	if err := f.Sync(); err != nil {
+	err = f.Sync()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		return nil // some file systems have no such thing for directories
+	}
+	if err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
 	return nil
@@ -59,12 +59,7 @@ func SyncPath(path string) error {
 // dir, and its size.
 func Space(dir string) (free, total int64, err error) {
 	var st unix.Statfs_t
-	for {
-		if err = unix.Statfs(dir, &st); !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
+	if err := Again(func() error { return unix.Statfs(dir, &st) }); err != nil {
 		return 0, 0, fmt.Errorf("ask for free space of %q: %w", dir, err)
 	}
 	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil

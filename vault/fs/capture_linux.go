@@ -74,7 +74,7 @@ func (n node) capture(absPath string, e *page.Entry, attrs Attrs) error {
 func (n node) readlink() (string, error) {
 	for size := 256; ; size *= 2 {
 		buf := make([]byte, size)
-		got, err := unix.Readlinkat(n.fd, "", buf)
+		got, err := filled(func() (int, error) { return unix.Readlinkat(n.fd, "", buf) })
 		if err != nil {
 			return "", err
 		}

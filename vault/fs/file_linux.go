@@ -85,11 +85,11 @@ func (t *Target) canName(dirfd int) bool {
 	defer closeFD(fd)
 	temp := t.tempName()
 	defer t.tempDone(temp)
-	return nameFile(fd, dirfd, temp) == nil && unix.Unlinkat(dirfd, temp, 0) == nil
+	return nameFile(fd, dirfd, temp) == nil && unlinkat(dirfd, temp, 0) == nil
 }
 
 func nameFile(fd, dirfd int, name string) error {
-	return unix.Linkat(unix.AT_FDCWD, node{fd: fd}.proc(), dirfd, name, unix.AT_SYMLINK_FOLLOW)
+	return linkat(unix.AT_FDCWD, node{fd: fd}.proc(), dirfd, name, unix.AT_SYMLINK_FOLLOW)
 }
 
 // Commit gives the file its size, the attributes in e, and then its name. On an error
@@ -134,7 +134,7 @@ func (f *File) flush(fd int) error {
 		return err
 	}
 	if st.Size != f.size {
-		if err := unix.Ftruncate(fd, f.size); err != nil {
+		if err := ftruncate(fd, f.size); err != nil {
 			return err
 		}
 	}
@@ -149,7 +149,7 @@ func (f *File) flush(fd int) error {
 	if err != nil {
 		return err
 	}
-	return unix.Close(other)
+	return closeWritten(other)
 }
 
 // place gives the file its name.
@@ -173,7 +173,7 @@ func (f *File) Abort() {
 		return
 	}
 	if f.temp != "" {
-		_ = unix.Unlinkat(f.d.fd, f.temp, 0) // where that fails, RemoveTemps finds it
+		_ = unlinkat(f.d.fd, f.temp, 0) // where that fails, RemoveTemps finds it
 	}
 	f.close()
 }

@@ -9,4 +9,4 @@ import (
 )
 
 // lockFile locks an open file against other processes until it is closed.
-func lockFile(f *os.File) bool { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil }
+func lockFile(f *os.File) bool { return flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil }

@@ -24,7 +24,7 @@ func (t *Target) RemoveTemps(path string) (s Swept, err error) {
 		if !isTemp(name) || t.inUse(name) {
 			return nil
 		}
-		switch err := unix.Unlinkat(d.fd, name, 0); err {
+		switch err := unlinkat(d.fd, name, 0); err {
 		case nil:
 			s.Removed++
 		case unix.EISDIR, unix.EPERM, unix.ENOENT, unix.EROFS: // not ours, or none can be removed
@@ -73,7 +73,7 @@ func (t *Target) Symlink(path string, e *page.Entry) (MetaProblems, error) {
 		return nil, t.error("symlink", path, unix.EINVAL)
 	}
 	return t.make("symlink", path, e, func(dirfd int, name string) error {
-		return unix.Symlinkat(e.Target, dirfd, name)
+		return symlinkat(e.Target, dirfd, name)
 	})
 }
 
@@ -96,7 +96,7 @@ func (t *Target) Special(path string, e *page.Entry) (MetaProblems, error) {
 		return nil, t.error("make", path, unix.EOVERFLOW)
 	}
 	return t.make("make", path, e, func(dirfd int, name string) error {
-		err := unix.Mknodat(dirfd, name, kind|0o600, int(unix.Mkdev(e.Major, e.Minor)))
+		err := mknodat(dirfd, name, kind|0o600, int(unix.Mkdev(e.Major, e.Minor)))
 		if err == unix.EPERM && t.euid == 0 && kind != unix.S_IFIFO {
 			return ErrNoDevice
 		}
@@ -125,7 +125,7 @@ func (t *Target) make(op, path string, e *page.Entry, create func(dirfd int, nam
 	}
 	n, err := openNode(d.fd, temp, e.Type)
 	if err != nil {
-		_ = unix.Unlinkat(d.fd, temp, 0) // err says what is wrong
+		_ = unlinkat(d.fd, temp, 0) // err says what is wrong
 		return nil, t.error(op, path, err)
 	}
 	defer n.close()
@@ -135,22 +135,22 @@ func (t *Target) make(op, path string, e *page.Entry, create func(dirfd int, nam
 
 // place gives temp its final name in one step. It never leaves temp behind.
 func (t *Target) place(d *dirHandle, temp, path, name string) error {
-	err := unix.Renameat(d.fd, temp, d.fd, name)
+	err := renameat(d.fd, temp, d.fd, name)
 	if lockedOut(err) {
 		err = unlockedRename(d.fd, temp, name)
 	}
 	if anyOf(err, unix.EISDIR, unix.EEXIST, unix.ENOTEMPTY) {
-		err = unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR)
+		err = unlinkat(d.fd, name, unix.AT_REMOVEDIR)
 		if anyOf(err, unix.ENOTEMPTY, unix.EEXIST) {
 			err = ErrNotEmpty
 		}
 		if err == nil {
 			t.dirs.forget(path)
-			err = unix.Renameat(d.fd, temp, d.fd, name)
+			err = renameat(d.fd, temp, d.fd, name)
 		}
 	}
 	if err != nil {
-		_ = unix.Unlinkat(d.fd, temp, 0) // err says what is wrong
+		_ = unlinkat(d.fd, temp, 0) // err says what is wrong
 	}
 	return err
 }
@@ -170,7 +170,7 @@ func unlockedRename(dirfd int, temp, name string) error {
 	if n.setFlags(flags&^lockingFlags) != nil {
 		return ErrLocked
 	}
-	if err := unix.Renameat(dirfd, temp, dirfd, name); err != nil {
+	if err := renameat(dirfd, temp, dirfd, name); err != nil {
 		_ = n.setFlags(flags) // err says what is wrong
 		return err
 	}
@@ -229,14 +229,14 @@ func linkOf(a *Stat, fromfd int, from string, tofd int, to string) error {
 		err = ErrSwapped
 	}
 	if err != nil {
-		_ = unix.Unlinkat(tofd, to, 0) // err says what is wrong
+		_ = unlinkat(tofd, to, 0) // err says what is wrong
 	}
 	return err
 }
 
 // link is linkat, also for a file whose flags forbid it: they were just restored.
 func link(fromfd int, from string, tofd int, to string) error {
-	err := unix.Linkat(fromfd, from, tofd, to, 0)
+	err := linkat(fromfd, from, tofd, to, 0)
 	if !errors.Is(err, unix.EPERM) {
 		return err
 	}
@@ -249,7 +249,7 @@ func link(fromfd int, from string, tofd int, to string) error {
 	if flagErr != nil || flags&lockingFlags == 0 || n.setFlags(flags&^lockingFlags) != nil {
 		return err
 	}
-	err = unix.Linkat(fromfd, from, tofd, to, 0)
+	err = linkat(fromfd, from, tofd, to, 0)
 	if lockErr := n.setFlags(flags); err == nil {
 		err = lockErr
 	}
@@ -264,10 +264,10 @@ func (t *Target) tryNames(path, temp, a, b string) error {
 		return t.error("open", path, err)
 	}
 	defer d.release()
-	if err := unix.Mkdirat(d.fd, temp, 0o700); err != nil {
+	if err := mkdirat(d.fd, temp, 0o700); err != nil {
 		return t.error("mkdir", join(path, temp), err)
 	}
-	defer func() { _ = unix.Unlinkat(d.fd, temp, unix.AT_REMOVEDIR) }()
+	defer func() { _ = unlinkat(d.fd, temp, unix.AT_REMOVEDIR) }()
 	dir, err := openat(d.fd, temp, dirFlags, 0)
 	if err != nil {
 		return t.error("open", join(path, temp), err)
@@ -279,7 +279,7 @@ func (t *Target) tryNames(path, temp, a, b string) error {
 			return t.error("create", join(join(path, temp), name), err)
 		}
 		closeFD(fd)
-		defer func() { _ = unix.Unlinkat(dir, name, 0) }()
+		defer func() { _ = unlinkat(dir, name, 0) }()
 	}
 	return nil
 }

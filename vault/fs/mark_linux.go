@@ -38,7 +38,7 @@ func (t *Target) isNamed(f *os.File, name string) bool {
 }
 
 func (t *Target) removeName(name string) error {
-	return t.error("remove", name, unix.Unlinkat(t.dirs.top.fd, name, 0))
+	return t.error("remove", name, unlinkat(t.dirs.top.fd, name, 0))
 }
 
 // stale says that a directory has got its final mode.
@@ -76,7 +76,7 @@ func (t *Target) syncTop() error {
 		return err
 	}
 	defer closeFD(fd)
-	return synced(unix.Fsync(fd))
+	return synced(fsync(fd))
 }
 
 // noteDevice remembers the file system of a directory that is in use, for Sync. The cache is
@@ -121,7 +121,7 @@ func (t *Target) Sync() error {
 			unix.Sync()
 			continue
 		}
-		if err := unix.Syncfs(fd); err != nil {
+		if err := syncfs(fd); err != nil {
 			return t.error("sync", ".", err)
 		}
 	}

@@ -7,13 +7,17 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"vaultik/internal/platform"
 )
 
 // syncsAll: there is a call that writes all of a file system to disk.
 const syncsAll = true
 
 // flock is replaced by tests of file systems that have no locks.
-var flock = unix.Flock
+var flock = func(fd, how int) error {
+	return platform.Again(func() error { return unix.Flock(fd, how) })
+}
 
 // lockMark locks a mark until it is closed. It fails with errMarkHeld if another process
 // holds it, and otherwise where there are no locks.

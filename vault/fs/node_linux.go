@@ -90,7 +90,7 @@ func (n node) flags() (uint32, error) {
 	if n.handle {
 		return n.visibleFlags()
 	}
-	flags, err := unix.IoctlGetUint32(n.fd, unix.FS_IOC_GETFLAGS)
+	flags, err := ioctlGet(n.fd, unix.FS_IOC_GETFLAGS)
 	switch err {
 	case unix.ENOTTY, unix.EOPNOTSUPP, unix.ENOSYS, unix.EINVAL:
 		return 0, nil
@@ -101,7 +101,7 @@ func (n node) flags() (uint32, error) {
 // visibleFlags returns the few flags that can be known about an entry that may not be read.
 func (n node) visibleFlags() (uint32, error) {
 	var x unix.Statx_t
-	err := unix.Statx(n.fd, "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &x)
+	err := sysStatx(n.fd, "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &x)
 	return uint32(x.Attributes) & knownFlags, err // the same bits in both
 }
 
@@ -109,7 +109,7 @@ func (n node) setFlags(flags uint32) error {
 	if n.handle {
 		return unix.EACCES
 	}
-	return unix.IoctlSetPointerInt(n.fd, unix.FS_IOC_SETFLAGS, int(int32(flags)))
+	return ioctlSet(n.fd, unix.FS_IOC_SETFLAGS, int(int32(flags)))
 }
 
 // attrBuffers hold lists of names and values of attributes, of which Linux allows 64 KiB each.
@@ -118,13 +118,12 @@ var attrBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return 
 // xattrNames returns the names of the extended attributes, sorted; none where there is no
 // such thing.
 func (n node) xattrNames() ([]string, error) {
-	list := func(buf []byte) (int, error) {
+	text, err := readAttr(func(buf []byte) (int, error) {
 		if n.handle {
 			return unix.Listxattr(n.proc(), buf)
 		}
 		return unix.Flistxattr(n.fd, buf)
-	}
-	text, err := readAttr(list)
+	})
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, nil
 	}
@@ -149,10 +148,10 @@ func (n node) xattr(name string) ([]byte, error) {
 func readAttr(get func([]byte) (int, error)) ([]byte, error) {
 	buf := attrBuffers.Get().(*[]byte)
 	defer attrBuffers.Put(buf)
-	size, err := get(*buf)
+	size, err := filled(func() (int, error) { return get(*buf) })
 	for big := 1 << 20; errors.Is(err, unix.ERANGE) && big <= 1<<26; big *= 8 { // some file systems allow more
 		larger := make([]byte, big)
-		if size, err = get(larger); err == nil {
+		if size, err = filled(func() (int, error) { return get(larger) }); err == nil {
 			return larger[:size:size], nil
 		}
 	}
@@ -164,33 +163,33 @@ func readAttr(get func([]byte) (int, error)) ([]byte, error) {
 
 func (n node) setXattr(name string, value []byte) error {
 	if n.handle {
-		return unix.Setxattr(n.proc(), name, value, 0)
+		return setxattr(n.proc(), name, value, 0)
 	}
-	return unix.Fsetxattr(n.fd, name, value, 0)
+	return fsetxattr(n.fd, name, value, 0)
 }
 
 func (n node) removeXattr(name string) error {
 	if n.handle {
-		return unix.Removexattr(n.proc(), name)
+		return removexattr(n.proc(), name)
 	}
-	return unix.Fremovexattr(n.fd, name)
+	return fremovexattr(n.fd, name)
 }
 
 func (n node) chown(uid, gid int) error {
-	return unix.Fchownat(n.fd, "", uid, gid, unix.AT_EMPTY_PATH)
+	return fchownat(n.fd, "", uid, gid, unix.AT_EMPTY_PATH)
 }
 
 func (n node) chmod(mode uint32) error {
 	if n.handle {
-		return unix.Fchmodat(unix.AT_FDCWD, n.proc(), mode, 0)
+		return fchmodat(unix.AT_FDCWD, n.proc(), mode, 0)
 	}
-	return unix.Fchmod(n.fd, mode)
+	return fchmod(n.fd, mode)
 }
 
 func (n node) setTimes(times []unix.Timespec) error {
-	err := unix.UtimesNanoAt(n.fd, "", times, unix.AT_EMPTY_PATH)
+	err := utimensat(n.fd, "", times, unix.AT_EMPTY_PATH)
 	if err == unix.EINVAL || err == unix.ENOENT { // before Linux 5.8
-		return unix.UtimesNanoAt(unix.AT_FDCWD, n.proc(), times, 0)
+		return utimensat(unix.AT_FDCWD, n.proc(), times, 0)
 	}
 	return err
 }

@@ -24,12 +24,7 @@ const (
 )
 
 func openat(dirfd int, name string, flags int, perm uint32) (int, error) {
-	for {
-		fd, err := unix.Openat(dirfd, name, flags, perm)
-		if err != unix.EINTR {
-			return fd, err
-		}
-	}
+	return filled(func() (int, error) { return unix.Openat(dirfd, name, flags, perm) })
 }
 
 // openatQuiet opens for reading without touching the access time where that is allowed.

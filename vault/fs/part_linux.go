@@ -49,7 +49,7 @@ func (f *File) openPart(resume bool) bool {
 	if fd < 0 {
 		return false
 	}
-	if !made && !resume && unix.Ftruncate(fd, 0) != nil {
+	if !made && !resume && ftruncate(fd, 0) != nil {
 		closeFD(fd)
 		return false
 	}
@@ -68,7 +68,7 @@ func (f *File) lockPart(temp string) (fd int, made bool) {
 		}
 	}
 	st, err := fstat(fd)
-	if err == nil && f.t.ownPart(&st) && unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
+	if err == nil && f.t.ownPart(&st) && flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
 		// The former holder of the lock may have given the file its name in the
 		// meantime.
 		if now, err := Lstatat(f.d.fd, temp); err == nil && now.SameFile(&st) {
@@ -76,7 +76,7 @@ func (f *File) lockPart(temp string) (fd int, made bool) {
 		}
 	}
 	if made {
-		_ = unix.Unlinkat(f.d.fd, temp, 0) // it cannot be told from another's there
+		_ = unlinkat(f.d.fd, temp, 0) // it cannot be told from another's there
 	}
 	closeFD(fd)
 	return -1, false
@@ -109,10 +109,10 @@ func (t *Target) RemoveParts(path string) (removed int, err error) {
 		}
 		defer closeFD(fd)
 		st, err := fstat(fd)
-		if err != nil || !t.ownPart(&st) || unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil {
+		if err != nil || !t.ownPart(&st) || flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil {
 			return nil // in use, or not ours
 		}
-		if err := unix.Unlinkat(d.fd, name, 0); err != nil {
+		if err := unlinkat(d.fd, name, 0); err != nil {
 			return t.error("remove", join(path, name), err)
 		}
 		removed++

@@ -31,10 +31,7 @@ func (l *nameList) read(fd int, buf []byte) error {
 	l.text, l.offs, l.next = l.text[:0], l.offs[:0], 0
 	defer l.sort()
 	for {
-		n, err := unix.ReadDirent(fd, buf)
-		if err == unix.EINTR {
-			continue
-		}
+		n, err := filled(func() (int, error) { return unix.ReadDirent(fd, buf) })
 		if err != nil || n == 0 {
 			return err
 		}

@@ -43,7 +43,7 @@ func (t *Target) Thaw(path string) (freeze func() error, err error) {
 		}
 		mtime, err := unix.TimeToTimespec(st.Mtime.Time())
 		if err == nil {
-			err = n.setTimes([]unix.Timespec{{Nsec: unix.UTIME_OMIT}, mtime})
+			err = n.setTimes([]unix.Timespec{mtime, mtime})
 		}
 		errs = append(errs, err)
 		if flags&lockingFlags != 0 {
@@ -76,7 +76,7 @@ func (t *Target) Remove(path string, st *Stat) error {
 		flags = unix.AT_REMOVEDIR
 		t.dirs.forget(path)
 	}
-	err = unix.Unlinkat(d.fd, name, flags)
+	err = unlinkat(d.fd, name, flags)
 	if anyOf(err, unix.ENOTEMPTY, unix.EEXIST) {
 		err = ErrNotEmpty
 	}

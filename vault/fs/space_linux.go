@@ -25,7 +25,7 @@ var unsure = map[uint32]bool{
 
 func spaceOf(path string) (Space, error) {
 	var s unix.Statfs_t
-	if err := unix.Statfs(path, &s); err != nil {
+	if err := statfs(path, &s); err != nil {
 		return Space{}, err
 	}
 	readOnly := s.Flags&unix.ST_RDONLY != 0

@@ -34,15 +34,10 @@ func fstat(fd int) (Stat, error) {
 
 func statx(dirfd int, name string, flags int, st *Stat) error {
 	var x unix.Statx_t
-	for {
-		err := unix.Statx(dirfd, name, flags|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_SUBVOL, &x)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		break
+	err := sysStatx(dirfd, name, flags|unix.AT_NO_AUTOMOUNT,
+		unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_SUBVOL, &x)
+	if err != nil {
+		return err
 	}
 	*st = Stat{
 		Type:   typeOf(x.Mode),

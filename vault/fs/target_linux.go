@@ -41,6 +41,7 @@ type Target struct {
 
 	many sync.Mutex // held while attributes that Xattrs read are in memory
 
+	barring   sync.Mutex
 	measuring sync.Mutex
 	measured  map[uint64]*keeps // by device; nil where it could not be measured
 }
@@ -134,7 +135,7 @@ func (t *Target) Mkdir(path string, e *page.Entry) error {
 
 // ensureDir makes the directory name where there is none, instead of what may be replaced.
 func (t *Target) ensureDir(dirfd int, name string) (made bool, err error) {
-	err = unix.Mkdirat(dirfd, name, 0o700)
+	err = mkdirat(dirfd, name, 0o700)
 	if errors.Is(err, unix.EPERM) && isLocked(dirfd) {
 		err = ErrDirLocked
 	}
@@ -151,10 +152,10 @@ func (t *Target) ensureDir(dirfd int, name string) (made bool, err error) {
 	if st.Type != page.Symlink && !t.opt.ReplaceFiles {
 		return false, ErrInTheWay
 	}
-	if err := unix.Unlinkat(dirfd, name, 0); err != nil {
+	if err := unlinkat(dirfd, name, 0); err != nil {
 		return false, err
 	}
-	err = unix.Mkdirat(dirfd, name, 0o700)
+	err = mkdirat(dirfd, name, 0o700)
 	return err == nil, err
 }
 

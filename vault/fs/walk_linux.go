@@ -86,7 +86,7 @@ func (d *openDir) flags() int {
 // kernelFS is the kernel's own file system that d is on, "" for any other.
 func (d *openDir) kernelFS() string {
 	var s unix.Statfs_t
-	if d.fd < 0 || unix.Fstatfs(d.fd, &s) != nil {
+	if d.fd < 0 || fstatfs(d.fd, &s) != nil {
 		return ""
 	}
 	return kernelFS[uint32(s.Type)]

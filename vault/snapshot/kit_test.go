@@ -50,6 +50,11 @@ func (m *memory) Get(ctx context.Context, key string, off, n int64) ([]byte, err
 	return bytes.Clone(b[off : off+n]), nil
 }
 
+func (m *memory) Head(ctx context.Context, key string, n int64) ([]byte, error) {
+	b, err := m.Get(ctx, key, 0, -1)
+	return b[:min(int64(len(b)), n)], err
+}
+
 func (m *memory) List(ctx context.Context, prefix string, fn func(string, int64) error) error {
 	m.mu.Lock()
 	all := maps.Clone(m.objects)

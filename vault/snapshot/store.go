@@ -11,12 +11,14 @@ import (
 	"vaultik/vault/layout"
 )
 
-// Objects is what this package needs of a store. Both methods may be called
-// from several goroutines at once.
+// Objects is what this package needs of a store. Its methods may be called from several
+// goroutines at once.
 type Objects interface {
 	// Get returns n bytes of an object from off on; all of them if n < 0. A
 	// missing object is fs.ErrNotExist.
 	Get(ctx context.Context, key string, off, n int64) ([]byte, error)
+	// Head returns the first n bytes of an object, or all of it where it is shorter.
+	Head(ctx context.Context, key string, n int64) ([]byte, error)
 	// List calls fn for each object whose key begins with prefix, in any order.
 	List(ctx context.Context, prefix string, fn func(key string, size int64) error) error
 }
@@ -92,7 +94,7 @@ func newStore(o Objects) *Store {
 }
 
 func (s *Store) open(ctx context.Context, pin Pin) error {
-	b, err := s.objects.Get(ctx, layout.StoreJSON, 0, -1)
+	b, err := s.objects.Head(ctx, layout.StoreJSON, MaxStoreDoc+1)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", ErrNoStore, err)
 	}
@@ -162,11 +164,13 @@ func (s *Store) get(ctx context.Context, key string, size int64, limit int) ([]b
 	if size > int64(limit) {
 		return nil, damaged("too large, %d bytes", size)
 	}
-	b, err := s.objects.Get(ctx, key, 0, -1)
-	if err != nil {
+	b, err := s.objects.Head(ctx, key, size+1)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if int64(len(b)) != size {
+	case int64(len(b)) > size:
+		return nil, damaged("it has more than %d bytes", size)
+	case int64(len(b)) < size:
 		return nil, damaged("it has %d bytes, not %d", len(b), size)
 	}
 	return b, nil
