@@ -20,13 +20,13 @@ type gated struct {
 	waits atomic.Int64
 }
 
-func (g *gated) Get(ctx context.Context, key string, off, n int64) ([]byte, error) {
+func (g *gated) Head(ctx context.Context, key string, n int64) ([]byte, error) {
 	o, err := layout.Parse(key)
 	if err == nil && (o.Kind == layout.KindManifest || o.Kind == layout.KindRoot) {
 		g.waits.Add(1)
 		<-g.gate
 	}
-	return g.memory.Get(ctx, key, off, n)
+	return g.memory.Head(ctx, key, n)
 }
 
 // As many manifests, and roots, are read at once as there are connections, and no more; the
