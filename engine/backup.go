@@ -65,6 +65,9 @@ func (b *backupJob) run(ctx context.Context, flags exclusions) (err error) {
 	if err := b.checkRecipients(b.op, b.conf); err != nil {
 		return err
 	}
+	if err := b.knowsSets(ctx, b.op); err != nil {
+		return err
+	}
 	sets, err := b.sets(b.op.Sets, flags)
 	if err != nil {
 		return err

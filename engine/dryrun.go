@@ -60,6 +60,9 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 	if err := b.checkRecipients(b.op, b.conf); err != nil {
 		return err
 	}
+	if err := b.knowsSets(ctx, b.op); err != nil {
+		return err
+	}
 	return b.foreignWriter(b.op, knowsOwn(ctx, b.op))
 }
 

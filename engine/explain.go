@@ -207,7 +207,8 @@ var classes = []class{
 		"use a complete copy of the store; only if there is none: " +
 			"vaultik store accept-rollback --kit FILE"},
 	{snapshot.ErrGCRollback, fault.Damage,
-		"put that object back from another copy of the store; it is never changed"},
+		"put that object back from another copy of the store; only if there is none: " +
+			"vaultik store accept-rollback --kit FILE"},
 	{snapshot.ErrFlooded, fault.Damage, "remove from that prefix whatever no host of yours wrote"},
 	{snapshot.ErrOwnerChanged, fault.Damage, ""},
 	{snapshot.ErrFork, fault.Damage, ""},

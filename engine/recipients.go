@@ -125,12 +125,12 @@ func (j *job) signTheirs() string { return j.vaultik("recipient sign --kit FILE"
 
 // rememberRecipients notes those of the first backup by which they can be compared.
 func (j *job) rememberRecipients(h *config.Host, sum snapshot.Sum) error {
-	j.Warn(j.signTheirs(), "the owner has not signed who can read the backups; "+
-		"they are remembered, and a change is refused")
-	h.Recipients = hex.EncodeToString(sum[:])
 	if j.dry {
 		return nil
 	}
+	j.Warn(j.signTheirs(), "the owner has not signed who can read the backups; "+
+		"they are remembered, and a change is refused")
+	h.Recipients = hex.EncodeToString(sum[:])
 	return j.state.UpdateHost(func(now *config.Host) error {
 		now.Recipients = h.Recipients
 		return nil
