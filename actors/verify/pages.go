@@ -21,9 +21,9 @@ const checkRefs = 32 << 10
 
 // Memory of a check of pages, in bytes. With ReadData buffers take the rest.
 const (
-	seenMemory  = 8 << 20
-	tableMemory = 16 << 20
-	frameMemory = 12 << 20
+	seenMemory  = 6 << 20
+	tableMemory = 6 << 20
+	frameMemory = 8 << 20
 )
 
 // pages is what the walks through all snapshots share: a page that several snapshots have is
@@ -104,8 +104,8 @@ func (c counted) Head(ctx context.Context, key string, n int64) ([]byte, error) 
 
 func newPages(n *inspector) *pages {
 	spare := n.run.Spare(n.run.spec.ReadData)
-	p := &pages{n: n, seen: newRecent[mark, *seenPage](seenMemory + spare/4),
-		tables: newTables(tableMemory + spare/2), sources: map[sourceKey]*source{},
+	p := &pages{n: n, seen: newRecent[mark, *seenPage](seenMemory + spare/8),
+		tables: newTables(tableMemory + spare/8), sources: map[sourceKey]*source{},
 		needs: newBitset(n.run.survey.Inventory.Len())}
 	p.ahead = &ahead{parallel: n.run.Parallel, under: map[chunk.ID]*wanted{},
 		skip: func(w *wanted) bool {

@@ -117,9 +117,9 @@ func (w *world) forkOf(key string) []byte {
 	w.t.Helper()
 	m, err := DecodeManifest(w.m.objects[key], w.signer.Public())
 	w.must(err)
-	for sec := time.Duration(1); ; sec++ { // compression makes sizes differ a little
+	for sec := 1; ; sec++ { // compression makes sizes differ a little
 		fork := *m
-		fork.Time = m.Time.Add(sec * time.Second)
+		fork.Time = m.Time.Add(time.Duration(sec) * time.Second)
 		b, err := EncodeManifest(&fork, w.signer)
 		w.must(err)
 		if len(b) == len(w.m.objects[key]) {
