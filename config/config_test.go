@@ -164,21 +164,23 @@ func TestParseSize(t *testing.T) {
 }
 
 func TestFindPlaces(t *testing.T) {
-	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH"} {
+	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH"} {
 		t.Setenv(v, "")
 	}
 	t.Setenv("HOME", "/home/u")
 	want := Places{Config: "/home/u/.config/vaultik/config.yaml", State: "/home/u/.config/vaultik",
-		Index: "/home/u/.local/state/vaultik/index", Store: "/home/u/.local/share/vaultik/store", home: "/home/u"}
+		Index: "/home/u/.local/state/vaultik/index", Store: "/home/u/.local/share/vaultik/store",
+		Cache: "/home/u/.cache/vaultik", home: "/home/u"}
 	if p, err := FindPlaces(""); err != nil || p != want {
 		t.Errorf("%+v, %v", p, err)
 	}
 	t.Setenv("XDG_CONFIG_HOME", "relative is ignored")
 	t.Setenv("XDG_STATE_HOME", "/state")
 	t.Setenv("XDG_DATA_HOME", "/data")
+	t.Setenv("XDG_CACHE_HOME", "/cache")
 	t.Setenv("VAULTIK_CONFIG", "/etc/v.yaml")
 	want = Places{Config: "/etc/v.yaml", Named: "VAULTIK_CONFIG", State: "/etc", Index: "/state/vaultik/index",
-		Store: "/data/vaultik/store", home: "/home/u"}
+		Store: "/data/vaultik/store", Cache: "/cache/vaultik", home: "/home/u"}
 	if p, err := FindPlaces(""); err != nil || p != want {
 		t.Errorf("%+v, %v", p, err)
 	}

@@ -21,6 +21,7 @@ type Places struct {
 	State string // directory of the state files: beside Config, unless named otherwise
 	Index string // directory of the index, unless the configuration names another
 	Store string // directory of the embedded store
+	Cache string // directory of what may be deleted at any time
 	// IndexForced is set when VAULTIK_INDEX_PATH named Index: it wins over the configuration.
 	IndexForced bool
 
@@ -112,6 +113,10 @@ func FindPlaces(flag string) (Places, error) {
 	}
 	dir, err := base("XDG_DATA_HOME", ".local/share")
 	p.Store = filepath.Join(dir, "store")
+	if err != nil {
+		return p, err
+	}
+	p.Cache, err = base("XDG_CACHE_HOME", ".cache")
 	return p, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/words"
+	"vaultik/messages"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
@@ -50,7 +51,9 @@ func (r *row) chain() chain { return chain{r.Host, r.Set} }
 // catalog reads and verifies all manifests. What this machine has seen of a set
 // and is not there any more is a problem like a damaged object.
 func (j *job) catalog(ctx context.Context, op *opened) (*catalog, error) {
+	done := j.showReads(op.Store, "read the list of snapshots")
 	loaded, problems, err := op.Store.Manifests(ctx, snapshot.Filter{})
+	done()
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +64,23 @@ func (j *job) catalog(ctx context.Context, op *opened) (*catalog, error) {
 	}
 	j.sayStrays(op)
 	return c, err
+}
+
+// showReads shows how many snapshots were read, until the returned function is called.
+func (j *job) showReads(st *snapshot.Store, phase string) (done func()) {
+	p := &messages.Progress{}
+	p.SetPhase(phase)
+	p.SetUnit("snapshots")
+	p.TotalKnown.Store(true)
+	st.OnRead = func(done, total int) {
+		p.FilesDone.Store(int64(done))
+		p.FilesTotal.Store(int64(total))
+	}
+	stop := j.show(p)
+	return func() {
+		st.OnRead = nil
+		stop()
+	}
 }
 
 // heads is a catalog of the newest snapshot of each set and of those beside it that show
@@ -181,8 +201,26 @@ func (j *job) hostname() string {
 	return ""
 }
 
+// openRoots reads the roots of rows with the key, and calls fn for each row in order: with
+// its root, or what is wrong with it. An error of fn, or the end of ctx, ends it.
+func (j *job) openRoots(ctx context.Context, c *catalog, rows []*row, id *keys.Identity,
+	fn func(r *row, root *snapshot.Root, err error) error) error {
+	all := make([]*snapshot.Manifest, len(rows))
+	for i, r := range rows {
+		all[i] = r.Manifest
+	}
+	defer j.showReads(c.op.Store, "open the snapshots")()
+	return c.op.Store.OpenAll(ctx, all, id, func(i int, o snapshot.Opened) error {
+		c.note(rows[i], o.Problems)
+		if o.Err == nil {
+			rows[i].keep(o.Root)
+		}
+		return fn(rows[i], o.Root, o.Err)
+	})
+}
+
 // openRoot is what lists show of the root of a row, which is read once; nil without
-// an error if there is no key. There may be thousands of them: the rest is forgotten.
+// an error if there is no key.
 func (c *catalog) openRoot(ctx context.Context, r *row, id *keys.Identity) (*snapshot.Root, error) {
 	if r.Root != nil || id == nil {
 		return r.Root, nil
@@ -191,9 +229,14 @@ func (c *catalog) openRoot(ctx context.Context, r *row, id *keys.Identity) (*sna
 	if err != nil {
 		return nil, err
 	}
+	r.keep(root)
+	return root, nil
+}
+
+// keep keeps what lists show of a root: there may be thousands of them.
+func (r *row) keep(root *snapshot.Root) {
 	root.Errors, root.Excludes, root.Filters, root.Recipients = nil, nil, nil, nil
 	r.Root = root
-	return root, nil
 }
 
 // wholeRoot reads the root of a row, and what opens its pages.
@@ -203,14 +246,19 @@ func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*sn
 	if err != nil {
 		return nil, nil, err
 	}
+	c.note(r, problems)
+	root, err := c.op.Store.Root(ctx, r.Manifest, ids)
+	return root, ids, err
+}
+
+// note notes what is wrong with the epoch keys of a row.
+func (c *catalog) note(r *row, problems []snapshot.Problem) {
 	for _, p := range problems {
 		// That the key is wrong is said by the root, unless another way in was found.
 		if r.Root == nil && !errors.Is(p.Err, keys.ErrWrongIdentity) {
 			c.problems = append(c.problems, p)
 		}
 	}
-	root, err := c.op.Store.Root(ctx, r.Manifest, ids)
-	return root, ids, err
 }
 
 // hostName is the host's name for people: as the root has it, this host's own, or its id.

@@ -18,6 +18,7 @@ type comparer struct {
 	cut    *page.Cutter
 	cuts   *page.Run
 	stats  *fs.StatHasher
+	clocks fs.Clocks
 
 	last string // path of the last entry
 	key  index.PathKey
@@ -52,6 +53,9 @@ func (c *comparer) add(it *fs.WalkItem) messages.Status {
 		return messages.StatusNew // about a directory that is an entry already
 	}
 	c.last = it.Path
+	if it.Err == nil {
+		defer c.clocks.Saw(&it.Stat, time.Now())
+	}
 	hash := c.cut.Hash(it.Path)
 	key := index.PathKey(hash[16:])
 	c.key = key
@@ -59,7 +63,7 @@ func (c *comparer) add(it *fs.WalkItem) messages.Status {
 	if it.Err == nil && it.Stat.Type == page.File {
 		if row := c.recall.Find(key); row != nil {
 			status = messages.StatusChanged
-			sum := c.stats.Sum(it.Path, &it.Stat, time.Now())
+			sum := c.stats.Sum(it.Path, &it.Stat, c.clocks.Moment(it.Stat.Dev, time.Now()))
 			if c.stats.Vouches(fs.StatSum(row.Stat), sum, it.Path, &it.Stat) {
 				status = messages.StatusUnchanged
 			}

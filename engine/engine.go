@@ -21,6 +21,7 @@ type Options struct {
 	BWLimit     *string // instead of the configured one
 	Connections int     // transfers at once, 1 to 64; 0 for the configured number
 	SlowStore   bool    // accept transfers that hardly move, whatever is configured
+	NoCache     bool    // read everything from the store
 	Tool        string  // program and version, for the record of a snapshot
 
 	Identity   *keys.Identity // the secret key; nil: none

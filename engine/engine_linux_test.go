@@ -298,17 +298,40 @@ func TestEngine_LatestReadsFew(t *testing.T) {
 			t.Errorf("%s reads %d of %d manifests", c.name, n, snapshots)
 		}
 	}
-	n := reads(func() {
-		// Without the key: all have the root of the first.
-		list, err := m.engine(func(o *engine.Options) { o.Identity = nil }).Snapshots(t.Context(),
-			engine.Pick{}, events.Discard)
-		m.must(err)
-		if len(list.List) != snapshots {
-			t.Errorf("%d snapshots are listed", len(list.List))
+	for _, c := range []struct {
+		name  string
+		edit  func(*engine.Options)
+		reads int64
+	}{
+		{"cold", nil, snapshots - 1}, // what a restore has read is in the cache
+		{"warm", nil, 1},
+		{"without the cache", func(o *engine.Options) { o.NoCache = true }, snapshots},
+	} {
+		n := reads(func() {
+			// Without the key: all have the root of the first.
+			list, err := m.engine(func(o *engine.Options) {
+				o.Identity = nil
+				if c.edit != nil {
+					c.edit(o)
+				}
+			}).Snapshots(t.Context(), engine.Pick{}, events.Discard)
+			m.must(err)
+			if len(list.List) != snapshots {
+				t.Errorf("%s: %d snapshots are listed", c.name, len(list.List))
+			}
+		})
+		if n != c.reads {
+			t.Errorf("%s: the list reads %d manifests, want %d", c.name, n, c.reads)
 		}
+	}
+	// A check reads the store, whatever the cache has.
+	n := reads(func() {
+		_, err := m.engine(func(o *engine.Options) { o.Identity = nil }).Verify(t.Context(),
+			engine.VerifyOptions{}, events.Discard)
+		m.must(err)
 	})
 	if n != snapshots {
-		t.Errorf("the list reads %d manifests", n)
+		t.Errorf("verify reads %d manifests", n)
 	}
 }
 

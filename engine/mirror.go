@@ -269,6 +269,7 @@ func (m *mirrorPlace) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	st.Parallel = m.op.Store.Parallel
 	loaded, problems, err := st.Manifests(ctx, snapshot.Filter{})
 	if err != nil {
 		return err

@@ -172,6 +172,11 @@ func (b *restoreJob) readBack(ctx context.Context) error {
 		b.item(d.Path, messages.StatusFailed, "read back: "+d.Reason)
 	}
 	b.Tell(events.ReadBack{Files: res.Files, Bytes: res.Bytes})
+	if res.Unread > 0 {
+		b.Warn("rerun the same command as root to compare them",
+			"%s not be read back, which says nothing about the contents; first: %q",
+			words.Plural(res.Unread, "file could", "files could"), shown(res.UnreadAt))
+	}
 	if res.Differ > 0 {
 		b.sum.Errors += res.Differ
 		return fault.Incomplete(fmt.Sprintf("%s different from the snapshot, in %s",

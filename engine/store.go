@@ -8,6 +8,7 @@ import (
 
 	"vaultik/backends"
 	"vaultik/config"
+	"vaultik/engine/objectcache"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
 	"vaultik/vault/layout"
@@ -24,10 +25,33 @@ type opened struct {
 	Sets    *config.Sets // of this host; empty if Host is nil
 	Host    *config.Host // nil if this machine is no host of this store
 	Mirror  bool         // a place that store copy made, named by --store: it may be behind
+
+	cache *objectcache.Cache // nil: none
 }
 
 // Close releases the backend. It cannot lose anything: whatever was put was acknowledged.
-func (o *opened) Close() error { return o.Backend.Close() }
+func (o *opened) Close() error {
+	if o.cache != nil {
+		o.cache.Close()
+	}
+	return o.Backend.Close()
+}
+
+// looksUp prepares a store for those who look for snapshots: blobs of manifests are of no use
+// to them, and what never changes may come from the cache of this machine. A check of the
+// store reads the store. A store that is a directory needs no other directory.
+func (j *job) looksUp(op *opened) {
+	op.Store.WithoutBlobs = true
+	if j.o.NoCache || j.dry || config.FilePath(op.URL) != "" {
+		return
+	}
+	op.cache = objectcache.Open(j.places.Cache, op.Store.Doc.Store.String())
+	if op.cache != nil { // a nil *Cache is no nil snapshot.Cache
+		op.Store.Cache = op.cache
+	} else {
+		j.Detail("no cache below %s: everything is read from the store", j.places.Cache)
+	}
+}
 
 // takesBackups refuses a store that this machine is no host of, and a mirror: its store
 // would lack for ever what is saved only there.
@@ -129,6 +153,12 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 		pin.TrustSeq, pin.TrustSum = 0, ""
 	}
 	op.Store, err = snapshot.OpenStore(ctx, op.Objects, pin)
+	if err == nil {
+		var conf *config.Config
+		if conf, err = j.tuning(); err == nil {
+			op.Store.Parallel = j.transfers(conf)
+		}
+	}
 	if errors.Is(err, snapshot.ErrOwnerChanged) {
 		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: j.o.Owner != "",
 			err: err}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"time"
 
 	"vaultik/actors"
 	"vaultik/messages"
@@ -133,7 +132,7 @@ func (k *chunker) entry(t *entryTask) error {
 func (k *chunker) unread(t *entryTask, d *entryDone, err error) {
 	abs := absolute(t.Path)
 	k.pieces = append(k.pieces, piece{Index: t.Index, Restart: true})
-	d.Stat, d.Read, d.Entry.Refs = t.Stat, time.Time{}, t.Known.Refs
+	d.Stat, d.Read, d.Entry.Refs = t.Stat, vfs.Moment{}, t.Known.Refs
 	meta := vfs.CaptureMeta(abs, &t.Stat, &d.Entry, k.names, k.run.spec.Attrs)
 	k.describe(t, d)
 	d.failed(t.Path, errors.Join(err, k.run.minor(t, meta)))
@@ -204,7 +203,7 @@ func (d *entryDone) failed(path string, err error) {
 // content opens and reads a file, and sets st to what was true of the bytes that
 // were read. The file stays open, so that its attributes can be read.
 func (k *chunker) content(abs string, st *vfs.Stat, d *entryDone) (*os.File, error) {
-	d.Read = k.run.now()
+	d.Read = k.run.moment(st.Dev)
 	f, now, err := vfs.OpenFile(abs, st)
 	if err != nil {
 		return nil, err
@@ -230,7 +229,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 			return err
 		}
 		k.run.faults.Read(abs)
-		looked := k.run.now()
+		looked := k.run.moment(now.Dev)
 		after, err := vfs.Fstat(f)
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package backup
 
 import (
 	"io"
-	"time"
 
 	"vaultik/messages"
 	"vaultik/vault/blob"
@@ -89,7 +88,7 @@ type entryDone struct {
 	Denied    bool   // it failed for want of permission
 	BytesRead int64
 	Stat      fs.Stat   // as it was when read
-	Read      time.Time // when it was looked at before it was read; zero: there was nothing to read
+	Read      fs.Moment // when it was looked at before it was read; zero: there was nothing to read
 	Racy      bool      // changed too close to its reading: read again next time
 }
 

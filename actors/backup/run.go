@@ -40,6 +40,7 @@ type backupRun struct {
 	epoch   keys.EpochKey // set before the first actor needs it
 	systems *vfs.FileSystems
 	hlKey   [32]byte
+	clocks  vfs.Clocks // of the file systems of sources
 
 	tally       tally
 	blobs       *blobTable
@@ -52,8 +53,9 @@ type backupRun struct {
 }
 
 func newBackupRun(spec *Spec) *backupRun {
-	r := &backupRun{spec: spec, began: spec.now(), faults: &spec.Faults,
-		systems: vfs.NewFileSystems()}
+	r := &backupRun{
+		spec: spec, began: spec.now(), faults: &spec.Faults, systems: vfs.NewFileSystems(),
+	}
 	r.tally.onItem, r.tally.progress = spec.OnItem, spec.Progress
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.reading, r.stop = context.WithCancelCause(r.ctx)
@@ -65,6 +67,9 @@ func newBackupRun(spec *Spec) *backupRun {
 }
 
 func (r *backupRun) now() time.Time { return r.spec.now() }
+
+// moment is now, for an entry of a device.
+func (r *backupRun) moment(dev uint64) vfs.Moment { return r.clocks.Moment(dev, r.now()) }
 
 // divide bounds the job when it is known what is in the store, and holds the collector
 // to its part, which it may use; in a process without any limit it need not be held.

@@ -135,7 +135,9 @@ func (s *scanner) sum(it *fs.WalkItem) (sum fs.StatSum) {
 	if it.Err != nil {
 		return sum
 	}
-	sum = s.stats.Sum(it.Path, &it.Stat, s.run.now())
+	m := s.run.moment(it.Stat.Dev)
+	sum = s.stats.Sum(it.Path, &it.Stat, m)
+	s.run.clocks.Saw(&it.Stat, m.Clock)
 	if it.Implied && !sum.IsZero() {
 		sum[0] ^= 1 // the same directory, now a source itself, is another entry
 	}

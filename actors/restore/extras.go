@@ -90,6 +90,7 @@ func Extras(ctx context.Context, s *actors.System, spec *ExtrasSpec) (*ExtrasRes
 		defer w.Done(x.touch)
 	}
 	err := x.find()
+	x.sayBarred()
 	slices.SortFunc(x.result.found,
 		func(a, b foundExtra) int { return cmp.Compare(a.path, b.path) })
 	return &x.result, err
@@ -107,6 +108,9 @@ type extras struct {
 	names  map[string]bool // folded names that the snapshot has in the directory namesOf
 	ofDir  string
 	touch  *actors.Touch
+
+	barred   int64  // directories that the caller's own mode bars him from
+	barredAt string // the first of them
 }
 
 // extraDir is a directory on the way to where the walk of the target is.

@@ -219,6 +219,8 @@ func (w *walker) look(m *restoreDir, path string) (fresh bool, err error) {
 	st, err := run.target.Lstat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, os.ErrPermission) && run.target.Barred(path):
+		return false, nil // a restore opens what is above for itself
 	case err != nil:
 		return false, err
 	case st.Type == page.Dir:

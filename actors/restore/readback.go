@@ -29,6 +29,8 @@ type ReadBackResult struct {
 	Files, Bytes int64             // that are as in the snapshot
 	Differ       int64             // files that are not
 	Different    []ReadBackProblem // the first 1,000 of them
+	Unread       int64             // files that this user may not read: nothing is known of them
+	UnreadAt     string            // the first of them
 	Duration     time.Duration
 }
 
@@ -146,6 +148,9 @@ func (j *readBackJob) found(m *messages.Finished[readBackBatch, readBackDone]) {
 	}
 	j.result.Files += m.Result.Files
 	j.result.Bytes += m.Result.Bytes
+	if j.result.Unread += m.Result.Unread; j.result.UnreadAt == "" {
+		j.result.UnreadAt = m.Result.UnreadAt
+	}
 	p := j.run.spec.Progress
 	p.FilesDone.Add(m.Result.Files)
 	p.BytesDone.Add(m.Result.Bytes)
@@ -239,6 +244,13 @@ func newReadBack(run *restoreRun) actors.Work[readBackBatch, readBackDone] {
 			switch {
 			case run.ctx.Err() != nil:
 				return done
+			case errors.Is(err, os.ErrPermission) && f.Unread == nil:
+				if done.UnreadAt == "" {
+					done.UnreadAt = f.Path
+				}
+				if f.Last {
+					done.Unread++
+				}
 			case err != nil:
 				done.Different = append(done.Different,
 					ReadBackProblem{Path: f.Path, Reason: err.Error()})
@@ -260,7 +272,7 @@ func (r *readBack) file(m *readBackFile) (n int64, err error) {
 	if m.Unread != nil {
 		return 0, m.Unread
 	}
-	f, st, err := r.run.target.OpenRead(m.Place)
+	f, st, err := r.run.target.OpenOwn(m.Place)
 	if err != nil {
 		return 0, err
 	}

@@ -200,6 +200,8 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		o.New, o.Why = plan.StatusRestored, ""
+	case run.dry && errors.Is(err, os.ErrPermission) && t.Barred(it.Path):
+		o.Why = "cannot be looked at before the restore opens its directory"
 	case err != nil:
 		o.Status, o.Err = plan.StatusFailed, err
 	case run.keeps(it, &st, o.Anew):
@@ -381,10 +383,17 @@ func (w *restoreWriter) linkStatus(f *finishEntry) outcome {
 		o.Status = plan.StatusUnchanged
 	case run.keeps(it, &st, anew):
 		o.Status, o.Why = plan.StatusKept, run.whyKept()
+	case run.dry && anew == "" && t.Unlinked(it.Path, &st) && isSame(t, it):
+		return run.stays(it)
 	default:
 		o.Status, o.Why, o.Err = plan.StatusReplaced, why, inTheWay(run, it, &st)
 	}
 	return o
+}
+
+func isSame(t *vfs.Target, it *restoreItem) bool {
+	same, _ := t.Same(it.Path, &it.Entry)
+	return same
 }
 
 // link makes an item another name of a file that is in its place.

@@ -25,7 +25,7 @@ type Spec struct {
 	Parallel int // transfers at once; 0: 4
 	Memory   int64
 
-	Progress *messages.Progress // may be nil; FilesTotal and FilesDone count objects
+	Progress *messages.Progress // may be nil; it counts what its Unit says
 	// OnProblem is called as soon as a problem is known, so mostly without Paths; from one
 	// goroutine. It may be nil.
 	OnProblem func(survey.Problem)

@@ -60,7 +60,7 @@ var damages = []damageKind{
 func newDamagedStore(t *testing.T) *damagedStore {
 	dir := t.TempDir()
 	y := &damagedStore{T: t, dir: dir, src: filepath.Join(dir, "src"), store: filepath.Join(dir, "store"), said: map[string][]string{}}
-	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH", keys.EnvIdentity} {
+	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH", keys.EnvIdentity} {
 		t.Setenv(v, "")
 	}
 	t.Setenv("HOME", filepath.Join(dir, "otherhome"))

@@ -33,6 +33,7 @@ type restoreCmd struct {
 	Yes          bool     `help:"Delete without asking."`
 	NoSpaceCheck bool     `help:"Start even if DIR has too little space or too few inodes."`
 	NumericOwner bool     `help:"Set owners by number, even where their names are known here."`
+	cacheFlag
 }
 
 func (restoreCmd) Help() string {
@@ -77,6 +78,9 @@ func (c *restoreCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	if err := s.parallel(c.Parallel); err != nil {
+		return err
+	}
+	if err := s.cached(c.cacheFlag); err != nil {
 		return err
 	}
 	o := engine.RestoreOptions{

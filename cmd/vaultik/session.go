@@ -43,6 +43,8 @@ type session struct {
 	identity    *keys.Identity // nil: not given or malformed
 	identityErr error          // why identity is nil
 
+	noCache bool // of the command
+
 	item   func(events.Item) // how the command says what became of a path
 	target string            // --target as it was given
 }
@@ -57,10 +59,24 @@ func newSession(stdout, stderr io.Writer) *session {
 func (s *session) prepare() (err error) {
 	s.engine, err = engine.Open(engine.Options{
 		Config: s.Config, Store: s.Store, Owner: s.Owner, BWLimit: s.BWLimit,
-		Connections: s.Connections, SlowStore: s.SlowStore,
-		Identity:    s.identity, NoIdentity: s.identityErr, Tool: tool(), LimitMemory: limitMemory,
+		Connections: s.Connections, SlowStore: s.SlowStore, NoCache: s.noCache,
+		Identity: s.identity, NoIdentity: s.identityErr, Tool: tool(), LimitMemory: limitMemory,
 	})
 	return err
+}
+
+// cacheFlag is for commands that look for snapshots.
+type cacheFlag struct {
+	NoCache bool `help:"Read everything from the store, and keep nothing of it in the cache of this machine."`
+}
+
+// cached takes the flag --no-cache of a command.
+func (s *session) cached(f cacheFlag) error {
+	if !f.NoCache {
+		return nil
+	}
+	s.noCache = true
+	return s.prepare()
 }
 
 // parallel takes the flag --parallel of a command, 0 for none, for --connections.

@@ -11,7 +11,10 @@ import (
 	"vaultik/internal/words"
 )
 
-type snapshotsCmd struct{ pick }
+type snapshotsCmd struct {
+	pick
+	cacheFlag
+}
 
 func (snapshotsCmd) Help() string {
 	return `Lists ids, times and sizes, and the names that this host knows. With the secret
@@ -22,6 +25,9 @@ terminal long names of sets are cut; -v shows them whole.`
 
 // Run prints the snapshots, newest last.
 func (c *snapshotsCmd) Run(ctx context.Context, s *session) error {
+	if err := s.cached(c.cacheFlag); err != nil {
+		return err
+	}
 	res, err := s.engine.Snapshots(ctx, c.pick.engine(), s)
 	s.sum.Totals = res.Totals
 	if res.URL != "" {

@@ -4,9 +4,12 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/zeebo/blake3"
+
+	"vaultik/vault/page"
 )
 
 // StatSum is a keyed digest of what decides whether an entry is unchanged. Zero
@@ -42,16 +45,64 @@ func NewStatHasher(key [32]byte) *StatHasher {
 }
 
 // racyWindow is how close to its reading, in seconds, a change may be before
-// timestamps can hide the next one.
+// timestamps can hide the next one: FAT counts in steps of two.
 const racyWindow = 2
 
-func racy(t, read int64) bool { return t >= read-racyWindow && t <= read+racyWindow }
+// clockError is how far the clock of a file system may be from this machine's, in seconds,
+// as far as sums allow for it. Time zones are in it.
+const clockError = 24 * 60 * 60
+
+// Moment is when an entry was looked at.
+type Moment struct {
+	Clock time.Time // by this machine
+	// Newest is the newest change that had been seen on its file system, in seconds since
+	// 1970, so that the clock there was at least as far: it may be another machine's.
+	Newest int64
+}
+
+// racy reports whether a change at t may be followed by another one, after the reading, that
+// the same time stamp hides: if t is about now by this clock; or if the file system counts in
+// whole seconds, and nothing proves that its own clock had gone on.
+func (m *Moment) racy(t, ctime page.Time) bool {
+	ago := m.Clock.Unix() - t.Sec
+	if ago >= -racyWindow && ago <= racyWindow {
+		return true
+	}
+	return ctime.Nsec == 0 && ago > -clockError && ago < clockError && m.Newest <= t.Sec+racyWindow
+}
+
+// Clocks are those of the file systems that are looked at, as far as their entries tell. Its
+// methods may be called by many goroutines; the zero value knows nothing yet.
+type Clocks struct {
+	mu     sync.Mutex
+	newest map[uint64]int64 // by device
+}
+
+// Saw takes an entry. What is far in the future says nothing about a clock.
+func (c *Clocks) Saw(st *Stat, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.newest == nil {
+		c.newest = map[uint64]int64{}
+	}
+	if t := st.Ctime.Sec; t > c.newest[st.Dev] && t < now.Unix()+clockError {
+		c.newest[st.Dev] = t
+	}
+}
+
+// Moment is now, for an entry of a device.
+func (c *Clocks) Moment(dev uint64, now time.Time) Moment {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Moment{Clock: now, Newest: c.newest[dev]}
+}
 
 // Sum covers path, type, mode, owner, size, mtime, ctime, inode and links, but for what is
-// ignored. It is zero if mtime or ctime lie within two seconds of when the entry was read.
-func (s *StatHasher) Sum(path string, st *Stat, read time.Time) (sum StatSum) {
-	if racy(st.Mtime.Sec, read.Unix()) ||
-		s.Ignore&IgnoreCtime == 0 && racy(st.Ctime.Sec, read.Unix()) {
+// ignored. It is zero if mtime or ctime may be too close to when the entry was read to show
+// the next change.
+func (s *StatHasher) Sum(path string, st *Stat, read Moment) (sum StatSum) {
+	if read.racy(st.Mtime, st.Ctime) ||
+		s.Ignore&IgnoreCtime == 0 && read.racy(st.Ctime, st.Ctime) {
 		return sum
 	}
 	return s.sum(path, st, s.Ignore)

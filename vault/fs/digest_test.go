@@ -8,10 +8,10 @@ import (
 )
 
 func TestStatHasher_Sum(t *testing.T) {
-	h, read := NewStatHasher([32]byte{1}), time.Unix(2000, 0)
+	h, read := NewStatHasher([32]byte{1}), Moment{Clock: time.Unix(2000, 0)}
 	base := Stat{Type: page.File, Mode: 0o644, UID: 1, GID: 2, Size: 3, Mtime: page.Time{Sec: 4, Nsec: 5}, Ctime: page.Time{Sec: 6, Nsec: 7}, Ino: 8, Nlink: 1}
 	want := h.Sum("a", &base, read)
-	if want.IsZero() || h.Sum("a", &base, read.Add(time.Hour)) != want {
+	if want.IsZero() || h.Sum("a", &base, Moment{Clock: read.Clock.Add(time.Hour)}) != want {
 		t.Error("the sum depends on when it is taken")
 	}
 	if h.Sum("b", &base, read) == want || NewStatHasher([32]byte{2}).Sum("a", &base, read) == want {
@@ -39,12 +39,12 @@ func TestStatHasher_Sum(t *testing.T) {
 	}
 	for _, d := range []int64{-2, 0, 2} {
 		st := base
-		st.Ctime.Sec = read.Unix() + d
+		st.Ctime.Sec = read.Clock.Unix() + d
 		if !h.Sum("a", &st, read).IsZero() {
 			t.Errorf("ctime %d s from the reading is relied on", d)
 		}
 		st = base
-		st.Mtime.Sec = read.Unix() + d
+		st.Mtime.Sec = read.Clock.Unix() + d
 		if !h.Sum("a", &st, read).IsZero() {
 			t.Errorf("mtime %d s from the reading is relied on", d)
 		}
@@ -99,7 +99,7 @@ func TestHardLink(t *testing.T) {
 // A sum vouches for a file in a run that ignores the same or more, if the rest is the same,
 // and in no other.
 func TestStatHasher_Vouches(t *testing.T) {
-	read := time.Unix(2000, 0)
+	read := Moment{Clock: time.Unix(2000, 0), Newest: 2000}
 	then := Stat{Type: page.File, Mode: 0o644, Size: 5, Ino: 7, Nlink: 1,
 		Mtime: page.Time{Sec: 1, Nsec: 3}, Ctime: page.Time{Sec: 2, Nsec: 4}}
 	inode, ctime, size := then, then, then
@@ -140,13 +140,50 @@ func TestStatHasher_Vouches(t *testing.T) {
 		}
 	}
 	late := then
-	late.Mtime.Sec = read.Unix()
+	late.Mtime.Sec = read.Clock.Unix()
 	if s := h(both).Sum("a", &late, read); !s.IsZero() || h(both).Vouches(s, s, "a", &late) {
 		t.Error("a file that was changed just now is vouched for")
 	}
 	late = then
-	late.Ctime.Sec = read.Unix()
+	late.Ctime.Sec = read.Clock.Unix()
 	if h(0).Sum("a", &late, read) != (StatSum{}) || h(IgnoreCtime).Sum("a", &late, read).IsZero() {
 		t.Error("a ctime counts where it is ignored, or does not where it is not")
+	}
+}
+
+// Where time stamps are whole seconds, a change may hide behind the one before it for as
+// long as the file system's own clock is in that second, wherever this machine's is.
+func TestStatHasher_OtherClock(t *testing.T) {
+	h := NewStatHasher([32]byte{1})
+	now := time.Unix(2_000_000_000, 0)
+	for _, test := range []struct {
+		name        string
+		skew        int64 // of the file system's clock
+		nsec        int32
+		newest      int64 // after the change, in seconds
+		age         int64 // of the change, by the file system's clock
+		mayBeHidden bool
+	}{
+		{name: "20 s behind", skew: -20, mayBeHidden: true},
+		{name: "20 s ahead", skew: 20, mayBeHidden: true},
+		{name: "steps of 2 s", skew: -20, newest: 2, age: 2, mayBeHidden: true},
+		{name: "a time zone behind", skew: -10 * 3600, mayBeHidden: true},
+		{name: "its clock has gone on", skew: -20, newest: 3, age: 3},
+		{name: "ahead, and has gone on", skew: 20, newest: 10, age: 10},
+		{name: "fractions of seconds", skew: -20, nsec: 1},
+		{name: "days old", age: 3 * 24 * 3600},
+		{name: "this clock, just now", nsec: 1, mayBeHidden: true},
+		{name: "nothing newer is known", age: 60, mayBeHidden: true},
+	} {
+		changed := now.Unix() + test.skew - test.age
+		stamp := page.Time{Sec: changed, Nsec: test.nsec}
+		var c Clocks
+		c.Saw(&Stat{Dev: 7, Ctime: page.Time{Sec: changed + test.newest}}, now)
+		c.Saw(&Stat{Dev: 8, Ctime: page.Time{Sec: now.Unix()}}, now)               // another one
+		c.Saw(&Stat{Dev: 7, Ctime: page.Time{Sec: now.Unix() + 400*24*3600}}, now) // nonsense
+		st := Stat{Dev: 7, Type: page.File, Size: 3, Mtime: stamp, Ctime: stamp}
+		if zero := h.Sum("a", &st, c.Moment(7, now)).IsZero(); zero != test.mayBeHidden {
+			t.Errorf("%s: relied on: %v", test.name, !zero)
+		}
 	}
 }

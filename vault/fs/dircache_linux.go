@@ -95,7 +95,7 @@ func (d *dirHandle) changeable() error {
 // isLocked reports whether an entry is immutable or append-only, where the kernel tells.
 func isLocked(fd int) bool {
 	var x unix.Statx_t
-	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, 0, &x)
+	err := sysStatx(fd, "", unix.AT_EMPTY_PATH, 0, &x)
 	return err == nil && x.Attributes&(unix.STATX_ATTR_IMMUTABLE|unix.STATX_ATTR_APPEND) != 0
 }
 

@@ -29,7 +29,7 @@ func identify(st *Stat, path string) string {
 	if err != nil || now.Dev != st.Dev || unix.Fstatfs(fd, &fs) != nil {
 		return fmt.Sprintf("dev %d", st.Dev)
 	}
-	kind := fmt.Sprintf("%x ", uint32(fs.Type)) //nolint:unconvert // its size depends on the machine
+	kind := fmt.Sprintf("%x ", uint32(fs.Type))
 	// Of some it is the number of the device, which is another one tomorrow. That has 32
 	// bits; an id that was made of a UUID has 64.
 	if id := fs.Fsid.Val; id[1] != 0 {

@@ -6,54 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"vaultik/internal/treecmp"
 	"vaultik/vault/page"
 )
-
-// asNobody reports whether the test runs without privilege. As root it runs the
-// same test again in a process of the user nobody, and takes over its result.
-func asNobody(t *testing.T) bool {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		return true
-	}
-	dir, err := os.MkdirTemp("", "nobody") // t.TempDir lies in a directory that is closed to others
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(dir, "test")
-	data, err := os.ReadFile(exe)
-	if err == nil {
-		err = os.WriteFile(program, data, 0o755) //nolint:gosec // another user runs it
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "-test.v", "-test.run=^"+regexp.QuoteMeta(t.Name())+"$")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "HOME="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Fatalf("as nobody: %v\n%s", err, out)
-	}
-	return false
-}
 
 // copyTree takes what is at and below src and makes it again below dst, as the
 // engine does: metadata of directories last.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vaultik/internal/testtree"
+	"vaultik/internal/testuser"
 	"vaultik/vault/page"
 )
 
@@ -83,7 +84,7 @@ func TestFile_inPlace(t *testing.T) {
 
 // What an unprivileged owner may not write he may make writable.
 func TestFile_inPlace_nobody(t *testing.T) {
-	if !asNobody(t) {
+	if !testuser.AsNobody(t, nil) {
 		return
 	}
 	dir := t.TempDir()

@@ -12,29 +12,60 @@ import (
 // file made for it, since neither the kernel nor the documentation of a FUSE file system tells.
 type keeps struct {
 	owner    uint32 // of what this process makes
+	modes    bool   // a file has the mode that it is given
 	step     int64  // nanoseconds: times are whole multiples of it; 0: they are not kept at all
 	min, max int64  // seconds: earlier and later times become these
 }
 
-// keepsAt measures the file system dev, once, in the directory that holds path; nil where
-// nothing may be made.
-func (t *Target) keepsAt(path string, dev uint64) *keeps {
+// keepsAt measures the file system of what st describes, once, in the directory that holds
+// path; nil where nothing may be made.
+func (t *Target) keepsAt(path string, st *Stat) *keeps {
+	if t.opt.ReadOnly {
+		return t.guess(path, st)
+	}
 	t.measuring.Lock()
 	defer t.measuring.Unlock()
-	if k, ok := t.measured[dev]; ok {
+	if k, ok := t.measured[st.Dev]; ok {
 		return k
 	}
-	var k *keeps
-	if !t.opt.ReadOnly {
-		dir := path
-		if path != "." {
-			dir, _ = split(path)
-		}
-		k = t.measure(dir, dev)
+	dir := path
+	if path != "." {
+		dir, _ = split(path)
 	}
-	t.measured[dev] = k
+	k := t.measure(dir, st.Dev)
+	t.measured[st.Dev] = k
 	return k
 }
+
+// guess is what a dry run, which measures nothing, takes for likely: by the kind of the file
+// system, and by the times of the very file. It only decides what is said.
+func (t *Target) guess(path string, st *Stat) *keeps {
+	k := &keeps{owner: t.euid, modes: true, step: 1, min: -far, max: far}
+	var fs unix.Statfs_t
+	if unix.Statfs(t.full(path), &fs) == nil && foreignFS[uint32(fs.Type)] {
+		k.owner, k.modes = st.UID, false
+	}
+	if st.Mtime.Nsec == 0 && (st.Ctime.Nsec == 0 || !k.modes) {
+		k.step = 1e9
+	}
+	if last := int64(1<<31 - 1); st.Mtime.Sec == last {
+		k.max = last
+	}
+	return k
+}
+
+// foreignFS are file systems that mostly have no owners or modes of this machine.
+var foreignFS = map[uint32]bool{
+	unix.MSDOS_SUPER_MAGIC: true,
+	unix.EXFAT_SUPER_MAGIC: true,
+	unix.FUSE_SUPER_MAGIC:  true,
+	unix.SMB2_SUPER_MAGIC:  true,
+	unix.CIFS_SUPER_MAGIC:  true,
+	0x7366746e:             true, // ntfs3
+}
+
+// far is a time that no file system goes to, in seconds: in the year 36812.
+const far = 1 << 40
 
 func (t *Target) measure(dir string, dev uint64) *keeps {
 	d, err := t.openDir(dir, true)
@@ -54,8 +85,13 @@ func (t *Target) measure(dir string, dev uint64) *keeps {
 	if err != nil || st.Dev != dev { // something is mounted at the very path
 		return nil
 	}
-	k := &keeps{owner: st.UID}
-	k.times(node{fd: fd})
+	k, n := &keeps{owner: st.UID, modes: true}, node{fd: fd}
+	for _, mode := range []uint32{0o640, 0o600} {
+		err := n.chmod(mode)
+		now, statErr := fstat(fd)
+		k.modes = k.modes && err == nil && statErr == nil && now.Mode == mode
+	}
+	k.times(n)
 	return k
 }
 
@@ -90,7 +126,6 @@ func (k *keeps) times(n node) {
 		}
 		return far
 	}
-	const far = 1 << 40 // seconds, in the year 36812
 	k.min, k.max = bound(-far), bound(far)
 }
 
@@ -109,7 +144,7 @@ func (k *keeps) becomes(at page.Time) page.Time {
 	switch {
 	case at.Sec < k.min:
 		return page.Time{Sec: k.min}
-	case at.Sec > k.max || at.Sec == k.max && k.max < 1<<40:
+	case at.Sec > k.max || at.Sec == k.max && k.max < far:
 		return page.Time{Sec: k.max}
 	}
 	return cut(at, k.step)
@@ -121,6 +156,6 @@ func (t *Target) sameTime(path string, st *Stat, e *page.Entry) bool {
 	if st.Mtime == e.Mtime {
 		return true
 	}
-	k := t.keepsAt(path, st.Dev)
+	k := t.keepsAt(path, st)
 	return k != nil && k.step > 0 && st.Mtime == k.becomes(e.Mtime)
 }

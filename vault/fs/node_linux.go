@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"vaultik/internal/platform"
 	"vaultik/vault/page"
 )
 
@@ -102,9 +101,7 @@ func (n node) flags() (uint32, error) {
 // visibleFlags returns the few flags that can be known about an entry that may not be read.
 func (n node) visibleFlags() (uint32, error) {
 	var x unix.Statx_t
-	err := platform.Again(func() error {
-		return unix.Statx(n.fd, "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &x)
-	})
+	err := sysStatx(n.fd, "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &x)
 	return uint32(x.Attributes) & knownFlags, err // the same bits in both
 }
 

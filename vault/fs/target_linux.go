@@ -41,6 +41,7 @@ type Target struct {
 
 	many sync.Mutex // held while attributes that Xattrs read are in memory
 
+	barring   sync.Mutex
 	measuring sync.Mutex
 	measured  map[uint64]*keeps // by device; nil where it could not be measured
 }

@@ -29,7 +29,7 @@ func (t *Target) Distrust(path string, st *Stat, e *page.Entry) (reason string, 
 		return ErrStranger.Error(), true
 	case e.Type != page.File:
 		return "", false
-	case st.Mode&^e.Mode&othersWrite != 0,
+	case st.Mode&^e.Mode&othersWrite != 0 && t.keepsModes(path, st),
 		st.Mode&groupWrite != 0 && t.grants(path, e, accessACL, true):
 		return "may be written by other users", false
 	case t.privileges(path, st, e):
@@ -60,7 +60,7 @@ func (t *Target) isForeign(path string, st *Stat, e *page.Entry) bool {
 // reowns reports whether a file, or another name of it, would get another owner or mode.
 func (t *Target) reowns(path string, st *Stat, e *page.Entry) bool {
 	uid, gid := t.ids(e)
-	return st.Mode != e.Mode&0o7777 ||
+	return st.Mode != e.Mode&0o7777 && t.keepsModes(path, st) ||
 		t.euid == 0 && (st.UID != uid || st.GID != gid) && !t.ownsAll(path, st)
 }
 
@@ -72,7 +72,7 @@ func (t *Target) privileges(path string, st *Stat, e *page.Entry) bool {
 	if t.euid != 0 && t.euid != uid || st.UID != uid && t.ownsAll(path, st) {
 		special &^= 0o4000 // it will be left out, since the owner cannot be set
 	}
-	if special != 0 && (st.UID != uid || st.GID != gid || st.Mode&0o6000 != e.Mode&0o6000) {
+	if special != 0 && t.keepsModes(path, st) && (st.UID != uid || st.GID != gid || st.Mode&0o6000 != e.Mode&0o6000) {
 		return true
 	}
 	return t.grants(path, e, capability, false)
@@ -121,7 +121,7 @@ func (t *Target) TakeOver(path string, e *page.Entry) error {
 		return err
 	}
 	foreign := t.isForeign(path, &st, e)
-	if !foreign && st.Mode&^e.Mode&othersWrite == 0 {
+	if !foreign && (st.Mode&^e.Mode&othersWrite == 0 || !t.keepsModes(path, &st)) {
 		return nil
 	}
 	err = t.takeOver(path, foreign, &st, st.Mode&^(othersWrite&^e.Mode))

@@ -51,8 +51,21 @@ func (t *Target) takeOver(path string, foreign bool, was *Stat, mode uint32) err
 // ownsAll reports whether everything on the file system of what st describes belongs to its
 // owner, whoever makes it: such a file system knows no owners, or not those of this machine.
 func (t *Target) ownsAll(path string, st *Stat) bool {
-	if l := t.keepsAt(path, st.Dev); l != nil {
+	if l := t.keepsAt(path, st); l != nil {
 		return l.owner != t.euid && l.owner == st.UID
 	}
 	return false
+}
+
+// keepsModes reports whether a file there has the mode that it is given. Where it has not, one
+// that is made anew is as open to others as the one that is there.
+func (t *Target) keepsModes(path string, st *Stat) bool {
+	k := t.keepsAt(path, st)
+	return k == nil || k.modes
+}
+
+// Unlinked reports whether a file whose only name is path has no others because its file
+// system has no hard links, as far as a dry run, which tries nothing, can tell.
+func (t *Target) Unlinked(path string, st *Stat) bool {
+	return st.Nlink == 1 && !t.guess(path, st).modes
 }

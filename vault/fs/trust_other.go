@@ -36,3 +36,14 @@ func (t *Target) takeOver(path string, foreign bool, _ *Stat, mode uint32) error
 
 // ownsAll is asked for file systems without owners, which only Linux is known to mount.
 func (t *Target) ownsAll(string, *Stat) bool { return false }
+
+func (t *Target) keepsModes(string, *Stat) bool { return true }
+
+// sameTime reports whether the mtime of what st describes is that of e.
+func (t *Target) sameTime(_ string, st *Stat, e *page.Entry) bool {
+	return sameTime(st.Mtime, e.Mtime)
+}
+
+// Unlinked reports whether a file has one name only because its file system has no hard links,
+// which is not known here.
+func (t *Target) Unlinked(string, *Stat) bool { return false }

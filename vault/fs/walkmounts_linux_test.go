@@ -14,6 +14,7 @@ import (
 
 	"vaultik/internal/testfuse"
 	"vaultik/internal/testtree"
+	"vaultik/internal/testuser"
 	"vaultik/vault/page"
 )
 
@@ -117,7 +118,7 @@ func becomeNobody(t *testing.T) {
 
 // A directory that may be listed but not searched: each entry is an error, unless refused.
 func TestWalk_listedOnly(t *testing.T) {
-	if !asNobody(t) {
+	if !testuser.AsNobody(t, nil) {
 		return
 	}
 	dir := t.TempDir()

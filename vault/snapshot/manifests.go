@@ -7,19 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"vaultik/vault/layout"
 )
-
-// readers is how many manifests are fetched at once: enough to hide the
-// latency of a remote store, few enough that large ones fit into memory.
-const readers = 4
-
-// small is the size in bytes of an object that is read beside others: all but a
-// few are smaller. A larger one is read alone, since it may decode to some 20
-// times as much.
-const small = 1 << 20
 
 // Filter chooses manifests. The zero value chooses all.
 type Filter struct {
@@ -70,7 +60,7 @@ func (s *Store) Manifests(ctx context.Context, filter Filter) ([]*Loaded, []Prob
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, bad, err := s.loadAll(ctx, all)
+	loaded, bad, err := s.loadChains(ctx, all)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -179,7 +169,7 @@ func (s *Store) loadNear(ctx context.Context, filter Filter, all []found, seen [
 	}
 	var bad []Problem
 	load := func() error {
-		some, wrong, err := s.loadAll(ctx, round)
+		some, wrong, err := s.loadAll(ctx, round, 0, len(round))
 		for _, l := range some {
 			if d := chains[chainKey{l.Host, l.Set}]; d != nil {
 				d.proven[l.Seq] = true
@@ -273,7 +263,7 @@ func (s *Store) At(ctx context.Context, p Place) ([]*Loaded, []Problem, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, bad, err := s.loadAll(ctx, all)
+	loaded, bad, err := s.loadAll(ctx, all, 0, len(all))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -283,34 +273,28 @@ func (s *Store) At(ctx context.Context, p Place) ([]*Loaded, []Problem, error) {
 	return loaded, append(bad, forks(loaded)...), nil
 }
 
-// loadAll reads manifests, some at a time, and sorts the results.
-func (s *Store) loadAll(ctx context.Context, all []found) (loaded []*Loaded, problems []Problem, err error) {
+// loadAll reads manifests, some at a time, and sorts the results. It tells of done, which
+// were read before, and total.
+func (s *Store) loadAll(ctx context.Context, all []found, done, total int) (loaded []*Loaded,
+	problems []Problem, err error) {
 	type result struct {
 		l   *Loaded
 		err error
 	}
-	results := make([]result, len(all))
-	var wg sync.WaitGroup
-	turn := make(chan struct{}, readers)
-	for i := range all {
-		turn <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-turn }()
-			if ctx.Err() == nil {
-				results[i].l, results[i].err = s.load(ctx, all[i])
-			}
-		})
-	}
-	wg.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	for i, r := range results {
+	err = inOrder(ctx, s, len(all), func(i int) (r result) {
+		r.l, r.err = s.load(ctx, all[i])
+		return r
+	}, func(i int, r result) error {
 		if r.err != nil {
 			problems = append(problems, problemOf(all[i], r.err))
-			continue
+		} else {
+			loaded = append(loaded, r.l)
 		}
-		loaded = append(loaded, r.l)
+		s.progress(done+i+1, total)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	slices.SortFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Key, b.Key) })
 	return sorted(loaded), problems, nil
@@ -331,18 +315,24 @@ func problemOf(f found, err error) Problem {
 }
 
 func (s *Store) load(ctx context.Context, f found) (*Loaded, error) {
-	signer, err := s.writer(f.Host)
+	if _, err := s.writer(f.Host); err != nil {
+		return nil, err
+	}
+	defer s.turns.take(f.size)()
+	b, err := s.get(ctx, f.Key(), f.size, MaxManifest)
 	if err != nil {
 		return nil, err
 	}
-	if f.size <= small {
-		s.turn.RLock()
-		defer s.turn.RUnlock()
-	} else {
-		s.turn.Lock()
-		defer s.turn.Unlock()
+	l, err := s.decode(f, b)
+	if err == nil {
+		s.keep(l.Sum, b)
 	}
-	b, err := s.get(ctx, f.Key(), f.size, MaxManifest)
+	return l, err
+}
+
+// decode verifies a manifest that was read.
+func (s *Store) decode(f found, b []byte) (*Loaded, error) {
+	signer, err := s.writer(f.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -362,6 +352,9 @@ func (s *Store) load(ctx context.Context, f found) (*Loaded, error) {
 	}
 	if m.GC != nil {
 		s.RequireGC(m.Host, *m.GC)
+	}
+	if s.WithoutBlobs {
+		m.Blobs = nil
 	}
 	return &Loaded{Manifest: m, Sum: sum, Key: f.Key(), Size: f.size}, nil
 }

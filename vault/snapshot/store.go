@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"sync"
 
-	"filippo.io/age"
-
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 )
@@ -40,12 +38,23 @@ type Store struct {
 	TrustSeq uint64
 	TrustSum string
 
+	// Parallel is how many objects are read at once where many are; 0: 4.
+	Parallel int
+	// OnRead, if set, is told how many of total objects are read, from one goroutine.
+	OnRead func(done, total int)
+	// WithoutBlobs leaves out Blobs of manifests, which are most of them: with thousands of
+	// manifests that is what takes memory.
+	WithoutBlobs bool
+	// Cache, if set, is where manifests, and where many are opened roots and epoch keys, may
+	// come from. Without it all is read from the store.
+	Cache Cache
+
 	objects Objects
-	turn    sync.RWMutex // held alone while a large object is read
+	turns   turns
 
 	mu     sync.Mutex // of what follows
 	lists  map[listKey][]BlobSize
-	epochs map[epochKey]age.Identity
+	epochs map[epochKey]*opening
 	strays map[strayKey]Stray
 	named  map[layout.HostID][]GCSeen // gc objects that must be there: see RequireGC
 	gcs    map[layout.HostID]gcRead   // the newest that was read, without what it condemns
@@ -57,9 +66,9 @@ type listKey struct {
 }
 
 type epochKey struct {
-	host  layout.HostID
-	epoch layout.Epoch
-	id    *keys.Identity
+	host layout.HostID
+	ref  KeyRef
+	id   *keys.Identity
 }
 
 // Pin returns what to remember of the store, once the owner is accepted.
@@ -80,7 +89,7 @@ func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
 
 func newStore(o Objects) *Store {
 	return &Store{objects: o, lists: make(map[listKey][]BlobSize),
-		epochs: make(map[epochKey]age.Identity), strays: make(map[strayKey]Stray),
+		epochs: make(map[epochKey]*opening), strays: make(map[strayKey]Stray),
 		named: make(map[layout.HostID][]GCSeen), gcs: make(map[layout.HostID]gcRead)}
 }
 
