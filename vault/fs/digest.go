@@ -101,12 +101,8 @@ func (c *Clocks) Moment(dev uint64, now time.Time) Moment {
 // ignored. It is zero if mtime or ctime may be too close to when the entry was read to show
 // the next change.
 func (s *StatHasher) Sum(path string, st *Stat, read Moment) (sum StatSum) {
-<<<<<<< HEAD
-	if read.racy(st.Mtime, st.Ctime) || s.Ignore&IgnoreCtime == 0 && read.racy(st.Ctime, st.Ctime) {
-=======
 	if read.racy(st.Mtime, st.Ctime) ||
 		s.Ignore&IgnoreCtime == 0 && read.racy(st.Ctime, st.Ctime) {
->>>>>>> rules
 		return sum
 	}
 	return s.sum(path, st, s.Ignore)

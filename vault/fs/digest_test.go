@@ -96,7 +96,6 @@ func TestHardLink(t *testing.T) {
 	}
 }
 
-<<<<<<< HEAD
 // Where time stamps are whole seconds, a change may hide behind the one before it for as
 // long as the file system's own clock is in that second, wherever this machine's is.
 func TestStatHasher_OtherClock(t *testing.T) {
@@ -134,8 +133,6 @@ func TestStatHasher_OtherClock(t *testing.T) {
 	}
 }
 
-=======
->>>>>>> rules
 // A sum vouches for a file in a run that ignores the same or more, if the rest is the same,
 // and in no other.
 func TestStatHasher_Vouches(t *testing.T) {
@@ -189,44 +186,4 @@ func TestStatHasher_Vouches(t *testing.T) {
 	if h(0).Sum("a", &late, read) != (StatSum{}) || h(IgnoreCtime).Sum("a", &late, read).IsZero() {
 		t.Error("a ctime counts where it is ignored, or does not where it is not")
 	}
-<<<<<<< HEAD
-=======
-}
-
-// Where time stamps are whole seconds, a change may hide behind the one before it for as
-// long as the file system's own clock is in that second, wherever this machine's is.
-func TestStatHasher_OtherClock(t *testing.T) {
-	h := NewStatHasher([32]byte{1})
-	now := time.Unix(2_000_000_000, 0)
-	for _, test := range []struct {
-		name        string
-		skew        int64 // of the file system's clock
-		nsec        int32
-		newest      int64 // after the change, in seconds
-		age         int64 // of the change, by the file system's clock
-		mayBeHidden bool
-	}{
-		{name: "20 s behind", skew: -20, mayBeHidden: true},
-		{name: "20 s ahead", skew: 20, mayBeHidden: true},
-		{name: "steps of 2 s", skew: -20, newest: 2, age: 2, mayBeHidden: true},
-		{name: "a time zone behind", skew: -10 * 3600, mayBeHidden: true},
-		{name: "its clock has gone on", skew: -20, newest: 3, age: 3},
-		{name: "ahead, and has gone on", skew: 20, newest: 10, age: 10},
-		{name: "fractions of seconds", skew: -20, nsec: 1},
-		{name: "days old", age: 3 * 24 * 3600},
-		{name: "this clock, just now", nsec: 1, mayBeHidden: true},
-		{name: "nothing newer is known", age: 60, mayBeHidden: true},
-	} {
-		changed := now.Unix() + test.skew - test.age
-		stamp := page.Time{Sec: changed, Nsec: test.nsec}
-		var c Clocks
-		c.Saw(&Stat{Dev: 7, Ctime: page.Time{Sec: changed + test.newest}}, now)
-		c.Saw(&Stat{Dev: 8, Ctime: page.Time{Sec: now.Unix()}}, now)               // another one
-		c.Saw(&Stat{Dev: 7, Ctime: page.Time{Sec: now.Unix() + 400*24*3600}}, now) // nonsense
-		st := Stat{Dev: 7, Type: page.File, Size: 3, Mtime: stamp, Ctime: stamp}
-		if zero := h.Sum("a", &st, c.Moment(7, now)).IsZero(); zero != test.mayBeHidden {
-			t.Errorf("%s: relied on: %v", test.name, !zero)
-		}
-	}
->>>>>>> rules
 }
