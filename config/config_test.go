@@ -171,7 +171,7 @@ func TestFindPlaces(t *testing.T) {
 	want := Places{Config: "/home/u/.config/vaultik/config.yaml", State: "/home/u/.config/vaultik",
 		Index: "/home/u/.local/state/vaultik/index", Store: "/home/u/.local/share/vaultik/store",
 		Cache: "/home/u/.cache/vaultik", home: "/home/u"}
-	if p, err := FindPlaces(""); err != nil || p != want {
+	if p, err := FindPlaces("", nil); err != nil || p != want {
 		t.Errorf("%+v, %v", p, err)
 	}
 	t.Setenv("XDG_CONFIG_HOME", "relative is ignored")
@@ -181,15 +181,15 @@ func TestFindPlaces(t *testing.T) {
 	t.Setenv("VAULTIK_CONFIG", "/etc/v.yaml")
 	want = Places{Config: "/etc/v.yaml", Named: "VAULTIK_CONFIG", State: "/etc", Index: "/state/vaultik/index",
 		Store: "/data/vaultik/store", Cache: "/cache/vaultik", home: "/home/u"}
-	if p, err := FindPlaces(""); err != nil || p != want {
+	if p, err := FindPlaces("", nil); err != nil || p != want {
 		t.Errorf("%+v, %v", p, err)
 	}
 	t.Setenv(EnvStateDir, "/var/v")
-	if p, err := FindPlaces(""); err != nil || p.State != "/var/v" || p.Index != "/var/v/index" {
+	if p, err := FindPlaces("", nil); err != nil || p.State != "/var/v" || p.Index != "/var/v/index" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	t.Setenv("VAULTIK_INDEX_PATH", "/idx")
-	p, err := FindPlaces("/flag.yaml")
+	p, err := FindPlaces("/flag.yaml", nil)
 	if err != nil || p.Config != "/flag.yaml" || p.Named != "--config" || p.IndexDir(&Config{IndexPath: "/configured"}) != "/idx" {
 		t.Errorf("%+v, %v", p, err)
 	}
@@ -211,11 +211,11 @@ func TestFindPlaces_StateDir(t *testing.T) {
 	}
 	t.Setenv("OTHER", other)
 	write(file, "\xef\xbb\xbfstate_dir: $OTHER # here\r\noops: [\n")
-	if p, err := FindPlaces(file); err != nil || p.State != other || p.Index != filepath.Join(other, "index") {
+	if p, err := FindPlaces(file, nil); err != nil || p.State != other || p.Index != filepath.Join(other, "index") {
 		t.Errorf("%+v, %v", p, err)
 	}
 	write(file, "x: 1\nstate_dir: here\n")
-	if _, err := FindPlaces(file); err == nil || !strings.Contains(err.Error(), "config.yaml:2: state_dir: \"here\" is not an absolute path") {
+	if _, err := FindPlaces(file, nil); err == nil || !strings.Contains(err.Error(), "config.yaml:2: state_dir: \"here\" is not an absolute path") {
 		t.Errorf("%v", err)
 	}
 	_, r := recipient(t, true)
@@ -229,11 +229,11 @@ func TestFindPlaces_StateDir(t *testing.T) {
 	write(file, "state_dir: "+other+"\n")
 	write(filepath.Join(dir, hostFile), "{}")
 	var ce *Error
-	if _, err := FindPlaces(file); !errors.As(err, &ce) || !strings.Contains(ce.Hint, "mkdir -p "+other+" && mv "+filepath.Join(dir, hostFile)+" "+other) {
+	if _, err := FindPlaces(file, nil); !errors.As(err, &ce) || !strings.Contains(ce.Hint, "mkdir -p "+other+" && mv "+filepath.Join(dir, hostFile)+" "+other) {
 		t.Errorf("%v", err)
 	}
 	write(filepath.Join(other, hostFile), "{}")
-	if p, err := FindPlaces(file); err != nil || p.State != other {
+	if p, err := FindPlaces(file, nil); err != nil || p.State != other {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
@@ -244,7 +244,7 @@ func TestState_MissingHome(t *testing.T) {
 	}
 	home := filepath.Join(t.TempDir(), "gone")
 	t.Setenv("HOME", home)
-	p, err := FindPlaces("")
+	p, err := FindPlaces("", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,8 +61,10 @@ func checkHome(home, path string) error {
 func (p Places) Kit() string { return filepath.Join(p.Dir(), "recovery-kit.txt") }
 
 // FindPlaces works out the places from the --config flag (may be empty), the
-// environment and the XDG base directory rules; root is treated like everybody.
-func FindPlaces(flag string) (Places, error) {
+// environment and the XDG base directory rules; root is treated like everybody. The
+// configuration may name the directory of the state files: reading, if it is not nil, is
+// called before that file is read, and done after.
+func FindPlaces(flag string, reading func(file string) (done func())) (Places, error) {
 	var p Places
 	home, homeErr := homeDir()
 	if homeErr == nil {
@@ -95,6 +97,9 @@ func FindPlaces(flag string) (Places, error) {
 		return p, err
 	}
 	var elsewhere bool
+	if reading != nil {
+		defer reading(p.Config)()
+	}
 	if p.State, elsewhere, err = stateDir(p.Config); err != nil {
 		return p, err
 	}

@@ -2,9 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"vaultik/backends"
+	"vaultik/config"
 	"vaultik/engine/events"
+	"vaultik/internal/fault"
+	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
 
@@ -19,7 +23,9 @@ type AcceptOptions struct {
 func (e *Engine) AcceptRollback(ctx context.Context, o AcceptOptions,
 	sink events.Sink) (events.Totals, error) {
 	j := e.begin("store accept-rollback", sink)
-	err := j.acceptRollback(ctx, o)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.acceptRollback(ctx, o)
+	})
 	return j.totals(), err
 }
 
@@ -30,16 +36,25 @@ func (j *job) acceptRollback(ctx context.Context, o AcceptOptions) error {
 		return err
 	}
 	defer op.Close()
+	if op.Mirror {
+		return &fault.UsageError{
+			Msg:    backends.Redact(op.URL) + " is a mirror: what is lost is for its store to say",
+			Advice: "update the mirror: " + j.vaultik("store copy --to "+config.Quote(op.URL)),
+		}
+	}
 	kit, err := ownersKit(o.Kit, op)
 	if err != nil {
 		return err
 	}
-	lost, cat, err := j.lostManifests(ctx, op)
+	lost, gcs, cat, err := j.lost(ctx, op)
 	if err != nil {
 		return err
 	}
 	ev := rollbackOf(op, cat, lost)
-	if len(ev.Sets) == 0 && ev.TrustFrom == 0 {
+	for _, l := range gcs {
+		ev.GC = append(ev.GC, events.LostGC{Host: l.Host.String(), Seq: l.Seq})
+	}
+	if len(ev.Sets)+len(ev.GC) == 0 && ev.TrustFrom == 0 {
 		j.Note("nothing to accept: no snapshot and no trust list is missing")
 		return nil
 	}
@@ -48,6 +63,9 @@ func (j *job) acceptRollback(ctx context.Context, o AcceptOptions) error {
 		return ErrNotAgreed
 	}
 	err = j.signTrust(ctx, op, kit, func(t *snapshot.Trust) (err error) {
+		for _, l := range gcs {
+			t.AcceptGC(l)
+		}
 		t.Lost, err = snapshot.MergeLost(append(t.Lost, lost...))
 		return err
 	})
@@ -57,29 +75,64 @@ func (j *job) acceptRollback(ctx context.Context, o AcceptOptions) error {
 	return err
 }
 
-// lostManifests are those that are gone, as far as this machine can know.
-func (j *job) lostManifests(ctx context.Context, op *opened) ([]snapshot.Lost, *catalog, error) {
+// lost are the manifests and gc objects that are gone, as far as this machine can know.
+func (j *job) lost(ctx context.Context, op *opened) (lost []snapshot.Lost, gcs []snapshot.LostGC,
+	cat *catalog, err error) {
 	loaded, bad, err := op.Store.Manifests(ctx, snapshot.Filter{})
 	if err == nil {
 		err = unreachable(bad)
 	}
+	if err == nil {
+		gcs, err = j.lostGC(ctx, op, loaded)
+	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	var heads []snapshot.Head
 	for k, p := range op.Seen.Manifests(op.Store.Doc.Store) {
 		sum, err := p.Hash()
 		if err != nil {
-			return nil, nil, j.badSeen()
+			return nil, nil, nil, j.badSeen()
 		}
 		heads = append(heads, snapshot.Head{Host: k.Host, Set: k.Set, Seq: p.Seq, Sum: sum})
 	}
-	lost, err := op.Store.Missing(ctx, loaded, bad, heads)
-	if err != nil {
-		return nil, nil, err
+	if lost, err = op.Store.Missing(ctx, loaded, bad, heads); err == nil {
+		cat, err = j.catalogOf(ctx, op, loaded, bad)
 	}
-	cat, err := j.catalogOf(ctx, op, loaded, bad)
-	return lost, cat, err
+	return lost, gcs, cat, err
+}
+
+// lostGC are the newest gc objects that this machine has seen, or that a snapshot names, where
+// the store has only older ones. From then on op reads it without them.
+func (j *job) lostGC(ctx context.Context, op *opened,
+	loaded []*snapshot.Loaded) (out []snapshot.LostGC, err error) {
+	newest := map[layout.HostID]snapshot.GCSeen{}
+	for host, p := range op.Seen.GCs(op.Store.Doc.Store) {
+		sum, err := p.Hash()
+		if err != nil {
+			return nil, j.badSeen()
+		}
+		newest[host] = snapshot.GCSeen{Seq: p.Seq, SHA256: sum}
+	}
+	for _, l := range loaded {
+		if l.GC != nil && l.GC.Seq > newest[l.Host].Seq {
+			newest[l.Host] = *l.GC
+		}
+	}
+	for host, seen := range newest {
+		gc, err := op.Store.GC(ctx, host)
+		switch {
+		case errors.Is(err, snapshot.ErrGCRollback):
+		case err != nil:
+			return nil, err
+		case gc != nil && gc.Seq >= seen.Seq:
+			continue
+		}
+		l := snapshot.LostGC{Host: host, GCSeen: seen}
+		op.Store.Trust.AcceptGC(l)
+		out = append(out, l)
+	}
+	return out, nil
 }
 
 // rollbackOf is what was lost, for people.

@@ -34,8 +34,11 @@ func attended[T any](ctx context.Context, j *job, fn func() (T, error)) (T, erro
 		Warn:      func(text string) { j.Warn("", "%s", text) },
 	}
 	err := a.Do(ctx, func() {
-		v, err := fn()
-		got <- answer{v, err}
+		var a answer
+		if a.err = j.locate(); a.err == nil {
+			a.value, a.err = fn()
+		}
+		got <- a
 	})
 	if err != nil {
 		j.stopShowing()

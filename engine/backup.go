@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"vaultik/actors"
@@ -65,6 +66,9 @@ func (b *backupJob) run(ctx context.Context, flags exclusions) (err error) {
 	if err := b.checkRecipients(b.op, b.conf); err != nil {
 		return err
 	}
+	if err := b.knowsSets(ctx, b.op); err != nil {
+		return err
+	}
 	sets, err := b.sets(b.op.Sets, flags)
 	if err != nil {
 		return err
@@ -98,7 +102,7 @@ func (b *backupJob) closed(err, cerr error) error {
 
 // eachSet does the same with each set. What stops one of several does not stop the others.
 func (j *job) eachSet(ctx context.Context, sets []backupSet, do func(*backupSet) error) error {
-	var failed []error
+	var failed setsFailed
 	for i := range sets {
 		err := do(&sets[i])
 		if err == nil {
@@ -108,9 +112,28 @@ func (j *job) eachSet(ctx context.Context, sets []backupSet, do func(*backupSet)
 			return err
 		}
 		j.Warn("", "set %q: %v", sets[i].name, err)
-		failed = append(failed, err)
+		failed.names = append(failed.names, fmt.Sprintf("%q", sets[i].name))
+		failed.errs = append(failed.errs, err)
 	}
-	return errors.Join(failed...)
+	if len(failed.errs) == 0 {
+		return nil
+	}
+	failed.all = len(sets)
+	return &failed
+}
+
+// setsFailed: not all of several sets were saved, or not as a whole. What is wrong with each
+// was said.
+type setsFailed struct {
+	names []string
+	errs  []error
+	all   int
+}
+
+func (e *setsFailed) Unwrap() []error { return e.errs }
+func (e *setsFailed) Error() string {
+	return fmt.Sprintf("%d of %d sets could not be saved completely: %s", len(e.names), e.all,
+		strings.Join(e.names, ", "))
 }
 
 // configOrInit loads the configuration; without one it sets the machine up, if that was
@@ -157,10 +180,15 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 			return err
 		}
 	}
-	spec, err := b.spec(set, roots, partial)
+	rec, err := b.record(set)
 	if err != nil {
 		return err
 	}
+	spec, err := b.spec(set, rec, roots, partial)
+	if err != nil {
+		return err
+	}
+	day := today()
 	if set.source == FromStream {
 		end, err := b.stream(set, spec)
 		if err != nil {
@@ -173,22 +201,26 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 			set.walk = set.rules.Walk(nil)
 			return choice{set.walk, &set.broken}
 		}
-		spec.OneFS, spec.Fixed, spec.Attrs = set.oneFS.On, set.fixed, set.attrs
+		spec.OneFS, spec.Fixed = set.oneFS.On, set.fixed
+		spec.Attrs, spec.Ignore = set.attrs, set.ignore
+		spec.Reread = set.reread(b.o.ForceRead, rec.Reread, day)
 		spec.Excludes, spec.Filters = set.excludes, set.filters
 	}
 	res, err := b.save(ctx, spec)
 	if err == nil && res.Abandoned == "" && set.walk != nil { // else the walk may not be over
 		b.tellUnused(set.walk)
 	}
+	if err == nil && spec.Reread != nil {
+		if nerr := b.noteReread(rec.ID, day); nerr != nil {
+			b.Warn("", "cannot record which files were read again: %v", nerr)
+		}
+	}
 	return b.report(set, res, err, partial)
 }
 
 // spec is what the job's actors are told of a set.
-func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.Spec, error) {
-	rec, err := b.record(set)
-	if err != nil {
-		return nil, err
-	}
+func (b *backupJob) spec(set *backupSet, rec config.SetRecord, roots []string,
+	partial bool) (*backup.Spec, error) {
 	conf, op, store := b.conf, b.op, b.op.Store.Doc.Store
 	head, err := headOf(op.Seen.Written(store, op.Host.ID, rec.ID))
 	if err != nil {
@@ -344,11 +376,9 @@ func (n *sums) addBackup(res *backup.Result) {
 func countText(n int64, incomplete bool) string {
 	switch {
 	case n > 0 && incomplete:
-		return fmt.Sprintf("%s entries and some requested paths", words.Count(n))
-	case n == 1:
-		return "one entry"
-	case n > 1:
-		return words.Count(n) + " entries"
+		return words.Plural(n, "entry", "entries") + " and some requested paths"
+	case n > 0:
+		return words.Plural(n, "entry", "entries")
 	}
 	return "some requested paths"
 }

@@ -27,6 +27,8 @@ type BackupOptions struct {
 	Leave  config.Filters // beside those of the configuration
 	Stream *Stream        // of FromStream
 
+	ForceRead bool // also what the index knows
+
 	// Init has a machine without a configuration set up, as Engine.Init does. Without it that
 	// happens only if Attended, somebody is watching, and not under sudo for a user who has one.
 	Init, Attended bool

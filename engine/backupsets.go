@@ -21,14 +21,16 @@ type backupSet struct {
 	source string   // of config.SetRecord
 	paths  []string // absolute, clean, sorted
 
-	rules    filter.Rules
-	oneFS    config.Switch
-	fixed    bool // read files only up to their size
-	attrs    fs.Attrs
-	excludes []string // for the record
-	filters  *snapshot.Filters
-	walk     *filter.Walk // the last one
-	broken   int64        // ignore files that mean nothing, in part or as a whole
+	rules      filter.Rules
+	oneFS      config.Switch
+	fixed      bool // read files only up to their size
+	attrs      fs.Attrs
+	ignore     fs.Ignore
+	rereadDays int      // config.Filters.Reread
+	excludes   []string // for the record
+	filters    *snapshot.Filters
+	walk       *filter.Walk // the last one
+	broken     int64        // ignore files that mean nothing, in part or as a whole
 }
 
 // chosen are the sets of the paths given, or what the configuration says.
@@ -44,8 +46,9 @@ func (b *backupJob) chosen(known *config.Sets) ([]backupSet, error) {
 		}
 		set := backupSet{name: b.o.Set, source: b.o.Source, paths: paths}
 		if set.name == "" {
-			set.name = nameOf(paths, b.conf)
-			b.noteNamed(&set, known)
+			if set.name = nameOf(paths, b.conf); set.name == pathsName(paths) {
+				b.noteNamed(&set, known)
+			}
 		}
 		return []backupSet{set}, nil
 	case b.o.Set != "":
@@ -129,8 +132,10 @@ func nameOf(paths []string, conf *config.Config) string {
 			return set.Name
 		}
 	}
-	return strings.Join(paths, ":")
+	return pathsName(paths)
 }
+
+func pathsName(paths []string) string { return strings.Join(paths, ":") }
 
 // record finds or makes the set's id.
 func (b *backupJob) record(set *backupSet) (rec config.SetRecord, err error) {

@@ -122,7 +122,7 @@ func (k *checks) state() {
 		return
 	case err == nil:
 		defer release()
-		err = k.Engine.state.TryWrite()
+		err = k.job.state.TryWrite()
 	}
 	if err != nil {
 		k.fail("state", err)
@@ -193,14 +193,29 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.fail("host", k.foreignWriter(op, err))
 		return true
 	}
-	if err := k.checkRecipients(op, k.conf); err != nil {
-		k.fail("recipients", err)
+	if err := k.knowsSets(ctx, op); err != nil {
+		k.fail("host", err)
+		return true
+	}
+	if !k.recipients(op) {
 		return true
 	}
 	k.ok("host", "%s, %s backed up", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set",
 		"sets"))
 	if hint := moveKit(h); hint != "" {
 		k.warn("recovery kit", "it is still on this machine: "+string(h.Kit), hint)
+	}
+	return true
+}
+
+// recipients checks that they are those that the owner has signed.
+func (k *checks) recipients(op *opened) bool {
+	if err := k.checkRecipients(op, k.conf); err != nil {
+		k.fail("recipients", err)
+		return false
+	}
+	if h, _ := op.Store.Trust.Host(op.Host.ID); len(h.Recipients) == 0 {
+		k.warn("recipients", "the owner has not signed them", k.signTheirs())
 	}
 	return true
 }

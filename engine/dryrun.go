@@ -60,6 +60,9 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 	if err := b.checkRecipients(b.op, b.conf); err != nil {
 		return err
 	}
+	if err := b.knowsSets(ctx, b.op); err != nil {
+		return err
+	}
 	return b.foreignWriter(b.op, knowsOwn(ctx, b.op))
 }
 
@@ -191,6 +194,7 @@ type dryRun struct {
 	failed   int64
 	read     int64 // bytes that would be read
 	kernel   []backup.KernelMount
+	again    func(path [16]byte) bool // see backupSet.reread
 
 	kept   string // the path that a rule let in last
 	keptBy filter.Reason
@@ -204,7 +208,9 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	url := config.FileURL(d.places.Store) // where init would put it
 	if d.op != nil {
 		url = d.op.URL
-		d.seen.of(setID(d.op, set))
+		rec := recordOf(d.op, set)
+		d.seen.of(rec.ID, set.ignore)
+		d.again = set.reread(d.o.ForceRead, rec.Reread, today())
 	}
 	d.prepareRules(d.conf, url, set, roots)
 	p := &messages.Progress{}
@@ -258,22 +264,22 @@ func (d *dryRun) decided(path string, what fs.Decision, why filter.Reason) {
 	d.tell(path, messages.StatusExcluded, why.String())
 }
 
-// setID is the id of a set, zero if it was not backed up before.
-func setID(op *opened, set *backupSet) layout.SetID {
+// recordOf is what is known of a set, zero if it was not backed up before.
+func recordOf(op *opened, set *backupSet) (none config.SetRecord) {
 	if set.source != "" {
 		for _, r := range op.Sets.ByName(set.name) {
 			if r.Source == set.source {
-				return r.ID
+				return r
 			}
 		}
-		return layout.SetID{}
+		return none
 	}
 	for _, r := range op.Sets.ByPaths(set.paths) {
 		if string(r.Name) == set.name {
-			return r.ID
+			return r
 		}
 	}
-	return layout.SetID{}
+	return none
 }
 
 // item decides about one entry.
@@ -294,7 +300,8 @@ func (d *dryRun) item(it *fs.WalkItem) {
 
 // file decides about a file: one that would be read is opened.
 func (d *dryRun) file(it *fs.WalkItem, status messages.Status) {
-	if status != messages.StatusUnchanged && it.Stat.Size > 0 {
+	again := d.again != nil && d.again(d.seen.key)
+	if (status != messages.StatusUnchanged || again) && it.Stat.Size > 0 {
 		f, _, err := fs.OpenFileAt(it.DirFD, it.Name, "/"+it.Path, &it.Stat)
 		if err != nil {
 			d.fail(it.Path, err)

@@ -36,8 +36,6 @@ type Options struct {
 // goroutines at once.
 type Engine struct {
 	o        Options
-	places   config.Places
-	state    config.State
 	schedule *limit.Schedule // of Options.BWLimit
 }
 
@@ -67,16 +65,14 @@ func Open(o Options) (*Engine, error) {
 		}
 		e.schedule = &schedule
 	}
-	var err error
-	if e.places, err = config.FindPlaces(o.Config); err != nil {
-		return nil, err
-	}
-	e.state = e.places.StateFiles()
 	return e, nil
 }
 
 // Places are where the files of the program are.
-func (e *Engine) Places() config.Places { return e.places }
+func (e *Engine) Places(ctx context.Context, sink events.Sink) (config.Places, error) {
+	j := e.begin("config path", sink)
+	return attended(ctx, j, func() (config.Places, error) { return j.places, nil })
+}
 
 // Config reads the configuration. What is wrong with it and works all the same is said.
 func (e *Engine) Config(ctx context.Context, sink events.Sink) (*config.Config, error) {
@@ -104,6 +100,8 @@ type job struct {
 	tuned *config.Config // instead of one that is broken
 
 	*attention
+	places config.Places // once a request is attended, as is state
+	state  config.State
 
 	limits *limit.Limiter // of all stores, once needed
 	// Its end says that the job is to stop, and go on as long as it may; nil: none.
@@ -132,6 +130,15 @@ func (e *Engine) begin(command string, sink events.Sink) *job {
 func (j *job) totals() events.Totals {
 	j.sum.Retries = j.troubles.sum()
 	return j.sum.Totals
+}
+
+// locate finds the places of the program, which may be on a file system that hangs.
+func (j *job) locate() (err error) {
+	if j.places, err = config.FindPlaces(j.o.Config, j.touch); err != nil {
+		return err
+	}
+	j.state = j.places.StateFiles()
+	return nil
 }
 
 // config loads the configuration once and warns of what is wrong but works.

@@ -181,7 +181,9 @@ func TestEngine_JobsAreFresh(t *testing.T) {
 	m := newMachine(t, filepath.Join(t.TempDir(), "store"))
 	m.write("src/a", "a")
 	e, o := m.engine(nil), engine.BackupOptions{Paths: []string{filepath.Join(m.dir, "src")}}
-	file := e.Places().Config
+	p, err := e.Places(t.Context(), events.Discard)
+	m.must(err)
+	file := p.Config
 	good, err := os.ReadFile(file)
 	m.must(err)
 	m.must(os.WriteFile(file, append(bytes.Clone(good), "oops: 1\n"...), 0o600))

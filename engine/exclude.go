@@ -124,6 +124,13 @@ func (b *backupSet) combine(own, flags exclusions) {
 	if !flags.Xattrs.Or(own.Xattrs).Or(config.Switch{On: true}).On {
 		b.attrs = fs.NoXattrs
 	}
+	if flags.IgnoreInode.Or(own.IgnoreInode).On {
+		b.ignore |= fs.IgnoreInode
+	}
+	if flags.IgnoreCtime.Or(own.IgnoreCtime).On {
+		b.ignore |= fs.IgnoreCtime
+	}
+	b.rereadDays = own.Reread
 
 	b.excludes = append(own.exact.Strings(), flags.exact.Strings()...)
 	b.filters = &snapshot.Filters{OneFileSystem: b.oneFS.On, ExcludesLast: flags.exact.Len(),

@@ -38,7 +38,7 @@ func Explain(err error) Explanation {
 	if own, ok := fault.HintOf(worst); ok && code != fault.Interrupted {
 		hint = own
 	}
-	e := Explanation{Message: config.Scrub(err.Error()), Hint: hint, Exit: code}
+	e := Explanation{Message: config.Scrub(fault.Text(err)), Hint: hint, Exit: code}
 	if c := fault.Chooser(nil); errors.As(err, &c) {
 		e.Choices = c.Choices()
 	}
@@ -207,7 +207,8 @@ var classes = []class{
 		"use a complete copy of the store; only if there is none: " +
 			"vaultik store accept-rollback --kit FILE"},
 	{snapshot.ErrGCRollback, fault.Damage,
-		"put that object back from another copy of the store; it is never changed"},
+		"put that object back from another copy of the store; only if there is none: " +
+			"vaultik store accept-rollback --kit FILE"},
 	{snapshot.ErrFlooded, fault.Damage, "remove from that prefix whatever no host of yours wrote"},
 	{snapshot.ErrOwnerChanged, fault.Damage, ""},
 	{snapshot.ErrFork, fault.Damage, ""},

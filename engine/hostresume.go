@@ -26,7 +26,9 @@ type ResumeOptions struct {
 func (e *Engine) ResumeHost(ctx context.Context, o ResumeOptions, sink events.Sink) (events.Totals,
 	error) {
 	j := e.begin("host resume", sink)
-	err := j.resumeHost(ctx, o)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.resumeHost(ctx, o)
+	})
 	return j.totals(), err
 }
 

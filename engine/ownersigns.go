@@ -29,7 +29,7 @@ func (notAgreed) Exit() fault.Code { return fault.Failed }
 func (j *job) signTrust(ctx context.Context, op *opened, kit *keys.Kit,
 	edit func(*snapshot.Trust) error) error {
 	t := op.Store.Trust
-	t.Hosts, t.Lost = slices.Clone(t.Hosts), slices.Clone(t.Lost)
+	t.Hosts, t.Lost = slices.Clone(t.Hosts), slices.Clone(t.Lost) // edit changes them
 	last := newestTrust(op)
 	prev, err := last.Hash()
 	if err != nil {

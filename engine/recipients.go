@@ -24,7 +24,9 @@ type SignOptions struct {
 func (e *Engine) SignRecipients(ctx context.Context, o SignOptions,
 	sink events.Sink) (events.Totals, error) {
 	j := e.begin("recipient sign", sink)
-	err := j.signRecipients(ctx, o)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.signRecipients(ctx, o)
+	})
 	return j.totals(), err
 }
 
@@ -125,12 +127,12 @@ func (j *job) signTheirs() string { return j.vaultik("recipient sign --kit FILE"
 
 // rememberRecipients notes those of the first backup by which they can be compared.
 func (j *job) rememberRecipients(h *config.Host, sum snapshot.Sum) error {
-	j.Warn(j.signTheirs(), "the owner has not signed who can read the backups; "+
-		"they are remembered, and a change is refused")
-	h.Recipients = hex.EncodeToString(sum[:])
 	if j.dry {
 		return nil
 	}
+	j.Warn(j.signTheirs(), "the owner has not signed who can read the backups; "+
+		"they are remembered, and a change is refused")
+	h.Recipients = hex.EncodeToString(sum[:])
 	return j.state.UpdateHost(func(now *config.Host) error {
 		now.Recipients = h.Recipients
 		return nil

@@ -149,7 +149,7 @@ func (b *restoreJob) run(ctx context.Context) (out RestoreResult, err error) {
 	if !b.o.Verify || err != nil && !fault.IsIncomplete(err) {
 		return out, err
 	}
-	return out, errors.Join(err, b.readBack(ctx))
+	return out, errors.Join(err, b.readBack(ctx, res))
 }
 
 func (b *restoreJob) restoreAll(ctx context.Context) (*restore.Result, error) {
@@ -159,8 +159,9 @@ func (b *restoreJob) restoreAll(ctx context.Context) (*restore.Result, error) {
 	return restore.Run(ctx, b.system, b.spec)
 }
 
-// readBack compares what the target holds with the snapshot.
-func (b *restoreJob) readBack(ctx context.Context) error {
+// readBack compares what the target holds with the snapshot. What the restore has failed to
+// restore was said then.
+func (b *restoreJob) readBack(ctx context.Context, restored *restore.Result) error {
 	b.spec.Progress = &messages.Progress{}
 	stop := b.show(b.spec.Progress)
 	res, err := restore.ReadBack(ctx, b.system, b.spec)
@@ -168,7 +169,15 @@ func (b *restoreJob) readBack(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
+	failed := map[string]bool{}
+	for _, p := range restored.Problems {
+		failed[p.Path] = true
+	}
 	for _, d := range res.Different {
+		if failed[d.Path] {
+			res.Differ--
+			continue
+		}
 		b.item(d.Path, messages.StatusFailed, "read back: "+d.Reason)
 	}
 	b.Tell(events.ReadBack{Files: res.Files, Bytes: res.Bytes})
@@ -179,8 +188,8 @@ func (b *restoreJob) readBack(ctx context.Context) error {
 	}
 	if res.Differ > 0 {
 		b.sum.Errors += res.Differ
-		return fault.Incomplete(fmt.Sprintf("%s different from the snapshot, in %s",
-			words.Plural(res.Differ, "file is", "files are"), b.spec.Target))
+		return fault.Incomplete(fmt.Sprintf("read back: %s from the snapshot, in %s",
+			words.Plural(res.Differ, "file differs", "files differ"), b.spec.Target))
 	}
 	return nil
 }

@@ -188,7 +188,9 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 		op.Store.TrustSum != p.Sum {
 		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
 	}
-	op.requireSeen()
+	if !j.older {
+		op.requireSeen()
+	}
 	j.remember(op, known, owner)
 	j.sayStrays(op)
 	return nil

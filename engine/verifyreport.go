@@ -168,7 +168,8 @@ type unopened struct {
 
 func (e *unopened) Error() string {
 	return fmt.Sprintf("the newest snapshot of set %s of %s, %s of %s, "+
-		"does not open with this key: it is for other recipients", e.set, e.host, e.row.short(), e.row.when())
+		"does not open with this key: it is for other recipients",
+		e.set, e.host, e.row.short(), e.row.when())
 }
 
 func (*unopened) Exit() fault.Code { return fault.NoIdentity }
@@ -250,7 +251,8 @@ func (v *verification) damage(found int64, affected []string) error {
 	}
 	err := fault.Damaged(words.Plural(found, "problem", "problems") + " in the store" + rest)
 	for _, p := range v.signed {
-		if errors.Is(p.Err, snapshot.ErrRollback) || errors.Is(p.Err, snapshot.ErrGap) {
+		if errors.Is(p.Err, snapshot.ErrRollback) || errors.Is(p.Err, snapshot.ErrGap) ||
+			errors.Is(p.Err, snapshot.ErrGCRollback) {
 			return fault.WithHint(err, v.acceptHint())
 		}
 	}

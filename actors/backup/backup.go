@@ -289,7 +289,7 @@ func (j *backupJob) commit(c actor.Context, m *treeWritten) {
 	if j.Ended {
 		return
 	}
-	j.run.spec.Progress.SetPhase("commit")
+	j.run.spec.Progress.SetPhase("write snapshot")
 	top := m.top
 	j.Beside(c, func(actors.Aside) any {
 		r, err := j.committer.commit(top)

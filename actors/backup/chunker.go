@@ -29,6 +29,7 @@ type chunker struct {
 	names  *vfs.NameCache
 	touch  *actors.Touch
 	bytes  int64 // read of the file under way; holes are not
+	before *comparison
 
 	// of the batch under way
 	leaf    uint64
@@ -98,15 +99,22 @@ func (k *chunker) entry(t *entryTask) error {
 	defer k.touch.Leave()
 	attrs := k.run.spec.Attrs
 	capture := func() error { return vfs.CaptureMeta(abs, &st, &d.Entry, k.names, attrs) }
-	if st.Type == page.File && t.Known == nil {
+	if t.readsContent() {
 		d.Status = t.status()
+		k.before = compareWith(t)
 		f, err := k.content(abs, &st, &d)
 		switch {
 		case err == nil:
 			defer func() { _ = f.Close() }()
 			capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names, attrs) }
+			if k.before.same() && d.Status == messages.StatusChanged {
+				d.Status, d.Entry.Refs = messages.StatusUnchanged, t.Known.Refs
+			}
 		case k.run.ctx.Err() != nil || errors.Is(err, actors.ErrInterrupted):
 			return err
+		case t.Reread && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, vfs.ErrSwapped):
+			k.unread(t, &d, err)
+			return nil
 		case f == nil && st.Size == 0 && errors.Is(err, fs.ErrPermission):
 			// It says it is empty, so its attributes are all that there is to save.
 		default:
@@ -117,6 +125,24 @@ func (k *chunker) entry(t *entryTask) error {
 	d.Stat = st
 	k.captured(t, &d, capture())
 	return nil
+}
+
+// unread ends a file that is known and could not be read again: what was saved of it stays
+// in the snapshot, which is better than nothing.
+func (k *chunker) unread(t *entryTask, d *entryDone, err error) {
+	abs := absolute(t.Path)
+	k.pieces = append(k.pieces, piece{Index: t.Index, Restart: true})
+	d.Stat, d.Read, d.Entry.Refs = t.Stat, vfs.Moment{}, t.Known.Refs
+	meta := vfs.CaptureMeta(abs, &t.Stat, &d.Entry, k.names, k.run.spec.Attrs)
+	k.describe(t, d)
+	d.failed(t.Path, errors.Join(err, k.run.minor(t, meta)))
+	d.Reason += "; what was saved before is kept"
+	k.done = append(k.done, *d)
+}
+
+// readsContent reports whether an entry is a file that is read.
+func (t *entryTask) readsContent() bool {
+	return t.Stat.Type == page.File && (t.Known == nil || t.Reread)
 }
 
 // status is that of a file whose content must be read.
@@ -149,7 +175,7 @@ func (k *chunker) describe(t *entryTask, d *entryDone) {
 		d.Entry.Size = st.Size
 	}
 	d.Entry.HL = k.run.hardLink(st, t.Path)
-	if t.Known != nil {
+	if t.Known != nil && !t.Reread {
 		d.Entry.Refs = t.Known.Refs
 	}
 	if t.Unlisted != nil {
@@ -174,14 +200,6 @@ func (d *entryDone) failed(path string, err error) {
 	d.Denied = errors.Is(err, fs.ErrPermission)
 }
 
-// absolute is the path that an entry has in the file system.
-func absolute(path string) string {
-	if path == "." {
-		return "/"
-	}
-	return "/" + path
-}
-
 // content opens and reads a file, and sets st to what was true of the bytes that
 // were read. The file stays open, so that its attributes can be read.
 func (k *chunker) content(abs string, st *vfs.Stat, d *entryDone) (*os.File, error) {
@@ -203,6 +221,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 		if again {
 			k.pieces = append(k.pieces, piece{Index: d.Index, Restart: true})
 		}
+		k.before.restart()
 		k.bytes = 0
 		n, err := k.contentOnce(f, now.Size, d)
 		d.BytesRead += k.bytes
@@ -253,7 +272,7 @@ func (k *chunker) contentOnce(f *os.File, size int64, d *entryDone) (int64, erro
 	var pos int64
 	for _, e := range extents {
 		if e.Off > pos {
-			k.pieces = append(k.pieces, piece{Index: index, Hole: e.Off - pos})
+			k.hole(index, e.Off-pos)
 			pos = e.Off
 		}
 		n, err := k.extent(touched{f, k}, e, index)
@@ -263,7 +282,7 @@ func (k *chunker) contentOnce(f *os.File, size int64, d *entryDone) (int64, erro
 		}
 	}
 	if pos < size {
-		k.pieces = append(k.pieces, piece{Index: index, Hole: size - pos})
+		k.hole(index, size-pos)
 		pos = size
 	}
 	return pos, nil
@@ -393,8 +412,14 @@ func (k *chunker) room(n int) ([]byte, error) {
 func (k *chunker) piece(index, n int) {
 	off := len(k.buf.B)
 	k.buf.B = k.buf.B[:off+n]
-	k.pieces = append(k.pieces,
-		piece{Index: index, ID: k.hasher.ID(k.buf.B[off : off+n]), Off: off, Len: n})
+	id := k.hasher.ID(k.buf.B[off : off+n])
+	k.before.add(page.Ref{ID: id})
+	k.pieces = append(k.pieces, piece{Index: index, ID: id, Off: off, Len: n})
+}
+
+func (k *chunker) hole(index int, n int64) {
+	k.before.add(page.Ref{Hole: n})
+	k.pieces = append(k.pieces, piece{Index: index, Hole: n})
 }
 
 func (k *chunker) flush() {

@@ -55,6 +55,7 @@ type entryTask struct {
 	Failed   error     // the walk could not look at it
 	Unlisted error     // a directory that could not be read
 	Known    *known    // content need not be read
+	Reread   bool      // but is
 	Seen     bool      // the index knew a file of this path
 	Unseen   bool      // a mount point that is not touched: Stat is all that is known of it
 	Made     bool      // it is in no file system: Stat is all that is known of it

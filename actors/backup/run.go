@@ -48,7 +48,8 @@ type backupRun struct {
 
 	mu      sync.Mutex
 	lacking map[string]*NoAttrs // by what they say
-	crossed map[string]string   // excluded mounts, by absolute path; see fs.WalkItem.Kernel
+	// crossed are mounts that were excluded, by absolute path; see fs.WalkItem.Kernel.
+	crossed map[string]string
 }
 
 func newBackupRun(spec *Spec) *backupRun {
@@ -111,4 +112,12 @@ func (r *backupRun) hardLink(st *vfs.Stat, path string) string {
 		return ""
 	}
 	return vfs.HardLink(r.hlKey, r.systems.Of(st, absolute(path)), st)
+}
+
+// absolute is the path that an entry has in the file system.
+func absolute(path string) string {
+	if path == "." {
+		return "/"
+	}
+	return "/" + path
 }

@@ -60,6 +60,7 @@ func (s *scanner) scan(c actor.Context) {
 	s.cut = page.NewCutter(secret.PageCut())
 	s.cuts = s.cut.Run(0)
 	s.stats = fs.NewStatHasher(secret.IndexPath())
+	s.stats.Ignore = s.run.spec.Ignore
 	s.leaf, s.keys, s.sums, s.links = nil, nil, nil, nil
 	s.leaves, s.sent, s.ended = 0, 0, false
 	s.start, s.memory = [16]byte{}, s.run.spec.Index.Recall(s.run.spec.Set)
@@ -158,7 +159,7 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	s.leaves++
 	row := index.LeafKey{Set: s.run.spec.Set, Last: s.start}
 	s.start = s.keys[n-1]
-	if leaf, ok := s.run.spec.Index.Leaf(row); ok && s.carry(m, leaf) {
+	if leaf, ok := s.run.spec.Index.Leaf(row); ok && !s.due() && s.carry(m, leaf) {
 		s.memory.Forget()
 		c.Send(s.builder, m)
 		s.leaf, s.keys, s.sums, s.links = s.leaf[:0], s.keys[:0], s.sums[:0], s.links[:0]
@@ -180,6 +181,19 @@ func (s *scanner) digest() [32]byte {
 		d[0] ^= 1
 	}
 	return d
+}
+
+// due reports whether a file of the leaf is read again.
+func (s *scanner) due() bool {
+	if s.run.spec.Reread == nil {
+		return false
+	}
+	for i := range s.leaf {
+		if s.leaf[i].Stat.Type == page.File && s.run.spec.Reread(s.keys[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // carry fills in m from the row if the page can stay as it is.
@@ -219,8 +233,9 @@ func (s *scanner) recall(start index.PathKey) {
 		}
 		row := s.memory.Find(index.PathKey(s.keys[i]))
 		t.Seen = row != nil
-		if t.Seen && fs.StatSum(row.Stat) == s.sums[i] && !s.sums[i].IsZero() {
+		if t.Seen && s.stats.Vouches(fs.StatSum(row.Stat), s.sums[i], t.Path, &t.Stat) {
 			t.Known = s.known(row)
+			t.Reread = t.Known != nil && s.run.spec.Reread != nil && s.run.spec.Reread(s.keys[i])
 		}
 	}
 }
@@ -259,7 +274,7 @@ func (s *scanner) submit(c actor.Context, leaf uint64) {
 	for i := range s.leaf {
 		t := s.leaf[i]
 		cost := int64(0)
-		if t.Stat.Type == page.File && t.Known == nil {
+		if t.readsContent() {
 			cost = t.Stat.Size
 		}
 		if len(batch) > 0 && (len(batch) >= batchEntries || size+cost > batchBytes) {

@@ -55,8 +55,11 @@ type Spec struct {
 	Filters  *snapshot.Filters
 	Tags     []string
 	Attrs    fs.Attrs
-	Fixed    bool // no file is read beyond the size it had when it was opened
-	Partial  bool // some requested paths are missing: the snapshot is incomplete
+	Ignore   fs.Ignore
+	// Reread says whether a known file is read again, by its index.PathKey; nil: none.
+	Reread  func(path [16]byte) bool
+	Fixed   bool // no file is read beyond the size it had when it was opened
+	Partial bool // some requested paths are missing: the snapshot is incomplete
 
 	Chunks           chunk.Params
 	CompressionLevel int   // 0: zstd's default

@@ -24,11 +24,12 @@ type backupCmd struct {
 	listFlags
 	streamFlags
 	excludeFlags
-	DryRun   bool          `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
-	Wait     time.Duration `help:"Wait up to this long for another backup of this host to end, such as 30m." placeholder:"D"`
-	Parallel int           `help:"The same as --connections." placeholder:"N"`
-	Init     bool          `name:"init" help:"Set up this machine, as vaultik init does, if it has no configuration yet; without a terminal nothing else does."`
-	SameHost bool          `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
+	ForceRead bool          `name:"force-read" help:"Read every file, also those that look unchanged; only what differs is stored."`
+	DryRun    bool          `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
+	Wait      time.Duration `help:"Wait up to this long for another backup of this host to end, such as 30m." placeholder:"D"`
+	Parallel  int           `help:"The same as --connections." placeholder:"N"`
+	Init      bool          `name:"init" help:"Set up this machine, as vaultik init does, if it has no configuration yet; without a terminal nothing else does."`
+	SameHost  bool          `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
 }
 
 // streamFlags are of backups whose content is in no file.
@@ -88,7 +89,7 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	o := engine.BackupOptions{Paths: c.Path, Set: c.Set, Tags: c.Tag, Leave: leave,
-		DryRun: c.DryRun, SameHost: c.SameHost,
+		DryRun: c.DryRun, SameHost: c.SameHost, ForceRead: c.ForceRead,
 		Wait: c.Wait, Init: c.Init, Attended: term.IsTerminal(int(os.Stdin.Fd())) ||
 			term.IsTerminal(int(os.Stderr.Fd()))}
 	if err := c.source(s, &o); err != nil {

@@ -12,8 +12,11 @@ import (
 type configPathCmd struct{}
 
 // Run prints the path, whether or not the file is there.
-func (configPathCmd) Run(s *session) error {
-	p := s.engine.Places()
+func (configPathCmd) Run(ctx context.Context, s *session) error {
+	p, err := s.engine.Places(ctx, s)
+	if err != nil {
+		return err
+	}
 	s.out.result("%s", p.Config)
 	s.out.event(events.ConfigPath{Type: "config-path", Config: p.Config, State: p.State,
 		Index: p.Index, Store: p.Store})
@@ -29,10 +32,14 @@ func (configShowCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
+	p, err := s.engine.Places(ctx, s)
+	if err != nil {
+		return err
+	}
 	c := new(config.Config)
 	*c = *known
 	c.StorageURL = shownURL(c.StorageURL)
-	s.out.raw("# " + c.File + "\n" + config.YAML(c.Settings(s.engine.Places())))
+	s.out.raw("# " + c.File + "\n" + config.YAML(c.Settings(p)))
 	ev := events.Config{Type: "config", File: c.File, StorageURL: c.StorageURL,
 		Recipients: c.Recipients.Strings(),
 		Sets:       map[string]map[string]any{}, Compression: c.Compression,
@@ -41,7 +48,7 @@ func (configShowCmd) Run(ctx context.Context, s *session) error {
 		BWLimit: c.BWLimit.String(), Connections: c.Parallel, Parallel: c.Parallel,
 		Elapsed: c.Retry.ElapsedText(), Stall: c.Retry.StallText(),
 		SlowStore: c.Retry.SlowStore,
-		IndexPath: s.engine.Places().IndexDir(c), StateDir: s.engine.Places().State,
+		IndexPath: p.IndexDir(c), StateDir: p.State,
 		Hostname: c.Hostname}
 	for _, set := range c.Sets {
 		ev.Sets[set.Name] = map[string]any{}

@@ -27,7 +27,8 @@ const excludeHelp = `A pattern matches whole components: foo excludes every file
 that name, foo/ only directories, *.o all names that end in it, a/**/b every b below an a,
 /tmp/x (with a leading slash) only that path. ? and [a-z] match one character, ! before a
 pattern reverses earlier matches, \ quotes the next character. In a file # begins a comment and
-$NAME is a variable. A requested path is never excluded itself.
+$NAME is a variable; ~/ at the beginning is the home directory. A requested path is never excluded
+itself, and what is excluded by its name is not touched.
 
 The last matching pattern decides. Patterns in the configuration come first, then those
 in .vaultikignore files, where a leading slash stands for the directory of the file, then

@@ -113,7 +113,7 @@ func progressLine(m *events.Meter, now time.Time, width int) string {
 		fmt.Fprintf(&b, "  %s left", words.Clock(left))
 	}
 	if n := p.Errors.Load(); n > 0 {
-		fmt.Fprintf(&b, "  %s errors", words.Count(n))
+		b.WriteString("  " + words.Plural(n, "error", "errors"))
 	}
 	if d := m.Waiting(now); d > 0 {
 		b.WriteString("  store not responding for " + words.Lasting(d) + ", retrying")

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	treecmp A B                 want two trees to be the same in everything
 //	oddtree DIR                 make a tree of each kind of entry
 //	newer STORE KIT             make store.json one of a newer version
+//	condemn STORE DIR SEQ       write a gc object, signed by the host configured in DIR
 //	unsign STORE KIT            make the newest trust list one of an older version
 //
 // and "mortal COMMAND ARG..." runs a command for which the modes of files count,
@@ -64,8 +65,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
-			"unsign": unsign,
-			"hold":   hold, "unhold": unhold, "await": await,
+			"unsign": unsign, "condemn": condemn,
+			"hold": hold, "unhold": unhold, "await": await,
 			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse, "mount": mountAt,
 			"fuselinks": fuselinks,
 			"odds3":     oddS3,

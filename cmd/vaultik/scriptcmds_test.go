@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"vaultik/config"
 	"vaultik/internal/oddtree"
 	"vaultik/internal/treecmp"
 	"vaultik/vault/keys"
@@ -92,6 +94,26 @@ func unsign(ts *testscript.TestScript, _ bool, args []string) {
 	b, err = snapshot.EncodeTrust(t, kit.Owner)
 	ts.Check(err)
 	ts.Check(os.WriteFile(filepath.Join(store, layout.Trust(t.Seq)), b, 0o600))
+}
+
+// condemn writes a gc object about a host, signed by itself, which condemns nothing:
+// condemn STORE CONFIG-DIRECTORY SEQ.
+func condemn(ts *testscript.TestScript, _ bool, args []string) {
+	h, err := config.NewState(ts.MkAbs(args[1])).LoadHost()
+	ts.Check(err)
+	seq, err := strconv.ParseUint(args[2], 10, 64)
+	ts.Check(err)
+	g := &snapshot.GC{Store: h.Store, Host: h.ID, Seq: seq}
+	before := filepath.Join(ts.MkAbs(args[0]), layout.GC(h.ID, seq-1))
+	ts.Check(os.MkdirAll(filepath.Dir(before), 0o700))
+	if b, err := os.ReadFile(before); err == nil {
+		g.Prev = sha256.Sum256(b)
+	} else if seq > 1 {
+		g.Prev = snapshot.Sum{1} // of one that is lost
+	}
+	b, err := snapshot.EncodeGC(g, h.Signer)
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), layout.GC(h.ID, g.Seq)), b, 0o600))
 }
 
 // makeNewer gives store.json a version that this program does not know, signed

@@ -70,8 +70,10 @@ func (s *session) showLocal(e events.Local) {
 	case events.Deleted:
 		s.out.result("deleted %s not in the snapshot", extrasText(e.Extras))
 	case events.ReadBack:
-		s.out.result("read back: %s, %s, same as in the snapshot",
-			words.Plural(e.Files, "file", "files"), words.Size(e.Bytes))
+		if e.Files > 0 { // an error says what is not
+			s.out.result("read back: %s, %s, same as in the snapshot",
+				words.Plural(e.Files, "file", "files"), words.Size(e.Bytes))
+		}
 	case events.MoreProblems:
 		s.out.result("and %s", words.Plural(e.Count, "more problem", "more problems"))
 	case events.Affected:

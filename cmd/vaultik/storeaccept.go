@@ -46,6 +46,9 @@ func (s *session) showRollback(e events.Rollback) {
 			words.Printable(events.NameOf(l.SetName, l.SetName64, l.Set)),
 			words.Printable(events.NameOf(l.Hostname, l.Hostname64, l.Host)))
 	}
+	for _, g := range e.GC {
+		s.out.result("lost: what prune has noted about host %s, up to gc object %d", g.Host, g.Seq)
+	}
 	if e.TrustFrom == 0 {
 		return
 	}

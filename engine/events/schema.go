@@ -231,7 +231,15 @@ type Rollback struct {
 	Sets      []LostSnapshots `json:"sets"`
 	TrustFrom uint64          `json:"trust_from,omitempty"` // trust lists that are lost
 	TrustTo   uint64          `json:"trust_to,omitempty"`
+	GC        []LostGC        `json:"gc,omitempty"`
 	Hosts     []StoreHost     `json:"hosts"` // that are trusted now
+}
+
+// LostGC is the newest gc object about a host that is gone: what it condemned, and which
+// snapshots were pruned, is forgotten.
+type LostGC struct {
+	Host string `json:"host"`
+	Seq  uint64 `json:"seq"`
 }
 
 // LostSnapshots is a run of snapshots of one set that are gone.

@@ -175,8 +175,11 @@ func TestGarbage(t *testing.T) {
 			r := m.bounded(args...)
 			text := r.stdout + r.stderr
 			named := slices.ContainsFunc(g.keys, func(k string) bool { return strings.Contains(text, k) })
-			if r.code != 0 && !named {
-				t.Errorf("vaultik %q exits with %d and names no object:\n%s", args, r.code, clip(text))
+			if r.code != 0 {
+				t.Errorf("vaultik %q exits with %d:\n%s", args, r.code, clip(text))
+			}
+			if !named {
+				t.Errorf("vaultik %q names no object to remove:\n%s", args, clip(text))
 			}
 			if n := strings.Count(text, "\n"); n > 60 {
 				t.Errorf("vaultik %q prints %d lines:\n%s", args, n, clip(text))

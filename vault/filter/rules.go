@@ -204,7 +204,8 @@ type frame struct {
 // Wants implements fs.Chooser.
 func (w *Walk) Wants(path string, kind page.Type) bool {
 	w.leave(path)
-	if w.asked = w.byName(path, kind); w.asked.what != fs.Skip {
+	w.asked.of(path, kind)
+	if w.byName(&w.asked); w.asked.what != fs.Skip {
 		return true
 	}
 	w.use(w.asked.why.By)
@@ -214,14 +215,17 @@ func (w *Walk) Wants(path string, kind page.Type) bool {
 
 // Decide implements fs.Chooser.
 func (w *Walk) Decide(path string, st *fs.Stat) fs.Decision {
-	w.leave(path)
 	v := &w.asked
 	if v.kind != st.Type || v.path != path { // the directory did not say what it is, or it was replaced
-		*v = w.byName(path, st.Type)
+		w.leave(path)
+		v.of(path, st.Type)
+		w.byName(v)
 	}
 	what, why := w.byStat(v, st)
-	w.use(v.why.By)
-	w.tell(path, what, why)
+	if why != nil {
+		w.use(v.why.By)
+		w.tell(path, what, *why)
+	}
 	return what
 }
 
@@ -292,58 +296,68 @@ func (w *Walk) tell(path string, what fs.Decision, why Reason) {
 // anyKind are the types that patterns and ignore files tell apart.
 var anyKind = []page.Type{page.Dir, page.File, page.Symlink}
 
+// of begins a verdict on an entry, of which nothing is known yet.
+func (v *verdict) of(path string, kind page.Type) {
+	v.path, v.kind, v.what, v.named = path, kind, fs.Keep, false
+	if v.why != (Reason{}) {
+		v.why = Reason{}
+	}
+}
+
 // byName is what the rules say before the entry is looked at; it is left out if nothing
-// that a look could tell would change that. kind is "" where it is not known.
-func (w *Walk) byName(path string, kind page.Type) verdict {
-	v := verdict{path: path, kind: kind}
+// that a look could tell would change that. Its kind is "" where it is not known.
+func (w *Walk) byName(v *verdict) {
 	r := w.rules
-	if own, ok := r.own[path]; ok {
-		v.what, v.why = fs.Skip, Reason{Rule: own}
-		return v
+	if own, ok := r.own[v.path]; ok {
+		v.what, v.why.Rule = fs.Skip, own
+		return
 	}
-	if r.roots[path] || r.above[path] {
+	if r.roots[v.path] || r.above[v.path] {
 		v.named = true
-		return v
+		return
 	}
-	if f := w.seal(); f != nil && !(join(f.dir, f.tag) == path) {
+	if f := w.seal(); f != nil && !(join(f.dir, f.tag) == v.path) {
 		v.what = fs.Skip // for the directory's own reason
-		return v
+		return
 	}
-	if kind != "" {
-		v.judge(w.match(path, kind))
-		return v
+	if v.kind != "" {
+		v.judge(w.match(v.path, v.kind))
+		return
 	}
 	for _, k := range anyKind {
-		if v.judge(w.match(path, k)); v.what != fs.Skip {
+		if v.judge(w.match(v.path, k)); v.what != fs.Skip {
 			break
 		}
 	}
-	return v
 }
 
 func (v *verdict) judge(matched bool, by *Pattern) {
-	v.what, v.why = fs.Keep, Reason{By: by}
+	v.what = fs.Keep
+	if v.why.By != by {
+		v.why.By = by
+	}
 	if matched {
 		v.what = fs.Skip
 	}
 }
 
 // byStat is what becomes of an entry of which v is known, and st.
-func (w *Walk) byStat(v *verdict, st *fs.Stat) (fs.Decision, Reason) {
+func (w *Walk) byStat(v *verdict, st *fs.Stat) (fs.Decision, *Reason) {
 	r := w.rules
 	if o := r.isOther(st); o != nil && v.what != fs.Skip {
 		if o.met != nil {
 			o.met("/" + v.path)
 		}
-		return fs.Skip, Reason{Rule: o.what}
+		return fs.Skip, &Reason{Rule: o.what}
 	}
-	if v.named || v.what == fs.Skip {
-		return v.what, v.why
+	if l := &r.Larger; l.Source != "" && !v.named && v.what != fs.Skip && st.Type == page.File &&
+		st.Size > l.Bytes && !r.obeys(v.path, st) {
+		return fs.Skip, &Reason{Rule: "too large", Source: l.Source}
 	}
-	if l := &r.Larger; l.Source != "" && st.Type == page.File && st.Size > l.Bytes && !r.obeys(v.path, st) {
-		return fs.Skip, Reason{Rule: "too large", Source: l.Source}
+	if v.what == fs.Keep && v.why.By == nil {
+		return fs.Keep, nil
 	}
-	return fs.Keep, v.why
+	return v.what, &v.why
 }
 
 // obeys reports whether a file is an ignore file of a size that is read.

@@ -19,8 +19,21 @@ type StatSum [16]byte
 // IsZero reports whether the sum says nothing.
 func (s StatSum) IsZero() bool { return s == StatSum{} }
 
+// Ignore are what may differ though a file is the same, a set of bits.
+type Ignore uint8
+
+// IgnoreInode is for file systems that number their files anew at each mount, IgnoreCtime
+// for trees whose modes or owners are set again and again.
+const (
+	IgnoreInode Ignore = 1 << iota
+	IgnoreCtime
+)
+
 // StatHasher makes stat sums. It belongs to one goroutine.
-type StatHasher struct{ h *blake3.Hasher }
+type StatHasher struct {
+	h      *blake3.Hasher
+	Ignore Ignore
+}
 
 // NewStatHasher is keyed by the host, so that sums say nothing to others.
 func NewStatHasher(key [32]byte) *StatHasher {
@@ -28,7 +41,7 @@ func NewStatHasher(key [32]byte) *StatHasher {
 	if err != nil {
 		panic(fmt.Sprintf("stat hasher: %v", err)) // a key of 32 bytes is always taken
 	}
-	return &StatHasher{h}
+	return &StatHasher{h: h}
 }
 
 // racyWindow is how close to its reading, in seconds, a change may be before
@@ -84,12 +97,32 @@ func (c *Clocks) Moment(dev uint64, now time.Time) Moment {
 	return Moment{Clock: now, Newest: c.newest[dev]}
 }
 
-// Sum covers path, type, mode, owner, size, mtime, ctime, inode and links. It is
-// zero if mtime or ctime may be too close to when the entry was read to show the next change.
+// Sum covers path, type, mode, owner, size, mtime, ctime, inode and links, but for what is
+// ignored. It is zero if mtime or ctime may be too close to when the entry was read to show
+// the next change.
 func (s *StatHasher) Sum(path string, st *Stat, read Moment) (sum StatSum) {
-	if read.racy(st.Mtime, st.Ctime) || read.racy(st.Ctime, st.Ctime) {
+	if read.racy(st.Mtime, st.Ctime) || s.Ignore&IgnoreCtime == 0 && read.racy(st.Ctime, st.Ctime) {
 		return sum
 	}
+	return s.sum(path, st, s.Ignore)
+}
+
+// Vouches reports whether the sum of an earlier run says that an entry, whose sum is now, is
+// the same: also one that ignores less than this run, so that ignoring something does not
+// mean to read everything again. One that ignores more says too little.
+func (s *StatHasher) Vouches(then, now StatSum, path string, st *Stat) bool {
+	if now.IsZero() || then == now {
+		return !now.IsZero()
+	}
+	for less := range s.Ignore {
+		if less&^s.Ignore == 0 && s.sum(path, st, less) == then {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *StatHasher) sum(path string, st *Stat, ignore Ignore) (sum StatSum) {
 	var b [8 * 9]byte
 	le := binary.LittleEndian
 	le.PutUint32(b[0:], st.Mode)
@@ -102,8 +135,18 @@ func (s *StatHasher) Sum(path string, st *Stat, read Moment) (sum StatSum) {
 	le.PutUint64(b[48:], st.Ino)
 	le.PutUint64(b[56:], st.Nlink)
 	le.PutUint64(b[64:], uint64(st.Major)<<32|uint64(st.Minor))
+	if ignore&IgnoreInode != 0 {
+		clear(b[48:56])
+	}
+	if ignore&IgnoreCtime != 0 {
+		clear(b[32:40])
+		clear(b[40:44]) // the lower half: its nanoseconds
+	}
 	s.h.Reset()
 	_, _ = s.h.Write(b[:]) // a hash takes everything
+	if ignore != 0 {
+		_, _ = s.h.Write([]byte{0, byte(ignore)}) // no path begins so
+	}
 	_, _ = s.h.WriteString(path)
 	var full [32]byte
 	s.h.Sum(full[:0])

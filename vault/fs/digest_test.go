@@ -132,3 +132,58 @@ func TestStatHasher_OtherClock(t *testing.T) {
 		}
 	}
 }
+
+// A sum vouches for a file in a run that ignores the same or more, if the rest is the same,
+// and in no other.
+func TestStatHasher_Vouches(t *testing.T) {
+	read := Moment{Clock: time.Unix(2000, 0), Newest: 2000}
+	then := Stat{Type: page.File, Mode: 0o644, Size: 5, Ino: 7, Nlink: 1,
+		Mtime: page.Time{Sec: 1, Nsec: 3}, Ctime: page.Time{Sec: 2, Nsec: 4}}
+	inode, ctime, size := then, then, then
+	inode.Ino++
+	ctime.Ctime = page.Time{Sec: 9, Nsec: 9}
+	size.Size++
+	h := func(i Ignore) *StatHasher {
+		s := NewStatHasher([32]byte{1})
+		s.Ignore = i
+		return s
+	}
+	const both = IgnoreInode | IgnoreCtime
+	for _, c := range []struct {
+		was, is Ignore
+		now     *Stat
+		want    bool
+	}{
+		{0, 0, &then, true},
+		{0, 0, &inode, false},
+		{0, IgnoreInode, &then, true}, // nothing is read again because it is ignored from now on
+		{0, both, &then, true},
+		{IgnoreCtime, both, &ctime, true},
+		{IgnoreInode, both, &inode, true},
+		{IgnoreInode, IgnoreInode, &inode, true},
+		{IgnoreCtime, IgnoreCtime, &ctime, true},
+		{both, both, &ctime, true},
+		{both, both, &size, false},
+		{0, IgnoreInode, &inode, false}, // it said nothing of what is alike without the inode
+		{IgnoreInode, 0, &then, false},
+		{IgnoreInode, IgnoreCtime, &then, false},
+		{both, IgnoreCtime, &then, false},
+		{IgnoreInode, IgnoreInode, &ctime, false},
+		{IgnoreCtime, IgnoreCtime, &inode, false},
+	} {
+		old, now := h(c.was).Sum("a", &then, read), h(c.is).Sum("a", c.now, read)
+		if got := h(c.is).Vouches(old, now, "a", c.now); got != c.want {
+			t.Errorf("from %d to %d, %+v: %v", c.was, c.is, c.now, got)
+		}
+	}
+	late := then
+	late.Mtime.Sec = read.Clock.Unix()
+	if s := h(both).Sum("a", &late, read); !s.IsZero() || h(both).Vouches(s, s, "a", &late) {
+		t.Error("a file that was changed just now is vouched for")
+	}
+	late = then
+	late.Ctime.Sec = read.Clock.Unix()
+	if h(0).Sum("a", &late, read) != (StatSum{}) || h(IgnoreCtime).Sum("a", &late, read).IsZero() {
+		t.Error("a ctime counts where it is ignored, or does not where it is not")
+	}
+}

@@ -97,12 +97,12 @@ func nameFile(fd, dirfd int, name string) error {
 // changed in place: see OpenInPlace).
 func (f *File) Commit(e *page.Entry) (MetaProblems, error) {
 	if f.f == nil {
-		return nil, f.t.error("commit", f.path, os.ErrClosed)
+		return nil, f.t.error("write", f.path, os.ErrClosed)
 	}
 	problems, err := f.commit(e)
 	if err != nil {
 		f.Abort()
-		return problems, f.t.error("commit", f.path, err)
+		return problems, f.t.error("write", f.path, err)
 	}
 	f.close()
 	return problems, nil

@@ -26,7 +26,8 @@ type gcRead struct {
 
 // RequireGC remembers that a gc object about a host exists, because a verified manifest
 // names it, or because this machine has seen it: it, or a later one that continues from
-// it, must be there whenever the newest is read.
+// it, must be there whenever the newest is read, unless the owner has accepted that it is
+// gone.
 func (s *Store) RequireGC(host layout.HostID, g GCSeen) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,7 +43,9 @@ func (s *Store) RequireGC(host layout.HostID, g GCSeen) {
 func (s *Store) required(host layout.HostID) []GCSeen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.named[host])
+	return slices.DeleteFunc(slices.Clone(s.named[host]), func(g GCSeen) bool {
+		return s.Trust.acceptsGC(host, g)
+	})
 }
 
 // GCHeads returns what to remember of gc objects: of each host the newest that was read,

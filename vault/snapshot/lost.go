@@ -3,6 +3,7 @@ package snapshot
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -25,6 +26,37 @@ func (t *Trust) lost(host layout.HostID, set layout.SetID, seq uint64) *Pruned {
 	for i := range t.Lost {
 		if l := &t.Lost[i]; l.Host == host && l.Set == set && l.From <= seq && seq <= l.To {
 			return &l.Pruned
+		}
+	}
+	return nil
+}
+
+// LostGC is the newest gc object about a host that is gone, with others before it, which the
+// owner has accepted. The next one follows it.
+type LostGC struct {
+	Host layout.HostID `json:"host"`
+	GCSeen
+}
+
+func (t *Trust) acceptsGC(host layout.HostID, g GCSeen) bool {
+	return slices.ContainsFunc(t.LostGC, func(l LostGC) bool {
+		return l.Host == host && (g.Seq < l.Seq || g == l.GCSeen)
+	})
+}
+
+// AcceptGC adds a record of what is gone, in the place of an older one about that host.
+func (t *Trust) AcceptGC(l LostGC) {
+	t.LostGC = append(slices.DeleteFunc(slices.Clone(t.LostGC), func(o LostGC) bool {
+		return o.Host == l.Host
+	}), l)
+	slices.SortFunc(t.LostGC, func(a, b LostGC) int { return slices.Compare(a.Host[:], b.Host[:]) })
+}
+
+func checkLostGC(all []LostGC) error {
+	for i, l := range all {
+		if l.Host.IsZero() || l.Seq < 1 || l.Seq > layout.MaxSeq || l.SHA256.IsZero() ||
+			i > 0 && slices.Compare(all[i-1].Host[:], l.Host[:]) >= 0 {
+			return errors.New("records of lost gc objects are malformed, or not sorted by host")
 		}
 	}
 	return nil

@@ -110,6 +110,17 @@ func TestTrust_check(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	w.trust.Lost = nil
+	for name, lost := range map[string][]LostGC{
+		"no host": {{GCSeen: GCSeen{1, Sum{1}}}}, "no seq": {{w.host, GCSeen{0, Sum{1}}}},
+		"no sum": {{w.host, GCSeen{1, Sum{}}}},
+		"twice":  {{w.host, GCSeen{1, Sum{1}}}, {w.host, GCSeen{2, Sum{1}}}},
+	} {
+		w.trust.LostGC = lost
+		if _, err := EncodeTrust(w.trust, w.owner); !errors.Is(err, ErrInvalid) {
+			t.Errorf("gc objects, %s: %v", name, err)
+		}
+	}
 }
 
 // TestTrust_CheckRecipients: what the owner has not signed is found, but not what is older

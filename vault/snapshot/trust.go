@@ -30,6 +30,8 @@ type Trust struct {
 	Time  time.Time      `json:"time"`
 	Hosts []TrustHost    `json:"hosts"`
 	Lost  []Lost         `json:"lost,omitempty"` // sorted and joined
+
+	LostGC []LostGC `json:"lost_gc,omitempty"` // sorted by host, one each
 }
 
 // TrustHost is one signing key. A host whose key is replaced becomes a new host.
@@ -108,6 +110,9 @@ func (t *Trust) check() error {
 	merged, err := MergeLost(t.Lost)
 	if err == nil && !slices.Equal(merged, t.Lost) {
 		err = errors.New("records of what is lost are not sorted and joined")
+	}
+	if err == nil {
+		err = checkLostGC(t.LostGC)
 	}
 	return err
 }
