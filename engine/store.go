@@ -74,7 +74,7 @@ func (o *opened) takesBackups() error {
 // for nothing.
 func (o *opened) trusted() error {
 	h, ok := o.Store.Trust.Host(o.Host.ID)
-	why := ""
+	var why string
 	switch {
 	case !ok || h.Key != o.Host.Signer.Public() || !h.Has(snapshot.RoleWrite):
 		why = "the owner of the store does not trust the key of this host"
