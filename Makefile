@@ -27,7 +27,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick check deadcode structure docs test test-race test-portable cross soak lint fuzz bench bench-stores fidelity tools lint-tools fmt clean
+.PHONY: help build quick check deadcode structure docs test test-race test-portable cross soak lint fuzz bench bench-stores bench-snapshots fidelity tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench: build ## compare with restic, borg and tar|zstd|age; prints a table
 
 bench-stores: tools ## the same for transfers, by S3 and WebDAV, beside rclone and restic: ten minutes
 	SOAK=1 $(GO) test -run '^$$' -bench Stores -benchtime 1x -timeout 60m ./internal/e2e
+
+bench-snapshots: tools ## the same for commands on SNAPSHOTS snapshots (5,000) in a directory and in S3 50 ms away, beside the program BEFORE: half an hour
+	$(GO) test -run '^$$' -bench Snapshots -benchtime 1x -timeout 180m ./internal/e2e
 
 fidelity: build ## what Vaultik, restic, borg and kopia keep, those that are installed: writes docs/fidelity.md; as root
 	$(GO) run ./internal/fidelity/cmd -vaultik bin/vaultik -o docs/fidelity.md

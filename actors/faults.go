@@ -24,8 +24,9 @@ type Faults struct {
 	Folds      func(path string) bool               // likewise
 	OneName    func(dir, a, b string) (bool, error) // instead of trying it
 
-	OnCommitStart   func()
-	Fresh           time.Duration // instead of freshListing
+	OnCommitStart func()
+	Boot          func() time.Duration // instead of clock.Boot, where a backup commits
+
 	HangTime        time.Duration // instead of what a job waits for a call that does not return
 	CheckpointEvery time.Duration // instead of checkpointLook
 	CheckpointBytes int64         // instead of checkpointBytes

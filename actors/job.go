@@ -26,8 +26,10 @@ type Job struct {
 	Warn     func(text string)   // may be nil
 	Progress *messages.Progress  // may be nil
 	Watch    *Watch              // calls that may not return; nil: made by Begin
-	HangTime time.Duration       // of tests: instead of hangAfter and hangGrace
-	Ended    bool                // nothing new is begun
+	// After how long a call that does not return is named; 0: a minute.
+	HangAfter time.Duration
+	HangTime  time.Duration // of tests: instead of all limits
+	Ended     bool          // nothing new is begun
 
 	// OnStuck, if set, is called when the job was asked to end and a call does not
 	// return. It reports whether the job goes on without that call.
@@ -40,9 +42,9 @@ type Job struct {
 	stopTicks func()
 	err       error
 	asked     time.Time // when the job was to end, gently or at once
-	named     time.Time // when the call began that was named last
-	alone     string    // the call that the job carries on without
-	abandoned string    // the call that it has ended without
+	named     hangNamer
+	alone     string // the call that the job carries on without
+	abandoned string // the call that it has ended without
 }
 
 // HandleFailure ends the job: a panic in a stage is a bug. What is stored, or
@@ -66,11 +68,7 @@ func (j *Job) Begin(c actor.Context) bool {
 	}
 	j.reply(c)
 	if !j.Ended {
-		every := hangLook
-		if j.HangTime > 0 {
-			every = j.HangTime / 4
-		}
-		j.stopTicks = tick(c, every, &hangTick{})
+		j.stopTicks = tick(c, limitsOf(j.HangAfter, j.HangTime).look, &hangTick{})
 	}
 	return !j.Ended
 }
@@ -110,7 +108,7 @@ func (j *Job) Spawn(c actor.Context, name string, p actor.Producer) *actor.PID {
 
 // SpawnPool starts a pool of workers.
 func SpawnPool[J, R any](j *Job, c actor.Context, p Pool[J, R]) *actor.PID {
-	p.watch, p.progress = j.Watch, j.Progress
+	p.progress = j.Progress
 	return j.Spawn(c, p.Name+"s", func() actor.Actor {
 		fresh := p
 		return &fresh
@@ -170,11 +168,13 @@ type jobAnswer struct {
 
 // A system call to a file system that is not responding, most often a network one, may
 // never return, and nothing in this process can end it. A job looks for such calls this
-// often and names them after hangAfter. When it is to end, it abandons a call that
-// it knows of after hangGrace, and whatever else has not returned after lastGrace.
+// often and names them after hangAfter, and again every hangAgain. When it is to end, it
+// abandons a call that it knows of after hangGrace, and whatever else has not returned after
+// lastGrace.
 const (
 	hangLook  = time.Second
 	hangAfter = time.Minute
+	hangAgain = 30 * time.Minute
 	hangGrace = 5 * time.Second
 	lastGrace = 15 * time.Second
 )
@@ -194,10 +194,8 @@ func (j *Job) lookForHangs(c actor.Context) {
 	if j.reply(c); j.requester == nil {
 		return // answered
 	}
-	after, grace, last := hangAfter, hangGrace, lastGrace
-	if j.HangTime > 0 {
-		after, grace, last = j.HangTime, j.HangTime, 3*j.HangTime
-	}
+	limits := limitsOf(j.HangAfter, j.HangTime)
+	grace := limits.grace
 	path, since := j.Watch.Longest()
 	known := !since.IsZero()
 	if known && j.alone == path {
@@ -207,27 +205,19 @@ func (j *Job) lookForHangs(c actor.Context) {
 	switch {
 	case j.Ended && toEnd:
 		j.abandon(c, path)
-	case j.Ended && time.Since(j.asked) >= last:
+	case j.Ended && time.Since(j.asked) >= limits.last:
 		j.abandon(c, "a system call")
 	case j.Ended:
 	case toEnd && j.OnStuck != nil && j.OnStuck(c):
 		j.alone = path
 		j.warn(fmt.Sprintf("%q is not responding; continuing without it", path))
-	case known && time.Since(since) >= after:
-		j.nameHang(path, since)
-	}
-}
-
-// nameHang tells once of a call that has not returned for long.
-func (j *Job) nameHang(path string, since time.Time) {
-	if j.Progress != nil {
-		j.Progress.SetCurrent(path)
-	}
-	if j.named != since {
-		j.named = since
-		j.warn(fmt.Sprintf(
-			"%q not responding for %v; the %s is waiting for it (Ctrl-C ends the %s)",
-			path, time.Since(since).Round(time.Second), j.Name, j.Name))
+	case known && time.Since(since) >= limits.after:
+		if j.Progress != nil {
+			j.Progress.SetCurrent(path)
+		}
+		if j.named.due(since, limits) {
+			j.warn(notResponding(path, since, j.Name))
+		}
 	}
 }
 

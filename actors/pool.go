@@ -24,11 +24,7 @@ type Pool[J, R any] struct {
 	Workers int
 	NewWork func() Work[J, R] // once an incarnation
 	Split   func(J) []J       // of a job whose worker panicked; nil: as it is
-	// About names what a job touches, to say so when that does not respond. It is nil if
-	// a job touches nothing that may hang.
-	About func(J) string
 
-	watch    *Watch
 	progress *messages.Progress
 
 	idle     []idleWorker
@@ -117,21 +113,8 @@ func (p *Pool[J, R]) Receive(c actor.Context) {
 
 func (p *Pool[J, R]) spawn(c actor.Context) {
 	c.SpawnPrefix(props(func() actor.Actor {
-		return &worker[J, R]{incarnation: incarnations.Add(1), do: p.watched(p.NewWork())}
+		return &worker[J, R]{incarnation: incarnations.Add(1), do: p.NewWork()}
 	}), p.Name)
-}
-
-// watched notes what a worker touches while it works.
-func (p *Pool[J, R]) watched(do Work[J, R]) Work[J, R] {
-	if p.About == nil {
-		return do
-	}
-	touch := p.watch.Touch()
-	return func(attempt int, job J) R {
-		touch.Enter(p.About(job))
-		defer touch.Leave()
-		return do(attempt, job)
-	}
 }
 
 func (p *Pool[J, R]) enqueue(client *actor.PID, job J, attempt int) {

@@ -21,6 +21,9 @@ type PanicError struct {
 
 func (p *PanicError) Error() string { return fmt.Sprintf("panic: %v", p.Value) }
 
+// Trace is where the panic was.
+func (p *PanicError) Trace() string { return string(p.Stack) }
+
 // capturePanic keeps the stack of a panic on its way to the supervisor.
 func capturePanic(next actor.ReceiverFunc) actor.ReceiverFunc {
 	return func(c actor.ReceiverContext, env *actor.MessageEnvelope) {

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -26,6 +27,13 @@ func (w *Watch) Touch() *Touch {
 	defer w.mu.Unlock()
 	w.touches = append(w.touches, t)
 	return t
+}
+
+// Done forgets a Touch, whose worker has ended.
+func (w *Watch) Done(t *Touch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.touches = slices.DeleteFunc(w.touches, func(o *Touch) bool { return o == t })
 }
 
 // Enter says that a call for path begins.

@@ -39,6 +39,7 @@ type Config struct {
 	Memory      int64  // bytes
 	Parallel    int    // transfers at once: connections
 	IndexPath   string // "" for the usual place
+	StateDir    string // "" for the directory of the configuration
 	Hostname    string
 
 	BWLimit bandwidth.Schedule

@@ -110,6 +110,7 @@ func TestParse_Refused(t *testing.T) {
 		{"hybrid secret", "storage_url: /s\nage_recipients: [" + pqSecret + "]\n", "a secret key was given"},
 		{"secret elsewhere", "storage_url: " + secret + "\nage_recipients: [" + r + "]\n", "AGE-SECRET-KEY-[not shown]"},
 		{"secret as key", secret + ": x\n", "AGE-SECRET-KEY-[not shown]"},
+		{"not UTF-8", ok + "index_path: /a\xffb\n", "c.yaml:3: byte 0xff is not UTF-8"},
 		{"secret in broken YAML", "x: \"" + secret + "\n y", "not YAML"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -163,26 +164,99 @@ func TestParseSize(t *testing.T) {
 }
 
 func TestFindPlaces(t *testing.T) {
-	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH"} {
+	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH"} {
 		t.Setenv(v, "")
 	}
 	t.Setenv("HOME", "/home/u")
-	want := Places{Config: "/home/u/.config/vaultik/config.yaml", Index: "/home/u/.local/state/vaultik/index", Store: "/home/u/.local/share/vaultik/store"}
-	if p, err := FindPlaces(""); err != nil || p != want {
+	want := Places{Config: "/home/u/.config/vaultik/config.yaml", State: "/home/u/.config/vaultik",
+		Index: "/home/u/.local/state/vaultik/index", Store: "/home/u/.local/share/vaultik/store",
+		Cache: "/home/u/.cache/vaultik", home: "/home/u"}
+	if p, err := FindPlaces("", nil); err != nil || p != want {
 		t.Errorf("%+v, %v", p, err)
 	}
 	t.Setenv("XDG_CONFIG_HOME", "relative is ignored")
 	t.Setenv("XDG_STATE_HOME", "/state")
 	t.Setenv("XDG_DATA_HOME", "/data")
+	t.Setenv("XDG_CACHE_HOME", "/cache")
 	t.Setenv("VAULTIK_CONFIG", "/etc/v.yaml")
-	want = Places{Config: "/etc/v.yaml", Index: "/state/vaultik/index", Store: "/data/vaultik/store"}
-	if p, err := FindPlaces(""); err != nil || p != want {
+	want = Places{Config: "/etc/v.yaml", Named: "VAULTIK_CONFIG", State: "/etc", Index: "/state/vaultik/index",
+		Store: "/data/vaultik/store", Cache: "/cache/vaultik", home: "/home/u"}
+	if p, err := FindPlaces("", nil); err != nil || p != want {
+		t.Errorf("%+v, %v", p, err)
+	}
+	t.Setenv(EnvStateDir, "/var/v")
+	if p, err := FindPlaces("", nil); err != nil || p.State != "/var/v" || p.Index != "/var/v/index" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	t.Setenv("VAULTIK_INDEX_PATH", "/idx")
-	p, err := FindPlaces("/flag.yaml")
-	if err != nil || p.Config != "/flag.yaml" || p.IndexDir(&Config{IndexPath: "/configured"}) != "/idx" {
+	p, err := FindPlaces("/flag.yaml", nil)
+	if err != nil || p.Config != "/flag.yaml" || p.Named != "--config" || p.IndexDir(&Config{IndexPath: "/configured"}) != "/idx" {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// The directory of the state files is found in a configuration that is otherwise broken, and
+// is never one without the state that is still beside the configuration.
+func TestFindPlaces_StateDir(t *testing.T) {
+	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH", EnvStateDir} {
+		t.Setenv(v, "")
+	}
+	dir, other := t.TempDir(), t.TempDir()
+	file := filepath.Join(dir, "config.yaml")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("OTHER", other)
+	write(file, "\xef\xbb\xbfstate_dir: $OTHER # here\r\noops: [\n")
+	if p, err := FindPlaces(file, nil); err != nil || p.State != other || p.Index != filepath.Join(other, "index") {
+		t.Errorf("%+v, %v", p, err)
+	}
+	write(file, "x: 1\nstate_dir: here\n")
+	if _, err := FindPlaces(file, nil); err == nil || !strings.Contains(err.Error(), "config.yaml:2: state_dir: \"here\" is not an absolute path") {
+		t.Errorf("%v", err)
+	}
+	_, r := recipient(t, true)
+	ok := "storage_url: /s\nage_recipients: [" + r + "]\n"
+	for _, text := range []string{"{storage_url: /s, age_recipients: [" + r + "], state_dir: /x}", ok + "\"state_dir\": /x\n",
+		ok + "snapshots:\n  a:\n    paths:\n    - |\nstate_dir: /y\n"} {
+		if c, err := Parse("c", []byte(text)); err == nil && c.StateDir == "" || err == nil && c.StateDir == "/x" {
+			t.Errorf("%q was read: %+v", text, c)
+		}
+	}
+	write(file, "state_dir: "+other+"\n")
+	write(filepath.Join(dir, hostFile), "{}")
+	var ce *Error
+	if _, err := FindPlaces(file, nil); !errors.As(err, &ce) || !strings.Contains(ce.Hint, "mkdir -p "+other+" && mv "+filepath.Join(dir, hostFile)+" "+other) {
+		t.Errorf("%v", err)
+	}
+	write(filepath.Join(other, hostFile), "{}")
+	if p, err := FindPlaces(file, nil); err != nil || p.State != other {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestState_MissingHome(t *testing.T) {
+	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH", EnvStateDir} {
+		t.Setenv(v, "")
+	}
+	home := filepath.Join(t.TempDir(), "gone")
+	t.Setenv("HOME", home)
+	p, err := FindPlaces("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.StateFiles().UpdateSeen(func(*Seen) error { return nil })
+	if _, lerr := p.StateFiles().LockHost(); !errors.Is(err, os.ErrNotExist) || !errors.Is(lerr, os.ErrNotExist) {
+		t.Errorf("%v, %v", err, lerr)
+	}
+	if _, err := os.Stat(home); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the home was made: %v", err)
+	}
+	if err := p.CheckHome("/elsewhere"); err != nil || p.CheckHome("/elsewhere", home) == nil {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -201,11 +275,11 @@ func TestCreate(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "new", "config.yaml")
 	_, r := recipient(t, false)
-	if err := Create(file, "file:///a$b", []string{r}); err != nil {
+	if err := Create(file, "file:///a$b", "/st$", []string{r}); err != nil {
 		t.Fatal(err)
 	}
 	c, err := Load(file)
-	if err != nil || c.StorageURL != "file:///a$b" || len(c.Sets) != 0 {
+	if err != nil || c.StorageURL != "file:///a$b" || c.StateDir != "/st$" || len(c.Sets) != 0 {
 		t.Errorf("%+v, %v", c, err)
 	}
 	for f, mode := range map[string]os.FileMode{file: 0o600, filepath.Dir(file): 0o700 | os.ModeDir} {
@@ -216,7 +290,8 @@ func TestCreate(t *testing.T) {
 }
 
 func TestQuote(t *testing.T) {
-	for in, want := range map[string]string{"/a/b.c": "/a/b.c", "a b": "'a b'", "it's": `'it'\''s'`, "": "''", "$x": "'$x'"} {
+	for in, want := range map[string]string{"/a/b.c": "/a/b.c", "a b": "'a b'", "it's": `'it'\''s'`, "": "''", "$x": "'$x'",
+		"a\xff'\\\n\u200b": `$'a\377\'\\\012\342\200\213'`, "ü": "'ü'"} {
 		if got := Quote(in); got != want {
 			t.Errorf("%q: %s", in, got)
 		}
@@ -233,5 +308,40 @@ func TestScrub(t *testing.T) {
 		if got := Scrub(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
+	}
+}
+
+func TestStoreURL_Bytes(t *testing.T) {
+	for in, want := range map[string]string{
+		"/a\xffb": "file:///a%FFb", "file:///a\xffb": "file:///a%FFb", "file:///a%FFb": "file:///a%FFb"} {
+		if got, err := StoreURL(in); err != nil || got != want || FilePath(got) != "/a\xffb" {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"s3://b/\xff", "rclone://r/\xff"} {
+		if got, err := StoreURL(in); err == nil || !strings.Contains(err.Error(), "%FF") {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+}
+
+// Bytes that are not UTF-8 come from variables. They are kept, and shown as what they are.
+func TestParse_Bytes(t *testing.T) {
+	_, r := recipient(t, true)
+	t.Setenv("ODD", "/o\xffd")
+	c, err := Parse("c.yaml", []byte("\xef\xbb\xbfstorage_url: $ODD\nage_recipients: ["+r+"]\n"+
+		"snapshots: {a: {paths: [$ODD/x]}}\nindex_path: $ODD\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.StorageURL != "file:///o%FFd" || c.Sets[0].Paths[0] != "/o\xffd/x" || c.IndexPath != "/o\xffd" {
+		t.Errorf("%+v", c)
+	}
+	shown := YAML(c.Settings(Places{}))
+	if strings.Contains(shown, "\ufffd") || !strings.Contains(shown, `/o\xffd is not UTF-8`) {
+		t.Errorf("shown as\n%s", shown)
+	}
+	if _, err := Parse("c.yaml", []byte(shown)); !errors.Is(err, ErrInvalid) {
+		t.Errorf("reads back as another path: %v", err)
 	}
 }

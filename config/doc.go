@@ -5,7 +5,7 @@
 //
 //   - Places: where configuration, state files, index and the embedded store are.
 //   - Config: the YAML file, read only by the program, written once by init.
-//   - State files: JSON beside the configuration, written by the program only:
+//   - State files: JSON beside the configuration or in the state directory, written by the program only:
 //     host.json (who this host is), sets.json (its sets), seen.json (the newest
 //     that was seen of each store) and known_stores.json (whose stores they are).
 //

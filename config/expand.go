@@ -35,6 +35,23 @@ func expand(s string) (string, error) {
 	return out, nil
 }
 
+// ExpandHome replaces a leading "~" or "~/" of a path or pattern that no shell has seen, as
+// in --target=~/x. The path of a directory that is called ~ is ./~.
+func ExpandHome(s string) (string, error) {
+	rest, negated := strings.CutPrefix(s, "!")
+	if rest != "~" && !strings.HasPrefix(rest, "~/") {
+		return s, nil
+	}
+	home, err := homeDir()
+	if err != nil {
+		return "", fmt.Errorf("expand %q: %w", s, err)
+	}
+	if negated {
+		home = "!" + home
+	}
+	return home + rest[1:], nil
+}
+
 // expandHome replaces a leading "~" or "~/".
 func expandHome(s string) (string, error) {
 	if s != "~" && !strings.HasPrefix(s, "~/") {

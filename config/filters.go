@@ -2,13 +2,15 @@ package config
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 
 	"vaultik/vault/filter"
 )
 
-// Filters say what a set excludes.
+// Filters say what a set excludes, and how its files are read.
 type Filters struct {
 	Exclude       []filter.Pattern // each is valid; variables and ~ are expanded
 	ExcludeFiles  []string         // absolute and clean; files of more patterns
@@ -20,6 +22,10 @@ type Filters struct {
 	OneFileSystem Switch
 	IgnoreFiles   Switch // on unless set
 	FixedSize     Switch
+	Xattrs        Switch // on unless set
+	IgnoreInode   Switch
+	IgnoreCtime   Switch
+	Reread        int // days within which each file is read again; 0: never
 }
 
 // Switch is a setting that is on or off.
@@ -38,7 +44,8 @@ func (s Switch) Or(other Switch) Switch {
 
 func filterKeys() []string {
 	return []string{"exclude", "exclude_file", "iexclude", "iexclude_file", "ignore_files", "exclude_caches",
-		"exclude_if_present", "exclude_larger_than", "one_file_system", "fixed_size"}
+		"exclude_if_present", "exclude_larger_than", "one_file_system", "fixed_size",
+		"xattrs", "ignore_inode", "ignore_ctime", "reread"}
 }
 
 // filter reads one of filterKeys.
@@ -65,6 +72,14 @@ func (l *loader) filter(f *Filters, key, in string, v ast.Node) (err error) {
 		f.OneFileSystem, err = l.flag(in, v)
 	case "fixed_size":
 		f.FixedSize, err = l.flag(in, v)
+	case "xattrs":
+		f.Xattrs, err = l.flag(in, v)
+	case "ignore_inode":
+		f.IgnoreInode, err = l.flag(in, v)
+	case "ignore_ctime":
+		f.IgnoreCtime, err = l.flag(in, v)
+	case "reread":
+		f.Reread, err = l.days(in, v)
 	}
 	return err
 }
@@ -80,6 +95,23 @@ func (l *loader) flag(key string, v ast.Node) (Switch, error) {
 		return Switch{}, l.fail(v, "%s must be true or false", key)
 	}
 	return Switch{b.Value, l.source(v)}, nil
+}
+
+// maxReread is ten years: longer than a disk lives.
+const maxReread = 3650
+
+// days reads a number of days, such as 30d.
+func (l *loader) days(key string, v ast.Node) (int, error) {
+	s, err := l.text(key, v)
+	if err != nil {
+		return 0, err
+	}
+	digits, ok := strings.CutSuffix(s, "d")
+	n, err := strconv.Atoi(digits)
+	if !ok || err != nil || n < 1 || n > maxReread {
+		return 0, l.fail(v, "%s must be a number of days from 1d to %dd, such as 30d", key, maxReread)
+	}
+	return n, nil
 }
 
 func (l *loader) tags(key string, v ast.Node) ([]filter.Tag, error) {
@@ -135,6 +167,12 @@ func (f *Filters) settings() (out []Setting) {
 	}
 	flag("one_file_system", f.OneFileSystem)
 	flag("fixed_size", f.FixedSize)
+	flag("xattrs", f.Xattrs)
+	flag("ignore_inode", f.IgnoreInode)
+	flag("ignore_ctime", f.IgnoreCtime)
+	if f.Reread > 0 {
+		out = append(out, Setting{"reread", fmt.Sprintf("%dd", f.Reread)})
+	}
 	return out
 }
 

@@ -29,6 +29,7 @@ func FuzzState(f *testing.F) {
 	seen := &Seen{V: 1}
 	seen.NoteTrust(layout.StoreID{1}, Point{3, "ff"})
 	seen.NoteManifest(layout.StoreID{1}, layout.HostID{2}, layout.SetID{5}, Point{4, "ee"})
+	seen.NoteNext(layout.StoreID{1}, layout.HostID{2}, layout.SetID{5}, Point{5, "ff"})
 	seen.NoteGC(layout.StoreID{1}, layout.HostID{2}, Point{5, "dd"})
 	files := []struct {
 		name string

@@ -27,7 +27,10 @@ type Host struct {
 	Signer   *keys.Signer    `json:"signing_key"`
 	Epoch    *keys.EpochKey  `json:"epoch,omitempty"`   // the key of now; nil before the first backup
 	Machine  string          `json:"machine,omitempty"` // keyed hash of the machine id; "" where there is none
-	Kit      string          `json:"kit,omitempty"`     // where init put the recovery kit
+	Kit      Text            `json:"kit,omitempty"`     // where init put the recovery kit
+
+	// Recipients is the sum of those of the first backup, in hex, until the owner signs some.
+	Recipients string `json:"recipients_sum,omitempty"`
 }
 
 // LoadHost reads host.json; a missing one is ErrMissing.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -38,8 +40,15 @@ func Parse(file string, data []byte) (*Config, error) {
 	if err := l.document(data); err != nil {
 		return nil, err
 	}
+	if found, err := stateDirIn(file, data); err != nil || found != l.cfg.StateDir {
+		return nil, l.failLine(l.line[stateDirKey], "%s must be a line of its own, at its beginning",
+			stateDirKey)
+	}
 	return l.cfg, l.finish()
 }
+
+// byteOrderMark is how editors of Windows begin text.
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // loader walks the YAML tree by hand: that gives every message its line.
 type loader struct {
@@ -47,12 +56,14 @@ type loader struct {
 	cfg  *Config
 	blob int64 // as written; 0: not written
 	line map[string]int
+	// firstLine is the number of the first line of what is read, 0 for that of the file.
+	firstLine int
 }
 
 // keysOf lists the keys of the configuration in the order of the documentation.
 func keysOf() []string {
 	return []string{"storage_url", "age_recipients", "snapshots", "compression_level", "chunk_size",
-		"blob_size", "memory", "bwlimit", "connections", "parallel", "retry", "s3", "rclone", "index_path", "hostname"}
+		"blob_size", "memory", "bwlimit", "connections", "parallel", "retry", "s3", "rclone", "index_path", stateDirKey, "hostname"}
 }
 
 func (l *loader) fail(n ast.Node, format string, args ...any) error {
@@ -64,10 +75,24 @@ func (l *loader) fail(n ast.Node, format string, args ...any) error {
 }
 
 func (l *loader) failLine(line int, format string, args ...any) error {
+	if line > 0 && l.firstLine > 0 {
+		line += l.firstLine - 1
+	}
 	return &Error{File: l.file, Line: line, Msg: fmt.Sprintf(format, args...), Err: ErrInvalid}
 }
 
 func (l *loader) document(data []byte) error {
+	data = bytes.TrimPrefix(data, byteOrderMark)
+	for i := 0; i < len(data); {
+		r, n := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && n == 1 {
+			return &Error{File: l.file, Line: 1 + bytes.Count(data[:i], []byte("\n")), Err: ErrInvalid,
+				Msg: fmt.Sprintf("byte 0x%02x is not UTF-8", data[i]),
+				Hint: "save the file as UTF-8; a path of other bytes can be in a variable, " +
+					"such as paths: [$NAME]"}
+		}
+		i += n
+	}
 	f, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		var ye yaml.Error
@@ -156,6 +181,8 @@ func (l *loader) setting(key string, v ast.Node) (err error) {
 		err = l.storeSetting(key, v)
 	case "index_path":
 		c.IndexPath, err = l.path(key, v)
+	case stateDirKey:
+		c.StateDir, err = l.path(key, v)
 	case "hostname":
 		c.Hostname, err = l.text(key, v)
 	}

@@ -36,19 +36,16 @@ func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 type HostLock struct{ f *os.File }
 
 // LockHost takes the lock without waiting: a *BusyError if another process has it.
-// Reading needs no lock.
+// Reading needs no lock. Where the state cannot be written the error says what to do.
 func (s State) LockHost() (*HostLock, error) {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("lock host: %w", err)
-	}
-	f, err := os.OpenFile(s.Path(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := s.openLock(lockFile)
 	if err != nil {
-		return nil, fmt.Errorf("lock host: %w", err)
+		return nil, err
 	}
 	if err := platform.Lock(f, false, false); err != nil {
 		defer f.Close()
 		if !errors.Is(err, platform.ErrLocked) {
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+			return nil, s.unwritable(fmt.Errorf("lock %s: %w", f.Name(), err))
 		}
 		return nil, busy(f)
 	}
@@ -57,6 +54,18 @@ func (s State) LockHost() (*HostLock, error) {
 		_, _ = f.WriteAt(fmt.Appendf(nil, "%d %d\n", os.Getpid(), time.Now().Unix()), 0)
 	}
 	return &HostLock{f}, nil
+}
+
+// openLock opens a file to lock.
+func (s State) openLock(name string) (*os.File, error) {
+	if err := s.makeDir(); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(s.Path(name), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, s.unwritable(err)
+	}
+	return f, nil
 }
 
 // busy reads who holds the lock.

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -104,5 +105,22 @@ func TestHost_Moved(t *testing.T) {
 	write(one)
 	if h.Machine = ""; h.Moved() {
 		t.Error("a host that was made without an id has moved")
+	}
+}
+
+// Where the file system has no locks, or is read-only, there is a way on.
+func TestState_Unwritable(t *testing.T) {
+	s := NewState("/a b")
+	for err, want := range map[error]string{
+		syscall.ENOLCK: "no locks", syscall.EROFS: "make '/a b' writable", syscall.EACCES: "make '/a b' writable",
+	} {
+		got := (*Error)(nil)
+		if !errors.As(s.unwritable(&os.PathError{Op: "open", Path: "/a b/host.lock", Err: err}), &got) ||
+			!errors.Is(got, err) || !strings.Contains(got.Hint, want) || !strings.Contains(got.Hint, EnvStateDir) {
+			t.Errorf("%v: %+v", err, got)
+		}
+	}
+	if err := s.unwritable(syscall.EIO); !errors.Is(err, syscall.EIO) || errors.As(err, new(*Error)) || s.unwritable(nil) != nil {
+		t.Errorf("%v", err)
 	}
 }

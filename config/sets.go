@@ -23,6 +23,10 @@ type SetRecord struct {
 	Name   Text         `json:"name"`
 	Source string       `json:"source,omitempty"` // "": paths
 	Paths  []Text       `json:"paths"`            // absolute, sorted; none for a list, which may be long
+
+	// Reread is the last day whose share of the files has been read again, in days since
+	// 1970; 0: none yet.
+	Reread int64 `json:"reread,omitempty"`
 }
 
 // Sources of sets that are identified by name instead of paths.

@@ -11,18 +11,31 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unicode/utf8"
 
 	"vaultik/internal/atomicfile"
 	"vaultik/internal/platform"
+	"vaultik/internal/words"
 	"vaultik/vault/snapshot"
 )
+
+// stateFiles names all files in the directory.
+func stateFiles() []string {
+	return []string{hostFile, setsFile, seenFile, knownFile, stateLock, lockFile}
+}
+
+// stateLock is held while one of the files is changed.
+const stateLock = "state.lock"
 
 // stateVersion is written into every state file; a higher one is of a newer program.
 const stateVersion = 1
 
 // State is the directory with the state files. Its methods may be called from
 // many goroutines and processes.
-type State struct{ dir string }
+type State struct {
+	dir  string
+	home string // not made where it is missing, "" for none
+}
 
 // NewState names the directory; it need not exist before the first write.
 func NewState(dir string) State { return State{dir: dir} }
@@ -90,27 +103,35 @@ func (s State) save(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("make directory for %s: %w", name, err)
+	if err := s.makeDir(); err != nil {
+		return err
 	}
 	if err := atomicfile.WriteFile(s.Path(name), append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", s.Path(name), err)
+		return s.unwritable(fmt.Errorf("write %s: %w", s.Path(name), err))
+	}
+	return nil
+}
+
+// makeDir makes the directory, but never the home that it is in.
+func (s State) makeDir() error {
+	if err := checkHome(s.home, s.dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return s.unwritable(err)
 	}
 	return nil
 }
 
 // locked runs fn while no other process changes state files.
 func (s State) locked(fn func() error) error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("make directory %s: %w", s.dir, err)
-	}
-	f, err := os.OpenFile(s.Path("state.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := s.openLock(stateLock)
 	if err != nil {
-		return fmt.Errorf("lock state: %w", err)
+		return err
 	}
 	defer f.Close()
 	if err := platform.Lock(f, false, true); err != nil {
-		return fmt.Errorf("lock %s: %w", f.Name(), err)
+		return s.unwritable(fmt.Errorf("lock %s: %w", f.Name(), err))
 	}
 	return fn() // closing the file releases the lock
 }
@@ -123,8 +144,7 @@ func (p Places) Exposed() []string {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	s := NewState(p.Dir())
-	for _, f := range []string{p.Config, s.Path(hostFile), s.Path(setsFile), s.Path(seenFile), s.Path(knownFile), p.Kit()} {
+	for _, f := range p.Own() {
 		if st, err := os.Stat(f); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o077 != 0 {
 			out = append(out, f)
 		}
@@ -132,18 +152,20 @@ func (p Places) Exposed() []string {
 	return out
 }
 
-// Own are the files in the directory of the configuration that are this program's,
-// whether or not they are there.
+// Own are the configuration and the state files of this program, whether or not they are there.
 func (p Places) Own() []string {
-	s := NewState(p.Dir())
-	return []string{p.Config, s.Path(hostFile), s.Path(setsFile), s.Path(seenFile), s.Path(knownFile), s.Path("state.lock"), s.Path(lockFile), p.Kit()}
+	own := []string{p.Config}
+	for _, name := range stateFiles() {
+		own = append(own, p.StateFiles().Path(name))
+	}
+	return append(own, p.Kit())
 }
 
 // HostFiles lists the files that make this machine the host that it is. Without them
 // init makes it another host.
 func (p Places) HostFiles() []string {
 	var out []string
-	s := NewState(p.Dir())
+	s := p.StateFiles()
 	for _, f := range []string{p.Config, s.Path(hostFile), s.Path(setsFile), p.Kit()} {
 		if _, err := os.Lstat(f); err == nil {
 			out = append(out, f)
@@ -164,7 +186,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// Quote makes a word safe to paste into a POSIX shell.
+// Quote makes a word safe to paste into a POSIX shell. Bytes that a terminal does not show
+// are written as in $'\377'.
 func Quote(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%,=", r)
@@ -172,5 +195,28 @@ func Quote(s string) string {
 	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
 		return s
 	}
+	if words.Printable(s) != s {
+		return quoteBytes(s)
+	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+func quoteBytes(s string) string {
+	var b strings.Builder
+	b.WriteString("$'")
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == '\'' || r == '\\':
+			b.WriteString(`\` + s[:n])
+		case words.Printable(s[:n]) == s[:n]:
+			b.WriteString(s[:n])
+		default:
+			for i := range n {
+				fmt.Fprintf(&b, `\%03o`, s[i])
+			}
+		}
+		s = s[n:]
+	}
+	return b.String() + "'"
 }

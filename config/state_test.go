@@ -234,3 +234,50 @@ func TestSeen_Mirror(t *testing.T) {
 		t.Error("something was seen of a mirror that was never met")
 	}
 }
+
+// What an older version noted of its own sets it had written: it noted no others. From then
+// on what is only seen, on a clone for example, is not what this machine has written.
+func TestSeen_Written(t *testing.T) {
+	s := NewState(t.TempDir())
+	id, h, set := layout.NewStoreID(), layout.NewHostID(), layout.NewSetID()
+	old := fmt.Sprintf(`{"v":1,"stores":{%q:{"trust":{"seq":1,"sum":"aa"},"sets":{"%s/%s":{"seq":3,"sum":"bb"}}}}}`,
+		id, h, set)
+	if err := os.WriteFile(s.SeenFile(), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	update := func(fn func(*Seen)) *Seen {
+		t.Helper()
+		if err := s.UpdateSeen(func(seen *Seen) error { fn(seen); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		seen, err := s.LoadSeen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return seen
+	}
+	same := func(got, want Written) {
+		t.Helper()
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("written %+v, want %+v", got, want)
+		}
+	}
+	seen := update(func(seen *Seen) { seen.NoteManifest(id, h, set, Point{9, "cc"}) })
+	same(seen.Written(id, h, set), Written{Point: Point{3, "bb"}})
+	seen = update(func(seen *Seen) {
+		seen.NoteNext(id, h, set, Point{4, "dd"})
+		seen.NoteNext(id, h, set, Point{4, "ee"})
+		seen.NoteNext(id, h, set, Point{4, "ee"})
+	})
+	same(seen.Written(id, h, set), Written{Point{3, "bb"}, []Point{{4, "dd"}, {4, "ee"}}})
+	seen = update(func(seen *Seen) { seen.NoteWritten(id, h, set, Point{4, "ee"}) })
+	same(seen.Written(id, h, set), Written{Point: Point{4, "ee"}})
+
+	// Nothing is taken for written where there was no file, or one without sets.
+	if err := os.Remove(s.SeenFile()); err != nil {
+		t.Fatal(err)
+	}
+	update(func(seen *Seen) { seen.NoteTrust(id, Point{1, "aa"}) })
+	seen = update(func(seen *Seen) { seen.NoteManifest(id, h, set, Point{9, "cc"}) })
+	same(seen.Written(id, h, set), Written{})
+}

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"vaultik/internal/platform"
+	"vaultik/internal/words"
 )
 
 // schemes are the kinds of store that a URL can name.
@@ -38,6 +40,13 @@ func StoreURL(s string) (string, error) {
 		return "", errors.New("the URL names no bucket; write s3://BUCKET/PREFIX")
 	case u.Scheme == "rclone" && u.Host == "":
 		return "", errors.New("the URL names no remote; write rclone://REMOTE/PATH")
+	}
+	if !utf8.ValidString(s) {
+		if path := FilePath(s); path != "" {
+			return FileURL(path), nil // the same place, as text
+		}
+		return "", fmt.Errorf("%s is not UTF-8; write the bytes that are not as %%FF",
+			words.Printable(s))
 	}
 	for name := range u.Query() {
 		if looksSecret(name) {

@@ -135,19 +135,10 @@ func expandPattern(s string) (string, error) {
 	if reason != "" {
 		return "", fmt.Errorf("pattern %q: %s", s, reason)
 	}
-	rest, negated := strings.CutPrefix(s, "!")
-	if rest != "~" && !strings.HasPrefix(rest, "~/") {
+	if !strings.HasPrefix(strings.TrimPrefix(s, "!"), "~") { // not one from a variable
 		return text, nil
 	}
-	home, err := homeDir()
-	if err != nil {
-		return "", fmt.Errorf("expand %q: %w", s, err)
-	}
-	if negated {
-		home = "!" + home
-	}
-	_, after, _ := strings.Cut(text, "~")
-	return home + after, nil
+	return ExpandHome(text)
 }
 
 func (l *loader) list(key string, v ast.Node) ([]ast.Node, error) {

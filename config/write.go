@@ -6,19 +6,25 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"vaultik/internal/atomicfile"
+	"vaultik/internal/words"
 )
 
 // Create writes a first configuration, mode 0600, into a directory of mode 0700.
-// The caller has checked that none is there.
-func Create(file, storageURL string, recipients []string) error {
+// stateDir is "" for the usual one. The caller has checked that none is there.
+func Create(file, storageURL, stateDir string, recipients []string) error {
 	var b strings.Builder
 	b.WriteString("# Configuration of Vaultik. Every setting and its value in force: vaultik config show\n\n")
 	fmt.Fprintf(&b, "storage_url: %s\n", quoteYAML(storageURL))
 	b.WriteString("\n# Who can read the backups. Recipients (age1...) only; the secret stays off this machine.\nage_recipients:\n")
 	for _, r := range recipients {
 		fmt.Fprintf(&b, "  - %s\n", r)
+	}
+	if stateDir != "" {
+		fmt.Fprintf(&b, "\n# Where this host keeps what it has to remember.\n%s: %s\n", stateDirKey,
+			quoteYAML(stateDir))
 	}
 	b.WriteString("\n# What `vaultik backup` without paths saves.\n" +
 		"# snapshots:\n#   home:\n#     paths:\n#       - ~/Documents\n#     exclude:\n#       - \"*.tmp\"\n")
@@ -48,7 +54,11 @@ func (c *Config) Settings(p Places) []Setting {
 		{"memory", FormatSize(c.Memory)},
 	}
 	list = append(list, c.storeSettings()...)
-	return append(list, Setting{"index_path", p.IndexDir(c)}, Setting{"hostname", c.Hostname})
+	list = append(list, Setting{"index_path", p.IndexDir(c)})
+	if p.State != "" {
+		list = append(list, Setting{stateDirKey, p.State})
+	}
+	return append(list, Setting{"hostname", c.Hostname})
 }
 
 // Setting is one key with a value: string, int, bool, []string or, for the sets and
@@ -99,7 +109,7 @@ func (s Setting) quote(v string) string {
 	switch s.Key {
 	case "chunk_size", "blob_size", "memory", "exclude_larger_than":
 		return v // sizes
-	case "storage_url", "paths", "exclude", "exclude_file", "iexclude", "iexclude_file", "index_path", "ca_file", "path", "config":
+	case "storage_url", "paths", "exclude", "exclude_file", "iexclude", "iexclude_file", "index_path", stateDirKey, "ca_file", "path", "config":
 		return quoteYAML(v)
 	}
 	return jsonString(v) // variables are not expanded there
@@ -108,8 +118,13 @@ func (s Setting) quote(v string) string {
 // quoteYAML writes a value so that neither YAML nor variable expansion changes it.
 func quoteYAML(s string) string { return jsonString(strings.ReplaceAll(s, "$", "$$")) }
 
-// jsonString is a JSON string, which is a YAML double-quoted one too.
+// jsonString is a JSON string, which is a YAML double-quoted one too. YAML has no bytes that
+// are not UTF-8 (they came from a variable): Load refuses the empty value that stands for
+// them, instead of taking another path.
 func jsonString(s string) string {
+	if !utf8.ValidString(s) {
+		return `"" # ` + words.Printable(s) + " is not UTF-8: name it by a variable"
+	}
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

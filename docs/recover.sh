@@ -286,7 +286,8 @@ tree="$common"'
   | if has("r") then "P\u001f" + (.r | ref($b)) else
       (["E", text("p"), .type, .mode, .uid, .gid, .size // 0, .mtime, text("target"),
         (.dev // ["", ""])[], .hl // "", .implied // false, .ll // 0,
-        ([(.c // [])[] | ref($b)] | join(" ")), ([(.xr // [])[] | ref($b)] | join(" "))]
+        ([(.c // [])[] | ref($b)] | join(" ")), ([(.xr // [])[] | ref($b)] | join(" ")),
+        (if .hl then [.flags, .x, [((.c // []) + ["xr"] + (.xr // []))[] | .[5]? // .]] | tostring else "" end)]
         | map(tostring) | join("\u001f")),
       ((.x // [])[] | xattr)
     end'
@@ -313,7 +314,9 @@ cd -- "$out"
 root=false
 [ "$(id -u)" != 0 ] || root=true
 failed=$lost count=0
-declare -A dirs links # paths made as directories; first name of each hard-link group
+declare -A dirs         # paths made as directories
+declare -A links groups # first name of each file with several; hard-link groups that have one
+apart=0                 # names that are not linked to others of their group
 dirs_made=() dirs_mode=()
 sized=() sizes=()
 
@@ -392,7 +395,7 @@ xattr() {
   printf '\n# file: %s\n%s=0s%s\n' "$p" "$n" "$2" >>"$work/xattrs"
 }
 
-while IFS=$'\x1f' read -r kind name type mode uid gid size mtime target major minor hl implied ll refs xrefs; do
+while IFS=$'\x1f' read -r kind name type mode uid gid size mtime target major minor hl implied ll refs xrefs same; do
   if [ "$kind" = X ]; then xattr "$name" "$type"; continue; fi
   xpath=''
   decode path "$name"
@@ -403,9 +406,16 @@ while IFS=$'\x1f' read -r kind name type mode uid gid size mtime target major mi
   *//* | */./* | */../*) fail "$path" "a path that must not be"; continue ;;
   *) [ -n "${dirs["/$parent"]:-}" ] || { fail "$path" "its directory is missing"; continue; } ;;
   esac
-  if [ -n "$hl" ] && [ -n "${links[$hl]:-}" ] && [ "$type" != dir ]; then
-    ln -P -- "${links[$hl]}" "$file" || fail "$path" "cannot be linked"
-    continue
+  link=''
+  if [ -n "$hl" ] && [ "$type" != dir ]; then
+    # Names of one group are one file only if all that the snapshot says of them is the same.
+    # Where the contents are in list pages these say where they are, not what they are.
+    if [ "$ll" != 0 ] && flatten "$refs" "$ll"; then refs=$REPLY ll=0 same=$same$REPLY; fi
+    link="$hl $type $mode $uid $gid $size $mtime $target $major $minor $same"
+    if [ -n "${links[$link]:-}" ]; then
+      ln -P -- "${links[$link]}" "$file" || fail "$path" "cannot be linked"
+      continue
+    fi
   fi
   [ "$type" != dir ] || dirs["/$path"]=1
   status=0
@@ -415,7 +425,10 @@ while IFS=$'\x1f' read -r kind name type mode uid gid size mtime target major mi
   2) cat "$work/said" >&2; continue ;;
   esac
   count=$((count + 1)) xpath=$file
-  [ -z "$hl" ] || links[$hl]=$file
+  if [ -n "$link" ]; then
+    [ -z "${groups[$hl]:-}" ] || apart=$((apart + 1))
+    links[$link]=$file groups[$hl]=1
+  fi
   printf '%s\0' "$file" >>"$work/own/+$uid:+$gid"
   printf '%s\0' "$file" >>"$work/time/$mtime"
   printf -v octal %04o "$mode"
@@ -470,5 +483,6 @@ for ((i = ${#dirs_made[@]} - 1; i >= 0; i--)); do # below first: a directory may
   chmod -- "${dirs_mode[i]}" "${dirs_made[i]}" || failed=$((failed + 1))
 done
 
+[ "$apart" = 0 ] || printf 'recover: %d names of files with several names were not linked to the others, since the snapshot has other contents or attributes for them\n' "$apart" >&2
 printf 'recover: %d entries restored, %d problems\n' "$count" "$failed" >&2
 [ "$failed" = 0 ] || exit 3

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"vaultik/actors"
@@ -29,14 +30,16 @@ func (e *Engine) Backup(ctx context.Context, o BackupOptions, sink events.Sink) 
 	j := e.begin("backup", sink)
 	b := &backupJob{job: j, o: o}
 	flags := exclusions{Filters: o.Leave}
-	err := flags.compile()
-	switch {
-	case err != nil:
-	case o.DryRun:
-		err = b.dryRun(ctx, flags)
-	default:
-		err = b.run(ctx, flags)
-	}
+	_, err := attended(ctx, j, func() (_ struct{}, err error) {
+		switch err = flags.compile(); {
+		case err != nil:
+		case o.DryRun:
+			err = b.dryRun(ctx, flags)
+		default:
+			err = b.run(ctx, flags)
+		}
+		return struct{}{}, err
+	})
 	return BackupResult{j.totals()}, err
 }
 
@@ -45,7 +48,7 @@ func (b *backupJob) run(ctx context.Context, flags exclusions) (err error) {
 		return err
 	}
 	b.patience = ctx
-	unlock, err := b.lockHost()
+	unlock, err := b.waitForHost(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,11 +63,19 @@ func (b *backupJob) run(ctx context.Context, flags exclusions) (err error) {
 	if err := b.refuseClone(b.op.Host, b.o.SameHost); err != nil {
 		return err
 	}
+	if err := b.checkRecipients(b.op, b.conf); err != nil {
+		return err
+	}
+	if err := b.knowsSets(ctx, b.op); err != nil {
+		return err
+	}
 	sets, err := b.sets(b.op.Sets, flags)
 	if err != nil {
 		return err
 	}
-	b.remindOfKit(b.op.Host)
+	if !b.madeKit {
+		b.remindOfKit(b.op.Host)
+	}
 	b.limitMemory(b.conf.Memory)
 	if b.ix, err = b.openIndex(b.conf, b.op); err != nil {
 		return err
@@ -91,7 +102,7 @@ func (b *backupJob) closed(err, cerr error) error {
 
 // eachSet does the same with each set. What stops one of several does not stop the others.
 func (j *job) eachSet(ctx context.Context, sets []backupSet, do func(*backupSet) error) error {
-	var failed []error
+	var failed setsFailed
 	for i := range sets {
 		err := do(&sets[i])
 		if err == nil {
@@ -101,22 +112,62 @@ func (j *job) eachSet(ctx context.Context, sets []backupSet, do func(*backupSet)
 			return err
 		}
 		j.Warn("", "set %q: %v", sets[i].name, err)
-		failed = append(failed, err)
+		failed.names = append(failed.names, fmt.Sprintf("%q", sets[i].name))
+		failed.errs = append(failed.errs, err)
 	}
-	return errors.Join(failed...)
+	if len(failed.errs) == 0 {
+		return nil
+	}
+	failed.all = len(sets)
+	return &failed
 }
 
-// configOrInit loads the configuration; without one it sets the machine up.
-func (j *job) configOrInit(ctx context.Context) (*config.Config, error) {
-	c, err := j.config()
+// setsFailed: not all of several sets were saved, or not as a whole. What is wrong with each
+// was said.
+type setsFailed struct {
+	names []string
+	errs  []error
+	all   int
+}
+
+func (e *setsFailed) Unwrap() []error { return e.errs }
+func (e *setsFailed) Error() string {
+	return fmt.Sprintf("%d of %d sets could not be saved completely: %s", len(e.names), e.all,
+		strings.Join(e.names, ", "))
+}
+
+// configOrInit loads the configuration; without one it sets the machine up, if that was
+// asked for, or if somebody is there to see it.
+func (b *backupJob) configOrInit(ctx context.Context) (*config.Config, error) {
+	c, err := b.config()
 	if !errors.Is(err, config.ErrMissing) {
 		return c, err
 	}
-	j.Note("no configuration yet: setting up this machine, as vaultik init does")
-	if err := j.initialise(ctx, InitOptions{}); err != nil {
+	if err := b.maySetUp(); err != nil {
 		return nil, err
 	}
-	return j.config()
+	b.Note("no configuration yet: setting up this machine, as vaultik init does")
+	if err := b.initialise(ctx, InitOptions{}); err != nil {
+		return nil, err
+	}
+	b.madeKit = true
+	return b.config()
+}
+
+// maySetUp fails where a machine would be set up that was only called by another name: in
+// the home of a service, or of root under sudo.
+func (b *backupJob) maySetUp() error {
+	if b.o.Init {
+		return nil
+	}
+	if user, file := config.CallersConfig(); file != "" && file != b.places.Config {
+		return &notSetUp{file: b.places.Config, caller: user, other: file,
+			again: "vaultik --config " + config.Quote(file) + " backup"}
+	}
+	if !b.o.Attended {
+		return &notSetUp{file: b.places.Config}
+	}
+	return nil
 }
 
 // set saves one set.
@@ -129,10 +180,15 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 			return err
 		}
 	}
-	spec, err := b.spec(set, roots, partial)
+	rec, err := b.record(set)
 	if err != nil {
 		return err
 	}
+	spec, err := b.spec(set, rec, roots, partial)
+	if err != nil {
+		return err
+	}
+	day := today()
 	if set.source == FromStream {
 		end, err := b.stream(set, spec)
 		if err != nil {
@@ -141,28 +197,42 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 		defer end()
 	} else {
 		b.prepareRules(b.conf, b.op.URL, set, roots)
-		spec.Choose = func() fs.Chooser { return choice{set.rules.Walk(nil), &set.broken} }
-		spec.OneFS, spec.Fixed, spec.Excludes, spec.Filters = set.oneFS.On, set.fixed, set.excludes,
-			set.filters
+		spec.Choose = func() fs.Chooser {
+			set.walk = set.rules.Walk(nil)
+			return choice{set.walk, &set.broken}
+		}
+		spec.OneFS, spec.Fixed = set.oneFS.On, set.fixed
+		spec.Attrs, spec.Ignore = set.attrs, set.ignore
+		spec.Reread = set.reread(b.o.ForceRead, rec.Reread, day)
+		spec.Excludes, spec.Filters = set.excludes, set.filters
 	}
 	res, err := b.save(ctx, spec)
-	return b.report(res, err, partial, set.broken > 0)
+	if err == nil && res.Abandoned == "" && set.walk != nil { // else the walk may not be over
+		b.tellUnused(set.walk)
+	}
+	if err == nil && spec.Reread != nil {
+		if nerr := b.noteReread(rec.ID, day); nerr != nil {
+			b.Warn("", "cannot record which files were read again: %v", nerr)
+		}
+	}
+	return b.report(set, res, err, partial)
 }
 
 // spec is what the job's actors are told of a set.
-func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.Spec, error) {
-	rec, err := b.record(set)
-	if err != nil {
-		return nil, err
-	}
+func (b *backupJob) spec(set *backupSet, rec config.SetRecord, roots []string,
+	partial bool) (*backup.Spec, error) {
 	conf, op, store := b.conf, b.op, b.op.Store.Doc.Store
-	head := op.Seen.Manifest(store, op.Host.ID, rec.ID)
+	head, err := headOf(op.Seen.Written(store, op.Host.ID, rec.ID))
+	if err != nil {
+		return nil, b.badSeen()
+	}
 	spec := &backup.Spec{
-		Store: op.Backend, Opened: op.Store, Index: b.ix,
+		HangAfter: hangsAfter(conf.Retry.Stall),
+		Store:     op.Backend, Opened: op.Store, Index: b.ix,
 		Host: backup.Host{ID: op.Host.ID, Name: conf.Hostname, Secret: op.Host.Secret,
 			Signer: op.Host.Signer},
 		Recipients: conf.Recipients, Set: rec.ID, SetName: set.name,
-		Head:  backup.Head{Seq: head.Seq},
+		Head:  head,
 		Paths: roots, Tags: b.o.Tags, Partial: partial,
 		Chunks: chunk.ParamsFor(int(conf.ChunkSize)), CompressionLevel: conf.Compression,
 		BlobSize: conf.BlobSize, Memory: conf.Memory, Parallel: b.transfers(conf),
@@ -176,26 +246,27 @@ func (b *backupJob) spec(set *backupSet, roots []string, partial bool) (*backup.
 			op.Host.Epoch = &e
 			return b.state.UpdateHost(func(h *config.Host) error { h.Epoch = &e; return nil })
 		},
-		SaveHead: func(h backup.Head) error { return b.saveHead(rec.ID, h) },
+		SaveNext: func(h backup.Head) error {
+			return b.saveHead(rec.ID, h, (*config.Seen).NoteNext)
+		},
+		SaveHead: func(h backup.Head) error {
+			return b.saveHead(rec.ID, h, (*config.Seen).NoteWritten)
+		},
 	}
 	if op.Host.Epoch != nil {
 		spec.Epoch = *op.Host.Epoch
 	}
-	if head.Seq > 0 {
-		if _, err := hex.Decode(spec.Head.Sum[:], []byte(head.Sum)); err != nil {
-			return nil, fmt.Errorf("read the last seen snapshot of set %q: %w", set.name, err)
-		}
-	}
 	return spec, nil
 }
 
-// saveHead remembers the newest snapshot of a set.
-func (b *backupJob) saveHead(set layout.SetID, h backup.Head) error {
+// saveHead remembers the newest snapshot of a set, as note does.
+func (b *backupJob) saveHead(set layout.SetID, h backup.Head, note func(*config.Seen,
+	layout.StoreID, layout.HostID, layout.SetID, config.Point)) error {
 	p, store, host := config.Point{Seq: h.Seq, Sum: hex.EncodeToString(h.Sum[:])},
 		b.op.Store.Doc.Store, b.op.Host.ID
-	b.op.Seen.NoteManifest(store, host, set, p)
+	note(b.op.Seen, store, host, set, p)
 	return b.state.UpdateSeen(func(seen *config.Seen) error {
-		seen.NoteManifest(store, host, set, p)
+		note(seen, store, host, set, p)
 		return nil
 	})
 }
@@ -222,12 +293,15 @@ func (b *backupJob) save(ctx context.Context, spec *backup.Spec) (*backup.Result
 				Status: string(messages.StatusExcluded), Reason: kernelReason(m.Type).String()})
 		}
 		b.tellKernel(res.Kernel)
+		b.tellNoAttrs(res.NoAttrs)
 	}
-	return res, b.foreignWriter(err)
+	b.noteHeads(b.op, nil)
+	b.sayStrays(b.op)
+	return res, b.foreignWriter(b.op, err)
 }
 
 // report tells what became of a set, and adds it to the totals.
-func (b *backupJob) report(res *backup.Result, err error, incomplete, broken bool) error {
+func (b *backupJob) report(set *backupSet, res *backup.Result, err error, incomplete bool) error {
 	if res != nil {
 		b.sum.addBackup(res)
 	}
@@ -244,14 +318,25 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	if err != nil {
 		return err
 	}
-	b.Tell(events.Saved{Snapshot: res.Snapshot, Files: res.Counts.Files, NewBlobs: res.BlobsStored,
-		Stored: res.BytesStored, Duration: res.Duration})
+	name := ""
+	if b.several {
+		name = set.name
+	}
+	b.Tell(events.Saved{Snapshot: res.Snapshot, Set: name, Files: res.Counts.Files,
+		NewBlobs: res.BlobsStored, Stored: res.BytesStored, Duration: res.Duration})
 	if res.Errors == 0 && !incomplete {
 		return nil
 	}
-	hint := "run it as a user who may read them, or exclude them: --exclude PATTERN"
+	hint := "exclude what cannot be read: --exclude PATTERN"
+	switch denied := res.Denied; {
+	case denied > 0 && denied == res.Errors:
+		hint = "run it as a user who may read them, or exclude them: --exclude PATTERN"
+	case denied > 0:
+		hint = "run it as a user who may read what was denied; exclude what cannot be read: " +
+			"--exclude PATTERN"
+	}
 	switch {
-	case broken:
+	case set.broken > 0:
 		hint = "correct the ignore files named above; for the syntax of patterns, see: " +
 			"vaultik help backup"
 	case incomplete:
@@ -259,6 +344,19 @@ func (b *backupJob) report(res *backup.Result, err error, incomplete, broken boo
 	}
 	return fault.WithHint(fault.Incomplete("the snapshot is incomplete: "+
 		countText(res.Errors, incomplete)+" could not be saved"), hint)
+}
+
+// tellNoAttrs says which attributes were left out because they could not be read.
+func (b *backupJob) tellNoAttrs(all []backup.NoAttrs) {
+	for _, n := range all {
+		if n.Implied {
+			b.Note("some attributes of directories above the requested paths were left out, such "+
+				"as of %s: %s", n.Path, n.What)
+			continue
+		}
+		b.Note("saved %s without an attribute, such as %s: %s",
+			words.Plural(n.Entries, "entry", "entries"), n.Path, n.What)
+	}
 }
 
 func (n *sums) addBackup(res *backup.Result) {
@@ -278,11 +376,9 @@ func (n *sums) addBackup(res *backup.Result) {
 func countText(n int64, incomplete bool) string {
 	switch {
 	case n > 0 && incomplete:
-		return fmt.Sprintf("%s entries and some requested paths", words.Count(n))
-	case n == 1:
-		return "one entry"
-	case n > 1:
-		return words.Count(n) + " entries"
+		return words.Plural(n, "entry", "entries") + " and some requested paths"
+	case n > 0:
+		return words.Plural(n, "entry", "entries")
 	}
 	return "some requested paths"
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"io"
+	"time"
 
 	"vaultik/config"
 	"vaultik/engine/events"
@@ -26,6 +27,14 @@ type BackupOptions struct {
 	Leave  config.Filters // beside those of the configuration
 	Stream *Stream        // of FromStream
 
+	ForceRead bool // also what the index knows
+
+	// Init has a machine without a configuration set up, as Engine.Init does. Without it that
+	// happens only if Attended, somebody is watching, and not under sudo for a user who has one.
+	Init, Attended bool
+
+	Wait time.Duration // for another process that writes as this host; 0: not at all
+
 	DryRun   bool // nothing is written anywhere
 	SameHost bool // this is the machine that host.json was made on, whatever its id
 }
@@ -49,4 +58,7 @@ type backupJob struct {
 	conf *config.Config
 	op   *opened
 	ix   *index.Index
+
+	several bool // this host has more than one set
+	madeKit bool // in this run, which said what to do with it
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,12 +21,16 @@ type backupSet struct {
 	source string   // of config.SetRecord
 	paths  []string // absolute, clean, sorted
 
-	rules    filter.Rules
-	oneFS    config.Switch
-	fixed    bool     // read files only up to their size
-	excludes []string // for the record
-	filters  *snapshot.Filters
-	broken   int64 // ignore files that mean nothing, in part or as a whole
+	rules      filter.Rules
+	oneFS      config.Switch
+	fixed      bool // read files only up to their size
+	attrs      fs.Attrs
+	ignore     fs.Ignore
+	rereadDays int      // config.Filters.Reread
+	excludes   []string // for the record
+	filters    *snapshot.Filters
+	walk       *filter.Walk // the last one
+	broken     int64        // ignore files that mean nothing, in part or as a whole
 }
 
 // chosen are the sets of the paths given, or what the configuration says.
@@ -41,7 +46,9 @@ func (b *backupJob) chosen(known *config.Sets) ([]backupSet, error) {
 		}
 		set := backupSet{name: b.o.Set, source: b.o.Source, paths: paths}
 		if set.name == "" {
-			set.name = nameOf(paths, b.conf, known)
+			if set.name = nameOf(paths, b.conf); set.name == pathsName(paths) {
+				b.noteNamed(&set, known)
+			}
 		}
 		return []backupSet{set}, nil
 	case b.o.Set != "":
@@ -88,6 +95,19 @@ func (b *backupJob) named(name string, known *config.Sets) ([]backupSet, error) 
 	}
 }
 
+// noteNamed says that a new set begins, although its paths have been saved under a name.
+func (b *backupJob) noteNamed(set *backupSet, known *config.Sets) {
+	old := known.ByPaths(set.paths)
+	if len(old) == 0 || slices.ContainsFunc(old, func(r config.SetRecord) bool {
+		return string(r.Name) == set.name
+	}) {
+		return
+	}
+	name := string(old[len(old)-1].Name)
+	b.Note("these paths were saved as set %q before; without --set %s they are a set of their own",
+		name, config.Quote(name))
+}
+
 func absolute(paths []string) ([]string, error) {
 	var out []string
 	for _, p := range paths {
@@ -103,22 +123,24 @@ func absolute(paths []string) ([]string, error) {
 	return config.SortedPaths(out), nil
 }
 
-// nameOf is the name of the set that has exactly these paths.
-func nameOf(paths []string, conf *config.Config, known *config.Sets) string {
+// nameOf is the name of the set of these paths: the one in the configuration that has exactly
+// them, or else the one that is made of them. A set that was named on the command line once
+// is that of its name only.
+func nameOf(paths []string, conf *config.Config) string {
 	for _, set := range conf.Sets {
 		if slices.Equal(config.SortedPaths(set.Paths), paths) {
 			return set.Name
 		}
 	}
-	if old := known.ByPaths(paths); len(old) > 0 {
-		return string(old[len(old)-1].Name)
-	}
-	return strings.Join(paths, ":")
+	return pathsName(paths)
 }
 
+func pathsName(paths []string) string { return strings.Join(paths, ":") }
+
 // record finds or makes the set's id.
-func (j *job) record(set *backupSet) (rec config.SetRecord, err error) {
-	err = j.state.UpdateSets(func(sets *config.Sets) error {
+func (b *backupJob) record(set *backupSet) (rec config.SetRecord, err error) {
+	err = b.state.UpdateSets(func(sets *config.Sets) error {
+		defer func() { b.several = len(sets.Sets) > 1 }()
 		if set.source != "" {
 			rec = sets.Named(set.source, set.name)
 			return nil
@@ -138,6 +160,11 @@ func (j *job) record(set *backupSet) (rec config.SetRecord, err error) {
 // roots are the set's paths as they are walked; missing says that some are not
 // there, which was said.
 func (j *job) roots(set *backupSet) (roots []string, missing bool, err error) {
+	for _, p := range set.paths { // one that hangs is named, which Roots cannot
+		done := j.touch(p)
+		_, _ = os.Lstat(p) // Roots reports the error
+		done()
+	}
 	roots, err = fs.Roots(set.paths)
 	if err == nil {
 		return roots, false, nil

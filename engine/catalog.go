@@ -14,6 +14,7 @@ import (
 	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/words"
+	"vaultik/messages"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
@@ -26,6 +27,7 @@ type catalog struct {
 	op       *opened
 	hostname string // of this host
 	behind   int    // sets of which a mirror lacks what was seen of its store
+	seen     map[config.SetOf]config.Point
 }
 
 // row is one snapshot. Its root is read when it is asked for.
@@ -49,15 +51,36 @@ func (r *row) chain() chain { return chain{r.Host, r.Set} }
 // catalog reads and verifies all manifests. What this machine has seen of a set
 // and is not there any more is a problem like a damaged object.
 func (j *job) catalog(ctx context.Context, op *opened) (*catalog, error) {
+	done := j.showReads(op.Store, "read the list of snapshots")
 	loaded, problems, err := op.Store.Manifests(ctx, snapshot.Filter{})
+	done()
 	if err != nil {
 		return nil, err
 	}
-	c, err := j.catalogOf(op, loaded, problems)
+	c, err := j.catalogOf(ctx, op, loaded, problems)
 	if err == nil {
+		j.noteHeads(op, loaded)
 		j.sayBehind(c)
 	}
+	j.sayStrays(op)
 	return c, err
+}
+
+// showReads shows how many snapshots were read, until the returned function is called.
+func (j *job) showReads(st *snapshot.Store, phase string) (done func()) {
+	p := &messages.Progress{}
+	p.SetPhase(phase)
+	p.SetUnit("snapshots")
+	p.TotalKnown.Store(true)
+	st.OnRead = func(done, total int) {
+		p.FilesDone.Store(int64(done))
+		p.FilesTotal.Store(int64(total))
+	}
+	stop := j.show(p)
+	return func() {
+		st.OnRead = nil
+		stop()
+	}
 }
 
 // heads is a catalog of the newest snapshot of each set and of those beside it that show
@@ -78,35 +101,38 @@ func (j *job) heads(ctx context.Context, op *opened) (*catalog, error) {
 	if err != nil || len(problems) > 0 {
 		return nil, errors.Join(err, unreachable(problems))
 	}
-	c, err := j.catalogOf(op, loaded, nil)
+	c, err := j.catalogOf(ctx, op, loaded, nil)
 	if err != nil || len(c.problems) > 0 {
 		return nil, err
 	}
+	j.noteHeads(op, loaded)
+	j.sayStrays(op)
 	j.sayBehind(c)
 	return c, nil
 }
 
 // catalogOf is a catalog of manifests that were read.
-func (j *job) catalogOf(op *opened, loaded []*snapshot.Loaded,
+func (j *job) catalogOf(ctx context.Context, op *opened, loaded []*snapshot.Loaded,
 	problems []snapshot.Problem) (*catalog, error) {
 	if err := unreachable(problems); err != nil {
 		return nil, err
 	}
-	c := &catalog{problems: problems, op: op, hostname: j.hostname()}
+	problems = append(problems, op.Store.Trust.CheckRecipients(loaded)...)
+	seen := op.Seen.Manifests(op.Store.Doc.Store)
+	c := &catalog{problems: problems, op: op, hostname: j.hostname(), seen: seen}
 	for _, l := range loaded {
 		c.rows = append(c.rows, &row{Loaded: l})
 	}
 	slices.SortStableFunc(c.rows, func(a, b *row) int { return a.Time.Compare(b.Time) })
-	seen := op.Seen.Manifests(op.Store.Doc.Store)
 	if op.Mirror {
-		behind, err := j.checkSeen(c, loaded, seen, true)
+		behind, err := j.checkSeen(ctx, c, loaded, seen, true)
 		if err != nil {
 			return nil, err
 		}
 		c.behind = behind
 		seen = op.Seen.Mirror(op.URL).Manifests()
 	}
-	_, err := j.checkSeen(c, loaded, seen, false)
+	_, err := j.checkSeen(ctx, c, loaded, seen, false)
 	return c, err
 }
 
@@ -131,18 +157,18 @@ func (j *job) sayBehind(c *catalog) {
 
 // checkSeen holds what a store shows against what was seen. What a mirror lacks is
 // only counted; what stands in the place of another is a problem there, too.
-func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.SetOf]config.Point,
-	mirror bool) (behind int, err error) {
+func (j *job) checkSeen(ctx context.Context, c *catalog, loaded []*snapshot.Loaded,
+	seen map[config.SetOf]config.Point, mirror bool) (behind int, err error) {
 	for k, p := range seen {
 		var sum snapshot.Sum
 		if err := sum.UnmarshalText([]byte(p.Sum)); err != nil {
-			return 0, &config.Error{File: j.state.SeenFile(),
-				Msg: "is damaged: a checksum in it is malformed", Err: config.ErrInvalid,
-				Hint: "restore it from a copy"}
+			return 0, j.badSeen()
 		}
-		err := snapshot.CheckSeen(loaded, k.Host, k.Set, p.Seq, sum)
+		err := c.op.Store.CheckSeen(ctx, loaded,
+			snapshot.Place{Host: k.Host, Set: k.Set, Seq: p.Seq}, sum)
 		switch {
-		case err == nil || c.said(k.Host, k.Set, p.Seq):
+		case err == nil || c.said(k.Host, k.Set, p.Seq),
+			c.op.Store.Trust.Accepts(k.Host, k.Set, p.Seq): // the owner knows that it is gone
 		case mirror && errors.Is(err, snapshot.ErrRollback):
 			behind++
 		default:
@@ -151,6 +177,13 @@ func (j *job) checkSeen(c *catalog, loaded []*snapshot.Loaded, seen map[config.S
 		}
 	}
 	return behind, nil
+}
+
+// badSeen says that seen.json has a checksum that is none.
+func (j *job) badSeen() error {
+	return &config.Error{File: j.state.SeenFile(),
+		Msg: "is damaged: a checksum in it is malformed", Err: config.ErrInvalid,
+		Hint: j.state.ForgetSeen()}
 }
 
 // said reports whether a problem of that very manifest is known already.
@@ -168,8 +201,26 @@ func (j *job) hostname() string {
 	return ""
 }
 
+// openRoots reads the roots of rows with the key, and calls fn for each row in order: with
+// its root, or what is wrong with it. An error of fn, or the end of ctx, ends it.
+func (j *job) openRoots(ctx context.Context, c *catalog, rows []*row, id *keys.Identity,
+	fn func(r *row, root *snapshot.Root, err error) error) error {
+	all := make([]*snapshot.Manifest, len(rows))
+	for i, r := range rows {
+		all[i] = r.Manifest
+	}
+	defer j.showReads(c.op.Store, "open the snapshots")()
+	return c.op.Store.OpenAll(ctx, all, id, func(i int, o snapshot.Opened) error {
+		c.note(rows[i], o.Problems)
+		if o.Err == nil {
+			rows[i].keep(o.Root)
+		}
+		return fn(rows[i], o.Root, o.Err)
+	})
+}
+
 // openRoot is what lists show of the root of a row, which is read once; nil without
-// an error if there is no key. There may be thousands of them: the rest is forgotten.
+// an error if there is no key.
 func (c *catalog) openRoot(ctx context.Context, r *row, id *keys.Identity) (*snapshot.Root, error) {
 	if r.Root != nil || id == nil {
 		return r.Root, nil
@@ -178,9 +229,14 @@ func (c *catalog) openRoot(ctx context.Context, r *row, id *keys.Identity) (*sna
 	if err != nil {
 		return nil, err
 	}
+	r.keep(root)
+	return root, nil
+}
+
+// keep keeps what lists show of a root: there may be thousands of them.
+func (r *row) keep(root *snapshot.Root) {
 	root.Errors, root.Excludes, root.Filters, root.Recipients = nil, nil, nil, nil
 	r.Root = root
-	return root, nil
 }
 
 // wholeRoot reads the root of a row, and what opens its pages.
@@ -190,14 +246,19 @@ func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*sn
 	if err != nil {
 		return nil, nil, err
 	}
+	c.note(r, problems)
+	root, err := c.op.Store.Root(ctx, r.Manifest, ids)
+	return root, ids, err
+}
+
+// note notes what is wrong with the epoch keys of a row.
+func (c *catalog) note(r *row, problems []snapshot.Problem) {
 	for _, p := range problems {
 		// That the key is wrong is said by the root, unless another way in was found.
 		if r.Root == nil && !errors.Is(p.Err, keys.ErrWrongIdentity) {
 			c.problems = append(c.problems, p)
 		}
 	}
-	root, err := c.op.Store.Root(ctx, r.Manifest, ids)
-	return root, ids, err
 }
 
 // hostName is the host's name for people: as the root has it, this host's own, or its id.

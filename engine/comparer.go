@@ -18,8 +18,10 @@ type comparer struct {
 	cut    *page.Cutter
 	cuts   *page.Run
 	stats  *fs.StatHasher
+	clocks fs.Clocks
 
 	last string // path of the last entry
+	key  index.PathKey
 }
 
 func newComparer(op *opened, ix *index.Index) *comparer {
@@ -33,11 +35,12 @@ func newComparer(op *opened, ix *index.Index) *comparer {
 }
 
 // of begins the walk of a set.
-func (c *comparer) of(set layout.SetID) {
+func (c *comparer) of(set layout.SetID, ignore fs.Ignore) {
 	c.recall, c.last = nil, ""
 	if c.ix != nil && !set.IsZero() {
 		c.recall, c.cuts = c.ix.Recall(set), c.cut.Run(0)
 		c.recall.Leaf(index.PathKey{})
+		c.stats.Ignore = ignore
 	}
 }
 
@@ -50,14 +53,18 @@ func (c *comparer) add(it *fs.WalkItem) messages.Status {
 		return messages.StatusNew // about a directory that is an entry already
 	}
 	c.last = it.Path
+	if it.Err == nil {
+		defer c.clocks.Saw(&it.Stat, time.Now())
+	}
 	hash := c.cut.Hash(it.Path)
 	key := index.PathKey(hash[16:])
+	c.key = key
 	status := messages.StatusNew
 	if it.Err == nil && it.Stat.Type == page.File {
 		if row := c.recall.Find(key); row != nil {
 			status = messages.StatusChanged
-			sum := c.stats.Sum(it.Path, &it.Stat, time.Now())
-			if !sum.IsZero() && fs.StatSum(row.Stat) == sum {
+			sum := c.stats.Sum(it.Path, &it.Stat, c.clocks.Moment(it.Stat.Dev, time.Now()))
+			if c.stats.Vouches(fs.StatSum(row.Stat), sum, it.Path, &it.Stat) {
 				status = messages.StatusUnchanged
 			}
 		}

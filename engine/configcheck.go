@@ -76,12 +76,15 @@ func (k *checks) result() error {
 	return nil
 }
 
-// CheckConfig looks whether a backup has all that it needs, and changes nothing. It
-// tells of each [events.Check]. The error is that of the first thing that failed.
+// CheckConfig looks whether a backup has all that it needs. It changes nothing, but locks the
+// state of this host for a moment and writes a temporary file there. It tells of each
+// [events.Check]. The error is that of the first thing that failed.
 func (e *Engine) CheckConfig(ctx context.Context, sink events.Sink) (events.Totals, error) {
 	j := e.begin("config check", sink)
 	j.dry = true
-	err := j.checkConfig(ctx)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.checkConfig(ctx)
+	})
 	return j.totals(), err
 }
 
@@ -94,6 +97,7 @@ func (j *job) checkConfig(ctx context.Context) error {
 	k.ok("configuration", "%s: %s, %s", conf.File, words.Plural(int64(len(conf.Sets)), "set",
 		"sets"),
 		words.Plural(int64(len(conf.Recipients.Strings())), "recipient", "recipients"))
+	k.state()
 	op, err := j.openStore(ctx, backends.Options{})
 	if err != nil {
 		k.fail("store", err)
@@ -106,6 +110,25 @@ func (j *job) checkConfig(ctx context.Context) error {
 	}
 	k.sets()
 	return k.result()
+}
+
+// state takes the lock that a backup takes, and writes where it writes.
+func (k *checks) state() {
+	release, err := k.lockHost()
+	busy := (*config.BusyError)(nil)
+	switch {
+	case errors.As(err, &busy):
+		k.ok("state", "%s: %v", k.places.State, busy)
+		return
+	case err == nil:
+		defer release()
+		err = k.job.state.TryWrite()
+	}
+	if err != nil {
+		k.fail("state", err)
+		return
+	}
+	k.ok("state", "%s: writable", k.places.State)
 }
 
 // store checks that a backup finds room and may write.
@@ -166,15 +189,33 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.fail("host", k.cloned())
 		return true
 	}
-	if err := foreignWriter(ctx, op); err != nil {
-		k.fail("host", k.foreignWriter(err))
+	if err := knowsOwn(ctx, op); err != nil {
+		k.fail("host", k.foreignWriter(op, err))
+		return true
+	}
+	if err := k.knowsSets(ctx, op); err != nil {
+		k.fail("host", err)
+		return true
+	}
+	if !k.recipients(op) {
 		return true
 	}
 	k.ok("host", "%s, %s backed up", h.ID, words.Plural(int64(len(op.Sets.Sets)), "set",
 		"sets"))
-	if h.Kit != "" && exists(h.Kit) {
-		k.warn("recovery kit", "it is still on this machine: "+h.Kit,
-			"move it to a safe place: mv "+config.Quote(h.Kit)+" /media/SAFE/")
+	if hint := moveKit(h); hint != "" {
+		k.warn("recovery kit", "it is still on this machine: "+string(h.Kit), hint)
+	}
+	return true
+}
+
+// recipients checks that they are those that the owner has signed.
+func (k *checks) recipients(op *opened) bool {
+	if err := k.checkRecipients(op, k.conf); err != nil {
+		k.fail("recipients", err)
+		return false
+	}
+	if h, _ := op.Store.Trust.Host(op.Host.ID); len(h.Recipients) == 0 {
+		k.warn("recipients", "the owner has not signed them", k.signTheirs())
 	}
 	return true
 }

@@ -57,7 +57,13 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 	if b.op.Host.Moved() && !b.o.SameHost {
 		return b.cloned()
 	}
-	return b.foreignWriter(foreignWriter(ctx, b.op))
+	if err := b.checkRecipients(b.op, b.conf); err != nil {
+		return err
+	}
+	if err := b.knowsSets(ctx, b.op); err != nil {
+		return err
+	}
+	return b.foreignWriter(b.op, knowsOwn(ctx, b.op))
 }
 
 // openDry opens what there is: a store and an index only where there is a
@@ -65,6 +71,9 @@ func (b *backupJob) wouldTake(ctx context.Context) error {
 func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
 	b.conf, err = b.config()
 	if errors.Is(err, config.ErrMissing) {
+		if err := b.maySetUp(); err != nil {
+			return err
+		}
 		b.Note(
 			"no configuration yet: a backup would first set up this machine, as vaultik init does")
 		b.conf = &config.Config{}
@@ -132,8 +141,7 @@ func copyError(temp string, err error) error {
 func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) error {
 	gc, err := op.Store.GC(ctx, op.Host.ID)
 	if err != nil {
-		return fmt.Errorf("cannot back up without knowing which objects prune has condemned: %w",
-			err)
+		return j.foreignWriter(op, fmt.Errorf("%w: %w", backup.ErrUnknownGC, err))
 	}
 	present, err := presentBlobs(ctx, op)
 	if err != nil {
@@ -186,6 +194,7 @@ type dryRun struct {
 	failed   int64
 	read     int64 // bytes that would be read
 	kernel   []backup.KernelMount
+	again    func(path [16]byte) bool // see backupSet.reread
 
 	kept   string // the path that a rule let in last
 	keptBy filter.Reason
@@ -199,12 +208,20 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	url := config.FileURL(d.places.Store) // where init would put it
 	if d.op != nil {
 		url = d.op.URL
-		d.seen.of(setID(d.op, set))
+		rec := recordOf(d.op, set)
+		d.seen.of(rec.ID, set.ignore)
+		d.again = set.reread(d.o.ForceRead, rec.Reread, today())
 	}
 	d.prepareRules(d.conf, url, set, roots)
 	p := &messages.Progress{}
-	o := fs.WalkOptions{Choose: choice{set.rules.Walk(d.decided), &set.broken}, OneFS: set.oneFS.On,
-		Touch: p.SetCurrent}
+	walk := set.rules.Walk(d.decided)
+	touch := d.calls.Touch()
+	defer d.calls.Done(touch)
+	o := fs.WalkOptions{Choose: choice{walk, &set.broken}, OneFS: set.oneFS.On,
+		Touch: func(path string) {
+			p.SetCurrent(path)
+			touch.Enter("/" + path)
+		}}
 	stop := d.show(p)
 	err = fs.Walk(ctx, roots, o, func(it fs.WalkItem) error {
 		if it.Stat.Type == page.File && it.Err == nil {
@@ -219,6 +236,7 @@ func (d *dryRun) run(ctx context.Context, set *backupSet) error {
 	if err != nil {
 		return err
 	}
+	d.tellUnused(walk)
 	d.tellKernel(d.kernel)
 	return d.report(set, missing)
 }
@@ -246,44 +264,22 @@ func (d *dryRun) decided(path string, what fs.Decision, why filter.Reason) {
 	d.tell(path, messages.StatusExcluded, why.String())
 }
 
-// setID is the id of a set, zero if it was not backed up before.
-func setID(op *opened, set *backupSet) layout.SetID {
+// recordOf is what is known of a set, zero if it was not backed up before.
+func recordOf(op *opened, set *backupSet) (none config.SetRecord) {
 	if set.source != "" {
 		for _, r := range op.Sets.ByName(set.name) {
 			if r.Source == set.source {
-				return r.ID
+				return r
 			}
 		}
-		return layout.SetID{}
+		return none
 	}
 	for _, r := range op.Sets.ByPaths(set.paths) {
 		if string(r.Name) == set.name {
-			return r.ID
+			return r
 		}
 	}
-	return layout.SetID{}
-}
-
-// foreignWriter fails where a backup would: if another machine writes as this host.
-func foreignWriter(ctx context.Context, op *opened) error {
-	newest := map[layout.SetID]uint64{}
-	err := op.Objects.List(ctx, layout.ManifestPrefix(op.Host.ID), func(key string, _ int64) error {
-		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindManifest {
-			newest[o.Set] = max(newest[o.Set], o.Seq)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("list the store: %w", err)
-	}
-	for _, r := range op.Sets.Sets {
-		seen := op.Seen.Manifest(op.Store.Doc.Store, op.Host.ID, r.ID).Seq
-		if newest[r.ID] > seen+1 {
-			return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d",
-				backup.ErrForeignWriter, newest[r.ID], string(r.Name), seen)
-		}
-	}
-	return nil
+	return none
 }
 
 // item decides about one entry.
@@ -304,7 +300,8 @@ func (d *dryRun) item(it *fs.WalkItem) {
 
 // file decides about a file: one that would be read is opened.
 func (d *dryRun) file(it *fs.WalkItem, status messages.Status) {
-	if status != messages.StatusUnchanged && it.Stat.Size > 0 {
+	again := d.again != nil && d.again(d.seen.key)
+	if (status != messages.StatusUnchanged || again) && it.Stat.Size > 0 {
 		f, _, err := fs.OpenFileAt(it.DirFD, it.Name, "/"+it.Path, &it.Stat)
 		if err != nil {
 			d.fail(it.Path, err)
@@ -340,8 +337,9 @@ func (d *dryRun) fail(path string, err error) {
 		return
 	}
 	d.failed++
-	d.Warn("", "%q would not be saved: %v", "/"+path, err)
-	d.tell(path, messages.StatusFailed, err.Error())
+	reason := fs.Reason("/"+path, err)
+	d.Warn("", "%q would not be saved: %s", "/"+path, reason)
+	d.tell(path, messages.StatusFailed, reason)
 }
 
 // tell says what would become of one path.

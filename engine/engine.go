@@ -21,6 +21,7 @@ type Options struct {
 	BWLimit     *string // instead of the configured one
 	Connections int     // transfers at once, 1 to 64; 0 for the configured number
 	SlowStore   bool    // accept transfers that hardly move, whatever is configured
+	NoCache     bool    // read everything from the store
 	Tool        string  // program and version, for the record of a snapshot
 
 	Identity   *keys.Identity // the secret key; nil: none
@@ -35,8 +36,6 @@ type Options struct {
 // goroutines at once.
 type Engine struct {
 	o        Options
-	places   config.Places
-	state    config.State
 	schedule *limit.Schedule // of Options.BWLimit
 }
 
@@ -66,20 +65,19 @@ func Open(o Options) (*Engine, error) {
 		}
 		e.schedule = &schedule
 	}
-	var err error
-	if e.places, err = config.FindPlaces(o.Config); err != nil {
-		return nil, err
-	}
-	e.state = config.NewState(e.places.Dir())
 	return e, nil
 }
 
 // Places are where the files of the program are.
-func (e *Engine) Places() config.Places { return e.places }
+func (e *Engine) Places(ctx context.Context, sink events.Sink) (config.Places, error) {
+	j := e.begin("config path", sink)
+	return attended(ctx, j, func() (config.Places, error) { return j.places, nil })
+}
 
 // Config reads the configuration. What is wrong with it and works all the same is said.
-func (e *Engine) Config(sink events.Sink) (*config.Config, error) {
-	return e.begin("config show", sink).config()
+func (e *Engine) Config(ctx context.Context, sink events.Sink) (*config.Config, error) {
+	j := e.begin("config show", sink)
+	return attended(ctx, j, j.config)
 }
 
 // ErrInterrupted says that the context of a request has ended, and so it has. What was
@@ -101,11 +99,19 @@ type job struct {
 	conf  *config.Config // once loaded
 	tuned *config.Config // instead of one that is broken
 
+	*attention
+	places config.Places // once a request is attended, as is state
+	state  config.State
+
 	limits *limit.Limiter // of all stores, once needed
 	// Its end says that the job is to stop, and go on as long as it may; nil: none.
 	patience context.Context
 	troubles *troubles
 	dry      bool // nothing may be written, state files included
+	older    bool // the store may be older than what was seen of it: the owner says so
+
+	forgetful bool               // it was said that nothing can be remembered
+	strays    map[strayKind]bool // that were told of
 
 	within, target string // of SNAPSHOT:PATH, and of --target, as they were given
 }
@@ -116,7 +122,8 @@ type sums struct{ events.Totals }
 // begin is a job from fresh state.
 func (e *Engine) begin(command string, sink events.Sink) *job {
 	voice := events.Voice{Sink: sink}
-	return &job{Engine: e, Voice: voice, command: command, troubles: newTroubles(voice)}
+	return &job{Engine: e, Voice: voice, command: command, attention: &attention{},
+		troubles: newTroubles(voice)}
 }
 
 // totals are what the job has counted, at its end.
@@ -125,15 +132,29 @@ func (j *job) totals() events.Totals {
 	return j.sum.Totals
 }
 
+// locate finds the places of the program, which may be on a file system that hangs.
+func (j *job) locate() (err error) {
+	if j.places, err = config.FindPlaces(j.o.Config, j.touch); err != nil {
+		return err
+	}
+	j.state = j.places.StateFiles()
+	return nil
+}
+
 // config loads the configuration once and warns of what is wrong but works.
 func (j *job) config() (*config.Config, error) {
 	if j.conf != nil {
 		return j.conf, nil
 	}
+	defer j.touch(j.places.Config)()
 	c, err := config.Load(j.places.Config)
+	if errors.Is(err, config.ErrMissing) && j.places.Named != "" {
+		return nil, &namedMissing{j.places.Config, j.places.Named}
+	}
 	if err != nil {
 		return nil, err
 	}
+	j.hangAfter.Store(int64(hangsAfter(c.Retry.Stall)))
 	for _, w := range c.Warnings {
 		j.Warn("", "%s", w)
 	}
@@ -199,5 +220,5 @@ func (j *job) effort() (transfers int, memory int64, err error) {
 
 // show has the sink show how a part of the job comes on, until stop is called.
 func (j *job) show(p *messages.Progress) (stop func()) {
-	return j.Watch(events.Work{Progress: p, Waiting: j.troubles.waiting})
+	return j.shows(j.Watch(events.Work{Progress: p, Waiting: j.troubles.waiting}))
 }

@@ -181,7 +181,9 @@ func TestEngine_JobsAreFresh(t *testing.T) {
 	m := newMachine(t, filepath.Join(t.TempDir(), "store"))
 	m.write("src/a", "a")
 	e, o := m.engine(nil), engine.BackupOptions{Paths: []string{filepath.Join(m.dir, "src")}}
-	file := e.Places().Config
+	p, err := e.Places(t.Context(), events.Discard)
+	m.must(err)
+	file := p.Config
 	good, err := os.ReadFile(file)
 	m.must(err)
 	m.must(os.WriteFile(file, append(bytes.Clone(good), "oops: 1\n"...), 0o600))
@@ -298,17 +300,40 @@ func TestEngine_LatestReadsFew(t *testing.T) {
 			t.Errorf("%s reads %d of %d manifests", c.name, n, snapshots)
 		}
 	}
-	n := reads(func() {
-		// Without the key: all have the root of the first.
-		list, err := m.engine(func(o *engine.Options) { o.Identity = nil }).Snapshots(t.Context(),
-			engine.Pick{}, events.Discard)
-		m.must(err)
-		if len(list.List) != snapshots {
-			t.Errorf("%d snapshots are listed", len(list.List))
+	for _, c := range []struct {
+		name  string
+		edit  func(*engine.Options)
+		reads int64
+	}{
+		{"cold", nil, snapshots - 1}, // what a restore has read is in the cache
+		{"warm", nil, 1},
+		{"without the cache", func(o *engine.Options) { o.NoCache = true }, snapshots},
+	} {
+		n := reads(func() {
+			// Without the key: all have the root of the first.
+			list, err := m.engine(func(o *engine.Options) {
+				o.Identity = nil
+				if c.edit != nil {
+					c.edit(o)
+				}
+			}).Snapshots(t.Context(), engine.Pick{}, events.Discard)
+			m.must(err)
+			if len(list.List) != snapshots {
+				t.Errorf("%s: %d snapshots are listed", c.name, len(list.List))
+			}
+		})
+		if n != c.reads {
+			t.Errorf("%s: the list reads %d manifests, want %d", c.name, n, c.reads)
 		}
+	}
+	// A check reads the store, whatever the cache has.
+	n := reads(func() {
+		_, err := m.engine(func(o *engine.Options) { o.Identity = nil }).Verify(t.Context(),
+			engine.VerifyOptions{}, events.Discard)
+		m.must(err)
 	})
 	if n != snapshots {
-		t.Errorf("the list reads %d manifests", n)
+		t.Errorf("verify reads %d manifests", n)
 	}
 }
 
@@ -333,7 +358,7 @@ func (m *machine) lengthen(n int) {
 		sum = m.put(b, &last, host.Signer)
 	}
 	m.must(state.UpdateSeen(func(s *config.Seen) error {
-		s.NoteManifest(last.Store, last.Host, last.Set, config.Point{Seq: last.Seq,
+		s.NoteWritten(last.Store, last.Host, last.Set, config.Point{Seq: last.Seq,
 			Sum: sum.String()})
 		return nil
 	}))

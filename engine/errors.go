@@ -19,6 +19,53 @@ func (*noStoreNamed) Hint() string {
 	return "create a configuration: vaultik init; or name a store: vaultik --store URL snapshots"
 }
 
+// namedMissing: the configuration that was named is not there. It is no config.ErrMissing:
+// what does without a configuration, or makes one, does not do so in place of this one.
+type namedMissing struct{ file, by string }
+
+func (e *namedMissing) Error() string {
+	return fmt.Sprintf("%s names the configuration %s, which does not exist", e.by, e.file)
+}
+
+func (*namedMissing) Exit() fault.Code { return fault.Usage }
+func (e *namedMissing) Hint() string {
+	return "correct the name; or set up this machine with that configuration: vaultik --config " +
+		config.Quote(e.file) + " init"
+}
+
+// notSetUp: there is no configuration, and a backup would have to make one unasked.
+type notSetUp struct {
+	file   string // that is missing
+	other  string // configuration of the user that sudo was called by, "" for none
+	caller string // that user
+	again  string // the backup, for the other configuration
+}
+
+func (e *notSetUp) Error() string {
+	if e.other != "" {
+		return fmt.Sprintf("there is no configuration at %s, but %s, who called this command, "+
+			"has one at %s", e.file, e.caller, e.other)
+	}
+	return fmt.Sprintf("there is no configuration at %s, and without a terminal none is created "+
+		"unless --init says so", e.file)
+}
+
+func (*notSetUp) Exit() fault.Code { return fault.Failed }
+func (e *notSetUp) Choices() []string {
+	if e.other == "" {
+		return nil
+	}
+	return []string{e.again, "vaultik backup --init PATH"}
+}
+
+func (e *notSetUp) Hint() string {
+	if e.other != "" {
+		return ""
+	}
+	return "check HOME and XDG_CONFIG_HOME; or set up this machine: vaultik init, " +
+		"or vaultik backup --init PATH"
+}
+
 // fileExists: a file that must be new is there already.
 type fileExists struct{ path string }
 

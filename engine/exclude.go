@@ -58,16 +58,21 @@ func compilePatterns(list *[]filter.Pattern, files []string, o filter.Options) (
 		}
 		all = append(all, more...)
 	}
-	*list = all
+	*list = slices.Clone(all)
 	total := 0
-	for _, p := range all {
+	for i := range *list {
+		p := &(*list)[i]
+		var err error
+		if p.Text, err = config.ExpandHome(p.Text); err != nil {
+			return nil, err
+		}
 		total += len(p.Text)
 	}
 	if total > maxPatternBytes {
 		return nil, fault.Misuse("backup", fmt.Sprintf("patterns take %s, more than %s",
 			words.Size(int64(total)), words.Size(maxPatternBytes)))
 	}
-	return filter.Compile(all, o)
+	return filter.Compile(*list, o)
 }
 
 func readPatterns(file string) ([]filter.Pattern, error) {
@@ -116,6 +121,16 @@ func (b *backupSet) combine(own, flags exclusions) {
 	r.Ignore = flags.IgnoreFiles.Or(own.IgnoreFiles).Or(config.Switch{On: true}).On
 	b.oneFS = flags.OneFileSystem.Or(own.OneFileSystem)
 	b.fixed = flags.FixedSize.Or(own.FixedSize).On
+	if !flags.Xattrs.Or(own.Xattrs).Or(config.Switch{On: true}).On {
+		b.attrs = fs.NoXattrs
+	}
+	if flags.IgnoreInode.Or(own.IgnoreInode).On {
+		b.ignore |= fs.IgnoreInode
+	}
+	if flags.IgnoreCtime.Or(own.IgnoreCtime).On {
+		b.ignore |= fs.IgnoreCtime
+	}
+	b.rereadDays = own.Reread
 
 	b.excludes = append(own.exact.Strings(), flags.exact.Strings()...)
 	b.filters = &snapshot.Filters{OneFileSystem: b.oneFS.On, ExcludesLast: flags.exact.Len(),
@@ -152,7 +167,9 @@ func (j *job) prepareRules(conf *config.Config, url string, set *backupSet, root
 		r.Keep(path)
 	}
 	said := 0
-	for _, path := range roots {
+	named := append(slices.Clone(roots), set.paths...) // those that others cover too
+	slices.Sort(named)
+	for _, path := range slices.Compact(named) {
 		if by := set.emptied(path); by != nil {
 			if said++; said <= maxEmptied {
 				j.Warn("",
@@ -168,8 +185,8 @@ func (j *job) prepareRules(conf *config.Config, url string, set *backupSet, root
 
 // emptied is the pattern that leaves out what is in a named directory, nil for none.
 func (b *backupSet) emptied(root string) *filter.Pattern {
-	matched, by := b.rules.Match(root, true)
-	if !matched {
+	by := b.rules.Empties(root)
+	if by == nil {
 		return nil
 	}
 	if st, err := fs.Lstat(root); err != nil || st.Type != page.Dir {
@@ -204,6 +221,33 @@ func (j *job) tellKernel(mounts []backup.KernelMount) {
 	}
 }
 
+// maxUnused is how many patterns that decided nothing are named at once.
+const maxUnused = 10
+
+// tellUnused says which patterns have decided about nothing in a walk that is over: those
+// that look as if they were meant for another program always, the others to who asked
+// for details.
+func (j *job) tellUnused(walk *filter.Walk) {
+	walk.End()
+	var plain []string
+	said := 0
+	for _, p := range walk.Unused() {
+		switch reason := filter.Doubt(p.Text); {
+		case reason == "":
+			plain = append(plain, fmt.Sprintf("%q (%s)", p.Text, p.Source))
+		case said < maxUnused:
+			said++
+			j.Warn("", "%s excluded nothing: %s", p, reason)
+		}
+	}
+	if more := len(plain) - maxUnused; more > 0 {
+		plain = append(plain[:maxUnused], "and "+words.Count(int64(more))+" more")
+	}
+	if len(plain) > 0 {
+		j.Detail("patterns that decided about nothing: %s", strings.Join(plain, ", "))
+	}
+}
+
 // choice is one walk by the rules; it counts the directories with an ignore file
 // that means nothing.
 type choice struct {
@@ -220,31 +264,56 @@ func (c choice) Enter(d fs.Dir) (func(string) bool, error) {
 	return visit, err
 }
 
-// leaveOutOwn leaves out the program's own store and index, where they lie in the
-// roots, also under another name than the configuration has for them.
+// leaveOutOwn leaves out the program's own store, its mirrors and index, where they lie in
+// the roots, also under another name than the configuration has for them.
 func (j *job) leaveOutOwn(conf *config.Config, url string, set *backupSet, roots []string) {
-	for p, what := range map[string]string{j.places.IndexDir(conf): "index",
-		config.FilePath(url): "store"} {
-		path, err := filepath.EvalSymlinks(p)
-		if p == "" || err != nil {
-			continue
+	j.leaveOutPlace(j.places.IndexDir(conf), "index", set, roots)
+	j.leaveOutPlace(config.FilePath(url), "store", set, roots)
+	known, err := j.state.LoadKnown()
+	if err != nil {
+		return // whoever opens the store says so
+	}
+	own, _ := known.ByURL(url)
+	for _, k := range known.Stores {
+		if k.URL != url && (k.Mirror || k.Store == own.Store) {
+			j.leaveOutPlace(config.FilePath(k.URL), "mirror", set, roots)
 		}
-		reason := "the " + what + " of these backups"
-		out := func(path string) {
-			if text := snapshot.Text(path); !slices.Contains(set.filters.LeftOut, text) {
-				j.Note("excluded: %s, %s", path, reason)
-				set.filters.LeftOut = append(set.filters.LeftOut, text)
-			}
+	}
+}
+
+// leaveOutPlace leaves out one directory, "" for none.
+func (j *job) leaveOutPlace(dir, what string, set *backupSet, roots []string) {
+	if dir == "" {
+		return
+	}
+	reason := "the " + what + " of these backups"
+	out := func(path string) {
+		if text := snapshot.Text(path); !slices.Contains(set.filters.LeftOut, text) {
+			j.Note("excluded: %s, %s", path, reason)
+			set.filters.LeftOut = append(set.filters.LeftOut, text)
 		}
-		for _, r := range roots {
-			if path == r || strings.HasPrefix(path, strings.TrimSuffix(r, "/")+"/") {
-				set.rules.LeaveOut(path, reason)
-				out(path)
-				break
-			}
+	}
+	inside := func(path string) bool {
+		return slices.ContainsFunc(roots, func(r string) bool {
+			return path == r || strings.HasPrefix(path, strings.TrimSuffix(r, "/")+"/")
+		})
+	}
+	if !fs.Local(dir) { // it may not answer; its name must do
+		if inside(dir) {
+			set.rules.LeaveOut(dir, reason)
+			out(dir)
 		}
-		if st, err := fs.Lstat(path); err == nil {
-			set.rules.LeaveOutDir(st, reason, out)
-		}
+		return
+	}
+	path, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return
+	}
+	if inside(path) {
+		set.rules.LeaveOut(path, reason)
+		out(path)
+	}
+	if st, err := fs.Lstat(path); err == nil {
+		set.rules.LeaveOutDir(st, reason, out)
 	}
 }

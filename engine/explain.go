@@ -38,7 +38,7 @@ func Explain(err error) Explanation {
 	if own, ok := fault.HintOf(worst); ok && code != fault.Interrupted {
 		hint = own
 	}
-	e := Explanation{Message: config.Scrub(err.Error()), Hint: hint, Exit: code}
+	e := Explanation{Message: config.Scrub(fault.Text(err)), Hint: hint, Exit: code}
 	if c := fault.Chooser(nil); errors.As(err, &c) {
 		e.Choices = c.Choices()
 	}
@@ -86,7 +86,7 @@ func classify(err error) (fault.Code, string) {
 		return fault.Busy, busyHint(busy.PID)
 	}
 	if busy := (*config.BusyError)(nil); errors.As(err, &busy) {
-		return fault.Busy, busyHint(busy.PID)
+		return fault.Busy, hostBusyHint(busy.PID)
 	}
 	return ofClass(err)
 }
@@ -106,6 +106,14 @@ func busyHint(pid int) string {
 		return "wait for it to end"
 	}
 	return "wait for it, or see what it is: ps -fp " + strconv.Itoa(pid)
+}
+
+func hostBusyHint(pid int) string {
+	hint := "wait for it: vaultik backup --wait 1h"
+	if pid == 0 {
+		return hint
+	}
+	return hint + "; or see what it is: ps -fp " + strconv.Itoa(pid)
 }
 
 func ofClass(err error) (fault.Code, string) {
@@ -196,7 +204,12 @@ var classes = []class{
 	{snapshot.ErrNewerFormat, fault.Failed,
 		"it needs a newer version of vaultik; see which one this is: vaultik version"},
 	{snapshot.ErrTrustRollback, fault.Damage,
-		"the store is in an older state than before; use a complete copy of it"},
+		"use a complete copy of the store; only if there is none: " +
+			"vaultik store accept-rollback --kit FILE"},
+	{snapshot.ErrGCRollback, fault.Damage,
+		"put that object back from another copy of the store; only if there is none: " +
+			"vaultik store accept-rollback --kit FILE"},
+	{snapshot.ErrFlooded, fault.Damage, "remove from that prefix whatever no host of yours wrote"},
 	{snapshot.ErrOwnerChanged, fault.Damage, ""},
 	{snapshot.ErrFork, fault.Damage, ""},
 	{snapshot.ErrDamaged, fault.Damage, ""},
@@ -223,4 +236,6 @@ var classes = []class{
 	{backends.ErrUnsupported, fault.Failed, ""},
 	{fs.ErrPermission, fault.Failed, "check owner and mode: ls -ld"},
 	{syscall.ENOSPC, fault.Failed, "free some space on that file system, then rerun the command"},
+	{syscall.EDQUOT, fault.Failed,
+		"free some space within the quota there, or raise it, then rerun the command"},
 }

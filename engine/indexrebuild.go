@@ -35,7 +35,9 @@ type RebuildOptions struct {
 func (e *Engine) RebuildIndex(ctx context.Context, o RebuildOptions,
 	sink events.Sink) (events.Totals, error) {
 	j := e.begin("index rebuild", sink)
-	err := j.rebuildIndex(ctx, o)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.rebuildIndex(ctx, o)
+	})
 	return j.totals(), err
 }
 

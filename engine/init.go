@@ -27,7 +27,9 @@ type InitOptions struct {
 // kit, and tells of it: [events.StoreMade].
 func (e *Engine) Init(ctx context.Context, o InitOptions, sink events.Sink) (events.Totals, error) {
 	j := e.begin("init", sink)
-	err := j.initialise(ctx, o)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.initialise(ctx, o)
+	})
 	return j.totals(), err
 }
 
@@ -118,7 +120,11 @@ func (j *job) writeHost(p *initPlan, trust config.Point, undo *undoList) error {
 		return err
 	}
 	undo.add(func() { _ = j.state.RemoveHost() })
-	return config.Create(j.places.Config, p.url, p.recipients.Strings())
+	state := ""
+	if j.places.State != j.places.Dir() {
+		state = j.places.State
+	}
+	return config.Create(j.places.Config, p.url, state, p.recipients.Strings())
 }
 
 // undoList takes back the steps of an init that fails, last first.
@@ -146,6 +152,13 @@ func (j *job) planInit(o InitOptions) (*initPlan, error) {
 		}
 	}
 	p.path = config.FilePath(p.url)
+	made := []string{j.places.Config, j.places.State}
+	if p.path != "" {
+		made = append(made, p.path)
+	}
+	if err := j.places.CheckHome(made...); err != nil {
+		return nil, err
+	}
 	if len(o.Recipients) > 0 {
 		p.recipients, err = keys.ParseRecipients(o.Recipients)
 	} else if p.kit.Identity, p.kit.Recipient, err = keys.Generate(false); err == nil {
@@ -167,7 +180,7 @@ func (j *job) refuseConfigured() error {
 		return &configured{file: j.places.Config, dir: j.places.Dir()}
 	}
 	if f := j.state.HostFile(); exists(f) {
-		return &configured{file: f, leftover: true, dir: j.places.Dir()}
+		return &configured{file: f, leftover: true, dir: j.places.State}
 	}
 	return nil
 }
@@ -205,13 +218,20 @@ func (p *initPlan) makeHost() {
 	p.host.Store, p.host.StoreURL, p.host.Owner = p.kit.StoreID, p.url, p.kit.Owner.Public()
 	p.host.ID, p.host.Secret = layout.NewHostID(), keys.NewHostSecret()
 	p.host.Machine = config.MachineHash(p.host.Secret)
-	p.host.Kit = p.kitPath
+	p.host.Kit = config.Text(p.kitPath)
 }
 
 // remindOfKit warns while the recovery kit is still where init put it.
 func (j *job) remindOfKit(h *config.Host) {
-	if h.Kit != "" && exists(h.Kit) {
-		j.Warn("move it to a safe place: mv "+config.Quote(h.Kit)+" /media/SAFE/",
-			"the recovery kit is still on this machine: %s", h.Kit)
+	if hint := moveKit(h); hint != "" {
+		j.Warn(hint, "the recovery kit is still on this machine: %s", h.Kit)
 	}
+}
+
+// moveKit is what to do with a recovery kit that is where init put it, "" if it is not.
+func moveKit(h *config.Host) string {
+	if h.Kit == "" || !exists(string(h.Kit)) {
+		return ""
+	}
+	return "move it to a safe place: mv " + config.Quote(string(h.Kit)) + " /media/SAFE/"
 }

@@ -163,7 +163,8 @@ func (n *newStore) write(ctx context.Context, p *initPlan, undo *undoList) (conf
 	trust, err := snapshot.EncodeTrust(snapshot.Trust{
 		Store: p.kit.StoreID, Seq: 1, Time: p.kit.Created,
 		Hosts: []snapshot.TrustHost{{Host: p.host.ID, Key: p.host.Signer.Public(),
-			Roles: []string{snapshot.RoleWrite, snapshot.RolePrune}}},
+			Roles:      []string{snapshot.RoleWrite, snapshot.RolePrune},
+			Recipients: []snapshot.Sum{p.recipients.Sum()}}},
 	}, p.kit.Owner)
 	if err != nil {
 		return config.Point{}, err

@@ -23,7 +23,9 @@ type ListOptions struct {
 // List tells of the entries of a snapshot in the order of paths, each an [events.Entry].
 func (e *Engine) List(ctx context.Context, o ListOptions, sink events.Sink) (events.Totals, error) {
 	j := e.begin("ls", sink)
-	err := j.list(ctx, o)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.list(ctx, o)
+	})
 	return j.totals(), err
 }
 

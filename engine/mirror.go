@@ -274,6 +274,7 @@ func (m *mirrorPlace) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	st.Parallel = m.op.Store.Parallel
 	loaded, problems, err := st.Manifests(ctx, snapshot.Filter{})
 	if err != nil {
 		return err
@@ -319,31 +320,37 @@ func (m *mirrorPlace) noteProblems(problems []snapshot.Problem, source map[strin
 	}
 }
 
-// addGC has the newest gc object of each host copied, which says why places of a
-// chain are empty, unless the target was pruned by itself.
+// addGC has the newest gc object of each host copied, which says why places of a chain
+// are empty, and those through which it continues from what the target may know.
 func (m *mirrorPlace) addGC(ctx context.Context) error {
 	for _, h := range m.op.Store.Trust.Hosts {
-		gc, err := m.op.Store.GC(ctx, h.Host)
+		chain, err := m.op.Store.GCChain(ctx, h.Host)
 		if err != nil {
 			m.Warn("", "skipped: %v", err)
 			continue
 		}
-		if gc == nil {
-			continue
+		for _, key := range slices.Backward(chain) { // the oldest first
+			if err := m.addHead(ctx, key); err != nil {
+				return err
+			}
 		}
-		switch _, err := m.backend.Stat(ctx, gc.Key); {
-		case err == nil:
-			continue
-		case !errors.Is(err, backends.ErrNotFound):
-			return m.targetError(err)
-		}
-		data, err := m.op.Objects.Head(ctx, gc.Key, snapshot.MaxGC+1)
-		if err != nil {
-			return err
-		}
-		m.heads = append(m.heads, mirror.Head{Key: gc.Key, Data: data})
 	}
 	return nil
+}
+
+// addHead has an object copied that the target lacks.
+func (m *mirrorPlace) addHead(ctx context.Context, key string) error {
+	switch _, err := m.backend.Stat(ctx, key); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, backends.ErrNotFound):
+		return m.targetError(err)
+	}
+	data, err := m.op.Objects.Head(ctx, key, snapshot.MaxGC+1)
+	if err == nil {
+		m.heads = append(m.heads, mirror.Head{Key: key, Data: data})
+	}
+	return err
 }
 
 // otherTarget: the place for a mirror holds something else.

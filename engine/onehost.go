@@ -1,13 +1,17 @@
 package engine
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"vaultik/actors/backup"
 	"vaultik/config"
 	"vaultik/internal/fault"
+	"vaultik/vault/snapshot"
 )
 
 // lockHost makes this process the only one that writes as this host, until the
@@ -56,19 +60,77 @@ func (e *cloned) Error() string {
 func (*cloned) Exit() fault.Code    { return fault.Failed }
 func (e *cloned) Choices() []string { return e.ways }
 
-// foreignWriter adds to an error that another writes as this host what to do then.
-func (j *job) foreignWriter(err error) error {
-	if errors.Is(err, backup.ErrForeignWriter) {
+// strange: the store has snapshots of this host that this machine does not know for its own.
+type strange struct {
+	err  error
+	ways []string
+}
+
+func (e *strange) Error() string {
+	return e.err.Error() + ": if its state was put back from an older copy, resume; " +
+		"if it is a copy of another machine, make it a separate host"
+}
+
+func (e *strange) Unwrap() error     { return e.err }
+func (*strange) Exit() fault.Code    { return fault.Failed }
+func (e *strange) Choices() []string { return e.ways }
+
+// foreignWriter adds to an error that another may write as this host, or has put something
+// where this host writes, what to do then.
+func (j *job) foreignWriter(op *opened, err error) error {
+	var way *backup.InTheWay
+	switch {
+	case errors.As(err, &way):
 		return fault.WithHint(err,
-			"if this machine was cloned, make it a separate host: "+j.becomeNewHost())
+			"if nobody of yours put that there, remove it: "+objectAt(op.URL, way.Key))
+	case errors.Is(err, backup.ErrUnknownGC) && snapshot.Unproven(err):
+		return fault.WithHint(err, "put that object back from another copy of the store; "+
+			"if no pruner of yours wrote it, remove it")
+	}
+	if errors.Is(err, backup.ErrForeignWriter) {
+		return &strange{err, []string{j.vaultik("host resume --same-host"), j.becomeNewHost()}}
 	}
 	return err
+}
+
+// knowsOwn fails where a backup would, since the store has snapshots of this host that this
+// machine does not know for its own.
+func knowsOwn(ctx context.Context, op *opened) error {
+	for _, r := range op.Sets.Sets {
+		heads, _, err := op.Store.Head(ctx, op.Host.ID, r.ID)
+		if err != nil {
+			return err
+		}
+		w := op.Seen.Written(op.Store.Doc.Store, op.Host.ID, r.ID)
+		for _, l := range heads {
+			next := l.Seq == w.Seq+1 && slices.ContainsFunc(w.Next,
+				func(p config.Point) bool { return p.Sum == l.ID() })
+			if l.Seq > w.Seq && !next {
+				return fmt.Errorf("%w: snapshot %d of set %q; the last that it wrote is %d",
+					backup.ErrForeignWriter, l.Seq, string(r.Name), w.Seq)
+			}
+		}
+	}
+	return nil
+}
+
+// headOf is what the actors are told of what this machine has written.
+func headOf(w config.Written) (h backup.Head, err error) {
+	h.Seq = w.Seq
+	if w.Seq > 0 {
+		h.Sum, err = w.Hash()
+	}
+	for _, p := range w.Next {
+		sum, perr := p.Hash()
+		h.Next, err = append(h.Next, sum), errors.Join(err, perr)
+	}
+	return h, err
 }
 
 // becomeNewHost is the command that puts aside who this machine was and begins
 // with a store of its own.
 func (j *job) becomeNewHost() string {
-	aside := filepath.Join(j.places.Dir(), "old-host")
+	aside := filepath.Join(j.places.State, "old-host")
 	words := []string{"mkdir", config.Quote(aside), "&&", "mv"}
 	for _, f := range j.places.HostFiles() {
 		words = append(words, config.Quote(f))

@@ -44,6 +44,7 @@ func (j *job) openSnapshot(ctx context.Context, spec string, p Pick) (_ *reading
 			_ = op.Close()
 		}
 	}()
+	j.looksUp(op)
 	id, from := splitSnapshot(spec)
 	j.within = from
 	r := &reading{opened: op, from: snapshotPath(".", from)}

@@ -12,6 +12,7 @@ import (
 	"vaultik/config"
 	"vaultik/internal/fault"
 	"vaultik/vault/keys"
+	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
 
@@ -90,10 +91,6 @@ func (c *catalog) withPrefix(ctx context.Context, prefix string, p Pick,
 
 // again is the command that was run, for another snapshot, which flags may follow.
 func (j *job) again(snapshot string) string {
-	store := ""
-	if j.o.Store != nil {
-		store = "--store " + config.Quote(*j.o.Store) + " "
-	}
 	id, flags, _ := strings.Cut(snapshot, " ")
 	if flags != "" {
 		flags = " " + flags
@@ -104,7 +101,7 @@ func (j *job) again(snapshot string) string {
 	if j.target != "" {
 		flags += " --target " + config.Quote(j.target)
 	}
-	return "vaultik " + store + j.command + " " + id + flags
+	return j.here(j.command + " " + id + flags)
 }
 
 func (c *catalog) firstProblem() error {
@@ -142,7 +139,7 @@ func (c *catalog) chains(ctx context.Context, p Pick, key *keys.Identity) ([]nam
 				out = append(out, n)
 			}
 		}
-		return out, nil
+		return c.withoutStrange(out), nil
 	}
 	if p.Host == "" {
 		if own, err := choose(true); err != nil || len(own) > 0 {
@@ -150,6 +147,20 @@ func (c *catalog) chains(ctx context.Context, p Pick, key *keys.Identity) ([]nam
 		}
 	}
 	return choose(false)
+}
+
+// withoutStrange leaves out sets of which nothing is signed, unless there is no other:
+// anybody who may write to the store can make them up. What this machine has seen of a
+// set is no such thing.
+func (c *catalog) withoutStrange(chains []named) []named {
+	known := slices.DeleteFunc(slices.Clone(chains), func(n named) bool {
+		_, ok := c.seen[config.SetOf{Host: n.host, Set: n.set}]
+		return n.newest == nil && !ok
+	})
+	if len(known) == 0 {
+		return chains
+	}
+	return known
 }
 
 // heads finds the newest snapshot of each set, and the sets of which only
@@ -207,14 +218,14 @@ func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
 	case len(chains) > 1:
 		e := &fault.UsageError{Msg: fmt.Sprintf("latest is ambiguous: %d sets match", len(chains))}
 		for _, k := range chains {
-			e.Ways = append(e.Ways, j.again(latest+k.flags(chains)))
+			e.Ways = append(e.Ways, j.again(latest+k.flags(chains, p)))
 		}
 		return nil, e
 	}
 	k := chains[0]
 	for _, pr := range c.problems {
-		if errors.Is(pr.Err, snapshot.ErrGap) {
-			continue // older ones are missing: this one is what it is
+		if errors.Is(pr.Err, snapshot.ErrGap) || errors.Is(pr.Err, snapshot.ErrRecipients) {
+			continue // older ones are missing, or others can read it: this one is what it is
 		}
 		if pr.Host == k.host && pr.Set == k.set && (k.newest == nil || pr.Seq >= k.newest.Seq) {
 			e := &newestBad{set: k.setName, err: pr, older: c.beneath(k, pr.Seq)}
@@ -238,21 +249,26 @@ func (c *catalog) beneath(k named, seq uint64) *row {
 	return best
 }
 
-// flags are the --set and --host that single n out among all.
-func (n named) flags(all []named) string {
-	set, sameName, hosts := n.setName, 0, map[string]bool{}
+// flags are the --set and --host that single n out among all, which p left. Names that
+// two of them share are replaced by ids.
+func (n named) flags(all []named, p Pick) string {
+	set, host := n.setName, n.hostName
+	hosts := map[layout.HostID]bool{}
 	for _, o := range all {
-		if o.setName == n.setName && o.host == n.host {
-			sameName++
+		if o.setName == n.setName && o.host == n.host && o.set != n.set {
+			set = n.set.String()
 		}
-		hosts[o.host.String()] = true
-	}
-	if sameName > 1 {
-		set = n.set.String()
+		if o.hostName == n.hostName && o.host != n.host {
+			host = n.host.String()
+		}
+		hosts[o.host] = true
 	}
 	flags := " --set " + config.Quote(set)
-	if len(hosts) > 1 {
-		flags += " --host " + config.Quote(n.hostName)
+	switch {
+	case len(hosts) > 1:
+		return flags + " --host " + config.Quote(host)
+	case p.Host != "":
+		return flags + " --host " + config.Quote(p.Host)
 	}
 	return flags
 }

@@ -141,3 +141,62 @@ func TestFind_LatestNeverFallsBack(t *testing.T) {
 	f.c.op.Host = nil
 	f.refused("latest", Pick{}, fault.Damage)
 }
+
+// Each choice is another one, and when it is pasted it finds one set: also where hosts, or
+// sets of one host, have the same name, and whatever was asked for before.
+func TestFind_Choices(t *testing.T) {
+	f := newShelf(t)
+	third := layout.NewHostID()
+	for _, h := range []struct {
+		id   layout.HostID
+		name snapshot.Text
+		sets []snapshot.Text
+	}{{f.you, "web", []snapshot.Text{"x y"}}, {third, "web", []snapshot.Text{"x y", "z"}},
+		{layout.NewHostID(), "db", []snapshot.Text{"x y", "x y"}}} {
+		for _, set := range h.sets {
+			f.add(h.id, layout.NewSetID(), 1, "").Root = &snapshot.Root{Hostname: h.name, SetName: set}
+		}
+	}
+	f.add(f.me, f.set("x y"), 1, "")
+	f.add(f.me, f.set("b"), 1, "")
+	tried := 0
+	var paste func(p Pick, depth int)
+	paste = func(p Pick, depth int) {
+		_, err := f.j.find(f.Context(), f.c, latest, p, nil)
+		if err == nil {
+			tried++
+			return
+		}
+		ways := Explain(err).Choices
+		if len(ways) < 2 || depth > 0 {
+			t.Fatalf("%+v: %v\n%s", p, err, strings.Join(ways, "\n"))
+		}
+		slices.Sort(ways)
+		if got := len(slices.Compact(slices.Clone(ways))); got != len(ways) {
+			t.Errorf("%+v: the same choice twice in\n%s", p, strings.Join(ways, "\n"))
+		}
+		for _, way := range ways {
+			way = strings.ReplaceAll(strings.ReplaceAll(way, "'x y'", "x_y"), " -", "\n-")
+			var q Pick
+			for line := range strings.SplitSeq(way, "\n") {
+				flag, value, _ := strings.Cut(line, " ")
+				switch value = strings.ReplaceAll(value, "_", " "); flag {
+				case "--set":
+					q.Set = value
+				case "--host":
+					q.Host = value
+				}
+			}
+			paste(q, depth+1)
+		}
+	}
+	for _, p := range []Pick{{}, {Host: "web"}, {Host: "db"}, {Host: third.String()},
+		{Host: "web", Set: "x y"}, {Host: "db", Set: "x y"}} {
+		paste(p, 0)
+	}
+	if tried != 2+3+2+2+2+2 {
+		t.Errorf("%d choices were tried", tried)
+	}
+	f.c.op.Host = nil // a machine that is no host
+	paste(Pick{Set: "x y"}, 0)
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"vaultik/actors"
 	"vaultik/actors/restore"
@@ -23,7 +24,7 @@ import (
 func (e *Engine) Restore(ctx context.Context, o RestoreOptions, sink events.Sink) (RestoreResult,
 	error) {
 	j := e.begin("restore", sink)
-	res, err := j.restore(ctx, o)
+	res, err := attended(ctx, j, func() (RestoreResult, error) { return j.restore(ctx, o) })
 	res.Totals = j.totals()
 	return res, err
 }
@@ -66,7 +67,9 @@ func (j *job) restore(ctx context.Context, o RestoreOptions) (res RestoreResult,
 	if err != nil {
 		return res, err
 	}
-	if err := o.check(); err != nil {
+	done := j.touch(o.Target)
+	err = o.check()
+	if done(); err != nil {
 		return res, err
 	}
 	parallel, memory, err := j.effort()
@@ -107,7 +110,8 @@ func (b *restoreJob) prepare(ctx context.Context, parallel int, memory int64) er
 		NumericOwner: b.o.NumericOwner,
 		NoSpaceCheck: b.o.NoSpaceCheck,
 		Parallel:     parallel, Memory: memory, Progress: &messages.Progress{},
-		Warn:   func(text string) { b.Warn("", "%s", text) },
+		Warn:  func(text string) { b.Warn("", "%s", text) },
+		Watch: &b.calls, HangAfter: time.Duration(b.hangAfter.Load()),
 		OnItem: b.item,
 	}
 	return nil
@@ -145,7 +149,7 @@ func (b *restoreJob) run(ctx context.Context) (out RestoreResult, err error) {
 	if !b.o.Verify || err != nil && !fault.IsIncomplete(err) {
 		return out, err
 	}
-	return out, errors.Join(err, b.readBack(ctx))
+	return out, errors.Join(err, b.readBack(ctx, res))
 }
 
 func (b *restoreJob) restoreAll(ctx context.Context) (*restore.Result, error) {
@@ -155,8 +159,9 @@ func (b *restoreJob) restoreAll(ctx context.Context) (*restore.Result, error) {
 	return restore.Run(ctx, b.system, b.spec)
 }
 
-// readBack compares what the target holds with the snapshot.
-func (b *restoreJob) readBack(ctx context.Context) error {
+// readBack compares what the target holds with the snapshot. What the restore has failed to
+// restore was said then.
+func (b *restoreJob) readBack(ctx context.Context, restored *restore.Result) error {
 	b.spec.Progress = &messages.Progress{}
 	stop := b.show(b.spec.Progress)
 	res, err := restore.ReadBack(ctx, b.system, b.spec)
@@ -164,14 +169,27 @@ func (b *restoreJob) readBack(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
+	failed := map[string]bool{}
+	for _, p := range restored.Problems {
+		failed[p.Path] = true
+	}
 	for _, d := range res.Different {
+		if failed[d.Path] {
+			res.Differ--
+			continue
+		}
 		b.item(d.Path, messages.StatusFailed, "read back: "+d.Reason)
 	}
 	b.Tell(events.ReadBack{Files: res.Files, Bytes: res.Bytes})
+	if res.Unread > 0 {
+		b.Warn("rerun the same command as root to compare them",
+			"%s not be read back, which says nothing about the contents; first: %q",
+			words.Plural(res.Unread, "file could", "files could"), shown(res.UnreadAt))
+	}
 	if res.Differ > 0 {
 		b.sum.Errors += res.Differ
-		return fault.Incomplete(fmt.Sprintf("%s different from the snapshot, in %s",
-			words.Plural(res.Differ, "file is", "files are"), b.spec.Target))
+		return fault.Incomplete(fmt.Sprintf("read back: %s from the snapshot, in %s",
+			words.Plural(res.Differ, "file differs", "files differ"), b.spec.Target))
 	}
 	return nil
 }
@@ -180,6 +198,12 @@ func (b *restoreJob) readBack(ctx context.Context) error {
 func patterns(flag string, texts []string) (*filter.List, error) {
 	if len(texts) == 0 {
 		return nil, nil
+	}
+	for i := range texts {
+		var err error
+		if texts[i], err = config.ExpandHome(texts[i]); err != nil {
+			return nil, err
+		}
 	}
 	l, err := filter.Compile(filter.From(flag, texts...), filter.Options{})
 	if err != nil {

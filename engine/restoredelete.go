@@ -110,7 +110,7 @@ func (j *job) protected(r *reading) func(string, *vfs.Stat) bool {
 		paths = append(paths, j.places.IndexDir(c), config.FilePath(c.StorageURL))
 	}
 	if h, err := j.state.LoadHost(); err == nil {
-		paths = append(paths, h.Kit)
+		paths = append(paths, string(h.Kit))
 	}
 	if exe, err := os.Executable(); err == nil {
 		paths = append(paths, exe)

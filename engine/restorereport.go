@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
+	"syscall"
 
 	"vaultik/actors/restore"
 	"vaultik/backends"
+	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
@@ -119,30 +122,119 @@ func attributeSums(meta map[string]*restore.MetaLoss) (out []events.AttributeSum
 	return out
 }
 
-// tryAgain is the way on where entries have failed: another look at the store, or at the target.
-func (j *job) tryAgain(r *restore.Result) string {
-	some := func(errs ...error) bool {
-		return slices.ContainsFunc(r.Problems, func(p restore.Problem) bool {
+// tryAgain is the way on where entries have failed: "" where the same command would only
+// fail again, and nothing better is known.
+func (b *restoreJob) tryAgain(r *restore.Result) string {
+	first := func(errs ...error) *restore.Problem {
+		i := slices.IndexFunc(r.Problems, func(p restore.Problem) bool {
 			return slices.ContainsFunc(errs, func(err error) bool { return errors.Is(p.Err, err) })
 		})
+		if i < 0 {
+			return nil
+		}
+		return &r.Problems[i]
 	}
-	switch {
-	case some(snapshot.ErrDamaged, backends.ErrNotFound):
-		return "see every problem: " + j.here("verify --read-data")
-	case some(backends.ErrArchived):
+	if first(snapshot.ErrDamaged, backends.ErrNotFound) != nil {
+		return "see every problem: " + b.here("verify --read-data")
+	}
+	if first(backends.ErrArchived) != nil {
 		return thaw + "; then rerun the same command to restore the rest"
-	case some(vfs.ErrNotEmpty, vfs.ErrInTheWay):
-		return "move away what is in the way, then rerun the same command to restore the rest"
-	case some(vfs.ErrLocked):
-		return "clear the flags of what is in the way, as root: chattr -i -a FILE; " +
-			"then rerun the same command to restore the rest"
-	case some(vfs.ErrSameName):
-		return "restore such names separately, to another directory: " +
-			j.here("restore SNAPSHOT PATH --target DIR")
-	case os.Geteuid() != 0 && some(fs.ErrPermission):
-		return "rerun the same command as root to restore the rest"
 	}
-	return "rerun the same command to restore the rest"
+	for _, c := range b.cures() {
+		if p := first(c.of...); p != nil {
+			return c.hint(p)
+		}
+	}
+	if slices.ContainsFunc(r.Problems, func(p restore.Problem) bool { return passes(p.Err) }) {
+		return "rerun the same command to restore the rest"
+	}
+	return ""
+}
+
+// cure is what helps against errors of the target.
+type cure struct {
+	of   []error
+	hint func(*restore.Problem) string
+}
+
+func (b *restoreJob) cures() []cure {
+	say := func(text string) func(*restore.Problem) string {
+		return func(*restore.Problem) string { return text }
+	}
+	elsewhere := func(p *restore.Problem) string {
+		return "restore such entries to another file system: " +
+			b.here("restore "+b.r.row.short()+" --target DIR "+config.Quote(shown(p.Path)))
+	}
+	const again = "then rerun the same command to restore the rest"
+	const then = "; " + again
+	all := []cure{
+		{[]error{vfs.ErrNotEmpty, vfs.ErrInTheWay}, say("move away what is in the way, " + again)},
+		{[]error{vfs.ErrLocked}, say("clear the flags of what is in the way, as root: " +
+			"chattr -i -a FILE" + then)},
+		{[]error{vfs.ErrDirLocked}, func(p *restore.Problem) string {
+			return "clear the flags of the directory, as root: chattr -i -a " +
+				config.Quote(dirOf(p.Err)) + then
+		}},
+		{[]error{vfs.ErrSameName}, say("restore such names separately, to another directory: " +
+			b.here("restore SNAPSHOT PATH --target DIR"))},
+		{[]error{vfs.ErrNoDevice}, say("leave such entries out: --exclude PATH; " +
+			"or restore outside of the container")},
+		{[]error{syscall.EROFS}, func(p *restore.Problem) string {
+			return "mount it writable: mount -o remount,rw " +
+				config.Quote(mountOf(dirOf(p.Err))) + then
+		}},
+		{[]error{syscall.ENOSPC, syscall.EDQUOT}, func(p *restore.Problem) string {
+			return "make room there, or raise the quota of " + config.Quote(dirOf(p.Err)) + then
+		}},
+		{[]error{syscall.ENAMETOOLONG, syscall.EILSEQ, syscall.EINVAL, syscall.EFBIG,
+			syscall.EOVERFLOW}, elsewhere},
+		{[]error{syscall.EBUSY}, func(p *restore.Problem) string {
+			return "something is mounted there, or in use: unmount it: umount " +
+				config.Quote(pathOf(p.Err)) + then
+		}},
+	}
+	if os.Geteuid() != 0 {
+		all = append(all, cure{[]error{fs.ErrPermission},
+			say("rerun the same command as root to restore the rest")})
+	}
+	return all
+}
+
+// passes reports whether an error may be gone when the same command runs again: the store
+// could not be reached, files changed meanwhile, or the machine was short of something.
+func passes(err error) bool {
+	if pe := (*fs.PathError)(nil); !errors.As(err, &pe) {
+		return true // not the target's
+	}
+	for _, is := range []error{vfs.ErrSwapped, syscall.EIO, syscall.EMFILE, syscall.ENFILE,
+		syscall.ENOMEM, syscall.EAGAIN, syscall.EINTR, syscall.ESTALE, syscall.ETIMEDOUT,
+		syscall.ETXTBSY, syscall.ENOENT} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
+}
+
+// pathOf is the path that an error of the target names, "" for none.
+func pathOf(err error) string {
+	pe := (*fs.PathError)(nil)
+	if !errors.As(err, &pe) {
+		return ""
+	}
+	return pe.Path
+}
+
+// dirOf is the directory of the path that an error of the target names.
+func dirOf(err error) string { return filepath.Dir(pathOf(err)) }
+
+// mountOf is where the file system is mounted that a path is on.
+func mountOf(path string) string {
+	mounts := vfs.MountPoints()
+	for !mounts[path] && path != filepath.Dir(path) {
+		path = filepath.Dir(path)
+	}
+	return path
 }
 
 // nothing reports that not one entry was selected.
@@ -169,14 +261,20 @@ func (e *nothingSelected) Error() string {
 type targetFull struct{ err *restore.TargetFullError }
 
 func (e *targetFull) Error() string {
-	f := e.err
-	return fmt.Sprintf("the target is full: %s restored, at least %s (%s) left: %v",
-		words.Plural(f.FilesDone, "file", "files"), words.Plural(f.FilesLeft, "file", "files"),
+	f, why := e.err, "is full"
+	if errors.Is(f, syscall.EROFS) {
+		why = "takes no more"
+	}
+	return fmt.Sprintf("the target %s: %s restored, at least %s (%s) left: %v",
+		why, words.Plural(f.FilesDone, "file", "files"), words.Plural(f.FilesLeft, "file", "files"),
 		words.Size(f.BytesLeft), f.Err)
 }
 
 func (e *targetFull) Unwrap() error  { return e.err }
 func (*targetFull) Exit() fault.Code { return fault.Failed }
-func (*targetFull) Hint() string {
+func (e *targetFull) Hint() string {
+	if errors.Is(e.err, syscall.EROFS) {
+		return "make it writable, then rerun the same command to resume"
+	}
 	return "free some space there, then rerun the same command to resume"
 }

@@ -25,6 +25,7 @@ func (b *restoreJob) targetDir() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find target: %w", err)
 	}
+	defer b.touch(dir)()
 	if store := config.FilePath(b.r.URL); store != "" && within(store, dir) {
 		return "", &fault.UsageError{Msg: fmt.Sprintf("--target: %s is inside the store", dir),
 			Advice: "choose another directory: --target DIR"}

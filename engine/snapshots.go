@@ -10,6 +10,7 @@ import (
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
 	"vaultik/vault/keys"
+	"vaultik/vault/snapshot"
 )
 
 // SnapshotsResult is what a store has.
@@ -23,7 +24,9 @@ type SnapshotsResult struct {
 // Snapshots lists the snapshots of a store. With problems there is an error as well.
 func (e *Engine) Snapshots(ctx context.Context, p Pick, sink events.Sink) (SnapshotsResult, error) {
 	j := e.begin("snapshots", sink)
-	res, err := j.snapshots(ctx, p)
+	res, err := attended(ctx, j, func() (SnapshotsResult, error) {
+		return j.snapshots(ctx, p)
+	})
 	j.sum.Errors = int64(len(res.Problems))
 	res.Totals = j.totals()
 	return res, err
@@ -34,16 +37,20 @@ func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err e
 	if err != nil {
 		return res, err
 	}
+	if _, _, err := j.effort(); err != nil {
+		return res, err
+	}
 	op, err := j.openStore(ctx, backends.Options{ReadOnly: true})
 	if err != nil {
 		return res, err
 	}
 	defer op.Close()
+	j.looksUp(op)
 	cat, err := j.catalog(ctx, op)
 	if err != nil {
 		return res, err
 	}
-	rows, wrong, err := cat.read(ctx, p, key)
+	rows, wrong, err := j.read(ctx, cat, p, key)
 	if err != nil {
 		return res, err
 	}
@@ -73,28 +80,35 @@ func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err e
 
 // read opens the roots and leaves out what is not asked for. wrong is set when
 // the key opens none of them.
-func (c *catalog) read(ctx context.Context, p Pick, key *keys.Identity) (rows []*row, wrong,
-	err error) {
-	opened := 0
-	for _, r := range c.rows {
-		root, err := c.openRoot(ctx, r, key)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return nil, nil, err
-		case errors.Is(err, keys.ErrWrongIdentity), errors.Is(err, keys.ErrPlugin):
-			wrong = err
-		case err != nil:
-			c.problems = append(c.problems, problemWith(r, err))
-		case root != nil:
-			opened++
-		}
+func (j *job) read(ctx context.Context, c *catalog, p Pick, key *keys.Identity) (rows []*row,
+	wrong, err error) {
+	take := func(r *row, root *snapshot.Root) {
 		if fits(p.Host, c.hostName(r.chain(), root), r.Host.String()) &&
 			fits(p.Set, c.setName(r.chain(), root), r.Set.String()) {
 			rows = append(rows, r)
 		}
 	}
+	if key == nil {
+		for _, r := range c.rows {
+			take(r, nil)
+		}
+		return rows, nil, nil
+	}
+	opened := 0
+	err = j.openRoots(ctx, c, c.rows, key, func(r *row, root *snapshot.Root, err error) error {
+		switch {
+		case err == nil:
+			opened++
+		case errors.Is(err, keys.ErrWrongIdentity), errors.Is(err, keys.ErrPlugin):
+			wrong = err
+		default:
+			c.problems = append(c.problems, problemWith(r, err))
+		}
+		take(r, root)
+		return nil
+	})
 	if opened > 0 {
 		wrong = nil
 	}
-	return rows, wrong, nil
+	return rows, wrong, err
 }

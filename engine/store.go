@@ -8,7 +8,9 @@ import (
 
 	"vaultik/backends"
 	"vaultik/config"
+	"vaultik/engine/objectcache"
 	"vaultik/internal/fault"
+	"vaultik/internal/words"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
@@ -23,10 +25,33 @@ type opened struct {
 	Sets    *config.Sets // of this host; empty if Host is nil
 	Host    *config.Host // nil if this machine is no host of this store
 	Mirror  bool         // a place that store copy made, named by --store: it may be behind
+
+	cache *objectcache.Cache // nil: none
 }
 
 // Close releases the backend. It cannot lose anything: whatever was put was acknowledged.
-func (o *opened) Close() error { return o.Backend.Close() }
+func (o *opened) Close() error {
+	if o.cache != nil {
+		o.cache.Close()
+	}
+	return o.Backend.Close()
+}
+
+// looksUp prepares a store for those who look for snapshots: blobs of manifests are of no use
+// to them, and what never changes may come from the cache of this machine. A check of the
+// store reads the store. A store that is a directory needs no other directory.
+func (j *job) looksUp(op *opened) {
+	op.Store.WithoutBlobs = true
+	if j.o.NoCache || j.dry || config.FilePath(op.URL) != "" {
+		return
+	}
+	op.cache = objectcache.Open(j.places.Cache, op.Store.Doc.Store.String())
+	if op.cache != nil { // a nil *Cache is no nil snapshot.Cache
+		op.Store.Cache = op.cache
+	} else {
+		j.Detail("no cache below %s: everything is read from the store", j.places.Cache)
+	}
+}
 
 // takesBackups refuses a store that this machine is no host of, and a mirror: its store
 // would lack for ever what is saved only there.
@@ -42,7 +67,24 @@ func (o *opened) takesBackups() error {
 				"if the store is lost, set storage_url to the mirror",
 		}
 	}
-	return nil
+	return o.trusted()
+}
+
+// trusted refuses to write as a host that the owner does not trust: what it wrote would count
+// for nothing.
+func (o *opened) trusted() error {
+	h, ok := o.Store.Trust.Host(o.Host.ID)
+	why := ""
+	switch {
+	case !ok || h.Key != o.Host.Signer.Public() || !h.Has(snapshot.RoleWrite):
+		why = "the owner of the store does not trust the key of this host"
+	case !h.Revoked.IsZero():
+		why = "the owner of the store has revoked the key of this host on " + words.Day(h.Revoked)
+	default:
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("%w: %s, so what it saves would not count",
+		snapshot.ErrUntrusted, why), "see which hosts are trusted: vaultik store info")
 }
 
 // openStore opens the store that is meant for reading and writing, after the
@@ -107,7 +149,16 @@ func (j *job) ownHost() (*config.Host, error) {
 func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 	known *config.Known) (err error) {
 	pin := j.pinFor(op, host, known)
+	if j.older {
+		pin.TrustSeq, pin.TrustSum = 0, ""
+	}
 	op.Store, err = snapshot.OpenStore(ctx, op.Objects, pin)
+	if err == nil {
+		var conf *config.Config
+		if conf, err = j.tuning(); err == nil {
+			op.Store.Parallel = j.transfers(conf)
+		}
+	}
 	if errors.Is(err, snapshot.ErrOwnerChanged) {
 		return &ownerDiffers{url: backends.Redact(op.URL), want: pin.Owner, asked: j.o.Owner != "",
 			err: err}
@@ -127,7 +178,9 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 		return &ownerDiffers{url: backends.Redact(op.URL), want: k.Owner,
 			err: snapshot.ErrOwnerChanged}
 	}
-	if p := op.Seen.Trust(id); op.Mirror && op.Store.TrustSeq < p.Seq {
+	if p := op.Seen.Trust(id); j.older {
+		j.Detail("trust list %d, %d was seen", op.Store.TrustSeq, p.Seq)
+	} else if op.Mirror && op.Store.TrustSeq < p.Seq {
 		j.Warn(j.vaultik("store copy --to "+config.Quote(op.URL)),
 			"the mirror %s is behind its store: it has trust list %d, the store has had list %d",
 			backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
@@ -135,7 +188,11 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 		op.Store.TrustSum != p.Sum {
 		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
 	}
+	if !j.older {
+		op.requireSeen()
+	}
 	j.remember(op, known, owner)
+	j.sayStrays(op)
 	return nil
 }
 
@@ -214,10 +271,7 @@ func (j *job) remember(op *opened, known *config.Known, owner string) {
 		})
 		op.Seen.NoteTrust(id, now)
 	}
-	if err != nil {
-		j.Warn("",
-			"cannot remember this store, so a later change of its owner will go unnoticed: %v", err)
-	}
+	j.sayForgetful(err)
 }
 
 // sayOwner says whose a store is that was not met at this place before.

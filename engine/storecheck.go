@@ -21,7 +21,9 @@ import (
 func (e *Engine) CheckPlace(ctx context.Context, full bool, sink events.Sink) (events.Totals,
 	error) {
 	j := e.begin("store check", sink)
-	err := j.checkPlace(ctx, full)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.checkPlace(ctx, full)
+	})
 	return j.totals(), err
 }
 

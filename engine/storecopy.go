@@ -40,7 +40,7 @@ type CopyResult struct {
 // [events.Affected].
 func (e *Engine) Copy(ctx context.Context, o CopyOptions, sink events.Sink) (CopyResult, error) {
 	j := e.begin("store copy", sink)
-	res, err := j.copy(ctx, o)
+	res, err := attended(ctx, j, func() (CopyResult, error) { return j.copy(ctx, o) })
 	res.Totals = j.totals()
 	return res, err
 }

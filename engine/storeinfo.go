@@ -8,6 +8,7 @@ import (
 	"vaultik/engine/events"
 	"vaultik/engine/placecheck"
 	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
 )
 
 // InfoResult is a store as a whole.
@@ -20,7 +21,7 @@ type InfoResult struct {
 // lists the store once and needs no key.
 func (e *Engine) Info(ctx context.Context, sink events.Sink) (InfoResult, error) {
 	j := e.begin("store info", sink)
-	info, err := j.info(ctx)
+	info, err := attended(ctx, j, func() (events.StoreInfo, error) { return j.info(ctx) })
 	return InfoResult{j.totals(), info}, err
 }
 
@@ -55,14 +56,18 @@ func infoOf(op *opened, info backends.Info, n *census) events.StoreInfo {
 		Objects: n.rows(), Total: placecheck.Known(info.Total, 0),
 		Free: placecheck.Known(info.Free, 0), Abilities: placecheck.Abilities(info)}
 	for _, h := range op.Store.Trust.Hosts {
-		host := events.StoreHost{Host: h.Host.String(), Roles: h.Roles, Here: op.Host != nil &&
-			op.Host.ID == h.Host}
-		if !h.Revoked.IsZero() {
-			host.Revoked = &h.Revoked
-		}
-		ev.Hosts = append(ev.Hosts, host)
+		ev.Hosts = append(ev.Hosts, storeHost(op, h))
 	}
 	return ev
+}
+
+func storeHost(op *opened, h snapshot.TrustHost) events.StoreHost {
+	host := events.StoreHost{Host: h.Host.String(), Roles: h.Roles, Here: op.Host != nil &&
+		op.Host.ID == h.Host}
+	if !h.Revoked.IsZero() {
+		host.Revoked = &h.Revoked
+	}
+	return host
 }
 
 // census is what a listing of a store counts.

@@ -35,7 +35,7 @@ type VerifyResult struct {
 func (e *Engine) Verify(ctx context.Context, o VerifyOptions, sink events.Sink) (VerifyResult,
 	error) {
 	j := e.begin("verify", sink)
-	res, err := j.verify(ctx, o)
+	res, err := attended(ctx, j, func() (VerifyResult, error) { return j.verify(ctx, o) })
 	res.Totals = j.totals()
 	return res, err
 }

@@ -53,9 +53,11 @@ func manifestKind(err error) string {
 	switch {
 	case errors.Is(err, snapshot.ErrFork):
 		return "forked"
-	case errors.Is(err, snapshot.ErrGap), errors.Is(err, snapshot.ErrRollback):
+	case errors.Is(err, snapshot.ErrGap), errors.Is(err, snapshot.ErrRollback),
+		errors.Is(err, snapshot.ErrGCRollback):
 		return "missing"
-	case errors.Is(err, snapshot.ErrUntrusted), errors.Is(err, snapshot.ErrRevoked):
+	case errors.Is(err, snapshot.ErrUntrusted), errors.Is(err, snapshot.ErrRevoked),
+		errors.Is(err, snapshot.ErrRecipients):
 		return "untrusted"
 	case errors.Is(err, snapshot.ErrNewerFormat):
 		return "newer"
@@ -135,7 +137,44 @@ func (v *verification) report(ctx context.Context, rep *verify.Report,
 	if found > 0 {
 		v.tellAffected(ctx, affected)
 	}
-	return ev, true, v.err(problems, found, affected)
+	if err := v.err(problems, found, affected); err != nil {
+		return ev, true, err
+	}
+	return ev, true, v.newestUnopened(rep)
+}
+
+// newestUnopened is an error if the key does not open the newest snapshot of a set: what is
+// saved now is for others. Older ones may be so, since recipients change.
+func (v *verification) newestUnopened(rep *verify.Report) error {
+	newest := map[chain]*row{}
+	for _, r := range v.rows {
+		if n := newest[r.chain()]; n == nil || r.Seq > n.Seq {
+			newest[r.chain()] = r
+		}
+	}
+	for _, r := range v.rows {
+		if newest[r.chain()] == r && slices.Contains(rep.Unopened, r.Sum) {
+			return &unopened{v.cat.setName(r.chain(), nil), v.cat.hostName(r.chain(), nil), r}
+		}
+	}
+	return nil
+}
+
+// unopened: the newest snapshot of a set is for other keys than the one that was given.
+type unopened struct {
+	set, host string
+	row       *row
+}
+
+func (e *unopened) Error() string {
+	return fmt.Sprintf("the newest snapshot of set %s of %s, %s of %s, "+
+		"does not open with this key: it is for other recipients",
+		e.set, e.host, e.row.short(), e.row.when())
+}
+
+func (*unopened) Exit() fault.Code { return fault.NoIdentity }
+func (*unopened) Hint() string {
+	return "on that host, compare age_recipients with the recovery kit: vaultik config show"
 }
 
 // affected are the ids of the snapshots that need something bad, or are bad themselves.
@@ -210,5 +249,12 @@ func (v *verification) damage(found int64, affected []string) error {
 		rest = fmt.Sprintf("; %s not affected", words.Plural(int64(whole), "snapshot is",
 			"snapshots are"))
 	}
-	return fault.Damaged(words.Plural(found, "problem", "problems") + " in the store" + rest)
+	err := fault.Damaged(words.Plural(found, "problem", "problems") + " in the store" + rest)
+	for _, p := range v.signed {
+		if errors.Is(p.Err, snapshot.ErrRollback) || errors.Is(p.Err, snapshot.ErrGap) ||
+			errors.Is(p.Err, snapshot.ErrGCRollback) {
+			return fault.WithHint(err, v.acceptHint())
+		}
+	}
+	return err
 }

@@ -59,8 +59,5 @@ func openBadger(dir string, log *slog.Logger) (db *badger.DB, err error) {
 	if err == nil {
 		return db, nil
 	}
-	if classify(err) != nil {
-		return nil, fmt.Errorf("open index %q: %w", dir, typed(err))
-	}
-	return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	return nil, unreadable(err, fmt.Sprintf("open %q", dir))
 }

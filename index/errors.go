@@ -43,32 +43,40 @@ func (e *BusyError) Error() string {
 // Is makes a BusyError an ErrBusy.
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
-// Badger flattens most errors of the system to text; these are told apart by it.
-var systemErrors = []struct {
-	errno syscall.Errno
-	as    error // nil: passed on as the errno
-}{
-	{syscall.ENOSPC, ErrNoSpace},
-	{syscall.EDQUOT, ErrNoSpace},
-	{syscall.EACCES, nil},
-	{syscall.EPERM, nil},
-	{syscall.EROFS, nil},
-	{syscall.EMFILE, nil},
-	{syscall.ENFILE, nil},
-	{syscall.ENOMEM, nil},
+// Badger flattens most errors of the system to text; these are told apart by it. One that
+// something is missing, or in the way, is none of these: that is damage.
+var systemErrors = []syscall.Errno{
+	syscall.ENOSPC, syscall.EDQUOT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE,
+	syscall.ENFILE, syscall.ENOMEM, syscall.EIO, syscall.EFBIG, syscall.EINVAL, syscall.EINTR,
+	syscall.EAGAIN, syscall.EBUSY, syscall.ENODEV, syscall.ENXIO, syscall.ESTALE,
+	syscall.ETIMEDOUT, syscall.ENOTSUP, syscall.ENOSYS, syscall.EOVERFLOW,
 }
 
-// classify returns the sentinel (or errno) behind an error of Badger, or nil.
+// classify returns the sentinel (or errno) behind an error of Badger, or nil. What the system
+// answers may pass, and says nothing about what the index holds: it is never damage.
 func classify(err error) error {
-	for _, s := range systemErrors {
-		if errors.Is(err, s.errno) || strings.Contains(err.Error(), s.errno.Error()) {
-			if s.as != nil {
-				return s.as
-			}
-			return s.errno
+	for _, errno := range systemErrors {
+		if !errors.Is(err, errno) && !strings.Contains(err.Error(), errno.Error()) {
+			continue
 		}
+		if errno == syscall.ENOSPC || errno == syscall.EDQUOT {
+			return ErrNoSpace
+		}
+		return errno
+	}
+	errno := syscall.Errno(0)
+	if errors.As(err, &errno) && errno != syscall.ENOENT && errno != syscall.EEXIST {
+		return errno
 	}
 	return nil
+}
+
+// unreadable is the error of reading a file of the index: damage, unless the system refused.
+func unreadable(err error, what string) error {
+	if classify(err) != nil {
+		return fmt.Errorf("read index: %s: %w", what, typed(err))
+	}
+	return fmt.Errorf("%w: %s: %w", ErrDamaged, what, err)
 }
 
 // typed wraps an error of Badger so that errors.Is finds ErrNoSpace or the errno.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -117,9 +118,16 @@ func verifyManifest(db string, sizes map[string]int64) (map[uint64]badger.TableM
 		return nil, fmt.Errorf("read index: %w", err)
 	}
 	defer func() { _ = f.Close() }()
+	// Badger takes a manifest that it cannot read for a bad one.
+	if _, err = io.Copy(io.Discard, f); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, unreadable(err, manifestName)
+	}
 	m, _, err := badger.ReplayManifestFile(f, externalMagic, badger.DefaultOptions(db).WithLogger(nil))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return nil, unreadable(err, manifestName)
 	}
 	for id, t := range m.Tables {
 		if t.KeyID != 0 || t.Compression != 0 || t.Level >= 7 {

@@ -18,8 +18,13 @@ import (
 // verifyTable checks both kinds of checksum with at most a block and the index
 // in memory. It returns buf, grown, for the next one.
 func verifyTable(path string, size int64, buf []byte) ([]byte, error) {
+	var refused error // by the system, when it was to read
 	bad := func(what string) ([]byte, error) {
-		return buf, fmt.Errorf("%w: table %s: %s", ErrDamaged, filepath.Base(path), what)
+		what = fmt.Sprintf("table %s: %s", filepath.Base(path), what)
+		if refused != nil {
+			return buf, unreadable(refused, what)
+		}
+		return buf, fmt.Errorf("%w: %s", ErrDamaged, what)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -34,6 +39,9 @@ func verifyTable(path string, size int64, buf []byte) ([]byte, error) {
 			buf = make([]byte, 0, n)
 		}
 		_, err := f.ReadAt(buf[:n], off)
+		if err != nil && classify(err) != nil {
+			refused = err
+		}
 		return buf[:n], err
 	}
 
@@ -121,14 +129,15 @@ func logEnd(path string, size int64) (int64, error) {
 		return 0, fmt.Errorf("read index: %w", err)
 	}
 	defer func() { _ = f.Close() }()
+	in := &remembering{r: f}
 	var head [logHeader]byte
-	if _, err := io.ReadFull(f, head[:]); err != nil {
-		return 0, nil // cut off by a crash
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return 0, in.refused(path) // else it was cut off by a crash
 	}
 	if binary.BigEndian.Uint64(head[:]) != 0 || size > maxLog {
 		return 0, fmt.Errorf("%w: log %s", ErrDamaged, filepath.Base(path))
 	}
-	r := &logReader{r: bufio.NewReaderSize(f, 64<<10)}
+	r := &logReader{r: bufio.NewReaderSize(in, 64<<10)}
 	end := int64(logHeader)
 	for {
 		n := r.entry()
@@ -137,10 +146,36 @@ func logEnd(path string, size int64) (int64, error) {
 		}
 		end += n
 	}
+	if err := in.refused(path); err != nil {
+		return 0, err
+	}
 	if end == logHeader {
 		return 0, nil
 	}
 	return end, nil
+}
+
+// remembering keeps the error of the system that ends a reading, which is not the end of a log.
+type remembering struct {
+	r   io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (m *remembering) Read(p []byte) (int, error) {
+	n, err := m.r.Read(p)
+	if err != nil && classify(err) != nil {
+		m.err = err
+	}
+	return n, err
+}
+
+// refused is that error, nil for none.
+func (m *remembering) refused(path string) error {
+	if m.err == nil {
+		return nil
+	}
+	return unreadable(m.err, "log "+filepath.Base(path))
 }
 
 // logReader reads entries and their checksums.

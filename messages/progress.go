@@ -19,6 +19,7 @@ type Progress struct {
 	TotalKnown atomic.Bool // the totals will not grow any more
 	Current    atomic.Pointer[string]
 	Phase      atomic.Pointer[string]
+	Unit       atomic.Pointer[string] // what FilesTotal and FilesDone count; nil: files
 }
 
 // SetCurrent notes the path being worked on.
@@ -26,3 +27,6 @@ func (p *Progress) SetCurrent(s string) { p.Current.Store(&s) }
 
 // SetPhase notes what the job is doing.
 func (p *Progress) SetPhase(s string) { p.Phase.Store(&s) }
+
+// SetUnit notes what is counted, if that is not files.
+func (p *Progress) SetUnit(s string) { p.Unit.Store(&s) }

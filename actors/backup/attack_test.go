@@ -296,7 +296,7 @@ func (a *attack) attempt() {
 				}
 			}
 		case 3:
-			s.Faults.Fresh = time.Nanosecond
+			s.Faults.Boot = jobtest.Late()
 			s.Faults.OnCommitStart = func() {
 				if rounds++; rounds < backup.MaxRounds {
 					for _, k := range a.Keys("b/") {

@@ -40,10 +40,11 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	if r.Abandoned = abandoned; abandoned == "" { // else a call may still write there
 		run.Mem.Close()
 	}
-	r.Kernel = run.kernelMounts()
+	r.Kernel, r.NoAttrs = run.kernelMounts(), run.noAttrs()
 	p := spec.Progress
 	sums := run.tally.close()
-	r.Counts, r.Errors, r.BlobsStored = sums.counts, sums.failed, run.blobsStored.Load()
+	r.Counts, r.BlobsStored = sums.counts, run.blobsStored.Load()
+	r.Errors, r.Denied = sums.failed, sums.denied
 	r.BytesRead, r.BytesStored = p.BytesRead.Load(), p.Stored.Load()
 	r.ObjectsStored, r.Restarts = p.Objects.Load(), p.Restarts.Load()
 	r.Duration = time.Since(began)
@@ -94,7 +95,8 @@ type backupJob struct {
 func newBackupJob(soft context.Context, run *backupRun) *backupJob {
 	j := &backupJob{run: run, soft: soft}
 	j.Name, j.Cancel, j.Watch = "backup", run.cancel, &run.watch
-	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
+	j.Warn, j.Progress = run.spec.warn, run.spec.Progress
+	j.HangAfter, j.HangTime = run.spec.HangAfter, run.faults.HangTime
 	j.OnStuck = func(c actor.Context) bool {
 		if !run.interrupted() || j.flushing {
 			return false
@@ -287,7 +289,7 @@ func (j *backupJob) commit(c actor.Context, m *treeWritten) {
 	if j.Ended {
 		return
 	}
-	j.run.spec.Progress.SetPhase("commit")
+	j.run.spec.Progress.SetPhase("write snapshot")
 	top := m.top
 	j.Beside(c, func(actors.Aside) any {
 		r, err := j.committer.commit(top)

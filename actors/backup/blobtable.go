@@ -21,7 +21,7 @@ type blobTable struct {
 	slots   []uint32 // open addressing by the name, which is random: record + 1; 0 is empty
 	nums    []uint32 // by number in the index: record + 1; 0: not asked for yet, or gone
 	listing uint16   // that counts as the state of the store
-	round   uint16
+	round   uint8
 	needs   int // records of round
 }
 
@@ -29,7 +29,8 @@ type knownBlob struct {
 	blob.Info               // of one that is only listed: nothing but the name
 	num       index.BlobNum // 0: not known to be in the index
 	listing   uint16        // the last that had it
-	round     uint16        // the last that needed it
+	round     uint8         // the last that needed it
+	own       bool          // the store has acknowledged it to this run
 }
 
 // fill completes a record, once: those that have its pointer read it without the lock.
@@ -89,12 +90,21 @@ func (t *blobTable) stored(name blob.Name) {
 	t.record(name).listing = t.listing
 }
 
-// present reports whether a blob is in the store.
+// uploaded notes that the store has acknowledged a blob to this run.
+func (t *blobTable) uploaded(name blob.Name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.record(name)
+	b.listing, b.own = t.listing, true
+}
+
+// present reports whether a blob is in the store, as far as is known: what this run
+// has stored may be too new to be listed.
 func (t *blobTable) present(name blob.Name) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b := t.find(name)
-	return b != nil && b.listing == t.listing
+	return b != nil && (b.listing == t.listing || b.own)
 }
 
 // walk begins a round, in which no blob is needed yet.
@@ -130,16 +140,40 @@ func (t *blobTable) count() (needed, all int) {
 	return t.needs, int(t.used)
 }
 
-// missing are blobs that the snapshot needs and the store has not.
-func (t *blobTable) missing() (gone []blob.Name) {
+// unlisted are blobs that the snapshot needs and the newest listing has not: own ones,
+// which this run has stored, and others.
+func (t *blobTable) unlisted() (own, others []blob.Name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range t.used {
-		if b := t.at(i); b.round == t.round && b.listing != t.listing {
-			gone = append(gone, b.Name)
+		switch b := t.at(i); {
+		case b.round != t.round || b.listing == t.listing:
+		case b.own:
+			own = append(own, b.Name)
+		default:
+			others = append(others, b.Name)
 		}
 	}
-	return gone
+	return own, others
+}
+
+// lost notes that the store does not have, or will delete, what this run has stored.
+func (t *blobTable) lost(name blob.Name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b := t.find(name); b != nil {
+		b.own = false
+	}
+}
+
+// size is the length of a blob in bytes, 0 if it is not known.
+func (t *blobTable) size(name blob.Name) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if b := t.find(name); b != nil {
+		return b.Size
+	}
+	return 0
 }
 
 // forget drops blobs that were removed from the index: their numbers are void.

@@ -71,17 +71,26 @@ func TestBlobTable_Rounds(t *testing.T) {
 	table.stored(a)
 	table.need(a)
 	table.need(b)
-	if gone := table.missing(); len(gone) != 1 || gone[0] != b {
+	if _, gone := table.unlisted(); len(gone) != 1 || gone[0] != b {
 		t.Errorf("missing: %v", gone)
 	}
 	in := table.add(blob.Info{Name: b, Size: 7})
-	table.stored(b)
-	if gone := table.missing(); len(gone) != 0 {
-		t.Errorf("missing: %v", gone)
+	table.uploaded(b)
+	if own, gone := table.unlisted(); len(own)+len(gone) != 0 {
+		t.Errorf("missing: %v %v", own, gone)
+	}
+	table.list()
+	table.stored(a)
+	if own, gone := table.unlisted(); len(gone) != 0 || len(own) != 1 || own[0] != b || !table.present(b) {
+		t.Errorf("too new to be listed: %v, missing: %v", own, gone)
+	}
+	table.lost(b)
+	if own, gone := table.unlisted(); len(own) != 0 || len(gone) != 1 || table.present(b) {
+		t.Errorf("lost: %v %v", own, gone)
 	}
 	table.list()
 	table.stored(b)
-	if gone := table.missing(); len(gone) != 1 || gone[0] != a || table.present(a) || !table.present(b) || table.present(c) {
+	if _, gone := table.unlisted(); len(gone) != 1 || gone[0] != a || table.present(a) || !table.present(b) || table.present(c) {
 		t.Errorf("missing after it was listed again: %v", gone)
 	}
 	table.walk()

@@ -29,6 +29,7 @@ type chunker struct {
 	names  *vfs.NameCache
 	touch  *actors.Touch
 	bytes  int64 // read of the file under way; holes are not
+	before *comparison
 
 	// of the batch under way
 	leaf    uint64
@@ -84,26 +85,36 @@ func (k *chunker) entry(t *entryTask) error {
 		return nil
 	}
 	st := t.Stat
-	abs := "/" + t.Path
-	if t.Path == "." {
-		abs = "/"
-	}
+	abs := absolute(t.Path)
 	k.run.spec.Progress.SetCurrent(abs)
-	if t.Made {
+	switch {
+	case t.Made:
 		return k.made(t, &d)
+	case t.Unseen:
+		st.Fill(&d.Entry, k.names)
+		k.captured(t, &d, nil)
+		return nil
 	}
 	k.touch.Enter(abs)
 	defer k.touch.Leave()
-	capture := func() error { return vfs.CaptureMeta(abs, &st, &d.Entry, k.names) }
-	if st.Type == page.File && t.Known == nil {
+	attrs := k.run.spec.Attrs
+	capture := func() error { return vfs.CaptureMeta(abs, &st, &d.Entry, k.names, attrs) }
+	if t.readsContent() {
 		d.Status = t.status()
+		k.before = compareWith(t)
 		f, err := k.content(abs, &st, &d)
 		switch {
 		case err == nil:
 			defer func() { _ = f.Close() }()
-			capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names) }
+			capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names, attrs) }
+			if k.before.same() && d.Status == messages.StatusChanged {
+				d.Status, d.Entry.Refs = messages.StatusUnchanged, t.Known.Refs
+			}
 		case k.run.ctx.Err() != nil || errors.Is(err, actors.ErrInterrupted):
 			return err
+		case t.Reread && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, vfs.ErrSwapped):
+			k.unread(t, &d, err)
+			return nil
 		case f == nil && st.Size == 0 && errors.Is(err, fs.ErrPermission):
 			// It says it is empty, so its attributes are all that there is to save.
 		default:
@@ -114,6 +125,24 @@ func (k *chunker) entry(t *entryTask) error {
 	d.Stat = st
 	k.captured(t, &d, capture())
 	return nil
+}
+
+// unread ends a file that is known and could not be read again: what was saved of it stays
+// in the snapshot, which is better than nothing.
+func (k *chunker) unread(t *entryTask, d *entryDone, err error) {
+	abs := absolute(t.Path)
+	k.pieces = append(k.pieces, piece{Index: t.Index, Restart: true})
+	d.Stat, d.Read, d.Entry.Refs = t.Stat, vfs.Moment{}, t.Known.Refs
+	meta := vfs.CaptureMeta(abs, &t.Stat, &d.Entry, k.names, k.run.spec.Attrs)
+	k.describe(t, d)
+	d.failed(t.Path, errors.Join(err, k.run.minor(t, meta)))
+	d.Reason += "; what was saved before is kept"
+	k.done = append(k.done, *d)
+}
+
+// readsContent reports whether an entry is a file that is read.
+func (t *entryTask) readsContent() bool {
+	return t.Stat.Type == page.File && (t.Known == nil || t.Reread)
 }
 
 // status is that of a file whose content must be read.
@@ -131,9 +160,8 @@ func (k *chunker) captured(t *entryTask, d *entryDone, err error) {
 		k.fail(d, err)
 		return
 	}
-	if err != nil {
-		d.Reason = err.Error() // the content is safe, some attribute is not
-		d.Status = messages.StatusFailed
+	if err = k.run.minor(t, err); err != nil { // the content is safe, some attribute is not
+		d.failed(t.Path, err)
 	}
 	k.describe(t, d)
 	k.done = append(k.done, *d)
@@ -146,31 +174,36 @@ func (k *chunker) describe(t *entryTask, d *entryDone) {
 	if st.Type == page.File {
 		d.Entry.Size = st.Size
 	}
-	if st.Nlink > 1 && st.Type != page.Dir {
-		d.Entry.HL = k.run.hardLink(st)
-	}
-	if t.Known != nil {
+	d.Entry.HL = k.run.hardLink(st, t.Path)
+	if t.Known != nil && !t.Reread {
 		d.Entry.Refs = t.Known.Refs
 	}
 	if t.Unlisted != nil {
-		d.Status, d.Reason = messages.StatusFailed, t.Unlisted.Error()
+		d.failed(t.Path, t.Unlisted)
 	}
 	d.Racy = d.Racy || d.Status == messages.StatusInMotion || d.Status == messages.StatusFailed
 }
 
 // fail drops the entry from the snapshot, and says why.
 func (k *chunker) fail(d *entryDone, err error) {
-	d.Status, d.Dropped, d.Reason = messages.StatusFailed, true, err.Error()
+	d.failed(d.Entry.Path, err)
+	d.Dropped = true
 	if errors.Is(err, fs.ErrNotExist) {
 		d.Status, d.Reason = messages.StatusVanished, "vanished during the backup"
 	}
 	k.done = append(k.done, *d)
 }
 
+// failed says why an entry is missing, or not complete.
+func (d *entryDone) failed(path string, err error) {
+	d.Status, d.Reason = messages.StatusFailed, vfs.Reason(absolute(path), err)
+	d.Denied = errors.Is(err, fs.ErrPermission)
+}
+
 // content opens and reads a file, and sets st to what was true of the bytes that
 // were read. The file stays open, so that its attributes can be read.
 func (k *chunker) content(abs string, st *vfs.Stat, d *entryDone) (*os.File, error) {
-	d.Read = k.run.now()
+	d.Read = k.run.moment(st.Dev)
 	f, now, err := vfs.OpenFile(abs, st)
 	if err != nil {
 		return nil, err
@@ -188,6 +221,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 		if again {
 			k.pieces = append(k.pieces, piece{Index: d.Index, Restart: true})
 		}
+		k.before.restart()
 		k.bytes = 0
 		n, err := k.contentOnce(f, now.Size, d)
 		d.BytesRead += k.bytes
@@ -195,7 +229,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 			return err
 		}
 		k.run.faults.Read(abs)
-		looked := k.run.now()
+		looked := k.run.moment(now.Dev)
 		after, err := vfs.Fstat(f)
 		if err != nil {
 			return err
@@ -238,7 +272,7 @@ func (k *chunker) contentOnce(f *os.File, size int64, d *entryDone) (int64, erro
 	var pos int64
 	for _, e := range extents {
 		if e.Off > pos {
-			k.pieces = append(k.pieces, piece{Index: index, Hole: e.Off - pos})
+			k.hole(index, e.Off-pos)
 			pos = e.Off
 		}
 		n, err := k.extent(touched{f, k}, e, index)
@@ -248,7 +282,7 @@ func (k *chunker) contentOnce(f *os.File, size int64, d *entryDone) (int64, erro
 		}
 	}
 	if pos < size {
-		k.pieces = append(k.pieces, piece{Index: index, Hole: size - pos})
+		k.hole(index, size-pos)
 		pos = size
 	}
 	return pos, nil
@@ -378,8 +412,14 @@ func (k *chunker) room(n int) ([]byte, error) {
 func (k *chunker) piece(index, n int) {
 	off := len(k.buf.B)
 	k.buf.B = k.buf.B[:off+n]
-	k.pieces = append(k.pieces,
-		piece{Index: index, ID: k.hasher.ID(k.buf.B[off : off+n]), Off: off, Len: n})
+	id := k.hasher.ID(k.buf.B[off : off+n])
+	k.before.add(page.Ref{ID: id})
+	k.pieces = append(k.pieces, piece{Index: index, ID: id, Off: off, Len: n})
+}
+
+func (k *chunker) hole(index int, n int64) {
+	k.before.add(page.Ref{Hole: n})
+	k.pieces = append(k.pieces, piece{Index: index, Hole: n})
 }
 
 func (k *chunker) flush() {

@@ -1,14 +1,15 @@
 package backup
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"vaultik/backends"
 	"vaultik/index"
-	"vaultik/internal/clock"
 	"vaultik/vault/blob"
 	"vaultik/vault/layout"
 	"vaultik/vault/page"
@@ -23,43 +24,99 @@ type commitResult struct {
 	missing  int
 }
 
-// commit writes lists, root and manifest, in this order, after making sure that
-// everything the manifest names is in the store.
+// maxCommits is how often a commit looks at the store again because the manifest was not
+// acknowledged in time, or something that it names was lost meanwhile.
+const maxCommits = 3
+
+// commit writes lists and root, then makes sure that everything the manifest names is in
+// the store, and writes the manifest while that is known.
 func (c *committer) commit(top page.Ref) (res commitResult, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.run.faults.CommitStart()
-	fresh := c.run.freshListing()
-	if clock.Boot()-c.listedAt > fresh-fresh/5 {
-		if err := c.list(); err != nil {
+	for range maxCommits {
+		if done, err := c.attempt(top, &res); done || err != nil {
 			return res, err
 		}
 	}
+	return res, fmt.Errorf("the store took longer than %v to accept the manifest, or lost what it "+
+		"names, %d times", freshListing, maxCommits)
+}
+
+// attempt is one attempt to commit. It is done with a manifest that has everything, and
+// where blobs must be stored again first.
+func (c *committer) attempt(top page.Ref, res *commitResult) (done bool, err error) {
 	if res.missing, err = c.missing(); err != nil || res.missing > 0 {
-		return res, err
+		return true, err
 	}
 	m, err := c.write(top)
 	if err != nil {
-		return res, err
+		return false, err
 	}
 	if err := c.run.spec.Index.Sync(); err != nil {
-		return res, fmt.Errorf("sync the index: %w", err)
+		return false, fmt.Errorf("sync the index: %w", err)
 	}
-	if err := c.publish(m); err != nil {
-		return res, err
+	if c.age() > freshListing/5 {
+		if err := c.list(); err != nil {
+			return false, err
+		}
+		if res.missing, err = c.missing(); err != nil || res.missing > 0 {
+			return true, err
+		}
+		if whole, err := c.whole(m); err != nil || !whole {
+			return false, err
+		}
+	}
+	m.GC = c.gc
+	published, err := c.publish(m)
+	if err != nil || !published {
+		return false, err
 	}
 	res.sum, res.seq, res.complete = c.head.Sum, c.head.Seq, m.Complete
-	if clock.Boot()-c.listedAt <= fresh {
-		return res, nil
+	if c.age() <= freshListing {
+		return true, nil
 	}
-	// The listing is too old, since the store or this machine was suspended meanwhile.
-	// Blobs condemned since then may have been deleted: list again, and if so, write
-	// another manifest.
+	// The listing is too old, since the store or this machine was suspended meanwhile. What
+	// was condemned since then may have been deleted: list again, and if anything is missing,
+	// write another manifest.
 	if err := c.list(); err != nil {
-		return res, err
+		return false, err
 	}
-	res.missing, err = c.missing()
-	return res, err
+	if res.missing, err = c.missing(); err != nil || res.missing > 0 {
+		return true, err
+	}
+	return c.whole(m)
+}
+
+// age is how old the newest listing is.
+func (c *committer) age() time.Duration { return c.run.boot() - c.listedAt }
+
+// whole reports whether the store has what a manifest names beside blobs: lists, root and
+// keys.
+func (c *committer) whole(m *snapshot.Manifest) (bool, error) {
+	host := m.Host
+	for _, l := range m.Lists {
+		if size, there := c.lists[l.Name]; there && size == l.Size {
+			continue
+		}
+		if there, err := c.stored(layout.BlobList(host, l.Name), l.Size); err != nil || !there {
+			return false, err
+		}
+		c.lists[l.Name] = l.Size
+	}
+	for _, k := range m.Keys {
+		if now, there := c.epochs[k.Epoch]; there && now == (keyObject{k.N, k.Size}) {
+			continue
+		}
+		key := layout.EpochKey(host, k.Epoch, k.N)
+		if there, err := c.stored(key, k.Size); err != nil || !there {
+			return false, err
+		}
+	}
+	if c.rooted {
+		return true, nil
+	}
+	return c.stored(layout.Root(host, m.Root.Name), m.Root.Size)
 }
 
 // blobs are those of the index that are wanted, as they were made, and their epochs.
@@ -79,7 +136,19 @@ func (c *committer) blobs(wanted func(blob.Name) bool) (
 
 // missing makes the index forget needed blobs that are missing from the store, and counts them.
 func (c *committer) missing() (int, error) {
-	gone := c.run.blobs.missing()
+	own, gone := c.run.blobs.unlisted()
+	for _, name := range own {
+		there, err := c.stored(layout.Blob(c.run.spec.Host.ID, name), c.run.blobs.size(name))
+		if err != nil {
+			return 0, err
+		}
+		if there {
+			c.run.blobs.stored(name)
+		} else {
+			c.run.blobs.lost(name)
+			gone = append(gone, name)
+		}
+	}
 	if len(gone) == 0 {
 		return 0, nil
 	}
@@ -127,7 +196,10 @@ func (c *committer) write(top page.Ref) (*snapshot.Manifest, error) {
 	m := &snapshot.Manifest{
 		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set, Seq: c.head.Seq + 1,
 		Prev: snapshot.Sum(c.head.Sum), Time: c.run.now().UTC().Truncate(time.Second),
-		Complete: c.run.tally.now().failed == 0 && !spec.Partial, GC: c.gc, Needs: needs,
+		Complete: c.run.tally.now().failed == 0 && !spec.Partial, Needs: needs,
+	}
+	if h, _ := spec.Opened.Trust.Host(spec.Host.ID); len(h.Recipients) > 0 {
+		m.Recipients = spec.Recipients.Sum()
 	}
 	root, err := c.root(m, top)
 	if err != nil {
@@ -138,6 +210,7 @@ func (c *committer) write(top page.Ref) (*snapshot.Manifest, error) {
 		return nil, err
 	}
 	m.Root = snapshot.RootRef{Name: sum, Size: int64(len(b))}
+	c.sealed, c.rooted = m.Root, true
 	return m, c.put(layout.Root(spec.Host.ID, sum), b, sum)
 }
 
@@ -150,36 +223,79 @@ func (c *committer) put(key string, b []byte, sum [32]byte) error {
 	return nil
 }
 
-// publish creates the manifest: the commit point.
-func (c *committer) publish(m *snapshot.Manifest) error {
+// publish creates the manifest: the commit point. It is not published if the time that the
+// listing leaves was too short, and the store does not have it.
+func (c *committer) publish(m *snapshot.Manifest) (published bool, err error) {
 	spec := c.run.spec
 	b, err := snapshot.EncodeManifest(m, spec.Host.Signer)
 	if err != nil {
-		return err
+		return false, err
 	}
-	sum := sha256.Sum256(b)
+	next := Head{Seq: m.Seq, Sum: sha256.Sum256(b)}
 	key, conditional := layout.Manifest(spec.Host.ID, spec.Set, m.Seq), c.conditional()
 	if !conditional {
-		key = layout.ManifestWeak(spec.Host.ID, spec.Set, m.Seq, sum)
+		key = layout.ManifestWeak(spec.Host.ID, spec.Set, m.Seq, next.Sum)
 	}
-	_, err = putObject(c.run.ctx, spec.Store,
-		storeObject{Key: key, Bytes: b, Sum: sum, IfAbsent: conditional})
-	if errors.Is(err, backends.ErrExists) {
-		return fmt.Errorf("%w: manifest %d of set %q was written in the meantime", ErrForeignWriter,
-			m.Seq, spec.SetName)
+	if err := spec.SaveNext(next); err != nil {
+		return false, fmt.Errorf("note which snapshot is about to be written: %w", err)
 	}
-	if err != nil {
-		return notStored(key, err)
+	c.head.Next = append(c.head.Next, next.Sum)
+	err = c.putManifest(storeObject{Key: key, Bytes: b, Sum: next.Sum, IfAbsent: conditional})
+	switch late := errors.Is(err, context.DeadlineExceeded) && c.run.ctx.Err() == nil; {
+	case late, errors.Is(err, backends.ErrExists):
+		sum, err := c.arrived(m.Seq)
+		return err == nil && sum == next.Sum, err
+	case err != nil:
+		return false, notStored(key, err)
 	}
 	c.run.accepted(int64(len(b)), nil)
-	c.head = Head{Seq: m.Seq, Sum: sum}
-	if err := spec.SaveHead(c.head); err != nil {
-		return fmt.Errorf("the snapshot is saved, but could not be recorded: %w", err)
+	if err := c.written(next); err != nil {
+		return false, err
 	}
 	if !conditional {
-		if _, _, err := c.weakManifest(m.Seq); err != nil {
-			return err
+		if _, err := c.manifest(m.Seq); err != nil {
+			return false, err
 		}
+	}
+	return true, nil
+}
+
+// putManifest creates a manifest within the time that the listing leaves. Where the store
+// cannot refuse a second one there is no such bound: the first could still arrive after it.
+func (c *committer) putManifest(o storeObject) error {
+	ctx := c.run.ctx
+	if o.IfAbsent {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, freshListing-c.age())
+		defer cancel()
+	}
+	_, err := putObject(ctx, c.run.spec.Store, o)
+	return err
+}
+
+// arrived looks which manifest is in a place where this machine was about to write one, and
+// goes on after it. Zero: there is none. It may be of a request that was given up before.
+func (c *committer) arrived(seq uint64) (sum [32]byte, err error) {
+	l, err := c.manifest(seq)
+	var bad snapshot.Problem
+	switch {
+	case errors.Is(err, backends.ErrNotFound):
+		return [32]byte{}, nil
+	case errors.As(err, &bad) && snapshot.Unproven(bad.Err):
+		return sum, &InTheWay{bad.Key, c.run.spec.SetName, bad.Err}
+	case err != nil:
+		return sum, err
+	}
+	if sum = l.Sum; !slices.Contains(c.head.Next, sum) {
+		return sum, c.foreign(seq)
+	}
+	return sum, c.written(Head{Seq: seq, Sum: sum})
+}
+
+// written notes a manifest that is in the store.
+func (c *committer) written(h Head) error {
+	if err := c.advance(h); err != nil {
+		return fmt.Errorf("the snapshot is saved, but could not be recorded: %w", err)
 	}
 	return nil
 }

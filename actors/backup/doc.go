@@ -28,8 +28,9 @@
 //	├─ indexer      stage   is the only writer of the index
 //	├─ sealers      pool    compresses frames and seals blobs
 //	├─ uploaders    pool    puts one object at a time
-//	├─ commit       beside  writes lists, root and manifest, in this order, after making
-//	│                       sure that everything the manifest names is in the store
+//	├─ commit       beside  writes lists and root, then makes sure that everything the
+//	│                       manifest names is in the store, and writes the manifest
+//	│                       while that is known
 //	└─ checkpoint   beside  writes one, of all blobs that this run has stored or may
 //	                        reuse
 package backup

@@ -64,7 +64,7 @@ func TestBackup_BlobsThatVanishWhileItRuns(t *testing.T) {
 	dir := bigTree(t)
 	var once atomic.Bool
 	h.Edit = func(s *backup.Spec) {
-		s.Faults.Fresh = time.Nanosecond // the listing at the start is too old at the end
+		s.Faults.Boot = jobtest.Late() // the listing at the start is too old at the end
 		s.SetName = "vanish"
 		s.Warn = func(string) {}
 		head := s.SaveHead
@@ -86,7 +86,7 @@ func TestBackup_BlobsThatVanishWhileItRuns(t *testing.T) {
 	// Something that deletes again and again ends the job, without a manifest.
 	n := len(h.Keys("m/"))
 	h.Edit = func(s *backup.Spec) {
-		s.Faults.Fresh = time.Nanosecond
+		s.Faults.Boot = jobtest.Late()
 		s.Warn = func(string) {}
 		s.Faults.OnCommitStart = func() {
 			for _, k := range h.Keys("b/") {

@@ -2,7 +2,6 @@ package backup
 
 import (
 	"io"
-	"time"
 
 	"vaultik/messages"
 	"vaultik/vault/blob"
@@ -56,7 +55,9 @@ type entryTask struct {
 	Failed   error     // the walk could not look at it
 	Unlisted error     // a directory that could not be read
 	Known    *known    // content need not be read
+	Reread   bool      // but is
 	Seen     bool      // the index knew a file of this path
+	Unseen   bool      // a mount point that is not touched: Stat is all that is known of it
 	Made     bool      // it is in no file system: Stat is all that is known of it
 	Stream   io.Reader // the content of one that is made
 }
@@ -84,9 +85,10 @@ type entryDone struct {
 	Status    messages.Status
 	Reason    string // of anything but new, changed, unchanged
 	Dropped   bool   // the entry is not part of the snapshot
+	Denied    bool   // it failed for want of permission
 	BytesRead int64
 	Stat      fs.Stat   // as it was when read
-	Read      time.Time // when it was looked at before it was read; zero: there was nothing to read
+	Read      fs.Moment // when it was looked at before it was read; zero: there was nothing to read
 	Racy      bool      // changed too close to its reading: read again next time
 }
 

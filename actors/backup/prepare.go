@@ -7,13 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"vaultik/backends"
 	"vaultik/index"
-	"vaultik/internal/clock"
 	"vaultik/vault/blob"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -26,27 +24,50 @@ type committer struct {
 	run      *backupRun
 	mu       sync.Mutex // of the rest: a checkpoint and the commit may overlap
 	objects  backends.ObjectReader
-	listedAt time.Duration // clock.Boot before the newest listing
+	listedAt time.Duration // backupRun.boot before the newest listing
 	lists    map[snapshot.Sum]int64
+	sealed   snapshot.RootRef // the root that was written last
+	rooted   bool             // the newest listing has it
 	epochs   map[layout.Epoch]keyObject
 	newest   uint64 // highest seq of the set in the store
 	gc       *snapshot.GCSeen
+	doomed   map[string]snapshot.Condemned // of the newest gc object, by key
 	prevKeys map[layout.Epoch]snapshot.KeyRef
 	head     Head
 }
 
-// maxEpochKey is more than any sealed epoch key has, in bytes.
-const maxEpochKey = 1 << 20
-
-// keyObject is the newest wrapping of an epoch key in the store.
+// keyObject is a wrapping of an epoch key in the store.
 type keyObject struct {
 	n    int
 	size int64
 }
 
 // ErrForeignWriter says that the store has manifests of this host and set that this
-// machine did not write. Two machines use one identity.
-var ErrForeignWriter = errors.New("another machine writes to the store as this host")
+// machine does not know for its own: its state is an older copy, or another machine has
+// a copy of its keys.
+var ErrForeignWriter = errors.New(
+	"the store has snapshots of this host that this machine does not know of")
+
+// ErrUnknownGC says that it is not known which objects prune has condemned: a host must not
+// commit then.
+var ErrUnknownGC = errors.New(
+	"cannot back up without knowing which objects prune has condemned")
+
+// InTheWay is the error for an object that no host of the store has signed in the place
+// where this host would write its next manifest.
+type InTheWay struct {
+	Key string
+	Set string // name
+	Err error  // what is wrong with it
+}
+
+func (e *InTheWay) Error() string {
+	return fmt.Sprintf("%s is where the next snapshot of set %q goes, and is not one of this "+
+		"host: %v", e.Key, e.Set, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *InTheWay) Unwrap() error { return e.Err }
 
 // prepare looks at the store before anything is written: which objects it has, which
 // index rows are void, and whether the chain of manifests is the one remembered. It also
@@ -62,6 +83,10 @@ func prepare(run *backupRun) (*committer, error) {
 	if err := c.checkHead(); err != nil {
 		return nil, err
 	}
+	// The newest manifest may name a gc object that was not there when list read the newest.
+	if err := c.run.spec.Opened.CheckGC(c.run.ctx, c.run.spec.Host.ID); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnknownGC, err)
+	}
 	if err := c.epochKey(); err != nil {
 		return nil, err
 	}
@@ -71,21 +96,26 @@ func prepare(run *backupRun) (*committer, error) {
 // list reads the names of the host's objects, and the newest gc object. What the gc
 // object condemns counts as missing.
 func (c *committer) list() error {
-	at := clock.Boot()
+	at := c.run.boot()
 	host := c.run.spec.Host.ID
-	c.lists, c.epochs, c.newest = map[snapshot.Sum]int64{}, map[layout.Epoch]keyObject{}, 0
-	condemned, err := c.condemned()
+	c.lists, c.epochs = map[snapshot.Sum]int64{}, map[layout.Epoch]keyObject{}
+	c.rooted = false
+	err := c.condemned()
 	if err != nil {
 		return err
 	}
 	c.run.blobs.list()
 	err = c.objects.List(c.run.ctx, layout.HostPrefix(host), func(key string, size int64) error {
-		if _, gone := condemned[key]; gone {
+		if _, gone := c.doomed[key]; gone {
 			return nil
 		}
 		// A foreign name is not ours to judge.
 		if o, err := layout.Parse(key); err == nil {
 			c.listed(o, size)
+		}
+		if len(c.lists)+len(c.epochs) > maxListed {
+			return fmt.Errorf("%w: blob lists or epoch keys under %s, over %d",
+				snapshot.ErrFlooded, layout.HostPrefix(host), maxListed)
 		}
 		return nil
 	})
@@ -95,6 +125,10 @@ func (c *committer) list() error {
 	c.listedAt = at
 	return nil
 }
+
+// maxListed is how many blob lists and epoch keys a host may have, all together: enough for
+// two billion blobs.
+const maxListed = 1 << 20
 
 // listed notes one object of the host that the store has.
 func (c *committer) listed(o layout.Object, size int64) {
@@ -109,28 +143,43 @@ func (c *committer) listed(o layout.Object, size int64) {
 	case layout.KindBlobList:
 		c.lists[o.Sum] = size
 	case layout.KindEpochKey:
-		if k, ok := c.epochs[o.Epoch]; !ok || o.N > k.n {
+		// Anybody who may write there can add a higher number.
+		if k, ok := c.epochs[o.Epoch]; size <= snapshot.MaxEpochKey && (!ok || o.N < k.n) {
 			c.epochs[o.Epoch] = keyObject{o.N, size}
 		}
-	case layout.KindManifest:
-		if o.Set == c.run.spec.Set {
-			c.newest = max(c.newest, o.Seq)
-		}
+	case layout.KindRoot:
+		c.rooted = c.rooted || c.sealed == snapshot.RootRef{Name: o.Sum, Size: size}
 	}
 }
 
 // condemned reads the newest gc object. A host that cannot verify it must not commit.
-func (c *committer) condemned() (map[string]snapshot.Condemned, error) {
+func (c *committer) condemned() error {
+	c.doomed = nil
 	gc, err := c.run.spec.Opened.GC(c.run.ctx, c.run.spec.Host.ID)
 	if err != nil {
-		return nil, fmt.Errorf(
-			"cannot back up without knowing which objects prune has condemned: %w", err)
+		return fmt.Errorf("%w: %w", ErrUnknownGC, err)
 	}
-	if gc == nil {
-		return nil, nil
+	if gc != nil {
+		c.gc = &snapshot.GCSeen{Seq: gc.Seq, SHA256: gc.Sum}
+		c.doomed = gc.Keys()
 	}
-	c.gc = &snapshot.GCSeen{Seq: gc.Seq, SHA256: gc.Sum}
-	return gc.Keys(), nil
+	return nil
+}
+
+// stored asks the store for an object that this run has stored, or another one that the
+// newest listing lacks: lists may lag behind. What is condemned counts as missing.
+func (c *committer) stored(key string, size int64) (bool, error) {
+	if _, gone := c.doomed[key]; gone {
+		return false, nil
+	}
+	info, err := c.run.spec.Store.Stat(c.run.ctx, key)
+	switch {
+	case errors.Is(err, backends.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for %s: %w", key, err)
+	}
+	return size == 0 || info.Size == size, nil
 }
 
 // dropMissing drops index rows of blobs that are missing from the store.
@@ -159,30 +208,73 @@ func (c *committer) drop(gone []blob.Name) error {
 	return nil
 }
 
-// checkHead compares the newest manifest of the set with the one remembered.
+// checkHead compares the newest manifest of the set with the one that this machine wrote.
 func (c *committer) checkHead() error {
 	spec := c.run.spec
+	head, err := c.newestManifest()
+	if err != nil {
+		return err
+	}
 	switch {
+	case c.newest < c.head.Seq && spec.Opened.Trust.Accepts(spec.Host.ID, spec.Set, c.head.Seq):
+		// The store was put back from an older copy, which the owner knows.
 	case c.newest < c.head.Seq:
-		spec.warn(fmt.Sprintf("manifest %d of this set, the newest that this machine has seen, "+
+		spec.warn(fmt.Sprintf("manifest %d of this set, the newest that this machine has written, "+
 			"is missing from the store; run: vaultik verify", c.head.Seq))
 	case c.newest > c.head.Seq+1:
-		return fmt.Errorf("%w: it has manifest %d of set %q, this machine remembers %d",
-			ErrForeignWriter, c.newest, spec.SetName, c.head.Seq)
+		return c.foreign(c.newest)
 	}
 	for seq := max(1, min(c.newest, c.head.Seq)); seq <= c.newest; seq++ {
-		if err := c.checkManifest(seq); err != nil {
+		m, err := head, error(nil)
+		if m == nil || m.Seq != seq {
+			m, err = c.manifest(seq)
+		}
+		if err := c.checkManifest(seq, m, err); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkManifest compares one manifest with the one remembered, and moves the head on to
-// one that follows it.
-func (c *committer) checkManifest(seq uint64) error {
+// newestManifest finds the newest manifest of the set, nil where it has to be read by its
+// place. Only what this host has signed counts: anybody who may write there can put
+// something under any name.
+func (c *committer) newestManifest() (*snapshot.Loaded, error) {
 	spec := c.run.spec
-	m, sum, err := c.manifest(seq)
+	heads, problems, err := spec.Opened.Head(c.run.ctx, spec.Host.ID, spec.Set)
+	if err != nil {
+		return nil, err
+	}
+	c.newest = 0
+	for _, l := range heads {
+		c.newest = l.Seq
+	}
+	for _, p := range problems {
+		switch {
+		case p.Seq <= c.head.Seq: // one of this host's, damaged: said where it is read
+			c.newest = max(c.newest, p.Seq)
+		case snapshot.Unproven(p.Err):
+			return nil, &InTheWay{p.Key, spec.SetName, p.Err}
+		case !errors.Is(p, snapshot.ErrFork):
+			return nil, p
+		}
+	}
+	if len(heads) == 1 {
+		return heads[0], nil
+	}
+	return nil, nil
+}
+
+// foreign is the error for a manifest that this machine does not know for its own.
+func (c *committer) foreign(seq uint64) error {
+	return fmt.Errorf("%w: snapshot %d of set %q; the last that it wrote is %d",
+		ErrForeignWriter, seq, c.run.spec.SetName, c.head.Seq)
+}
+
+// checkManifest compares one manifest with the one that this machine wrote, and moves the
+// head on to one that it was about to write when a run was interrupted.
+func (c *committer) checkManifest(seq uint64, m *snapshot.Loaded, err error) error {
+	spec := c.run.spec
 	if err != nil && seq == c.head.Seq {
 		spec.warn(fmt.Sprintf("manifest %d of this set is unreadable: %v; run: vaultik verify",
 			seq, err))
@@ -191,19 +283,15 @@ func (c *committer) checkManifest(seq uint64) error {
 	if err != nil {
 		return err
 	}
-	if seq == c.head.Seq && sum != c.head.Sum {
-		return fmt.Errorf("%w: manifest %d of set %q is not the one that this machine wrote",
+	sum := [32]byte(m.Sum)
+	switch {
+	case seq == c.head.Seq && sum != c.head.Sum:
+		return fmt.Errorf("%w: snapshot %d of set %q is not the one that it wrote",
 			ErrForeignWriter, seq, spec.SetName)
-	}
-	if seq == c.head.Seq+1 {
-		// Either a run of this machine was interrupted before it could note that it wrote
-		// this manifest, or another machine wrote it.
-		if m.Prev != snapshot.Sum(c.head.Sum) {
-			return fmt.Errorf("%w: manifest %d of set %q does not follow the one that this "+
-				"machine wrote", ErrForeignWriter, seq, spec.SetName)
-		}
-		c.head = Head{Seq: seq, Sum: sum}
-		if err := spec.SaveHead(c.head); err != nil {
+	case seq == c.head.Seq+1 && !slices.Contains(c.head.Next, sum):
+		return c.foreign(seq)
+	case seq == c.head.Seq+1:
+		if err := c.advance(Head{Seq: seq, Sum: sum}); err != nil { // a run was killed
 			return err
 		}
 	}
@@ -212,9 +300,15 @@ func (c *committer) checkManifest(seq uint64) error {
 		c.prevKeys[k.Epoch] = k
 	}
 	if seq == c.newest {
-		c.sayForgotten(m)
+		c.sayForgotten(m.Manifest)
 	}
 	return nil
+}
+
+// advance notes a manifest that this machine wrote.
+func (c *committer) advance(h Head) error {
+	c.head = h
+	return c.run.spec.SaveHead(h)
 }
 
 // sayForgotten warns when the index does not know the last blobs of the newest
@@ -233,54 +327,30 @@ func (c *committer) sayForgotten(m *snapshot.Manifest) {
 	}
 }
 
-func (c *committer) manifest(seq uint64) (*snapshot.Manifest, [32]byte, error) {
+// manifest reads the manifest in one place. Two of one seq are a fork.
+func (c *committer) manifest(seq uint64) (*snapshot.Loaded, error) {
 	spec := c.run.spec
-	key := layout.Manifest(spec.Host.ID, spec.Set, seq)
-	b, err := c.objects.Head(c.run.ctx, key, snapshot.MaxManifest+1)
-	if errors.Is(err, backends.ErrNotFound) {
-		b, key, err = c.weakManifest(seq)
-	}
-	if err != nil {
-		return nil, [32]byte{}, fmt.Errorf("read %s: %w", key, err)
-	}
-	m, err := snapshot.DecodeManifest(b, spec.Host.Signer.Public())
-	if err == nil {
-		err = m.Check(spec.Opened.Doc.Store, spec.Host.ID, spec.Set, seq)
-	}
-	if err != nil {
-		return nil, [32]byte{}, fmt.Errorf("check %s: %w", key, err)
-	}
-	return m, sha256.Sum256(b), nil
-}
-
-// weakManifest finds a manifest in a store without create-if-absent, where its
-// name ends with a part of its hash. Two of one seq are a fork.
-func (c *committer) weakManifest(seq uint64) (b []byte, key string, err error) {
-	spec := c.run.spec
-	var found []string
-	stem := strings.TrimSuffix(layout.Manifest(spec.Host.ID, spec.Set, seq), ".json.zst") + "-"
-	err = c.objects.List(c.run.ctx, stem, func(key string, _ int64) error {
-		found = append(found, key)
-		return nil
-	})
+	place := snapshot.Place{Host: spec.Host.ID, Set: spec.Set, Seq: seq}
+	loaded, problems, err := spec.Opened.At(c.run.ctx, place)
 	switch {
 	case err != nil:
-		return nil, stem, err
-	case len(found) == 0:
-		return nil, stem, backends.ErrNotFound
-	case len(found) > 1:
-		return nil, stem, fmt.Errorf("%w: %d manifests have seq %d",
-			ErrForeignWriter, len(found), seq)
+		return nil, err
+	case len(loaded) > 1:
+		return nil, fmt.Errorf("%w: there are %d snapshots %d of set %q",
+			ErrForeignWriter, len(loaded), seq, spec.SetName)
+	case len(loaded) == 1:
+		return loaded[0], nil
+	case len(problems) > 0:
+		return nil, problems[0]
 	}
-	b, err = c.objects.Head(c.run.ctx, found[0], snapshot.MaxManifest+1)
-	return b, found[0], err
+	return nil, fmt.Errorf("snapshot %d of set %q: %w", seq, spec.SetName, backends.ErrNotFound)
 }
 
 // epochKey keeps the host's epoch while it is fresh, or makes one and stores it
 // before the first blob is sealed to it.
 func (c *committer) epochKey() error {
 	spec := c.run.spec
-	if _, there := c.epochs[spec.Epoch.ID]; there &&
+	if k, there := c.epochs[spec.Epoch.ID]; there && k.n == 0 &&
 		spec.Epoch.Fresh(spec.Recipients, c.run.now()) {
 		c.run.epoch = spec.Epoch
 		return nil
@@ -310,18 +380,41 @@ func (c *committer) conditional() bool {
 	return err == nil && info.ConditionalPut
 }
 
+// keyObject is the wrapping of an epoch key that a snapshot names: the one that this host
+// wrote, or that its newest snapshot names. Which other wrappings are good it cannot tell.
+func (c *committer) keyObject(e layout.Epoch) (k keyObject, there bool, err error) {
+	old, named := c.prevKeys[e]
+	switch {
+	case e == c.run.epoch.ID:
+		k = keyObject{0, c.run.epoch.Size}
+	case named:
+		k = keyObject{old.N, old.Size}
+	default:
+		k, there = c.epochs[e]
+		return k, there, nil
+	}
+	if c.epochs[e] == k {
+		return k, true, nil
+	}
+	there, err = c.stored(layout.EpochKey(c.run.spec.Host.ID, e, k.n), k.size) // or not listed yet
+	return k, there, err
+}
+
 // keyRefs are the sealed epoch keys that a snapshot needs. If one is missing nothing is
 // lost: blobs are sealed to the recipients as well.
 func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef, error) {
 	var refs []snapshot.KeyRef
 	for e := range epochs {
-		k, there := c.epochs[e]
+		k, there, err := c.keyObject(e)
+		if err != nil {
+			return nil, err
+		}
 		if !there {
 			c.run.spec.warn(fmt.Sprintf("the sealed key of epoch %s is missing from the store; "+
 				"its blobs can still be opened by the recipients", e))
 			continue
 		}
-		if e == c.run.epoch.ID && k.n == 0 {
+		if e == c.run.epoch.ID {
 			var sum snapshot.Sum
 			if _, err := hex.Decode(sum[:], []byte(c.run.epoch.Sum)); err != nil {
 				return nil, fmt.Errorf("sum of epoch %s: %w", e, err)
@@ -329,12 +422,12 @@ func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef
 			refs = append(refs, snapshot.KeyRef{Epoch: e, Size: c.run.epoch.Size, SHA256: sum})
 			continue
 		}
-		if old, ok := c.prevKeys[e]; ok && old.N == k.n && old.Size == k.size {
+		if old, ok := c.prevKeys[e]; ok {
 			refs = append(refs, old)
 			continue
 		}
 		key := layout.EpochKey(c.run.spec.Host.ID, e, k.n)
-		b, err := c.objects.Head(c.run.ctx, key, min(k.size, maxEpochKey)+1)
+		b, err := c.objects.Head(c.run.ctx, key, min(k.size, snapshot.MaxEpochKey)+1)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}

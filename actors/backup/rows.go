@@ -41,11 +41,11 @@ func newLeafRow(m *leafScanned) *leafRow {
 // before they went to list pages.
 func (r *leafRow) add(h *fs.StatHasher, m *leafScanned, i int, d *entryDone, content []page.Ref) {
 	sum := m.Sums[i]
-	if d.Status != messages.StatusUnchanged || d.Racy {
+	if d.Status != messages.StatusUnchanged || d.Racy || !d.Read.Clock.IsZero() {
 		var now fs.StatSum
 		switch {
 		case d.Racy:
-		case d.Read.IsZero():
+		case d.Read.Clock.IsZero():
 			now = sum // there was nothing to read
 		default:
 			now = h.Sum(d.Entry.Path, &d.Stat, d.Read)
@@ -85,6 +85,7 @@ type rowKeeper struct {
 func (k *rowKeeper) init(run *backupRun) {
 	k.ix, k.run, k.homes = run.spec.Index, run, map[*page.OpenBlob][]*leafRow{}
 	k.hash = fs.NewStatHasher(run.spec.Host.Secret.IndexPath())
+	k.hash.Ignore = run.spec.Ignore
 }
 
 // add takes the row of a leaf whose page has been written.

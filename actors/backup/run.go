@@ -10,14 +10,16 @@ import (
 
 	"vaultik/actors"
 	"vaultik/internal/arena"
+	"vaultik/internal/clock"
 	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/keys"
+	"vaultik/vault/page"
 )
 
 // freshListing is how old a listing may be when the manifest is acknowledged:
-// prune waits far longer before it deletes what it condemned. A listing that is
-// older than four fifths of this is made again before the last writes.
+// prune waits far longer before it deletes what it condemned. One that is older than
+// a fifth of this when only the manifest is left to be written is made again.
 const freshListing = 10 * time.Minute
 
 // backupRun is what the actors of one backup share: what was asked for, which
@@ -36,29 +38,38 @@ type backupRun struct {
 	faults  *actors.Faults
 	Mem     arena.Arena   // of all large buffers
 	epoch   keys.EpochKey // set before the first actor needs it
-	mounts  vfs.Mounts
+	systems *vfs.FileSystems
 	hlKey   [32]byte
+	clocks  vfs.Clocks // of the file systems of sources
 
 	tally       tally
 	blobs       *blobTable
 	blobsStored atomic.Int64 // by this run
 
 	mu      sync.Mutex
-	crossed map[string]string // mounts that were excluded, by absolute path; see fs.WalkItem.Kernel
+	lacking map[string]*NoAttrs // by what they say
+	// crossed are mounts that were excluded, by absolute path; see fs.WalkItem.Kernel.
+	crossed map[string]string
 }
 
 func newBackupRun(spec *Spec) *backupRun {
-	r := &backupRun{spec: spec, began: spec.now(), faults: &spec.Faults, mounts: vfs.ReadMounts()}
+	r := &backupRun{
+		spec: spec, began: spec.now(), faults: &spec.Faults, systems: vfs.NewFileSystems(),
+	}
 	r.tally.onItem, r.tally.progress = spec.OnItem, spec.Progress
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	r.reading, r.stop = context.WithCancelCause(r.ctx)
 	r.leaves = actors.NewCredit(maxLeaves)
 	r.hlKey = spec.Host.Secret.HardLink()
 	r.blobs, r.crossed = newBlobTable(spec.Index), map[string]string{}
+	r.lacking = map[string]*NoAttrs{}
 	return r
 }
 
 func (r *backupRun) now() time.Time { return r.spec.now() }
+
+// moment is now, for an entry of a device.
+func (r *backupRun) moment(dev uint64) vfs.Moment { return r.clocks.Moment(dev, r.now()) }
 
 // divide bounds the job when it is known what is in the store, and holds the collector
 // to its part, which it may use; in a process without any limit it need not be held.
@@ -72,12 +83,12 @@ func (r *backupRun) divide() {
 	}
 }
 
-// freshListing is freshListing, or what a test has in its place.
-func (r *backupRun) freshListing() time.Duration {
-	if r.faults.Fresh != 0 {
-		return r.faults.Fresh
+// boot is clock.Boot, or what a test has in its place.
+func (r *backupRun) boot() time.Duration {
+	if r.faults.Boot != nil {
+		return r.faults.Boot()
 	}
-	return freshListing
+	return clock.Boot()
 }
 
 // interrupted reports whether the job was asked to stop.
@@ -89,12 +100,24 @@ func (r *backupRun) accepted(bytes int64, name *blob.Name) {
 	p.Stored.Add(bytes)
 	p.Objects.Add(1)
 	if name != nil {
-		r.blobs.stored(*name)
+		r.blobs.uploaded(*name)
 		r.blobsStored.Add(1)
 	}
 }
 
-// hardLink is equal for all names of one file, and says nothing else.
-func (r *backupRun) hardLink(st *vfs.Stat) string {
-	return vfs.HardLink(r.hlKey, r.mounts.Of(st.Dev), st.Ino)
+// hardLink is equal for all names of the file at path, and says nothing else; "" if it has
+// one name only.
+func (r *backupRun) hardLink(st *vfs.Stat, path string) string {
+	if st.Nlink < 2 || st.Type == page.Dir {
+		return ""
+	}
+	return vfs.HardLink(r.hlKey, r.systems.Of(st, absolute(path)), st)
+}
+
+// absolute is the path that an entry has in the file system.
+func absolute(path string) string {
+	if path == "." {
+		return "/"
+	}
+	return "/" + path
 }

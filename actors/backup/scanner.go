@@ -30,8 +30,9 @@ type scanner struct {
 	leaf   []entryTask
 	keys   [][16]byte
 	sums   []fs.StatSum
-	ended  bool   // the leaf is full; an error of its last entry may still follow
-	first  uint64 // leaf of the round
+	links  []string // hard-link ids
+	ended  bool     // the leaf is full; an error of its last entry may still follow
+	first  uint64   // leaf of the round
 	leaves int
 	sent   int
 	start  [16]byte // key of the last path before the leaf: what its rows go by
@@ -59,7 +60,8 @@ func (s *scanner) scan(c actor.Context) {
 	s.cut = page.NewCutter(secret.PageCut())
 	s.cuts = s.cut.Run(0)
 	s.stats = fs.NewStatHasher(secret.IndexPath())
-	s.leaf, s.keys, s.sums = nil, nil, nil
+	s.stats.Ignore = s.run.spec.Ignore
+	s.leaf, s.keys, s.sums, s.links = nil, nil, nil, nil
 	s.leaves, s.sent, s.ended = 0, 0, false
 	s.start, s.memory = [16]byte{}, s.run.spec.Index.Recall(s.run.spec.Set)
 
@@ -109,10 +111,16 @@ func (s *scanner) item(c actor.Context, it fs.WalkItem) error {
 	key := [16]byte(hash[16:])
 	t := entryTask{
 		Index: len(s.leaf), Path: it.Path, Stat: it.Stat, Implied: it.Implied, Failed: it.Err,
+		Unseen: it.Unseen,
 	}
 	s.leaf = append(s.leaf, t)
 	s.keys = append(s.keys, key)
 	s.sums = append(s.sums, s.sum(&it))
+	link := ""
+	if it.Err == nil {
+		link = s.run.hardLink(&it.Stat, it.Path)
+	}
+	s.links = append(s.links, link)
 	p := s.run.spec.Progress
 	if it.Stat.Type == page.File && it.Err == nil {
 		p.FilesTotal.Add(1)
@@ -127,7 +135,9 @@ func (s *scanner) sum(it *fs.WalkItem) (sum fs.StatSum) {
 	if it.Err != nil {
 		return sum
 	}
-	sum = s.stats.Sum(it.Path, &it.Stat, s.run.now())
+	m := s.run.moment(it.Stat.Dev)
+	sum = s.stats.Sum(it.Path, &it.Stat, m)
+	s.run.clocks.Saw(&it.Stat, m.Clock)
 	if it.Implied && !sum.IsZero() {
 		sum[0] ^= 1 // the same directory, now a source itself, is another entry
 	}
@@ -144,23 +154,46 @@ func (s *scanner) endLeaf(c actor.Context) error {
 	n := len(s.leaf)
 	m := &leafScanned{
 		Seq: s.first + uint64(s.leaves), Last: s.leaf[n-1].Path, Entries: n,
-		Key: s.start, Digest: s.stats.Leaf(s.keys, s.sums),
+		Key: s.start, Digest: s.digest(),
 	}
 	s.leaves++
 	row := index.LeafKey{Set: s.run.spec.Set, Last: s.start}
 	s.start = s.keys[n-1]
-	if leaf, ok := s.run.spec.Index.Leaf(row); ok && s.carry(m, leaf) {
+	if leaf, ok := s.run.spec.Index.Leaf(row); ok && !s.due() && s.carry(m, leaf) {
 		s.memory.Forget()
 		c.Send(s.builder, m)
-		s.leaf, s.keys, s.sums = s.leaf[:0], s.keys[:0], s.sums[:0]
+		s.leaf, s.keys, s.sums, s.links = s.leaf[:0], s.keys[:0], s.sums[:0], s.links[:0]
 		return nil
 	}
 	s.recall(row.Last)
 	m.Keys, m.Sums = s.keys, s.sums
 	c.Send(s.builder, m)
 	s.submit(c, m.Seq)
-	s.leaf, s.keys, s.sums = nil, nil, nil
+	s.leaf, s.keys, s.sums, s.links = nil, nil, nil, s.links[:0]
 	return nil
+}
+
+// digest is that of the leaf, zero if it may not be carried over. A page that was made
+// with other attributes is another one, though its files are known.
+func (s *scanner) digest() [32]byte {
+	d := s.stats.Leaf(s.keys, s.sums, s.links)
+	if d != [32]byte{} && s.run.spec.Attrs == fs.NoXattrs {
+		d[0] ^= 1
+	}
+	return d
+}
+
+// due reports whether a file of the leaf is read again.
+func (s *scanner) due() bool {
+	if s.run.spec.Reread == nil {
+		return false
+	}
+	for i := range s.leaf {
+		if s.leaf[i].Stat.Type == page.File && s.run.spec.Reread(s.keys[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // carry fills in m from the row if the page can stay as it is.
@@ -200,8 +233,9 @@ func (s *scanner) recall(start index.PathKey) {
 		}
 		row := s.memory.Find(index.PathKey(s.keys[i]))
 		t.Seen = row != nil
-		if t.Seen && fs.StatSum(row.Stat) == s.sums[i] && !s.sums[i].IsZero() {
+		if t.Seen && s.stats.Vouches(fs.StatSum(row.Stat), s.sums[i], t.Path, &t.Stat) {
 			t.Known = s.known(row)
+			t.Reread = t.Known != nil && s.run.spec.Reread != nil && s.run.spec.Reread(s.keys[i])
 		}
 	}
 }
@@ -240,7 +274,7 @@ func (s *scanner) submit(c actor.Context, leaf uint64) {
 	for i := range s.leaf {
 		t := s.leaf[i]
 		cost := int64(0)
-		if t.Stat.Type == page.File && t.Known == nil {
+		if t.readsContent() {
 			cost = t.Stat.Size
 		}
 		if len(batch) > 0 && (len(batch) >= batchEntries || size+cost > batchBytes) {

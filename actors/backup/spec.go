@@ -25,10 +25,13 @@ type Host struct {
 	Signer *keys.Signer
 }
 
-// Head is the newest manifest of a set that this machine remembers.
+// Head is the newest manifest of a set that this machine has written.
 type Head struct {
 	Seq uint64   // 0: none
 	Sum [32]byte // SHA-256 of the manifest object
+	// Next are the sums of manifests of Seq+1 that this machine was about to write: one
+	// of them may be in the store.
+	Next [][32]byte
 }
 
 // Spec is one backup of one set.
@@ -51,8 +54,12 @@ type Spec struct {
 	Excludes []string          // for the record, as are Filters
 	Filters  *snapshot.Filters
 	Tags     []string
-	Fixed    bool // no file is read beyond the size it had when it was opened
-	Partial  bool // some requested paths are missing: the snapshot is incomplete
+	Attrs    fs.Attrs
+	Ignore   fs.Ignore
+	// Reread says whether a known file is read again, by its index.PathKey; nil: none.
+	Reread  func(path [16]byte) bool
+	Fixed   bool // no file is read beyond the size it had when it was opened
+	Partial bool // some requested paths are missing: the snapshot is incomplete
 
 	Chunks           chunk.Params
 	CompressionLevel int   // 0: zstd's default
@@ -64,10 +71,13 @@ type Spec struct {
 	Tool     string // name and version, for the record
 	Progress *messages.Progress
 	OnItem   func(path string, st messages.Status, reason string) // from one goroutine
-	Warn     func(text string)                                    // from any goroutine
+	// After how long a call to a source that does not return is named; 0: a minute.
+	HangAfter time.Duration
+	Warn      func(text string) // from any goroutine
 
 	SaveEpoch func(keys.EpochKey) error // before the first blob that uses it
-	SaveHead  func(Head) error          // after the manifest is acknowledged
+	SaveNext  func(Head) error          // before the manifest is written
+	SaveHead  func(Head) error          // after it is acknowledged
 
 	Now    func() time.Time // tests
 	Faults actors.Faults
@@ -91,6 +101,7 @@ type Result struct {
 	Counts        messages.Counts
 	Complete      bool
 	Errors        int64 // entries that are missing or incomplete in the snapshot
+	Denied        int64 // of these, for want of permission
 	BytesRead     int64
 	BytesStored   int64
 	ObjectsStored int64
@@ -98,8 +109,17 @@ type Result struct {
 	Rounds        int
 	Restarts      int64
 	Duration      time.Duration
+	NoAttrs       []NoAttrs     // saved without, which is no error; the most frequent first
 	Kernel        []KernelMount // excluded, as nothing in it can be restored; by path
 	Abandoned     string        // a path that did not respond: a call is still waiting for it
+}
+
+// NoAttrs are entries that were saved without an attribute that could not be read.
+type NoAttrs struct {
+	What    string // and why it could not be read
+	Implied bool   // directories above the requested paths
+	Entries int64
+	Path    string // one of them; absolute
 }
 
 // KernelMount is where a file system of the kernel is mounted, and its type.

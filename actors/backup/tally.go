@@ -29,6 +29,7 @@ type sums struct {
 	counts   messages.Counts
 	problems []problem // the first maxProblems
 	failed   int64     // entries that are missing or incomplete in the snapshot
+	denied   int64     // of these, for want of permission
 }
 
 // reset begins a round.
@@ -50,6 +51,9 @@ func (t *tally) problem(d *entryDone) {
 	defer t.mu.Unlock()
 	if d.Status == messages.StatusFailed {
 		t.sums.failed++
+		if d.Denied {
+			t.sums.denied++
+		}
 		t.progress.Errors.Add(1)
 	}
 	if len(t.sums.problems) < maxProblems {

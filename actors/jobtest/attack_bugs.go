@@ -3,6 +3,7 @@ package jobtest
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"vaultik/actors/backup"
@@ -21,7 +22,7 @@ func (h *Host) BackupWithin(d time.Duration, paths ...string) *backup.Result {
 // Vanishing deletes all blobs before the commit of the first rounds.
 func (h *Host) Vanishing(rounds int) {
 	h.Edit = func(s *backup.Spec) {
-		s.Faults.Fresh = time.Nanosecond
+		s.Faults.Boot = Late()
 		s.Warn = func(string) {}
 		s.Faults.OnCommitStart = func() {
 			if rounds--; rounds < 0 {
@@ -32,4 +33,11 @@ func (h *Host) Vanishing(rounds int) {
 			}
 		}
 	}
+}
+
+// Late is a clock by which each look comes three minutes after the one before: no listing
+// is new enough to commit, and none is too old for what comes next.
+func Late() func() time.Duration {
+	var now atomic.Int64
+	return func() time.Duration { return time.Duration(now.Add(int64(3 * time.Minute))) }
 }

@@ -49,7 +49,11 @@ func (h *Host) Spec(paths ...string) *backup.Spec {
 		Chunkers: 4, Tool: "vaultik test", Progress: &messages.Progress{}, Now: h.Now,
 		Warn:      func(text string) { h.T.Log("warning:", text) },
 		SaveEpoch: func(e keys.EpochKey) error { h.epoch = e; return nil },
-		SaveHead:  func(n backup.Head) error { h.Head = n; return nil },
+		SaveNext: func(n backup.Head) error {
+			h.Head.Next = append(h.Head.Next, n.Sum)
+			return nil
+		},
+		SaveHead: func(n backup.Head) error { h.Head = n; return nil },
 	}
 	if h.Edit != nil {
 		h.Edit(s)

@@ -142,6 +142,22 @@ func (h *Host) VerifyClean() {
 	if len(problems) > 0 {
 		h.T.Fatalf("problems: %v", problems)
 	}
+	h.verifyClean(all)
+}
+
+// NewestIsWhole is VerifyClean of the newest snapshot alone.
+func (h *Host) NewestIsWhole() {
+	h.T.Helper()
+	all, problems, err := h.Opened.Head(h.T.Context(), h.Host.ID, h.Set)
+	Must(h.T, err)
+	if len(problems) > 0 || len(all) != 1 {
+		h.T.Fatalf("%d newest, problems: %v", len(all), problems)
+	}
+	h.verifyClean(all)
+}
+
+func (h *Host) verifyClean(all []*snapshot.Loaded) {
+	h.T.Helper()
 	r, err := verify.Run(h.T.Context(), h.System, &verify.Spec{
 		Store: h.Store, Opened: h.Opened, Snapshots: all, ReadData: true, Identity: h.Identity,
 	})

@@ -74,6 +74,9 @@ func (p *planner) plan(ctx context.Context) error {
 // look finds out what the snapshots need, what the source has of it, and the target.
 func (p *planner) look(ctx context.Context) error {
 	inv := p.run.survey.Inventory
+	readCtx, cancel := context.WithCancel(ctx)
+	defer p.run.survey.ReadLists(readCtx, p.run.Parallel)()
+	defer cancel()
 	for i := range p.run.spec.Snapshots {
 		p.run.spec.Faults.Scanner()
 		if err := p.run.survey.Gather(ctx, i); err != nil {

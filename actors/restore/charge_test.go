@@ -24,10 +24,12 @@ func TestPlanner_ChargesHardLinks(t *testing.T) {
 			e := page.Entry{Path: fmt.Sprintf("d%d/f%d", n/100, n), Type: page.File}
 			e.HL = fmt.Sprintf("%016x", n)
 			n++
-			if _, _, err := p.links.Join(&e, nil); err != nil {
+			j, err := p.links.Join(&e, 0, nil)
+			if err != nil {
 				t.Fatal(err)
 			}
-			p.led(&filePlan{item: &restoreItem{Path: e.Path, Entry: e}}, plan.StatusRestored)
+			p.led(&filePlan{item: &restoreItem{Path: e.Path, Entry: e}, group: j.Group},
+				plan.StatusRestored)
 		}
 	}
 	for i, c := range []struct{ memory, given int64 }{

@@ -16,10 +16,15 @@ func (w *walker) file(e *page.Entry) error {
 	it := &restoreItem{Path: run.part.Place(e.Path), Entry: *e, Dir: dir}
 	it.Fresh, it.Err, it.Entry.Refs = dir.Fresh, dir.Err, nil
 	if n := len(w.stack); it.Err == nil && !run.part.File {
+		w.touch.Enter(absIn(run.abs, it.Path))
 		it.Err = w.clash(w.stack[n-1], dir, e.Path)
 	}
+	w.touch.Leave()
 	w.batch.Items = append(w.batch.Items, contents{Item: it})
 	run.spec.Progress.SetCurrent(e.Path)
+	if e.HL != "" {
+		it.LinkSum = w.linkSum(e)
+	}
 	if it.Err != nil {
 		return w.flushIfFull()
 	}
@@ -31,7 +36,9 @@ func (w *walker) file(e *page.Entry) error {
 		dir.Doubt && len(e.Refs) > 1; several && !it.Fresh &&
 		e.HL == "" {
 		// Its list pages need not be read if the target has its contents.
+		w.touch.Enter(absIn(run.abs, it.Path))
 		o := compareItem(run, it)
+		w.touch.Leave()
 		if o.Doubt && o.Keep {
 			// The planner sees some of its pieces at a time, and would make it anew.
 			same, err := w.same(e)
@@ -50,9 +57,25 @@ func (w *walker) file(e *page.Entry) error {
 	return w.content(e, it)
 }
 
+// linkSum is the LinkSum of an entry, from its list pages if it has such. What is damaged in
+// them is reported when they are read for the content.
+func (w *walker) linkSum(e *page.Entry) uint64 {
+	return plan.LinkSum(e, func(yield func(page.Ref) bool) {
+		_ = w.run.tree.Refs(w.run.ctx, e, func(r page.Ref) error {
+			if !yield(r) {
+				return errDiffers
+			}
+			return nil
+		})
+	})
+}
+
 // same reports whether a file has its contents already.
 func (w *walker) same(e *page.Entry) (bool, error) {
 	r := localReader{run: w.run, hasher: chunk.NewHasher(w.run.spec.Root.Secret.ChunkID())}
+	path := absIn(w.run.abs, w.run.part.Place(e.Path))
+	w.touch.Enter(path)
+	defer w.touch.Leave()
 	f, _, err := w.run.target.OpenRead(w.run.part.Place(e.Path))
 	if err != nil {
 		return false, nil // the contents come from the store
@@ -61,9 +84,11 @@ func (w *walker) same(e *page.Entry) (bool, error) {
 	at := int64(0)
 	err = w.run.tree.Refs(w.run.ctx, e, func(ref page.Ref) error {
 		c := checkPiece{Extent: plan.Extent{At: at, Ref: ref}}
+		w.touch.Enter(path)
 		if ref.Hole > 0 && !r.zero(f, &c) || ref.Hole == 0 && !r.same(f, &c) {
 			return errDiffers
 		}
+		w.touch.Leave() // what comes next is waited for from the store
 		at += ref.Length()
 		return w.run.ctx.Err()
 	})

@@ -71,8 +71,11 @@ func (p *restorePlanner) countDir(d *dirPlan, reason string) {
 	if !d.failed {
 		p.run.result.Counts.Dirs++
 	}
-	if d.dir.Err != nil {
+	switch {
+	case d.dir.Err != nil:
 		reason = d.dir.Err.Error()
+	case d.dir.Kernel != "":
+		reason = "is the kernel's: " + d.dir.Kernel
 	}
 	if p.run.spec.OnItem != nil {
 		p.item(p.run.origin(d.dir), status, reason)

@@ -2,7 +2,9 @@ package restore
 
 import (
 	"fmt"
+	"os"
 	"strings"
+	"syscall"
 
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
@@ -39,6 +41,31 @@ func (w *restoreWriter) wouldPlace(o outcome) outcome {
 		o.Status, o.Err = plan.StatusIgnored, vfs.ErrSocket
 	}
 	return o
+}
+
+// wouldBeRefused fails what cannot be made or changed since its file system is read-only.
+func (r *restoreRun) wouldBeRefused(o *outcome) {
+	if o.Item == nil || o.Err != nil || o.Keep {
+		return
+	}
+	switch o.Status {
+	case plan.StatusUnchanged, plan.StatusKept, plan.StatusIgnored, plan.StatusFailed:
+		return
+	}
+	it := o.Item
+	readOnly := it.Dir.ReadOnly
+	if o.There.Mount {
+		space, err := vfs.SpaceAt(absIn(r.abs, it.Path))
+		readOnly = err == nil && space.ReadOnly
+	}
+	if readOnly {
+		o.Status, o.Err = plan.StatusFailed, readOnlyError(absIn(r.abs, it.Path))
+	}
+}
+
+// readOnlyError is what the kernel would say.
+func readOnlyError(path string) error {
+	return &os.PathError{Op: "create", Path: path, Err: syscall.EROFS}
 }
 
 // wouldKeep says which attributes a file that stays would get.

@@ -67,7 +67,9 @@ func Extras(ctx context.Context, s *actors.System, spec *ExtrasSpec) (*ExtrasRes
 	defer run.cancel(nil)
 	stop := context.AfterFunc(ctx, func() { run.cancel(context.Cause(ctx)) })
 	defer stop()
-	if _, newTop := lookAtTarget(restore.Target); newTop {
+	looked := restore.touch(restore.Target)
+	_, newTop := lookAtTarget(restore.Target)
+	if looked(); newTop {
 		return &ExtrasResult{}, nil
 	}
 	if err := run.Open(ctx); err != nil {
@@ -79,8 +81,16 @@ func Extras(ctx context.Context, s *actors.System, spec *ExtrasSpec) (*ExtrasRes
 		phase = "delete"
 	}
 	run.spec.Progress.SetPhase(phase)
-	x := &extras{spec: spec, run: run, result: ExtrasResult{seed: maphash.MakeSeed()}}
+	x := &extras{
+		spec: spec, run: run, result: ExtrasResult{seed: maphash.MakeSeed()},
+		touch: run.watch.Touch(),
+	}
+	if w := restore.Watch; w != nil {
+		x.touch = w.Touch()
+		defer w.Done(x.touch)
+	}
 	err := x.find()
+	x.sayBarred()
 	slices.SortFunc(x.result.found,
 		func(a, b foundExtra) int { return cmp.Compare(a.path, b.path) })
 	return &x.result, err
@@ -97,6 +107,10 @@ type extras struct {
 	sealed string          // a directory whose contents the rules leave out
 	names  map[string]bool // folded names that the snapshot has in the directory namesOf
 	ofDir  string
+	touch  *actors.Touch
+
+	barred   int64  // directories that the caller's own mode bars him from
+	barredAt string // the first of them
 }
 
 // extraDir is a directory on the way to where the walk of the target is.
@@ -109,6 +123,8 @@ type extraDir struct {
 }
 
 func (x *extras) find() error {
+	x.touch.Enter(x.run.abs)
+	defer x.touch.Leave()
 	abs, err := filepath.EvalSymlinks(x.run.abs)
 	if err != nil {
 		return fmt.Errorf("find target: %w", err)
@@ -119,6 +135,7 @@ func (x *extras) find() error {
 		return err
 	}
 	x.dev, x.mounts = st.Dev, vfs.MountPoints()
+	x.touch.Leave()
 	return x.tops(x.below)
 }
 
@@ -174,7 +191,11 @@ func (x *extras) below(top *page.Entry) error {
 	next, stop := iter.Pull2(x.entries(top.Path))
 	defer stop()
 	c := cursor{next: next}
-	walk := vfs.WalkOptions{OneFS: true, Choose: &extraChooser{x: x, rules: rules}}
+	walk := vfs.WalkOptions{
+		OneFS: true, Choose: &extraChooser{x: x, rules: rules},
+		Touch: func(path string) { x.touch.Enter("/" + path) },
+	}
+	defer x.touch.Leave()
 	x.stack = nil
 	err = vfs.Walk(x.run.ctx, []string{"/" + root}, walk, func(it vfs.WalkItem) error {
 		return x.compare(&c, &it)
@@ -197,13 +218,15 @@ func (x *extras) compare(c *cursor, it *vfs.WalkItem) error {
 		return nil //nolint:nilerr // it was noted
 	}
 	x.leave(place)
+	x.touch.Leave() // what comes next may wait for the store
 	e, err := c.find(path)
+	x.touch.Enter("/" + it.Path)
 	switch {
 	case err != nil:
 		return err
 	case e != nil && it.Stat.Type == page.Dir && e.Type != page.Dir:
 		return iofs.SkipDir // it is in the way, which the restore has reported
-	case e == nil && x.otherName(path, place):
+	case e == nil && !it.Unseen && x.otherName(path, place):
 		return iofs.SkipDir // whether its entries are extra is not known either
 	case e == nil:
 		return x.extra(path, it)

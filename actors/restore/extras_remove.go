@@ -2,11 +2,13 @@ package restore
 
 import (
 	"errors"
+	"fmt"
 	iofs "io/fs"
 	"os"
 	"strings"
 
 	"vaultik/actors"
+	"vaultik/internal/words"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
 )
@@ -123,8 +125,25 @@ func (x *extras) fail(path string, st *vfs.Stat, err error) {
 }
 
 func (x *extras) unreadable(path string, err error) {
-	if !errors.Is(err, os.ErrNotExist) {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, os.ErrPermission) && x.run.target.Barred(x.run.part.Place(path)):
+		if x.barred++; x.barred == 1 {
+			x.barredAt = x.run.part.Place(path)
+		}
+	default:
 		x.fail(path, &vfs.Stat{}, err)
+	}
+}
+
+// sayBarred says, of what is found and not of what is deleted, where nobody has looked. Where
+// the snapshot itself bars the owner from a directory there is mostly nothing else in it.
+func (x *extras) sayBarred() {
+	if x.barred > 0 && x.spec.Listed == nil {
+		x.run.spec.warn(fmt.Sprintf("%s not looked into for what is not in the snapshot, "+
+			"since the mode bars this user; first: %s",
+			words.Plural(x.barred, "directory was", "directories were"),
+			absIn(x.run.abs, x.barredAt)))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"vaultik/vault/filter"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/layout"
+	"vaultik/vault/page"
 	"vaultik/vault/snapshot"
 )
 
@@ -14,6 +15,10 @@ type extraChooser struct {
 	x     *extras
 	rules *filter.Walk
 }
+
+// Wants implements fs.Chooser: what is left out may keep the directories above it, which
+// is decided when it has been looked at.
+func (c *extraChooser) Wants(string, page.Type) bool { return true }
 
 // Decide implements fs.Chooser.
 func (c *extraChooser) Decide(path string, st *vfs.Stat) vfs.Decision {

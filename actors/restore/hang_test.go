@@ -10,24 +10,33 @@ import (
 	"vaultik/actors"
 	"vaultik/actors/jobtest"
 	"vaultik/actors/restore"
+	"vaultik/internal/testtree"
 )
 
 // A writer, or a downloader, that never comes back does not hold the restore for ever.
 func TestRestore_HangingLeafIsLeftBehind(t *testing.T) {
-	for _, where := range []string{"write", "download"} {
+	for _, where := range []string{"write", "download", "walk"} {
 		t.Run(where, func(t *testing.T) {
 			h, dir := jobtest.New(t), t.TempDir()
 			jobtest.MakeOdd(t, dir, 5, 50)
+			testtree.Make(t, dir, "file Same text=a\nfile same text=b")
 			h.Backup(dir)
 			out := t.TempDir()
 			s := h.RestoreSpec(dir, out)
 			hang := jobtest.NewHang(t)
 			s.Faults.HangTime, s.Warn = jobtest.HangTime, hang.Warn
 			says := out
-			if where == "write" {
+			switch where {
+			case "write":
 				s.Faults.OnWrite = hang.Call
-			} else {
+			case "download":
 				s.Faults.OnDownload, says = hang.Call, "a system call"
+			case "walk":
+				s.Faults.Folds = func(string) bool { return true }
+				s.Faults.OneName = func(string, string, string) (bool, error) {
+					hang.Call()
+					return false, nil
+				}
 			}
 			ctx, cancel := context.WithCancelCause(t.Context())
 			hang.Ends(t, cancel, func() error {

@@ -1,6 +1,9 @@
 package restore
 
 import (
+	"fmt"
+
+	"vaultik/internal/words"
 	"vaultik/vault/plan"
 )
 
@@ -32,28 +35,44 @@ func (p *restorePlanner) arrive(batch *plan.Batch, c *contents) {
 	case it.Err != nil:
 		p.done(f, plan.Ending{Status: plan.StatusFailed, Err: it.Err})
 	case it.Entry.HL != "":
-		p.join(f)
+		p.join(f, true)
 	default:
 		p.begin(f)
 	}
 }
 
-// join takes one of the names of a file. The first gets the content, the others
-// become links to it.
-func (p *restorePlanner) join(f *filePlan) {
-	role, to, err := p.links.Join(&f.item.Entry, f.item)
+// join takes one of the names of a file, first or again. The first of them gets the content,
+// the others become links to it.
+func (p *restorePlanner) join(f *filePlan, first bool) {
+	it := f.item
+	j, err := p.links.Join(&it.Entry, it.LinkSum, it)
 	if err != nil {
 		p.done(f, plan.Ending{Status: plan.StatusFailed, Err: err})
 		return
 	}
+	if j.Apart && first {
+		if p.apart++; p.apart == 1 {
+			p.apartAt = it.Entry.Path
+		}
+	}
 	f.name = otherName
-	switch role {
+	switch j.Role {
 	case plan.Leads:
-		f.name = firstName
+		f.name, f.group, it.Apart = firstName, j.Group, j.Apart
 		p.begin(f)
 	case plan.Follows:
-		p.finish = append(p.finish, finishEntry{Item: f.item, Link: &to})
+		p.finish = append(p.finish, finishEntry{Item: it, Link: &j.Link})
 	}
+}
+
+// sayApart warns of names that are no links, though they are said to be of one file.
+func (p *restorePlanner) sayApart() {
+	if p.apart == 0 || p.run.spec.quick {
+		return
+	}
+	p.run.spec.warn(fmt.Sprintf("%s not linked to other names of the same file, since the "+
+		"snapshot has other contents or attributes there; first: %q",
+		words.Plural(p.apart, "hard link was", "hard links were"), p.apartAt))
 }
 
 // begin finds out what is to be done for an item by itself.
@@ -155,9 +174,9 @@ func (p *restorePlanner) led(f *filePlan, s plan.Status) {
 		made := s == plan.StatusRestored || s == plan.StatusReplaced
 		at = &plan.Link{Path: f.item.Path, Anew: made}
 	}
-	waiting := p.links.Led(&f.item.Entry, at)
+	waiting := p.links.Led(f.group, at)
 	p.run.charge(p.links.Memory())
 	for _, it := range waiting {
-		p.join(p.file(it))
+		p.join(p.file(it), false)
 	}
 }

@@ -18,6 +18,7 @@ func (w *restoreWriter) check(pieces []checkPiece) {
 		if w.stopped() {
 			return
 		}
+		w.touch.Enter(absIn(w.run.abs, pieces[i].Item.Path))
 		w.run.faults.Writer()
 		if !w.checkPiece(&pieces[i]) {
 			w.done.Missing = append(w.done.Missing, i)

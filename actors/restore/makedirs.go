@@ -49,12 +49,17 @@ func (w *walker) makeDir(d *walkDir, parent *restoreDir, cannot error) *restoreD
 	if m.Err = w.cannotMake(d, parent, cannot); m.Err != nil {
 		return m
 	}
+	w.touch.Enter(absIn(run.abs, path))
+	defer w.touch.Leave()
 	w.find(m, path)
-	if targetFull(m.Err) && w.ends == nil {
-		w.ends = m.Err
+	if w.ends == nil && run.takesNoMore(m.Err, 0) {
+		w.ends = &TargetFullError{Err: m.Err}
 	}
 	if m.Err == nil && !d.unknown {
 		m.Attrs = w.setsAttrs(m, path)
+	}
+	if m.Err == nil && !m.Fresh && !run.dry {
+		m.Err = w.takeOver(m, path)
 	}
 	if m.Attrs && !m.Counts && !run.dry {
 		// Now as well as at the end: if this restore is interrupted, the next one
@@ -99,8 +104,27 @@ func (w *walker) find(m *restoreDir, path string) {
 	}
 }
 
+// takeOver sees to it that nobody else changes what is in an existing directory while this
+// restore works there, or says that somebody can.
+func (w *walker) takeOver(m *restoreDir, path string) error {
+	if m.Attrs {
+		return w.run.target.TakeOver(path, &m.Entry)
+	}
+	uid, yes := w.run.target.Shared(path, &m.Entry)
+	if yes && !w.run.shared {
+		w.run.shared = true
+		w.run.spec.warn(fmt.Sprintf("%s belongs to user %d, who can put other entries in the "+
+			"place of those that are restored in it: restore to a directory of your own",
+			absIn(w.run.abs, path), uid))
+	}
+	return nil
+}
+
 // setsAttrs reports whether a directory gets the attributes of its entry.
 func (w *walker) setsAttrs(m *restoreDir, path string) bool {
+	if m.Kernel != "" {
+		return false
+	}
 	selected := m.Counts && w.run.mode != OverwriteNever
 	if path == "." && !w.run.madeTop {
 		st, err := w.run.target.Lstat(".")
@@ -135,12 +159,10 @@ func (w *walker) place(m *restoreDir, path string) (fresh bool, err error) {
 	st, err := run.target.Lstat(path)
 	switch {
 	case err == nil && st.Type == page.Dir:
-		if m.Counts && run.mode != OverwriteNever { // so it gets its mode back
-			if err := run.target.Enter(path); err != nil {
-				return false, err
-			}
+		if w.isKernels(m, path, &st) {
+			return false, nil
 		}
-		return false, w.sweep(m, path)
+		return false, w.into(m, path)
 	case err == nil && !run.makesWay(m):
 		return false, vfs.ErrInTheWay
 	case err != nil && !errors.Is(err, os.ErrNotExist):
@@ -148,6 +170,32 @@ func (w *walker) place(m *restoreDir, path string) (fresh bool, err error) {
 	}
 	m.Other = err == nil
 	return true, run.target.Mkdir(path, &m.Entry)
+}
+
+// into prepares a directory that is there for what comes into it.
+func (w *walker) into(m *restoreDir, path string) error {
+	t, entered := w.run.target, m.Counts && w.run.mode != OverwriteNever
+	if entered { // so it gets its mode back
+		if err := t.Enter(path); err != nil {
+			return err
+		}
+	}
+	err := w.sweep(m, path)
+	if err != nil && entered { // nothing else will be done to it
+		_, _ = t.SetDirMeta(path, &m.Entry) // err says what is wrong
+	}
+	return err
+}
+
+// isKernels notes whether a directory belongs to a file system of the kernel.
+func (w *walker) isKernels(m *restoreDir, path string, st *vfs.Stat) bool {
+	if m.Parent != nil {
+		m.Kernel = m.Parent.Kernel
+	}
+	if st.Mount || m.Parent == nil {
+		m.Kernel = w.run.target.KernelAt(path)
+	}
+	return m.Kernel != ""
 }
 
 // makesWay reports whether something that is not a directory is replaced by one. Directories
@@ -160,38 +208,43 @@ func (r *restoreRun) makesWay(m *restoreDir) bool {
 func (w *walker) look(m *restoreDir, path string) (fresh bool, err error) {
 	run := w.run
 	if m.Parent != nil {
-		m.FS = m.Parent.FS
+		m.FS, m.ReadOnly = m.Parent.FS, m.Parent.ReadOnly
 	}
 	switch {
 	case path == ".":
-		m.FS, err = w.fileSystem(path)
-		return run.newTop, err
+		return run.newTop, w.stands(m, path)
 	case m.Parent != nil && m.Parent.Fresh:
 		return true, nil
 	}
 	st, err := run.target.Lstat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return true, nil
+	case errors.Is(err, os.ErrPermission) && run.target.Barred(path):
+		return false, nil // a restore opens what is above for itself
 	case err != nil:
 		return false, err
 	case st.Type == page.Dir:
-		if m.FS == nil || st.Dev != m.FS.Dev {
-			m.FS, err = w.fileSystem(path)
+		w.isKernels(m, path, &st)
+		if m.FS == nil || st.Dev != m.FS.Dev || st.Mount {
+			err = w.stands(m, path)
 		}
 		return false, err
 	case !run.makesWay(m):
 		return false, vfs.ErrInTheWay
+	default:
+		m.Other = true
 	}
-	m.Other = true
+	if m.ReadOnly {
+		return false, readOnlyError(absIn(run.abs, path))
+	}
 	return true, nil
 }
 
-// fileSystem is that of a directory of the target, made or not.
-func (w *walker) fileSystem(path string) (*fileSystem, error) {
+// stands notes the file system of a directory of the target, made or not.
+func (w *walker) stands(m *restoreDir, path string) error {
 	s, err := vfs.SpaceAt(absIn(w.run.abs, path))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if w.spaces == nil {
 		w.spaces = map[uint64]*fileSystem{}
@@ -199,7 +252,8 @@ func (w *walker) fileSystem(path string) (*fileSystem, error) {
 	if w.spaces[s.Dev] == nil {
 		w.spaces[s.Dev] = &fileSystem{Path: path, Dev: s.Dev}
 	}
-	return w.spaces[s.Dev], nil
+	m.FS, m.ReadOnly = w.spaces[s.Dev], s.ReadOnly
+	return nil
 }
 
 func (w *walker) sweep(m *restoreDir, path string) error {

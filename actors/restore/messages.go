@@ -14,6 +14,8 @@ type restoreItem struct {
 	Entry   page.Entry // without references
 	Fresh   bool       // nothing stands there: its directory was just made
 	Content bool       // it has chunks
+	LinkSum uint64     // of one of several names: plan.LinkSum
+	Apart   bool       // it is no link to a name that came before, though the group is the same
 	Known   *outcome   // the walker has compared it already
 	Err     error      // it cannot be restored
 	Dir     *restoreDir
@@ -43,11 +45,16 @@ type restoreDir struct {
 	Fresh  bool        // it was just made
 	Other  bool        // it was made instead of something else
 	FS     *fileSystem // of a dry run: where it stands, or would
-	Attrs  bool        // it gets the attributes in Entry
-	Counts bool        // it is a selected entry, and part of the result
-	Doubt  bool        // an interrupted restore may have left it: contents must be compared
-	Parts  bool        // it holds parts of large files, which an interrupted restore has left
-	Err    error       // it cannot be made, and nothing below it
+	// Of a dry run: nothing in it can be changed, because of how it is mounted.
+	ReadOnly bool
+	// The file system of the kernel that is there, such as sysfs: it has the attributes that the
+	// kernel gives it.
+	Kernel string
+	Attrs  bool  // it gets the attributes in Entry
+	Counts bool  // it is a selected entry, and part of the result
+	Doubt  bool  // an interrupted restore may have left it: contents must be compared
+	Parts  bool  // it holds parts of large files, which an interrupted restore has left
+	Err    error // it cannot be made, and nothing below it
 }
 
 // Path is where the directory stands in the target.
@@ -127,21 +134,6 @@ type writing struct {
 	Pieces []writePiece
 }
 
-// example is a path of the target that it touches.
-func (m *writing) example() string {
-	switch {
-	case len(m.Place) > 0:
-		return m.Place[0].Path
-	case len(m.Check) > 0:
-		return m.Check[0].Item.Path
-	case len(m.Finish) > 0:
-		return m.Finish[0].path()
-	case len(m.Pieces) > 0:
-		return m.Pieces[0].To.Path
-	}
-	return ""
-}
-
 // path is where its entry stands in the target.
 func (f *finishEntry) path() string {
 	if f.Item != nil {
@@ -178,6 +170,8 @@ type outcome struct {
 	Keep    bool        // then: if all are found, the existing file is kept
 	Doubt   bool        // then: size and mtime match, but contents must be compared
 	There   fs.Stat
+	Anew    string // what is there is not to become the snapshot's file, and why
+	Foreign bool   // it is somebody else's, and nothing may be written to it
 	Err     error
 	NoLink  bool   // it cannot be a link, and needs contents of its own
 	Removed int    // parts of files that no restore resumes, from a directory

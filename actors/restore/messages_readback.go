@@ -23,6 +23,8 @@ type readBackFile struct {
 type readBackDone struct {
 	Files, Bytes int64
 	Different    []ReadBackProblem
+	Unread       int64 // files that may not be read
+	UnreadAt     string
 }
 
 // ReadBackProblem is a file that differs from the snapshot.

@@ -65,7 +65,7 @@ func (p *partFiles) get(t *vfs.Target, it *restoreItem, from plan.Source) (*vfs.
 func openFor(t *vfs.Target, it *restoreItem, from plan.Source) (*vfs.File, error) {
 	switch from {
 	case plan.SourceInPlace:
-		return t.OpenInPlace(it.Path, it.Entry.Size)
+		return t.OpenInPlace(it.Path, &it.Entry)
 	case plan.FromPart:
 		return t.ResumeTemp(it.Path, it.Entry.Size)
 	}

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -30,9 +31,12 @@ type restorePlanner struct {
 	finish   []finishEntry         // to be submitted
 	need     map[*fileSystem]*need // of a dry run
 	walked   bool
-	unlinked bool  // that was said
-	full     error // the target takes no more; the job ends when the writers have reported
-	failed   bool  // the job knows why
+	apart    int64  // names that are not linked to others of their group
+	apartAt  string // the first of them
+	unlinked bool   // that was said
+	full     error  // the target takes no more; the job ends when the writers have reported
+	closing  bool   // then: the writers have the last steps of directories
+	failed   bool   // the job knows why
 	reported bool
 	listed   int // bytes of what is listed in the result
 }
@@ -43,9 +47,10 @@ type need struct{ now, most, inodes int64 }
 // filePlan is what the planner knows of an item.
 type filePlan struct {
 	*plan.File
-	item *restoreItem
-	dir  *dirPlan
-	name nameKind
+	item  *restoreItem
+	dir   *dirPlan
+	name  nameKind
+	group uint64 // of hard links, if it is the first name
 }
 
 // nameKind is which of the names of its file an item is.
@@ -113,9 +118,9 @@ func (p *restorePlanner) Receive(c actor.Context) {
 
 func (p *restorePlanner) walkEnded(c actor.Context, err error) {
 	p.walked = true
-	switch {
-	case targetFull(err):
-		p.targetFull(err)
+	switch full := (*TargetFullError)(nil); {
+	case errors.As(err, &full):
+		p.targetFull(full.Err)
 	case err != nil:
 		p.fail(c, err)
 	default:
@@ -132,11 +137,35 @@ func (p *restorePlanner) targetFull(err error) {
 }
 
 // drain ends the job when no writer has anything left, so that what was restored is counted.
+// Attributes need no room, so the directories made so far still get theirs.
 func (p *restorePlanner) drain(c actor.Context) {
 	p.place, p.check, p.finish = nil, nil, nil
-	if p.writing == 0 {
-		p.fail(c, p.fullError())
+	if p.writing > 0 {
+		return
 	}
+	if last := p.openDirs(); !p.closing && len(last) > 0 {
+		p.closing = true
+		p.write(c, writing{Finish: last})
+		return
+	}
+	p.fail(c, p.fullError())
+}
+
+// openDirs are the directories that are to get their attributes yet, from the bottom up.
+func (p *restorePlanner) openDirs() (last []finishEntry) {
+	for d := range p.dirs {
+		if d.Err == nil && d.Attrs {
+			last = append(last, finishEntry{Dir: d})
+		}
+	}
+	depth := func(f *finishEntry) (n int) {
+		for d := f.Dir; d.Parent != nil; d = d.Parent {
+			n++
+		}
+		return n
+	}
+	slices.SortFunc(last, func(a, b finishEntry) int { return depth(&b) - depth(&a) })
+	return last
 }
 
 // fail ends the job.
@@ -152,6 +181,7 @@ func (p *restorePlanner) end(c actor.Context) {
 	idle := p.walked && p.batches == 0 && len(p.leases) == 0 && p.writing == 0
 	if idle && !p.failed && !p.reported {
 		p.needs()
+		p.sayApart()
 		p.reported = true
 		c.Send(c.Parent(), &restoreComplete{})
 	}

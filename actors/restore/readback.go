@@ -29,6 +29,8 @@ type ReadBackResult struct {
 	Files, Bytes int64             // that are as in the snapshot
 	Differ       int64             // files that are not
 	Different    []ReadBackProblem // the first 1,000 of them
+	Unread       int64             // files that this user may not read: nothing is known of them
+	UnreadAt     string            // the first of them
 	Duration     time.Duration
 }
 
@@ -44,7 +46,9 @@ func ReadBack(ctx context.Context, s *actors.System, spec *Spec) (*ReadBackResul
 	if err := run.Open(ctx); err != nil {
 		return nil, err
 	}
-	if err := run.target.Sync(); err != nil {
+	synced := run.spec.touch(run.abs)
+	err := run.target.Sync()
+	if synced(); err != nil {
 		run.Close()
 		return nil, fmt.Errorf("sync the target: %w", err)
 	}
@@ -83,8 +87,9 @@ type readBackJob struct {
 
 func newReadBackJob(run *restoreRun) *readBackJob {
 	j := &readBackJob{run: run, credit: actors.NewCredit(2 * runtime.GOMAXPROCS(0))}
-	j.Name, j.Cancel = "readback", run.cancel
-	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
+	j.Name, j.Cancel, j.Watch = "readback", run.cancel, &run.watch
+	j.Warn, j.Progress = run.spec.warn, run.spec.Progress
+	j.HangAfter, j.HangTime = run.spec.HangAfter, run.faults.HangTime
 	j.Answer = func(err error) any { return &readBackEnded{j.result, err} }
 	return j
 }
@@ -120,7 +125,6 @@ func (j *readBackJob) start(c actor.Context) {
 	readers := actors.SpawnPool(&j.Job, c, actors.Pool[readBackBatch, readBackDone]{
 		Name: "reader", Workers: runtime.GOMAXPROCS(0),
 		NewWork: func() actors.Work[readBackBatch, readBackDone] { return newReadBack(run) },
-		About:   func(job readBackBatch) string { return absIn(run.abs, job.Files[0].Place) },
 	})
 	j.Beside(c, func(a actors.Aside) any {
 		w := &readBackWalk{run: run, submit: func(files []readBackFile) error {
@@ -144,6 +148,9 @@ func (j *readBackJob) found(m *messages.Finished[readBackBatch, readBackDone]) {
 	}
 	j.result.Files += m.Result.Files
 	j.result.Bytes += m.Result.Bytes
+	if j.result.Unread += m.Result.Unread; j.result.UnreadAt == "" {
+		j.result.UnreadAt = m.Result.UnreadAt
+	}
 	p := j.run.spec.Progress
 	p.FilesDone.Add(m.Result.Files)
 	p.BytesDone.Add(m.Result.Bytes)
@@ -226,14 +233,24 @@ func (w *readBackWalk) flush() error {
 // newReadBack makes a leaf that reads files of the target.
 func newReadBack(run *restoreRun) actors.Work[readBackBatch, readBackDone] {
 	r := &readBack{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())}
+	touch := run.watch.Touch()
 	return func(_ int, job readBackBatch) (done readBackDone) {
+		defer touch.Leave()
 		for i := range job.Files {
 			f := &job.Files[i]
+			touch.Enter(absIn(run.abs, f.Place))
 			n, err := r.file(f)
 			done.Bytes += n
 			switch {
 			case run.ctx.Err() != nil:
 				return done
+			case errors.Is(err, os.ErrPermission) && f.Unread == nil:
+				if done.UnreadAt == "" {
+					done.UnreadAt = f.Path
+				}
+				if f.Last {
+					done.Unread++
+				}
 			case err != nil:
 				done.Different = append(done.Different,
 					ReadBackProblem{Path: f.Path, Reason: err.Error()})
@@ -255,7 +272,7 @@ func (r *readBack) file(m *readBackFile) (n int64, err error) {
 	if m.Unread != nil {
 		return 0, m.Unread
 	}
-	f, st, err := r.run.target.OpenRead(m.Place)
+	f, st, err := r.run.target.OpenOwn(m.Place)
 	if err != nil {
 		return 0, err
 	}

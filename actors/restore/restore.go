@@ -71,8 +71,9 @@ type restoreJob struct {
 
 func newRestoreJob(run *restoreRun) *restoreJob {
 	j := &restoreJob{run: run}
-	j.Name, j.Cancel = "restore", run.cancel
-	j.Warn, j.Progress, j.HangTime = run.spec.warn, run.spec.Progress, run.faults.HangTime
+	j.Name, j.Cancel, j.Watch = "restore", run.cancel, &run.watch
+	j.Warn, j.Progress = run.spec.warn, run.spec.Progress
+	j.HangAfter, j.HangTime = run.spec.HangAfter, run.faults.HangTime
 	j.Answer = func(err error) any { return &restoreDone{err} }
 	return j
 }
@@ -102,7 +103,6 @@ func (j *restoreJob) start(c actor.Context) {
 	writers := actors.SpawnPool(&j.Job, c, actors.Pool[writing, writingDone]{
 		Name: "writer", Workers: run.limits.writers, Split: splitWriting,
 		NewWork: func() actors.Work[writing, writingDone] { return newRestoreWriter(run) },
-		About:   func(job writing) string { return absIn(run.abs, job.example()) },
 	})
 	downloaders := actors.SpawnPool(&j.Job, c, actors.Pool[fetchBlob, blobFetched]{
 		Name: "downloader", Workers: run.limits.parallel, Split: splitFetch,

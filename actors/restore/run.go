@@ -56,12 +56,15 @@ type restoreRun struct {
 	blobs   *actors.Budget
 	charged int64        // buffers of blobs that were given up; of the planner
 	read    atomic.Int64 // bytes of blobs
+	watch   actors.Watch // of the calls of actors to the target
 	parts   partFiles
 	full    atomic.Bool // the target takes no more
+	room    sync.Mutex  // held while its room is tried
 	dry     bool        // nothing is changed
 	above   string      // a directory above the target in which another restore has left its mark
 	left    []vfs.Mark  // of other restores, in the target; the walker's until the job has ended
 	doubted bool        // the user was told of left; likewise the walker's
+	shared  bool        // the user was told of a stranger's directory; likewise
 	faults  *actors.Faults
 	taken   sync.Map     // paths by device and inode: files with hard links, changed in place
 	hurt    sync.Map     // of blob.Name: damaged blobs that were warned of
@@ -151,6 +154,7 @@ func (r *restoreRun) Open(ctx context.Context) error {
 	if r.abs, err = filepath.Abs(r.spec.Target); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
+	defer r.spec.touch(r.abs)()
 	r.madeTop, r.newTop = lookAtTarget(r.abs)
 	r.target, err = vfs.OpenTarget(r.spec.Target, vfs.TargetOptions{
 		NumericOwner: r.spec.NumericOwner,
@@ -207,6 +211,7 @@ func (r *restoreRun) origin(d *restoreDir) string { return r.part.Origin(d.Path(
 
 // Close gives up what is unfinished. All actors are gone.
 func (r *restoreRun) Close() {
+	defer r.spec.touch(r.abs)()
 	r.cancel(actors.ErrInterrupted)
 	parts, half := r.parts.suspendAll()
 	r.result.Parts += parts
@@ -240,9 +245,20 @@ func noneRead(err error) bool {
 	return actors.StoreGone(err) || errors.Is(err, page.ErrNewerFormat)
 }
 
-// targetFull reports whether the target can take nothing more.
-func targetFull(err error) bool {
-	return platform.NoSpace(err) || errors.Is(err, syscall.EROFS)
+// takesNoMore reports whether an error of making something of n bytes is one that everything
+// else would meet too, so that the restore ends. Otherwise only this entry fails: it is on
+// another file system, one that is read-only or full, or the quota is of its directory alone.
+func (r *restoreRun) takesNoMore(err error, n int64) bool {
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		space, err := vfs.SpaceAt(r.abs)
+		return err == nil && space.ReadOnly && !mountsBelow(r.abs)
+	case platform.NoSpace(err):
+		r.room.Lock() // one at a time, or they would take each other's
+		defer r.room.Unlock()
+		return !r.target.Takes(n)
+	}
+	return false
 }
 
 // lookAtTarget reports whether there is nothing at path, and whether nothing is in it.

@@ -18,12 +18,12 @@ func checkSpace(ctx context.Context, s *actors.System, spec *Spec) error {
 	if err != nil {
 		return nil //nolint:nilerr // opening it says more
 	}
+	done := spec.touch(abs)
 	space, err := vfs.SpaceAt(abs)
-	if err != nil {
+	enough := err == nil && roomForAll(spec, space) && !mountsBelow(abs)
+	done()
+	if err != nil || enough {
 		return nil //nolint:nilerr // as above
-	}
-	if roomForAll(spec, space) && !mountsBelow(abs) {
-		return nil
 	}
 	spec.progress().SetPhase("check space")
 	dry := *spec
@@ -68,7 +68,7 @@ func mountsBelow(dir string) bool {
 		dir = to
 	}
 	dir = strings.TrimSuffix(dir, string(filepath.Separator)) + string(filepath.Separator)
-	for _, at := range vfs.ReadMounts() {
+	for at := range vfs.MountPoints() {
 		if strings.HasPrefix(at, dir) {
 			return true
 		}

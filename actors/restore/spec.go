@@ -78,6 +78,12 @@ type Spec struct {
 	OnItem func(path string, status messages.Status, reason string)
 	Warn   func(text string) // may be nil; from any goroutine
 
+	// After how long a call to the target that does not return is named; 0: a minute.
+	HangAfter time.Duration
+	// Watch knows of the calls to the target that no actor makes: who calls Run, ReadBack or
+	// Extras looks after them. It may be nil.
+	Watch *actors.Watch
+
 	quick  bool // of a dry run: only what is needed to know the space
 	Faults actors.Faults
 	Bounds Bounds // zero: the defaults
@@ -199,6 +205,16 @@ func (s *Spec) warn(text string) {
 	} else {
 		slog.Warn(text)
 	}
+}
+
+// touch says that calls for a path of the target begin, until done is called.
+func (s *Spec) touch(path string) (done func()) {
+	if s.Watch == nil {
+		return func() {}
+	}
+	t := s.Watch.Touch()
+	t.Enter(path)
+	return func() { s.Watch.Done(t) }
 }
 
 func (s *Spec) progress() *messages.Progress {

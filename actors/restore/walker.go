@@ -28,6 +28,7 @@ type walker struct {
 	lost    int64                  // directories made without knowing their entries
 	spaces  map[uint64]*fileSystem // of a dry run, by device
 	ends    error                  // why the walk ends: for instance, the target is full
+	touch   *actors.Touch
 }
 
 // walkDir is a directory of the snapshot on the way to where the walk is.
@@ -49,7 +50,7 @@ type nameSet struct {
 }
 
 func newWalker(run *restoreRun, planner *actor.PID) actor.Actor {
-	return &walker{run: run, planner: planner}
+	return &walker{run: run, planner: planner, touch: run.watch.Touch()}
 }
 
 func (w *walker) Receive(c actor.Context) {

@@ -19,6 +19,7 @@ type restoreWriter struct {
 	run     *restoreRun
 	done    writingDone // of the job under way
 	compare localReader
+	touch   *actors.Touch
 }
 
 // localReader compares what the target has with the snapshot's chunks.
@@ -33,7 +34,7 @@ type localReader struct {
 
 func newRestoreWriter(run *restoreRun) actors.Work[writing, writingDone] {
 	w := &restoreWriter{
-		run:     run,
+		run: run, touch: run.watch.Touch(),
 		compare: localReader{run: run, hasher: chunk.NewHasher(run.spec.Root.Secret.ChunkID())},
 	}
 	return w.write
@@ -41,10 +42,12 @@ func newRestoreWriter(run *restoreRun) actors.Work[writing, writingDone] {
 
 func (w *restoreWriter) write(_ int, job writing) writingDone {
 	w.done = writingDone{}
+	defer w.touch.Leave()
 	for _, it := range job.Place {
 		if w.stopped() {
 			return w.done
 		}
+		w.touch.Enter(absIn(w.run.abs, it.Path))
 		w.run.faults.Writer()
 		w.placed(w.place(it))
 	}
@@ -55,13 +58,15 @@ func (w *restoreWriter) write(_ int, job writing) writingDone {
 		if w.stopped() {
 			return w.done
 		}
+		w.touch.Enter(absIn(w.run.abs, job.Pieces[i].To.Path))
 		w.run.faults.Writer()
 		w.piece(job.Frame.B, &job.Pieces[i])
 	}
 	for i := range job.Finish {
-		if w.stopped() {
+		if w.stopped() && (job.Finish[i].Dir == nil || w.run.ctx.Err() != nil) {
 			return w.done
 		}
+		w.touch.Enter(absIn(w.run.abs, job.Finish[i].path()))
 		w.run.faults.Writer()
 		w.placed(w.finish(&job.Finish[i]))
 	}
@@ -77,9 +82,12 @@ func (w *restoreWriter) targetFull(err error) {
 }
 
 func (w *restoreWriter) placed(o outcome) {
-	if targetFull(o.Err) {
+	if o.Err != nil && w.run.takesNoMore(o.Err, o.size()) {
 		w.targetFull(o.Err)
 		return
+	}
+	if w.run.dry {
+		w.run.wouldBeRefused(&o)
 	}
 	if o.Err != nil && o.Status != plan.StatusIgnored {
 		o.Status = plan.StatusFailed
@@ -100,9 +108,10 @@ func (w *restoreWriter) piece(frame []byte, p *writePiece) {
 // failed notes that a piece could not be written, if err says so.
 func (w *restoreWriter) failed(it *restoreItem, err error) {
 	switch {
-	case targetFull(err):
+	case err == nil:
+	case w.run.takesNoMore(err, it.Entry.Size):
 		w.targetFull(err)
-	case err != nil:
+	default:
 		w.done.Failed = append(w.done.Failed, outcome{Item: it, Err: err})
 	}
 }
@@ -166,10 +175,18 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 	t, e := run.target, &it.Entry
 	o := outcome{Item: it, New: plan.StatusReplaced}
 	st, err := t.Lstat(it.Path)
-	inPlace := err == nil && run.changes(it, &st)
+	if err == nil && st.Type == e.Type && run.mode != OverwriteNever && !run.spec.quick {
+		o.Anew, o.Foreign = t.Distrust(it.Path, &st, e)
+		if it.Apart && st.Nlink > 1 {
+			o.Anew = "is also another file of the snapshot"
+		}
+	}
+	inPlace := err == nil && !o.Foreign && run.changes(it, &st)
 	if run.mode == OverwriteIfChanged || run.mode == OverwriteIfNewer {
 		same, why := t.Same(it.Path, e)
 		switch {
+		case same && o.Anew != "":
+			why = o.Anew
 		case same && run.spec.InPlace && st.Type == page.File && !inPlace:
 			why = "is also another file of the snapshot"
 		case same && it.Dir.Doubt && e.Type == page.File && e.Size > 0 && !run.spec.quick:
@@ -183,9 +200,11 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		o.New, o.Why = plan.StatusRestored, ""
+	case run.dry && errors.Is(err, os.ErrPermission) && t.Barred(it.Path):
+		o.Why = "cannot be looked at before the restore opens its directory"
 	case err != nil:
 		o.Status, o.Err = plan.StatusFailed, err
-	case run.keeps(it, &st):
+	case run.keeps(it, &st, o.Anew):
 		o.Status, o.Why = plan.StatusKept, run.whyKept()
 	default:
 		o.There = st
@@ -199,6 +218,14 @@ func compareItem(run *restoreRun, it *restoreItem) outcome {
 	return o
 }
 
+// size is how many bytes were to be written, at most.
+func (o *outcome) size() int64 {
+	if o.Item == nil {
+		return 0
+	}
+	return o.Item.Entry.Size
+}
+
 // stays is the outcome for an item that is up to date.
 func (r *restoreRun) stays(it *restoreItem) outcome {
 	o := outcome{Item: it, Status: plan.StatusUnchanged}
@@ -210,11 +237,12 @@ func (r *restoreRun) stays(it *restoreItem) outcome {
 	return o
 }
 
-// changes reports whether a file that is there is to be changed in place. Where it
-// stands under the names of several files of the snapshot the first one gets it:
-// what is changed for one would be wrong for the others.
+// changes reports whether a file that is there is to be changed in place: if that was
+// asked for, or if it is mounted there by itself, as /etc/hosts is in a container, so that
+// nothing can take its place. Where it stands under the names of several files of the
+// snapshot the first one gets it: what is changed for one would be wrong for the others.
 func (r *restoreRun) changes(it *restoreItem, there *vfs.Stat) bool {
-	if !r.spec.InPlace || it.Entry.Type != page.File || there.Type != page.File {
+	if !r.spec.InPlace && !there.Mount || it.Entry.Type != page.File || there.Type != page.File {
 		return false
 	}
 	if there.Nlink < 2 {
@@ -224,13 +252,13 @@ func (r *restoreRun) changes(it *restoreItem, there *vfs.Stat) bool {
 	return !taken || first == it.Path
 }
 
-// keeps reports whether an existing file is kept.
-func (r *restoreRun) keeps(it *restoreItem, there *vfs.Stat) bool {
+// keeps reports whether an existing file is kept; anew is why it may not become the snapshot's.
+func (r *restoreRun) keeps(it *restoreItem, there *vfs.Stat, anew string) bool {
 	switch order := there.Mtime.Time().Compare(it.Entry.Mtime.Time()); r.mode {
 	case OverwriteNever:
 		return true
 	case OverwriteIfNewer: // of the same time it is the snapshot's file, if it is whole
-		return order > 0 || order == 0 && !it.Dir.Doubt
+		return order > 0 || order == 0 && !it.Dir.Doubt && anew == ""
 	}
 	return false
 }
@@ -258,7 +286,8 @@ func useLocal(run *restoreRun, it *restoreItem, o *outcome, inPlace bool) {
 		o.Source = plan.FromPart
 	case there.Type == page.File && (it.Content || o.Doubt):
 		o.Source = plan.FromFile
-		o.Keep = o.Doubt || run.mode != OverwriteAlways && there.Size == e.Size && there.Nlink == 1
+		o.Keep = o.Anew == "" && (o.Doubt ||
+			run.mode != OverwriteAlways && there.Size == e.Size && there.Nlink == 1)
 	}
 }
 
@@ -341,16 +370,30 @@ func (w *restoreWriter) linkStatus(f *finishEntry) outcome {
 		return o
 	}
 	o.There = st
+	why := "is a different file"
+	anew := ""
+	if f.Link.Anew { // the others of its names have left it
+		anew = why
+	} else if st.Type == it.Entry.Type {
+		anew, _ = t.Distrust(it.Path, &st, &it.Entry)
+	}
 	same, err := t.Lstat(f.Link.Path)
 	switch {
 	case err == nil && st.SameFile(&same) && !(run.dry && f.Link.Anew):
 		o.Status = plan.StatusUnchanged
-	case run.keeps(it, &st):
+	case run.keeps(it, &st, anew):
 		o.Status, o.Why = plan.StatusKept, run.whyKept()
+	case run.dry && anew == "" && t.Unlinked(it.Path, &st) && isSame(t, it):
+		return run.stays(it)
 	default:
-		o.Status, o.Why, o.Err = plan.StatusReplaced, "is a different file", inTheWay(run, it, &st)
+		o.Status, o.Why, o.Err = plan.StatusReplaced, why, inTheWay(run, it, &st)
 	}
 	return o
+}
+
+func isSame(t *vfs.Target, it *restoreItem) bool {
+	same, _ := t.Same(it.Path, &it.Entry)
+	return same
 }
 
 // link makes an item another name of a file that is in its place.
@@ -360,7 +403,7 @@ func (w *restoreWriter) link(f *finishEntry) outcome {
 	if o.Status == plan.StatusKept || o.Status == plan.StatusUnchanged || o.Err != nil {
 		return o
 	}
-	o.Err = t.Link(f.Link.Path, it.Path)
+	o.Err = t.Link(f.Link.Path, it.Path, &it.Entry)
 	// The file system has no links, or no more of this file, or not across its parts.
 	for _, err := range []error{syscall.EMLINK, syscall.EPERM, syscall.EXDEV, syscall.EOPNOTSUPP} {
 		if errors.Is(o.Err, err) {

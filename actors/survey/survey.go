@@ -19,8 +19,8 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// Survey is what is known of a store's objects that some snapshots need. Gather and
-// List are for one goroutine; the rest is for any.
+// Survey is what is known of a store's objects that some snapshots need. ReadLists, then
+// Gather and List are for one goroutine; the rest is for any.
 type Survey struct {
 	Inventory *plan.Inventory
 	Snapshots []Snapshot   // gathered so far
@@ -33,7 +33,9 @@ type Survey struct {
 
 	store backends.Backend
 	asked []*snapshot.Loaded
-	lists map[int]*List // by object
+	lists map[int]*List            // by object
+	last  map[chain]int            // snapshot that was gathered
+	read  map[listKey]*readingList // before Gather asks for it
 
 	mu  sync.Mutex
 	bad map[int]bool // objects
@@ -54,11 +56,30 @@ type List struct {
 	bad   bool
 }
 
+// chain names the snapshots of one set of one host.
+type chain struct {
+	host layout.HostID
+	set  layout.SetID
+}
+
+// listKey names a blob list.
+type listKey struct {
+	host layout.HostID
+	ref  snapshot.ListRef
+}
+
+// readingList is a blob list on its way.
+type readingList struct {
+	done  chan struct{} // closed when the others are set
+	blobs []snapshot.BlobSize
+	err   error
+}
+
 // New begins a survey of snapshots, whose manifests are verified already.
 func New(store backends.Backend, snapshots []*snapshot.Loaded) *Survey {
 	return &Survey{
 		Inventory: plan.NewInventory(), store: store, asked: snapshots,
-		lists: map[int]*List{}, bad: map[int]bool{},
+		lists: map[int]*List{}, last: map[chain]int{}, bad: map[int]bool{},
 	}
 }
 
@@ -91,10 +112,56 @@ func Fatal(ctx context.Context, err error) error {
 	return nil
 }
 
-// Gather notes what one snapshot needs, and reads its blob lists.
+// ReadLists begins to read all blob lists, so many at once, for Gather to find them there;
+// wait returns when none is being read any more.
+func (s *Survey) ReadLists(ctx context.Context, parallel int) (wait func()) {
+	s.read = map[listKey]*readingList{}
+	var all []listKey
+	for _, m := range s.asked {
+		for _, ref := range m.Lists {
+			if k := (listKey{m.Host, ref}); s.read[k] == nil {
+				s.read[k] = &readingList{done: make(chan struct{})}
+				all = append(all, k)
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	next := atomic.Int64{}
+	for range min(parallel, len(all)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(all); i = next.Add(1) - 1 {
+				l := s.read[all[i]]
+				l.blobs, l.err = s.readList(ctx, all[i])
+				close(l.done)
+			}
+		})
+	}
+	return wg.Wait
+}
+
+// readList reads one blob list.
+func (s *Survey) readList(ctx context.Context, k listKey) ([]snapshot.BlobSize, error) {
+	b, err := s.pinned(ctx, layout.BlobList(k.host, k.ref.Name), k.ref.Size, k.ref.Name)
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := snapshot.DecodeBlobList(b)
+	if err == nil && int64(len(blobs)) != k.ref.Count {
+		err = fmt.Errorf("%w: it has %d blobs, not %d",
+			snapshot.ErrDamaged, len(blobs), k.ref.Count)
+	}
+	return blobs, err
+}
+
+// Gather notes what one snapshot needs, for which it waits for its blob lists.
 func (s *Survey) Gather(ctx context.Context, num int) error {
 	inv, m := s.Inventory, s.asked[num]
 	got := Snapshot{Loaded: m, Num: num, HostNum: inv.Host(m.Host)}
+	k := chain{m.Host, m.Set}
+	if last, ok := s.last[k]; ok {
+		inv.Follows(num, last)
+	}
+	s.last[k] = num
 	s.noted(inv.AddRoot(num, got.HostNum, m.Root))
 	for _, k := range m.Keys {
 		s.noted(inv.AddKey(num, got.HostNum, k))
@@ -149,14 +216,10 @@ func (s *Survey) blobList(
 	}
 	l := &List{}
 	s.lists[i] = l
-	b, err := s.pinned(ctx, layout.BlobList(host, ref.Name), ref.Size, ref.Name)
-	if err == nil {
-		l.Blobs, err = snapshot.DecodeBlobList(b)
-	}
-	if err == nil && int64(len(l.Blobs)) != ref.Count {
-		err = fmt.Errorf("%w: it has %d blobs, not %d",
-			snapshot.ErrDamaged, len(l.Blobs), ref.Count)
-	}
+	got := s.read[listKey{host, ref}]
+	<-got.done
+	l.Blobs = got.blobs
+	err := got.err
 	if err != nil {
 		l.bad, l.Blobs = true, nil
 		if err := Fatal(ctx, err); err != nil {

@@ -28,7 +28,8 @@ type Transfers struct {
 	Jobs     *actors.Credit // submitted, and not finished
 	Buffers  *actors.Budget
 
-	mem arena.Arena
+	mem    arena.Arena
+	memory int64
 }
 
 // NewTransfers allows so many transfers at once in so many bytes of memory; 0: the default.
@@ -39,11 +40,19 @@ func NewTransfers(parallel int, memory int64) *Transfers {
 	if memory <= 0 {
 		memory = actors.DefaultMemory
 	}
-	t := &Transfers{Parallel: parallel, Jobs: actors.NewCredit(2 * parallel)}
+	t := &Transfers{Parallel: parallel, Jobs: actors.NewCredit(2 * parallel), memory: memory}
 	t.Ctx, t.Cancel = context.WithCancelCause(context.Background())
 	t.Workers = int(min(max(1, (memory-fixedMemory)/(usualSize+workerMemory)), int64(parallel)))
 	t.Buffers = actors.NewBudget(&t.mem, t.Workers, BufferSize)
 	return t
+}
+
+// Spare is how many bytes nobody takes, where the buffers are in use or not.
+func (t *Transfers) Spare(buffers bool) int {
+	if buffers {
+		return 0
+	}
+	return int(max(0, t.memory-fixedMemory))
 }
 
 // Close gives the buffers back, which nobody uses any more.

@@ -55,8 +55,7 @@ func (k *checker) object(o *objectCheck) (done checkDone) {
 		done.Err = actors.DamagedIfShort(err)
 		return done
 	}
-	done.Bytes = int64(len(b))
-	k.run.survey.Fetched.Add(done.Bytes)
+	k.run.survey.Fetched.Add(int64(len(b)))
 	if sha256.Sum256(b) != o.Sum {
 		done.Err = actors.ErrWrongSum
 		return done
@@ -90,7 +89,7 @@ func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 		return done
 	}
 	defer func() { _ = in.Close() }()
-	head, sum, err := k.stream(in, buf, &done.Bytes)
+	head, sum, err := k.stream(in, buf)
 	if err != nil {
 		done.Err = err
 		return done
@@ -119,22 +118,17 @@ func (k *checker) large(o *objectCheck, buf []byte) (done checkDone) {
 }
 
 // stream reads an object to its end, and returns its beginning and its SHA-256.
-func (k *checker) stream(
-	in io.Reader,
-	buf []byte,
-	count *int64,
-) (head []byte, sum [32]byte, err error) {
+func (k *checker) stream(in io.Reader, buf []byte) (head []byte, sum [32]byte, err error) {
 	hash := sha256.New()
 	for err == nil {
 		var n int
 		n, err = io.ReadFull(in, buf)
-		*count += int64(n)
+		k.run.survey.Fetched.Add(int64(n))
 		if head == nil {
 			head = append(head, buf[:min(n, 512<<10)]...)
 		}
 		_, _ = hash.Write(buf[:n])
 	}
-	k.run.survey.Fetched.Add(*count)
 	if op := (*backends.OpError)(nil); errors.As(err, &op) ||
 		!errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, sum, err
@@ -199,18 +193,10 @@ func (k *checker) is(host int, b []byte, row *blob.TableRow) bool {
 
 // refs compares references of pages with the table of their blob.
 func (k *checker) refs(job *refsCheck) (done checkDone) {
-	before := k.run.survey.Fetched.Load()
-	defer func() { done.Bytes = k.run.survey.Fetched.Load() - before }()
 	l := job.Lease
-	fetch := actors.FetchFrom(k.run.spec.Store, k.run.survey.Inventory.Hosts()[job.Host],
-		l.Info.Name, &k.run.survey.Fetched)
-	var rows []blob.TableRow
-	r, err := blob.Open(k.run.Ctx, *l.Info, fetch, k.run.hosts[job.Host].ids)
-	if err == nil {
-		rows, err = r.Table(k.run.Ctx)
-	}
+	sums, err := job.Pages.tableOf(k.run.Ctx, job.From, l.Info)
 	if err != nil {
-		done.Err = actors.DamagedIfShort(err)
+		done.Err = err
 		for i := range l.Frames {
 			for k := range l.Frames[i].Pieces {
 				done.Affected(l.Frames[i].Pieces[k].To)
@@ -218,16 +204,12 @@ func (k *checker) refs(job *refsCheck) (done checkDone) {
 		}
 		return done
 	}
-	table := make(map[blob.Span][16]byte, len(rows))
-	for i := range rows {
-		table[rows[i].Span] = rows[i].ID16
-	}
 	for i := range l.Frames {
 		f := &l.Frames[i]
 		for n := range f.Pieces {
 			p := &f.Pieces[n]
-			id, ok := table[blob.Span{FrameOff: f.Off, FrameLen: f.Len, Off: p.Off, Len: p.Len}]
-			if !ok || id != [16]byte(p.ID[:16]) {
+			span := blob.Span{FrameOff: f.Off, FrameLen: f.Len, Off: p.Off, Len: p.Len}
+			if !job.Pages.tables.in(sums, span, p.ID[:]) {
 				done.Err = fmt.Errorf("%w: its table has no such chunk", survey.ErrReference)
 				done.Affected(p.To)
 			}

@@ -8,7 +8,6 @@ import (
 	"vaultik/actors"
 	"vaultik/actors/survey"
 	"vaultik/messages"
-	"vaultik/vault/blob"
 	"vaultik/vault/plan"
 	"vaultik/vault/snapshot"
 )
@@ -22,7 +21,6 @@ type inspector struct {
 	aside    actors.Aside
 
 	snaps  []inspected
-	known  map[pageKey]*knownPage
 	warned map[string]bool
 }
 
@@ -32,26 +30,19 @@ type inspected struct {
 	root *snapshot.Root // nil: not opened
 }
 
-// pageKey is the place of a page: the number of its blob, and where in it.
-type pageKey struct {
-	blob int
-	span blob.Span
-}
-
-// knownPage is a page that has been checked, with all below it.
-type knownPage struct {
-	level int
-	blobs []int // that it and they use
-}
-
 func (n *inspector) inspect(ctx context.Context) error {
-	n.known, n.warned = map[pageKey]*knownPage{}, map[string]bool{}
+	n.warned = map[string]bool{}
 	if err := n.survey(ctx); err != nil {
 		return err
 	}
 	if n.run.spec.Identity != nil {
 		if err := n.roots(ctx); err != nil {
 			return err
+		}
+		for i := range n.snaps {
+			if s := &n.snaps[i]; s.root == nil {
+				n.run.report.Unopened = append(n.run.report.Unopened, s.Sum)
+			}
 		}
 	}
 	n.count()
@@ -64,11 +55,9 @@ func (n *inspector) inspect(ctx context.Context) error {
 			return err
 		}
 	}
-	for i := range n.snaps {
-		if s := &n.snaps[i]; s.root != nil && s.root.Top != nil {
-			if err := n.pages(ctx, s); err != nil {
-				return err
-			}
+	if n.run.spec.Identity != nil {
+		if err := newPages(n).check(ctx); err != nil {
+			return err
 		}
 	}
 	return n.run.Jobs.Drain(ctx)
@@ -77,6 +66,9 @@ func (n *inspector) inspect(ctx context.Context) error {
 // survey finds out what the snapshots need, and what the store lists of it.
 func (n *inspector) survey(ctx context.Context) error {
 	sv := n.run.survey
+	readCtx, cancel := context.WithCancel(ctx)
+	defer n.run.survey.ReadLists(readCtx, n.run.Parallel)()
+	defer cancel()
 	for i := range n.run.spec.Snapshots {
 		n.run.faults.Scanner()
 		if err := sv.Gather(ctx, i); err != nil {
@@ -103,11 +95,26 @@ func (n *inspector) submit(job checking) error {
 	return nil
 }
 
+// ofSnapshots begins a phase in which snapshots are counted.
+func (n *inspector) ofSnapshots(phase string) {
+	prog := n.run.spec.Progress
+	prog.SetPhase(phase)
+	prog.SetUnit("snapshots")
+	prog.FilesDone.Store(0)
+	prog.FilesTotal.Store(int64(len(n.snaps)))
+	prog.BytesDone.Store(0)
+	prog.BytesTotal.Store(0)
+	prog.TotalKnown.Store(true)
+}
+
 // count tells how much there is to do.
 func (n *inspector) count() {
 	inv := n.run.survey.Inventory
 	t := &tally{objects: int64(inv.Len())}
 	prog := n.run.spec.Progress
+	prog.SetPhase("verify")
+	prog.SetUnit("objects")
+	prog.FilesDone.Store(0)
 	for i := range inv.Len() {
 		o := inv.At(i)
 		t.bytes += o.Size

@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"slices"
+
 	"vaultik/actors/survey"
 	"vaultik/vault/page"
 	"vaultik/vault/plan"
@@ -25,34 +27,39 @@ type objectCheck struct {
 type blobCheck struct{ Host int }
 
 // refsCheck asks whether references of pages lie in their blob's table. To is
-// the path of an entry that the chunk belongs to.
+// an entry that the chunk belongs to.
 type refsCheck struct {
-	Snapshot, Host int // by number
-	Key            string
-	Lease          *plan.Lease[string]
+	Pages *pages
+	From  *source
+	Key   string
+	Lease *plan.Lease[place]
 }
 
 // checkDone is what a checker found.
 type checkDone struct {
-	Bytes  int64 // fetched
 	Chunks int64 // that are as they should be
 	Err    error // what is wrong with the object; or what kept it from being read
 	Paths  []string
 	More   bool // there are more than Paths
-	Fatal  bool // the store is unreachable, or the job ends
+	// Snapshots are those of Paths, by number.
+	Snapshots []int
+	Fatal     bool // the store is unreachable, or the job ends
 }
 
 // maxCheckPaths is how many paths a result names.
 const maxCheckPaths = 5
 
 // Affected notes an entry that the error concerns.
-func (d *checkDone) Affected(path string) {
+func (d *checkDone) Affected(p place) {
+	if !slices.Contains(d.Snapshots, p.snapshot) {
+		d.Snapshots = append(d.Snapshots, p.snapshot)
+	}
 	switch n := len(d.Paths); {
-	case n > 0 && d.Paths[n-1] == path:
+	case slices.Contains(d.Paths, p.path):
 	case n >= maxCheckPaths:
 		d.More = true
 	default:
-		d.Paths = append(d.Paths, path)
+		d.Paths = append(d.Paths, p.path)
 	}
 }
 

@@ -23,24 +23,29 @@ func (n *inspector) roots(ctx context.Context) error {
 		n.run.hosts[h] = &hostSecrets{}
 	}
 	wrong := 0
+	manifests := make([]*snapshot.Manifest, len(n.snaps))
 	for i := range n.snaps {
+		manifests[i] = n.snaps[i].Manifest
+	}
+	n.ofSnapshots("open the snapshots")
+	err := spec.Opened.OpenAll(ctx, manifests, spec.Identity, func(i int, o snapshot.Opened) error {
 		s := &n.snaps[i]
-		ids, bad, err := spec.Opened.Identities(ctx, s.Manifest, spec.Identity)
-		if err != nil {
+		spec.Progress.FilesDone.Store(int64(i + 1))
+		if err := n.keysBad(ctx, o.Problems); err != nil {
 			return err
 		}
-		if err := n.keysBad(ctx, bad); err != nil {
-			return err
-		}
-		n.keysChecked(s, bad)
-		err = n.root(ctx, s, ids)
+		n.keysChecked(s, o.Problems)
+		err := n.root(ctx, s, o)
 		if errors.Is(err, keys.ErrWrongIdentity) {
 			wrong++
 			n.warnOnce(s.ID(), fmt.Sprintf(
 				"the identity does not open snapshot %.8s; its contents are not checked", s.ID()))
-		} else if err != nil {
-			return err
+			return nil
 		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if wrong > 0 && wrong == len(n.snaps) {
 		return fmt.Errorf("%w: %w", errNoKeyFits, keys.ErrWrongIdentity)
@@ -48,11 +53,10 @@ func (n *inspector) roots(ctx context.Context) error {
 	return nil
 }
 
-// root opens the root of one snapshot. A damaged one is reported; the errors are
+// root takes the root of one snapshot. A damaged one is reported; the errors are
 // keys.ErrWrongIdentity and those that end the check.
-func (n *inspector) root(ctx context.Context, s *inspected, ids []age.Identity) error {
-	root, err := n.run.spec.Opened.Root(ctx, s.Manifest, ids)
-	if err != nil {
+func (n *inspector) root(ctx context.Context, s *inspected, o snapshot.Opened) error {
+	if err := o.Err; err != nil {
 		if fatal := survey.Fatal(ctx, err); fatal != nil {
 			return fatal
 		}
@@ -63,8 +67,9 @@ func (n *inspector) root(ctx context.Context, s *inspected, ids []age.Identity) 
 		return nil
 	}
 	n.checkedNow(layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name})
-	s.root = root
-	n.run.hosts[s.HostNum].learn(ids, root.Secret.ChunkID())
+	o.Root.Errors, o.Root.Excludes, o.Root.Filters, o.Root.Recipients = nil, nil, nil, nil
+	s.root = o.Root
+	n.run.hosts[s.HostNum].learn(o.IDs, o.Root.Secret.ChunkID())
 	return nil
 }
 

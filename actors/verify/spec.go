@@ -25,7 +25,7 @@ type Spec struct {
 	Parallel int // transfers at once; 0: 4
 	Memory   int64
 
-	Progress *messages.Progress // may be nil; FilesTotal and FilesDone count objects
+	Progress *messages.Progress // may be nil; it counts what its Unit says
 	// OnProblem is called as soon as a problem is known, so mostly without Paths; from one
 	// goroutine. It may be nil.
 	OnProblem func(survey.Problem)
@@ -54,6 +54,8 @@ type Report struct {
 	Pages     int64 // read and checked, with the key
 	Chunks    int64 // decrypted and checked, with the key and ReadData
 	Entries   int64 // of all snapshots, with the key
+
+	Unopened []snapshot.Sum // ids of snapshots whose root was not opened, with the key
 
 	Problems []survey.Problem // the first 1,000, by key
 	Found    int64            // problems in all

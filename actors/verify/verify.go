@@ -121,7 +121,7 @@ func (j *verifyJob) checked(c actor.Context, m *messages.Finished[checking, chec
 		return
 	}
 	r.Chunks += res.Chunks
-	j.run.spec.Progress.BytesRead.Add(res.Bytes)
+	j.run.spec.Progress.BytesRead.Store(j.run.survey.Fetched.Load())
 	if o := m.Job.Object; o != nil {
 		j.objectChecked(o, err)
 	} else if err != nil {
@@ -143,11 +143,15 @@ func (j *verifyJob) objectChecked(o *objectCheck, err error) {
 
 // refsWrong reports a blob that does not have what pages refer to.
 func (j *verifyJob) refsWrong(refs *refsCheck, res *checkDone, err error) {
-	p := survey.Of(err, refs.Key, j.run.spec.Snapshots[refs.Snapshot].ID())
+	p := survey.Of(err, refs.Key)
 	p.Paths, p.MorePaths = res.Paths, res.More
-	if i, ok := j.run.survey.Inventory.FindBlob(refs.Host, refs.Lease.Info.Name); ok {
+	if i, ok := j.run.survey.Inventory.FindBlob(refs.From.host, refs.Lease.Info.Name); ok {
 		j.run.survey.SetBad(i)
 		p.Snapshots = j.run.survey.IDs(i)
+	} else {
+		for _, n := range res.Snapshots {
+			p.Snapshots = append(p.Snapshots, j.run.spec.Snapshots[n].ID())
+		}
 	}
 	j.problem(p)
 }

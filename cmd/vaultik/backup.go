@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/term"
 
 	"vaultik/engine"
 	"vaultik/engine/events"
@@ -20,9 +24,12 @@ type backupCmd struct {
 	listFlags
 	streamFlags
 	excludeFlags
-	DryRun   bool `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
-	Parallel int  `help:"The same as --connections." placeholder:"N"`
-	SameHost bool `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
+	ForceRead bool          `name:"force-read" help:"Read every file, also those that look unchanged; only what differs is stored."`
+	DryRun    bool          `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
+	Wait      time.Duration `help:"Wait up to this long for another backup of this host to end, such as 30m." placeholder:"D"`
+	Parallel  int           `help:"The same as --connections." placeholder:"N"`
+	Init      bool          `name:"init" help:"Set up this machine, as vaultik init does, if it has no configuration yet; without a terminal nothing else does."`
+	SameHost  bool          `name:"same-host" help:"This is the machine that was backed up before, although its machine id is new (reinstalled, for example); remember it."`
 }
 
 // streamFlags are of backups whose content is in no file.
@@ -44,8 +51,9 @@ func (f *listFlags) listed() bool { return len(f.FilesFrom)+len(f.FilesFrom0) > 
 
 func (backupCmd) Help() string {
 	return `Saves a snapshot of each set. A set is a named group of paths: paths that were
-backed up before belong to the same set again, others to a new one. The first backup
-on a machine without a configuration sets everything up, as vaultik init does.
+backed up before belong to the same set again, others to a new one. On a terminal, the
+first backup on a machine without a configuration sets everything up, as vaultik init
+does; elsewhere (cron, a service) only with --init.
 
 Interrupt it once, and it finishes what is in progress; the next run resumes.
 
@@ -66,12 +74,24 @@ func (c *backupCmd) Run(ctx context.Context, s *session) error {
 			return err
 		}
 	}
+	switch {
+	case c.Wait < 0:
+		return fault.Misuse("backup", "--wait: the time is negative")
+	case c.Wait > 0 && c.DryRun:
+		return fault.Misuse("backup",
+			"--wait cannot be combined with --dry-run: a dry run waits for no other backup")
+	}
+	if err := atHome(c.Path); err != nil {
+		return err
+	}
 	leave, err := c.filters()
 	if err != nil {
 		return err
 	}
 	o := engine.BackupOptions{Paths: c.Path, Set: c.Set, Tags: c.Tag, Leave: leave,
-		DryRun: c.DryRun, SameHost: c.SameHost}
+		DryRun: c.DryRun, SameHost: c.SameHost, ForceRead: c.ForceRead,
+		Wait: c.Wait, Init: c.Init, Attended: term.IsTerminal(int(os.Stdin.Fd())) ||
+			term.IsTerminal(int(os.Stderr.Fd()))}
 	if err := c.source(s, &o); err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ type cli struct {
 	Restore   restoreCmd   `cmd:"" help:"Restore files from a snapshot."`
 	Verify    verifyCmd    `cmd:"" help:"Check that the store has what its snapshots need."`
 	StoreCmd  storeCmd     `cmd:"" name:"store" help:"Show, check or mirror the store."`
+	Host      hostCmd      `cmd:"" help:"Go on with this host after it was put back."`
+	Recipient recipientCmd `cmd:"" help:"Sign who can read the backups of this host."`
 	Keygen    keygenCmd    `cmd:"" help:"Generate a key pair: the identity that reads backups, and its recipient."`
 	Conf      configCmd    `cmd:"" name:"config" help:"Show, check or locate the configuration."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
@@ -37,4 +39,6 @@ type storeCmd struct {
 	Info  storeInfoCmd  `cmd:"" help:"Show whose store it is and what is in it."`
 	Check storeCheckCmd `cmd:"" help:"Check whether a place can hold a store, and what it can do."`
 	Copy  storeCopyCmd  `cmd:"" help:"Mirror a store to another place, or update a mirror."`
+
+	AcceptRollback storeAcceptCmd `cmd:"" name:"accept-rollback" help:"Accept that a store was put back from an older copy."`
 }

@@ -12,11 +12,14 @@ import (
 type configPathCmd struct{}
 
 // Run prints the path, whether or not the file is there.
-func (configPathCmd) Run(s *session) error {
-	p := s.engine.Places()
+func (configPathCmd) Run(ctx context.Context, s *session) error {
+	p, err := s.engine.Places(ctx, s)
+	if err != nil {
+		return err
+	}
 	s.out.result("%s", p.Config)
-	s.out.event(events.ConfigPath{Type: "config-path", Config: p.Config, Index: p.Index,
-		Store: p.Store})
+	s.out.event(events.ConfigPath{Type: "config-path", Config: p.Config, State: p.State,
+		Index: p.Index, Store: p.Store})
 	return nil
 }
 
@@ -24,15 +27,19 @@ type configShowCmd struct{}
 
 // Run prints the settings in force as YAML that could be the configuration, unless
 // there is a password in the URL of the store, which is not shown.
-func (configShowCmd) Run(s *session) error {
-	known, err := s.engine.Config(s)
+func (configShowCmd) Run(ctx context.Context, s *session) error {
+	known, err := s.engine.Config(ctx, s)
+	if err != nil {
+		return err
+	}
+	p, err := s.engine.Places(ctx, s)
 	if err != nil {
 		return err
 	}
 	c := new(config.Config)
 	*c = *known
 	c.StorageURL = shownURL(c.StorageURL)
-	s.out.raw("# " + c.File + "\n" + config.YAML(c.Settings(s.engine.Places())))
+	s.out.raw("# " + c.File + "\n" + config.YAML(c.Settings(p)))
 	ev := events.Config{Type: "config", File: c.File, StorageURL: c.StorageURL,
 		Recipients: c.Recipients.Strings(),
 		Sets:       map[string]map[string]any{}, Compression: c.Compression,
@@ -41,7 +48,8 @@ func (configShowCmd) Run(s *session) error {
 		BWLimit: c.BWLimit.String(), Connections: c.Parallel, Parallel: c.Parallel,
 		Elapsed: c.Retry.ElapsedText(), Stall: c.Retry.StallText(),
 		SlowStore: c.Retry.SlowStore,
-		IndexPath: s.engine.Places().IndexDir(c), Hostname: c.Hostname}
+		IndexPath: p.IndexDir(c), StateDir: p.State,
+		Hostname: c.Hostname}
 	for _, set := range c.Sets {
 		ev.Sets[set.Name] = map[string]any{}
 		for _, one := range set.Settings() {
@@ -63,9 +71,10 @@ func shownURL(url string) string {
 type configCheckCmd struct{}
 
 func (configCheckCmd) Help() string {
-	return `Checks everything that vaultik backup needs: the configuration, the store and its
-owner, this host's keys, the index, and the paths and patterns of each set. Nothing is
-written anywhere, so whether the store is writable is judged by its permissions.
+	return `Checks everything that vaultik backup needs: the configuration, the state of this
+host, the store and its owner, this host's keys, the index, and the paths and patterns of
+each set. Only beside the state a temporary file is written, so whether store and index are
+writable is judged by their permissions.
 
 The exit code is that of the first failure, or 3 if only paths are missing.`
 }

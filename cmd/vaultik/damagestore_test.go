@@ -25,7 +25,8 @@ type damagedStore struct {
 	dir, src, store, other string // other: another store, for what there is only one of
 	identity               string
 	manifests              []*snapshot.Loaded
-	pages                  []layout.Object // the blob with the top page, of each
+	pages                  []layout.Object     // the blob with the top page, of each
+	data                   []snapshot.BlobSize // of the older one, blobs too large for pages
 	said                   map[string][]string
 	order                  []string
 }
@@ -59,10 +60,15 @@ var damages = []damageKind{
 func newDamagedStore(t *testing.T) *damagedStore {
 	dir := t.TempDir()
 	y := &damagedStore{T: t, dir: dir, src: filepath.Join(dir, "src"), store: filepath.Join(dir, "store"), said: map[string][]string{}}
-	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH", keys.EnvIdentity} {
+	for _, v := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "VAULTIK_CONFIG", "VAULTIK_INDEX_PATH", keys.EnvIdentity} {
 		t.Setenv(v, "")
 	}
 	t.Setenv("HOME", filepath.Join(dir, "otherhome"))
+	for _, home := range []string{"otherhome", "home", "third"} {
+		if err := os.Mkdir(filepath.Join(dir, home), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	y.file("a", []byte("a\n"))
 	y.other = filepath.Join(dir, "other")
 	y.must("--store", y.other, "init")
@@ -76,7 +82,7 @@ func newDamagedStore(t *testing.T) *damagedStore {
 	text = regexp.MustCompile(`(?m)^(blob_size|chunk_size):.*\n`).ReplaceAll(text, nil)
 	y.check(os.WriteFile(conf, append(text, "\nblob_size: 1MiB\nchunk_size: 64KiB\n"...), 0o600))
 	r := rand.New(rand.NewChaCha8(sha256.Sum256(fmt.Append(nil, testsize.Seed(t)))))
-	big := make([]byte, 5<<20/2)
+	big := make([]byte, 3<<20)
 	for i := range big {
 		big[i] = byte(r.Uint32())
 	}
@@ -144,13 +150,15 @@ func (y *damagedStore) addLists() {
 	var prev snapshot.Sum
 	for i, l := range loaded {
 		m := *l.Manifest
-		n := len(m.Blobs) - 1
-		list, err := snapshot.EncodeBlobList(m.Blobs[:n])
+		blobs, err := st.Blobs(y.Context(), &m)
+		y.check(err)
+		n := len(blobs) - 1
+		list, err := snapshot.EncodeBlobList(blobs[:n])
 		y.check(err)
 		name := sha256.Sum256(list)
 		y.put(layout.BlobList(m.Host, name), list)
 		m.Lists = []snapshot.ListRef{{Name: name, Size: int64(len(list)), Count: int64(n)}}
-		m.Blobs, m.Prev = m.Blobs[n:], prev
+		m.Blobs, m.Prev = blobs[n:], prev
 		raw, err := snapshot.EncodeManifest(&m, host.Signer)
 		y.check(err)
 		prev = sha256.Sum256(raw)
@@ -160,6 +168,11 @@ func (y *damagedStore) addLists() {
 		root, err := st.Root(y.Context(), &m, ids)
 		y.check(err)
 		y.pages = append(y.pages, layout.Object{Kind: layout.KindBlob, Host: m.Host, Sum: root.Top.Blob.Name})
+		if i == 0 {
+			y.data = slices.DeleteFunc(slices.Clone(blobs), func(b snapshot.BlobSize) bool {
+				return b.Size < 1<<19 || b.Name == root.Top.Blob.Name
+			})
+		}
 		y.manifests = append(y.manifests, &snapshot.Loaded{Manifest: &m, Key: loaded[i].Key, Sum: prev})
 		seen, err := os.ReadFile(state.SeenFile())
 		y.check(err)
@@ -178,19 +191,18 @@ func (y *damagedStore) path(key string) string { return filepath.Join(y.store, k
 // victims are one object of each kind, as the newest snapshot needs it.
 func (y *damagedStore) victims() []victim {
 	old, m := y.manifests[0], y.manifests[1]
-	data := func(n int) string { // a blob with nothing but data
-		first := layout.Object{Kind: layout.KindBlob, Host: m.Host}
-		list, err := os.ReadFile(y.path(layout.BlobList(m.Host, old.Lists[0].Name)))
-		y.check(err)
-		blobs, err := snapshot.DecodeBlobList(list)
-		y.check(err)
-		first.Sum = blobs[n].Name
-		return first.Key()
+	data := func(n int) string {
+		return layout.Object{Kind: layout.KindBlob, Host: m.Host, Sum: y.data[n].Name}.Key()
+	}
+	// Sizes are random, and verify finds two blobs of one size swapped only if it reads them.
+	unlike := slices.IndexFunc(y.data, func(b snapshot.BlobSize) bool { return b.Size != y.data[0].Size })
+	if unlike < 0 {
+		y.Fatalf("all %d blobs of data have one size", len(y.data))
 	}
 	root := func(l *snapshot.Loaded) string { return layout.Root(m.Host, l.Manifest.Root.Name) }
 	list := func(l *snapshot.Loaded) string { return layout.BlobList(m.Host, l.Lists[0].Name) }
 	return []victim{
-		{"`b`, data", data(0), y.path(data(1)), true},
+		{"`b`, data", data(0), y.path(data(unlike)), true},
 		{"`b`, pages", y.pages[1].Key(), y.path(y.pages[0].Key()), true},
 		{"`k`", layout.EpochKey(m.Host, m.Keys[0].Epoch, 0), y.inOther("h/*/k/*/*"), false},
 		{"`r`", root(m), y.path(root(old)), true},

@@ -17,6 +17,9 @@ type excludeFlags struct {
 	ExcludeLargerThan string   `name:"exclude-larger-than" help:"Exclude files larger than this, such as 500MiB." placeholder:"SIZE"`
 	OneFileSystem     *bool    `short:"x" name:"one-file-system" negatable:"" help:"Exclude the contents of other file systems mounted below a path; mount points are saved."`
 	FixedSize         *bool    `name:"fixed-size" negatable:"" help:"Read at most the size that a file has when it is opened, and read it once: for files that grow."`
+	Xattrs            *bool    `negatable:"" help:"Save extended attributes, ACLs among them (on unless configured otherwise)."`
+	IgnoreInode       *bool    `name:"ignore-inode" negatable:"" help:"A file is unchanged though its inode number is another: for file systems that number files anew at each mount."`
+	IgnoreCtime       *bool    `name:"ignore-ctime" negatable:"" help:"A file is unchanged though its ctime is another: for trees whose modes or owners are set again and again."`
 }
 
 // excludeHelp is the part of --help about patterns.
@@ -24,7 +27,8 @@ const excludeHelp = `A pattern matches whole components: foo excludes every file
 that name, foo/ only directories, *.o all names that end in it, a/**/b every b below an a,
 /tmp/x (with a leading slash) only that path. ? and [a-z] match one character, ! before a
 pattern reverses earlier matches, \ quotes the next character. In a file # begins a comment and
-$NAME is a variable. A requested path is never excluded itself.
+$NAME is a variable; ~/ at the beginning is the home directory. A requested path is never excluded
+itself, and what is excluded by its name is not touched.
 
 The last matching pattern decides. Patterns in the configuration come first, then those
 in .vaultikignore files, where a leading slash stands for the directory of the file, then
@@ -32,12 +36,18 @@ those on the command line. Nothing in an excluded directory can be included agai
 which rule decided about which path: --dry-run -v`
 
 func (f *excludeFlags) filters() (x config.Filters, err error) {
+	if err := atHome(f.ExcludeFile, f.IExcludeFile); err != nil {
+		return x, err
+	}
 	x.Exclude, x.ExcludeFiles = filter.From("--exclude", f.Exclude...), f.ExcludeFile
 	x.IExclude, x.IExcludeFiles = filter.From("--iexclude", f.IExclude...), f.IExcludeFile
 	x.IgnoreFiles = switchOf("--[no-]ignore-files", f.IgnoreFiles)
 	x.Caches = switchOf("--exclude-caches", f.ExcludeCaches)
 	x.OneFileSystem = switchOf("--one-file-system", f.OneFileSystem)
 	x.FixedSize = switchOf("--fixed-size", f.FixedSize)
+	x.Xattrs = switchOf("--[no-]xattrs", f.Xattrs)
+	x.IgnoreInode = switchOf("--ignore-inode", f.IgnoreInode)
+	x.IgnoreCtime = switchOf("--ignore-ctime", f.IgnoreCtime)
 	for _, text := range f.ExcludeIfPresent {
 		t, err := filter.ParseTag(text, "--exclude-if-present")
 		if err != nil {
@@ -54,11 +64,24 @@ func (f *excludeFlags) filters() (x config.Filters, err error) {
 	return x, nil
 }
 
+// atHome expands ~/ where the shell has not, as in --exclude-file=~/x.
+func atHome(lists ...[]string) (err error) {
+	for _, list := range lists {
+		for i := range list {
+			if list[i], err = config.ExpandHome(list[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (f *excludeFlags) given() bool {
 	lists := len(f.Exclude) + len(f.ExcludeFile) + len(f.IExclude) + len(f.IExcludeFile) +
 		len(f.ExcludeIfPresent)
 	return lists > 0 || f.ExcludeLargerThan != "" || f.IgnoreFiles != nil ||
-		f.ExcludeCaches != nil || f.OneFileSystem != nil || f.FixedSize != nil
+		f.ExcludeCaches != nil || f.OneFileSystem != nil || f.FixedSize != nil ||
+		f.Xattrs != nil || f.IgnoreInode != nil || f.IgnoreCtime != nil
 }
 
 func switchOf(flag string, value *bool) config.Switch {

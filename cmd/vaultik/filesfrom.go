@@ -21,6 +21,9 @@ const maxList = 256 << 20
 // not its paths, makes it the same set the next time.
 func (c *backupCmd) listSource(o *engine.BackupOptions) error {
 	o.Source = engine.FromList
+	if err := atHome(c.FilesFrom, c.FilesFrom0); err != nil {
+		return err
+	}
 	stdin := 0
 	for i, file := range append(c.FilesFrom[:len(c.FilesFrom):len(c.FilesFrom)], c.FilesFrom0...) {
 		end, flag := "\n", "--files-from"

@@ -45,6 +45,9 @@ func thingsBefore(ts *testscript.TestScript, args []string) (stores, others thin
 		if err != nil {
 			return nil //nolint:nilerr // what the test may not read, or what a script took away
 		}
+		if d.IsDir() && d.Name() == hangs {
+			return fs.SkipDir
+		}
 		if d.Name() == "store.json" && d.Type().IsRegular() {
 			addThings(stores, filepath.Dir(path))
 		}
@@ -58,8 +61,14 @@ func thingsBefore(ts *testscript.TestScript, args []string) (stores, others thin
 	return stores, others
 }
 
+// hangs is the name of directories that do not answer.
+const hangs = "hangs"
+
 func addThings(t things, top string) {
 	_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == hangs {
+			return fs.SkipDir
+		}
 		if err != nil || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".vtmp-") || d.Name() == "lock" {
 			return nil //nolint:nilerr // as above
 		}

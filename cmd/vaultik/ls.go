@@ -15,6 +15,7 @@ import (
 type lsCmd struct {
 	Snapshot string `arg:"" name:"snapshot[:path]" help:"First digits of a snapshot's id, or latest; with :PATH, list only what is below PATH."`
 	pick
+	cacheFlag
 }
 
 func (lsCmd) Help() string {
@@ -27,6 +28,9 @@ key in VAULTIK_AGE_SECRET_KEY. --json has every attribute.
 }
 
 func (c *lsCmd) Run(ctx context.Context, s *session) (err error) {
+	if err := s.cached(c.cacheFlag); err != nil {
+		return err
+	}
 	s.sum.Totals, err = s.engine.List(ctx, engine.ListOptions{Snapshot: c.Snapshot,
 		Pick: c.pick.engine(), Xattrs: s.out.json}, s)
 	return err

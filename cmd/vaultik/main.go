@@ -55,6 +55,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	s.sum.Command = cmd.Selected().FullPath()[len("vaultik "):]
 
+	if changes(s.sum.Command) {
+		outliveReaders()
+	}
 	ctx, stop := interruptible()
 	defer stop()
 	return s.finish(protect(ctx, func() error {
@@ -71,6 +74,7 @@ func newParser(c *cli, stdout, stderr io.Writer, helped func(int)) *kong.Kong {
 	parser, err := kong.New(c,
 		kong.Name("vaultik"),
 		kong.Description(description),
+		bytesAreBytes(),
 		kong.Writers(stdout, stderr),
 		kong.Exit(helped), // only --help exits by itself
 		kong.ConfigureHelp(kong.HelpOptions{
@@ -87,7 +91,11 @@ func newParser(c *cli, stdout, stderr io.Writer, helped func(int)) *kong.Kong {
 func protect(ctx context.Context, fn func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &internalError{value: fmt.Sprint(p), stack: string(debug.Stack())}
+			stack := string(debug.Stack())
+			if t, ok := p.(interface{ Trace() string }); ok { // in another goroutine
+				stack = t.Trace()
+			}
+			err = &internalError{value: fmt.Sprint(p), stack: stack}
 		}
 	}()
 	err = fn()
@@ -100,12 +108,29 @@ func protect(ctx context.Context, fn func() error) (err error) {
 	return fmt.Errorf("%w: %w", engine.ErrInterrupted, err)
 }
 
+// changes says of a command whether it stores or restores something. What it prints is
+// then about its work, and not the work itself.
+func changes(command string) bool {
+	return !slices.Contains([]string{"snapshots", "ls", "verify", "store info", "store check",
+		"keygen", "config path", "config show", "config check", "version", "help"}, command)
+}
+
+// outliveReaders keeps SIGPIPE from ending the process when nobody reads what it prints any
+// more: the work comes first. The signal is caught, not ignored: programs that are started
+// would inherit that.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
 // interruptible gives a context that the first SIGINT, SIGTERM or SIGHUP
-// cancels; the second ends the process at once.
+// cancels; the second ends the process at once. A signal that was ignored from the
+// start stays so: by nohup, or by a shell for its jobs in the background.
 func interruptible() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
 	done := make(chan struct{})
 	go func() {
 		for n := 0; ; n++ {

@@ -75,6 +75,7 @@ func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("full") }
 func TestFinish_StdoutBroken(t *testing.T) {
 	var errs bytes.Buffer
 	s := newSession(failingWriter{}, &errs)
+	s.sum.Command = "ls"
 	s.out.result("x")
 	if code := s.finish(nil); code != 1 || errs.String() != "vaultik: error: write output: full\n" {
 		t.Errorf("%d %q", code, errs.String())

@@ -70,7 +70,7 @@ func plant(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("ROOT", filepath.Join(store, layout.Root(h.ID, name)))
 	if !slices.Contains(args, "unnoted") {
 		ts.Check(state.UpdateSeen(func(s *config.Seen) error {
-			s.NoteManifest(h.Store, h.ID, set, config.Point{Seq: m.Seq, Sum: sum})
+			s.NoteWritten(h.Store, h.ID, set, config.Point{Seq: m.Seq, Sum: sum})
 			return nil
 		}))
 	}

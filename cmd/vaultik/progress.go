@@ -95,18 +95,25 @@ func progressLine(m *events.Meter, now time.Time, width int) string {
 		b.WriteString(*phase + "  ")
 	}
 	plus := map[bool]string{true: "", false: "+"}[total] // more to come
-	// The size of a stream is unknown, so more may be done than the total says.
-	bytes := words.Size(p.BytesDone.Load())
-	if all := p.BytesTotal.Load(); total || all >= p.BytesDone.Load() {
-		bytes += "/" + words.Size(all) + plus
+	unit := "files"
+	if u := p.Unit.Load(); u != nil {
+		unit = *u
 	}
-	fmt.Fprintf(&b, "%s/%s%s files  %s  %s/s", words.Count(p.FilesDone.Load()),
-		words.Count(p.FilesTotal.Load()), plus, bytes, words.Size(int64(m.Rate())))
+	fmt.Fprintf(&b, "%s/%s%s %s", words.Count(p.FilesDone.Load()),
+		words.Count(p.FilesTotal.Load()), plus, unit)
+	// The size of a stream is unknown, so more may be done than the total says.
+	done, all := p.BytesDone.Load(), p.BytesTotal.Load()
+	if bytes := words.Size(done); done > 0 || all > 0 || !total {
+		if total || all >= done {
+			bytes += "/" + words.Size(all) + plus
+		}
+		fmt.Fprintf(&b, "  %s  %s/s", bytes, words.Size(int64(m.Rate())))
+	}
 	if left >= 0 {
 		fmt.Fprintf(&b, "  %s left", words.Clock(left))
 	}
 	if n := p.Errors.Load(); n > 0 {
-		fmt.Fprintf(&b, "  %s errors", words.Count(n))
+		b.WriteString("  " + words.Plural(n, "error", "errors"))
 	}
 	if d := m.Waiting(now); d > 0 {
 		b.WriteString("  store not responding for " + words.Lasting(d) + ", retrying")

@@ -33,6 +33,7 @@ type restoreCmd struct {
 	Yes          bool     `help:"Delete without asking."`
 	NoSpaceCheck bool     `help:"Start even if DIR has too little space or too few inodes."`
 	NumericOwner bool     `help:"Set owners by number, even where their names are known here."`
+	cacheFlag
 }
 
 func (restoreCmd) Help() string {
@@ -68,10 +69,18 @@ itself is damaged; everything else is restored.`
 }
 
 func (c *restoreCmd) Run(ctx context.Context, s *session) error {
+	target := []string{c.Target}
+	if err := atHome(target); err != nil {
+		return err
+	}
+	c.Target = target[0]
 	if err := c.checkDelete(); err != nil {
 		return err
 	}
 	if err := s.parallel(c.Parallel); err != nil {
+		return err
+	}
+	if err := s.cached(c.cacheFlag); err != nil {
 		return err
 	}
 	o := engine.RestoreOptions{
@@ -104,7 +113,7 @@ func (c *restoreCmd) checkDelete() error {
 	return nil
 }
 
-// confirm asks on the terminal whether that may be deleted. Anything but yes is no.
+// confirm asks on the terminal whether that may be deleted.
 func (s *session) confirm(d engine.Doomed) bool {
 	for _, p := range d.First {
 		s.out.say("  " + words.Printable(p))
@@ -112,8 +121,13 @@ func (s *session) confirm(d engine.Doomed) bool {
 	if more := d.Files + d.Dirs - int64(len(d.First)); more > 0 {
 		s.out.say(fmt.Sprintf("  and %s more; to list all: --dry-run -v", words.Count(more)))
 	}
-	s.out.say(fmt.Sprintf("delete %s not in snapshot %s from %s after the restore? [yes/no]",
+	return s.ask(fmt.Sprintf("delete %s not in snapshot %s from %s after the restore?",
 		extrasText(d.Extras), d.Snapshot, words.Printable(d.Target)))
+}
+
+// ask asks on the terminal. Anything but yes is no.
+func (s *session) ask(question string) bool {
+	s.out.say(question + " [yes/no]")
 	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	answer := strings.ToLower(strings.TrimSpace(line))
 	return err == nil && (answer == "yes" || answer == "y")

@@ -63,9 +63,10 @@ func (s *session) showDone(d events.Done) {
 	s.out.result("%s in %s", line, words.Took(r.Duration))
 }
 
-// sayProblems sums up entries that failed. Each was named when it did.
+// sayProblems sums up entries that failed, by reason. Each was named when it did: a few are
+// not named again.
 func (s *session) sayProblems(r events.Restored) {
-	if r.Failed < 2 {
+	if r.Failed <= fewFailed {
 		return
 	}
 	groups := map[string][]string{}
@@ -94,6 +95,9 @@ func (s *session) sayProblems(r events.Restored) {
 		s.out.say(line + ": " + why)
 	}
 }
+
+// fewFailed is how many failures can be surveyed one by one.
+const fewFailed = 10
 
 // maxReasons bounds the lines of a summary.
 const maxReasons = 20

@@ -66,6 +66,13 @@ func tmpfs(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { ts.Check(unix.Unmount(dir, unix.MNT_DETACH)) })
 }
 
+// mountAt mounts as mount(8) does, until the script ends: mount [OPTION...] WHAT DIR
+func mountAt(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec("mount", args...))
+	dir := ts.MkAbs(args[len(args)-1])
+	ts.Defer(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }) // the script may have done it
+}
+
 // fill writes a file until there is no more space.
 func fill(ts *testscript.TestScript, _ bool, args []string) {
 	f, err := os.Create(ts.MkAbs(args[0]))

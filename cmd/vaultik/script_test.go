@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 //	treecmp A B                 want two trees to be the same in everything
 //	oddtree DIR                 make a tree of each kind of entry
 //	newer STORE KIT             make store.json one of a newer version
+//	condemn STORE DIR SEQ       write a gc object, signed by the host configured in DIR
+//	unsign STORE KIT            make the newest trust list one of an older version
 //
 // and "mortal COMMAND ARG..." runs a command for which the modes of files count,
 // even if root runs the tests.
@@ -38,6 +40,8 @@ func TestMain(m *testing.M) {
 //	hold FILE, unhold           lock a file, as another process would, and release it
 //	await FILE                  wait until a process has written it
 //	fuse DIR [FILE]             mount files that cannot be read, see fuse
+//	fuselinks DIR               mount files that are not the names of one file that they seem
+//	mount [OPTION...] WHAT DIR  mount something until the script ends
 //	tmpfs DIR MIB, fill FILE    mount a small file system, and write until it is full
 //	odds3 VAR, odds3 -be KIND   start a server of S3 that is not as it should be
 //	server KIND VAR             start a server of stores, and put the URL of one into a variable
@@ -61,9 +65,11 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
+			"unsign": unsign, "condemn": condemn,
 			"hold": hold, "unhold": unhold, "await": await,
-			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse,
-			"odds3": oddS3,
+			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse, "mount": mountAt,
+			"fuselinks": fuselinks,
+			"odds3":     oddS3,
 		},
 	})
 }

@@ -3,19 +3,24 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"vaultik/config"
 	"vaultik/internal/oddtree"
 	"vaultik/internal/treecmp"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
 )
 
 // mortal runs its arguments without the privileges of root.
@@ -68,6 +73,47 @@ func oddTree(ts *testscript.TestScript, _ bool, args []string) {
 	for _, what := range leftOut {
 		ts.Logf("excluded: %s", what)
 	}
+}
+
+// unsign writes the next trust list of a store as an older program would have, without the
+// sums of recipients, signed by the owner whose recovery kit it gets: unsign STORE KIT.
+func unsign(ts *testscript.TestScript, _ bool, args []string) {
+	kit, err := keys.ParseKit([]byte(ts.ReadFile(args[1])))
+	ts.Check(err)
+	store := ts.MkAbs(args[0])
+	lists, err := filepath.Glob(filepath.Join(store, "trust", "*"))
+	ts.Check(err)
+	b, err := os.ReadFile(slices.Max(lists))
+	ts.Check(err)
+	t, err := snapshot.DecodeTrust(b, kit.Owner.Public())
+	ts.Check(err)
+	t.Seq, t.Prev = t.Seq+1, sha256.Sum256(b)
+	for i := range t.Hosts {
+		t.Hosts[i].Recipients = nil
+	}
+	b, err = snapshot.EncodeTrust(t, kit.Owner)
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(store, layout.Trust(t.Seq)), b, 0o600))
+}
+
+// condemn writes a gc object about a host, signed by itself, which condemns nothing:
+// condemn STORE CONFIG-DIRECTORY SEQ.
+func condemn(ts *testscript.TestScript, _ bool, args []string) {
+	h, err := config.NewState(ts.MkAbs(args[1])).LoadHost()
+	ts.Check(err)
+	seq, err := strconv.ParseUint(args[2], 10, 64)
+	ts.Check(err)
+	g := &snapshot.GC{Store: h.Store, Host: h.ID, Seq: seq}
+	before := filepath.Join(ts.MkAbs(args[0]), layout.GC(h.ID, seq-1))
+	ts.Check(os.MkdirAll(filepath.Dir(before), 0o700))
+	if b, err := os.ReadFile(before); err == nil {
+		g.Prev = sha256.Sum256(b)
+	} else if seq > 1 {
+		g.Prev = snapshot.Sum{1} // of one that is lost
+	}
+	b, err := snapshot.EncodeGC(g, h.Signer)
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), layout.GC(h.ID, g.Seq)), b, 0o600))
 }
 
 // makeNewer gives store.json a version that this program does not know, signed

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -41,6 +43,8 @@ type session struct {
 	identity    *keys.Identity // nil: not given or malformed
 	identityErr error          // why identity is nil
 
+	noCache bool // of the command
+
 	item   func(events.Item) // how the command says what became of a path
 	target string            // --target as it was given
 }
@@ -55,10 +59,24 @@ func newSession(stdout, stderr io.Writer) *session {
 func (s *session) prepare() (err error) {
 	s.engine, err = engine.Open(engine.Options{
 		Config: s.Config, Store: s.Store, Owner: s.Owner, BWLimit: s.BWLimit,
-		Connections: s.Connections, SlowStore: s.SlowStore,
+		Connections: s.Connections, SlowStore: s.SlowStore, NoCache: s.noCache,
 		Identity: s.identity, NoIdentity: s.identityErr, Tool: tool(), LimitMemory: limitMemory,
 	})
 	return err
+}
+
+// cacheFlag is for commands that look for snapshots.
+type cacheFlag struct {
+	NoCache bool `help:"Read everything from the store, and keep nothing of it in the cache of this machine."`
+}
+
+// cached takes the flag --no-cache of a command.
+func (s *session) cached(f cacheFlag) error {
+	if !f.NoCache {
+		return nil
+	}
+	s.noCache = true
+	return s.prepare()
 }
 
 // parallel takes the flag --parallel of a command, 0 for none, for --connections.
@@ -79,8 +97,8 @@ func (s *session) parallel(n int) error {
 
 // finish prints error and summary, and returns the exit code.
 func (s *session) finish(err error) int {
-	if err == nil && s.out.broken != nil {
-		err = fmt.Errorf("write output: %w", s.out.broken)
+	if err == nil {
+		err = s.lostOutput()
 	}
 	if err != nil {
 		e := s.explain(err)
@@ -90,6 +108,25 @@ func (s *session) finish(err error) int {
 	s.sum.Seconds = time.Since(s.began).Seconds()
 	s.out.event(s.sum)
 	return int(s.sum.Exit)
+}
+
+// lostOutput is the error of a command that has done its work but could not say so. It is
+// not the work that has to be done again, and no error at all if the reader has left.
+func (s *session) lostOutput() error {
+	switch {
+	case s.out.broken == nil:
+		return nil
+	case !changes(s.sum.Command):
+		return fault.WithHint(fmt.Errorf("write output: %w", s.out.broken), "")
+	case errors.Is(s.out.broken, syscall.EPIPE):
+		return nil
+	}
+	done := map[string]string{
+		"init": "the store is created", "backup": "the backup is saved",
+		"restore": "the files are restored", "store copy": "the mirror is up to date",
+	}[s.sum.Command]
+	return fault.WithHint(fmt.Errorf("%s, but the output could not be written: %w",
+		cmp.Or(done, s.sum.Command+" is done"), s.out.broken), "")
 }
 
 // explain turns any error into its exit code and hint.

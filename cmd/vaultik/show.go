@@ -30,6 +30,12 @@ func (s *session) showObject(e events.Event) {
 	switch e := e.(type) {
 	case events.StoreMade:
 		s.showMade(e)
+	case events.Resumed:
+		s.showResumed(e)
+	case events.Recipients:
+		s.showRecipients(e)
+	case events.Rollback:
+		s.showRollback(e)
 	case events.Check:
 		s.showCheck(e)
 	case events.Entry:
@@ -49,7 +55,11 @@ func (s *session) showObject(e events.Event) {
 func (s *session) showLocal(e events.Local) {
 	switch e := e.(type) {
 	case events.Saved:
-		s.out.result("snapshot %x saved: %s, %s, %s stored in %s", e.Snapshot[:4],
+		set := ""
+		if e.Set != "" {
+			set = " in set " + words.Printable(e.Set)
+		}
+		s.out.result("snapshot %x saved%s: %s, %s, %s stored in %s", e.Snapshot[:4], set,
 			words.Plural(e.Files, "file", "files"),
 			words.Plural(e.NewBlobs, "new blob", "new blobs"), words.Size(e.Stored),
 			words.Took(e.Duration))
@@ -60,8 +70,10 @@ func (s *session) showLocal(e events.Local) {
 	case events.Deleted:
 		s.out.result("deleted %s not in the snapshot", extrasText(e.Extras))
 	case events.ReadBack:
-		s.out.result("read back: %s, %s, same as in the snapshot",
-			words.Plural(e.Files, "file", "files"), words.Size(e.Bytes))
+		if e.Files > 0 { // an error says what is not
+			s.out.result("read back: %s, %s, same as in the snapshot",
+				words.Plural(e.Files, "file", "files"), words.Size(e.Bytes))
+		}
 	case events.MoreProblems:
 		s.out.result("and %s", words.Plural(e.Count, "more problem", "more problems"))
 	case events.Affected:

@@ -11,16 +11,23 @@ import (
 	"vaultik/internal/words"
 )
 
-type snapshotsCmd struct{ pick }
+type snapshotsCmd struct {
+	pick
+	cacheFlag
+}
 
 func (snapshotsCmd) Help() string {
 	return `Lists ids, times and sizes, and the names that this host knows. With the secret
 key in VAULTIK_AGE_SECRET_KEY it shows names, paths and counts of all snapshots.
-STORED is the size of the blobs that a snapshot needs; others may share them.`
+STORED is the size of the blobs that a snapshot needs; others may share them. On a
+terminal long names of sets are cut; -v shows them whole.`
 }
 
 // Run prints the snapshots, newest last.
 func (c *snapshotsCmd) Run(ctx context.Context, s *session) error {
+	if err := s.cached(c.cacheFlag); err != nil {
+		return err
+	}
 	res, err := s.engine.Snapshots(ctx, c.pick.engine(), s)
 	s.sum.Totals = res.Totals
 	if res.URL != "" {
@@ -41,9 +48,7 @@ func (s *session) showRows(res engine.SnapshotsResult) {
 		s.out.note("no snapshots in %s", res.URL)
 		return
 	}
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tTIME\tHOST\tSET\tFILES\tSIZE\tSTORED\t")
+	table := [][]string{{"ID", "TIME", "HOST", "SET", "FILES", "SIZE", "STORED", ""}}
 	for _, r := range res.List {
 		files, bytes, remark := "-", "-", ""
 		if r.Files != nil {
@@ -56,13 +61,48 @@ func (s *session) showRows(res engine.SnapshotsResult) {
 		if s.out.verbose {
 			id = r.ID
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", id, words.Moment(r.Time),
+		table = append(table, []string{id, words.Moment(r.Time),
 			words.Printable(events.NameOf(r.Hostname, r.Hostname64, r.Host)),
 			words.Printable(events.NameOf(r.SetName, r.SetName64, r.Set)), files, bytes,
-			words.Size(r.Stored), remark)
+			words.Size(r.Stored), remark})
+	}
+	if width := terminalWidth(s.out.stdout); width > 0 && !s.out.verbose {
+		narrow(table, setColumn, width)
+	}
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, row := range table {
+		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	_ = t.Flush() // a strings.Builder never fails
 	s.out.raw(trimEnds(b.String()))
+}
+
+// setColumn has the names of sets, which may be made of many paths.
+const setColumn = 3
+
+// narrow cuts one column so that the table fits into so many columns of a terminal, if that
+// leaves something of it.
+func narrow(table [][]string, column, width int) {
+	left := width - 1 // the last column makes some terminals wrap
+	for i := range table[0] {
+		widest := 0
+		for _, row := range table {
+			widest = max(widest, columns(row[i]))
+		}
+		if i != column {
+			left -= widest
+		}
+		if i > 0 && widest > 0 {
+			left -= 2 // the space between
+		}
+	}
+	const dots, least = "...", 12
+	for _, row := range table {
+		if limit := max(left, least); columns(row[column]) > limit {
+			row[column] = fit(row[column], limit-len(dots)) + dots
+		}
+	}
 }
 
 // trimEnds drops the spaces that columns leave at line ends.

@@ -60,6 +60,8 @@ func (c *backupCmd) checkStream() error {
 		return refuse(flag + " cannot be combined with --files-from: it saves one stream")
 	case c.DryRun:
 		return refuse(flag + " cannot be combined with --dry-run: a stream cannot be read twice")
+	case c.ForceRead:
+		return refuse(flag + " cannot be combined with --force-read: a stream is always read")
 	case c.given():
 		return refuse(flag +
 			" cannot be combined with options that exclude files: a stream is saved whole")

@@ -5,6 +5,7 @@ import "time"
 // Saved is a snapshot that a backup has made.
 type Saved struct {
 	Snapshot [32]byte
+	Set      string // its name, "" where this host has only one
 	Files    int64
 	NewBlobs int64
 	Stored   int64 // bytes
@@ -75,6 +76,9 @@ func (Entry) event()        {}
 func (Problem) event()      {}
 func (Verified) event()     {}
 func (StoreMade) event()    {}
+func (Resumed) event()      {}
+func (Recipients) event()   {}
+func (Rollback) event()     {}
 func (Identity) event()     {}
 func (Config) event()       {}
 func (Check) event()        {}

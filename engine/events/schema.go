@@ -201,6 +201,59 @@ type StoreMade struct {
 	Secret bool `json:"-"` // the kit holds the identity that was made
 }
 
+// Resumed is a set of this host that goes on after a snapshot which this machine did not know.
+type Resumed struct {
+	Type      string    `json:"type"` // resumed
+	Set       string    `json:"set"`
+	SetName   string    `json:"setname,omitempty"`
+	SetName64 string    `json:"setname64,omitempty"`
+	Snapshot  string    `json:"snapshot"` // 64 hex digits
+	Seq       uint64    `json:"seq"`
+	Time      time.Time `json:"time"`
+	Known     uint64    `json:"known_seq"` // the last that this machine had known; 0: none
+}
+
+// Recipients are those for whom this host encrypts.
+type Recipients struct {
+	Type       string   `json:"type"` // recipients
+	Recipients []string `json:"recipients"`
+	Sum        string   `json:"sum"`    // 64 hex digits: what the owner signs
+	Signed     bool     `json:"signed"` // the owner had signed it before
+
+	Kit string `json:"-"` // the recipient of the recovery kit, "" if it holds no identity
+}
+
+// Rollback is what a store has lost that was put back from an older copy.
+type Rollback struct {
+	Type      string          `json:"type"` // rollback
+	Store     string          `json:"store"`
+	Snapshots uint64          `json:"snapshots"` // that are lost
+	Sets      []LostSnapshots `json:"sets"`
+	TrustFrom uint64          `json:"trust_from,omitempty"` // trust lists that are lost
+	TrustTo   uint64          `json:"trust_to,omitempty"`
+	GC        []LostGC        `json:"gc,omitempty"`
+	Hosts     []StoreHost     `json:"hosts"` // that are trusted now
+}
+
+// LostGC is the newest gc object about a host that is gone: what it condemned, and which
+// snapshots were pruned, is forgotten.
+type LostGC struct {
+	Host string `json:"host"`
+	Seq  uint64 `json:"seq"`
+}
+
+// LostSnapshots is a run of snapshots of one set that are gone.
+type LostSnapshots struct {
+	Host       string `json:"host"`
+	Hostname   string `json:"hostname,omitempty"`
+	Hostname64 string `json:"hostname64,omitempty"`
+	Set        string `json:"set"`
+	SetName    string `json:"setname,omitempty"`
+	SetName64  string `json:"setname64,omitempty"`
+	From       uint64 `json:"from_seq"`
+	To         uint64 `json:"to_seq"`
+}
+
 // Identity is a new key pair.
 type Identity struct {
 	Type      string    `json:"type"` // identity
@@ -228,6 +281,7 @@ type Config struct {
 	Stall       string                    `json:"retry_stall"`
 	SlowStore   bool                      `json:"retry_slow_store"`
 	IndexPath   string                    `json:"index_path"`
+	StateDir    string                    `json:"state_dir"`
 	Hostname    string                    `json:"hostname"`
 }
 
@@ -248,6 +302,7 @@ type Check struct {
 type ConfigPath struct {
 	Type   string `json:"type"` // config-path
 	Config string `json:"config"`
+	State  string `json:"state"`
 	Index  string `json:"index"`
 	Store  string `json:"store"` // the embedded one
 }

@@ -2,9 +2,11 @@ package events
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"vaultik/config"
+	"vaultik/internal/fault"
 	"vaultik/internal/words"
 	"vaultik/messages"
 )
@@ -69,6 +71,12 @@ func (v Voice) Warn(hint, format string, args ...any) {
 
 // WarningOf is a warning as every sink may show it.
 func WarningOf(hint, format string, args ...any) Warning {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if err, is := a.(error); is {
+			args[i] = fault.Text(err)
+		}
+	}
 	return Warning{Type: "warning", Message: words.Cut(config.Scrub(fmt.Sprintf(format, args...))),
 		Hint: hint}
 }

@@ -58,6 +58,11 @@ func (o objects) Get(_ context.Context, key string, _, _ int64) ([]byte, error) 
 	return os.ReadFile(filepath.Join(string(o), key))
 }
 
+func (o objects) Head(_ context.Context, key string, n int64) ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(string(o), key))
+	return b[:min(n, int64(len(b)))], err
+}
+
 func (o objects) List(_ context.Context, prefix string, fn func(string, int64) error) error {
 	return filepath.WalkDir(string(o), func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

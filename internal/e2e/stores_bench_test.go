@@ -302,20 +302,7 @@ func (b *storesBench) run(cmd *exec.Cmd) cost {
 	began := time.Now()
 	b.check(cmd.Start())
 	done, most := make(chan struct{}), make(chan peaks)
-	go func() {
-		var p peaks
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				p.look(cmd.Process.Pid)
-			case <-done:
-				most <- p
-				return
-			}
-		}
-	}()
+	go watchPeaks(cmd.Process.Pid, done, most)
 	err := cmd.Wait()
 	c := cost{wall: time.Since(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
 	close(done)
@@ -323,6 +310,22 @@ func (b *storesBench) run(cmd *exec.Cmd) cost {
 		b.Fatalf("%q: %v\n%s", cmd.Args, err, out.String())
 	}
 	return c
+}
+
+// watchPeaks looks at a process until done is closed, and then says what it had at most.
+func watchPeaks(pid int, done <-chan struct{}, most chan<- peaks) {
+	var p peaks
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			p.look(pid)
+		case <-done:
+			most <- p
+			return
+		}
+	}
 }
 
 // look notes what a process has now.

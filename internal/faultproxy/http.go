@@ -38,6 +38,27 @@ func (p *Proxy) Seen() (all, faults int) {
 	return p.script.all, p.script.hit
 }
 
+// Sent returns how many bytes of bodies went to clients of HTTP since the last Script.
+func (p *Proxy) Sent() int64 {
+	p.script.mu.Lock()
+	defer p.script.mu.Unlock()
+	return p.script.sent
+}
+
+// sending counts what is read of a body.
+type sending struct {
+	io.ReadCloser
+	p *Proxy
+}
+
+func (s *sending) Read(b []byte) (int, error) {
+	n, err := s.ReadCloser.Read(b)
+	s.p.script.mu.Lock()
+	defer s.p.script.mu.Unlock()
+	s.p.script.sent += int64(n)
+	return n, err
+}
+
 // Open returns how many connections are open.
 func (p *Proxy) Open() int { return p.l.open() }
 
@@ -67,6 +88,10 @@ func front(tb testing.TB, target string, tlsConfig *tls.Config, rules []Rule) *P
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(u)
 			r.Out.Host = r.In.Host // the client has signed it
+		},
+		ModifyResponse: func(r *http.Response) error {
+			r.Body = &sending{r.Body, p}
+			return nil
 		},
 		Transport:     tr,
 		FlushInterval: -1,

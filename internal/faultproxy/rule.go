@@ -92,13 +92,14 @@ type script struct {
 	seen  []map[string]int // by rule and, with Each, path: matching requests so far
 	hit   int              // requests that had a fault
 	all   int
+	sent  int64 // bytes of bodies to clients
 }
 
 func (s *script) set(rules []Rule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rules, s.seen = rules, make([]map[string]int, len(rules))
-	s.hit, s.all = 0, 0
+	s.hit, s.all, s.sent = 0, 0, 0
 }
 
 // next returns the fault of the first rule that covers this request. Every rule

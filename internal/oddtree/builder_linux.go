@@ -52,7 +52,7 @@ func (b *builder) fail(verb, path string, err error) {
 
 // cannot notes what is missing from the tree, where that is no error.
 func (b *builder) cannot(what, path string, err error) bool {
-	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOTTY) {
+	if errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.ENAMETOOLONG) {
 		b.leftOut = append(b.leftOut, fmt.Sprintf("%s of %q: %v", what, path, err))
 		return true
 	}
@@ -122,10 +122,15 @@ func (b *builder) chown(path string, uid, gid int) {
 }
 
 func (b *builder) symlink(target, path string) {
-	if b.err == nil {
-		b.fail("link", path, os.Symlink(target, b.abs(path)))
-		b.at(path)
+	if b.err != nil {
+		return
 	}
+	err := os.Symlink(target, b.abs(path))
+	if err != nil && b.cannot("symlink", path, err) {
+		return
+	}
+	b.fail("link", path, err)
+	b.at(path)
 }
 
 func (b *builder) link(existing, path string) {

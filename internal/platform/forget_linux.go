@@ -27,11 +27,16 @@ func ForgetEnv(name string) bool {
 	// pointer arithmetic. value points into Go's own copy of NAME=value.
 	done := overwrite(uintptr(unsafe.Pointer(unsafe.StringData(value))), len(value))
 	runtime.KeepAlive(value)
-	return overwriteBlock(name) && done
+	return overwriteBlock(func(n string) bool { return n == name }) && done
 }
 
-// overwriteBlock clears the value of a variable in the block of the environment.
-func overwriteBlock(name string) bool {
+// HideEnv overwrites the values of variables in the block that the kernel gave, which
+// /proc/PID/environ shows; names says of which. They stay set for this process and for
+// those that it starts. It reports whether nothing is left there.
+func HideEnv(names func(name string) bool) bool { return overwriteBlock(names) }
+
+// overwriteBlock clears the values of variables in the block of the environment.
+func overwriteBlock(names func(name string) bool) bool {
 	start, end, ok := environBlock()
 	if !ok {
 		return false
@@ -47,8 +52,8 @@ func overwriteBlock(name string) bool {
 		if n := bytes.IndexByte(entry, 0); n >= 0 {
 			entry = entry[:n]
 		}
-		if rest, found := bytes.CutPrefix(entry, []byte(name+"=")); found {
-			done = overwrite(start+uintptr(at+len(name)+1), len(rest)) && done
+		if name, value, found := bytes.Cut(entry, []byte("=")); found && names(string(name)) {
+			done = overwrite(start+uintptr(at+len(name)+1), len(value)) && done
 		}
 		at += len(entry) + 1
 	}

@@ -12,7 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const forgetChild = "PLATFORM_TEST_FORGET_CHILD"
+const (
+	forgetChild = "PLATFORM_TEST_FORGET_CHILD"
+	hideChild   = "PLATFORM_TEST_HIDE_CHILD"
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(forgetChild) != "" {
@@ -23,6 +26,12 @@ func TestMain(m *testing.M) {
 
 // forgetInChild runs in a process of its own, whose environment the kernel laid out.
 func forgetInChild() int {
+	if hide := os.Getenv(hideChild); hide != "" {
+		if !HideEnv(func(name string) bool { return name == hide }) {
+			fmt.Printf("not all of %s was overwritten\n", hide)
+			return 1
+		}
+	}
 	names := strings.Split(os.Getenv(forgetChild), ",")
 	for _, name := range names {
 		if !ForgetEnv(name) {
@@ -61,6 +70,25 @@ func TestForgetEnv(t *testing.T) {
 	}
 	if bytes.Contains(out, []byte(secret)) {
 		t.Errorf("the secret is left in\n%s", out)
+	}
+}
+
+// What is hidden stays set, but is not shown.
+func TestHideEnv(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{"FIRST=stays", "HIDDEN=battery=staple", "HIDDENX=stays too",
+		hideChild + "=HIDDEN", forgetChild + "=NEVER_SET"}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	environ, block, _ := strings.Cut(string(out), "block ")
+	if !strings.Contains(environ, "environ HIDDEN=battery=staple\n") {
+		t.Errorf("it is no longer set:\n%s", environ)
+	}
+	if strings.Contains(block, "battery") || !strings.Contains(block, "HIDDENX=stays too") ||
+		!strings.Contains(block, "FIRST=stays") {
+		t.Errorf("the block is %s", block)
 	}
 }
 

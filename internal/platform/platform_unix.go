@@ -45,7 +45,11 @@ func SyncPath(path string) error {
 		return fmt.Errorf("sync: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	if err := f.Sync(); err != nil {
+	err = f.Sync()
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		return nil // some file systems have no such thing for directories
+	}
+	if err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
 	return nil

@@ -16,11 +16,14 @@ import (
 
 // File is a file of the mount. Its functions may block, each in a goroutine of its own.
 type File struct {
-	Size  int64 // what the kernel is told
-	Stat  func() error
-	Open  func() error
-	Read  func(off int64, n int) ([]byte, error) // nothing at the end; errors are unix.Errno
-	Plain bool                                   // the kernel may cache: it reads only within the size
+	Size int64 // what the kernel is told
+	Stat func() error
+	Open func() error
+	Read func(off int64, n int) ([]byte, error) // nothing at the end; errors are unix.Errno
+	// Changed is its mtime and ctime, in whole seconds since 1970; 0: 10^9.
+	Changed uint64
+	Plain   bool   // the kernel may cache: it reads only within the size
+	Inode   uint64 // 0: one of its own; else it is said to be one of two names
 }
 
 // Bytes is a file that behaves.
@@ -246,7 +249,14 @@ func (m *Mount) attr(node uint64) (attr, error) {
 		return a, nil
 	}
 	f := m.file(node)
-	a.Mode, a.Nlink, a.Size = unix.S_IFREG|0o644, 1, uint64(f.Size) //nolint:gosec // of a test
+	links := uint32(1)
+	if f.Inode != 0 {
+		a.Ino, links = f.Inode, 2
+	}
+	a.Mode, a.Nlink, a.Size = unix.S_IFREG|0o644, links, uint64(f.Size) //nolint:gosec // of a test
+	if f.Changed != 0 {
+		a.Mtime, a.Ctime = f.Changed, f.Changed
+	}
 	if f.Stat != nil {
 		return a, f.Stat()
 	}

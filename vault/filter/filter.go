@@ -2,6 +2,7 @@ package filter
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -73,6 +74,32 @@ func (l *List) matchParts(buf []string, path string, isDir bool) (matched bool, 
 	}
 	p := l.patterns[best]
 	return !p.negated, &p.Pattern
+}
+
+// anyNames stand for all the names that something can have.
+var anyNames = []string{"q\x01", "\x01q", "7.Q"}
+
+// takesAll is a pattern that matches whatever is in a directory, given as the path of an
+// entry; nil for none. Where patterns take something back, which is asked of this list and
+// may be true of others, some is meant to stay.
+func (l *List) takesAll(dir string, back bool) (by *Pattern) {
+	if l == nil || back || l.takesBack() {
+		return nil
+	}
+	for _, name := range anyNames {
+		if dir != "" && dir != "." {
+			name = dir + "/" + name
+		}
+		var matched bool
+		if matched, by = l.MatchEntry(name, false); !matched {
+			return nil
+		}
+	}
+	return by
+}
+
+func (l *List) takesBack() bool {
+	return l != nil && slices.ContainsFunc(l.patterns, func(p *pattern) bool { return p.negated })
 }
 
 // MayMatchBelow reports whether something below the directory may match: what a

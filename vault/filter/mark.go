@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"vaultik/vault/fs"
+	"vaultik/vault/page"
 )
 
 // IgnoreFile is the name of files with patterns for the directory that holds them: a
@@ -110,6 +111,8 @@ func (w *Walk) readIgnore(d fs.Dir) (l *List, size int, err error) {
 		return nil, 0, nil // gone since the names were read
 	case errors.Is(err, fs.ErrSwapped):
 		return nil, 0, fmt.Errorf("%s is skipped: it is not a regular file", name)
+	case err != nil && w.excluded(join(d.Path(), IgnoreFile)):
+		return nil, 0, nil // nobody wants to hear of it
 	case err != nil:
 		return nil, 0, fmt.Errorf("an ignore file is skipped: %w", err)
 	}
@@ -127,6 +130,12 @@ func (w *Walk) readIgnore(d fs.Dir) (l *List, size int, err error) {
 			name, maxIgnoreFile>>20, maxIgnorePatterns)
 	}
 	return l, size, err
+}
+
+// excluded reports whether a pattern leaves out a file, which is not named.
+func (w *Walk) excluded(path string) bool {
+	matched, _ := w.match(path, page.File)
+	return matched && !w.rules.roots[path]
 }
 
 // parseIgnore is readIgnore of what is in the file.

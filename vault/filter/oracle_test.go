@@ -12,6 +12,7 @@ import (
 
 	"vaultik/internal/testsize"
 	"vaultik/vault/fs"
+	"vaultik/vault/page"
 )
 
 // TestRules_Oracle: a walk of a random tree by random rules saves what a slow
@@ -22,7 +23,7 @@ func TestRules_Oracle(t *testing.T) {
 	kept, left := 0, 0
 	for seed := range testsize.Seeds(t, 100) {
 		c := newCase(t, seed)
-		got, told := c.walk()
+		got, told := c.walk(seed%2 == 0)
 		var want []string
 		for _, p := range c.order {
 			if c.saved(p) {
@@ -180,7 +181,8 @@ func (c *oracleCase) words() string {
 }
 
 // walk is what the package saves, and for which paths it gave a reason.
-func (c *oracleCase) walk() (saved []string, told map[string]bool) {
+// Without types the walk does not know what an entry is before it looks.
+func (c *oracleCase) walk(types bool) (saved []string, told map[string]bool) {
 	r := &Rules{Ignore: c.ignore}
 	r.Before = []*List{compile(c.t, Options{}, c.before...), compile(c.t, Options{IgnoreCase: true}, c.ibefore...)}
 	r.After = []*List{compile(c.t, Options{}, c.after...), compile(c.t, Options{IgnoreCase: true}, c.iafter...)}
@@ -206,7 +208,11 @@ func (c *oracleCase) walk() (saved []string, told map[string]bool) {
 		c.check(err)
 		return p
 	}
+	touched, known := map[string]bool{}, map[string]bool{}
 	w := r.Walk(func(path string, d fs.Decision, why Reason) {
+		if touched[path] && known[path] && why.By != nil && d == fs.Skip {
+			c.t.Errorf("%q was looked at before a pattern left it out", path)
+		}
 		if why.String() == "" {
 			c.t.Errorf("an empty reason for %q", path)
 		}
@@ -214,7 +220,8 @@ func (c *oracleCase) walk() (saved []string, told map[string]bool) {
 			told[rel(path)] = true
 		}
 	})
-	c.check(fs.Walk(c.t.Context(), roots, fs.WalkOptions{Choose: w}, func(it fs.WalkItem) error {
+	opt := fs.WalkOptions{Choose: typed{w, types, known}, Touch: func(path string) { touched[path] = true }}
+	c.check(fs.Walk(c.t.Context(), roots, opt, func(it fs.WalkItem) error {
 		switch {
 		case it.Err != nil && strings.HasSuffix(it.Err.Error(), "it is not a regular file"):
 		case it.Err != nil:
@@ -225,6 +232,21 @@ func (c *oracleCase) walk() (saved []string, told map[string]bool) {
 		return nil
 	}))
 	return saved, told
+}
+
+// typed notes of which entries the directory says what they are, or has none say it.
+type typed struct {
+	*Walk
+	types bool
+	known map[string]bool
+}
+
+func (t typed) Wants(path string, kind page.Type) bool {
+	if !t.types {
+		kind = ""
+	}
+	t.known[path] = kind != ""
+	return t.Walk.Wants(path, kind)
 }
 
 // saved is what the manual says of one entry: all directories on the way to it are

@@ -15,7 +15,7 @@ const maxFile = 64 << 20
 // Read reads a file of patterns: one a line, without the space around it. Empty
 // lines and those that begin with # are left out; a pattern that begins with # is
 // written \#. $NAME and ${NAME} stand for variables, which lookup knows (os.LookupEnv,
-// say), and $$ for a $; ~ is nothing special. A byte order mark is left out, and
+// say), and $$ for a $; ~ is left to the caller. A byte order mark is left out, and
 // UTF-16 with one is understood.
 //
 // name is for messages and the patterns' sources. Errors: Errors for lines that

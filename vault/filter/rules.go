@@ -126,6 +126,34 @@ func (r *Rules) Match(path string, isDir bool) (matched bool, by *Pattern) {
 	return matched, by
 }
 
+// Empties is the pattern that leaves out all that is in a directory, however it is named;
+// nil for none. Ignore files are not looked at.
+func (r *Rules) Empties(dir string) *Pattern {
+	if matched, by := r.Match(dir, true); matched {
+		return by
+	}
+	for _, lists := range [][]*List{r.Before, r.After} {
+		for _, l := range lists {
+			if by := l.takesAll(entryPath(dir), r.takesBack()); by != nil {
+				return by
+			}
+		}
+	}
+	return nil
+}
+
+// takesBack reports whether a pattern lets in what others leave out.
+func (r *Rules) takesBack() bool {
+	for _, lists := range [][]*List{r.Before, r.After} {
+		for _, l := range lists {
+			if l.takesBack() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // last asks lists from the last to the first.
 func last(lists []*List, path string, isDir bool) (matched bool, by *Pattern) {
 	for i := len(lists) - 1; i >= 0; i-- {
@@ -140,13 +168,27 @@ func last(lists []*List, path string, isDir bool) (matched bool, by *Pattern) {
 type Told func(path string, d fs.Decision, why Reason)
 
 // Walk decides during one walk: it is an fs.Chooser. told may be nil.
-func (r *Rules) Walk(told Told) *Walk { return &Walk{rules: r, told: told} }
+func (r *Rules) Walk(told Told) *Walk {
+	return &Walk{rules: r, told: told, used: map[*Pattern]bool{}}
+}
 
 // Walk is where one walk is.
 type Walk struct {
 	rules  *Rules
 	told   Told
 	frames []frame // of the directories the walk is in, outermost first; only those with something to say
+	asked  verdict // of the entry that the walk was asked about last
+	used   map[*Pattern]bool
+	doubts int // reported, of ignore files
+}
+
+// verdict is what is known of an entry by its name and type alone.
+type verdict struct {
+	path  string
+	kind  page.Type
+	what  fs.Decision
+	why   Reason
+	named bool // or above what was named: no rule leaves it out
 }
 
 // frame is a directory the walk is in.
@@ -159,44 +201,163 @@ type frame struct {
 	top    bool   // it was named: what the directories above say does not reach it
 }
 
+// Wants implements fs.Chooser.
+func (w *Walk) Wants(path string, kind page.Type) bool {
+	w.leave(path)
+	w.asked.of(path, kind)
+	if w.byName(&w.asked); w.asked.what != fs.Skip {
+		return true
+	}
+	w.use(w.asked.why.By)
+	w.tell(path, fs.Skip, w.asked.why)
+	return false
+}
+
 // Decide implements fs.Chooser.
 func (w *Walk) Decide(path string, st *fs.Stat) fs.Decision {
-	w.leave(path)
-	what, why := w.decide(path, st)
-	if w.told != nil && why != (Reason{}) {
-		w.told(path, what, why)
+	v := &w.asked
+	if v.kind != st.Type || v.path != path { // the directory did not say what it is, or it was replaced
+		w.leave(path)
+		v.of(path, st.Type)
+		w.byName(v)
+	}
+	what, why := w.byStat(v, st)
+	if why != nil {
+		w.use(v.why.By)
+		w.tell(path, what, *why)
 	}
 	return what
 }
 
-func (w *Walk) decide(path string, st *fs.Stat) (fs.Decision, Reason) {
-	r := w.rules
-	if own, ok := r.own[path]; ok {
-		return fs.Skip, Reason{Rule: own}
+// use notes that a pattern has decided.
+func (w *Walk) use(by *Pattern) {
+	if by != nil && !w.used[by] {
+		w.used[by] = true
 	}
-	if o := r.isOther(st); o != nil {
-		if o.met != nil {
-			o.met("/" + path)
+}
+
+// Unused are the patterns that have decided about nothing so far: those of the rules, not
+// of ignore files. What was left out by another one first is no use of them.
+func (w *Walk) Unused() (out []Pattern) {
+	for _, lists := range [][]*List{w.rules.Before, w.rules.After} {
+		for _, l := range lists {
+			out = append(out, w.unused(l)...)
 		}
-		return fs.Skip, Reason{Rule: o.what}
 	}
-	if r.roots[path] || r.above[path] {
-		return fs.Keep, Reason{}
+	return out
+}
+
+func (w *Walk) unused(l *List) (out []Pattern) {
+	if l == nil {
+		return nil
 	}
-	if f := w.seal(); f != nil && !(join(f.dir, f.tag) == path) {
-		return fs.Skip, Reason{} // the directory's own reason
+	for _, p := range l.patterns {
+		if !w.used[&p.Pattern] {
+			out = append(out, p.Pattern)
+		}
 	}
-	var why Reason
-	switch matched, by := w.match(path, st); {
-	case matched:
-		return fs.Skip, Reason{By: by}
-	case by != nil:
-		why.By = by
+	return out
+}
+
+// End says that the walk is over.
+func (w *Walk) End() {
+	for len(w.frames) > 0 {
+		w.pop()
 	}
-	if l := &r.Larger; l.Source != "" && st.Type == page.File && st.Size > l.Bytes && !r.obeys(path, st) {
-		return fs.Skip, Reason{Rule: "too large", Source: l.Source}
+}
+
+// pop leaves the innermost directory, and warns of lines of its ignore file that look as
+// if they were meant for another program, and matched nothing.
+func (w *Walk) pop() {
+	f := &w.frames[len(w.frames)-1]
+	if f.ignore != nil {
+		for _, p := range w.unused(f.ignore) {
+			if reason := Doubt(p.Text); reason != "" && w.rules.Warn != nil && w.doubts < maxDoubts {
+				w.doubts++
+				w.rules.Warn(fmt.Sprintf("%s excluded nothing: %s", p, reason))
+			}
+		}
+		for _, p := range f.ignore.patterns {
+			delete(w.used, &p.Pattern)
+		}
 	}
-	return fs.Keep, why
+	w.frames = w.frames[:len(w.frames)-1]
+}
+
+// maxDoubts is how many doubtful lines of ignore files one walk reports.
+const maxDoubts = 10
+
+func (w *Walk) tell(path string, what fs.Decision, why Reason) {
+	if w.told != nil && why != (Reason{}) {
+		w.told(path, what, why)
+	}
+}
+
+// anyKind are the types that patterns and ignore files tell apart.
+var anyKind = []page.Type{page.Dir, page.File, page.Symlink}
+
+// of begins a verdict on an entry, of which nothing is known yet.
+func (v *verdict) of(path string, kind page.Type) {
+	v.path, v.kind, v.what, v.named = path, kind, fs.Keep, false
+	if v.why != (Reason{}) {
+		v.why = Reason{}
+	}
+}
+
+// byName is what the rules say before the entry is looked at; it is left out if nothing
+// that a look could tell would change that. Its kind is "" where it is not known.
+func (w *Walk) byName(v *verdict) {
+	r := w.rules
+	if own, ok := r.own[v.path]; ok {
+		v.what, v.why.Rule = fs.Skip, own
+		return
+	}
+	if r.roots[v.path] || r.above[v.path] {
+		v.named = true
+		return
+	}
+	if f := w.seal(); f != nil && !(join(f.dir, f.tag) == v.path) {
+		v.what = fs.Skip // for the directory's own reason
+		return
+	}
+	if v.kind != "" {
+		v.judge(w.match(v.path, v.kind))
+		return
+	}
+	for _, k := range anyKind {
+		if v.judge(w.match(v.path, k)); v.what != fs.Skip {
+			break
+		}
+	}
+}
+
+func (v *verdict) judge(matched bool, by *Pattern) {
+	v.what = fs.Keep
+	if v.why.By != by {
+		v.why.By = by
+	}
+	if matched {
+		v.what = fs.Skip
+	}
+}
+
+// byStat is what becomes of an entry of which v is known, and st.
+func (w *Walk) byStat(v *verdict, st *fs.Stat) (fs.Decision, *Reason) {
+	r := w.rules
+	if o := r.isOther(st); o != nil && v.what != fs.Skip {
+		if o.met != nil {
+			o.met("/" + v.path)
+		}
+		return fs.Skip, &Reason{Rule: o.what}
+	}
+	if l := &r.Larger; l.Source != "" && !v.named && v.what != fs.Skip && st.Type == page.File &&
+		st.Size > l.Bytes && !r.obeys(v.path, st) {
+		return fs.Skip, &Reason{Rule: "too large", Source: l.Source}
+	}
+	if v.what == fs.Keep && v.why.By == nil {
+		return fs.Keep, nil
+	}
+	return v.what, &v.why
 }
 
 // obeys reports whether a file is an ignore file of a size that is read.
@@ -205,12 +366,12 @@ func (r *Rules) obeys(path string, st *fs.Stat) bool {
 }
 
 // match finds the last pattern that matches.
-func (w *Walk) match(path string, st *fs.Stat) (matched bool, by *Pattern) {
-	isDir := st.Type == page.Dir
+func (w *Walk) match(path string, kind page.Type) (matched bool, by *Pattern) {
+	isDir := kind == page.Dir
 	if matched, by = last(w.rules.After, path, isDir); by != nil {
 		return matched, by
 	}
-	if len(w.frames) > 0 && !(st.Type == page.File && isIgnoreFile(path)) {
+	if len(w.frames) > 0 && !(kind == page.File && isIgnoreFile(path)) {
 		for i := len(w.frames) - 1; i >= 0; i-- {
 			f := &w.frames[i]
 			if matched, by = f.ignore.MatchEntry(below(f.dir, path), isDir); by != nil {
@@ -255,6 +416,9 @@ func (w *Walk) Enter(d fs.Dir) (visit func(name string) bool, err error) {
 		}
 		if w.rules.Ignore && !f.sealed && d.Has(IgnoreFile) {
 			f.ignore, f.size, err = w.readIgnore(d)
+			if by := f.ignore.takesAll("", false); by != nil && f.top && w.rules.Warn != nil {
+				w.rules.Warn(fmt.Sprintf("%s: it is saved as a requested path, but its contents are excluded by %s", "/"+d.Path(), by))
+			}
 		}
 	}
 	if f.top || f.sealed || f.ignore != nil {
@@ -273,7 +437,7 @@ func (w *Walk) Enter(d fs.Dir) (visit func(name string) bool, err error) {
 // leave forgets the directories that path is not in.
 func (w *Walk) leave(path string) {
 	for n := len(w.frames); n > 0 && below(w.frames[n-1].dir, path) == ""; n-- {
-		w.frames = w.frames[:n-1]
+		w.pop()
 	}
 }
 

@@ -106,8 +106,9 @@ func (t *Target) ids(e *page.Entry) (uid, gid uint32) {
 }
 
 func (t *Target) applyXattrs(path string, e *page.Entry, problems *MetaProblems) {
-	have, err := xattrs(path, e.Type)
-	problems.add("attributes", err)
+	var bad AttrErrors
+	have := xattrs(path, &bad)
+	problems.add("attributes", bad.err())
 	for _, x := range have {
 		if !slices.ContainsFunc(e.Xattrs, func(w page.Xattr) bool { return w.Name == x.Name }) && removable(x.Name) {
 			problems.add("xattr "+x.Name, removeXattr(path, x.Name))

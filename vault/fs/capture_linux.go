@@ -3,7 +3,6 @@
 package fs
 
 import (
-	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -17,20 +16,15 @@ import (
 // and never opens a FIFO or device.
 //
 // It fails with ErrSwapped when st describes something else, fs.ErrNotExist when it is
-// gone. Another error means that an attribute could not be read; e holds all the
-// others and is worth saving.
-func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache) error {
+// gone. Another error means that attributes could not be read, AttrErrors for some of
+// them; e holds all the others and is worth saving.
+func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache, attrs Attrs) error {
 	dirfd, name, err := openParent(absPath)
 	if err != nil {
 		st.Fill(e, names)
 		return err
 	}
 	defer closeParent(dirfd)
-	return captureMetaAt(dirfd, name, absPath, st, e, names)
-}
-
-// captureMetaAt is CaptureMeta by directory descriptor; absPath only names the entry in errors.
-func captureMetaAt(dirfd int, name, absPath string, st *Stat, e *page.Entry, names *NameCache) error {
 	st.Fill(e, names)
 	n, err := openNode(dirfd, name, st.Type)
 	if err != nil {
@@ -44,37 +38,36 @@ func captureMetaAt(dirfd int, name, absPath string, st *Stat, e *page.Entry, nam
 	if err != nil {
 		return pathError("open", absPath, err)
 	}
-	return n.capture(absPath, e)
+	return n.capture(absPath, e, attrs)
 }
 
 // CaptureOpen is CaptureMeta for a file that OpenFile has opened: it saves opening it twice.
-func CaptureOpen(f *os.File, st *Stat, e *page.Entry, names *NameCache) error {
+func CaptureOpen(f *os.File, st *Stat, e *page.Entry, names *NameCache, attrs Attrs) error {
 	st.Fill(e, names)
 	n := node{fd: int(f.Fd())}
-	return n.capture(f.Name(), e)
+	return n.capture(f.Name(), e, attrs)
 }
 
 // capture reads what only an open entry can tell.
-func (n node) capture(absPath string, e *page.Entry) error {
-	var errs []error
-	note := func(op string, err error) {
-		if err != nil {
-			errs = append(errs, pathError(op, absPath, err))
-		}
-	}
+func (n node) capture(absPath string, e *page.Entry, attrs Attrs) error {
 	var err error
 	if e.Type == page.Symlink {
-		e.Target, err = n.readlink()
-		note("readlink", err)
+		if e.Target, err = n.readlink(); err != nil {
+			return pathError("readlink", absPath, err)
+		}
 	}
+	var bad AttrErrors
 	if e.Type == page.File || e.Type == page.Dir {
 		e.Flags, err = n.flags()
-		note("read flags", err)
+		bad.add(attrFlags, err)
 		e.Flags &= keptFlags
 	}
-	e.Xattrs, err = n.xattrs()
-	note("read attributes", err)
-	return errors.Join(errs...)
+	if attrs == AllAttrs {
+		names, err := n.xattrNames()
+		bad.add(attrList, err)
+		e.Xattrs = readXattrs(names, n.xattr, unix.ENODATA, &bad)
+	}
+	return bad.err()
 }
 
 // readlink returns the target of the symbolic link that n is a handle on.

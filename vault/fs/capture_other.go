@@ -3,7 +3,6 @@
 package fs
 
 import (
-	"errors"
 	"os"
 
 	"vaultik/vault/page"
@@ -15,9 +14,9 @@ import (
 // never follows a symbolic link and never opens a FIFO or device.
 //
 // It fails with ErrSwapped when st describes something else, fs.ErrNotExist when it is
-// gone. Another error means that an attribute could not be read; e holds all the
-// others and is worth saving.
-func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache) error {
+// gone. Another error means that attributes could not be read, AttrErrors for some of
+// them; e holds all the others and is worth saving.
+func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache, attrs Attrs) error {
 	st.Fill(e, names)
 	path := native(absPath)
 	if path == "" {
@@ -30,30 +29,30 @@ func CaptureMeta(absPath string, st *Stat, e *page.Entry, names *NameCache) erro
 	if err != nil {
 		return pathError("open", absPath, bare(err))
 	}
-	var errs []error
-	note := func(op string, err error) {
-		if err != nil {
-			errs = append(errs, pathError(op, absPath, bare(err)))
+	if e.Type == page.Symlink {
+		if e.Target, err = readlink(absPath); err != nil {
+			return pathError("readlink", absPath, bare(err))
 		}
 	}
-	if e.Type == page.Symlink {
-		e.Target, err = readlink(absPath)
-		note("readlink", err)
-	}
-	if e.Type == page.File || e.Type == page.Dir {
-		e.Flags, err = readFlagsOf(path)
-		note("read flags", err)
-	}
-	e.Xattrs, err = xattrs(path, e.Type)
-	note("read attributes", err)
-	return errors.Join(errs...)
+	return capture(path, e, attrs)
 }
 
 // CaptureOpen is CaptureMeta for a file that OpenFile has opened.
-func CaptureOpen(f *os.File, st *Stat, e *page.Entry, names *NameCache) error {
+func CaptureOpen(f *os.File, st *Stat, e *page.Entry, names *NameCache, attrs Attrs) error {
 	st.Fill(e, names)
-	var errs [2]error
-	e.Flags, errs[0] = readFlagsOf(f.Name())
-	e.Xattrs, errs[1] = xattrs(f.Name(), page.File)
-	return errors.Join(pathError("read flags", f.Name(), bare(errs[0])), pathError("read attributes", f.Name(), bare(errs[1])))
+	return capture(f.Name(), e, attrs)
+}
+
+// capture reads flags and attributes.
+func capture(path string, e *page.Entry, attrs Attrs) error {
+	var bad AttrErrors
+	if e.Type == page.File || e.Type == page.Dir {
+		flags, err := readFlagsOf(path)
+		bad.add(attrFlags, bare(err))
+		e.Flags = flags
+	}
+	if attrs == AllAttrs {
+		e.Xattrs = xattrs(path, &bad)
+	}
+	return bad.err()
 }

@@ -26,6 +26,7 @@ type dirHandle struct {
 	refs   int // users, and one for the cache
 	used   uint64
 	usable bool // an unprivileged user has been given access
+	free   bool // no flag forbids changes
 }
 
 func (c *dirCache) init(top int) {
@@ -77,6 +78,25 @@ func (t *Target) openDir(path string, create bool) (*dirHandle, error) {
 		}
 	}
 	return d, nil
+}
+
+// changeable fails if flags of the directory forbid what making an entry takes: in one that
+// is append-only, a file under a temporary name could be made, but never renamed or removed.
+func (d *dirHandle) changeable() error {
+	d.cache.mu.Lock()
+	defer d.cache.mu.Unlock()
+	if !d.free && isLocked(d.fd) {
+		return ErrDirLocked
+	}
+	d.free = true
+	return nil
+}
+
+// isLocked reports whether an entry is immutable or append-only, where the kernel tells.
+func isLocked(fd int) bool {
+	var x unix.Statx_t
+	err := sysStatx(fd, "", unix.AT_EMPTY_PATH, 0, &x)
+	return err == nil && x.Attributes&(unix.STATX_ATTR_IMMUTABLE|unix.STATX_ATTR_APPEND) != 0
 }
 
 // cachedDir returns the directory path with one more user; the cache is locked.

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"errors"
+	iofs "io/fs"
 	"strings"
 )
 
@@ -18,6 +19,12 @@ var (
 	// ErrLocked says that a file that may not be changed, because of its flags, is in
 	// the way, and that this user may not clear them. Report it.
 	ErrLocked = errors.New("a file that is immutable or append-only is in the way")
+	// ErrDirLocked says that nothing can be made or replaced in a directory because of its
+	// flags, and that this user may not clear them, or was not asked to. Report the entry.
+	ErrDirLocked = errors.New("its directory is immutable or append-only")
+	// ErrNoDevice says that not even root may make devices here: this is a container, or
+	// the device is an overlay's mark of a removed file. Report it.
+	ErrNoDevice = errors.New("devices cannot be made here")
 	// ErrSameName says that another entry has the same name on this file system, which
 	// ignores case or how accents are composed. Report it; restore the entry alone to
 	// another directory.
@@ -34,6 +41,23 @@ func anyOf(err error, numbers ...error) bool {
 		}
 	}
 	return false
+}
+
+// Reason is what went wrong, for a message that names the path already.
+func Reason(path string, err error) string {
+	switch e := err.(type) { //nolint:errorlint // each part of the error, not the first that fits
+	case *iofs.PathError:
+		if e.Path == path {
+			return e.Op + ": " + Reason(path, e.Err)
+		}
+	case interface{ Unwrap() []error }:
+		var parts []string
+		for _, part := range e.Unwrap() {
+			parts = append(parts, Reason(path, part))
+		}
+		return strings.Join(parts, "; ")
+	}
+	return err.Error()
 }
 
 // A RootError says why one argument of Roots gave nothing.

@@ -47,6 +47,10 @@ func (t *Target) create(path string, size int64, resume bool) (*File, error) {
 	if err != nil {
 		return nil, t.error("create", path, err)
 	}
+	if err := d.changeable(); err != nil {
+		d.release()
+		return nil, t.error("create", path, err)
+	}
 	f := &File{t: t, d: d, path: path, name: name, size: size}
 	if t.isLarge(size) && f.openPart(resume) {
 		return f, nil
@@ -93,12 +97,12 @@ func nameFile(fd, dirfd int, name string) error {
 // changed in place: see OpenInPlace).
 func (f *File) Commit(e *page.Entry) (MetaProblems, error) {
 	if f.f == nil {
-		return nil, f.t.error("commit", f.path, os.ErrClosed)
+		return nil, f.t.error("write", f.path, os.ErrClosed)
 	}
 	problems, err := f.commit(e)
 	if err != nil {
 		f.Abort()
-		return problems, f.t.error("commit", f.path, err)
+		return problems, f.t.error("write", f.path, err)
 	}
 	f.close()
 	return problems, nil

@@ -53,12 +53,12 @@ func (t *Target) create(path string, size int64, resume bool) (*File, error) {
 // nothing of it is left, and whatever was there before still is.
 func (f *File) Commit(e *page.Entry) (MetaProblems, error) {
 	if f.f == nil {
-		return nil, f.t.error("commit", f.path, os.ErrClosed)
+		return nil, f.t.error("write", f.path, os.ErrClosed)
 	}
 	problems, err := f.commit(e)
 	if err != nil {
 		f.Abort()
-		return problems, f.t.error("commit", f.path, err)
+		return problems, f.t.error("write", f.path, err)
 	}
 	return problems, nil
 }

@@ -6,54 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"vaultik/internal/treecmp"
 	"vaultik/vault/page"
 )
-
-// asNobody reports whether the test runs without privilege. As root it runs the
-// same test again in a process of the user nobody, and takes over its result.
-func asNobody(t *testing.T) bool {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		return true
-	}
-	dir, err := os.MkdirTemp("", "nobody") // t.TempDir lies in a directory that is closed to others
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := filepath.Join(dir, "test")
-	data, err := os.ReadFile(exe)
-	if err == nil {
-		err = os.WriteFile(program, data, 0o755) //nolint:gosec // another user runs it
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "-test.v", "-test.run=^"+regexp.QuoteMeta(t.Name())+"$")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "TMPDIR="+dir, "HOME="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Fatalf("as nobody: %v\n%s", err, out)
-	}
-	return false
-}
 
 // copyTree takes what is at and below src and makes it again below dst, as the
 // engine does: metadata of directories last.
@@ -99,13 +58,14 @@ func (c *copier) item(it WalkItem) error {
 		path = "."
 	}
 	e := page.Entry{Path: path}
-	if err := CaptureMeta("/"+it.Path, &it.Stat, &e, c.names); err != nil {
+	if err := CaptureMeta("/"+it.Path, &it.Stat, &e, c.names, AllAttrs); err != nil {
 		return err
 	}
 	if it.Stat.Nlink > 1 && e.Type != page.Dir {
 		key := fmt.Sprint(it.Stat.Dev, it.Stat.Ino)
 		if first, ok := c.links[key]; ok {
-			return c.target.Link(first, path)
+			e.Size = it.Stat.Size
+			return c.target.Link(first, path, &e)
 		}
 		c.links[key] = path
 	}
@@ -157,7 +117,7 @@ func entryOf(t *testing.T, abs string) page.Entry {
 		t.Fatal(err)
 	}
 	var e page.Entry
-	if err := CaptureMeta(abs, &st, &e, NewNameCache()); err != nil {
+	if err := CaptureMeta(abs, &st, &e, NewNameCache(), AllAttrs); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -167,6 +127,7 @@ func entryOf(t *testing.T, abs string) page.Entry {
 type chooseFunc func(path string, st *Stat) Decision
 
 func (f chooseFunc) Decide(path string, st *Stat) Decision     { return f(path, st) }
+func (f chooseFunc) Wants(string, page.Type) bool              { return true }
 func (f chooseFunc) Enter(Dir) (func(name string) bool, error) { return nil, nil }
 
 // walkAll walks dir and returns the paths below it in their order: those of
@@ -249,4 +210,11 @@ func put(target *Target, path, text string) error {
 		err = errors.Join(err, p)
 	}
 	return err
+}
+
+// sized is a file of the caller's with n bytes.
+func sized(n int64) *page.Entry {
+	e := newEntry(page.File)
+	e.Size = n
+	return e
 }

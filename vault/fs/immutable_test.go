@@ -48,7 +48,7 @@ func TestTarget_immutable(t *testing.T) {
 	if _, err := target.Symlink("b", &page.Entry{Type: page.Symlink, Target: "new"}); err != nil {
 		t.Error(err)
 	}
-	f, err := target.OpenInPlace("c", 3)
+	f, err := target.OpenInPlace("c", sized(3))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,15 +11,15 @@ import (
 	"vaultik/vault/page"
 )
 
-// OpenInPlace opens the regular file path, which is to become size bytes long, to
+// OpenInPlace opens the regular file path, which is to become e, to
 // change it where it stands: it keeps its inode, all of its names and whatever
 // of its contents is not written. The mode does not matter to its owner, nor flags
 // that forbid changes to those who may clear them; Commit sets them again.
 //
 // Until Commit nothing may take it for complete, whatever happens: before the first
 // change it is made one byte too long, and that is on disk before anything else is.
-// Abort and Suspend leave it so.
-func (t *Target) OpenInPlace(path string, size int64) (*File, error) {
+// Abort and Suspend leave it so. A stranger's file fails with ErrStranger.
+func (t *Target) OpenInPlace(path string, e *page.Entry) (*File, error) {
 	if err := t.begin(); err != nil {
 		return nil, err
 	}
@@ -32,7 +32,12 @@ func (t *Target) OpenInPlace(path string, size int64) (*File, error) {
 		d.release()
 		return nil, t.error("open", path, err)
 	}
-	return &File{t: t, d: d, path: path, name: name, size: size, f: os.NewFile(uintptr(fd), t.full(path)), inPlace: &inPlace{}}, nil
+	if err := t.owned(fd, path, e); err != nil {
+		closeFD(fd)
+		d.release()
+		return nil, t.error("open", path, err)
+	}
+	return &File{t: t, d: d, path: path, name: name, size: e.Size, f: os.NewFile(uintptr(fd), t.full(path)), inPlace: &inPlace{}}, nil
 }
 
 const changeFlags = unix.O_RDWR | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC

@@ -10,14 +10,14 @@ import (
 	"vaultik/vault/page"
 )
 
-// OpenInPlace opens the regular file path, which is to become size bytes long, to
+// OpenInPlace opens the regular file path, which is to become e, to
 // change it where it stands: it keeps its identity, all of its names and whatever
 // of its contents is not written. The mode does not matter to its owner; Commit sets it again.
 //
 // Until Commit nothing may take it for complete, whatever happens: before the first
 // change it is made one byte too long, and that is on disk before anything else is.
-// Abort and Suspend leave it so.
-func (t *Target) OpenInPlace(path string, size int64) (*File, error) {
+// Abort and Suspend leave it so. A stranger's file fails with ErrStranger.
+func (t *Target) OpenInPlace(path string, e *page.Entry) (*File, error) {
 	if err := t.begin(); err != nil {
 		return nil, err
 	}
@@ -30,6 +30,9 @@ func (t *Target) OpenInPlace(path string, size int64) (*File, error) {
 	}
 	if st.Type != page.File {
 		return nil, t.error("open", path, ErrSwapped)
+	}
+	if t.isForeign(path, &st, e) {
+		return nil, t.error("open", path, ErrStranger)
 	}
 	f, err := t.root.OpenFile(path, changeFlags, 0)
 	if errors.Is(err, iofs.ErrPermission) {
@@ -44,7 +47,7 @@ func (t *Target) OpenInPlace(path string, size int64) (*File, error) {
 		_ = f.Close()
 		return nil, t.error("open", path, ErrSwapped)
 	}
-	return &File{t: t, path: path, size: size, f: f, inPlace: &inPlace{}}, nil
+	return &File{t: t, path: path, size: e.Size, f: f, inPlace: &inPlace{}}, nil
 }
 
 const changeFlags = readFlags&^os.O_RDONLY | os.O_RDWR

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vaultik/internal/testtree"
+	"vaultik/internal/testuser"
 	"vaultik/vault/page"
 )
 
@@ -24,7 +25,7 @@ func TestFile_inPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := target.OpenInPlace("f", 200_000)
+	f, err := target.OpenInPlace("f", sized(200_000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestFile_inPlace(t *testing.T) {
 
 	// Given up, it stays marked; without a change it stays as it was.
 	for _, change := range []bool{false, true} {
-		f, err := target.OpenInPlace("f", 200_000)
+		f, err := target.OpenInPlace("f", sized(200_000))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +76,7 @@ func TestFile_inPlace(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]error{"link": ErrSwapped, "d": ErrSwapped, "none": unix.ENOENT} {
-		if f, err := target.OpenInPlace(name, 1); !errors.Is(err, want) {
+		if f, err := target.OpenInPlace(name, sized(1)); !errors.Is(err, want) {
 			t.Errorf("%s: %v %v", name, f, err)
 		}
 	}
@@ -83,13 +84,13 @@ func TestFile_inPlace(t *testing.T) {
 
 // What an unprivileged owner may not write he may make writable.
 func TestFile_inPlace_nobody(t *testing.T) {
-	if !asNobody(t) {
+	if !testuser.AsNobody(t, nil) {
 		return
 	}
 	dir := t.TempDir()
 	testtree.Make(t, dir, "file f text=old mode=0")
 	target := openTarget(t, dir, TargetOptions{})
-	f, err := target.OpenInPlace("f", 3)
+	f, err := target.OpenInPlace("f", sized(3))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,3 +31,12 @@ var kernelFS = map[uint32]string{
 	0x67596969:                "rpc_pipefs",
 	0x6e667364:                "nfsd",
 }
+
+// kernelFSAt is the kernel's own file system that a directory is on, "" for any other.
+func kernelFSAt(dir string) string {
+	var s unix.Statfs_t
+	if statfs(dir, &s) != nil {
+		return ""
+	}
+	return kernelFS[uint32(s.Type)]
+}

@@ -27,7 +27,7 @@ func (t *Target) RemoveTemps(path string) (s Swept, err error) {
 		switch err := unlinkat(d.fd, name, 0); err {
 		case nil:
 			s.Removed++
-		case unix.EISDIR, unix.EPERM, unix.ENOENT: // not ours
+		case unix.EISDIR, unix.EPERM, unix.ENOENT, unix.EROFS: // not ours, or none can be removed
 		default:
 			return t.error("remove", join(path, name), err)
 		}
@@ -59,7 +59,7 @@ func (t *Target) eachNameIn(path string, fn func(d *dirHandle, name string) erro
 	if err := names.read(fd, make([]byte, direntBuffer)); err != nil {
 		return t.error("read", path, err)
 	}
-	for name := names.pop(); name != nil; name = names.pop() {
+	for name, _ := names.pop(); name != nil; name, _ = names.pop() {
 		if err := fn(d, string(name)); err != nil {
 			return err
 		}
@@ -96,7 +96,11 @@ func (t *Target) Special(path string, e *page.Entry) (MetaProblems, error) {
 		return nil, t.error("make", path, unix.EOVERFLOW)
 	}
 	return t.make("make", path, e, func(dirfd int, name string) error {
-		return mknodat(dirfd, name, kind|0o600, int(unix.Mkdev(e.Major, e.Minor)))
+		err := mknodat(dirfd, name, kind|0o600, int(unix.Mkdev(e.Major, e.Minor)))
+		if err == unix.EPERM && t.euid == 0 && kind != unix.S_IFIFO {
+			return ErrNoDevice
+		}
+		return err
 	})
 }
 
@@ -111,6 +115,9 @@ func (t *Target) make(op, path string, e *page.Entry, create func(dirfd int, nam
 		return nil, t.error(op, path, err)
 	}
 	defer d.release()
+	if err := d.changeable(); err != nil {
+		return nil, t.error(op, path, err)
+	}
 	temp := t.tempName()
 	defer t.tempDone(temp)
 	if err := create(d.fd, temp); err != nil {
@@ -170,8 +177,9 @@ func unlockedRename(dirfd int, temp, name string) error {
 	return nil
 }
 
-// Link makes path another name of the file existing, which this Target has made.
-func (t *Target) Link(existing, path string) error {
+// Link makes path another name of the file existing, which this Target has made, or found to
+// be e. Anything else that has come to stand there fails with ErrSwapped.
+func (t *Target) Link(existing, path string, e *page.Entry) error {
 	if err := t.begin(); err != nil {
 		return err
 	}
@@ -185,23 +193,45 @@ func (t *Target) Link(existing, path string) error {
 		return t.error("link", path, err)
 	}
 	defer to.release()
-	err = link(from.fd, fromName, to.fd, name)
-	if !errors.Is(err, unix.EEXIST) {
+	if err := to.changeable(); err != nil {
 		return t.error("link", path, err)
 	}
 	a, err := Lstatat(from.fd, fromName)
+	if err == nil && (a.Type != e.Type || e.Type == page.File && a.Size != e.Size ||
+		t.isForeign(existing, &a, e)) {
+		err = ErrSwapped
+	}
 	if err != nil {
 		return t.error("link", existing, err)
+	}
+	err = linkOf(&a, from.fd, fromName, to.fd, name)
+	if !errors.Is(err, unix.EEXIST) {
+		return t.error("link", path, err)
 	}
 	if b, err := Lstatat(to.fd, name); err == nil && a.SameFile(&b) {
 		return nil // renaming one name of a file to another does nothing
 	}
 	temp := t.tempName()
 	defer t.tempDone(temp)
-	if err := link(from.fd, fromName, to.fd, temp); err != nil {
+	if err := linkOf(&a, from.fd, fromName, to.fd, temp); err != nil {
 		return t.error("link", path, err)
 	}
 	return t.error("link", path, t.place(to, temp, path, name))
+}
+
+// linkOf is link, and leaves nothing if what was linked is not the file a.
+func linkOf(a *Stat, fromfd int, from string, tofd int, to string) error {
+	if err := link(fromfd, from, tofd, to); err != nil {
+		return err
+	}
+	b, err := Lstatat(tofd, to)
+	if err == nil && !a.SameFile(&b) {
+		err = ErrSwapped
+	}
+	if err != nil {
+		_ = unlinkat(tofd, to, 0) // err says what is wrong
+	}
+	return err
 }
 
 // link is linkat, also for a file whose flags forbid it: they were just restored.

@@ -17,6 +17,9 @@ func (t *Target) createMark(name string) (*os.File, error) {
 	if t.opt.ReadOnly {
 		return nil, errReadOnly
 	}
+	if err := t.dirs.top.changeable(); err != nil { // a mark could be made, but not removed
+		return nil, err
+	}
 	fd, err := openat(t.dirs.top.fd, name, changeFlags|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
@@ -59,7 +62,7 @@ func (t *Target) setTime(path string, mtime page.Time) error {
 	if err != nil {
 		return err
 	}
-	return n.setTimes([]unix.Timespec{{Nsec: unix.UTIME_OMIT}, ts})
+	return n.setTimes([]unix.Timespec{ts, ts})
 }
 
 // syncTop writes the names in the target itself to disk.

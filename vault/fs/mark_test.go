@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"vaultik/internal/testtree"
+	"vaultik/internal/testuser"
 	"vaultik/vault/page"
 )
 
@@ -143,7 +144,7 @@ func TestTarget_marksOfOthers(t *testing.T) {
 
 // Where no mark can be made each file is on the disk before it has its name.
 func TestTarget_noMark(t *testing.T) {
-	if !asNobody(t) {
+	if !testuser.AsNobody(t, nil) {
 		return
 	}
 	dir := t.TempDir()

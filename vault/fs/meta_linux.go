@@ -5,8 +5,10 @@ package fs
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,8 +18,9 @@ import (
 // apply gives n the attributes in e, except the flags that lock sets. The order
 // matters: a change of owner clears setuid and capabilities, user attributes need
 // write permission, an ACL changes the mode and a mode the ACL, and everything but
-// chmod and the like changes times. fresh says that n was just made by this
-// Target, with mode 0600.
+// chmod and the like changes times. An ACL that does not belong there goes first, since the
+// mode may give those that it names what they ask for. fresh says that n was just made by
+// this Target, with mode 0600.
 func (t *Target) apply(n node, e *page.Entry, fresh bool) (problems MetaProblems) {
 	st, err := fstat(n.fd)
 	if err != nil {
@@ -31,17 +34,20 @@ func (t *Target) apply(n node, e *page.Entry, fresh bool) (problems MetaProblems
 	defer done()
 	problems.add("attributes", err)
 	a := applying{t: t, n: n, e: e, st: st, problems: &problems}
-	a.owner()
 	if err == nil { // else those that are there stay as they are
 		a.readXattrs()
 	}
+	a.dropACLs()
+	a.owner()
 	a.xattrs(false)
 	a.mode()
 	a.xattrs(true)
-	a.checkMode()
 	a.flags()
 	if fresh || st.Mtime != e.Mtime {
 		a.times()
+	}
+	if a.changed {
+		a.check()
 	}
 	return problems
 }
@@ -53,7 +59,8 @@ type applying struct {
 	e        *page.Entry
 	st       Stat
 	have     []string // names of attributes there
-	changed  bool     // the mode may be another than st.Mode
+	changed  bool     // owner, mode or times may be others than st has
+	remode   bool     // the mode may be another than st.Mode
 	problems *MetaProblems
 }
 
@@ -86,7 +93,7 @@ func (a *applying) owner() {
 	if uid != none && gid != none {
 		err = a.n.chown(int(uid), int(gid))
 	}
-	a.changed = true
+	a.changed, a.remode = true, true
 	if err == nil {
 		a.st.UID, a.st.GID = uid, gid
 		return
@@ -123,23 +130,47 @@ func (a *applying) mode() {
 	if reduced {
 		a.problems.add("mode", errNotOwner)
 	}
-	if mode == a.st.Mode && !a.changed {
+	if mode == a.st.Mode && !a.remode {
 		return
 	}
-	a.changed = true // and so may be the ACL
+	a.changed, a.remode = true, true // and so may be the ACL
 	a.problems.add("mode", a.n.chmod(mode))
 }
 
-// checkMode finds out whether the kernel has quietly dropped a special bit.
-func (a *applying) checkMode() {
-	mode, _ := a.wantedMode()
-	if a.e.Type == page.Symlink || mode&0o7000 == 0 || !a.changed {
+// check finds out whether what was set has held: a kernel quietly drops special bits of the
+// mode and times that it cannot keep, and some FUSE file systems answer that all is well
+// whatever they are asked. What was refused is known already.
+func (a *applying) check() {
+	now, err := fstat(a.n.fd)
+	if err != nil {
+		a.problems.add("attributes", err)
 		return
 	}
-	if now, err := fstat(a.n.fd); err == nil && now.Mode&0o7000 != mode&0o7000 {
-		a.problems.add("mode", unix.EPERM)
+	uid, gid := a.t.ids(a.e)
+	if now.UID != uid || now.GID != gid {
+		a.notKept("owner", fmt.Sprintf("it stays %d:%d", now.UID, now.GID))
+	}
+	mode, _ := a.wantedMode()
+	if a.e.Type != page.Symlink && now.Mode != mode {
+		a.notKept("mode", fmt.Sprintf("%04o became %04o", mode, now.Mode))
+	}
+	if now.Mtime != a.e.Mtime {
+		a.notKept("times", a.e.Mtime.Time().UTC().Format(time.RFC3339Nano)+" became "+
+			now.Mtime.Time().UTC().Format(time.RFC3339Nano))
 	}
 }
+
+// notKept adds a problem, unless there is one of the kind.
+func (a *applying) notKept(what, became string) {
+	for _, p := range *a.problems {
+		if p.What == what {
+			return
+		}
+	}
+	a.problems.add(what, fmt.Errorf("%w: %s", errNotKept, became))
+}
+
+var errNotKept = errors.New("the file system does not keep it")
 
 func isACL(name string) bool { return strings.HasPrefix(name, "system.posix_acl_") }
 
@@ -155,11 +186,29 @@ func (a *applying) readXattrs() {
 	a.problems.add("attributes", err)
 }
 
+// dropACLs removes the ACLs that are others than those of e.
+func (a *applying) dropACLs() {
+	a.have = slices.DeleteFunc(a.have, func(name string) bool {
+		if !isACL(name) {
+			return false
+		}
+		i := slices.IndexFunc(a.e.Xattrs, func(x page.Xattr) bool { return x.Name == name })
+		if i >= 0 {
+			if now, err := a.n.xattr(name); err == nil && bytes.Equal(now, a.e.Xattrs[i].Value) {
+				return false
+			}
+		}
+		a.remode, a.changed = true, true
+		a.problems.add("xattr "+name, a.n.removeXattr(name))
+		return true
+	})
+}
+
 // xattrs sets the ACLs, or all others, and removes those that do not belong there.
 func (a *applying) xattrs(acl bool) {
 	for _, name := range a.have {
 		wanted := slices.ContainsFunc(a.e.Xattrs, func(x page.Xattr) bool { return x.Name == name })
-		if isACL(name) == acl && !wanted && removable(name) {
+		if !acl && !isACL(name) && !wanted && removable(name) {
 			a.problems.add("xattr "+name, a.retry(func() error { return a.n.removeXattr(name) }))
 		}
 	}
@@ -167,7 +216,7 @@ func (a *applying) xattrs(acl bool) {
 		if isACL(x.Name) != acl {
 			continue
 		}
-		if slices.Contains(a.have, x.Name) && !(acl && a.changed) {
+		if slices.Contains(a.have, x.Name) && !(acl && a.remode) {
 			if value, err := a.n.xattr(x.Name); err == nil && bytes.Equal(value, x.Value) {
 				continue
 			}
@@ -187,7 +236,7 @@ func (a *applying) retry(do func() error) error {
 		return err
 	}
 	a.st.Mode |= 0o600
-	a.changed = true
+	a.changed, a.remode = true, true
 	return do()
 }
 
@@ -196,10 +245,13 @@ func (a *applying) times() {
 		a.problems.add("times", unix.EINVAL)
 		return
 	}
+	// Both times: what takes only one of them to be set never reaches a FUSE file system that
+	// is built on libfuse 2, which then leaves the other as well.
 	mtime, err := unix.TimeToTimespec(a.e.Mtime.Time())
 	if err == nil {
-		err = a.n.setTimes([]unix.Timespec{{Nsec: unix.UTIME_OMIT}, mtime})
+		err = a.n.setTimes([]unix.Timespec{mtime, mtime})
 	}
+	a.changed = true
 	a.problems.add("times", err)
 }
 

@@ -75,28 +75,21 @@ func typeOf(mode uint32) page.Type {
 	return page.Socket // what else there is (doors, whiteouts) holds nothing to save either
 }
 
-// xattrs returns the extended attributes, sorted by name; none where there is no such thing.
-func xattrs(path string, _ page.Type) ([]page.Xattr, error) {
+// xattrs returns the extended attributes that can be read, sorted by name; none where there
+// is no such thing.
+func xattrs(path string, bad *AttrErrors) []page.Xattr {
 	names, err := xattrNames(path)
-	if err != nil {
-		return nil, err
-	}
-	var all []page.Xattr
-	var first error
-	for _, name := range names {
-		value, err := readAttr(func(buf []byte) (int, error) { return unix.Lgetxattr(path, name, buf) })
-		switch {
-		case err == nil:
-			all = append(all, page.Xattr{Name: name, Value: value})
-		case !errors.Is(err, noAttr) && first == nil: // not one removed meanwhile
-			first = err
-		}
-	}
-	return all, first
+	bad.add(attrList, err)
+	return readXattrs(names, func(name string) ([]byte, error) {
+		return readAttr(func(buf []byte) (int, error) { return unix.Lgetxattr(path, name, buf) })
+	}, noAttr, bad)
 }
 
 func xattrNames(path string) ([]string, error) {
 	text, err := readAttr(func(buf []byte) (int, error) { return unix.Llistxattr(path, buf) })
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, unix.EPERM) { // a file system without them
+		return nil, nil
+	}
 	if err != nil || len(text) == 0 {
 		return nil, err
 	}
@@ -105,8 +98,7 @@ func xattrNames(path string) ([]string, error) {
 	return names, nil
 }
 
-// readAttr asks for the size of what get gives, then for it; nil for none or for a
-// file system without attributes.
+// readAttr asks for the size of what get gives, then for it.
 func readAttr(get func([]byte) (int, error)) ([]byte, error) {
 	for {
 		size, err := get(nil)
@@ -116,11 +108,8 @@ func readAttr(get func([]byte) (int, error)) ([]byte, error) {
 				return buf[:size:size], nil
 			}
 		}
-		switch {
-		case errors.Is(err, unix.ERANGE): // it grew
+		if errors.Is(err, unix.ERANGE) { // it grew
 			continue
-		case errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPERM):
-			return nil, nil
 		}
 		return nil, err
 	}

@@ -105,4 +105,4 @@ func readFlagsOf(string) (uint32, error) { return 0, nil }
 func setFlagsOf(string, uint32) error { return nil }
 
 // xattrs are none: alternate streams are not saved.
-func xattrs(string, page.Type) ([]page.Xattr, error) { return nil, nil }
+func xattrs(string, *AttrErrors) []page.Xattr { return nil }

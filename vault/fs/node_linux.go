@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"vaultik/internal/platform"
 	"vaultik/vault/page"
 )
 
@@ -102,9 +101,7 @@ func (n node) flags() (uint32, error) {
 // visibleFlags returns the few flags that can be known about an entry that may not be read.
 func (n node) visibleFlags() (uint32, error) {
 	var x unix.Statx_t
-	err := platform.Again(func() error {
-		return unix.Statx(n.fd, "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &x)
-	})
+	err := sysStatx(n.fd, "", unix.AT_EMPTY_PATH, unix.STATX_TYPE, &x)
 	return uint32(x.Attributes) & knownFlags, err // the same bits in both
 }
 
@@ -118,26 +115,8 @@ func (n node) setFlags(flags uint32) error {
 // attrBuffers hold lists of names and values of attributes, of which Linux allows 64 KiB each.
 var attrBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
-// xattrs returns the extended attributes, sorted by name; none where there is no such thing.
-func (n node) xattrs() ([]page.Xattr, error) {
-	names, err := n.xattrNames()
-	if err != nil || len(names) == 0 {
-		return nil, err
-	}
-	all := make([]page.Xattr, 0, len(names))
-	var first error
-	for _, name := range names {
-		value, err := n.xattr(name)
-		switch {
-		case err == nil:
-			all = append(all, page.Xattr{Name: name, Value: value})
-		case !errors.Is(err, unix.ENODATA) && first == nil: // not one removed meanwhile
-			first = err
-		}
-	}
-	return all, first
-}
-
+// xattrNames returns the names of the extended attributes, sorted; none where there is no
+// such thing.
 func (n node) xattrNames() ([]string, error) {
 	text, err := readAttr(func(buf []byte) (int, error) {
 		if n.handle {
@@ -145,6 +124,9 @@ func (n node) xattrNames() ([]string, error) {
 		}
 		return unix.Flistxattr(n.fd, buf)
 	})
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil, nil
+	}
 	if err != nil || len(text) == 0 {
 		return nil, err
 	}
@@ -162,8 +144,7 @@ func (n node) xattr(name string) ([]byte, error) {
 	})
 }
 
-// readAttr returns a copy of what get puts into a buffer, nil for none or for a
-// file system without attributes.
+// readAttr returns a copy of what get puts into a buffer.
 func readAttr(get func([]byte) (int, error)) ([]byte, error) {
 	buf := attrBuffers.Get().(*[]byte)
 	defer attrBuffers.Put(buf)
@@ -173,9 +154,6 @@ func readAttr(get func([]byte) (int, error)) ([]byte, error) {
 		if size, err = filled(func() (int, error) { return get(larger) }); err == nil {
 			return larger[:size:size], nil
 		}
-	}
-	if anyOf(err, unix.EOPNOTSUPP, unix.ENOSYS) {
-		return nil, nil
 	}
 	if err != nil || size == 0 {
 		return nil, err

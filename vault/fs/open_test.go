@@ -102,7 +102,7 @@ func TestCaptureMeta(t *testing.T) {
 	}
 	defer file.Close()
 	var open page.Entry
-	if err := CaptureOpen(file, &st, &open, names); err != nil || len(open.Xattrs) != 2 || open.Flags != f.Flags || open.Mode != f.Mode {
+	if err := CaptureOpen(file, &st, &open, names, AllAttrs); err != nil || len(open.Xattrs) != 2 || open.Flags != f.Flags || open.Mode != f.Mode {
 		t.Errorf("captured open file %+v, %v", open, err)
 	}
 }
@@ -117,13 +117,13 @@ func TestCaptureMeta_swapped(t *testing.T) {
 		}
 		for _, to := range []string{"f", "g", "l", "p", "d"} {
 			var e page.Entry
-			err := CaptureMeta(filepath.Join(dir, to), &st, &e, NewNameCache())
+			err := CaptureMeta(filepath.Join(dir, to), &st, &e, NewNameCache(), AllAttrs)
 			if from == to && err != nil || from != to && !errors.Is(err, ErrSwapped) {
 				t.Errorf("%s became %s: %v", from, to, err)
 			}
 		}
 		var e page.Entry
-		if err := CaptureMeta(filepath.Join(dir, "gone"), &st, &e, NewNameCache()); !errors.Is(err, iofs.ErrNotExist) {
+		if err := CaptureMeta(filepath.Join(dir, "gone"), &st, &e, NewNameCache(), AllAttrs); !errors.Is(err, iofs.ErrNotExist) {
 			t.Errorf("%s is gone: %v", from, err)
 		}
 	}

@@ -29,7 +29,7 @@ func (t *Target) HasPart(path string, size int64) bool {
 
 // ownPart reports whether nobody else can have put a part there, or change it.
 func (t *Target) ownPart(st *Stat) bool {
-	return st.Type == page.File && st.UID == uint32(t.euid) && st.Nlink == 1 && st.Mode == 0o600
+	return st.Type == page.File && st.UID == t.euid && st.Nlink == 1 && st.Mode == 0o600
 }
 
 // openPart opens the part of f in dir, or makes it; empty, unless it is to be resumed.

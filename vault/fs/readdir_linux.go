@@ -9,12 +9,14 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"vaultik/vault/page"
 )
 
 // nameList holds the names of one directory in few allocations: a million
 // names take their bytes and 5 more each.
 type nameList struct {
-	text []byte   // names, each closed by a zero byte
+	text []byte   // names, each after a byte for its type (DT_*) and closed by a zero byte
 	offs []uint32 // where each starts, in order of names
 	next int
 }
@@ -38,7 +40,7 @@ func (l *nameList) read(fd int, buf []byte) error {
 			if size <= direntBytes || size > len(rest) {
 				return unix.EIO
 			}
-			name := rest[direntBytes:size]
+			name, kind := rest[direntBytes:size], rest[direntBytes-1]
 			rest = rest[size:]
 			if end := bytes.IndexByte(name, 0); end >= 0 {
 				name = name[:end]
@@ -46,13 +48,18 @@ func (l *nameList) read(fd int, buf []byte) error {
 			if len(name) == 0 || string(name) == "." || string(name) == ".." {
 				continue
 			}
-			if len(l.text)+len(name) >= math.MaxUint32 {
+			if len(l.text)+len(name)+1 >= math.MaxUint32 {
 				return unix.EOVERFLOW
 			}
-			l.offs = append(l.offs, uint32(len(l.text)))
-			l.text = append(append(l.text, name...), 0)
+			l.add(kind, name)
 		}
 	}
+}
+
+func (l *nameList) add(kind byte, name []byte) {
+	l.text = append(l.text, kind)
+	l.offs = append(l.offs, uint32(len(l.text)))
+	l.text = append(append(l.text, name...), 0)
 }
 
 // sort orders the names by bytes and drops those that a changing directory listed twice.
@@ -72,8 +79,7 @@ func (l *nameList) name(off uint32) []byte {
 func (l *nameList) set(names []string) {
 	l.text, l.offs, l.next = l.text[:0], l.offs[:0], 0
 	for _, name := range names {
-		l.offs = append(l.offs, uint32(len(l.text)))
-		l.text = append(append(l.text, name...), 0)
+		l.add(unix.DT_UNKNOWN, []byte(name))
 	}
 }
 
@@ -91,13 +97,21 @@ func (l *nameList) keep(visit func(name string) bool) {
 }
 
 // pop returns the next name, valid until the list is filled again; nil after the last.
-func (l *nameList) pop() []byte {
+// kind is "" where the directory does not tell.
+func (l *nameList) pop() (name []byte, kind page.Type) {
 	if l.next == len(l.offs) {
-		return nil
+		return nil, ""
 	}
-	name := l.name(l.offs[l.next])
+	off := l.offs[l.next]
 	l.next++
-	return name
+	return l.name(off), typeOfDirent(l.text[off-1])
+}
+
+func typeOfDirent(kind byte) page.Type {
+	if kind == unix.DT_UNKNOWN {
+		return ""
+	}
+	return typeOf(uint16(kind) << 12) // as in the mode of the inode
 }
 
 func (l *nameList) empty() bool { return l.next == len(l.offs) }

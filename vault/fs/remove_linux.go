@@ -43,7 +43,7 @@ func (t *Target) Thaw(path string) (freeze func() error, err error) {
 		}
 		mtime, err := unix.TimeToTimespec(st.Mtime.Time())
 		if err == nil {
-			err = n.setTimes([]unix.Timespec{{Nsec: unix.UTIME_OMIT}, mtime})
+			err = n.setTimes([]unix.Timespec{mtime, mtime})
 		}
 		errs = append(errs, err)
 		if flags&lockingFlags != 0 {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vaultik/internal/testtree"
+	"vaultik/internal/testuser"
 )
 
 // Law: what is captured and restored is what was there.
@@ -102,7 +103,7 @@ func noTempsBut(t *testing.T, dir, name string) {
 
 // Without privilege all contents come back, and what could not be set is said.
 func TestRoundTrip_nobody(t *testing.T) {
-	if !asNobody(t) {
+	if !testuser.AsNobody(t, nil) {
 		return
 	}
 	src, dst := t.TempDir(), t.TempDir()
@@ -136,7 +137,7 @@ func TestRoundTrip_nobody(t *testing.T) {
 
 // A tree of other owners is restored by whoever may not give files away.
 func TestRoundTrip_foreignOwner(t *testing.T) {
-	if !asNobody(t) {
+	if !testuser.AsNobody(t, nil) {
 		return
 	}
 	src, dst := t.TempDir(), t.TempDir()

@@ -12,6 +12,9 @@ type Space struct {
 	Inodes int64 // files that can still be made; below 0: not known, or without bound
 	Dev    uint64
 
+	// ReadOnly says that nothing there can be changed, through this mount of it.
+	ReadOnly bool
+
 	// Unsure says that this file system may store more than Free: it compresses,
 	// or is another machine's.
 	Unsure bool

@@ -10,5 +10,8 @@ func spaceOf(path string) (Space, error) {
 	if err := unix.Statfs(path, &s); err != nil {
 		return Space{}, err
 	}
-	return Space{Free: int64(s.Bavail) * int64(s.Bsize), Inodes: -1, Unsure: true}, nil
+	return Space{
+		Free: int64(s.Bavail) * int64(s.Bsize), Inodes: -1, Unsure: true,
+		ReadOnly: uint64(s.Flags)&unix.MNT_RDONLY != 0,
+	}, nil
 }

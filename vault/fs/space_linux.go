@@ -28,14 +28,18 @@ func spaceOf(path string) (Space, error) {
 	if err := statfs(path, &s); err != nil {
 		return Space{}, err
 	}
+	readOnly := s.Flags&unix.ST_RDONLY != 0
 	if s.Blocks == 0 {
-		return Space{Free: -1, Inodes: -1}, nil
+		return Space{Free: -1, Inodes: -1, ReadOnly: readOnly}, nil
 	}
 	blocks := s.Bavail
 	if os.Geteuid() == 0 { // may use what is reserved for it
 		blocks = s.Bfree
 	}
-	out := Space{Free: int64(blocks) * s.Frsize, Inodes: int64(s.Ffree), Unsure: unsure[uint32(s.Type)]}
+	out := Space{
+		Free: int64(blocks) * s.Frsize, Inodes: int64(s.Ffree), ReadOnly: readOnly,
+		Unsure: unsure[uint32(s.Type)],
+	}
 	if s.Files == 0 {
 		out.Inodes = -1
 	}

@@ -5,7 +5,6 @@ package fs
 import (
 	"golang.org/x/sys/unix"
 
-	"vaultik/internal/platform"
 	"vaultik/vault/page"
 )
 
@@ -35,9 +34,8 @@ func fstat(fd int) (Stat, error) {
 
 func statx(dirfd int, name string, flags int, st *Stat) error {
 	var x unix.Statx_t
-	err := platform.Again(func() error {
-		return unix.Statx(dirfd, name, flags|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &x)
-	})
+	err := sysStatx(dirfd, name, flags|unix.AT_NO_AUTOMOUNT,
+		unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_SUBVOL, &x)
 	if err != nil {
 		return err
 	}
@@ -57,6 +55,9 @@ func statx(dirfd int, name string, flags int, st *Stat) error {
 	}
 	if x.Mask&unix.STATX_BTIME != 0 {
 		st.Btime = page.Time{Sec: x.Btime.Sec, Nsec: int32(x.Btime.Nsec)}
+	}
+	if x.Mask&unix.STATX_SUBVOL != 0 {
+		st.Subvol = x.Subvol
 	}
 	if st.Type == page.Char || st.Type == page.Block {
 		st.Major, st.Minor = x.Rdev_major, x.Rdev_minor

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
+	iofs "io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -168,6 +169,24 @@ func (t *Target) Empty(path string) (bool, error) {
 
 var errFound = errors.New("found")
 
+// Barred reports whether path is a directory that belongs to the caller, or is in one, whose
+// mode bars him from it. A restore opens it for itself, and closes it at the end.
+func (t *Target) Barred(path string) bool {
+	if !hasOwners {
+		return false
+	}
+	for {
+		st, err := t.Lstat(path)
+		if err == nil {
+			return st.Type == page.Dir && st.UID == t.euid && st.Mode&0o500 != 0o500
+		}
+		if path == "." || !errors.Is(err, iofs.ErrPermission) {
+			return false
+		}
+		path, _ = split(path)
+	}
+}
+
 // Differs names the attributes of what is at path that SetFileMeta or SetDirMeta would
 // change: "owner", "mode", "times", "flags", "attributes".
 func (t *Target) Differs(path string, e *page.Entry) ([]string, error) {
@@ -176,7 +195,7 @@ func (t *Target) Differs(path string, e *page.Entry) ([]string, error) {
 		return nil, err
 	}
 	var now page.Entry
-	if err := CaptureMeta(t.full(path), &st, &now, t.names); err != nil {
+	if err := CaptureMeta(t.full(path), &st, &now, t.names, AllAttrs); err != nil {
 		return nil, err
 	}
 	e, done, err := t.whole(e)
@@ -191,9 +210,9 @@ func (t *Target) Differs(path string, e *page.Entry) ([]string, error) {
 			out = append(out, what)
 		}
 	}
-	note(now.UID != uid || now.GID != gid, "owner")
-	note(e.Type != page.Symlink && now.Mode != e.Mode&0o7777, "mode")
-	note(now.Mtime != e.Mtime, "times")
+	note((now.UID != uid || now.GID != gid) && !t.ownsAll(path, &st), "owner")
+	note(e.Type != page.Symlink && now.Mode != e.Mode&0o7777 && t.keepsModes(path, &st), "mode")
+	note(!t.sameTime(path, &st, e), "times")
 	note(now.Flags != e.Flags, "flags")
 	have := slices.DeleteFunc(now.Xattrs, func(x page.Xattr) bool {
 		return !removable(x.Name) && !slices.ContainsFunc(e.Xattrs, func(y page.Xattr) bool { return x.Name == y.Name })

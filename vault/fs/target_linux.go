@@ -25,10 +25,13 @@ import (
 // is done. Errors are *fs.PathError with the full path. Safe for many goroutines, as
 // long as each path has one at a time.
 type Target struct {
-	dir     string
-	opt     TargetOptions
-	names   *NameCache
-	euid    uint32
+	dir   string
+	opt   TargetOptions
+	names *NameCache
+	euid  uint32
+
+	givesAway bool // it may give files to other users
+
 	dirs    dirCache
 	unnamed bool      // files are made without a name
 	probed  sync.Once // whether that works here
@@ -40,6 +43,10 @@ type Target struct {
 	devices map[uint64]int // open directories, one on each file system; -1 for none that may be read
 
 	many sync.Mutex // held while attributes that Xattrs read are in memory
+
+	barring   sync.Mutex
+	measuring sync.Mutex
+	measured  map[uint64]*keeps // by device; nil where it could not be measured
 }
 
 // OpenTarget opens dir, which may lead through symbolic links, and makes it (mode 0700)
@@ -61,8 +68,8 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 	if err != nil {
 		return nil, pathError("open", dir, err)
 	}
-	t := &Target{dir: dir, opt: opt, names: NewNameCache(), euid: uint32(os.Geteuid()), temps: map[string]bool{}, devices: map[uint64]int{}}
-	t.unnamed = true
+	t := &Target{dir: dir, opt: opt, names: NewNameCache(), euid: uint32(os.Geteuid()), temps: map[string]bool{}, devices: map[uint64]int{}, measured: map[uint64]*keeps{}}
+	t.unnamed, t.givesAway = true, mayChown()
 	t.dirs.init(fd)
 	return t, nil
 }
@@ -132,6 +139,9 @@ func (t *Target) Mkdir(path string, e *page.Entry) error {
 // ensureDir makes the directory name where there is none, instead of what may be replaced.
 func (t *Target) ensureDir(dirfd int, name string) (made bool, err error) {
 	err = mkdirat(dirfd, name, 0o700)
+	if errors.Is(err, unix.EPERM) && isLocked(dirfd) {
+		err = ErrDirLocked
+	}
 	if !errors.Is(err, unix.EEXIST) {
 		return err == nil, err
 	}
@@ -197,9 +207,22 @@ func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 	if st.Type != e.Type {
 		return nil, t.error("set attributes", path, ErrSwapped)
 	}
+	if err := t.owned(n.fd, path, e); err != nil {
+		return nil, t.error("set attributes", path, err)
+	}
 	problems := t.apply(n, e, false)
 	problems.add("flags", n.lock(e))
 	return problems, nil
+}
+
+// owned fails if an open entry is somebody else's: whoever put it there may not have it given
+// to the owner of e. Without privilege only the caller's own things are given anything.
+func (t *Target) owned(fd int, path string, e *page.Entry) error {
+	st, err := fstat(fd)
+	if err == nil && (t.givesAway || e.Type == page.File) && t.isForeign(path, &st, e) {
+		err = ErrStranger
+	}
+	return err
 }
 
 // Lstat describes what is at path.
@@ -244,7 +267,7 @@ func (t *Target) Same(path string, e *page.Entry) (same bool, reason string) {
 		return false, fmt.Sprintf("is a %s", st.Type)
 	case e.Type == page.File && st.Size != e.Size:
 		return false, fmt.Sprintf("has %d bytes", st.Size)
-	case e.Type == page.File && st.Mtime != e.Mtime:
+	case e.Type == page.File && !t.sameTime(path, &st, e):
 		return false, "was modified at another time"
 	case e.Type == page.File && st.Nlink > 1 && e.HL == "" && !t.opt.KeepLinks:
 		return false, "has other names" // which must not get these attributes

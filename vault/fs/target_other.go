@@ -33,7 +33,9 @@ type Target struct {
 	root  *os.Root
 	opt   TargetOptions
 	names *NameCache
-	euid  int
+	euid  uint32
+
+	givesAway bool // it may give files to other users
 
 	mu    sync.Mutex
 	temps map[string]bool // temporary names in use
@@ -67,7 +69,7 @@ func OpenTarget(dir string, opt TargetOptions) (*Target, error) {
 		return nil, pathError("open", dir, bare(err))
 	}
 	return &Target{
-		dir: dir, root: root, opt: opt, names: NewNameCache(), euid: os.Geteuid(),
+		dir: dir, root: root, opt: opt, names: NewNameCache(), euid: uint32(os.Geteuid()), givesAway: os.Geteuid() == 0,
 		temps: map[string]bool{}, dirs: map[string]bool{},
 	}, nil
 }
@@ -179,11 +181,11 @@ func (t *Target) forget(path string) {
 // unbar lets an unprivileged owner work in a directory that an earlier restore
 // may have given its final mode. It does nothing about other people's directories.
 func (t *Target) unbar(dir string) error {
-	if t.euid <= 0 {
+	if !hasOwners || t.euid == 0 {
 		return nil
 	}
 	st, err := lstat(t.full(dir))
-	if err == nil && st.UID == uint32(t.euid) && st.Mode&0o700 != 0o700 {
+	if err == nil && st.UID == t.euid && st.Mode&0o700 != 0o700 {
 		err = os.Chmod(t.full(dir), os.FileMode(st.Mode&0o777|0o700))
 	}
 	return err
@@ -237,6 +239,9 @@ func (t *Target) setMeta(path string, e *page.Entry) (MetaProblems, error) {
 	}
 	if st.Type != e.Type {
 		return nil, t.error("set attributes", path, ErrSwapped)
+	}
+	if (t.givesAway || e.Type == page.File) && t.isForeign(path, &st, e) {
+		return nil, t.error("set attributes", path, ErrStranger)
 	}
 	problems := t.apply(t.full(path), e, &st, false)
 	problems.add("flags", lock(t.full(path), e))
@@ -431,8 +436,9 @@ func empty(root *os.Root, dir string) bool {
 	return errors.Is(err, io.EOF)
 }
 
-// Link makes path another name of the file existing, which this Target has made.
-func (t *Target) Link(existing, path string) error {
+// Link makes path another name of the file existing, which this Target has made, or found to
+// be e. Anything else that has come to stand there fails with ErrSwapped.
+func (t *Target) Link(existing, path string, e *page.Entry) error {
 	if err := t.begin(); err != nil {
 		return err
 	}
@@ -443,13 +449,16 @@ func (t *Target) Link(existing, path string) error {
 	if err != nil {
 		return t.error("link", path, err)
 	}
-	err = t.link(existing, path)
-	if !errors.Is(err, iofs.ErrExist) {
-		return t.error("link", path, err)
-	}
 	a, err := t.Lstat(existing)
 	if err != nil {
 		return err
+	}
+	if a.Type != e.Type || e.Type == page.File && a.Size != e.Size || t.isForeign(existing, &a, e) {
+		return t.error("link", existing, ErrSwapped)
+	}
+	err = t.link(existing, path)
+	if !errors.Is(err, iofs.ErrExist) {
+		return t.error("link", path, err)
 	}
 	if b, err := t.Lstat(path); err == nil && a.SameFile(&b) {
 		return nil // renaming one name of a file to another does nothing

@@ -36,7 +36,7 @@ func TestTarget_inTheWay(t *testing.T) {
 		},
 		"dir": func(target *Target, path string) error { return target.Mkdir(path, newEntry(page.Dir)) },
 		"link": func(target *Target, path string) error {
-			return errors.Join(put(target, "other", "new"), target.Link("other", path))
+			return errors.Join(put(target, "other", "new"), target.Link("other", path, sized(3)))
 		},
 		"below": func(target *Target, path string) error { return put(target, path+"/x", "new") },
 	}
@@ -105,7 +105,7 @@ func TestTarget_paths(t *testing.T) {
 	long := strings.Repeat("x", 4096)
 	for _, path := range []string{"", "/", "/etc/x", "..", "../x", "a/../../x", "a/..", "./x", "a//b", "a/", "a\x00b", "a/./b", long} {
 		e := newEntry(page.Dir)
-		errs := map[string]error{"mkdir": target.Mkdir(path, e), "create": put(target, path, "x"), "link from": target.Link(path, "y"), "link to": target.Link("y", path)}
+		errs := map[string]error{"mkdir": target.Mkdir(path, e), "create": put(target, path, "x"), "link from": target.Link(path, "y", sized(1)), "link to": target.Link("y", path, sized(1))}
 		_, errs["dir meta"] = target.SetDirMeta(path, e)
 		_, errs["lstat"] = target.Lstat(path)
 		_, errs["fifo"] = target.Special(path, newEntry(page.FIFO))

@@ -5,6 +5,8 @@ import (
 	"io"
 	iofs "io/fs"
 	"os"
+
+	"vaultik/vault/page"
 )
 
 // Decision is what to do with one entry.
@@ -21,7 +23,11 @@ const (
 // in its order, and may remember where the walk is. It is not asked about implied
 // directories.
 type Chooser interface {
-	// Decide is asked about each entry, roots included, before the walk opens it.
+	// Wants is asked first, about each entry, roots included, by its name alone: what it
+	// refuses is touched by no call to the file system. kind is what the directory says
+	// the entry is, "" if it does not say; only Linux's walk asks it.
+	Wants(path string, kind page.Type) bool
+	// Decide is asked about each entry that Wants let pass, before the walk opens it.
 	// st must not be kept.
 	Decide(path string, st *Stat) Decision
 	// Enter is asked when the names in a directory are known, unless it is empty: visit
@@ -44,7 +50,8 @@ type Dir interface {
 type WalkOptions struct {
 	Choose Chooser // nil keeps everything
 	// OneFS excludes what is mounted inside a root, except other roots: the mount point
-	// is kept, its contents are not.
+	// is kept, its contents are not. Where the table of mounts says that a program or
+	// another machine serves it, the mount point is not touched either.
 	OneFS bool
 	// Touch, if set, is told of each path before a call to the file system for it,
 	// any of which may hang.
@@ -59,12 +66,20 @@ type WalkItem struct {
 	Stat    Stat
 	Implied bool   // a directory above the roots: attributes only
 	Mount   bool   // its contents were excluded: another file system is mounted there
+	Unseen  bool   // a mount point that was not touched: Stat is made up, see unseenStat
 	Kernel  string // the kernel's own file system that this is, why its contents were left out; ""
 	Err     error
 
 	// DirFD and Name look the entry up without its path, until the callback returns.
 	DirFD int
 	Name  string
+}
+
+// unseenStat stands for a mount point that was not looked at, since its file system may
+// refuse, fail or never answer. Only its name is known: it goes to the owner of the
+// directory above, who alone may enter it, and has no time.
+func unseenStat(uid, gid uint32) Stat {
+	return Stat{Type: page.Dir, Mode: 0o700, UID: uid, GID: gid}
 }
 
 // fail reports that path could not be read: as its own item if it was to be saved

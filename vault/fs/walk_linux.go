@@ -32,8 +32,11 @@ func Walk(ctx context.Context, roots []string, opt WalkOptions, fn func(WalkItem
 		return err
 	}
 	w := &walker{ctx: ctx, opt: opt, fn: fn, buf: make([]byte, direntBuffer)}
+	if opt.OneFS {
+		w.mounts = readMountTable()
+	}
 	defer w.close()
-	if err := w.visit(nil, "/", ".", top); err != nil {
+	if err := w.visit(nil, "/", ".", page.Dir, top); err != nil {
 		return err
 	}
 	for len(w.stack) > 0 {
@@ -55,6 +58,8 @@ type walker struct {
 	buf   []byte
 	item  WalkItem
 	dir   linuxDir // what the chooser is shown
+
+	mounts *mountTable // nil unless OneFS
 }
 
 // openDir is one directory whose names are being visited.
@@ -64,6 +69,8 @@ type openDir struct {
 	name     int // where its name begins there
 	dev, ino uint64
 	device   uint64 // of the root it belongs to
+	source   string // the same, as in the table of mounts
+	uid, gid uint32
 	names    nameList
 	below    *rootTree // roots inside; nil: none
 	implied  bool
@@ -88,7 +95,7 @@ func (d *openDir) kernelFS() string {
 // step visits the next name of the directory at the bottom of the stack, or leaves it.
 func (w *walker) step() error {
 	d := w.stack[len(w.stack)-1]
-	name := d.names.pop()
+	name, kind := d.names.pop()
 	if name == nil {
 		return w.leave(d)
 	}
@@ -103,11 +110,12 @@ func (w *walker) step() error {
 	if d.below != nil {
 		below = d.below.below[base]
 	}
-	return w.visit(d, base, path, below)
+	return w.visit(d, base, path, kind, below)
 }
 
-// visit reports one entry and goes into it if it is a directory.
-func (w *walker) visit(parent *openDir, name, path string, below *rootTree) error {
+// visit reports one entry and goes into it if it is a directory. kind is what the
+// directory above says that it is.
+func (w *walker) visit(parent *openDir, name, path string, kind page.Type, below *rootTree) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
@@ -118,9 +126,22 @@ func (w *walker) visit(parent *openDir, name, path string, below *rootTree) erro
 		inside = inside || !parent.implied
 	}
 	w.item = WalkItem{Path: path, Implied: !inside, DirFD: dirfd, Name: name}
+	if inside && w.opt.Choose != nil && !w.opt.Choose.Wants(path, kind) {
+		return nil
+	}
+	var at *mountPoint // another file system is mounted here, and left out
+	if w.mounts != nil && below == nil && (kind == page.Dir || kind == "") {
+		at = w.mounts.otherAt(path, parent.source)
+	}
+	if at != nil && kind == page.Dir && !at.local {
+		return w.unseen(parent)
+	}
 	w.touch(path)
 	st := &w.item.Stat
 	if err := statx(dirfd, name, unix.AT_SYMLINK_NOFOLLOW, st); err != nil {
+		if at != nil {
+			return w.unseen(parent)
+		}
 		return w.fail("lstat", path, inside, below, err)
 	}
 	if inside && w.opt.Choose != nil {
@@ -143,6 +164,17 @@ func (w *walker) visit(parent *openDir, name, path string, below *rootTree) erro
 	return err
 }
 
+// unseen reports a mount point without touching what is mounted there.
+func (w *walker) unseen(parent *openDir) error {
+	it := &w.item
+	if w.opt.Choose != nil && !w.opt.Choose.Wants(it.Path, page.Dir) { // now that it is known to be one
+		return nil
+	}
+	it.Stat, it.Mount, it.Unseen = unseenStat(parent.uid, parent.gid), true, true
+	_, err := w.report()
+	return err
+}
+
 // enter opens the directory that w.item describes, reports it and puts it on the stack.
 // It stats it again through its descriptor: only then is it certain that the attributes
 // and the contents are of the same directory.
@@ -160,10 +192,17 @@ func (w *walker) enter(parent *openDir, below *rootTree, device uint64) error {
 		}
 	}
 	d.dev, d.ino, d.device = it.Stat.Dev, it.Stat.Ino, device
+	d.uid, d.gid = it.Stat.UID, it.Stat.GID
+	if parent != nil {
+		d.source = parent.source
+	}
 	inside := !d.implied
 	switch {
 	case below != nil && below.root:
 		d.device = d.dev
+		if w.mounts != nil {
+			d.source = w.mounts.source(it.Path)
+		}
 	case !inside || d.dev == parent.dev:
 	case w.opt.OneFS && d.dev != device:
 		it.Mount = true

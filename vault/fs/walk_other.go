@@ -28,6 +28,9 @@ func Walk(ctx context.Context, roots []string, opt WalkOptions, fn func(WalkItem
 		return err
 	}
 	w := &walker{ctx: ctx, opt: opt, fn: fn}
+	if opt.OneFS {
+		w.mounts = readMountTable()
+	}
 	return w.visit(".", top, false, devices{})
 }
 
@@ -35,11 +38,17 @@ type walker struct {
 	ctx context.Context // of one call of Walk
 	opt WalkOptions
 	fn  func(WalkItem) error
+
+	mounts *mountTable // nil unless OneFS
 }
 
 // devices are where the root is that an entry belongs to, and where the directory
 // is that it stands in.
-type devices struct{ root, above uint64 }
+type devices struct {
+	root, above uint64
+	source      string // of the root, as in the table of mounts
+	uid, gid    uint32 // of the directory above
+}
 
 // visit reports one entry and what is below it. saved says that the directory
 // above is at or below a root.
@@ -54,8 +63,18 @@ func (w *walker) visit(path string, below *rootTree, saved bool, dev devices) er
 		abs = "/" + path
 	}
 	it := WalkItem{Path: path, Implied: !inside, DirFD: -1}
+	if inside && w.opt.Choose != nil && !w.opt.Choose.Wants(path, "") {
+		return nil
+	}
+	var at *mountPoint // another file system is mounted here, and left out
+	if w.mounts != nil && below == nil {
+		at = w.mounts.otherAt(path, dev.source)
+	}
 	w.touch(path)
 	st, err := Lstat(abs)
+	if err != nil && at != nil {
+		return w.unseen(it, dev)
+	}
 	if err != nil {
 		return w.fail("lstat", path, inside, below, bare(err))
 	}
@@ -80,6 +99,9 @@ func (w *walker) visit(path string, below *rootTree, saved bool, dev devices) er
 	switch {
 	case isRoot:
 		dev.root = st.Dev
+		if w.mounts != nil {
+			dev.source = w.mounts.source(path)
+		}
 	case !inside || st.Dev == dev.above:
 	case w.opt.OneFS && st.Dev != dev.root:
 		it.Mount = true
@@ -88,7 +110,7 @@ func (w *walker) visit(path string, below *rootTree, saved bool, dev devices) er
 		it.Mount = it.Kernel != ""
 	}
 	contents := inside && !it.Mount // or nothing but the roots inside
-	dev.above = st.Dev
+	dev.above, dev.uid, dev.gid = st.Dev, st.UID, st.GID
 	into, err := w.report(it)
 	if err != nil || !into {
 		return err
@@ -114,6 +136,16 @@ func (w *walker) visit(path string, below *rootTree, saved bool, dev devices) er
 		}
 	}
 	return nil
+}
+
+// unseen reports a mount point that does not answer.
+func (w *walker) unseen(it WalkItem, dev devices) error {
+	if w.opt.Choose != nil && !w.opt.Choose.Wants(it.Path, page.Dir) { // now that it is known to be one
+		return nil
+	}
+	it.Stat, it.Mount, it.Unseen = unseenStat(dev.uid, dev.gid), true, true
+	_, err := w.report(it)
+	return err
 }
 
 func (w *walker) touch(path string) {

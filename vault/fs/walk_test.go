@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"vaultik/internal/testtree"
 	"vaultik/vault/page"
 )
@@ -192,6 +194,8 @@ type lookChooser struct {
 	looked []string
 }
 
+func (c *lookChooser) Wants(string, page.Type) bool { return true }
+
 func (c *lookChooser) Decide(string, *Stat) Decision { return Keep }
 
 func (c *lookChooser) Enter(d Dir) (func(string) bool, error) {
@@ -305,14 +309,21 @@ func TestWalk_oneFS(t *testing.T) {
 
 func TestNameList(t *testing.T) {
 	var l nameList
-	l.text = []byte("b\x00a\x00ab\x00a\x00a-\x00\xff\x00")
-	l.offs = []uint32{0, 2, 4, 7, 9, 12}
+	for _, e := range []struct {
+		kind byte
+		name string
+	}{
+		{unix.DT_DIR, "b"}, {unix.DT_REG, "a"}, {unix.DT_UNKNOWN, "ab"}, {unix.DT_REG, "a"}, {unix.DT_LNK, "a-"},
+		{unix.DT_WHT, "\xff"},
+	} {
+		l.add(e.kind, []byte(e.name))
+	}
 	l.sort()
 	var got []string
-	for name := l.pop(); name != nil; name = l.pop() {
-		got = append(got, string(name))
+	for name, kind := l.pop(); name != nil; name, kind = l.pop() {
+		got = append(got, string(name)+":"+string(kind))
 	}
-	if want := "a a- ab b \xff"; strings.Join(got, " ") != want {
+	if want := "a:file a-:symlink ab: b:dir \xff:"; strings.Join(got, " ") != want {
 		t.Errorf("sorted %q, want %q", got, want)
 	}
 }

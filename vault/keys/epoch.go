@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,7 +97,20 @@ func OpenEpoch(sealed []byte, id *Identity, want layout.Epoch) (age.Identity, er
 	if err != nil {
 		return nil, fmt.Errorf("open epoch key %s: %w", want, err)
 	}
-	return secret, nil
+	return &opaque{unwrap: secret.Unwrap, epoch: want}, nil
+}
+
+// ForEpoch returns the identities with the key of an epoch in front, if it is among them: a
+// host that has been there for years has a hundred, and each that does not fit takes time.
+func ForEpoch(ids []age.Identity, epoch layout.Epoch) []age.Identity {
+	i := slices.IndexFunc(ids, func(id age.Identity) bool {
+		o, ok := id.(*opaque)
+		return ok && !epoch.IsZero() && o.epoch == epoch
+	})
+	if i <= 0 {
+		return ids
+	}
+	return slices.Concat(ids[i:i+1], ids[:i], ids[i+1:])
 }
 
 func openEpoch(sealed []byte, id *Identity, want layout.Epoch) (age.Identity, error) {

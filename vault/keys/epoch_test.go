@@ -5,9 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"filippo.io/age"
 
 	"vaultik/internal/agetest"
 	"vaultik/vault/layout"
@@ -121,5 +124,55 @@ func TestOpenEpoch_refuses(t *testing.T) {
 	}
 	if _, err := OpenEpoch(sealed, mustIdentity(t, otherSecret+"\n"+secret), e.ID); err != nil {
 		t.Errorf("second identity: %v", err)
+	}
+}
+
+// What seals to an epoch is opened by the first identity that is tried, however many there are.
+func TestForEpoch(t *testing.T) {
+	secret, recipient, err := Generate(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := ParseIdentity(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rs, err := ParseRecipients([]string{recipient})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []age.Identity
+	var epochs []EpochKey
+	for range 5 {
+		e, sealed, err := NewEpoch(rs, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened, err := OpenEpoch(sealed, id, e.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids, epochs = append(ids, opened), append(epochs, e)
+	}
+	ids = append(ids, id.Age()...)
+	for _, e := range epochs {
+		var sealed bytes.Buffer
+		w, err := EncryptTo(&sealed, rs, e.Recipient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		got := ForEpoch(ids, e.ID)
+		if len(got) != len(ids) {
+			t.Errorf("%d identities of %d", len(got), len(ids))
+		}
+		if _, err := Decrypt(sealed.Bytes(), got[:1], 1); err != nil {
+			t.Errorf("the first identity does not open what is sealed to its epoch: %v", err)
+		}
+	}
+	if got := ForEpoch(ids, layout.Epoch{1}); !slices.Equal(got, ids) {
+		t.Error("an epoch that nobody has changes the order")
 	}
 }

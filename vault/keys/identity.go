@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"filippo.io/age"
+
+	"vaultik/internal/platform"
+	"vaultik/vault/layout"
 )
 
 // EnvIdentity is the one place from which an identity is read.
@@ -24,17 +27,19 @@ type Identity struct {
 // own types print their secret.
 type opaque struct {
 	unwrap func([]*age.Stanza) ([]byte, error)
+	epoch  layout.Epoch // that it is the key of; zero: of none
 }
 
 // Unwrap implements age.Identity.
 func (o *opaque) Unwrap(stanzas []*age.Stanza) ([]byte, error) { return o.unwrap(stanzas) }
 
 // TakeIdentity reads the identity from the environment and removes it from
-// there whatever it holds, so that no program started later inherits it. It
-// returns [ErrNoIdentity] or [ErrBadIdentity].
+// there whatever it holds: no program started later inherits it, or finds it in
+// /proc/PID/environ of this one. It returns [ErrNoIdentity] or [ErrBadIdentity].
 func TakeIdentity() (*Identity, error) {
 	s, ok := os.LookupEnv(EnvIdentity)
-	_ = os.Unsetenv(EnvIdentity)
+	s = strings.Clone(s) // what it points to is overwritten
+	platform.ForgetEnv(EnvIdentity)
 	if !ok || strings.TrimSpace(s) == "" {
 		return nil, ErrNoIdentity
 	}
@@ -75,7 +80,7 @@ func (i *Identity) add(word string) error {
 		if err != nil {
 			return err
 		}
-		i.plugins = append(i.plugins, &opaque{p.Unwrap})
+		i.plugins = append(i.plugins, &opaque{unwrap: p.Unwrap})
 		i.onMessage = append(i.onMessage, func(fn func(plugin, message string)) { p.onMessage = fn })
 		return nil
 	}
@@ -95,11 +100,11 @@ func parseNative(s string) (id age.Identity, recipient string, err error) {
 	switch {
 	case strings.HasPrefix(s, postQuantumPrefix):
 		if k, err := age.ParseHybridIdentity(s); err == nil {
-			return &opaque{k.Unwrap}, k.Recipient().String(), nil
+			return &opaque{unwrap: k.Unwrap}, k.Recipient().String(), nil
 		}
 	case strings.HasPrefix(s, "AGE-SECRET-KEY-1"):
 		if k, err := age.ParseX25519Identity(s); err == nil {
-			return &opaque{k.Unwrap}, k.Recipient().String(), nil
+			return &opaque{unwrap: k.Unwrap}, k.Recipient().String(), nil
 		}
 	case strings.HasPrefix(s, "age1"):
 		return nil, "", fmt.Errorf("%w: this is a recipient, the public half of a key", ErrBadIdentity)

@@ -143,3 +143,19 @@ func disarm(pub PublicKey, namespace string, armored []byte) (sig []byte, ok boo
 	sig = wire[len(wire)-ed25519.SignatureSize:]
 	return sig, string(armor(pub, namespace, sig)) == string(armored)
 }
+
+// SignedBy returns the key that made an armored SSH signature of msg, which the signature
+// itself names. That somebody signed something says nothing about who it was: it is for
+// finding keys, not for trusting them. The error is [ErrSignature].
+func SignedBy(namespace string, msg, armored []byte) (PublicKey, error) {
+	var pub PublicKey
+	text, _ := strings.CutPrefix(string(armored), sigBegin)
+	text, _ = strings.CutSuffix(text, sigEnd)
+	wire, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(text, "\n", ""))
+	end := len(sigMagic) + 4 + 4 + len(pub.wire()) // magic, version, length, key
+	if err != nil || len(wire) < end {
+		return pub, fmt.Errorf("find the signing key: %w", ErrSignature)
+	}
+	copy(pub.key[:], wire[end-len(pub.key):])
+	return pub, Verify(pub, namespace, msg, armored)
+}

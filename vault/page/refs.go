@@ -47,7 +47,7 @@ type flattener struct {
 
 func (t *Tree) flatten(ctx context.Context, e *Entry, page func(Ref, *Page) error, chunk func(Ref) error) error {
 	f := flattener{tree: t, ctx: ctx, left: e.Size, count: maxRefs(e.Size), page: page, chunk: chunk}
-	err := f.refs(e.Refs, e.ListLevel)
+	_, err := f.refs(e.Refs, e.ListLevel)
 	if err == nil && f.left != 0 {
 		err = fmt.Errorf("%w: %d bytes are missing: %w", errList, f.left, ErrDamaged)
 	}
@@ -60,46 +60,88 @@ func (t *Tree) flatten(ctx context.Context, e *Entry, page func(Ref, *Page) erro
 	return err
 }
 
+// ListSum is what a list page and all below it stand for.
+type ListSum struct {
+	Bytes, Refs         int64
+	HoleFirst, HoleLast bool // the first, the last reference is a hole
+}
+
+// and is the sum of two that follow each other.
+func (s ListSum) and(next ListSum) ListSum {
+	if s.Refs == 0 {
+		return next
+	}
+	return ListSum{s.Bytes + next.Bytes, s.Refs + next.Refs, s.HoleFirst, next.HoleLast}
+}
+
+// take checks what comes next in the file.
+func (f *flattener) take(next ListSum) error {
+	f.left -= next.Bytes
+	f.count -= next.Refs
+	switch {
+	case f.left < 0:
+		return fmt.Errorf("%w: more bytes than the file has: %w", errList, ErrDamaged)
+	case f.count < 0:
+		return fmt.Errorf("%w: too many references for its size: %w", errList, ErrDamaged)
+	case next.HoleFirst && f.hole:
+		return fmt.Errorf("%w: a hole after a hole: %w", errList, ErrDamaged)
+	}
+	f.hole = next.HoleLast
+	return nil
+}
+
 // refs goes through references to list pages of level-1, or to content at level 0.
-func (f *flattener) refs(refs []Ref, level int) error {
+func (f *flattener) refs(refs []Ref, level int) (sum ListSum, err error) {
 	for i := range refs {
+		var next ListSum
 		if level == 0 {
-			hole := refs[i].Hole > 0
-			f.left -= refs[i].Length()
-			f.count--
-			switch {
-			case f.left < 0:
-				return fmt.Errorf("%w: more bytes than the file has: %w", errList, ErrDamaged)
-			case f.count < 0:
-				return fmt.Errorf("%w: too many references for its size: %w", errList, ErrDamaged)
-			case hole && f.hole:
-				return fmt.Errorf("%w: a hole after a hole: %w", errList, ErrDamaged)
-			}
-			f.hole = hole
-			if f.chunk != nil {
-				if err := f.chunk(refs[i]); err != nil {
-					return err
-				}
-			}
-			continue
+			next, err = f.content(refs[i])
+		} else {
+			next, err = f.list(refs[i], level-1)
 		}
-		p, err := f.tree.read(f.ctx, refs[i])
 		if err != nil {
-			return fmt.Errorf("%w: %w", errList, err)
+			return sum, err
 		}
-		if p.Kind != List || p.Level != level-1 {
-			return fmt.Errorf("%w: a %s page of level %d: %w", errList, p.Kind, p.Level, ErrDamaged)
-		}
-		if f.page != nil {
-			if err := f.page(refs[i], p); err != nil {
-				return err
-			}
-		}
-		if err := f.refs(p.Refs, level-1); err != nil {
-			return err
+		sum = sum.and(next)
+	}
+	return sum, nil
+}
+
+// content goes through one reference to content.
+func (f *flattener) content(ref Ref) (ListSum, error) {
+	hole := ref.Hole > 0
+	sum := ListSum{ref.Length(), 1, hole, hole}
+	if err := f.take(sum); err != nil || f.chunk == nil {
+		return sum, err
+	}
+	return sum, f.chunk(ref)
+}
+
+// list goes through one list page, unless it is known.
+func (f *flattener) list(ref Ref, level int) (ListSum, error) {
+	if f.page != nil && f.tree.KnownList != nil {
+		if sum, ok := f.tree.KnownList(ref, level); ok {
+			return sum, f.take(sum)
 		}
 	}
-	return nil
+	p, err := f.tree.read(f.ctx, ref)
+	if err != nil {
+		return ListSum{}, fmt.Errorf("%w: %w", errList, err)
+	}
+	if p.Kind != List || p.Level != level {
+		return ListSum{}, fmt.Errorf("%w: a %s page of level %d: %w", errList, p.Kind, p.Level,
+			ErrDamaged)
+	}
+	if f.page != nil {
+		if err := f.page(ref, p); err != nil {
+			return ListSum{}, err
+		}
+	}
+	sum, err := f.refs(p.Refs, level)
+	if err == nil && f.page != nil && f.tree.ListRead != nil {
+		f.tree.ListRead(ref, level, sum)
+	}
+	return sum, err
 }
 
 // Xattrs returns the extended attributes of an entry, read from chunks where

@@ -31,6 +31,11 @@ type Tree struct {
 	// Known, if set, is asked by WalkPages before it reads a page below the top. If it
 	// reports true, that page and all below it are skipped.
 	Known func(it *Item) bool
+
+	// KnownList is the same for a list page of that level: what it stands for is taken for
+	// read. ListRead, if set, is told of each list page when all below it was read.
+	KnownList func(ref Ref, level int) (ListSum, bool)
+	ListRead  func(ref Ref, level int, sum ListSum)
 }
 
 // Walk calls fn for each entry at or after the path from, in order; "" and "."

@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"vaultik/vault/blob"
 	"vaultik/vault/layout"
@@ -10,22 +11,23 @@ import (
 )
 
 // Inventory is all objects that some snapshots need, each once, with the
-// snapshots that need it. It takes some 150 bytes an object, however many snapshots share it.
+// snapshots that need it. It takes some 150 bytes an object, however many snapshots share it,
+// if snapshots that follow each other do.
 type Inventory struct {
 	objects []Object
 	byKey   map[objectKey]uint32
 	hosts   []layout.HostID
 	keys    map[uint32][32]byte // SHA-256 of epoch keys
 
-	sets  []set // of snapshots; 0 is empty
-	bySet map[set]uint32
+	before map[uint32]uint32 // by snapshot, the one before it in its chain
+	more   map[uint32][]run  // by object, all but its first
 }
 
 // Object is one object of an inventory.
 type Object struct {
 	id    [32]byte // SHA-256; of an epoch key its epoch and number
 	Size  int64    // bytes
-	set   uint32
+	run   run
 	host  uint16
 	kind  uint8
 	State State
@@ -48,14 +50,14 @@ type objectKey struct {
 	kind uint8
 }
 
-// set is another set and one snapshot with a higher number.
-type set struct{ rest, snapshot uint32 }
+// run is snapshots that follow each other in a chain.
+type run struct{ first, last uint32 }
 
 // NewInventory returns an empty inventory.
 func NewInventory() *Inventory {
 	return &Inventory{
 		byKey: map[objectKey]uint32{}, keys: map[uint32][32]byte{},
-		sets: make([]set, 1), bySet: map[set]uint32{},
+		before: map[uint32]uint32{}, more: map[uint32][]run{},
 	}
 }
 
@@ -120,41 +122,54 @@ func (v *Inventory) add(snap int, k objectKey, size int64) (int, error) {
 	if !ok {
 		i = uint32(len(v.objects))
 		v.byKey[k] = i
-		v.objects = append(v.objects, Object{id: k.id, Size: size, host: k.host, kind: k.kind})
+		v.objects = append(v.objects, Object{id: k.id, Size: size, host: k.host, kind: k.kind,
+			run: run{uint32(snap), uint32(snap)}})
 	}
 	o := &v.objects[i]
-	o.set = v.with(o.set, uint32(snap))
+	if !v.extend(&o.run, uint32(snap)) {
+		v.addMore(i, uint32(snap))
+	}
 	if o.Size != size {
 		return int(i), fmt.Errorf("manifests record it with two sizes, %d and %d", o.Size, size)
 	}
 	return int(i), nil
 }
 
-// with returns the set that has one more snapshot.
-func (v *Inventory) with(rest, snap uint32) uint32 {
-	if rest != 0 && v.sets[rest].snapshot == snap {
-		return rest
+// Follows notes which snapshot is the one before another in its chain.
+func (v *Inventory) Follows(snap, before int) { v.before[uint32(snap)] = uint32(before) }
+
+// extend adds a snapshot to a run, if it is its next or its last.
+func (v *Inventory) extend(r *run, snap uint32) bool {
+	if before, ok := v.before[snap]; ok && r.last == before {
+		r.last = snap
 	}
-	s := set{rest, snap}
-	i, ok := v.bySet[s]
-	if !ok {
-		i = uint32(len(v.sets))
-		v.sets = append(v.sets, s)
-		v.bySet[s] = i
+	return r.last == snap
+}
+
+// addMore adds a snapshot to the further runs of an object.
+func (v *Inventory) addMore(i, snap uint32) {
+	runs := v.more[i]
+	for k := range runs {
+		if v.extend(&runs[k], snap) {
+			return
+		}
 	}
-	return i
+	v.more[i] = append(runs, run{snap, snap})
 }
 
 // Snapshots are the numbers of those that need an object, ascending.
 func (v *Inventory) Snapshots(i int) []int {
 	var out []int
-	for s := v.objects[i].set; s != 0; s = v.sets[s].rest {
-		out = append(out, int(v.sets[s].snapshot))
+	for _, r := range append([]run{v.objects[i].run}, v.more[uint32(i)]...) {
+		for n := r.last; ; n = v.before[n] {
+			out = append(out, int(n))
+			if n == r.first {
+				break
+			}
+		}
 	}
-	for a, b := 0, len(out)-1; a < b; a, b = a+1, b-1 {
-		out[a], out[b] = out[b], out[a]
-	}
-	return out
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Find returns the number of the object that a key of the store names.

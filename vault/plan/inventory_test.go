@@ -22,6 +22,9 @@ func TestInventory(t *testing.T) {
 	want := map[int][]int{}
 	for snap := range 60 {
 		host := v.Host(hosts[snap%2])
+		if snap >= 2 {
+			v.Follows(snap, snap-2)
+		}
 		note := func(i int, err error) {
 			if err != nil {
 				t.Fatal(err)
@@ -75,12 +78,48 @@ func TestInventory(t *testing.T) {
 	if kinds[layout.KindRoot] != 60 || kinds[layout.KindEpochKey] != 12 || kinds[layout.KindBlobList] != 18 {
 		t.Errorf("%v", kinds)
 	}
-	if len(v.sets) > 20_000 {
-		t.Errorf("%d sets of snapshots", len(v.sets))
-	}
 	for _, o := range []layout.Object{{Kind: layout.KindStore}, {Kind: layout.KindBlob, Host: hosts[0]}, {Kind: layout.KindBlob}} {
 		if i, ok := v.Find(o); ok {
 			t.Errorf("%+v is object %d", o, i)
+		}
+	}
+}
+
+// What an object takes does not grow with the snapshots that need it, though each snapshot
+// adds objects that all later ones need, and snapshots of two chains alternate and share some.
+func TestInventory_Small(t *testing.T) {
+	v := NewInventory()
+	h := v.Host(layout.NewHostID())
+	const snapshots = 400
+	for snap := range snapshots {
+		if snap >= 2 {
+			v.Follows(snap, snap-2)
+		}
+		for n := range snap + 1 {
+			if n%2 == snap%2 || n%10 == 0 {
+				if _, err := v.AddBlob(snap, h, snapshot.BlobSize{Name: sum(n), Size: 1}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	runs := v.Len()
+	for _, more := range v.more {
+		runs += len(more)
+	}
+	if most := snapshots + snapshots/10; runs > most {
+		t.Errorf("%d runs, want at most %d", runs, most)
+	}
+	for n := range snapshots {
+		i, _ := v.FindBlob(h, sum(n))
+		var want []int
+		for snap := n; snap < snapshots; snap++ {
+			if n%2 == snap%2 || n%10 == 0 {
+				want = append(want, snap)
+			}
+		}
+		if got := v.Snapshots(i); !slices.Equal(got, want) {
+			t.Fatalf("blob %d: %v", n, got)
 		}
 	}
 }

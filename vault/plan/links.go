@@ -2,6 +2,9 @@ package plan
 
 import (
 	"fmt"
+	"hash/maphash"
+	"iter"
+	"slices"
 	"strconv"
 
 	"vaultik/vault/page"
@@ -23,90 +26,142 @@ type Link struct {
 	Anew bool // it was made by this restore
 }
 
+// Joined is what becomes of a name.
+type Joined struct {
+	Role  Role
+	Link  Link   // if it Follows
+	Group uint64 // if it Leads: for Links.Led
+	// Apart says that the snapshot gives its file other contents or attributes than those of
+	// a name that came before, though both are names of one group: a file that was changed
+	// between two readings, or two files that were taken for one. Such names are not linked.
+	Apart bool
+}
+
 // Links finds the names of one file for each other. T is what comes under a name.
 //
 // A snapshot does not say how many names a file has, and the next one may be the
 // last entry of all. So what is known of a file stays, in a form that takes some
-// 40 bytes beside what its path has more than the one before: [Links.Memory].
+// 48 bytes beside what its path has more than the one before: [Links.Memory].
 type Links[T any] struct {
 	leading map[uint64]*linkGroup[T] // files of which no name is in its place
 	placed  map[uint64]uint32        // number in paths
+	split   map[uint64]bool          // groups of the snapshot whose names are of several files
 	paths   pathList
-	flags   []byte // by number: type, and whether it was made
+	sums    []uint64 // by number
+	anew    []bool   // by number
 }
 
 // linkGroup is a file whose first name is under way.
 type linkGroup[T any] struct {
-	kind    page.Type
+	sum     uint64
 	waiting []T
 }
 
-const linkAnew = 0x80 // in Links.flags
+// linkSeed makes sums that nobody who writes a snapshot can make equal on purpose.
+var linkSeed = maphash.MakeSeed()
 
-var linkTypes = []page.Type{page.File, page.Symlink, page.FIFO, page.Char, page.Block, page.Socket}
+// LinkSum is equal for names that may be links to each other: of one type, with the same
+// contents and attributes. Refs are all references of the contents, those in lists resolved.
+func LinkSum(e *page.Entry, refs iter.Seq[page.Ref]) uint64 {
+	var h maphash.Hash
+	h.SetSeed(linkSeed)
+	text := func(s string) {
+		maphash.WriteComparable(&h, len(s))
+		_, _ = h.WriteString(s) // never fails
+	}
+	contents := func(refs iter.Seq[page.Ref]) {
+		n := 0
+		for r := range refs {
+			maphash.WriteComparable(&h, r.Length())
+			_, _ = h.Write(r.ID[:])
+			n++
+		}
+		maphash.WriteComparable(&h, n)
+	}
+	text(string(e.Type))
+	text(e.Target)
+	for _, n := range []uint32{e.Mode, e.UID, e.GID, e.Flags, e.Major, e.Minor} {
+		maphash.WriteComparable(&h, n)
+	}
+	maphash.WriteComparable(&h, e.Size)
+	maphash.WriteComparable(&h, e.Mtime)
+	maphash.WriteComparable(&h, len(e.Xattrs))
+	for i := range e.Xattrs {
+		text(e.Xattrs[i].Name)
+		text(string(e.Xattrs[i].Value))
+	}
+	contents(slices.Values(e.XattrRefs))
+	contents(refs)
+	return h.Sum64()
+}
 
-// Join takes the next name of a file, of which e is the entry. The link is set if it Follows.
-func (l *Links[T]) Join(e *page.Entry, name T) (Role, Link, error) {
-	id, err := strconv.ParseUint(e.HL, 16, 64)
-	if err != nil {
-		return 0, Link{}, fmt.Errorf("%w: hard link group %q", page.ErrDamaged, e.HL)
+// Join takes the next name of a file, of which e is the entry, and its LinkSum.
+func (l *Links[T]) Join(e *page.Entry, sum uint64, name T) (j Joined, err error) {
+	if j.Group, err = strconv.ParseUint(e.HL, 16, 64); err != nil {
+		return j, fmt.Errorf("%w: hard link group %q", page.ErrDamaged, e.HL)
 	}
-	if g := l.leading[id]; g != nil {
-		if g.kind != e.Type {
-			return 0, Link{}, errLinkType(g.kind)
+	id := j.Group
+	for ; ; j.Group, j.Apart = linkGroupBeside(j.Group, sum), true {
+		if g := l.leading[j.Group]; g != nil {
+			if g.sum != sum {
+				l.noteSplit(id)
+				continue
+			}
+			g.waiting = append(g.waiting, name)
+			j.Role = Waits
+			return j, nil
 		}
-		g.waiting = append(g.waiting, name)
-		return Waits, Link{}, nil
-	}
-	if i, ok := l.placed[id]; ok {
-		flags := l.flags[i]
-		if kind := linkTypes[flags&^linkAnew]; kind != e.Type {
-			return 0, Link{}, errLinkType(kind)
+		i, ok := l.placed[j.Group]
+		switch {
+		case ok && l.sums[i] == sum:
+			j.Role, j.Link = Follows, Link{Path: l.paths.at(i), Anew: l.anew[i]}
+			return j, nil
+		case ok:
+			l.noteSplit(id)
+			continue
+		case j.Group == id && l.split[id]: // the names with this sum are beside
+			continue
 		}
-		return Follows, Link{Path: l.paths.at(i), Anew: flags&linkAnew != 0}, nil
+		break
 	}
 	if l.leading == nil {
 		l.leading, l.placed = map[uint64]*linkGroup[T]{}, map[uint64]uint32{}
 	}
-	l.leading[id] = &linkGroup[T]{kind: e.Type}
-	return Leads, Link{}, nil
+	l.leading[j.Group] = &linkGroup[T]{sum: sum}
+	j.Role = Leads
+	return j, nil
 }
 
-func errLinkType(t page.Type) error {
-	return fmt.Errorf("%w: another name of the same file is a %s", page.ErrDamaged, t)
+func (l *Links[T]) noteSplit(id uint64) {
+	if l.split == nil {
+		l.split = map[uint64]bool{}
+	}
+	l.split[id] = true
 }
 
-// Led takes that a name which Leads is done: it is in its place, as the link says,
+// linkGroupBeside is the group of the names with a sum, where another has their group.
+func linkGroupBeside(group, sum uint64) uint64 {
+	return maphash.Comparable(linkSeed, [2]uint64{group, sum})
+}
+
+// Led takes that a name which Leads a group is done: it is in its place, as the link says,
 // or, if that is nil, it is not. It returns the names that wait, which join again.
-func (l *Links[T]) Led(e *page.Entry, at *Link) (waiting []T) {
-	id, _ := strconv.ParseUint(e.HL, 16, 64) // as in Join
-	g := l.leading[id]
+func (l *Links[T]) Led(group uint64, at *Link) (waiting []T) {
+	g := l.leading[group]
 	if g == nil {
 		panic("internal error: a name of a file ends that was not the first")
 	}
-	delete(l.leading, id)
+	delete(l.leading, group)
 	if at != nil {
-		l.place(id, g.kind, at)
+		l.placed[group] = l.paths.add(at.Path)
+		l.sums = append(l.sums, g.sum)
+		l.anew = append(l.anew, at.Anew)
 	}
 	return g.waiting
-}
-
-func (l *Links[T]) place(id uint64, kind page.Type, at *Link) {
-	var flags byte
-	for i, t := range linkTypes {
-		if t == kind {
-			flags = byte(i)
-		}
-	}
-	if at.Anew {
-		flags |= linkAnew
-	}
-	l.placed[id] = l.paths.add(at.Path)
-	l.flags = append(l.flags, flags)
 }
 
 // Memory is about how many bytes are taken by what is known of names that are in their place.
 func (l *Links[T]) Memory() int64 {
 	const each = 28 // in the map, with what it leaves free
-	return int64(len(l.placed))*each + int64(cap(l.flags)) + l.paths.bytes
+	return int64(len(l.placed))*each + 8*int64(cap(l.sums)) + int64(cap(l.anew)) + l.paths.bytes
 }

@@ -59,6 +59,7 @@ type modelFile struct {
 	rest  []Contents // not sent
 	role  Role
 	links bool
+	group uint64
 
 	all      []Extent
 	brought  map[int64]int // by offset: how often an extent was put in its place
@@ -184,15 +185,15 @@ func (m *model) arrive(f *modelFile) {
 		m.place(f)
 		return
 	}
-	role, link, err := m.links.Join(&f.entry, f)
-	f.role = role
+	j, err := m.links.Join(&f.entry, 0, f)
+	f.role, f.group = j.Role, j.Group
 	switch {
 	case err != nil:
 		m.errorf(f, "%v", err)
-	case role == Leads:
+	case j.Role == Leads:
 		m.place(f)
-	case role == Follows:
-		m.jobs = append(m.jobs, func() { m.link(f, link) })
+	case j.Role == Follows:
+		m.jobs = append(m.jobs, func() { m.link(f, j.Link) })
 	}
 }
 
@@ -347,7 +348,7 @@ func (m *model) end(f *modelFile, e Ending) {
 		if r.Status.InSnapshot() {
 			at = &Link{Path: f.name}
 		}
-		for _, w := range m.links.Led(&f.entry, at) {
+		for _, w := range m.links.Led(f.group, at) {
 			m.arrive(w)
 		}
 	}

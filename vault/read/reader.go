@@ -12,6 +12,7 @@ import (
 
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
+	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/page"
 	"vaultik/vault/snapshot"
@@ -115,6 +116,22 @@ func (r *Reader) Tree() (*page.Tree, error) {
 	return &page.Tree{Fetch: r.Chunk, Top: r.top.Ref()}, nil
 }
 
+// Keep says how many opened blobs and bytes of decoded frames are kept for the next that
+// want them. It is called before the first chunk is read.
+func (r *Reader) Keep(blobs, frames int) {
+	r.blobs.kept.limit, r.frames.kept.limit = blobs, frames
+}
+
+// Table returns what a blob's own table says of its chunks. Nothing is read twice of a blob
+// that is open. Errors are those of Chunk.
+func (r *Reader) Table(ctx context.Context, info blob.Info) ([]blob.TableRow, error) {
+	b, err := r.open(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	return b.Table(ctx)
+}
+
 // Fetched returns how many bytes came from the store so far.
 func (r *Reader) Fetched() int64 { return r.fetched.Load() }
 
@@ -172,9 +189,7 @@ func (r *Reader) frame(ctx context.Context, key *frameKey) ([]byte, error) {
 }
 
 func (r *Reader) read(ctx context.Context, key *frameKey) ([]byte, error) {
-	b, err := r.blobs.get(ctx, key.blob, func() (*blob.Reader, error) {
-		return blob.Open(ctx, key.blob, r.fetch(key.blob.Name), r.ids)
-	})
+	b, err := r.open(ctx, key.blob)
 	if err != nil {
 		return nil, err
 	}
@@ -183,6 +198,12 @@ func (r *Reader) read(ctx context.Context, key *frameKey) ([]byte, error) {
 		return nil, err
 	}
 	return r.decode(key, comp)
+}
+
+func (r *Reader) open(ctx context.Context, info blob.Info) (*blob.Reader, error) {
+	return r.blobs.get(ctx, info, func() (*blob.Reader, error) {
+		return blob.Open(ctx, info, r.fetch(info.Name), keys.ForEpoch(r.ids, info.Epoch))
+	})
 }
 
 // fetch reads ranges of one blob.

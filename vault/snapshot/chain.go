@@ -1,10 +1,11 @@
 package snapshot
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
-	"sync"
 
 	"vaultik/vault/layout"
 )
@@ -13,6 +14,10 @@ import (
 type chainKey struct {
 	host layout.HostID
 	set  layout.SetID
+}
+
+func (k chainKey) compare(o chainKey) int {
+	return cmp.Or(bytes.Compare(k.host[:], o.host[:]), bytes.Compare(k.set[:], o.set[:]))
 }
 
 // checkChains looks for forks and gaps in sorted manifests. Places of manifests that
@@ -27,9 +32,8 @@ func (s *Store) checkChains(ctx context.Context, loaded []*Loaded, bad []Problem
 		known[k][p.Seq] = true
 	}
 	out := forks(loaded)
-	cache := make(gcCache)
 	for i, l := range loaded {
-		if err := s.checkPlace(ctx, loaded[:i], l, known[chainKey{l.Host, l.Set}], cache); err != nil {
+		if err := s.checkPlace(ctx, loaded[:i], l, known[chainKey{l.Host, l.Set}]); err != nil {
 			out = append(out, Problem{Host: l.Host, Set: l.Set, Seq: l.Seq, Err: err})
 		}
 	}
@@ -51,19 +55,9 @@ func forks(loaded []*Loaded) []Problem {
 	return out
 }
 
-// gcCache reads the gc object of each host once, and only where there is a gap.
-type gcCache map[layout.HostID]func() (*LoadedGC, error)
-
-func (s *Store) cachedGC(ctx context.Context, cache gcCache, host layout.HostID) (*LoadedGC, error) {
-	if cache[host] == nil {
-		cache[host] = sync.OnceValues(func() (*LoadedGC, error) { return s.GC(ctx, host) })
-	}
-	return cache[host]()
-}
-
 // checkPlace checks that l follows one of the nearest before it: there are two
 // where the chain forked.
-func (s *Store) checkPlace(ctx context.Context, before []*Loaded, l *Loaded, bad map[uint64]bool, cache gcCache) (err error) {
+func (s *Store) checkPlace(ctx context.Context, before []*Loaded, l *Loaded, bad map[uint64]bool) (err error) {
 	var nearest uint64
 	for i := len(before) - 1; i >= 0 && sameChain(before[i], l); i-- {
 		b := before[i]
@@ -75,19 +69,19 @@ func (s *Store) checkPlace(ctx context.Context, before []*Loaded, l *Loaded, bad
 		case b.Seq < nearest:
 			return err
 		}
-		if err = s.checkLink(ctx, b, l, bad, cache); err == nil {
+		if err = s.checkLink(ctx, b, l, bad); err == nil {
 			return nil
 		}
 	}
 	if nearest == 0 {
-		err = s.checkLink(ctx, nil, l, bad, cache)
+		err = s.checkLink(ctx, nil, l, bad)
 	}
 	return err
 }
 
 // checkLink checks that l follows before, or that bad objects and prune
 // records account for every place between.
-func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64]bool, cache gcCache) error {
+func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64]bool) error {
 	var prev Sum // of the manifest in the place before seq, if known
 	seq, known := uint64(1), true
 	if before != nil {
@@ -98,11 +92,10 @@ func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64
 			seq, known = seq+1, false
 			continue
 		}
-		gc, err := s.cachedGC(ctx, cache, l.Host)
+		r, err := s.record(ctx, l.Host, l.Set, seq)
 		if err != nil {
 			return fmt.Errorf("%w: seq %d, and the reason cannot be read: %w", ErrGap, seq, err)
 		}
-		r := gc.pruned(l.Set, seq)
 		if r == nil {
 			return fmt.Errorf("%w: seq %d, and no prune record covers it", ErrGap, seq)
 		}
@@ -120,8 +113,22 @@ func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64
 	return nil
 }
 
+// record returns what accounts for the manifest that is not in this place: a record of the
+// owner, or one of prune. It may be nil.
+func (s *Store) record(ctx context.Context, host layout.HostID, set layout.SetID,
+	seq uint64) (*Pruned, error) {
+	if r := s.Trust.lost(host, set, seq); r != nil {
+		return r, nil
+	}
+	gc, err := s.knownGC(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	return gc.pruned(set, seq), nil
+}
+
 // pruned returns the record that covers this place, if there is one.
-func (g *LoadedGC) pruned(set layout.SetID, seq uint64) *Pruned {
+func (g *GC) pruned(set layout.SetID, seq uint64) *Pruned {
 	if g == nil {
 		return nil
 	}
@@ -134,29 +141,42 @@ func (g *LoadedGC) pruned(set layout.SetID, seq uint64) *Pruned {
 }
 
 // CheckSeen compares what a store shows of a set with what this machine remembers: the
-// manifest of the highest seq that it has seen must be among those loaded. The error is
-// [ErrRollback], or [ErrFork] if another is in its place.
-func CheckSeen(loaded []*Loaded, host layout.HostID, set layout.SetID, seq uint64, sum Sum) error {
+// manifest of the highest seq that it has seen must be among those loaded, or a prune
+// record says that it was deleted, and a newer one is there. The error is [ErrRollback],
+// or [ErrFork] if another is in its place.
+func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Sum) error {
 	var newest uint64
 	other := false
 	for _, l := range loaded {
-		if l.Host != host || l.Set != set {
+		if l.Host != p.Host || l.Set != p.Set {
 			continue
 		}
 		newest = max(newest, l.Seq)
-		if l.Seq == seq {
+		if l.Seq == p.Seq {
 			if l.Sum == sum {
 				return nil
 			}
 			other = true
 		}
 	}
-	name := fmt.Sprintf("%s seq %d", sum.String()[:8], seq)
+	name := fmt.Sprintf("%s seq %d", sum.String()[:8], p.Seq)
 	switch {
 	case other:
 		return fmt.Errorf("%w: another stands in the place of %s", ErrFork, name)
 	case newest == 0:
 		return fmt.Errorf("%w: %s; no other of its set is there: %w", ErrRollback, name, fs.ErrNotExist)
+	case newest < p.Seq:
+		return fmt.Errorf("%w: %s; the newest there is seq %d", ErrRollback, name, newest)
 	}
-	return fmt.Errorf("%w: %s; the newest there is seq %d", ErrRollback, name, newest)
+	r, err := s.record(ctx, p.Host, p.Set, p.Seq)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %s, and whether it was pruned cannot be read: %w", ErrRollback, name, err)
+	case r == nil:
+		return fmt.Errorf("%w: %s; the newest there is seq %d, and no prune record covers it",
+			ErrRollback, name, newest)
+	case r.To == p.Seq && r.Sum != sum:
+		return fmt.Errorf("%w: another than %s was pruned in its place", ErrFork, name)
+	}
+	return nil
 }

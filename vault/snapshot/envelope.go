@@ -96,11 +96,17 @@ func compressNames(b []byte) []byte {
 	return out
 }
 
+// decoding bounds how many objects are decompressed at once, each of which takes some MiB
+// for that: more would not be faster than stores are.
+var decoding = make(chan struct{}, 4)
+
 // decompress reads zstd and stops beyond limit, before it has taken more memory.
 func decompress(b []byte, limit int) ([]byte, error) {
 	if len(b) > limit {
 		return nil, damaged("too large, %d bytes", len(b))
 	}
+	decoding <- struct{}{}
+	defer func() { <-decoding }()
 	d, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(uint64(max(limit, maxWindow))))
 	if err != nil {

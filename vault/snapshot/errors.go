@@ -26,8 +26,10 @@ var (
 	ErrTrustRollback = errors.New("the trust list is older than one seen before")
 	// ErrUntrusted: the signer is not in the trust list, or not for this role.
 	ErrUntrusted = errors.New("not signed by a key in the trust list")
-	// ErrRevoked: signed after the owner had revoked the host's key.
-	ErrRevoked = errors.New("the host's key was revoked before")
+	// ErrRevoked: signed with a revoked key, and not among what the revocation lets stand.
+	ErrRevoked = errors.New("the key that signed it is revoked")
+	// ErrRecipients: a snapshot is encrypted for others than the owner has signed.
+	ErrRecipients = errors.New("encrypted for recipients that the owner has not signed")
 	// ErrFork: two different manifests claim the same place in a chain: two machines
 	// write as one host, or the signing key was stolen.
 	ErrFork = errors.New("two manifests at one position of the chain")
@@ -35,6 +37,11 @@ var (
 	ErrGap = errors.New("manifests are missing from the chain")
 	// ErrRollback: the store shows an older state of a set than was seen before.
 	ErrRollback = errors.New("the newest manifest seen before is missing")
+	// ErrGCRollback: the store shows an older gc object about a host than was seen, or
+	// than a manifest names.
+	ErrGCRollback = errors.New("the gc object that is known to exist is missing")
+	// ErrFlooded: a store lists more names under a prefix than any host would write.
+	ErrFlooded = errors.New("too many names")
 	// ErrInvalid: what was to be written is not valid: a mistake in the program.
 	ErrInvalid = errors.New("not valid")
 )

@@ -33,7 +33,7 @@ func TestStore_Heads(t *testing.T) {
 		"seen is damaged": {func(w *world, all []*Loaded) { w.m.objects[all[1].Key][40] ^= 1 },
 			ErrDamaged, []uint64{4, 5}},
 		"newest is damaged": {func(w *world, all []*Loaded) { w.m.objects[all[4].Key][40] ^= 1 },
-			ErrDamaged, []uint64{2, 4}},
+			ErrDamaged, []uint64{2, 3, 4}},
 		"newest is gone": {func(w *world, all []*Loaded) { delete(w.m.objects, all[4].Key) },
 			nil, []uint64{2, 3, 4}},
 		"one before is gone": {func(w *world, all []*Loaded) { delete(w.m.objects, all[3].Key) },
@@ -50,7 +50,22 @@ func TestStore_Heads(t *testing.T) {
 			b, err := EncodeManifest(all[4].Manifest, w.pruner)
 			w.must(err)
 			w.m.objects[all[4].Key] = b
-		}, ErrSignature, []uint64{2, 4}},
+		}, ErrSignature, []uint64{2, 3, 4}},
+		"garbage in the next place": {func(w *world, all []*Loaded) {
+			w.m.objects[layout.Manifest(w.host, w.set, 6)] = []byte("x")
+		}, ErrDamaged, []uint64{2, 4, 5}},
+		"garbage further on": {func(w *world, all []*Loaded) {
+			for seq := range uint64(40) {
+				w.m.objects[layout.Manifest(w.host, w.set, 60+seq)] = []byte("x")
+			}
+		}, nil, []uint64{1, 2, 3, 4, 5}},
+		"older ones in places further on": {func(w *world, all []*Loaded) {
+			w.m.objects[layout.Manifest(w.host, w.set, 7)] = w.m.objects[all[3].Key]
+			w.m.objects[layout.Manifest(w.host, w.set, layout.MaxSeq)] = w.m.objects[all[4].Key]
+		}, nil, []uint64{2, 3, 4, 5}},
+		"garbage beside the newest": {func(w *world, all []*Loaded) {
+			w.m.objects[layout.ManifestWeak(w.host, w.set, 5, Sum{1})] = []byte("x")
+		}, nil, []uint64{2, 4, 5}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -143,19 +158,21 @@ func TestStore_Heads_isNewest(t *testing.T) {
 				w.m.objects[beyond] = b
 			case 8:
 				w.trust.Hosts[0].Revoked = l.Time
+				w.trust.Hosts[0].Until = &Until{Sets: []UntilSet{{l.Set, l.Seq, l.Sum}}}
 				w.putTrust()
 			}
 		}
 		s := w.open()
-		heads, wrong, err := s.Heads(t.Context(), []Place{{w.host, seen.Set, seen.Seq}})
+		place := Place{w.host, seen.Set, seen.Seq}
+		heads, wrong, err := s.Heads(t.Context(), []Place{place})
 		w.must(err)
-		if len(wrong) > 0 || CheckSeen(heads, w.host, seen.Set, seen.Seq, seen.Sum) != nil {
+		if len(wrong) > 0 || s.CheckSeen(t.Context(), heads, place, seen.Sum) != nil {
 			continue // then the whole catalog is read
 		}
 		silent++
 		whole, problems, err := s.Manifests(t.Context(), Filter{})
 		w.must(err)
-		if err := CheckSeen(whole, w.host, seen.Set, seen.Seq, seen.Sum); err != nil {
+		if err := s.CheckSeen(t.Context(), whole, place, seen.Sum); err != nil {
 			problems = append(problems, Problem{Set: seen.Set, Seq: seen.Seq, Err: err})
 		}
 		for _, set := range sets {

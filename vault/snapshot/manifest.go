@@ -65,6 +65,9 @@ type Manifest struct {
 	Pins     []TagID        `json:"pins"`
 	GC       *GCSeen        `json:"gc,omitempty"`
 	Root     RootRef        `json:"root"`
+	// Recipients is the sum of those for whom the snapshot is encrypted; none in manifests
+	// of older versions.
+	Recipients Sum `json:"recipients,omitzero"`
 	Needs
 }
 

@@ -7,19 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"vaultik/vault/layout"
 )
-
-// readers is how many manifests are fetched at once: enough to hide the
-// latency of a remote store, few enough that large ones fit into memory.
-const readers = 4
-
-// small is the size in bytes of an object that is read beside others: all but a
-// few are smaller. A larger one is read alone, since it may decode to some 20
-// times as much.
-const small = 1 << 20
 
 // Filter chooses manifests. The zero value chooses all.
 type Filter struct {
@@ -70,23 +60,49 @@ func (s *Store) Manifests(ctx context.Context, filter Filter) ([]*Loaded, []Prob
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, problems, err := s.loadAll(ctx, all)
+	loaded, bad, err := s.loadChains(ctx, all)
 	if err != nil {
 		return nil, nil, err
 	}
-	return loaded, append(problems, s.checkChains(ctx, loaded, problems)...), nil
+	loaded, unlinked := s.standing(ctx, loaded)
+	problems := s.tell(ctx, filter, loaded, append(bad, unlinked...))
+	problems = append(problems, s.checkChains(ctx, loaded, problems)...)
+	problems = append(problems, s.checkUntil(ctx, filter, loaded)...)
+	return loaded, append(problems, s.checkGCs(ctx, filter)...), nil
+}
+
+// tell tells problems from strays, and remembers these.
+func (s *Store) tell(ctx context.Context, filter Filter, loaded []*Loaded, bad []Problem) []Problem {
+	problems, strays := s.sift(ctx, loaded, bad)
+	byPrefix := make(map[string][]Problem)
+	for _, p := range strays {
+		prefix := filter.prefix(p.Host)
+		byPrefix[prefix] = append(byPrefix[prefix], p)
+	}
+	for _, h := range s.Trust.Hosts {
+		if filter.has(h.Host) {
+			s.ignore(filter.prefix(h.Host), layout.KindManifest, byPrefix[filter.prefix(h.Host)])
+		}
+	}
+	return problems
+}
+
+func (f Filter) has(host layout.HostID) bool { return f.Host.IsZero() || f.Host == host }
+
+// prefix is where the manifests of a host are that f chooses.
+func (f Filter) prefix(host layout.HostID) string {
+	if f.Set.IsZero() {
+		return layout.ManifestPrefix(host)
+	}
+	return layout.ManifestSetPrefix(host, f.Set)
 }
 
 func (s *Store) listManifests(ctx context.Context, filter Filter) (all []found, err error) {
 	for _, h := range s.Trust.Hosts {
-		if !filter.Host.IsZero() && filter.Host != h.Host {
+		if !filter.has(h.Host) {
 			continue
 		}
-		prefix := layout.ManifestPrefix(h.Host)
-		if !filter.Set.IsZero() {
-			prefix = layout.ManifestSetPrefix(h.Host, filter.Set)
-		}
-		some, err := s.find(ctx, prefix, layout.KindManifest)
+		some, err := s.find(ctx, filter.prefix(h.Host), layout.KindManifest)
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +128,7 @@ func (s *Store) Heads(ctx context.Context, seen []Place) ([]*Loaded, []Problem, 
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, problems, err := s.loadAll(ctx, nearHeads(all, seen))
+	loaded, problems, err := s.loadNear(ctx, Filter{}, all, seen)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -120,110 +136,203 @@ func (s *Store) Heads(ctx context.Context, seen []Place) ([]*Loaded, []Problem, 
 	if len(problems) > 0 { // a damaged manifest would look like a gap to what follows it
 		return loaded, problems, nil
 	}
-	cache := make(gcCache)
 	for i, l := range loaded {
 		if i+1 < len(loaded) && sameChain(l, loaded[i+1]) {
 			continue
 		}
-		if err := s.checkPlace(ctx, loaded[:i], l, nil, cache); err != nil {
+		if err := s.checkPlace(ctx, loaded[:i], l, nil); err != nil {
 			problems = append(problems, Problem{Host: l.Host, Set: l.Set, Seq: l.Seq, Err: err})
 		}
 	}
-	return loaded, problems, nil
+	return loaded, append(problems, s.checkUntil(ctx, Filter{}, loaded)...), nil
 }
 
-// nearHeads are the two highest places of each chain, and those in seen.
-func nearHeads(all []found, seen []Place) (out []found) {
-	type top struct{ first, second uint64 }
-	tops := make(map[chainKey]top)
+// loadNear loads the two highest proven manifests of each chain, what else it meets on
+// the way down to them, and those in places seen before.
+func (s *Store) loadNear(ctx context.Context, filter Filter, all []found, seen []Place) (
+	loaded []*Loaded, problems []Problem, err error) {
+	chains := make(map[chainKey]*descent)
+	var round []found
 	for _, f := range all {
 		k := chainKey{f.Host, f.Set}
-		switch t := tops[k]; {
-		case f.Seq > t.first:
-			tops[k] = top{f.Seq, t.first}
-		case f.Seq < t.first && f.Seq > t.second:
-			tops[k] = top{t.first, f.Seq}
+		if h, _ := s.Trust.Host(f.Host); h.revoked() { // what stands of its key, only the whole chain tells
+			round = append(round, f)
+			continue
+		}
+		if chains[k] == nil {
+			chains[k] = &descent{proven: make(map[uint64]bool)}
+		}
+		chains[k].rest = append(chains[k].rest, f)
+	}
+	for _, d := range chains {
+		slices.SortFunc(d.rest, func(a, b found) int { return cmp.Compare(b.Seq, a.Seq) })
+	}
+	var bad []Problem
+	load := func() error {
+		some, wrong, err := s.loadAll(ctx, round, 0, len(round))
+		for _, l := range some {
+			if d := chains[chainKey{l.Host, l.Set}]; d != nil {
+				d.proven[l.Seq] = true
+			}
+		}
+		loaded, bad, round = append(loaded, some...), append(bad, wrong...), nil
+		return err
+	}
+	for more := true; more; more = len(round) > 0 {
+		if err := load(); err != nil {
+			return nil, nil, err
+		}
+		for _, d := range chains {
+			round = append(round, d.next()...)
 		}
 	}
 	wanted := make(map[Place]bool)
 	for _, p := range seen {
 		wanted[p] = true
 	}
-	for _, f := range all {
-		if t := tops[chainKey{f.Host, f.Set}]; f.Seq == t.first || f.Seq == t.second || wanted[Place{f.Host, f.Set, f.Seq}] {
-			out = append(out, f)
+	for _, d := range chains {
+		for _, f := range d.rest {
+			if wanted[Place{f.Host, f.Set, f.Seq}] {
+				round = append(round, f)
+			}
 		}
 	}
+	if err := load(); err != nil {
+		return nil, nil, err
+	}
+	loaded = sorted(loaded)
+	loaded, unlinked := s.standing(ctx, loaded)
+	return loaded, s.tell(ctx, filter, loaded, append(bad, unlinked...)), nil
+}
+
+// descent is the way down a chain from its highest name to its two highest manifests.
+type descent struct {
+	rest   []found // from the highest down
+	proven map[uint64]bool
+	step   int // places of the last round
+	before int // proven until then
+}
+
+// next returns what is read next, nothing at the end: as many places as lack, and more
+// and more while nothing is proven there. All of one place are read together.
+func (d *descent) next() []found {
+	lack := 2 - len(d.proven)
+	if lack <= 0 {
+		return nil
+	}
+	if d.step > 0 && len(d.proven) == d.before {
+		lack = min(2*d.step, 256)
+	}
+	d.step, d.before = lack, len(d.proven)
+	n := 0
+	for ; n < len(d.rest); n++ {
+		if n == 0 || d.rest[n].Seq != d.rest[n-1].Seq {
+			lack--
+		}
+		if lack < 0 {
+			break
+		}
+	}
+	out := d.rest[:n]
+	d.rest = d.rest[n:]
 	return out
 }
 
 // Head reads the newest manifest of one set, or of one seq both sides of a fork. A
-// damaged newest one is a problem; no older one is returned in its place.
+// damaged newest one is a problem; no older one is to be used in its place.
 func (s *Store) Head(ctx context.Context, host layout.HostID, set layout.SetID) ([]*Loaded, []Problem, error) {
-	newest, err := s.newest(ctx, layout.ManifestSetPrefix(host, set), layout.KindManifest)
+	filter := Filter{Host: host, Set: set}
+	all, err := s.listManifests(ctx, filter)
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, problems, err := s.loadAll(ctx, newest)
+	loaded, problems, err := s.loadNear(ctx, filter, all, nil)
+	if n := len(loaded); n > 0 {
+		top := loaded[n-1].Seq
+		loaded = slices.DeleteFunc(loaded, func(l *Loaded) bool { return l.Seq < top })
+		problems = slices.DeleteFunc(problems, func(p Problem) bool { return p.Seq < top })
+	}
 	return loaded, append(problems, forks(loaded)...), err
 }
 
-// loadAll reads manifests, some at a time, and sorts the results.
-func (s *Store) loadAll(ctx context.Context, all []found) (loaded []*Loaded, problems []Problem, err error) {
+// At reads the manifest in one place of a chain, or both sides of a fork. Strays beside
+// one are left out; where nothing is proven, each object is a problem.
+func (s *Store) At(ctx context.Context, p Place) ([]*Loaded, []Problem, error) {
+	stem := strings.TrimSuffix(layout.Manifest(p.Host, p.Set, p.Seq), ".json.zst")
+	all, err := s.find(ctx, stem, layout.KindManifest)
+	if err != nil {
+		return nil, nil, err
+	}
+	loaded, bad, err := s.loadAll(ctx, all, 0, len(all))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(loaded) > 0 {
+		bad = slices.DeleteFunc(bad, func(p Problem) bool { return Unproven(p.Err) })
+	}
+	return loaded, append(bad, forks(loaded)...), nil
+}
+
+// loadAll reads manifests, some at a time, and sorts the results. It tells of done, which
+// were read before, and total.
+func (s *Store) loadAll(ctx context.Context, all []found, done, total int) (loaded []*Loaded,
+	problems []Problem, err error) {
 	type result struct {
 		l   *Loaded
 		err error
 	}
-	results := make([]result, len(all))
-	var wg sync.WaitGroup
-	turn := make(chan struct{}, readers)
-	for i := range all {
-		turn <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-turn }()
-			if ctx.Err() == nil {
-				results[i].l, results[i].err = s.load(ctx, all[i])
-			}
-		})
-	}
-	wg.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	for i, r := range results {
+	err = inOrder(ctx, s, len(all), func(i int) (r result) {
+		r.l, r.err = s.load(ctx, all[i])
+		return r
+	}, func(i int, r result) error {
 		if r.err != nil {
 			problems = append(problems, problemOf(all[i], r.err))
-			continue
+		} else {
+			loaded = append(loaded, r.l)
 		}
-		loaded = append(loaded, r.l)
+		s.progress(done+i+1, total)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
 	}
+	slices.SortFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Key, b.Key) })
+	return sorted(loaded), problems, nil
+}
+
+// sorted are manifests by host, set and seq, each once: a store may have the same
+// object under both forms of its name.
+func sorted(loaded []*Loaded) []*Loaded {
 	slices.SortFunc(loaded, func(a, b *Loaded) int {
 		return cmp.Or(bytes.Compare(a.Host[:], b.Host[:]), bytes.Compare(a.Set[:], b.Set[:]),
 			cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Key, b.Key))
 	})
-	slices.SortFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Key, b.Key) })
-	// A store may have the same object under both forms of its name.
-	loaded = slices.CompactFunc(loaded, func(a, b *Loaded) bool { return a.Sum == b.Sum })
-	return loaded, problems, nil
+	return slices.CompactFunc(loaded, func(a, b *Loaded) bool { return a.Sum == b.Sum })
 }
 
 func problemOf(f found, err error) Problem {
-	return Problem{Key: f.key, Host: f.Host, Set: f.Set, Seq: f.Seq, Err: err}
+	return Problem{Key: f.Key(), Host: f.Host, Set: f.Set, Seq: f.Seq, Err: err}
 }
 
 func (s *Store) load(ctx context.Context, f found) (*Loaded, error) {
-	signer, err := s.writer(f.Host)
+	if _, err := s.writer(f.Host); err != nil {
+		return nil, err
+	}
+	defer s.turns.take(f.size)()
+	b, err := s.get(ctx, f.Key(), f.size, MaxManifest)
 	if err != nil {
 		return nil, err
 	}
-	if f.size <= small {
-		s.turn.RLock()
-		defer s.turn.RUnlock()
-	} else {
-		s.turn.Lock()
-		defer s.turn.Unlock()
+	l, err := s.decode(f, b)
+	if err == nil {
+		s.keep(l.Sum, b)
 	}
-	b, err := s.get(ctx, f.key, f.size, MaxManifest)
+	return l, err
+}
+
+// decode verifies a manifest that was read.
+func (s *Store) decode(f found, b []byte) (*Loaded, error) {
+	signer, err := s.writer(f.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -238,10 +347,16 @@ func (s *Store) load(ctx context.Context, f found) (*Loaded, error) {
 	if err := m.Check(s.Doc.Store, f.Host, f.Set, f.Seq); err != nil {
 		return nil, err
 	}
-	if !signer.Revoked.IsZero() && m.Time.After(signer.Revoked) {
-		return nil, fmt.Errorf("%w: signed %s, revoked %s", ErrRevoked, m.Time, signer.Revoked)
+	if err := signer.stands(m.Set, m.Seq, sum); err != nil {
+		return nil, err
 	}
-	return &Loaded{Manifest: m, Sum: sum, Key: f.key, Size: f.size}, nil
+	if m.GC != nil {
+		s.RequireGC(m.Host, *m.GC)
+	}
+	if s.WithoutBlobs {
+		m.Blobs = nil
+	}
+	return &Loaded{Manifest: m, Sum: sum, Key: f.Key(), Size: f.size}, nil
 }
 
 // writer returns the entry of a host that may sign manifests and checkpoints.
@@ -251,35 +366,6 @@ func (s *Store) writer(host layout.HostID) (TrustHost, error) {
 		return TrustHost{}, fmt.Errorf("%w: host %s does not have the role %q", ErrUntrusted, host, RoleWrite)
 	}
 	return h, nil
-}
-
-// LoadedGC is a verified gc object.
-type LoadedGC struct {
-	*GC
-	Sum Sum
-	Key string
-}
-
-// GC reads the newest gc object about a host; nil if there is none. A host that
-// gets an error must not commit.
-func (s *Store) GC(ctx context.Context, host layout.HostID) (*LoadedGC, error) {
-	newest, err := s.newest(ctx, layout.GCPrefix(host), layout.KindGC)
-	if err != nil || len(newest) == 0 {
-		return nil, err
-	}
-	f := newest[0]
-	b, err := s.get(ctx, f.key, f.size, MaxGC)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.key, err)
-	}
-	g, err := DecodeGC(b, s.Trust.Pruners())
-	if err == nil {
-		err = g.Check(s.Doc.Store, host, f.Seq)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.key, err)
-	}
-	return &LoadedGC{GC: g, Sum: sumOf(b), Key: f.key}, nil
 }
 
 // LoadedCheckpoint is a verified checkpoint.
@@ -294,7 +380,7 @@ func (s *Store) Checkpoints(ctx context.Context, host layout.HostID) ([]*LoadedC
 	if err != nil {
 		return nil, nil, err
 	}
-	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.key, b.key) })
+	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.Short, b.Short) })
 	var loaded []*LoadedCheckpoint
 	var problems []Problem
 	for _, f := range all {
@@ -306,7 +392,7 @@ func (s *Store) Checkpoints(ctx context.Context, host layout.HostID) ([]*LoadedC
 			problems = append(problems, problemOf(f, err))
 			continue
 		}
-		loaded = append(loaded, &LoadedCheckpoint{Checkpoint: c, Key: f.key})
+		loaded = append(loaded, &LoadedCheckpoint{Checkpoint: c, Key: f.Key()})
 	}
 	return loaded, problems, nil
 }
@@ -316,16 +402,16 @@ func (s *Store) loadCheckpoint(ctx context.Context, f found) (*Checkpoint, error
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.get(ctx, f.key, f.size, MaxCheckpoint)
+	if signer.revoked() { // no backup of its is running
+		return nil, ErrRevoked
+	}
+	b, err := s.get(ctx, f.Key(), f.size, MaxCheckpoint)
 	if err != nil {
 		return nil, err
 	}
 	c, err := DecodeCheckpoint(b, signer.Key)
 	if err != nil {
 		return nil, err
-	}
-	if !signer.Revoked.IsZero() && c.Time.After(signer.Revoked) {
-		return nil, fmt.Errorf("%w: signed %s, revoked %s", ErrRevoked, c.Time, signer.Revoked)
 	}
 	return c, c.Check(s.Doc.Store, f.Host, f.Short)
 }

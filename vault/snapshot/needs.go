@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
+	"sync"
 
 	"filippo.io/age"
 
@@ -13,8 +15,8 @@ import (
 	"vaultik/vault/layout"
 )
 
-// maxEpochObject bounds a sealed epoch key, in bytes.
-const maxEpochObject = 1 << 20
+// MaxEpochKey bounds a sealed epoch key, in bytes.
+const MaxEpochKey = 1 << 20
 
 // Blobs returns all blobs that a manifest needs, in the order they were made.
 // A blob list that is missing or is not the pinned one is an error.
@@ -69,10 +71,40 @@ func (s *Store) blobList(ctx context.Context, host layout.HostID, ref ListRef) (
 	return blobs, nil
 }
 
+// Opened is what an identity opens of one snapshot.
+type Opened struct {
+	Root     *Root          // nil: Err says why
+	Err      error          // as Root returns it
+	IDs      []age.Identity // open its blobs, as Identities returns them
+	Problems []Problem      // of its epoch keys
+}
+
+// OpenAll opens the roots of many snapshots, several at a time, and calls fn for each in
+// their order. An error of fn, or the end of ctx, ends it.
+func (s *Store) OpenAll(ctx context.Context, all []*Manifest, id *keys.Identity,
+	fn func(i int, o Opened) error) error {
+	listed := s.listRoots(ctx, all)
+	return inOrder(ctx, s, len(all), func(i int) (o Opened) {
+		if o.IDs, o.Problems, o.Err = s.identities(ctx, listed, all[i], id); o.Err == nil {
+			o.Root, o.Err = s.root(ctx, listed, all[i], o.IDs)
+		}
+		return o
+	}, func(i int, o Opened) error {
+		s.progress(i+1, len(all))
+		return fn(i, o)
+	})
+}
+
 // Root reads and opens the root of a snapshot.
 func (s *Store) Root(ctx context.Context, m *Manifest, ids []age.Identity) (*Root, error) {
+	return s.root(ctx, nil, m, ids)
+}
+
+func (s *Store) root(ctx context.Context, listed map[string]int64, m *Manifest,
+	ids []age.Identity) (*Root, error) {
 	key := layout.Root(m.Host, m.Root.Name)
-	b, err := s.getPinned(ctx, key, m.Root.Size, m.Root.Name, MaxRoot)
+	defer s.turns.take(m.Root.Size)()
+	b, err := s.getListed(ctx, listed, key, m.Root.Size, m.Root.Name, MaxRoot)
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +122,17 @@ func (s *Store) Root(ctx context.Context, m *Manifest, ids []age.Identity) (*Roo
 // its epochs, then the given one. An epoch key that is missing, damaged or opened by no
 // identity is a problem and is skipped, since the given identity opens every blob
 // itself. The error is that of ctx.
-func (s *Store) Identities(ctx context.Context, m *Manifest, id *keys.Identity) ([]age.Identity, []Problem, error) {
+func (s *Store) Identities(ctx context.Context, m *Manifest, id *keys.Identity) ([]age.Identity,
+	[]Problem, error) {
+	return s.identities(ctx, nil, m, id)
+}
+
+func (s *Store) identities(ctx context.Context, listed map[string]int64, m *Manifest,
+	id *keys.Identity) ([]age.Identity, []Problem, error) {
 	var out []age.Identity
 	var problems []Problem
 	for _, ref := range m.Keys {
-		epoch, problem := s.epoch(ctx, m.Host, ref, id)
+		epoch, problem := s.epoch(ctx, listed, m.Host, ref, id)
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
@@ -109,35 +147,63 @@ func (s *Store) Identities(ctx context.Context, m *Manifest, id *keys.Identity) 
 	return append(out, id.Age()...), problems, nil
 }
 
+// opening is an epoch key on its way to be opened, once for all who need it.
+type opening struct {
+	once    sync.Once
+	epoch   age.Identity
+	problem *Problem // of the pinned object, even if another wrapping gave the epoch
+}
+
 // epoch opens an epoch key: the pinned object, or else another wrapping of it.
 // Any will do, whoever wrote it, since the identity inside has to fit the epoch's id.
 // There may be a problem even with an epoch: of the pinned object.
-func (s *Store) epoch(ctx context.Context, host layout.HostID, ref KeyRef, id *keys.Identity) (age.Identity, *Problem) {
-	k := epochKey{host, ref.Epoch, id}
+func (s *Store) epoch(ctx context.Context, listed map[string]int64, host layout.HostID,
+	ref KeyRef, id *keys.Identity) (age.Identity, *Problem) {
+	k := epochKey{host, ref, id}
 	s.mu.Lock()
-	epoch, ok := s.epochs[k]
-	s.mu.Unlock()
-	if ok {
-		return epoch, nil
+	o := s.epochs[k]
+	if o == nil {
+		o = new(opening)
+		s.epochs[k] = o
 	}
+	s.mu.Unlock()
+	o.once.Do(func() {
+		o.epoch, o.problem = s.openEpoch(ctx, listed, host, ref, id)
+		if o.problem != nil && !settled(o.problem.Err) { // the next one may have more luck
+			s.mu.Lock()
+			delete(s.epochs, k)
+			s.mu.Unlock()
+		}
+	})
+	if o.problem == nil {
+		return o.epoch, nil
+	}
+	p := *o.problem // the caller's own, who adds to it
+	return o.epoch, &p
+}
+
+// settled reports whether reading again would come to the same.
+func settled(err error) bool {
+	return errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist) ||
+		errors.Is(err, keys.ErrWrongIdentity)
+}
+
+func (s *Store) openEpoch(ctx context.Context, listed map[string]int64, host layout.HostID,
+	ref KeyRef, id *keys.Identity) (age.Identity, *Problem) {
 	key := layout.EpochKey(host, ref.Epoch, ref.N)
-	b, err := s.getPinned(ctx, key, ref.Size, ref.SHA256, maxEpochObject)
+	b, err := s.getListed(ctx, listed, key, ref.Size, ref.SHA256, MaxEpochKey)
+	var epoch age.Identity
 	if err == nil {
 		epoch, err = keys.OpenEpoch(b, id, ref.Epoch)
 	}
-	var problem *Problem
-	if err != nil {
-		problem = &Problem{Key: key, Host: host, Err: err}
-		if epoch = s.otherWrapping(ctx, host, ref, id); epoch != nil && errors.Is(err, keys.ErrWrongIdentity) {
-			problem = nil // sealed to other recipients, and later wrapped for these
-		}
+	if err == nil {
+		return epoch, nil
 	}
-	if epoch != nil && problem == nil {
-		s.mu.Lock()
-		s.epochs[k] = epoch
-		s.mu.Unlock()
+	epoch = s.otherWrapping(ctx, host, ref, id)
+	if epoch != nil && errors.Is(err, keys.ErrWrongIdentity) {
+		return epoch, nil // sealed to other recipients, and later wrapped for these
 	}
-	return epoch, problem
+	return epoch, &Problem{Key: key, Host: host, Err: err}
 }
 
 func (s *Store) otherWrapping(ctx context.Context, host layout.HostID, ref KeyRef, id *keys.Identity) age.Identity {
@@ -150,7 +216,7 @@ func (s *Store) otherWrapping(ctx context.Context, host layout.HostID, ref KeyRe
 		if f.N == ref.N {
 			continue
 		}
-		b, err := s.get(ctx, f.key, f.size, maxEpochObject)
+		b, err := s.get(ctx, f.Key(), f.size, MaxEpochKey)
 		if err != nil {
 			continue
 		}

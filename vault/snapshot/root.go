@@ -67,7 +67,7 @@ type Filters struct {
 	LargerThan    *int64 `json:"larger_than,omitempty"`
 	OneFileSystem bool   `json:"one_file_system,omitempty"`
 	IgnoreFile    string `json:"ignore_file,omitempty"` // name of files with patterns that were obeyed
-	LeftOut       []Text `json:"left_out,omitempty"`    // absolute: store and index of the backup, and where other file systems were mounted
+	LeftOut       []Text `json:"left_out,omitempty"`    // absolute: store, mirrors and index of the backup, and where other file systems were mounted
 	Cut           bool   `json:"cut,omitempty"`         // it was too much: excludes, or something here, is not complete
 }
 

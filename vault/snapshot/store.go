@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"sync"
 
-	"filippo.io/age"
-
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 )
@@ -40,12 +38,26 @@ type Store struct {
 	TrustSeq uint64
 	TrustSum string
 
-	objects Objects
-	turn    sync.RWMutex // held alone while a large object is read
+	// Parallel is how many objects are read at once where many are; 0: 4.
+	Parallel int
+	// OnRead, if set, is told how many of total objects are read, from one goroutine.
+	OnRead func(done, total int)
+	// WithoutBlobs leaves out Blobs of manifests, which are most of them: with thousands of
+	// manifests that is what takes memory.
+	WithoutBlobs bool
+	// Cache, if set, is where manifests, and where many are opened roots and epoch keys, may
+	// come from. Without it all is read from the store.
+	Cache Cache
 
-	mu     sync.Mutex // of the caches
+	objects Objects
+	turns   turns
+
+	mu     sync.Mutex // of what follows
 	lists  map[listKey][]BlobSize
-	epochs map[epochKey]age.Identity
+	epochs map[epochKey]*opening
+	strays map[strayKey]Stray
+	named  map[layout.HostID][]GCSeen // gc objects that must be there: see RequireGC
+	gcs    map[layout.HostID]gcRead   // the newest that was read, without what it condemns
 }
 
 type listKey struct {
@@ -54,9 +66,9 @@ type listKey struct {
 }
 
 type epochKey struct {
-	host  layout.HostID
-	epoch layout.Epoch
-	id    *keys.Identity
+	host layout.HostID
+	ref  KeyRef
+	id   *keys.Identity
 }
 
 // Pin returns what to remember of the store, once the owner is accepted.
@@ -68,11 +80,17 @@ func (s *Store) Pin() Pin {
 // Errors are [ErrNoStore], [ErrOwnerChanged], [ErrTrustRollback], [ErrNewerFormat],
 // [ErrDamaged], and those of o.
 func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
-	s := &Store{objects: o, lists: make(map[listKey][]BlobSize), epochs: make(map[epochKey]age.Identity)}
+	s := newStore(o)
 	if err := s.open(ctx, pin); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return s, nil
+}
+
+func newStore(o Objects) *Store {
+	return &Store{objects: o, lists: make(map[listKey][]BlobSize),
+		epochs: make(map[epochKey]*opening), strays: make(map[strayKey]Stray),
+		named: make(map[layout.HostID][]GCSeen), gcs: make(map[layout.HostID]gcRead)}
 }
 
 func (s *Store) open(ctx context.Context, pin Pin) error {
@@ -92,34 +110,32 @@ func (s *Store) open(ctx context.Context, pin Pin) error {
 	return s.openTrust(ctx, pin)
 }
 
-// openTrust reads the newest trust list. It never falls back to an older one:
-// the newest may hold a revocation.
+// openTrust reads the newest trust list: the highest that the owner has signed. It never
+// falls back to an older one where the newest may be damaged: that may hold a revocation.
 func (s *Store) openTrust(ctx context.Context, pin Pin) error {
-	newest, err := s.newest(ctx, layout.TrustPrefix, layout.KindTrust)
-	if err != nil {
-		return err
-	}
+	var sum Sum
+	trust, ok, err := newest(ctx, s, layout.TrustPrefix, layout.KindTrust,
+		func(f found) (Trust, error) {
+			b, err := s.get(ctx, f.Key(), f.size, MaxTrust)
+			if err != nil {
+				return Trust{}, err
+			}
+			t, err := s.trustList(b, f.Seq)
+			if err != nil {
+				return t, err
+			}
+			sum = sumOf(b)
+			return t, nil
+		})
 	switch {
-	case len(newest) == 0 && pin.TrustSeq > 0:
+	case err != nil:
+		return err
+	case !ok && pin.TrustSeq > 0:
 		return fmt.Errorf("%w: there is none, but %d was seen", ErrTrustRollback, pin.TrustSeq)
-	case len(newest) == 0:
+	case !ok:
 		return damaged("there is no trust list")
 	}
-	f := newest[0]
-	b, err := s.get(ctx, f.key, f.size, MaxTrust)
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.key, err)
-	}
-	if s.Trust, err = DecodeTrust(b, s.Doc.Owner); err != nil {
-		if !errors.Is(err, ErrNewerFormat) && !errors.Is(err, ErrDamaged) {
-			err = damaged("%w", err)
-		}
-		return fmt.Errorf("%s: %w", f.key, err)
-	}
-	if s.Trust.Store != s.Doc.Store || s.Trust.Seq != f.Seq {
-		return fmt.Errorf("%s: %w", f.key, damaged("this name holds a trust list of another store or seq"))
-	}
-	s.TrustSeq, s.TrustSum = s.Trust.Seq, sumOf(b).String()
+	s.Trust, s.TrustSeq, s.TrustSum = trust, trust.Seq, sum.String()
 	switch {
 	case s.TrustSeq < pin.TrustSeq:
 		return fmt.Errorf("%w: it is %d, but %d was seen", ErrTrustRollback, s.TrustSeq, pin.TrustSeq)
@@ -129,41 +145,18 @@ func (s *Store) openTrust(ctx context.Context, pin Pin) error {
 	return nil
 }
 
-// found is an object of a listing.
-type found struct {
-	layout.Object
-	key  string
-	size int64
-}
-
-// find lists the objects of one kind. Names that this format does not know are ignored.
-func (s *Store) find(ctx context.Context, prefix string, kind layout.Kind) ([]found, error) {
-	var out []found
-	err := s.objects.List(ctx, prefix, func(key string, size int64) error {
-		if o, err := layout.Parse(key); err == nil && o.Kind == kind {
-			out = append(out, found{o, key, size})
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", prefix, err)
+// trustList reads the object of one number.
+func (s *Store) trustList(b []byte, seq uint64) (Trust, error) {
+	t, err := DecodeTrust(b, s.Doc.Owner)
+	switch {
+	case err != nil && Unproven(err) && !errors.Is(err, ErrDamaged):
+		return t, damaged("%w", err)
+	case err != nil:
+		return t, err
+	case t.Store != s.Doc.Store || t.Seq != seq:
+		return t, damaged("this name holds a trust list of another store or seq")
 	}
-	return out, nil
-}
-
-// newest returns the objects of the highest seq: one, unless there is a fork.
-func (s *Store) newest(ctx context.Context, prefix string, kind layout.Kind) ([]found, error) {
-	all, err := s.find(ctx, prefix, kind)
-	var out []found
-	for _, f := range all {
-		if len(out) > 0 && f.Seq > out[0].Seq {
-			out = out[:0]
-		}
-		if len(out) == 0 || f.Seq == out[0].Seq {
-			out = append(out, f)
-		}
-	}
-	return out, err
+	return t, nil
 }
 
 // get reads a whole object whose size is known from a listing or a signature.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"vaultik/internal/agetest"
 	"vaultik/vault/keys"
@@ -69,9 +70,17 @@ func TestOpenStore_refuses(t *testing.T) {
 		}, ErrDamaged},
 		"trust of another store": {func(w *world, _ *Pin) { w.trust.Store = layout.NewStoreID(); w.putTrust() }, ErrDamaged},
 		"trust under another name": {func(w *world, _ *Pin) {
-			w.m.objects[layout.Trust(5)] = w.m.objects[layout.Trust(1)]
+			w.m.objects[layout.Trust(2)] = w.m.objects[layout.Trust(1)]
 		}, ErrDamaged},
-		"newest trust is garbage": {func(w *world, _ *Pin) { w.m.objects[layout.Trust(9)] = []byte("x") }, ErrDamaged},
+		"next trust is garbage": {func(w *world, _ *Pin) { w.m.objects[layout.Trust(2)] = []byte("x") }, ErrDamaged},
+		"seen trust is garbage": {func(w *world, p *Pin) {
+			w.m.objects[layout.Trust(9)] = []byte("x")
+			p.TrustSeq = 9
+		}, ErrTrustRollback},
+		"trust further on cannot be read": {func(w *world, _ *Pin) {
+			w.m.objects[layout.Trust(9)] = []byte("x")
+			w.m.fail[layout.Trust(9)] = broken
+		}, broken},
 		"newer trust": {func(w *world, _ *Pin) {
 			line := strings.Replace(lineOf(w.t, w.m.objects[layout.Trust(1)]), `"required":[]`, `"required":["quorum"]`, 1)
 			w.m.objects[layout.Trust(1)] = forge(w.t, w.owner, trustNamespace, line)
@@ -231,14 +240,14 @@ func TestStore_Manifests_trust(t *testing.T) {
 	w.trust.Hosts[0].Revoked = testTime.AddDate(0, 0, 1)
 	w.putTrust()
 	loaded, problems, err := w.open().Manifests(t.Context(), Filter{})
-	if err != nil || len(loaded) != 1 || len(problems) != 1 || !errors.Is(problems[0], ErrRevoked) {
-		t.Errorf("revoked: %d manifests, %v, %v", len(loaded), problems, err)
+	if err != nil || len(loaded) != 0 || len(problems) != 0 {
+		t.Errorf("revoked, and nothing stands: %d manifests, %v, %v", len(loaded), problems, err)
 	}
-	w.trust.Hosts[0].Revoked = testTime.AddDate(1, 0, 0)
+	w.trust.Hosts[0].Revoked = time.Time{}
 	w.trust.Hosts[0].Roles = []string{RolePrune}
 	w.putTrust()
 	loaded, problems, err = w.open().Manifests(t.Context(), Filter{})
-	if err != nil || len(loaded) != 0 || len(problems) != 2 || !errors.Is(problems[0], ErrUntrusted) {
+	if err != nil || len(loaded) != 0 || len(problems) != 1 || !errors.Is(problems[0], ErrUntrusted) {
 		t.Errorf("without the role: %d manifests, %v, %v", len(loaded), problems, err)
 	}
 }
@@ -300,25 +309,56 @@ func TestStore_Manifests_pruned(t *testing.T) {
 	}
 }
 
-func TestCheckSeen(t *testing.T) {
+// What was seen must be there, unless a prune record says that it was deleted, and what.
+func TestStore_CheckSeen(t *testing.T) {
 	w := newWorld(t)
-	first, second := w.snapshot(w.set), w.snapshot(w.set)
-	all := []*Loaded{first, second}
+	var all []*Loaded
+	for range 5 {
+		all = append(all, w.snapshot(w.set))
+	}
+	pruned := func(from, to int, change func(*Pruned)) []Pruned {
+		r := Pruned{Set: w.set, From: uint64(from), To: uint64(to), Prev: all[from-1].Prev, Sum: all[to-1].Sum}
+		change(&r)
+		return []Pruned{r}
+	}
+	same := func(*Pruned) {}
 	for name, tt := range map[string]struct {
 		loaded []*Loaded
-		seq    uint64
+		seq    int
 		sum    Sum
+		pruned []Pruned
 		want   error
 	}{
-		"newest":  {all, 2, second.Sum, nil},
-		"older":   {all, 1, first.Sum, nil},
-		"missing": {all[:1], 2, second.Sum, ErrRollback},
-		"none":    {nil, 2, second.Sum, fs.ErrNotExist},
-		"forked":  {all, 2, first.Sum, ErrFork},
+		"newest":                        {all, 5, all[4].Sum, nil, nil},
+		"older":                         {all, 1, all[0].Sum, nil, nil},
+		"missing":                       {all[:4], 5, all[4].Sum, nil, ErrRollback},
+		"none":                          {nil, 5, all[4].Sum, nil, fs.ErrNotExist},
+		"forked":                        {all, 2, all[0].Sum, nil, ErrFork},
+		"gone":                          {all[3:], 2, all[1].Sum, nil, ErrRollback},
+		"pruned":                        {all[3:], 3, all[2].Sum, pruned(1, 3, same), nil},
+		"pruned, within a run":          {all[3:], 2, all[1].Sum, pruned(1, 3, same), nil},
+		"another pruned":                {all[3:], 3, all[2].Sum, pruned(1, 3, func(r *Pruned) { r.Sum = Sum{1} }), ErrFork},
+		"of another set":                {all[3:], 3, all[2].Sum, pruned(1, 3, func(r *Pruned) { r.Set = layout.NewSetID() }), ErrRollback},
+		"pruned elsewhere":              {all[3:], 3, all[2].Sum, pruned(1, 2, same), ErrRollback},
+		"pruned, none newer left":       {nil, 3, all[2].Sum, pruned(1, 3, same), ErrRollback},
+		"pruned, newest is rolled back": {all[:2], 5, all[4].Sum, pruned(5, 5, same), ErrRollback},
 	} {
-		if err := CheckSeen(tt.loaded, w.host, w.set, tt.seq, tt.sum); !errors.Is(err, tt.want) {
-			t.Errorf("%s: %v, want %v", name, err, tt.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			delete(w.m.objects, layout.GC(w.host, 1))
+			if tt.pruned != nil {
+				w.gc(GC{Seq: 1, Pruned: tt.pruned})
+			}
+			p := Place{w.host, w.set, uint64(tt.seq)}
+			if err := w.open().CheckSeen(t.Context(), tt.loaded, p, tt.sum); !errors.Is(err, tt.want) {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+			if tt.pruned != nil { // an unsigned record says nothing
+				w.m.objects[layout.GC(w.host, 1)] = forge(t, w.signer, gcNamespace, lineOf(t, w.m.objects[layout.GC(w.host, 1)]))
+				if err := w.open().CheckSeen(t.Context(), tt.loaded, p, tt.sum); !errors.Is(err, ErrRollback) {
+					t.Errorf("by a forged record: %v", err)
+				}
+			}
+		})
 	}
 }
 
@@ -335,6 +375,21 @@ func TestStore_GC(t *testing.T) {
 	if err != nil || g.Seq != 2 || g.Keys()[key].FirstSeq != 1 {
 		t.Errorf("GC = %+v, %v", g, err)
 	}
+	w.m.objects[layout.GC(w.host, 4)] = []byte("x")
+	w.m.objects[layout.GC(w.host, layout.MaxSeq)] = []byte("x")
+	if g, err := s.GC(t.Context(), w.host); err != nil || g.Seq != 2 {
+		t.Errorf("with garbage further on: %+v, %v", g, err)
+	}
+	if strays := s.Strays(); len(strays) != 1 || strays[0].Count != 2 || strays[0].Kind != layout.KindGC || strays[0].Key != layout.GC(w.host, 4) {
+		t.Errorf("strays %+v", strays)
+	}
+	w.m.objects[layout.GC(w.host, 3)] = []byte("x")
+	if _, err := s.GC(t.Context(), w.host); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), layout.GC(w.host, 3)) {
+		t.Errorf("garbage in the next place: %v", err)
+	}
+	delete(w.m.objects, layout.GC(w.host, 3))
+	delete(w.m.objects, layout.GC(w.host, 4))
+	delete(w.m.objects, layout.GC(w.host, layout.MaxSeq))
 	good := w.m.objects[layout.GC(w.host, 2)]
 	byHost, err := EncodeGC(g.GC, w.signer)
 	w.must(err)
@@ -345,11 +400,6 @@ func TestStore_GC(t *testing.T) {
 		}
 	}
 	w.m.objects[layout.GC(w.host, 2)] = good
-	w.trust.Hosts[1].Revoked = testTime
-	w.putTrust()
-	if _, err := w.open().GC(t.Context(), w.host); !errors.Is(err, ErrUntrusted) {
-		t.Errorf("revoked pruner: %v", err)
-	}
 }
 
 func TestStore_Checkpoints(t *testing.T) {

@@ -29,6 +29,9 @@ type Trust struct {
 	Prev  Sum            `json:"prev,omitzero"` // of the object before; none at seq 1
 	Time  time.Time      `json:"time"`
 	Hosts []TrustHost    `json:"hosts"`
+	Lost  []Lost         `json:"lost,omitempty"` // sorted and joined
+
+	LostGC []LostGC `json:"lost_gc,omitempty"` // sorted by host, one each
 }
 
 // TrustHost is one signing key. A host whose key is replaced becomes a new host.
@@ -36,11 +39,37 @@ type TrustHost struct {
 	Host    layout.HostID  `json:"host"`
 	Key     keys.PublicKey `json:"key"`
 	Roles   []string       `json:"roles"`
-	Revoked time.Time      `json:"revoked,omitzero"` // later signatures are not trusted
+	Revoked time.Time      `json:"revoked,omitzero"` // when, by the owner's clock; for people
+	Until   *Until         `json:"until,omitempty"`  // of a revoked key: what stands
+	// Recipients are the sums of all sets of recipients that the owner has signed for this
+	// host, oldest first: the last one is in force. None: the owner has not said.
+	Recipients []Sum `json:"recipients,omitempty"`
 }
 
 // Has reports whether the key has a role.
 func (h TrustHost) Has(role string) bool { return slices.Contains(h.Roles, role) }
+
+// SignedFor returns for whom the owner wants a host's snapshots encrypted; false if the owner
+// has not said.
+func (h TrustHost) SignedFor() (Sum, bool) {
+	if len(h.Recipients) == 0 {
+		return Sum{}, false
+	}
+	return h.Recipients[len(h.Recipients)-1], true
+}
+
+// Sign puts the sum of a host's recipients in force; false if the list has no such host.
+func (t *Trust) Sign(host layout.HostID, recipients Sum) bool {
+	for i := range t.Hosts {
+		if h := &t.Hosts[i]; h.Host == host {
+			h.Recipients = append(slices.DeleteFunc(slices.Clone(h.Recipients), func(s Sum) bool {
+				return s == recipients
+			}), recipients)
+			return true
+		}
+	}
+	return false
+}
 
 // Host returns the entry of a host.
 func (t *Trust) Host(id layout.HostID) (TrustHost, bool) {
@@ -52,15 +81,10 @@ func (t *Trust) Host(id layout.HostID) (TrustHost, bool) {
 	return TrustHost{}, false
 }
 
-// Pruners returns the keys that may sign gc objects. Revoked ones are excluded.
-func (t *Trust) Pruners() []keys.PublicKey {
-	var out []keys.PublicKey
-	for _, h := range t.Hosts {
-		if h.Has(RolePrune) && h.Revoked.IsZero() {
-			out = append(out, h.Key)
-		}
-	}
-	return out
+// pruners returns the entries that may sign gc objects, revoked or not.
+func (t *Trust) pruners(revoked bool) []TrustHost {
+	return slices.DeleteFunc(slices.Clone(t.Hosts),
+		func(h TrustHost) bool { return !h.Has(RolePrune) || h.revoked() != revoked })
 }
 
 func (t *Trust) check() error {
@@ -79,8 +103,18 @@ func (t *Trust) check() error {
 			return fmt.Errorf("host %s occurs twice", h.Host)
 		}
 		seen[h.Host] = true
+		if err := h.checkUntil(); err != nil {
+			return fmt.Errorf("host %s: %w", h.Host, err)
+		}
 	}
-	return nil
+	merged, err := MergeLost(t.Lost)
+	if err == nil && !slices.Equal(merged, t.Lost) {
+		err = errors.New("records of what is lost are not sorted and joined")
+	}
+	if err == nil {
+		err = checkLostGC(t.LostGC)
+	}
+	return err
 }
 
 // checkSeq checks that exactly the first of a chain has no predecessor.
@@ -102,6 +136,9 @@ func EncodeTrust(t Trust, owner *keys.Signer) ([]byte, error) {
 		t.Hosts[i].Roles = list(t.Hosts[i].Roles)
 		if !t.Hosts[i].Revoked.IsZero() {
 			t.Hosts[i].Revoked = seconds(t.Hosts[i].Revoked)
+		}
+		if u := t.Hosts[i].Until; u != nil {
+			t.Hosts[i].Until = &Until{Sets: list(u.Sets), GC: list(u.GC)}
 		}
 	}
 	if err := t.check(); err != nil {

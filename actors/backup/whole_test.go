@@ -1,0 +1,58 @@
+package backup
+
+import (
+	"testing"
+
+	"vaultik/backends"
+	"vaultik/backends/mem"
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// TestCommitter_whole: all that a manifest names beside blobs is asked for, where the listing
+// lacks it; what is condemned is as good as gone.
+func TestCommitter_whole(t *testing.T) {
+	host, list, root, epoch := layout.NewHostID(), snapshot.Sum{1}, snapshot.Sum{2}, layout.Epoch{3}
+	objects := []string{
+		layout.BlobList(host, list), layout.EpochKey(host, epoch, 1), layout.Root(host, root),
+	}
+	m := &snapshot.Manifest{Host: host, Root: snapshot.RootRef{Name: root, Size: 5}}
+	m.Lists = []snapshot.ListRef{{Name: list, Size: 5, Count: 1}}
+	m.Keys = []snapshot.KeyRef{{Epoch: epoch, N: 1, Size: 5}}
+	whole := func(name, without, doomed, short string) bool {
+		t.Helper()
+		store := mem.New()
+		for _, key := range objects {
+			b := []byte("12345")
+			if key == short {
+				b = b[:4]
+			}
+			if key == without {
+				continue
+			}
+			if _, err := store.Put(t.Context(), key, backends.Bytes(b, nil),
+				backends.PutOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := &committer{
+			run:   &backupRun{spec: &Spec{Store: store}, ctx: t.Context()},
+			lists: map[snapshot.Sum]int64{}, epochs: map[layout.Epoch]keyObject{epoch: {n: 0}},
+			doomed: map[string]snapshot.Condemned{doomed: {}},
+		}
+		ok, err := c.whole(m)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		return ok
+	}
+	if !whole("all", "", "", "") {
+		t.Error("something is missing, and nothing is")
+	}
+	for _, key := range objects {
+		if whole("without "+key, key, "", "") || whole("condemned "+key, "", key, "") ||
+			whole("cut "+key, "", "", key) {
+			t.Errorf("whole without %s", key)
+		}
+	}
+}

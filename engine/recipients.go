@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"vaultik/backends"
+	"vaultik/config"
+	"vaultik/engine/events"
+	"vaultik/internal/fault"
+	"vaultik/vault/snapshot"
+)
+
+// SignOptions say who signs the recipients, and who is asked.
+type SignOptions struct {
+	Kit   string      // file with the recovery kit
+	Agree func() bool // whether what was told is right; nil: nobody is asked
+}
+
+// SignRecipients has the owner sign the recipients that the configuration names: from then on
+// backups are made for them, and for no others. It tells of [events.Recipients] first.
+func (e *Engine) SignRecipients(ctx context.Context, o SignOptions,
+	sink events.Sink) (events.Totals, error) {
+	j := e.begin("recipient sign", sink)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.signRecipients(ctx, o)
+	})
+	return j.totals(), err
+}
+
+func (j *job) signRecipients(ctx context.Context, o SignOptions) error {
+	conf, err := j.config()
+	if err != nil {
+		return err
+	}
+	op, err := j.openStore(ctx, backends.Options{})
+	if err != nil {
+		return err
+	}
+	defer op.Close()
+	if err := op.takesBackups(); err != nil {
+		return err
+	}
+	kit, err := ownersKit(o.Kit, op)
+	if err != nil {
+		return err
+	}
+	sum := snapshot.Sum(conf.Recipients.Sum())
+	host, _ := op.Store.Trust.Host(op.Host.ID)
+	signed, isSigned := host.SignedFor()
+	ev := events.Recipients{Type: "recipients", Recipients: conf.Recipients.Strings(),
+		Sum: sum.String(), Signed: signed == sum, Kit: kit.Recipient}
+	j.Tell(ev)
+	if ev.Signed {
+		j.Note("the owner has signed them before")
+		return nil
+	}
+	if op.savedBefore() && (isSigned || op.Host.Recipients != "" &&
+		op.Host.Recipients != ev.Sum) {
+		j.Warn("", "what was saved before stays encrypted for the earlier recipients, and newer "+
+			"snapshots refer to it: keep their keys")
+	}
+	if kit.Recipient != "" && !slices.Contains(ev.Recipients, kit.Recipient) {
+		j.Warn("", "the key of the recovery kit %s is not among the recipients: it will not open "+
+			"what is saved from now on", o.Kit)
+	}
+	if o.Agree != nil && !o.Agree() {
+		return ErrNotAgreed
+	}
+	err = j.signTrust(ctx, op, kit, func(t *snapshot.Trust) error {
+		if !t.Sign(op.Host.ID, sum) {
+			return fmt.Errorf("%w: host %s", snapshot.ErrUntrusted, op.Host.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	j.Note("signed: backups of this host are for them, and for nobody else")
+	return nil
+}
+
+// otherRecipients: the configuration names others than those for whom this host's backups
+// are to be.
+type otherRecipients struct {
+	file   string
+	signed bool // by the owner; else they are only those of the backups before
+	way    string
+}
+
+func (e *otherRecipients) Error() string {
+	if e.signed {
+		return "the recipients in " + e.file + " are not those that the owner has signed: " +
+			"others could read the backups, or nobody"
+	}
+	return "the recipients in " + e.file + " are not those of earlier backups, " +
+		"and the owner has not signed them"
+}
+
+func (*otherRecipients) Exit() fault.Code { return fault.Failed }
+func (e *otherRecipients) Hint() string   { return "if you changed them: " + e.way }
+
+// checkRecipients fails if the configuration names others than the owner has signed for this
+// host, or, before the owner has signed any, than it named at the first backup.
+func (j *job) checkRecipients(op *opened, conf *config.Config) error {
+	sum := snapshot.Sum(conf.Recipients.Sum())
+	host, _ := op.Store.Trust.Host(op.Host.ID)
+	signed, isSigned := host.SignedFor()
+	other := &otherRecipients{conf.File, isSigned, j.signTheirs()}
+	switch {
+	case isSigned && signed == sum:
+		return nil
+	case isSigned:
+		return other
+	case op.Host.Recipients == "":
+		return j.rememberRecipients(op.Host, sum)
+	case op.Host.Recipients != sum.String():
+		return other
+	}
+	return nil
+}
+
+// signTheirs is the command by which the owner signs the recipients.
+func (j *job) signTheirs() string { return j.vaultik("recipient sign --kit FILE") }
+
+// rememberRecipients notes those of the first backup by which they can be compared.
+func (j *job) rememberRecipients(h *config.Host, sum snapshot.Sum) error {
+	if j.dry {
+		return nil
+	}
+	j.Warn(j.signTheirs(), "the owner has not signed who can read the backups; "+
+		"they are remembered, and a change is refused")
+	h.Recipients = hex.EncodeToString(sum[:])
+	return j.state.UpdateHost(func(now *config.Host) error {
+		now.Recipients = h.Recipients
+		return nil
+	})
+}

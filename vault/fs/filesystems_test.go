@@ -1,0 +1,27 @@
+package fs
+
+import "testing"
+
+// Two devices that call themselves the same are two file systems, by the order in which they
+// are asked for; one that is asked for again keeps its name.
+func TestFileSystems(t *testing.T) {
+	f := NewFileSystems()
+	own := map[uint64]string{1: "a", 2: "a", 3: "b", 4: "a"}
+	asked := 0
+	f.identify = func(st *Stat, path string) string {
+		if asked++; path != "/p" {
+			t.Error(path)
+		}
+		return own[st.Dev]
+	}
+	for range 2 {
+		for dev, want := range []string{1: "a", 2: "a #2", 3: "b", 4: "a #3"} {
+			if got := f.Of(&Stat{Dev: uint64(dev)}, "/p"); dev > 0 && got != want {
+				t.Errorf("%d is %q, want %q", dev, got, want)
+			}
+		}
+	}
+	if asked != 5 {
+		t.Errorf("asked %d times", asked)
+	}
+}

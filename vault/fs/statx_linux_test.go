@@ -1,0 +1,64 @@
+//go:build !portable
+
+package fs
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"vaultik/vault/page"
+)
+
+// A kernel without statx, or a container that forbids it, tells the same by the older call.
+func TestStatx_missing(t *testing.T) {
+	dir := t.TempDir()
+	paths := []string{dir, "/dev/null", "/proc/self"}
+	for name, make := range map[string]func(string) error{
+		"file": func(p string) error { return os.WriteFile(p, []byte("text"), 0o4640) },
+		"link": func(p string) error { return os.Symlink("nowhere", p) },
+		"fifo": func(p string) error { return unix.Mkfifo(p, 0o600) },
+	} {
+		p := filepath.Join(dir, name)
+		if err := make(p); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, p)
+	}
+	for _, no := range []error{unix.ENOSYS, unix.EPERM} {
+		for _, p := range paths {
+			want, err := Lstat(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want.Btime, want.Mount = page.Time{}, false
+			statxCall = func(int, string, int, int, *unix.Statx_t) error { return no }
+			got, err := Lstat(p)
+			_, missing := Lstat(p + "/none/at/all")
+			statxCall = unix.Statx
+			noStatx.Store(false)
+			if err != nil || got != want {
+				t.Errorf("%v: %s: %v\n%+v, want\n%+v", no, p, err, got, want)
+			}
+			if missing == nil {
+				t.Errorf("%v: %s: what is not there was found", no, p)
+			}
+		}
+	}
+}
+
+// One entry that may not be looked at does not mean that there is no statx.
+func TestStatx_refusedOnce(t *testing.T) {
+	statxCall = func(dirfd int, name string, flags, mask int, x *unix.Statx_t) error {
+		if name == "/" {
+			return unix.Statx(dirfd, name, flags, mask, x)
+		}
+		return unix.EPERM
+	}
+	defer func() { statxCall = unix.Statx }()
+	if _, err := Lstat(t.TempDir()); !anyOf(err, unix.EPERM) || noStatx.Load() {
+		t.Errorf("%v, given up: %v", err, noStatx.Load())
+	}
+}

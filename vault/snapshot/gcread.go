@@ -1,0 +1,259 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+)
+
+// LoadedGC is a verified gc object.
+type LoadedGC struct {
+	*GC
+	Sum Sum
+	Key string
+}
+
+// gcRead is what became of reading the newest gc object about a host.
+type gcRead struct {
+	gc      *GC // nil if there is none; without what it condemns
+	sum     Sum // of the object
+	err     error
+	against []GCSeen // what was known to exist then
+}
+
+// RequireGC remembers that a gc object about a host exists, because a verified manifest
+// names it, or because this machine has seen it: it, or a later one that continues from
+// it, must be there whenever the newest is read, unless the owner has accepted that it is
+// gone.
+func (s *Store) RequireGC(host layout.HostID, g GCSeen) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.named[host]
+	switch {
+	case len(old) == 0 || g.Seq > old[0].Seq:
+		s.named[host] = []GCSeen{g}
+	case g.Seq == old[0].Seq && !slices.Contains(old, g):
+		s.named[host] = append(old, g) // they cannot both be there
+	}
+}
+
+func (s *Store) required(host layout.HostID) []GCSeen {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.named[host]), func(g GCSeen) bool {
+		return s.Trust.acceptsGC(host, g)
+	})
+}
+
+// GCHeads returns what to remember of gc objects: of each host the newest that was read,
+// or that a verified manifest names.
+func (s *Store) GCHeads() map[layout.HostID]GCSeen {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[layout.HostID]GCSeen)
+	for host, named := range s.named {
+		if len(named) == 1 {
+			out[host] = named[0]
+		}
+	}
+	for host, read := range s.gcs {
+		if read.gc != nil && read.gc.Seq > out[host].Seq {
+			out[host] = GCSeen{read.gc.Seq, read.sum}
+		}
+	}
+	return out
+}
+
+// GC reads the newest gc object about a host; nil if there is none. A host that gets an
+// error must not commit: [ErrGCRollback] if it is older than one that is known to exist.
+func (s *Store) GC(ctx context.Context, host layout.HostID) (*LoadedGC, error) {
+	g, _, err := s.gcChain(ctx, host)
+	return g, err
+}
+
+// CheckGC checks the newest gc object about a host that was read, or reads it, against
+// what has become known to exist. It is for what was learnt after [Store.GC].
+func (s *Store) CheckGC(ctx context.Context, host layout.HostID) error {
+	named := s.required(host)
+	if len(named) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	read, ok := s.gcs[host]
+	s.mu.Unlock()
+	if ok && slices.Equal(read.against, named) {
+		return read.err
+	}
+	_, err := s.GC(ctx, host)
+	return err
+}
+
+// GCChain returns the keys of the gc objects about a host that a reader needs: the newest,
+// and those through which it continues from one that is known to exist.
+func (s *Store) GCChain(ctx context.Context, host layout.HostID) ([]string, error) {
+	_, chain, err := s.gcChain(ctx, host)
+	return chain, err
+}
+
+// gcChain reads the newest gc object, and follows it down to what is known to exist.
+func (s *Store) gcChain(ctx context.Context, host layout.HostID) (*LoadedGC, []string, error) {
+	g, _, err := newest(ctx, s, layout.GCPrefix(host), layout.KindGC,
+		func(f found) (*LoadedGC, error) { return s.loadGC(ctx, f) })
+	var chain []string
+	if err == nil {
+		chain, err = s.followGC(ctx, host, g)
+	}
+	read := gcRead{err: err, against: s.required(host)}
+	if g != nil && err == nil {
+		head := *g.GC
+		head.Condemned = nil // for each host there may be millions
+		read.gc, read.sum = &head, g.Sum
+	}
+	s.mu.Lock()
+	s.gcs[host] = read
+	s.mu.Unlock()
+	if err != nil {
+		return nil, nil, err
+	}
+	return g, chain, nil
+}
+
+// knownGC is the newest gc object about a host, read once; nil if there is none. It does
+// not tell what is condemned.
+func (s *Store) knownGC(ctx context.Context, host layout.HostID) (*GC, error) {
+	s.mu.Lock()
+	read, ok := s.gcs[host]
+	s.mu.Unlock()
+	if ok {
+		return read.gc, read.err
+	}
+	if _, err := s.GC(ctx, host); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gcs[host].gc, nil
+}
+
+// loadGC reads and verifies one gc object. One that a revoked pruner signed stands if it
+// is the last that does.
+func (s *Store) loadGC(ctx context.Context, f found) (*LoadedGC, error) {
+	b, err := s.get(ctx, f.Key(), f.size, MaxGC)
+	if err != nil {
+		return nil, err
+	}
+	sum := sumOf(b)
+	g, err := DecodeGC(b, keysOf(s.Trust.pruners(false)))
+	for _, h := range s.Trust.pruners(true) {
+		if err == nil || !Unproven(err) {
+			break
+		}
+		old, oerr := DecodeGC(b, []keys.PublicKey{h.Key})
+		if oerr != nil {
+			continue
+		}
+		u := h.untilGC(f.Host)
+		if u == nil || u.Seq != f.Seq || u.Sum != sum {
+			err = fmt.Errorf("%w: it is not the last gc object of this pruner that stands", ErrRevoked)
+			continue
+		}
+		g, err = old, nil
+	}
+	if err == nil {
+		err = g.Check(s.Doc.Store, f.Host, f.Seq)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &LoadedGC{GC: g, Sum: sum, Key: f.Key()}, nil
+}
+
+func keysOf(hosts []TrustHost) (out []keys.PublicKey) {
+	for _, h := range hosts {
+		out = append(out, h.Key)
+	}
+	return out
+}
+
+// followGC checks that g is what is known to exist, or continues from it. It returns the
+// keys of the objects between, g's own first.
+func (s *Store) followGC(ctx context.Context, host layout.HostID, g *LoadedGC) (chain []string, err error) {
+	if g != nil {
+		chain = append(chain, g.Key)
+	}
+	for _, h := range s.Trust.pruners(true) { // the owner has seen what stands of these
+		if u := h.untilGC(host); u != nil {
+			s.RequireGC(host, GCSeen{u.Seq, u.Sum})
+		}
+	}
+	named := s.required(host)
+	if len(named) == 0 {
+		return chain, nil
+	}
+	want := named[0]
+	key := layout.GC(host, want.Seq)
+	if g == nil || g.Seq < want.Seq {
+		return nil, fmt.Errorf("%s: %w", key, ErrGCRollback)
+	}
+	seq, sum, prev := g.Seq, g.Sum, g.Prev
+	for seq > want.Seq {
+		if seq, sum = seq-1, prev; seq == want.Seq {
+			break // its sum is all that is asked for
+		}
+		if prev, err = s.gcPrev(ctx, host, seq, sum); err != nil {
+			return nil, fmt.Errorf("%s: %w: what the newest continues from: %w",
+				layout.GC(host, seq), ErrGCRollback, err)
+		}
+		chain = append(chain, layout.GC(host, seq))
+	}
+	if len(named) > 1 || sum != want.SHA256 {
+		return nil, fmt.Errorf("%s: %w: another stands in its place", key, ErrGCRollback)
+	}
+	return chain, nil
+}
+
+// gcPrev reads what a gc object continues from whose SHA-256 a signed one names.
+func (s *Store) gcPrev(ctx context.Context, host layout.HostID, seq uint64, sum Sum) (prev Sum, err error) {
+	all, err := s.find(ctx, layout.GC(host, seq), layout.KindGC)
+	if err != nil {
+		return prev, err
+	}
+	if len(all) == 0 {
+		return prev, damaged("it is missing")
+	}
+	b, err := s.getPinned(ctx, all[0].Key(), all[0].size, sum, MaxGC)
+	if err != nil {
+		return prev, err
+	}
+	plain, err := decompressNames(b, MaxGC)
+	if err != nil {
+		return prev, err
+	}
+	line, _, err := splitSigned(plain)
+	if err != nil {
+		return prev, err
+	}
+	g, err := parseGC(line)
+	if err != nil {
+		return prev, err
+	}
+	return g.Prev, g.Check(s.Doc.Store, host, seq)
+}
+
+// checkGCs checks the gc objects about all hosts of which one is known to exist.
+func (s *Store) checkGCs(ctx context.Context, filter Filter) (out []Problem) {
+	for _, h := range s.Trust.Hosts {
+		named := s.required(h.Host)
+		if !filter.has(h.Host) || len(named) == 0 {
+			continue
+		}
+		if err := s.CheckGC(ctx, h.Host); err != nil {
+			out = append(out, Problem{Key: layout.GC(h.Host, named[0].Seq), Host: h.Host,
+				Seq: named[0].Seq, Err: err})
+		}
+	}
+	return out
+}

@@ -1,0 +1,110 @@
+package snapshot
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"vaultik/vault/layout"
+)
+
+// maxNames is how many names a store may list under one prefix of signed objects: a
+// backup every five minutes for two years, in some 60 MiB of memory. A store that
+// lists more is not one that hosts have written, and might never end its list.
+const maxNames = 1 << 18
+
+// found is an object of a listing.
+type found struct {
+	layout.Object
+	size int64 // bytes
+}
+
+// find lists the objects of one kind. Names that this format does not know are
+// ignored. The error is of the listing, or [ErrFlooded].
+func (s *Store) find(ctx context.Context, prefix string, kind layout.Kind) ([]found, error) {
+	var out []found
+	names := 0
+	err := s.objects.List(ctx, prefix, func(key string, size int64) error {
+		if names++; names > maxNames {
+			return ErrFlooded
+		}
+		if o, err := layout.Parse(key); err == nil && o.Kind == kind {
+			out = append(out, found{o, size})
+		}
+		return nil
+	})
+	if errors.Is(err, ErrFlooded) {
+		return nil, fmt.Errorf("list %s: %w: over %d", prefix, ErrFlooded, maxNames)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", prefix, err)
+	}
+	return out, nil
+}
+
+// Unproven tells an object that no trusted key vouches for, as far as was read, from one
+// that could not be read, or is of a newer format: either may be what its name says.
+func Unproven(err error) bool {
+	for _, e := range []error{ErrDamaged, ErrSignature, ErrUntrusted, ErrRevoked} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// inLine finds among bad ones, which are sorted by seq, those that may be the next of a
+// chain, damaged: what stands at next, and behind that, without a gap. What stands
+// anywhere else beyond the end of a chain was put there by a stranger.
+func inLine(bad []Problem, next uint64) (line, beyond []Problem) {
+	for i, p := range bad {
+		switch {
+		case p.Seq == next:
+			next++
+		case p.Seq > next:
+			return bad[:i], bad[i:]
+		}
+	}
+	return bad, nil
+}
+
+// newest reads the objects of a prefix from the highest seq down to the first that is
+// proven by what read checks. What stands above it and proves nothing is left out, and
+// remembered for [Store.Strays]; but if one stands at the very next place, it may be the
+// newest, damaged, and that is the error, as is one that cannot be read. ok is false
+// if there is none.
+func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kind,
+	read func(found) (T, error)) (v T, ok bool, err error) {
+	all, err := s.find(ctx, prefix, kind)
+	if err != nil {
+		return v, false, err
+	}
+	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(b.Seq, a.Seq) })
+	var bad, revoked []Problem
+	next := uint64(1)
+	for _, f := range all {
+		var err error
+		if v, err = read(f); err == nil {
+			ok, next = true, f.Seq+1
+			break
+		}
+		if !Unproven(err) {
+			return v, false, fmt.Errorf("%s: %w", f.Key(), err)
+		}
+		if errors.Is(err, ErrRevoked) { // whole, and a thief's
+			revoked = append(revoked, problemOf(f, err))
+		} else {
+			bad = append(bad, problemOf(f, err))
+		}
+	}
+	slices.Reverse(bad)
+	slices.Reverse(revoked)
+	line, beyond := inLine(bad, next)
+	s.ignore(prefix, kind, append(beyond, revoked...))
+	if len(line) > 0 {
+		return v, false, fmt.Errorf("%s: %w", line[0].Key, line[0].Err)
+	}
+	return v, ok, nil
+}

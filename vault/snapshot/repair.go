@@ -1,0 +1,220 @@
+package snapshot
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"vaultik/vault/keys"
+	"vaultik/vault/layout"
+)
+
+// Author is a key that has signed objects of a store. Anybody can make a key and sign with
+// it: only its owner can say whose it is.
+type Author struct {
+	Host      layout.HostID // whose manifests it signed; zero: only gc objects
+	Key       keys.PublicKey
+	Manifests int
+	GCs       int
+	Last      time.Time  // of the newest manifest, by its signer's clock
+	Entry     *TrustHost // of this host and key in the newest readable trust list; nil: none
+}
+
+// HeadState is what is left of store.json and the trust lists.
+type HeadState struct {
+	StoreGood bool
+	Trust     *Trust // the newest that the owner has signed; nil: none is left
+	TrustSum  Sum    // of its object
+	TrustGood bool   // nothing that may be a newer one, damaged, stands behind it
+	Next      uint64 // the number for a new list
+	Prev      Sum    // what that continues from; zero if it is the first
+	Weak      bool   // manifests have the names of a store without create-if-absent
+}
+
+// ReadHead reads store.json and the trust lists of a store whose id and owner are known from
+// elsewhere. The error is [ErrOwnerChanged] where another store is there, or of reading.
+func ReadHead(ctx context.Context, o Objects, store layout.StoreID,
+	owner keys.PublicKey) (*HeadState, error) {
+	s := newStore(o)
+	s.Doc = StoreDoc{Store: store, Owner: owner}
+	h := &HeadState{}
+	b, err := o.Get(ctx, layout.StoreJSON, 0, -1)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if doc, derr := DecodeStore(b); err == nil && derr == nil {
+		if doc.Store != store || doc.Owner != owner {
+			return nil, fmt.Errorf("%w: it is store %s of %s", ErrOwnerChanged, doc.Store,
+				doc.Owner.Fingerprint())
+		}
+		h.StoreGood, h.Weak = true, doc.Safety == SafetyWeak
+	} else if errors.Is(derr, ErrNewerFormat) {
+		return nil, derr
+	}
+	return h, s.readLists(ctx, h)
+}
+
+// readLists finds the newest good trust list, and where a new one goes.
+func (s *Store) readLists(ctx context.Context, h *HeadState) error {
+	all, err := s.find(ctx, layout.TrustPrefix, layout.KindTrust)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(b.Seq, a.Seq) })
+	var bad []Problem
+	sums := make(map[uint64]Sum)
+	h.Next = 1
+	for _, f := range all {
+		b, err := s.get(ctx, f.Key(), f.size, MaxTrust)
+		var t Trust
+		if err == nil {
+			sums[f.Seq] = sumOf(b)
+			t, err = s.trustList(b, f.Seq)
+		}
+		if err == nil {
+			h.Trust, h.TrustSum, h.Next, h.Prev = &t, sumOf(b), t.Seq+1, sumOf(b)
+			break
+		}
+		if !Unproven(err) {
+			return fmt.Errorf("%s: %w", f.Key(), err)
+		}
+		bad = append(bad, problemOf(f, err))
+	}
+	slices.Reverse(bad)
+	line, _ := inLine(bad, h.Next)
+	h.TrustGood = h.Trust != nil && len(line) == 0
+	if n := len(line); n > 0 {
+		h.Next = line[n-1].Seq + 1
+		if h.Trust == nil {
+			h.Prev = sums[line[n-1].Seq]
+		}
+	}
+	if h.Next > 1 && h.Prev.IsZero() { // the last of them was too large to be read
+		return damaged("%s is too large", layout.Trust(h.Next-1))
+	}
+	return nil
+}
+
+// FindAuthors finds the keys that signed the manifests and gc objects of a store, whatever its
+// trust lists say: those in known, and those with the most manifests, first. What nobody has
+// signed is left out.
+func FindAuthors(ctx context.Context, o Objects, store layout.StoreID, known *Trust) (out []Author,
+	weak bool, err error) {
+	s := newStore(o)
+	all := make(map[Author]*Author) // by host and key
+	author := func(host layout.HostID, key keys.PublicKey) *Author {
+		k := Author{Host: host, Key: key}
+		if all[k] == nil {
+			all[k] = &Author{Host: host, Key: key}
+		}
+		return all[k]
+	}
+	if known != nil {
+		for _, h := range known.Hosts {
+			author(h.Host, h.Key).Entry = &h
+		}
+	}
+	manifests, err := s.findAmong(ctx, layout.HostsPrefix, layout.KindManifest)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, f := range manifests {
+		line, key, err := s.signedObject(ctx, f, manifestNamespace, MaxManifest)
+		if err != nil {
+			return nil, false, err
+		}
+		m, err := parseManifest(line)
+		if err != nil || m.Check(store, f.Host, f.Set, f.Seq) != nil {
+			continue
+		}
+		a := author(f.Host, key)
+		a.Manifests++
+		if m.Time.After(a.Last) {
+			a.Last = m.Time
+		}
+		weak = weak || f.Short != ""
+	}
+	gcs, err := s.findAmong(ctx, layout.GCsPrefix, layout.KindGC)
+	if err != nil {
+		return nil, false, err
+	}
+	byKey := make(map[keys.PublicKey]int)
+	for _, f := range gcs {
+		line, key, err := s.signedObject(ctx, f, gcNamespace, MaxGC)
+		if err != nil {
+			return nil, false, err
+		}
+		if g, err := parseGC(line); err == nil && g.Check(store, f.Host, f.Seq) == nil {
+			byKey[key]++
+		}
+	}
+	for _, a := range all {
+		a.GCs = byKey[a.Key]
+		delete(byKey, a.Key)
+		out = append(out, *a)
+	}
+	for key, n := range byKey {
+		out = append(out, Author{Key: key, GCs: n})
+	}
+	slices.SortFunc(out, func(a, b Author) int {
+		return cmp.Or(cmp.Compare(order(b.Entry != nil), order(a.Entry != nil)),
+			cmp.Compare(b.Manifests, a.Manifests), cmp.Compare(b.GCs, a.GCs),
+			strings.Compare(a.Key.String(), b.Key.String()))
+	})
+	return out, weak, nil
+}
+
+func order(first bool) int {
+	if first {
+		return 1
+	}
+	return 0
+}
+
+// findAmong is find where objects of other kinds, of which there may be any number, have the
+// same prefix.
+func (s *Store) findAmong(ctx context.Context, prefix string, kind layout.Kind) (out []found, err error) {
+	err = s.objects.List(ctx, prefix, func(key string, size int64) error {
+		if o, err := layout.Parse(key); err == nil && o.Kind == kind {
+			out = append(out, found{o, size})
+		}
+		if len(out) > maxNames {
+			return fmt.Errorf("%w: over %d of kind %s", ErrFlooded, maxNames, kind)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", prefix, err)
+	}
+	return out, nil
+}
+
+// signedObject reads a signed object and finds out by which key it is signed; the line is
+// empty if by none. The error is of reading.
+func (s *Store) signedObject(ctx context.Context, f found, namespace string, limit int) (line []byte,
+	key keys.PublicKey, err error) {
+	b, err := s.get(ctx, f.Key(), f.size, limit)
+	switch {
+	case err != nil && (Unproven(err) || errors.Is(err, fs.ErrNotExist)):
+		return nil, key, nil
+	case err != nil:
+		return nil, key, fmt.Errorf("read %s: %w", f.Key(), err)
+	}
+	plain, err := decompressNames(b, limit)
+	if err != nil {
+		return nil, key, nil //nolint:nilerr // nobody has signed it
+	}
+	line, sig, err := splitSigned(plain)
+	if err == nil {
+		key, err = keys.SignedBy(namespace, line, sig)
+	}
+	if err != nil {
+		return nil, key, nil //nolint:nilerr // as above
+	}
+	return line, key, nil
+}
