@@ -27,7 +27,7 @@ func fuse(ts *testscript.TestScript, _ bool, args []string) {
 		"unsized": testfuse.Unsized([]byte(strings.Repeat("content\n", 1000))),
 		"z":       testfuse.Bytes([]byte("good")),
 	}
-	if len(args) > 1 && args[0] != "-stalled" {
+	if len(args) > 1 {
 		hangs := testfuse.Bytes([]byte("never read"))
 		hangs.Open = func() error {
 			mount.Load().Stall()
