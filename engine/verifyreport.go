@@ -253,7 +253,7 @@ func (v *verification) damage(found int64, affected []string) error {
 	for _, p := range v.signed {
 		if errors.Is(p.Err, snapshot.ErrRollback) || errors.Is(p.Err, snapshot.ErrGap) ||
 			errors.Is(p.Err, snapshot.ErrGCRollback) {
-			return fault.WithHint(err, v.acceptHint())
+			return fault.WithHint(err, v.acceptHint(v.cat.op))
 		}
 	}
 	return err
