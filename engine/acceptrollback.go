@@ -159,5 +159,5 @@ func rollbackOf(op *opened, cat *catalog, lost []snapshot.Lost) events.Rollback 
 // acceptHint is what to do about snapshots that are gone.
 func (j *job) acceptHint() string {
 	return "use a complete copy of the store; only if there is none: " +
-		j.vaultik("store accept-rollback --kit FILE")
+		j.here("store accept-rollback --kit FILE")
 }
