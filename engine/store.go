@@ -201,19 +201,14 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 	return nil
 }
 
-// unreadable says what follows if store.json or the trust list is damaged, or
-// store.json is gone while the rest of the store is there.
+// unreadable says what follows if store.json or the trust list is damaged, or gone while the
+// rest of the store is there.
 func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
 	if errors.Is(err, snapshot.ErrNoStore) {
-		some := false
-		lerr := op.Objects.List(ctx, layout.TrustPrefix, func(string, int64) error {
-			some = true
-			return nil
-		})
-		if (lerr != nil || !some) && j.o.Store != nil {
-			return fault.WithHint(err, "check the URL that --store gives")
-		}
-		if lerr != nil || !some {
+		if !holdsAny(ctx, op.Objects, layout.TrustPrefix, layout.HostsPrefix) {
+			if j.o.Store != nil {
+				return fault.WithHint(err, "check the URL that --store gives")
+			}
 			return err
 		}
 		err = fmt.Errorf("open store: %w: %s is missing", snapshot.ErrDamaged, layout.StoreJSON)
@@ -230,6 +225,20 @@ func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
 		"put that object back from another copy of the store; only if there is none: "+
 			j.here("store repair-head --kit FILE"),
 	)
+}
+
+// errFound ends a listing that has shown enough.
+var errFound = errors.New("found")
+
+// holdsAny reports whether there is an object below one of the prefixes, as far as can be known.
+func holdsAny(ctx context.Context, o backends.ObjectReader, prefixes ...string) bool {
+	for _, p := range prefixes {
+		err := o.List(ctx, p, func(string, int64) error { return errFound })
+		if errors.Is(err, errFound) {
+			return true
+		}
+	}
+	return false
 }
 
 // pinFor is what must hold of the store at op.URL, as far as is known before it is read.

@@ -59,6 +59,7 @@ func (m *machine) bounded(args ...string) ran {
 	err := cmd.Wait()
 	close(done)
 	<-watched
+	m.peak = max(m.peak, peak)
 	var ee *exec.ExitError
 	if err != nil && !errors.As(err, &ee) {
 		m.t.Fatal(err)

@@ -117,14 +117,14 @@ func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64
 // owner, or one of prune. It may be nil.
 func (s *Store) record(ctx context.Context, host layout.HostID, set layout.SetID,
 	seq uint64) (*Pruned, error) {
+	gc, err := s.knownGC(ctx, host)
+	if r := gc.pruned(set, seq); r != nil {
+		return r, nil // of what stood there later, where the owner has accepted a loss
+	}
 	if r := s.Trust.lost(host, set, seq); r != nil {
 		return r, nil
 	}
-	gc, err := s.knownGC(ctx, host)
-	if err != nil {
-		return nil, err
-	}
-	return gc.pruned(set, seq), nil
+	return nil, err
 }
 
 // pruned returns the record that covers this place, if there is one.
