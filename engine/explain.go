@@ -210,9 +210,7 @@ var classes = []class{
 		"is it mounted? check storage_url: vaultik config show"},
 	{snapshot.ErrNewerFormat, fault.Failed,
 		"it needs a newer version of vaultik; see which one this is: vaultik version"},
-	{snapshot.ErrTrustRollback, fault.Damage,
-		"use a complete copy of the store; only if there is none: " +
-			"vaultik store accept-rollback --kit FILE"},
+	{snapshot.ErrTrustRollback, fault.Damage, ""},
 	{snapshot.ErrGCRollback, fault.Damage,
 		"put that object back from another copy of the store; only if there is none: " +
 			"vaultik store accept-rollback --kit FILE"},
