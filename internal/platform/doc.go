@@ -20,7 +20,7 @@ func NoSpace(err error) bool {
 // Again makes a system call until no signal interrupts it.
 func Again(call func() error) error {
 	for {
-		if err := call(); !errors.Is(err, syscall.EINTR) {
+		if err := call(); err == nil || !errors.Is(err, syscall.EINTR) {
 			return err
 		}
 	}
