@@ -76,7 +76,7 @@ func (j *job) restore(ctx context.Context, o RestoreOptions) (res RestoreResult,
 	if err != nil {
 		return res, err
 	}
-	j.target = o.Target
+	j.rest = o.words()
 	r, err := j.openSnapshot(ctx, o.Snapshot, o.Pick)
 	if err != nil {
 		return res, err

@@ -18,6 +18,7 @@ import (
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
 	vfs "vaultik/vault/fs"
+	"vaultik/vault/keys"
 	"vaultik/vault/page"
 	"vaultik/vault/snapshot"
 )
@@ -136,6 +137,10 @@ func (b *restoreJob) tryAgain(r *restore.Result) string {
 	}
 	if first(snapshot.ErrDamaged, backends.ErrNotFound) != nil {
 		return "see every problem: " + b.here("verify --read-data")
+	}
+	if first(keys.ErrWrongIdentity) != nil {
+		return "it was saved for other recipients: set " + keys.EnvIdentity + " to all keys of " +
+			"the store, separated by spaces; then rerun the same command to restore the rest"
 	}
 	if first(backends.ErrArchived) != nil {
 		return thaw + "; then rerun the same command to restore the rest"

@@ -10,6 +10,7 @@ import (
 	"vaultik/actors/restore"
 	"vaultik/backends"
 	vfs "vaultik/vault/fs"
+	"vaultik/vault/keys"
 	"vaultik/vault/snapshot"
 )
 
@@ -40,6 +41,7 @@ func TestRestoreJob_TryAgain(t *testing.T) {
 		{at(syscall.EOPNOTSUPP), ""},
 		{backends.ErrUnreachable, "rerun the same command to restore the rest"},
 		{snapshot.ErrDamaged, "verify --read-data"},
+		{keys.ErrWrongIdentity, "to all keys of the store"},
 	} {
 		got := b.tryAgain(&restore.Result{Problems: []restore.Problem{{Path: "d/f", Err: test.err}}})
 		if !strings.Contains(got, test.want) || test.want == "" && got != "" {
