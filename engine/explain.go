@@ -194,7 +194,8 @@ var classes = []class{
 	{keys.ErrBadIdentity, fault.NoIdentity,
 		"set it to the line of the recovery kit that begins with AGE-SECRET-KEY-"},
 	{keys.ErrWrongIdentity, fault.NoIdentity,
-		"use the recovery kit whose \"# store:\" line has this store's id"},
+		"use the recovery kit whose \"# store:\" line has this store's id; if its recipients were " +
+			"changed, all their keys, separated by spaces"},
 	{keys.ErrPlugin, fault.NoIdentity, ""},
 	{index.ErrNoSpace, fault.Failed,
 		"free some space where the index is (index_path): vaultik config show"},
