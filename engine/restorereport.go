@@ -17,8 +17,8 @@ import (
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
+	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
-	"vaultik/vault/keys"
 	"vaultik/vault/page"
 	"vaultik/vault/snapshot"
 )
@@ -138,10 +138,6 @@ func (b *restoreJob) tryAgain(r *restore.Result) string {
 	if first(snapshot.ErrDamaged, backends.ErrNotFound) != nil {
 		return "see every problem: " + b.here("verify --read-data")
 	}
-	if first(keys.ErrWrongIdentity) != nil {
-		return "it was saved for other recipients: set " + keys.EnvIdentity + " to all keys of " +
-			"the store, separated by spaces; then rerun the same command to restore the rest"
-	}
 	if first(backends.ErrArchived) != nil {
 		return thaw + "; then rerun the same command to restore the rest"
 	}
@@ -173,6 +169,7 @@ func (b *restoreJob) cures() []cure {
 	const again = "then rerun the same command to restore the rest"
 	const then = "; " + again
 	all := []cure{
+		{[]error{blob.ErrNoIdentity}, say(earlierKey + then)},
 		{[]error{vfs.ErrNotEmpty, vfs.ErrInTheWay}, say("move away what is in the way, " + again)},
 		{[]error{vfs.ErrLocked}, say("clear the flags of what is in the way, as root: " +
 			"chattr -i -a FILE" + then)},

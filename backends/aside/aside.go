@@ -233,7 +233,7 @@ func (b *Backend) ListStream(ctx context.Context, prefix string,
 			}
 			if err != nil {
 				cancel()
-				_ = <-done
+				<-done
 				return err
 			}
 		case err := <-done:

@@ -51,7 +51,7 @@ func fromStat(st *unix.Stat_t) unix.Statx_t {
 		sec, nsec := t.Unix()
 		return unix.StatxTimestamp{Sec: sec, Nsec: uint32(nsec)} //nolint:gosec // below 10^9
 	}
-	dev, rdev := uint64(st.Dev), uint64(st.Rdev) //nolint:unconvert // not so everywhere
+	dev, rdev := uint64(st.Dev), uint64(st.Rdev) // not of this type everywhere
 	return unix.Statx_t{
 		Mask: unix.STATX_BASIC_STATS, Mode: uint16(st.Mode), //nolint:gosec // 16 bits are used
 		Nlink: uint32(st.Nlink), Uid: st.Uid, Gid: st.Gid, Ino: st.Ino, //nolint:gosec // as above

@@ -16,13 +16,13 @@ import (
 func TestStatx_missing(t *testing.T) {
 	dir := t.TempDir()
 	paths := []string{dir, "/dev/null", "/proc/self"}
-	for name, make := range map[string]func(string) error{
+	for name, create := range map[string]func(string) error{
 		"file": func(p string) error { return os.WriteFile(p, []byte("text"), 0o4640) },
 		"link": func(p string) error { return os.Symlink("nowhere", p) },
 		"fifo": func(p string) error { return unix.Mkfifo(p, 0o600) },
 	} {
 		p := filepath.Join(dir, name)
-		if err := make(p); err != nil {
+		if err := create(p); err != nil {
 			t.Fatal(err)
 		}
 		paths = append(paths, p)
