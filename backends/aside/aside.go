@@ -1,6 +1,7 @@
 package aside
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -239,8 +240,7 @@ func (b *Backend) ListStream(ctx context.Context, prefix string,
 		case o := <-items:
 			if err := pass(o); err != nil {
 				cancel()
-				<-done
-				return err
+				return cmp.Or(err, <-done) // the list has ended when this returns
 			}
 		case err := <-done:
 			for len(items) > 0 {
