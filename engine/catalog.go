@@ -61,7 +61,7 @@ func (j *job) catalog(ctx context.Context, op *opened) (*catalog, error) {
 	c, err := j.catalogOf(ctx, op, loaded, problems)
 	if err == nil {
 		j.noteHeads(op, slices.DeleteFunc(slices.Clone(loaded), func(l *snapshot.Loaded) bool {
-			// Else only the first would say so.
+			// Else only the first to look would be told.
 			return c.forked[config.SetOf{Host: l.Host, Set: l.Set}]
 		}))
 		j.sayBehind(c)

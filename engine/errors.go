@@ -182,15 +182,25 @@ func (*otherStore) Hint() string {
 }
 
 // notHost: this machine does not write to the store that was opened.
-type notHost struct{ url string }
+type notHost struct {
+	url  string
+	file string // host.json, which is missing; "": another store was named
+	anew string // the command that makes it another host
+}
 
 func (e *notHost) Error() string {
+	if e.file != "" {
+		return e.file + " is missing: it has the keys with which this machine writes to the store"
+	}
 	return fmt.Sprintf(
 		"this machine is not a host of the store at %s: it has no keys to write there", e.url)
 }
 
 func (*notHost) Exit() fault.Code { return fault.Failed }
-func (*notHost) Hint() string {
+func (e *notHost) Hint() string {
+	if e.file != "" {
+		return "put back a copy of it; only if there is none, begin as a new host: " + e.anew
+	}
 	return "to back up to this machine's own store, omit --store: vaultik backup PATH"
 }
 

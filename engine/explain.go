@@ -165,6 +165,8 @@ var bucketHints = map[error]string{
 		"to create a new store: vaultik init --store URL",
 	backends.ErrAuth: "use a key that the server accepts: export AWS_ACCESS_KEY_ID=... " +
 		"AWS_SECRET_ACCESS_KEY=..., or s3: credentials: in the configuration",
+	backends.ErrToken: "get a new session token and use it with its key: export " +
+		"AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... AWS_SESSION_TOKEN=...",
 	backends.ErrPermission: "allow this key to read, write, delete and list there",
 	backends.ErrConfig:     "",
 }
@@ -172,6 +174,7 @@ var bucketHints = map[error]string{
 var remoteHints = map[error]string{
 	backends.ErrContainerNotFound: "check remote and path: rclone lsd REMOTE:PATH; " +
 		"to create a new store: vaultik init --store URL",
+	backends.ErrToken:  "give that remote a new session token, with its key: rclone config",
 	backends.ErrAuth:   "correct the user, password or key of that remote: rclone config",
 	backends.ErrConfig: "",
 }
@@ -226,16 +229,21 @@ var classes = []class{
 	{backends.ErrSlow, fault.Failed, "if the line is that slow: --slow-store"},
 	{backends.ErrArchived, fault.Failed, thaw + ", then rerun the command"},
 	{atomicfile.ErrSymlink, fault.Failed, "in a store no symbolic link is followed: replace it " +
-		"by what it points to, or mount that there (mount --bind), or remove it if nobody of yours " +
-		"made it; then rerun the command"},
+		"by what it points to, or mount that there (mount --bind), or remove it if nobody of " +
+		"yours made it; then rerun the command"},
 	{backends.ErrNoSpace, fault.Failed,
 		"free some space in the store, then rerun the command to resume"},
 	{backends.ErrReadOnly, fault.Failed, "make the store writable, or use another: --store URL"},
 	{backends.ErrPermission, fault.Failed,
 		"give this user access to the store, or use another: --store URL"},
+	{backends.ErrClock, fault.Failed, "set the clock of this machine, for example: " +
+		"timedatectl set-ntp true; then rerun the command"},
+	{backends.ErrToken, fault.Failed, "get a new session token, then rerun the command"},
 	{backends.ErrAuth, fault.Failed, ""},
 	{backends.ErrRemoteNotFound, fault.Usage,
 		"list the remotes: rclone listremotes; add one: rclone config"},
+	{backends.ErrNoTarget, fault.Usage,
+		"say where it leads: rclone config update REMOTE remote=OTHER:PATH"},
 	{backends.ErrConfig, fault.Usage,
 		"correct the URL or the settings of the store (storage_url, s3, rclone): " +
 			"vaultik config show"},

@@ -2,8 +2,10 @@ package engine
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
+	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
 	"vaultik/internal/fault"
@@ -31,6 +33,31 @@ func TestExitCodes(t *testing.T) {
 	} {
 		if got, _ := classify(err); got != want {
 			t.Errorf("%T: exit %d, want %d", err, got, want)
+		}
+	}
+}
+
+// A hint speaks of what is wrong, not of all that could be: other keys do not set a clock.
+func TestExplain_Store(t *testing.T) {
+	for _, c := range []struct {
+		backend string
+		kind    error
+		hint    string
+		exit    fault.Code
+	}{
+		{"s3://bucket/x", backends.ErrAuth, "use a key that the server accepts", fault.Failed},
+		{"s3://bucket/x", backends.ErrClock, "set the clock", fault.Failed},
+		{"rclone://r/x", backends.ErrClock, "set the clock", fault.Failed},
+		{"s3://bucket/x", backends.ErrToken, "AWS_SESSION_TOKEN=", fault.Failed},
+		{"rclone://r/x", backends.ErrToken, "a new session token", fault.Failed},
+		{"rclone://r/x", backends.ErrAuth, "correct the user, password or key", fault.Failed},
+		{"rclone://r/x", backends.ErrNoTarget, "rclone config update REMOTE remote=", fault.Usage},
+		{"rclone://r/x", backends.ErrRemoteNotFound, "rclone listremotes", fault.Usage},
+	} {
+		e := Explain(&backends.OpError{Op: "open", Backend: c.backend,
+			Err: backends.WithKind(c.kind, errors.New("why"))})
+		if !strings.Contains(e.Hint, c.hint) || e.Exit != c.exit {
+			t.Errorf("%s %v: exit %d, hint %q; want %d, %q", c.backend, c.kind, e.Exit, e.Hint, c.exit, c.hint)
 		}
 	}
 }

@@ -24,6 +24,7 @@ type opened struct {
 	Seen    *config.Seen // what was seen of stores before now
 	Sets    *config.Sets // of this host; empty if Host is nil
 	Host    *config.Host // nil if this machine is no host of this store
+	noHost  notHost      // what to say then
 	Mirror  bool         // a place that store copy made, named by --store: it may be behind
 
 	cache *objectcache.Cache // nil: none
@@ -58,7 +59,7 @@ func (j *job) looksUp(op *opened) {
 func (o *opened) takesBackups() error {
 	switch {
 	case o.Host == nil:
-		return &notHost{o.URL}
+		return &o.noHost
 	case o.Mirror:
 		return &fault.UsageError{
 			Msg: backends.Redact(o.URL) +
@@ -117,7 +118,10 @@ func (j *job) openStore(ctx context.Context, o backends.Options) (*opened, error
 		return nil, err
 	}
 	op := &opened{URL: url, Backend: b, Objects: backends.Objects(b), Seen: seen,
-		Sets: &config.Sets{}}
+		Sets: &config.Sets{}, noHost: notHost{url: url}}
+	if host == nil && j.o.Store == nil {
+		op.noHost.file, op.noHost.anew = j.state.HostFile(), j.becomeNewHost()
+	}
 	if err := j.pinned(ctx, op, host, known); err != nil {
 		_ = b.Close()
 		return nil, err

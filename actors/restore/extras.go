@@ -51,9 +51,8 @@ type ExtrasResult struct {
 
 // foundExtra is something that was found, in few bytes, as there may be millions.
 type foundExtra struct {
-	path uint64 // a hash
-	// state is a hash of what tells whether it was changed, and names; 0: a directory that stays.
-	state uint64
+	path  uint64 // a hash
+	state uint64 // a hash of what tells of a change, and names; 0: a directory that stays
 }
 
 // Extras lists or deletes what a target has and the snapshot has not. Any error

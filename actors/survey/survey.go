@@ -283,7 +283,7 @@ func (s *Survey) unlisted(ctx context.Context, host int, seen []bool) error {
 			continue
 		}
 		var info backends.ObjectInfo
-		err := error(backends.ErrNotFound)
+		err := backends.ErrNotFound
 		if gone < maxGone {
 			info, err = s.store.Stat(ctx, inv.Key(i))
 		}
