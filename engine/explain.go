@@ -224,8 +224,8 @@ var classes = []class{
 	{backends.ErrSlow, fault.Failed, "if the line is that slow: --slow-store"},
 	{backends.ErrArchived, fault.Failed, thaw + ", then rerun the command"},
 	{atomicfile.ErrSymlink, fault.Failed, "in a store no symbolic link is followed: replace it " +
-		"by what it points to, or mount that there (mount --bind), or remove it if nobody of yours " +
-		"made it; then rerun the command"},
+		"by what it points to, or mount that there (mount --bind), or remove it if nobody of " +
+		"yours made it; then rerun the command"},
 	{backends.ErrNoSpace, fault.Failed,
 		"free some space in the store, then rerun the command to resume"},
 	{backends.ErrReadOnly, fault.Failed, "make the store writable, or use another: --store URL"},

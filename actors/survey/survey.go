@@ -282,8 +282,7 @@ func (s *Survey) unlisted(ctx context.Context, host int, seen []bool) error {
 		if seen[i] || inv.HostOf(i) != host {
 			continue
 		}
-		var info backends.ObjectInfo
-		err := error(backends.ErrNotFound)
+		info, err := backends.ObjectInfo{}, backends.ErrNotFound
 		if gone < maxGone {
 			info, err = s.store.Stat(ctx, inv.Key(i))
 		}
