@@ -482,7 +482,7 @@ func TestRecover_trust(t *testing.T) {
 	must(err)
 	manifests, err := filepath.Glob(filepath.Join(m.store, "h/*/m/*/*"))
 	must(err)
-	host, set := "", filepath.Dir(manifests[0])
+	set := filepath.Dir(manifests[0])
 	var sums []snapshot.Sum
 	for _, f := range manifests {
 		b, err := os.ReadFile(f)
@@ -491,7 +491,7 @@ func TestRecover_trust(t *testing.T) {
 	}
 	set, err = filepath.Rel(m.store, set)
 	must(err)
-	host = strings.Split(set, "/")[1]
+	host := strings.Split(set, "/")[1]
 	garbage := func(keys ...string) func(string) {
 		return func(store string) {
 			for _, key := range keys {

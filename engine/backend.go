@@ -46,6 +46,7 @@ func (j *job) open(ctx context.Context, url string, o backends.Options, conf *co
 	connections int) (backends.Backend, error) {
 	o.Log, o.Holds = slog.New(logs{j.Voice}), layout.Holds
 	o.S3, o.Rclone = s3Options(conf.S3), backends.RcloneOptions(conf.Rclone)
+	o.ReadOnly = o.ReadOnly || j.dry // or the place may be tried with a file
 	l, trouble := j.limiter(conf), j.troubles.of(backends.Redact(url))
 	b, err := retry.Open(ctx, func(ctx context.Context) (backends.Backend, error) {
 		b, err := openKind(ctx, url, o)

@@ -13,6 +13,7 @@ import (
 	"vaultik/index"
 	"vaultik/internal/atomicfile"
 	"vaultik/internal/fault"
+	"vaultik/vault/blob"
 	"vaultik/vault/filter"
 	"vaultik/vault/keys"
 	"vaultik/vault/page"
@@ -181,6 +182,11 @@ var remoteHints = map[error]string{
 // thaw is what to do about archived objects.
 const thaw = "bring the archived objects back first (S3: aws s3api restore-object)"
 
+// earlierKey is what to do about blobs of before the recipients were changed, which newer
+// snapshots refer to.
+const earlierKey = "if the recipients were changed, give the earlier key as well: export " +
+	keys.EnvIdentity + "=\"$(grep -hv '^#' RECOVERY-KIT EARLIER-KEY)\""
+
 // classes are tried in order: the first that fits decides.
 var classes = []class{
 	{keys.ErrSecretAsRecipient, fault.Usage,
@@ -196,6 +202,7 @@ var classes = []class{
 		"=\"$(grep -v '^#' RECOVERY-KIT)\""},
 	{keys.ErrBadIdentity, fault.NoIdentity,
 		"set it to the line of the recovery kit that begins with AGE-SECRET-KEY-"},
+	{blob.ErrNoIdentity, fault.NoIdentity, earlierKey},
 	{keys.ErrWrongIdentity, fault.NoIdentity,
 		"use the recovery kit whose \"# store:\" line has this store's id"},
 	{keys.ErrPlugin, fault.NoIdentity, ""},
@@ -206,9 +213,7 @@ var classes = []class{
 		"is it mounted? check storage_url: vaultik config show"},
 	{snapshot.ErrNewerFormat, fault.Failed,
 		"it needs a newer version of vaultik; see which one this is: vaultik version"},
-	{snapshot.ErrTrustRollback, fault.Damage,
-		"use a complete copy of the store; only if there is none: " +
-			"vaultik store accept-rollback --kit FILE"},
+	{snapshot.ErrTrustRollback, fault.Damage, ""},
 	{snapshot.ErrGCRollback, fault.Damage,
 		"put that object back from another copy of the store; only if there is none: " +
 			"vaultik store accept-rollback --kit FILE"},

@@ -66,7 +66,7 @@ func TestExplain_Store(t *testing.T) {
 // not done if another thing failed.
 func TestExplain_Joined(t *testing.T) {
 	partial, failed := fault.WithHint(fault.Incomplete("p"), "hint of p"),
-		&nothingToSave{errors.New("n")}
+		&nothingToSave{err: errors.New("n")}
 	for _, err := range []error{errors.Join(partial, failed), errors.Join(failed, partial)} {
 		if e := Explain(err); e.Exit != fault.Failed {
 			t.Errorf("%+v", e)

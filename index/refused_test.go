@@ -14,10 +14,11 @@ func TestClassify_Refused(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EIO, syscall.EMFILE, syscall.EFBIG,
 		syscall.EINVAL, syscall.ESTALE, syscall.ENOSPC, syscall.EDQUOT, syscall.ELOOP} {
 		flat := fmt.Errorf("while opening memtables error: %s", errno.Error())
-		for _, err := range []error{&os.PathError{Op: "read", Path: "/x", Err: errno}, flat} {
-			if errno == syscall.ELOOP && err == flat {
-				continue // known only where Badger passes it on
-			}
+		as := []error{&os.PathError{Op: "read", Path: "/x", Err: errno}, flat}
+		if errno == syscall.ELOOP {
+			as = as[:1] // known only where Badger passes it on
+		}
+		for _, err := range as {
 			if got := unreadable(err, "x"); errors.Is(got, ErrDamaged) {
 				t.Errorf("%v: %v", err, got)
 			}

@@ -30,15 +30,15 @@ func TestMain(m *testing.M) {
 // place is where one store is, or will be. A child process gets it as JSON.
 type place struct {
 	URL     string
-	Options backends.Options
+	S3      backends.S3Options
+	Rclone  backends.RcloneOptions
 	Retried bool // through backends/retry
 	Torn    bool // known not to replace atomically, which the store itself cannot find out
 }
 
 func (p place) open(ctx context.Context, o backends.Options) (backends.Backend, error) {
-	all := p.Options
-	all.Create, all.ReadOnly = o.Create, o.ReadOnly
-	b, err := backends.Open(ctx, p.URL, all)
+	o.S3, o.Rclone = p.S3, p.Rclone
+	b, err := backends.Open(ctx, p.URL, o)
 	if err != nil {
 		return nil, err
 	}

@@ -19,13 +19,13 @@ import (
 )
 
 // conf writes an rclone.conf, and returns the settings of stores that use it.
-func conf(tb backendtest.TB, dir, text string) backends.Options {
+func conf(tb backendtest.TB, dir, text string) backends.RcloneOptions {
 	tb.Helper()
 	path := filepath.Join(dir, fmt.Sprintf("rclone-%d.conf", number.Add(1)))
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		tb.Fatalf("%v", err)
 	}
-	return backends.Options{Rclone: backends.RcloneOptions{Config: path}}
+	return backends.RcloneOptions{Config: path}
 }
 
 // section is a section of an rclone.conf.
@@ -35,7 +35,7 @@ func section(name string, lines ...string) string {
 
 // unknown is a store of a remote that is not configured.
 func unknown(p place) place {
-	return place{URL: "rclone://nosuch/path", Options: p.Options}
+	return place{URL: "rclone://nosuch/path", Rclone: p.Rclone}
 }
 
 func rcloneLocal(t *testing.T) *column {
@@ -44,11 +44,11 @@ func rcloneLocal(t *testing.T) *column {
 	return &column{
 		url: "rclone://" + remote + "//path (type local)",
 		fresh: func(backendtest.TB) place {
-			return place{URL: fmt.Sprintf("rclone://%s/%s/%d/store", remote, root, number.Add(1)), Options: o}
+			return place{URL: fmt.Sprintf("rclone://%s/%s/%d/store", remote, root, number.Add(1)), Rclone: o}
 		},
 		destroy: func(t *testing.T, p place) { removeAll(t, strings.TrimPrefix(p.URL, "rclone://"+remote+"/")) },
 		file: func(tb backendtest.TB) place {
-			return place{URL: "rclone://" + remote + "/" + plainFile(tb, root), Options: o}
+			return place{URL: "rclone://" + remote + "/" + plainFile(tb, root), Rclone: o}
 		},
 		unknown: unknown,
 	}
@@ -59,7 +59,7 @@ func rcloneMemory(t *testing.T) *column {
 	return &column{
 		url: "rclone://" + remote + "/bucket/path (type memory)",
 		fresh: func(backendtest.TB) place {
-			return place{URL: fmt.Sprintf("rclone://%s/bucket-%d/store", remote, number.Add(1)), Options: o}
+			return place{URL: fmt.Sprintf("rclone://%s/bucket-%d/store", remote, number.Add(1)), Rclone: o}
 		},
 		unknown: unknown,
 	}
@@ -73,7 +73,7 @@ func rcloneCrypt(t *testing.T) *column {
 	return &column{
 		url: "rclone://" + remote + "/path (type crypt over local)",
 		fresh: func(backendtest.TB) place {
-			return place{URL: fmt.Sprintf("rclone://%s/%d/store", remote, number.Add(1)), Options: o}
+			return place{URL: fmt.Sprintf("rclone://%s/%d/store", remote, number.Add(1)), Rclone: o}
 		},
 		// The names are encrypted: all stores go, but only one is in use.
 		destroy: func(t *testing.T, _ place) { removeBelow(t, root) },
@@ -99,7 +99,7 @@ func rcloneServed(kind string) func(t *testing.T) *column {
 			url:     "rclone://" + remote + "/path (type " + kind + ")",
 			command: command(server.Command, dir, server.URL),
 			fresh: func(backendtest.TB) place {
-				return place{URL: fmt.Sprintf("rclone://%s/%d/store", remote, number.Add(1)), Options: o}
+				return place{URL: fmt.Sprintf("rclone://%s/%d/store", remote, number.Add(1)), Rclone: o}
 			},
 			destroy: func(t *testing.T, p place) {
 				removeAll(t, pathOf(p))
@@ -107,14 +107,14 @@ func rcloneServed(kind string) func(t *testing.T) *column {
 				untilGone(t, p)
 			},
 			wrong: func(t *testing.T, p place) []place {
-				return []place{{URL: p.URL, Options: conf(t, confs, server.Wrong(t).Section(remote))}}
+				return []place{{URL: p.URL, Rclone: conf(t, confs, server.Wrong(t).Section(remote))}}
 			},
 			away: func(t *testing.T, p place) place {
-				return place{URL: p.URL, Options: conf(t, confs, server.At(nobody).Section(remote))}
+				return place{URL: p.URL, Rclone: conf(t, confs, server.At(nobody).Section(remote))}
 			},
 			unknown: unknown,
 			file: func(backendtest.TB) place {
-				return place{URL: "rclone://" + remote + "/plain-file", Options: o}
+				return place{URL: "rclone://" + remote + "/plain-file", Rclone: o}
 			},
 		}
 		return c
@@ -128,13 +128,13 @@ func rcloneS3(t *testing.T) *column {
 	with := func(t *testing.T, p place, change func(s *testserver.S3)) place {
 		s := *server
 		change(&s)
-		return place{URL: p.URL, Options: conf(t, confs, s.Section(remote))}
+		return place{URL: p.URL, Rclone: conf(t, confs, s.Section(remote))}
 	}
 	return &column{
 		url:     "rclone://" + remote + "/bucket/path (type s3)",
 		command: command(server.Command, server.Dir, server.Endpoint),
 		fresh: func(backendtest.TB) place {
-			return place{URL: fmt.Sprintf("rclone://%s/%s/store", remote, server.Missing()), Options: o}
+			return place{URL: fmt.Sprintf("rclone://%s/%s/store", remote, server.Missing()), Rclone: o}
 		},
 		destroy: func(t *testing.T, p place) {
 			s := *server

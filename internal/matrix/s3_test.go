@@ -23,13 +23,13 @@ func s3(start func(testing.TB, ...testserver.Option) *testserver.S3, opts ...tes
 	return func(t *testing.T) *column {
 		server := start(t, opts...)
 		buckets := map[string]*testserver.S3{}
-		options := func(keyFile string) backends.Options {
-			return backends.Options{S3: backends.S3Options{Credentials: backends.S3Credentials{Source: "file", Path: keyFile}}}
+		options := func(keyFile string) backends.S3Options {
+			return backends.S3Options{Credentials: backends.S3Credentials{Source: "file", Path: keyFile}}
 		}
 		keys := options(server.KeyFile(t))
 		rclones := strings.Contains(server.Command, "rcloneserve")
 		at := func(s *testserver.S3) place {
-			p := place{URL: s.URL("a/b"), Options: keys, Retried: rclones, Torn: rclones}
+			p := place{URL: s.URL("a/b"), S3: keys, Retried: rclones, Torn: rclones}
 			buckets[p.URL] = s
 			return p
 		}
@@ -44,8 +44,8 @@ func s3(start func(testing.TB, ...testserver.Option) *testserver.S3, opts ...tes
 			},
 			wrong: func(t *testing.T, p place) []place {
 				return []place{
-					{URL: p.URL, Options: options(testserver.KeyFile(t, server.AccessKey, strings.ToUpper(server.SecretKey)))},
-					{URL: p.URL, Options: options(testserver.KeyFile(t, "NOSUCHKEY"+server.AccessKey[9:], server.SecretKey))},
+					{URL: p.URL, S3: options(testserver.KeyFile(t, server.AccessKey, strings.ToUpper(server.SecretKey)))},
+					{URL: p.URL, S3: options(testserver.KeyFile(t, "NOSUCHKEY"+server.AccessKey[9:], server.SecretKey))},
 				}
 			},
 			away: func(_ *testing.T, p place) place {

@@ -24,10 +24,10 @@ func (t *Target) RemoveTemps(path string) (s Swept, err error) {
 		if !isTemp(name) || t.inUse(name) {
 			return nil
 		}
-		switch err := unlinkat(d.fd, name, 0); err {
-		case nil:
+		switch err := unlinkat(d.fd, name, 0); {
+		case err == nil:
 			s.Removed++
-		case unix.EISDIR, unix.EPERM, unix.ENOENT, unix.EROFS: // not ours, or none can be removed
+		case anyOf(err, unix.EISDIR, unix.EPERM, unix.ENOENT, unix.EROFS): // not ours, or none can be removed
 		default:
 			return t.error("remove", join(path, name), err)
 		}
@@ -97,7 +97,7 @@ func (t *Target) Special(path string, e *page.Entry) (MetaProblems, error) {
 	}
 	return t.make("make", path, e, func(dirfd int, name string) error {
 		err := mknodat(dirfd, name, kind|0o600, int(unix.Mkdev(e.Major, e.Minor)))
-		if err == unix.EPERM && t.euid == 0 && kind != unix.S_IFIFO {
+		if anyOf(err, unix.EPERM) && t.euid == 0 && kind != unix.S_IFIFO {
 			return ErrNoDevice
 		}
 		return err

@@ -91,8 +91,7 @@ func (n node) flags() (uint32, error) {
 		return n.visibleFlags()
 	}
 	flags, err := ioctlGet(n.fd, unix.FS_IOC_GETFLAGS)
-	switch err {
-	case unix.ENOTTY, unix.EOPNOTSUPP, unix.ENOSYS, unix.EINVAL:
+	if anyOf(err, unix.ENOTTY, unix.EOPNOTSUPP, unix.ENOSYS, unix.EINVAL) {
 		return 0, nil
 	}
 	return flags, err
@@ -188,7 +187,7 @@ func (n node) chmod(mode uint32) error {
 
 func (n node) setTimes(times []unix.Timespec) error {
 	err := utimensat(n.fd, "", times, unix.AT_EMPTY_PATH)
-	if err == unix.EINVAL || err == unix.ENOENT { // before Linux 5.8
+	if anyOf(err, unix.EINVAL, unix.ENOENT) { // before Linux 5.8
 		return utimensat(unix.AT_FDCWD, n.proc(), times, 0)
 	}
 	return err

@@ -132,7 +132,7 @@ func (s *Store) openTrust(ctx context.Context, pin Pin) error {
 	case err != nil:
 		return err
 	case !ok && pin.TrustSeq > 0:
-		return fmt.Errorf("%w: there is none, but %d was seen", ErrTrustRollback, pin.TrustSeq)
+		return damaged("there is no trust list, but list %d was seen before", pin.TrustSeq)
 	case !ok:
 		return damaged("there is no trust list")
 	}
