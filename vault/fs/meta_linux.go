@@ -30,10 +30,15 @@ func (t *Target) apply(n node, e *page.Entry, fresh bool) (problems MetaProblems
 	if !fresh {
 		problems.add("flags", n.unlock())
 	}
+	return append(problems, t.applyTo(n, &st, e, fresh)...)
+}
+
+// applyTo is apply to what is as st says, and has no flag that forbids it.
+func (t *Target) applyTo(n node, st *Stat, e *page.Entry, fresh bool) (problems MetaProblems) {
 	e, done, err := t.whole(e)
 	defer done()
 	problems.add("attributes", err)
-	a := applying{t: t, n: n, e: e, st: st, problems: &problems}
+	a := applying{t: t, n: n, e: e, st: *st, problems: &problems}
 	if err == nil { // else those that are there stay as they are
 		a.readXattrs()
 	}
