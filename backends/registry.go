@@ -23,8 +23,8 @@ type Options struct {
 	// ReadOnly refuses Put and Delete with ErrReadOnly and changes nothing in
 	// the store, not even leftovers of writers that died.
 	ReadOnly bool
-	// Holds reports whether a path is a key that the caller knows, or that of a directory
-	// of such keys. A list leaves out any other that is a link, or may not be read; nil:
+	// Holds reports whether a path is that of a directory in which there may be keys that
+	// the caller knows. A list leaves out any other that is a link, or may not be read; nil:
 	// none is left out.
 	Holds func(path string) bool
 	// Connections is how many calls that carry data will run at once, for pools

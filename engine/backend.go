@@ -14,6 +14,7 @@ import (
 	"vaultik/backends/retry"
 	"vaultik/config"
 	"vaultik/engine/events"
+	"vaultik/internal/platform"
 	"vaultik/vault/layout"
 )
 
@@ -45,6 +46,7 @@ func (j *job) open(ctx context.Context, url string, o backends.Options, conf *co
 	connections int) (backends.Backend, error) {
 	o.Log, o.Holds = slog.New(logs{j.Voice}), layout.Holds
 	o.S3, o.Rclone = s3Options(conf.S3), backends.RcloneOptions(conf.Rclone)
+	o.ReadOnly = o.ReadOnly || j.dry // or the place may be tried with a file
 	l, trouble := j.limiter(conf), j.troubles.of(backends.Redact(url))
 	b, err := retry.Open(ctx, func(ctx context.Context) (backends.Backend, error) {
 		b, err := openKind(ctx, url, o)
@@ -126,12 +128,13 @@ func (j *job) tuning() (*config.Config, error) {
 	return nil, err
 }
 
-// transfers is how many run at once.
+// transfers is how many run at once: each has a file or a connection open.
 func (j *job) transfers(conf *config.Config) int {
+	n := conf.Parallel
 	if j.o.Connections != 0 {
-		return j.o.Connections
+		n = j.o.Connections
 	}
-	return conf.Parallel
+	return platform.OpenShare(n, 8)
 }
 
 // logs takes what backends log: warnings are shown as those of the job, the rest with -v.

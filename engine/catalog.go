@@ -28,6 +28,7 @@ type catalog struct {
 	hostname string // of this host
 	behind   int    // sets of which a mirror lacks what was seen of its store
 	seen     map[config.SetOf]config.Point
+	forked   map[config.SetOf]bool // another manifest stands where one was seen
 }
 
 // row is one snapshot. Its root is read when it is asked for.
@@ -59,7 +60,10 @@ func (j *job) catalog(ctx context.Context, op *opened) (*catalog, error) {
 	}
 	c, err := j.catalogOf(ctx, op, loaded, problems)
 	if err == nil {
-		j.noteHeads(op, loaded)
+		j.noteHeads(op, slices.DeleteFunc(slices.Clone(loaded), func(l *snapshot.Loaded) bool {
+			// Else only the first to look would be told.
+			return c.forked[config.SetOf{Host: l.Host, Set: l.Set}]
+		}))
 		j.sayBehind(c)
 	}
 	j.sayStrays(op)
@@ -119,7 +123,8 @@ func (j *job) catalogOf(ctx context.Context, op *opened, loaded []*snapshot.Load
 	}
 	problems = append(problems, op.Store.Trust.CheckRecipients(loaded)...)
 	seen := op.Seen.Manifests(op.Store.Doc.Store)
-	c := &catalog{problems: problems, op: op, hostname: j.hostname(), seen: seen}
+	c := &catalog{problems: problems, op: op, hostname: j.hostname(), seen: seen,
+		forked: map[config.SetOf]bool{}}
 	for _, l := range loaded {
 		c.rows = append(c.rows, &row{Loaded: l})
 	}
@@ -166,9 +171,12 @@ func (j *job) checkSeen(ctx context.Context, c *catalog, loaded []*snapshot.Load
 		}
 		err := c.op.Store.CheckSeen(ctx, loaded,
 			snapshot.Place{Host: k.Host, Set: k.Set, Seq: p.Seq}, sum)
+		if err == nil || c.op.Store.Trust.Accepts(k.Host, k.Set, p.Seq) {
+			continue // the owner knows that it is gone
+		}
+		c.forked[k] = c.forked[k] || errors.Is(err, snapshot.ErrFork)
 		switch {
-		case err == nil || c.said(k.Host, k.Set, p.Seq),
-			c.op.Store.Trust.Accepts(k.Host, k.Set, p.Seq): // the owner knows that it is gone
+		case c.said(k.Host, k.Set, p.Seq):
 		case mirror && errors.Is(err, snapshot.ErrRollback):
 			behind++
 		default:

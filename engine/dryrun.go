@@ -89,10 +89,15 @@ func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
 	if b.op.Host == nil {
 		return nil
 	}
+	// Before the index is open: either may take tens of MiB, and the store is not trusted.
+	usable, err := b.usableBlobs(ctx, b.op)
+	if err != nil {
+		return err
+	}
 	if b.ix, err = b.copyIndex(b.conf, b.op.Host, undo); err != nil || b.ix == nil {
 		return err
 	}
-	return b.dropMissing(ctx, b.op, b.ix)
+	return b.dropMissing(usable, b.ix)
 }
 
 // copyIndex opens a copy of the index, nil where there is none to be had.
@@ -136,27 +141,33 @@ func copyError(temp string, err error) error {
 	return err
 }
 
-// dropMissing makes the copy forget blobs that the store has not, or that prune
-// has condemned: their files would be read again.
-func (j *job) dropMissing(ctx context.Context, op *opened, ix *index.Index) error {
+// usableBlobs are the sizes of the blobs of this host that the store has, and that prune has
+// not condemned.
+func (j *job) usableBlobs(ctx context.Context, op *opened) (map[blob.Name]int64, error) {
 	gc, err := op.Store.GC(ctx, op.Host.ID)
 	if err != nil {
-		return j.foreignWriter(op, fmt.Errorf("%w: %w", backup.ErrUnknownGC, err))
+		return nil, j.foreignWriter(op, fmt.Errorf("%w: %w", backup.ErrUnknownGC, err))
 	}
-	present, err := presentBlobs(ctx, op)
+	usable, err := presentBlobs(ctx, op)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if gc != nil {
 		for key := range gc.Keys() {
 			if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindBlob {
-				delete(present, o.Sum)
+				delete(usable, o.Sum)
 			}
 		}
 	}
+	return usable, nil
+}
+
+// dropMissing makes the copy forget all blobs but the usable ones: the files in them would
+// be read again.
+func (j *job) dropMissing(usable map[blob.Name]int64, ix *index.Index) error {
 	var gone []blob.Name
 	ix.Blobs(func(_ index.BlobNum, b blob.Info) bool {
-		if size, ok := present[b.Name]; !ok || size != b.Size {
+		if size, ok := usable[b.Name]; !ok || size != b.Size {
 			gone = append(gone, b.Name)
 		}
 		return true
@@ -368,7 +379,8 @@ func (d *dryRun) report(set *backupSet, missing bool) error {
 	sum.BytesRead += d.read
 	sum.Errors += d.failed
 	if n.Files+n.Dirs+n.Others == 0 {
-		return &nothingToSave{errors.New("nothing could be read: no snapshot would be made")}
+		return &nothingToSave{errors.New("nothing could be read: no snapshot would be made"),
+			!set.given}
 	}
 	d.Tell(events.WouldSave{Set: set.name, Files: n.Files, New: n.New, Changed: n.Changed,
 		Unchanged: n.Unchanged, BytesRead: d.read, Excluded: d.excluded})

@@ -113,7 +113,8 @@ type job struct {
 	forgetful bool               // it was said that nothing can be remembered
 	strays    map[strayKind]bool // that were told of
 
-	within, target string // of SNAPSHOT:PATH, and of --target, as they were given
+	within string // of SNAPSHOT:PATH, as it was given
+	rest   string // of the command line, behind that
 }
 
 // sums are the totals, while they grow.

@@ -182,29 +182,50 @@ func (*otherStore) Hint() string {
 }
 
 // notHost: this machine does not write to the store that was opened.
-type notHost struct{ url string }
+type notHost struct {
+	url  string
+	file string // host.json, which is missing; "": another store was named
+	anew string // the command that makes it another host
+}
 
 func (e *notHost) Error() string {
+	if e.file != "" {
+		return e.file + " is missing: it has the keys with which this machine writes to the store"
+	}
 	return fmt.Sprintf(
 		"this machine is not a host of the store at %s: it has no keys to write there", e.url)
 }
 
 func (*notHost) Exit() fault.Code { return fault.Failed }
-func (*notHost) Hint() string {
+func (e *notHost) Hint() string {
+	if e.file != "" {
+		return "put back a copy of it; only if there is none, begin as a new host: " + e.anew
+	}
 	return "to back up to this machine's own store, omit --store: vaultik backup PATH"
 }
 
 // nothingToSave: none of the paths is there.
-type nothingToSave struct{ err error }
+type nothingToSave struct {
+	err        error
+	configured bool // the paths are those of the configuration
+}
 
 func (e *nothingToSave) Error() string  { return "nothing to back up: " + e.err.Error() }
 func (e *nothingToSave) Unwrap() error  { return e.err }
 func (*nothingToSave) Exit() fault.Code { return fault.Failed }
 
-func (*nothingToSave) Hint() string { return "see which paths are configured: vaultik config show" }
+func (e *nothingToSave) Hint() string {
+	if e.configured {
+		return pathsHint
+	}
+	return ""
+}
+
+// pathsHint is what to do about paths that are not there, where nobody has just named them.
+const pathsHint = "see which paths are configured: vaultik config show"
 
 // NothingNamed is the error of a list that names no path.
-func NothingNamed(err error) error { return fault.WithHint(&nothingToSave{err}, "") }
+func NothingNamed(err error) error { return &nothingToSave{err: err} }
 
 // staleTrust: the store shows an older trust list than was seen of it before.
 type staleTrust struct {

@@ -13,6 +13,7 @@ import (
 	"vaultik/index"
 	"vaultik/internal/atomicfile"
 	"vaultik/internal/fault"
+	"vaultik/vault/blob"
 	"vaultik/vault/filter"
 	"vaultik/vault/keys"
 	"vaultik/vault/page"
@@ -164,6 +165,8 @@ var bucketHints = map[error]string{
 		"to create a new store: vaultik init --store URL",
 	backends.ErrAuth: "use a key that the server accepts: export AWS_ACCESS_KEY_ID=... " +
 		"AWS_SECRET_ACCESS_KEY=..., or s3: credentials: in the configuration",
+	backends.ErrToken: "get a new session token and use it with its key: export " +
+		"AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=... AWS_SESSION_TOKEN=...",
 	backends.ErrPermission: "allow this key to read, write, delete and list there",
 	backends.ErrConfig:     "",
 }
@@ -171,12 +174,18 @@ var bucketHints = map[error]string{
 var remoteHints = map[error]string{
 	backends.ErrContainerNotFound: "check remote and path: rclone lsd REMOTE:PATH; " +
 		"to create a new store: vaultik init --store URL",
+	backends.ErrToken:  "give that remote a new session token, with its key: rclone config",
 	backends.ErrAuth:   "correct the user, password or key of that remote: rclone config",
 	backends.ErrConfig: "",
 }
 
 // thaw is what to do about archived objects.
 const thaw = "bring the archived objects back first (S3: aws s3api restore-object)"
+
+// earlierKey is what to do about blobs of before the recipients were changed, which newer
+// snapshots refer to.
+const earlierKey = "if the recipients were changed, give the earlier key as well: export " +
+	keys.EnvIdentity + "=\"$(grep -hv '^#' RECOVERY-KIT EARLIER-KEY)\""
 
 // classes are tried in order: the first that fits decides.
 var classes = []class{
@@ -193,6 +202,7 @@ var classes = []class{
 		"=\"$(grep -v '^#' RECOVERY-KIT)\""},
 	{keys.ErrBadIdentity, fault.NoIdentity,
 		"set it to the line of the recovery kit that begins with AGE-SECRET-KEY-"},
+	{blob.ErrNoIdentity, fault.NoIdentity, earlierKey},
 	{keys.ErrWrongIdentity, fault.NoIdentity,
 		"use the recovery kit whose \"# store:\" line has this store's id"},
 	{keys.ErrPlugin, fault.NoIdentity, ""},
@@ -203,9 +213,7 @@ var classes = []class{
 		"is it mounted? check storage_url: vaultik config show"},
 	{snapshot.ErrNewerFormat, fault.Failed,
 		"it needs a newer version of vaultik; see which one this is: vaultik version"},
-	{snapshot.ErrTrustRollback, fault.Damage,
-		"use a complete copy of the store; only if there is none: " +
-			"vaultik store accept-rollback --kit FILE"},
+	{snapshot.ErrTrustRollback, fault.Damage, ""},
 	{snapshot.ErrGCRollback, fault.Damage,
 		"put that object back from another copy of the store; only if there is none: " +
 			"vaultik store accept-rollback --kit FILE"},
@@ -221,15 +229,21 @@ var classes = []class{
 	{backends.ErrSlow, fault.Failed, "if the line is that slow: --slow-store"},
 	{backends.ErrArchived, fault.Failed, thaw + ", then rerun the command"},
 	{atomicfile.ErrSymlink, fault.Failed, "in a store no symbolic link is followed: replace it " +
-		"by what it points to, or mount that there (mount --bind), then rerun the command"},
+		"by what it points to, or mount that there (mount --bind), or remove it if nobody of yours " +
+		"made it; then rerun the command"},
 	{backends.ErrNoSpace, fault.Failed,
 		"free some space in the store, then rerun the command to resume"},
 	{backends.ErrReadOnly, fault.Failed, "make the store writable, or use another: --store URL"},
 	{backends.ErrPermission, fault.Failed,
 		"give this user access to the store, or use another: --store URL"},
+	{backends.ErrClock, fault.Failed, "set the clock of this machine, for example: " +
+		"timedatectl set-ntp true; then rerun the command"},
+	{backends.ErrToken, fault.Failed, "get a new session token, then rerun the command"},
 	{backends.ErrAuth, fault.Failed, ""},
 	{backends.ErrRemoteNotFound, fault.Usage,
 		"list the remotes: rclone listremotes; add one: rclone config"},
+	{backends.ErrNoTarget, fault.Usage,
+		"say where it leads: rclone config update REMOTE remote=OTHER:PATH"},
 	{backends.ErrConfig, fault.Usage,
 		"correct the URL or the settings of the store (storage_url, s3, rclone): " +
 			"vaultik config show"},

@@ -31,7 +31,9 @@ type RepairOptions struct {
 func (e *Engine) RepairHead(ctx context.Context, o RepairOptions, sink events.Sink) (events.Totals,
 	error) {
 	j := e.begin("store repair-head", sink)
-	err := j.repairHead(ctx, o)
+	_, err := attended(ctx, j, func() (struct{}, error) {
+		return struct{}{}, j.repairHead(ctx, o)
+	})
 	return j.totals(), err
 }
 

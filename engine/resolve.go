@@ -98,10 +98,7 @@ func (j *job) again(snapshot string) string {
 	if j.within != "" {
 		id = config.Quote(id + ":" + j.within)
 	}
-	if j.target != "" {
-		flags += " --target " + config.Quote(j.target)
-	}
-	return j.here(j.command + " " + id + flags)
+	return j.here(j.command + " " + id + flags + j.rest)
 }
 
 func (c *catalog) firstProblem() error {

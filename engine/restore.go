@@ -76,7 +76,7 @@ func (j *job) restore(ctx context.Context, o RestoreOptions) (res RestoreResult,
 	if err != nil {
 		return res, err
 	}
-	j.target = o.Target
+	j.rest = o.words()
 	r, err := j.openSnapshot(ctx, o.Snapshot, o.Pick)
 	if err != nil {
 		return res, err
@@ -145,6 +145,8 @@ func (b *restoreJob) run(ctx context.Context) (out RestoreResult, err error) {
 	left := del.run(ctx, res, err)
 	if err = b.report(ctx, res, err, &out); err == nil {
 		err = left
+	} else if left != nil {
+		b.Warn("", "%v", left)
 	}
 	if !b.o.Verify || err != nil && !fault.IsIncomplete(err) {
 		return out, err

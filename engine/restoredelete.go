@@ -189,16 +189,14 @@ func (d *deletion) walk(ctx context.Context) (*restore.ExtrasResult, error) {
 
 // run deletes, if the restore went well, and returns what is to be said of it as an error.
 func (d *deletion) run(ctx context.Context, res *restore.Result, restoreErr error) error {
-	switch {
-	case !d.o.Delete:
+	if !d.o.Delete {
 		return nil
-	case d.not != "":
-	case restoreErr != nil || res == nil || res.Failed > 0 || res.Damaged ||
-		res.NotRead != nil:
+	}
+	failed := restoreErr != nil || res == nil || res.Failed > 0 || res.Damaged || res.NotRead != nil
+	if failed && d.not == "" {
 		d.not = "some entries could not be restored"
 	}
 	if d.not != "" {
-		d.Warn("", "nothing was deleted: %s", d.not)
 		return fault.Incomplete("nothing was deleted: " + d.not)
 	}
 	if d.found.Files+d.found.Dirs+d.found.Failed == 0 {

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"strings"
+
 	"vaultik/actors"
 	"vaultik/actors/restore"
+	"vaultik/config"
 	"vaultik/engine/events"
 )
 
@@ -34,6 +37,37 @@ type RestoreOptions struct {
 	// Confirm is asked before anything is restored whether that may be deleted at the
 	// end. nil: it may.
 	Confirm func(Doomed) bool
+}
+
+// words are the options as flags and arguments, but for the snapshot: a command that is to be
+// pasted must not restore more than was asked for. --yes is not among them.
+func (o *RestoreOptions) words() string {
+	var b strings.Builder
+	flag := func(name string, values ...string) {
+		for _, v := range values {
+			b.WriteString(" " + name + config.Quote(v))
+		}
+	}
+	flag("--target ", o.Target)
+	for _, f := range []struct {
+		name string
+		on   bool
+	}{
+		{"--dry-run", o.DryRun}, {"--in-place", o.InPlace}, {"--verify", o.Verify},
+		{"--no-space-check", o.NoSpaceCheck}, {"--numeric-owner", o.NumericOwner},
+		{"--delete", o.Delete},
+	} {
+		if f.on {
+			b.WriteString(" " + f.name)
+		}
+	}
+	if o.Overwrite != "" && o.Overwrite != OverwriteIfChanged {
+		flag("--overwrite ", o.Overwrite)
+	}
+	flag("--include=", o.Include...)
+	flag("--exclude=", o.Exclude...)
+	flag("", o.Paths...)
+	return b.String()
 }
 
 // Doomed is what a restore is to delete.

@@ -17,6 +17,7 @@ import (
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
+	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/page"
 	"vaultik/vault/snapshot"
@@ -168,6 +169,7 @@ func (b *restoreJob) cures() []cure {
 	const again = "then rerun the same command to restore the rest"
 	const then = "; " + again
 	all := []cure{
+		{[]error{blob.ErrNoIdentity}, say(earlierKey + then)},
 		{[]error{vfs.ErrNotEmpty, vfs.ErrInTheWay}, say("move away what is in the way, " + again)},
 		{[]error{vfs.ErrLocked}, say("clear the flags of what is in the way, as root: " +
 			"chattr -i -a FILE" + then)},

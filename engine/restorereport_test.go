@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"syscall"
@@ -9,6 +10,7 @@ import (
 
 	"vaultik/actors/restore"
 	"vaultik/backends"
+	"vaultik/vault/blob"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/snapshot"
 )
@@ -39,6 +41,7 @@ func TestRestoreJob_TryAgain(t *testing.T) {
 		{at(syscall.ENOSYS), ""},
 		{at(syscall.EOPNOTSUPP), ""},
 		{backends.ErrUnreachable, "rerun the same command to restore the rest"},
+		{fmt.Errorf("open blob x: %w", blob.ErrNoIdentity), "give the earlier key as well: "},
 		{snapshot.ErrDamaged, "verify --read-data"},
 	} {
 		got := b.tryAgain(&restore.Result{Problems: []restore.Problem{{Path: "d/f", Err: test.err}}})

@@ -24,6 +24,7 @@ type opened struct {
 	Seen    *config.Seen // what was seen of stores before now
 	Sets    *config.Sets // of this host; empty if Host is nil
 	Host    *config.Host // nil if this machine is no host of this store
+	noHost  notHost      // what to say then
 	Mirror  bool         // a place that store copy made, named by --store: it may be behind
 
 	cache *objectcache.Cache // nil: none
@@ -58,7 +59,7 @@ func (j *job) looksUp(op *opened) {
 func (o *opened) takesBackups() error {
 	switch {
 	case o.Host == nil:
-		return &notHost{o.URL}
+		return &o.noHost
 	case o.Mirror:
 		return &fault.UsageError{
 			Msg: backends.Redact(o.URL) +
@@ -83,8 +84,8 @@ func (o *opened) trusted() error {
 	default:
 		return nil
 	}
-	return fault.WithHint(fmt.Errorf("%w: %s, so what it saves would not count",
-		snapshot.ErrUntrusted, why), "see which hosts are trusted: vaultik store info")
+	return fault.WithHint(errors.New(why+", so what it saves would not count"),
+		"see which hosts are trusted: vaultik store info")
 }
 
 // openStore opens the store that is meant for reading and writing, after the
@@ -109,11 +110,18 @@ func (j *job) openStore(ctx context.Context, o backends.Options) (*opened, error
 		return nil, err
 	}
 	b, err := j.openBackend(ctx, url, o)
+	if errors.Is(err, backends.ErrContainerNotFound) && j.o.Store != nil &&
+		config.FilePath(url) != "" {
+		return nil, fault.WithHint(err, "is it mounted? check the URL that --store gives")
+	}
 	if err != nil {
 		return nil, err
 	}
 	op := &opened{URL: url, Backend: b, Objects: backends.Objects(b), Seen: seen,
-		Sets: &config.Sets{}}
+		Sets: &config.Sets{}, noHost: notHost{url: url}}
+	if host == nil && j.o.Store == nil {
+		op.noHost.file, op.noHost.anew = j.state.HostFile(), j.becomeNewHost()
+	}
 	if err := j.pinned(ctx, op, host, known); err != nil {
 		_ = b.Close()
 		return nil, err
@@ -186,7 +194,8 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 			backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
 	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq &&
 		op.Store.TrustSum != p.Sum {
-		return &staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq, want: p.Seq}
+		return fault.WithHint(&staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq,
+			want: p.Seq}, j.acceptHint(op))
 	}
 	if !j.older {
 		op.requireSeen()
@@ -196,19 +205,20 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 	return nil
 }
 
-// unreadable says what follows if store.json or the trust list is damaged, or
-// store.json is gone while the rest of the store is there.
+// unreadable says what follows if store.json or the trust list is damaged, or gone while the
+// rest of the store is there.
 func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
 	if errors.Is(err, snapshot.ErrNoStore) {
-		some := false
-		lerr := op.Objects.List(ctx, layout.TrustPrefix, func(string, int64) error {
-			some = true
-			return nil
-		})
-		if lerr != nil || !some {
+		if !holdsAny(ctx, op.Objects, layout.TrustPrefix, layout.HostsPrefix) {
+			if j.o.Store != nil {
+				return fault.WithHint(err, "check the URL that --store gives")
+			}
 			return err
 		}
 		err = fmt.Errorf("open store: %w: %s is missing", snapshot.ErrDamaged, layout.StoreJSON)
+	}
+	if errors.Is(err, snapshot.ErrTrustRollback) {
+		return fault.WithHint(err, j.acceptHint(op))
 	}
 	if !errors.Is(err, snapshot.ErrDamaged) {
 		return err
@@ -219,6 +229,20 @@ func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
 		"put that object back from another copy of the store; only if there is none: "+
 			j.here("store repair-head --kit FILE"),
 	)
+}
+
+// errFound ends a listing that has shown enough.
+var errFound = errors.New("found")
+
+// holdsAny reports whether there is an object below one of the prefixes, as far as can be known.
+func holdsAny(ctx context.Context, o backends.ObjectReader, prefixes ...string) bool {
+	for _, p := range prefixes {
+		err := o.List(ctx, p, func(string, int64) error { return errFound })
+		if errors.Is(err, errFound) {
+			return true
+		}
+	}
+	return false
 }
 
 // pinFor is what must hold of the store at op.URL, as far as is known before it is read.

@@ -9,6 +9,7 @@ import (
 
 	"vaultik/actors/survey"
 	"vaultik/actors/verify"
+	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
@@ -252,8 +253,9 @@ func (v *verification) damage(found int64, affected []string) error {
 	err := fault.Damaged(words.Plural(found, "problem", "problems") + " in the store" + rest)
 	for _, p := range v.signed {
 		if errors.Is(p.Err, snapshot.ErrRollback) || errors.Is(p.Err, snapshot.ErrGap) ||
-			errors.Is(p.Err, snapshot.ErrGCRollback) {
-			return fault.WithHint(err, v.acceptHint())
+			errors.Is(p.Err, snapshot.ErrGCRollback) ||
+			v.cat.forked[config.SetOf{Host: p.Host, Set: p.Set}] {
+			return fault.WithHint(err, v.acceptHint(v.cat.op))
 		}
 	}
 	return err

@@ -52,7 +52,7 @@ type ExtrasResult struct {
 // foundExtra is something that was found, in few bytes, as there may be millions.
 type foundExtra struct {
 	path  uint64 // a hash
-	state uint64 // a hash of what tells whether it was changed; 0: it is a directory that stays
+	state uint64 // a hash of what tells of a change, and names; 0: a directory that stays
 }
 
 // Extras lists or deletes what a target has and the snapshot has not. Any error
@@ -325,7 +325,7 @@ func (x *extras) listed(path string, st *vfs.Stat) error {
 	switch {
 	case !ok, was.state == 0 && st.Type != page.Dir:
 		return errNotListed
-	case was.state != 0 && was.state != l.state(st):
+	case was.state != 0 && was.state != l.state(st, was.state&names != 0):
 		return errChangedSince
 	}
 	return nil
@@ -335,14 +335,23 @@ func (x *extras) listed(path string, st *vfs.Stat) error {
 func (r *ExtrasResult) note(path string, st *vfs.Stat) {
 	e := foundExtra{path: maphash.String(r.seed, path)}
 	if st != nil {
-		e.state = r.state(st)
+		e.state = r.state(st, st.Type != page.Dir && st.Nlink > 1)
 	}
 	r.found = append(r.found, e)
 }
 
-func (r *ExtrasResult) state(st *vfs.Stat) uint64 {
-	return maphash.Comparable(r.seed,
-		[5]uint64{st.Dev, st.Ino, uint64(st.Ctime.Sec), uint64(st.Ctime.Nsec), uint64(st.Size)}) | 1
+// names marks the state of a file that had several.
+const names = 2
+
+// state goes by ctime, which nobody can set. That of a file with several names moves whenever
+// one of them goes, or is replaced by the restore itself: there mtime has to do.
+func (r *ExtrasResult) state(st *vfs.Stat, several bool) uint64 {
+	at, mark := st.Ctime, uint64(1)
+	if several {
+		at, mark = st.Mtime, mark|names
+	}
+	return maphash.Comparable(r.seed, [5]uint64{st.Dev, st.Ino, uint64(at.Sec),
+		uint64(at.Nsec), uint64(st.Size)})&^(1|names) | mark
 }
 
 // find returns what was noted of a path.

@@ -92,6 +92,28 @@ func TestExtras_changed(t *testing.T) {
 	}
 }
 
+// Names of one file are all deleted, although each that goes changes the ctime of the others,
+// and so does the restore when it replaces one. A file of several names that was written to stays.
+func TestExtras_hardLinks(t *testing.T) {
+	h := jobtest.New(t)
+	dir, out := t.TempDir(), t.TempDir()
+	testtree.Make(t, dir, "file a text=a")
+	h.Backup(dir)
+	testtree.Make(t, out, "file a text=old\nhardlink also-a a\nfile x text=x\nhardlink d/y x\n"+
+		"hardlink z x\nfile w text=w\nhardlink w2 w")
+	x := &restore.ExtrasSpec{Restore: h.RestoreSpec(dir, out)}
+	_, _, x.Listed = h.FindExtras(dir, x)
+	h.Restore(h.RestoreSpec(dir, out))
+	jobtest.Must(t, os.WriteFile(filepath.Join(out, "w2"), []byte("v"), 0o600))
+	gone, stay, r := h.FindExtras(dir, x)
+	if gone != "also-a d d/y x z" || stay != "w w2" || r.Failed != 2 {
+		t.Errorf("deleted %q, left %q, %+v", gone, stay, r)
+	}
+	if b, _ := os.ReadFile(filepath.Join(out, "w")); string(b) != "v" {
+		t.Errorf("%q", b)
+	}
+}
+
 // What the restore, the snapshot's rules or the program itself leave out stays,
 // and so do the directories in which it is.
 func TestExtras_stay(t *testing.T) {

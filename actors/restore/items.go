@@ -72,7 +72,7 @@ func (p *restorePlanner) sayApart() {
 	}
 	p.run.spec.warn(fmt.Sprintf("%s not linked to other names of the same file, since the "+
 		"snapshot has other contents or attributes there; first: %q",
-		words.Plural(p.apart, "hard link was", "hard links were"), p.apartAt))
+		words.Plural(p.apart, "hard link was", "hard links were"), "/"+p.apartAt))
 }
 
 // begin finds out what is to be done for an item by itself.

@@ -267,9 +267,40 @@ func (s *Survey) List(ctx context.Context, host int) error {
 	if err != nil {
 		return fmt.Errorf("list the store: %w", err)
 	}
+	return s.unlisted(ctx, host, seen)
+}
+
+// maxGone is how many objects that a list lacks must be found to be missing, each by a call of
+// its own, until a list is believed.
+const maxGone = 1_000
+
+// unlisted tells what of a host is missing from what only is not listed: lists may lag
+// behind, and have no link in the place of an object, whose contents may be where it leads.
+func (s *Survey) unlisted(ctx context.Context, host int, seen []bool) error {
+	inv, gone := s.Inventory, 0
 	for i := range seen {
-		if !seen[i] && inv.HostOf(i) == host {
+		if seen[i] || inv.HostOf(i) != host {
+			continue
+		}
+		var info backends.ObjectInfo
+		err := error(backends.ErrNotFound)
+		if gone < maxGone {
+			info, err = s.store.Stat(ctx, inv.Key(i))
+		}
+		switch {
+		case Fatal(ctx, err) != nil:
+			return Fatal(ctx, err)
+		case err != nil && KindOf(err) == ProblemMissing:
+			gone++
 			s.ObjectProblem(i, ProblemMissing, "it is missing")
+		case err != nil:
+			s.ObjectError(i, err)
+		default:
+			name, err := layout.Parse(info.Key)
+			if err != nil {
+				return err
+			}
+			s.listed(name, info.Size, seen)
 		}
 	}
 	return nil

@@ -171,6 +171,56 @@ func TestSymlinks(t *testing.T) {
 	}
 }
 
+// What no object can be, in the place of one or anywhere that may hold none, hides nothing and
+// ends no list, whoever has put it there; a link in the place of a directory of objects does.
+func TestList_NoObjects(t *testing.T) {
+	root := t.TempDir()
+	b, err := Open(root, backends.Options{Holds: func(path string) bool { return path == "dir" || path == "dir/sub" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	put(t, b, "dir/x", "x")
+	for name, target := range map[string]string{"dir/file": "x", "dir/up": "..", "dir/broken": "nowhere", "stray": "dir"} {
+		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.Mkfifo(filepath.Join(root, "dir/fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(root, "dir/closed"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{root, filepath.Join(root, "dir")} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asNobody(t, func() {
+		for _, prefix := range []string{"", "dir/"} {
+			list, err := backends.List(t.Context(), b, prefix)
+			if err != nil || len(list) != 1 || list[0].Key != "dir/x" {
+				t.Errorf("List %q: %v, %v; want dir/x", prefix, list, err)
+			}
+		}
+	})
+	if _, err := b.Stat(t.Context(), "dir/file"); !errors.Is(err, backends.ErrUnsupported) {
+		t.Errorf("Stat of a link: %v, want ErrUnsupported", err)
+	}
+	for _, target := range []string{"../elsewhere", "nowhere"} { // that may be a disk that is not mounted
+		if err := os.Symlink(target, filepath.Join(root, "dir/sub")); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := backends.List(t.Context(), b, ""); !errors.Is(err, backends.ErrUnsupported) {
+			t.Errorf("List with a link in the place of a directory: %v, %v; want ErrUnsupported", list, err)
+		}
+		if err := os.Remove(filepath.Join(root, "dir/sub")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A store that is taken away is not an empty one.
 func TestRootGone(t *testing.T) {
 	b, _, root := openScripted(t)

@@ -179,6 +179,8 @@ func (l *lister) visit(dir *atomicfile.Dir, rel, name string) error {
 		return nil
 	}
 	st, err := dir.Lstat(name)
+	// Only a directory that may hold objects is missed: what is no regular file at the place of
+	// an object, or elsewhere, holds none, and whoever can write here can put it there.
 	stray := l.b.holds != nil && !l.b.holds(key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -60,11 +61,15 @@ func (s *signedStore) next(key func(uint64) string) (seq uint64, prev snapshot.S
 	}
 }
 
+// prunes counts gc objects: times are of whole seconds, and no two objects are the same.
+var prunes atomic.Int64
+
 // pruned signs the next gc object of this host: pruned [TO]. With TO it deletes the
 // manifests up to that seq, all of the only set, and says so.
 func pruned(ts *testscript.TestScript, _ bool, args []string) {
 	s := newSignedStore(ts)
-	g := &snapshot.GC{Store: s.host.Store, Host: s.host.ID, Time: time.Now()}
+	at := time.Now().Add(time.Duration(prunes.Add(1))*time.Second - time.Hour)
+	g := &snapshot.GC{Store: s.host.Store, Host: s.host.ID, Time: at}
 	g.Seq, g.Prev = s.next(func(seq uint64) string { return layout.GC(s.host.ID, seq) })
 	if len(args) > 0 {
 		to, err := strconv.Atoi(args[0])

@@ -52,8 +52,11 @@ func (s *session) showRollback(e events.Rollback) {
 	if e.TrustFrom == 0 {
 		return
 	}
-	s.out.result("lost: trust lists %d to %d, and what they changed about hosts and recipients",
-		e.TrustFrom, e.TrustTo)
+	lists := fmt.Sprintf("trust list %d, and what it", e.TrustTo)
+	if e.TrustTo > e.TrustFrom {
+		lists = fmt.Sprintf("trust lists %d to %d, and what they", e.TrustFrom, e.TrustTo)
+	}
+	s.out.result("lost: %s changed about hosts and recipients", lists)
 	for _, h := range e.Hosts {
 		s.out.result("trusted again: %s", hostText(h))
 	}

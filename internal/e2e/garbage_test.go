@@ -71,8 +71,8 @@ func (g *rubbish) key() string {
 		if parts[last-1] == like[len(like)-64:][:2] {
 			parts[last-1] = name[:2]
 		}
-	case len(name) == 10: // not the next one: that one name nobody may take
-		name = fmt.Sprintf("%010d", 4+g.r.Uint64N([]uint64{10, 1_000, 9_999_999_990}[g.r.IntN(3)]))
+	case len(name) == 10: // not one of the next two, which are those of the snapshots that follow
+		name = fmt.Sprintf("%010d", 6+g.r.Uint64N([]uint64{10, 1_000, 9_999_999_990}[g.r.IntN(3)]))
 		if g.r.IntN(4) == 0 {
 			name += "-" + g.hex(16)
 		}

@@ -59,6 +59,7 @@ func (m *machine) bounded(args ...string) ran {
 	err := cmd.Wait()
 	close(done)
 	<-watched
+	m.peak = max(m.peak, peak)
 	var ee *exec.ExitError
 	if err != nil && !errors.As(err, &ee) {
 		m.t.Fatal(err)
@@ -113,6 +114,9 @@ type hostileCase struct {
 }
 
 const good = "the good one"
+
+// farFuture is the exit code of a restore with a time that not all file systems keep.
+const farFuture = -1
 
 func hostileCases(outside string) []hostileCase {
 	refused := func(name, path string) hostileCase {
@@ -273,7 +277,7 @@ func hostileEntries() []hostileCase {
 		return func(*forgery) []string { return []string{entry("m", "fifo", `"x":`+json)} }
 	}
 	return []hostileCase{
-		one("links that are not of one type", 3, `"/m2"`, func(y *forgery) []string {
+		one("links that are not of one type", 0, `"/m2"`, func(y *forgery) []string {
 			return []string{strings.Replace(y.file("m1", "x"), "}", ","+linked+"}", 1), entry("m2", "fifo", linked), entry("m3", "symlink", linked, `"target":"/etc/passwd"`)}
 		}),
 		one("links to a directory", 0, "", func(y *forgery) []string {
@@ -288,7 +292,7 @@ func hostileEntries() []hostileCase {
 		one("every inode flag", 3, "could not be set", func(y *forgery) []string {
 			return []string{strings.Replace(y.file("m", "x"), "}", `,"flags":4294967247}`, 1)} // but immutable and append-only, which the test could not remove
 		}),
-		one("mtime of the year 292 billion", 0, "", func(y *forgery) []string {
+		one("mtime of the year 292 billion", farFuture, "", func(y *forgery) []string {
 			return []string{strings.Replace(y.file("m", "x"), "1700000000.0", "9223372036854775807.0", 1)}
 		}),
 		one("xattrs of no namespace", 3, "could not be set", xattrs(`[["`+strings.Repeat("n", 300)+`","AA=="],["nothing",""],["system.nfs4_acl","AAAA"],["user.",""]]`)),
@@ -403,8 +407,15 @@ func (c *hostileCase) run(t *testing.T, src, outside string, all bool) {
 	before := listing(t, outside) + listing(t, f.root0())
 
 	r := f.bounded("restore", "latest", "--target", out)
-	if r.code != c.restore || !strings.Contains(r.stderr, c.says) {
-		t.Errorf("restore: exit %d, want %d and the words %q\n%s", r.code, c.restore, clip(c.says), clip(r.stdout+r.stderr))
+	want := c.restore
+	if want == farFuture {
+		want = 0
+		if strings.Contains(r.stderr, "the file system does not keep it: 292277026596-") {
+			want = 3
+		}
+	}
+	if r.code != want || !strings.Contains(r.stderr, c.says) {
+		t.Errorf("restore: exit %d, want %d and the words %q\n%s", r.code, want, clip(c.says), clip(r.stdout+r.stderr))
 	}
 	for p, want := range c.want {
 		b, err := os.ReadFile(filepath.Join(out, p))

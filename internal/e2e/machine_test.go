@@ -70,6 +70,7 @@ type machine struct {
 	mortal     bool   // modes of files count, even for root
 	env        []string
 	logs       []logged
+	peak       int64 // bytes resident, of what was bounded
 }
 
 // logged is what one command said.

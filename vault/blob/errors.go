@@ -11,8 +11,9 @@ import (
 var (
 	// ErrDamaged: the bytes are not those that were sealed. Other blobs are not affected.
 	ErrDamaged = keys.ErrDamaged
-	// ErrNoIdentity: none of the identities opens the blob; another may.
-	ErrNoIdentity = keys.ErrWrongIdentity
+	// ErrNoIdentity: none of the identities opens the blob; another may. It is a
+	// keys.ErrWrongIdentity too.
+	ErrNoIdentity = fmt.Errorf("%w", keys.ErrWrongIdentity)
 	// ErrTooLarge: more than any writer of this format makes; it is not read.
 	ErrTooLarge = errors.New("too large")
 )

@@ -2,12 +2,9 @@ package layout
 
 import "strings"
 
-// Holds reports whether a path is a key of this format, or that of a directory in which
-// there may be some: "h", "h/<host>/b" and so on.
+// Holds reports whether a path is that of a directory in which there may be keys of this
+// format: "h", "h/<host>/b" and so on.
 func Holds(path string) bool {
-	if _, ok := parse(path); ok {
-		return true
-	}
 	p := strings.Split(path, "/")
 	var id [8]byte
 	for i, name := range p {

@@ -2,6 +2,7 @@ package layout
 
 import (
 	"errors"
+	pathpkg "path"
 	"slices"
 	"strings"
 	"testing"
@@ -161,10 +162,13 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// What holds a key is each directory above it, and nothing beside it.
+// What holds a key is each directory above it, and nothing beside it, nor the key itself.
 func TestHolds(t *testing.T) {
 	for key := range testKeys() {
-		for path := key; path != ""; {
+		if Holds(key) || Holds(key+"/x") {
+			t.Errorf("%s, an object, may hold objects", key)
+		}
+		for path := pathpkg.Dir(key); path != "."; path = pathpkg.Dir(path) {
 			if !Holds(path) {
 				t.Errorf("%s may hold objects: it is on the way to %s", path, key)
 			}
@@ -174,7 +178,6 @@ func TestHolds(t *testing.T) {
 			if Holds(path + "/x") {
 				t.Errorf("%s/x may hold objects", path)
 			}
-			path = path[:max(0, strings.LastIndexByte(path, '/'))]
 		}
 	}
 	for _, path := range []string{"", "README", "h/README", "b", "h/0123456789abcdef/x", "gc/x",

@@ -117,14 +117,14 @@ func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64
 // owner, or one of prune. It may be nil.
 func (s *Store) record(ctx context.Context, host layout.HostID, set layout.SetID,
 	seq uint64) (*Pruned, error) {
+	gc, err := s.knownGC(ctx, host)
+	if r := gc.pruned(set, seq); r != nil {
+		return r, nil // of what stood there later, where the owner has accepted a loss
+	}
 	if r := s.Trust.lost(host, set, seq); r != nil {
 		return r, nil
 	}
-	gc, err := s.knownGC(ctx, host)
-	if err != nil {
-		return nil, err
-	}
-	return gc.pruned(set, seq), nil
+	return nil, err
 }
 
 // pruned returns the record that covers this place, if there is one.
@@ -164,7 +164,7 @@ func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Su
 	case other:
 		return fmt.Errorf("%w: another stands in the place of %s", ErrFork, name)
 	case newest == 0:
-		return fmt.Errorf("%w: %s; no other of its set is there: %w", ErrRollback, name, fs.ErrNotExist)
+		return setGone{fmt.Errorf("%w: %s; no other of its set is there", ErrRollback, name)}
 	case newest < p.Seq:
 		return fmt.Errorf("%w: %s; the newest there is seq %d", ErrRollback, name, newest)
 	}
@@ -180,3 +180,8 @@ func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Su
 	}
 	return nil
 }
+
+// setGone says that a set has no manifest at all. It is fs.ErrNotExist, too.
+type setGone struct{ error }
+
+func (e setGone) Unwrap() []error { return []error{e.error, fs.ErrNotExist} }

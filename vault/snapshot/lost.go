@@ -108,7 +108,8 @@ type Head struct {
 
 // Missing are the manifests that are gone without a record: gaps between those that are
 // loaded, and those after the newest, up to the heads that were seen. It takes the results of
-// [Store.Manifests]. A gap beside a manifest that is damaged cannot be closed by a record,
+// [Store.Manifests]. A head in whose place another manifest stands is among them: the host was
+// put back with its store, and has gone on since. A gap beside a manifest that is damaged cannot be closed by a record,
 // and is not among them.
 func (s *Store) Missing(ctx context.Context, loaded []*Loaded, bad []Problem,
 	heads []Head) (out []Lost, err error) {
@@ -128,6 +129,9 @@ func (s *Store) Missing(ctx context.Context, loaded []*Loaded, bad []Problem,
 		}
 	}
 	for k, chain := range chains {
+		if r := s.replaced(chain, tails[k]); r != nil {
+			out = append(out, *r)
+		}
 		g := gaps{store: s, key: k, known: true, seq: 1, bad: make(map[uint64]bool)}
 		for _, p := range bad {
 			if p.Key != "" && p.Host == k.host && p.Set == k.set {
@@ -151,6 +155,19 @@ func (s *Store) Missing(ctx context.Context, loaded []*Loaded, bad []Problem,
 		out = append(out, g.out...)
 	}
 	return MergeLost(out)
+}
+
+// replaced is a record of a head that was seen, where another manifest stands in its place;
+// nil where none does, or the owner has accepted it.
+func (s *Store) replaced(chain []*Loaded, head Head) *Lost {
+	i := slices.IndexFunc(chain, func(l *Loaded) bool { return l.Seq == head.Seq })
+	if i < 0 || s.Trust.Accepts(head.Host, head.Set, head.Seq) ||
+		slices.ContainsFunc(chain, func(l *Loaded) bool {
+			return l.Seq == head.Seq && l.Sum == head.Sum
+		}) {
+		return nil
+	}
+	return &Lost{head.Host, Pruned{head.Set, head.Seq, head.Seq, chain[i].Prev, head.Sum}}
 }
 
 // gaps goes along one chain.

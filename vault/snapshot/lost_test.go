@@ -77,6 +77,33 @@ func TestStore_Missing(t *testing.T) {
 	}
 }
 
+// TestStore_Missing_replaced: a host that was put back with its store has written another manifest
+// in the place of one that was seen. The owner can accept that, and prune the other one later.
+func TestStore_Missing_replaced(t *testing.T) {
+	w := newWorld(t)
+	var all []*Loaded
+	for range 4 {
+		all = append(all, w.snapshot(w.set))
+	}
+	seen := headOf(all[1])
+	seen.Sum = Sum{7}
+	got, bad := w.missing(seen)
+	if want := []Lost{{w.host, Pruned{w.set, 2, 2, all[0].Sum, Sum{7}}}}; !slices.Equal(got, want) ||
+		len(bad) > 0 {
+		t.Fatalf("missing %v, want %v; %v", got, want, bad)
+	}
+	w.trust.Seq, w.trust.Prev, w.trust.Lost = 2, Sum{1}, got
+	w.putTrust()
+	if got, bad := w.missing(seen); len(got)+len(bad) > 0 {
+		t.Errorf("accepted: %v %v", got, bad)
+	}
+	pruned := w.lose(all, 2, 2)
+	w.gc(GC{Seq: 1, Pruned: []Pruned{pruned.Pruned}})
+	if got, bad := w.missing(seen); len(got)+len(bad) > 0 {
+		t.Errorf("accepted, then pruned: %v %v", got, bad)
+	}
+}
+
 // TestStore_Missing_damaged: where a damaged manifest hides what stood beside it no record can
 // be made; the rest is found.
 func TestStore_Missing_damaged(t *testing.T) {

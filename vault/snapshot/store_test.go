@@ -59,7 +59,7 @@ func TestOpenStore_refuses(t *testing.T) {
 			w.m.objects[layout.StoreJSON] = b
 		}, ErrOwnerChanged},
 		"no trust":       {func(w *world, p *Pin) { *p = Pin{}; delete(w.m.objects, layout.Trust(1)) }, ErrDamaged},
-		"trust gone":     {func(w *world, _ *Pin) { delete(w.m.objects, layout.Trust(1)) }, ErrTrustRollback},
+		"trust gone":     {func(w *world, _ *Pin) { delete(w.m.objects, layout.Trust(1)) }, ErrDamaged},
 		"trust older":    {func(_ *world, p *Pin) { p.TrustSeq = 2 }, ErrTrustRollback},
 		"trust replaced": {func(_ *world, p *Pin) { p.TrustSum = Sum{1}.String() }, ErrTrustRollback},
 		"trust damaged":  {func(w *world, _ *Pin) { w.m.objects[layout.Trust(1)][30] ^= 1 }, ErrDamaged},
