@@ -26,6 +26,12 @@ var (
 	ErrClosed error = &sentinel{"store is closed", fs.ErrClosed}
 	// ErrUnsupported: this store cannot do that. Matches errors.ErrUnsupported.
 	ErrUnsupported error = &sentinel{"not supported by this store", errors.ErrUnsupported}
+	// ErrClock: the store does not accept the time of this machine. Matches ErrAuth.
+	ErrClock error = &sentinel{"clock differs from the store's", ErrAuth}
+	// ErrToken: the session token has expired, or is none. Matches ErrAuth.
+	ErrToken error = &sentinel{"session token refused", ErrAuth}
+	// ErrNoTarget: a remote that leads to another one does not say to which. Matches ErrConfig.
+	ErrNoTarget error = &sentinel{"remote without a target", ErrConfig}
 
 	// ErrRemoteNotFound: the configured name of a remote is unknown.
 	ErrRemoteNotFound = errors.New("remote not configured")

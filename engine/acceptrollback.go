@@ -156,8 +156,11 @@ func rollbackOf(op *opened, cat *catalog, lost []snapshot.Lost) events.Rollback 
 	return ev
 }
 
-// acceptHint is what to do about snapshots that are gone.
-func (j *job) acceptHint() string {
+// acceptHint is what to do about snapshots or trust lists that are gone.
+func (j *job) acceptHint(op *opened) string {
+	if op.Mirror {
+		return "update the mirror: " + j.vaultik("store copy --to "+config.Quote(op.URL))
+	}
 	return "use a complete copy of the store; only if there is none: " +
 		j.here("store accept-rollback --kit FILE")
 }

@@ -14,6 +14,7 @@ import (
 	"vaultik/backends/retry"
 	"vaultik/config"
 	"vaultik/engine/events"
+	"vaultik/internal/platform"
 	"vaultik/vault/layout"
 )
 
@@ -127,12 +128,13 @@ func (j *job) tuning() (*config.Config, error) {
 	return nil, err
 }
 
-// transfers is how many run at once.
+// transfers is how many run at once: each has a file or a connection open.
 func (j *job) transfers(conf *config.Config) int {
+	n := conf.Parallel
 	if j.o.Connections != 0 {
-		return j.o.Connections
+		n = j.o.Connections
 	}
-	return conf.Parallel
+	return platform.OpenShare(n, 8)
 }
 
 // logs takes what backends log: warnings are shown as those of the job, the rest with -v.

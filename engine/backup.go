@@ -339,6 +339,8 @@ func (b *backupJob) report(set *backupSet, res *backup.Result, err error, incomp
 	}
 	hint := "exclude what cannot be read: --exclude PATTERN"
 	switch denied := res.Denied; {
+	case res.Errors == 0:
+		hint = ""
 	case denied > 0 && denied == res.Errors:
 		hint = "run it as a user who may read them, or exclude them: --exclude PATTERN"
 	case denied > 0:
@@ -349,8 +351,8 @@ func (b *backupJob) report(set *backupSet, res *backup.Result, err error, incomp
 	case set.broken > 0:
 		hint = "correct the ignore files named above; for the syntax of patterns, see: " +
 			"vaultik help backup"
-	case incomplete:
-		hint = "see which paths are configured: vaultik config show"
+	case incomplete && !set.given:
+		hint = pathsHint
 	}
 	return fault.WithHint(fault.Incomplete("the snapshot is incomplete: "+
 		countText(res.Errors, incomplete)+" could not be saved"), hint)

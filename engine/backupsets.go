@@ -20,6 +20,7 @@ type backupSet struct {
 	name   string
 	source string   // of config.SetRecord
 	paths  []string // absolute, clean, sorted
+	given  bool     // with the request, not by the configuration or an earlier backup
 
 	now rootStates // of guard
 
@@ -46,7 +47,7 @@ func (b *backupJob) chosen(known *config.Sets) ([]backupSet, error) {
 		if err != nil {
 			return nil, err
 		}
-		set := backupSet{name: b.o.Set, source: b.o.Source, paths: paths}
+		set := backupSet{name: b.o.Set, source: b.o.Source, paths: paths, given: true}
 		if set.name == "" {
 			if set.name = nameOf(paths, b.conf); set.name == pathsName(paths) {
 				b.noteNamed(&set, known)
@@ -174,7 +175,7 @@ func (j *job) roots(set *backupSet) (roots []string, missing bool, err error) {
 	var gone fs.RootErrors
 	switch {
 	case len(roots) == 0:
-		return nil, true, &nothingToSave{err}
+		return nil, true, &nothingToSave{err, !set.given}
 	case !errors.As(err, &gone):
 		return nil, true, err
 	}

@@ -281,7 +281,7 @@ func (k *checks) paths(name string, set *backupSet) bool {
 	var gone fs.RootErrors
 	switch {
 	case err != nil && len(roots) == 0:
-		k.fail(name, &nothingToSave{err})
+		k.fail(name, &nothingToSave{err, true})
 		return false
 	case errors.As(err, &gone):
 		for _, g := range gone {

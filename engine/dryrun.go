@@ -379,7 +379,8 @@ func (d *dryRun) report(set *backupSet, missing bool) error {
 	sum.BytesRead += d.read
 	sum.Errors += d.failed
 	if n.Files+n.Dirs+n.Others == 0 {
-		return &nothingToSave{errors.New("nothing could be read: no snapshot would be made")}
+		return &nothingToSave{errors.New("nothing could be read: no snapshot would be made"),
+			!set.given}
 	}
 	d.Tell(events.WouldSave{Set: set.name, Files: n.Files, New: n.New, Changed: n.Changed,
 		Unchanged: n.Unchanged, BytesRead: d.read, Excluded: d.excluded})

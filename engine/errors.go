@@ -205,16 +205,27 @@ func (e *notHost) Hint() string {
 }
 
 // nothingToSave: none of the paths is there.
-type nothingToSave struct{ err error }
+type nothingToSave struct {
+	err        error
+	configured bool // the paths are those of the configuration
+}
 
 func (e *nothingToSave) Error() string  { return "nothing to back up: " + e.err.Error() }
 func (e *nothingToSave) Unwrap() error  { return e.err }
 func (*nothingToSave) Exit() fault.Code { return fault.Failed }
 
-func (*nothingToSave) Hint() string { return "see which paths are configured: vaultik config show" }
+func (e *nothingToSave) Hint() string {
+	if e.configured {
+		return pathsHint
+	}
+	return ""
+}
+
+// pathsHint is what to do about paths that are not there, where nobody has just named them.
+const pathsHint = "see which paths are configured: vaultik config show"
 
 // NothingNamed is the error of a list that names no path.
-func NothingNamed(err error) error { return fault.WithHint(&nothingToSave{err}, "") }
+func NothingNamed(err error) error { return &nothingToSave{err: err} }
 
 // staleTrust: the store shows an older trust list than was seen of it before.
 type staleTrust struct {

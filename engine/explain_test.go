@@ -2,8 +2,10 @@ package engine
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
+	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/index"
 	"vaultik/internal/fault"
@@ -35,11 +37,36 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// A hint speaks of what is wrong, not of all that could be: other keys do not set a clock.
+func TestExplain_Store(t *testing.T) {
+	for _, c := range []struct {
+		backend string
+		kind    error
+		hint    string
+		exit    fault.Code
+	}{
+		{"s3://bucket/x", backends.ErrAuth, "use a key that the server accepts", fault.Failed},
+		{"s3://bucket/x", backends.ErrClock, "set the clock", fault.Failed},
+		{"rclone://r/x", backends.ErrClock, "set the clock", fault.Failed},
+		{"s3://bucket/x", backends.ErrToken, "AWS_SESSION_TOKEN=", fault.Failed},
+		{"rclone://r/x", backends.ErrToken, "a new session token", fault.Failed},
+		{"rclone://r/x", backends.ErrAuth, "correct the user, password or key", fault.Failed},
+		{"rclone://r/x", backends.ErrNoTarget, "rclone config update REMOTE remote=", fault.Usage},
+		{"rclone://r/x", backends.ErrRemoteNotFound, "rclone listremotes", fault.Usage},
+	} {
+		e := Explain(&backends.OpError{Op: "open", Backend: c.backend,
+			Err: backends.WithKind(c.kind, errors.New("why"))})
+		if !strings.Contains(e.Hint, c.hint) || e.Exit != c.exit {
+			t.Errorf("%s %v: exit %d, hint %q; want %d, %q", c.backend, c.kind, e.Exit, e.Hint, c.exit, c.hint)
+		}
+	}
+}
+
 // What is joined ends as the worst of it does: a job that is done but for some files is
 // not done if another thing failed.
 func TestExplain_Joined(t *testing.T) {
 	partial, failed := fault.WithHint(fault.Incomplete("p"), "hint of p"),
-		&nothingToSave{errors.New("n")}
+		&nothingToSave{err: errors.New("n")}
 	for _, err := range []error{errors.Join(partial, failed), errors.Join(failed, partial)} {
 		if e := Explain(err); e.Exit != fault.Failed {
 			t.Errorf("%+v", e)

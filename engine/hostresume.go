@@ -124,7 +124,7 @@ func (j *job) follows(op *opened, all []*snapshot.Loaded, problems []snapshot.Pr
 	if proof && !there {
 		return fault.WithHint(&notFollowing{op.Sets.Name(head.Set), head, fmt.Errorf(
 			"snapshot %d, the last that this machine wrote, is not in the store", last.Seq)},
-			j.vaultik("host resume --kit FILE"))
+			"if it is this machine all the same: "+j.vaultik("host resume --kit FILE"))
 	}
 	return nil
 }

@@ -84,8 +84,8 @@ func (o *opened) trusted() error {
 	default:
 		return nil
 	}
-	return fault.WithHint(fmt.Errorf("%w: %s, so what it saves would not count",
-		snapshot.ErrUntrusted, why), "see which hosts are trusted: vaultik store info")
+	return fault.WithHint(errors.New(why+", so what it saves would not count"),
+		"see which hosts are trusted: vaultik store info")
 }
 
 // openStore opens the store that is meant for reading and writing, after the
@@ -110,6 +110,10 @@ func (j *job) openStore(ctx context.Context, o backends.Options) (*opened, error
 		return nil, err
 	}
 	b, err := j.openBackend(ctx, url, o)
+	if errors.Is(err, backends.ErrContainerNotFound) && j.o.Store != nil &&
+		config.FilePath(url) != "" {
+		return nil, fault.WithHint(err, "is it mounted? check the URL that --store gives")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +195,7 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq &&
 		op.Store.TrustSum != p.Sum {
 		return fault.WithHint(&staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq,
-			want: p.Seq}, j.acceptHint())
+			want: p.Seq}, j.acceptHint(op))
 	}
 	if !j.older {
 		op.requireSeen()
@@ -206,14 +210,17 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
 	if errors.Is(err, snapshot.ErrNoStore) {
 		if !holdsAny(ctx, op.Objects, layout.TrustPrefix, layout.HostsPrefix) {
+			if j.o.Store != nil {
+				return fault.WithHint(err, "check the URL that --store gives")
+			}
 			return err
 		}
 		err = fmt.Errorf("open store: %w: %s is missing", snapshot.ErrDamaged, layout.StoreJSON)
 	}
+	if errors.Is(err, snapshot.ErrTrustRollback) {
+		return fault.WithHint(err, j.acceptHint(op))
+	}
 	if !errors.Is(err, snapshot.ErrDamaged) {
-		if errors.Is(err, snapshot.ErrTrustRollback) {
-			return fault.WithHint(err, j.acceptHint())
-		}
 		return err
 	}
 	return fault.WithHint(

@@ -255,7 +255,7 @@ func (v *verification) damage(found int64, affected []string) error {
 		if errors.Is(p.Err, snapshot.ErrRollback) || errors.Is(p.Err, snapshot.ErrGap) ||
 			errors.Is(p.Err, snapshot.ErrGCRollback) ||
 			v.cat.forked[config.SetOf{Host: p.Host, Set: p.Set}] {
-			return fault.WithHint(err, v.acceptHint())
+			return fault.WithHint(err, v.acceptHint(v.cat.op))
 		}
 	}
 	return err

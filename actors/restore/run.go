@@ -23,15 +23,11 @@ import (
 )
 
 func defaultBounds() Bounds {
-	b := Bounds{
-		Items: 256, Pieces: 1024, bytes: 512 << 10, Batches: 64, Parts: 256,
+	return Bounds{
+		Items: 256, Pieces: 1024, bytes: 512 << 10, Batches: 64,
+		Parts:      platform.OpenShare(256, 4), // most is left to others
 		PlanPieces: 24 << 10, PlanBytes: 256 << 20,
 	}
-	// Leave most of what the process may open to others.
-	if n, ok := platform.OpenFiles(); ok && n/4 < uint64(b.Parts) {
-		b.Parts = int(max(n/4, 8))
-	}
-	return b
 }
 
 // restoreRun is what the actors of one restore share.

@@ -66,6 +66,10 @@ func kindOf(op string, err error) error {
 		return backends.ErrArchived
 	case has(text, locked):
 		return backends.ErrLocked
+	case has(text, clock):
+		return backends.ErrClock
+	case has(text, token):
+		return backends.ErrToken
 	case status == 401 || status == 530 || has(text, auth):
 		return backends.ErrAuth
 	case status == 403 || errors.Is(err, fs.ErrorPermissionDenied) || errors.Is(err, iofs.ErrPermission) || has(text, permission):
@@ -76,6 +80,8 @@ func kindOf(op string, err error) error {
 		return backends.ErrUnsupported
 	case strings.HasPrefix(text, "corrupted on transfer") || has(text, checksum):
 		return backends.ErrChecksum
+	case has(text, noTarget):
+		return backends.ErrNoTarget
 	case errors.Is(err, fs.ErrorListBucketRequired), has(text, settingBad):
 		return backends.ErrConfig
 	case (op == "get" || op == "stat") && absent(err):
@@ -95,6 +101,8 @@ var (
 	tooMany  = []string{"ratelimitexceeded", "rate limit", "too many requests", "slowdown", "slow down"}
 	archived = []string{"invalidobjectstate", "blobarchived", "not valid for the object's storage class"}
 	locked   = []string{"worm protected", "object lock", "objectlocked", "under retention", "retention period"}
+	clock    = []string{"requesttimetooskewed", "requestexpired"}
+	token    = []string{"expiredtoken", "invalidtoken", "tokenrefreshrequired"}
 	auth     = []string{
 		"unable to authenticate", "ssh agent requested", "authentication failed", "login incorrect", "401 unauthorized", "invalidaccesskeyid", "signaturedoesnotmatch",
 		"invalid_grant", "invalid_client", "expired_access_token", "couldn't fetch token", "empty token found",
@@ -102,6 +110,7 @@ var (
 	permission = []string{"permission denied", "access denied", "accessdenied", "403 forbidden", "insufficient permissions"}
 	readOnly   = []string{"read-only file system", "read only file system"}
 	checksum   = []string{"baddigest", "hash mismatch", "checksum mismatch"}
+	noTarget   = []string{"check the value of the remote setting"} // of alias, crypt, ...
 	settingBad = []string{"couldn't parse config item", "failed to read --ca-cert", "failed to add certificates"}
 )
 

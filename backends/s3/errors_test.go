@@ -36,9 +36,10 @@ func TestErrors_Answers(t *testing.T) {
 		{403, "", backends.ErrPermission, false},
 		{403, "InvalidAccessKeyId", backends.ErrAuth, false},
 		{403, "SignatureDoesNotMatch", backends.ErrAuth, false},
-		{400, "ExpiredToken", backends.ErrAuth, false}, // the file has the same one still
+		{400, "ExpiredToken", backends.ErrToken, false}, // the file has the same one still
 		{401, "", backends.ErrAuth, false},
-		{403, "RequestTimeTooSkewed", backends.ErrAuth, false},
+		{400, "InvalidToken", backends.ErrToken, false},
+		{403, "RequestTimeTooSkewed", backends.ErrClock, false},
 		{409, "ConditionalRequestConflict", nil, true},
 		{409, "OperationAborted", nil, true},
 		{412, "PreconditionFailed", backends.ErrExists, false},
@@ -157,7 +158,7 @@ func TestErrors_Head(t *testing.T) {
 		{404, "NoSuchBucket", backends.ErrContainerNotFound},
 		{403, "", backends.ErrPermission},
 		{403, "InvalidAccessKeyId", backends.ErrAuth},
-		{400, "ExpiredToken", backends.ErrAuth},
+		{400, "ExpiredToken", backends.ErrToken},
 	} {
 		f.before = func(w http.ResponseWriter, r *http.Request) bool {
 			switch {

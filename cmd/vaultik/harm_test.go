@@ -105,21 +105,24 @@ func harmless(ts *testscript.TestScript, code int, args []string, stores, others
 	if i := strings.Index(stderr, "vaultik: error: "); i >= 0 {
 		stderr = stderr[i:] // the hints before belong to warnings
 	}
-	pick := func(kind string) string {
+	pick := func(kind string) (out []string) {
 		for line := range strings.Lines(stderr) {
 			if text, ok := strings.CutPrefix(line, "vaultik: "+kind+": "); ok {
-				return cell(ts, strings.TrimSpace(text))
+				out = append(out, cell(ts, strings.TrimSpace(text)))
 			}
 		}
-		return ""
+		return out
 	}
-	row := fmt.Sprintf("| `%s` | %d | %s | %s | %s |", cell(ts, strings.Join(args, " ")), code, pick("error"), pick("hint"), proof)
+	row := fmt.Sprintf("| `%s` | %d | %s | %s | %s |", cell(ts, strings.Join(args, " ")), code,
+		strings.Join(pick("error"), " "), strings.Join(append(pick("hint"), pick("choose")...), ", or "), proof)
 	failures.Lock()
 	defer failures.Unlock()
 	if failures.rows == nil {
 		failures.rows = map[string][]string{}
 	}
-	failures.rows[ts.Name()] = append(failures.rows[ts.Name()], row)
+	if rows := failures.rows[ts.Name()]; !slices.Contains(rows, row) {
+		failures.rows[ts.Name()] = append(rows, row)
+	}
 }
 
 var (
@@ -132,7 +135,7 @@ var (
 	fingerprint = regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`)
 	blobFolder  = regexp.MustCompile(`/b/[0-9a-f]{2}\b`)
 	process     = regexp.MustCompile(`(process|ps -fp) \d+`)
-	since       = regexp.MustCompile(`since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d`)
+	moment      = regexp.MustCompile(`\b20\d\d-\d\d-\d\d \d\d:\d\d(:\d\d)?`)
 	temporary   = regexp.MustCompile(`\.vtmp-ID-[A-Z0-9]{26}`)
 )
 
@@ -144,7 +147,10 @@ func cell(ts *testscript.TestScript, s string) string {
 	s = fingerprint.ReplaceAllString(s, "SHA256:FINGERPRINT")
 	s = blobFolder.ReplaceAllString(s, "/b/XX")
 	s = process.ReplaceAllString(s, "$1 PID")
-	s = since.ReplaceAllString(s, "since TIME")
+	s = moment.ReplaceAllString(s, "TIME")
+	if host, err := os.Hostname(); err == nil {
+		s = strings.ReplaceAll(s, " of "+host+",", " of HOST,")
+	}
 	s = temporary.ReplaceAllString(s, ".vtmp-ID-RANDOM")
 	return strings.NewReplacer("|", `\|`, "\n", " ", "`", "'").Replace(s)
 }
@@ -157,10 +163,11 @@ func writeFailures(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`# Errors and what is reported
 
-Each command that fails in the script tests, in order: what was run, its exit code, the one error,
-the hint (none if it could not add to the error), and how many files were compared before and
-after: a failing command leaves every object of every store, and the configuration, unchanged;
-after exit 10, 12 and 64 also the index and the target of a restore.
+Each command that fails in the script tests, in order, and once where it fails in the same way:
+what was run, its exit code, the one error, the hint (none if it could not add to the error) or
+the choices, and how many files were compared before and after: a failing command leaves every
+object of every store, and the configuration, unchanged; after exit 10, 12 and 64 also the index
+and the target of a restore.
 
 A test generates this page: ` + "`go test ./cmd/vaultik -run Scripts -update`" + `. The scripts, with the
 preceding commands, are in [cmd/vaultik/testdata](../cmd/vaultik/testdata).

@@ -198,8 +198,8 @@ func TestCanaries(t *testing.T) {
 	problem := a.only("problem name", "path") // the path of a file has that of its source
 	for _, l := range m.logs {
 		allowed := problem
-		if l.args[0] == "-v" { // which asks for the name of each file
-			allowed = a.only("name", "problem name", "path")
+		if l.args[0] == "-v" { // which asks for the name of each file, and of patterns that match none
+			allowed = a.only("name", "problem name", "path", "excluded configured", "excluded pattern")
 		}
 		a.judge(t, fmt.Sprintf("stderr of %q", l.args[0]), a.find([]byte(l.stderr)), allowed)
 		allowed = problem

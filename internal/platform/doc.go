@@ -7,6 +7,7 @@ package platform
 import (
 	"errors"
 	"syscall"
+	"time"
 )
 
 // ErrLocked says that another process holds a lock.
@@ -17,10 +18,21 @@ func NoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || noSpace(err)
 }
 
-// Again makes a system call until no signal interrupts it.
+// maxFileWait is the last and longest of the waits for a file to be closed; each is twice as
+// long as the one before.
+const maxFileWait = 512 * time.Millisecond
+
+// Again makes a system call until no signal interrupts it. Where no more files may be open,
+// it waits up to a second for one to be closed: most are open for milliseconds.
 func Again(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, syscall.EINTR) {
+	for wait := time.Millisecond; ; {
+		err := call()
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case wait <= maxFileWait && (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)):
+			time.Sleep(wait)
+			wait *= 2
+		default:
 			return err
 		}
 	}

@@ -65,11 +65,14 @@ func Space(dir string) (free, total int64, err error) {
 	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
 }
 
-// OpenFiles is how many files this process may have open at once.
-func OpenFiles() (uint64, bool) {
+// OpenShare is how many files one part of the program may have open at once: most, or a
+// share, one nth, of what the process may have open, but never fewer than 8.
+func OpenShare(most, nth int) int {
 	var l unix.Rlimit
-	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l)
-	return uint64(l.Cur), err == nil
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
+		return most
+	}
+	return int(min(uint64(most), max(8, uint64(l.Cur)/uint64(nth))))
 }
 
 // Map returns size zero bytes that the garbage collector does not know of; Unmap gives them back.

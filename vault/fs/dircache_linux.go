@@ -6,10 +6,12 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"vaultik/internal/platform"
 )
 
 // maxCachedDirs bounds the directories kept open for the next entry in them.
-const maxCachedDirs = 64
+var maxCachedDirs = platform.OpenShare(64, 8)
 
 // dirCache holds the most recently used directories of a Target.
 type dirCache struct {

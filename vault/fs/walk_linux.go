@@ -9,12 +9,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vaultik/internal/platform"
 	"vaultik/vault/page"
 )
 
 // maxOpenDirs bounds the descriptors held on the way down a deep tree; those of
 // the upper directories are closed first, and opened again on the way up.
-const maxOpenDirs = 128
+var maxOpenDirs = platform.OpenShare(128, 8)
 
 // direntBuffer holds about two thousand names: one call for most directories.
 const direntBuffer = 64 << 10

@@ -164,7 +164,7 @@ func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Su
 	case other:
 		return fmt.Errorf("%w: another stands in the place of %s", ErrFork, name)
 	case newest == 0:
-		return fmt.Errorf("%w: %s; no other of its set is there: %w", ErrRollback, name, fs.ErrNotExist)
+		return setGone{fmt.Errorf("%w: %s; no other of its set is there", ErrRollback, name)}
 	case newest < p.Seq:
 		return fmt.Errorf("%w: %s; the newest there is seq %d", ErrRollback, name, newest)
 	}
@@ -180,3 +180,8 @@ func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Su
 	}
 	return nil
 }
+
+// setGone says that a set has no manifest at all. It is fs.ErrNotExist, too.
+type setGone struct{ error }
+
+func (e setGone) Unwrap() []error { return []error{e.error, fs.ErrNotExist} }

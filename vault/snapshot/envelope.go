@@ -3,6 +3,7 @@ package snapshot
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 
@@ -105,15 +106,11 @@ func decompress(b []byte, limit int) ([]byte, error) {
 	if len(b) > limit {
 		return nil, damaged("too large, %d bytes", len(b))
 	}
-	decoding <- struct{}{}
-	defer func() { <-decoding }()
-	d, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(uint64(max(limit, maxWindow))))
-	if err != nil {
-		return nil, damaged("decompress: %w", err)
-	}
-	defer d.Close()
-	out, err := io.ReadAll(io.LimitReader(d, int64(limit)+1))
+	var out []byte
+	err := decoded(b, limit, func(r io.Reader) (err error) {
+		out, err = io.ReadAll(r)
+		return err
+	})
 	switch {
 	case err != nil:
 		return nil, damaged("decompress: %w", err)
@@ -121,6 +118,32 @@ func decompress(b []byte, limit int) ([]byte, error) {
 		return nil, damaged("it decompresses to more than %d bytes", limit)
 	}
 	return out, nil
+}
+
+// beginsCompressed tells whether b may be the beginning of an object that decompress takes.
+func beginsCompressed(b []byte, limit int) error {
+	err := decoded(b, limit, func(r io.Reader) error {
+		_, err := io.Copy(io.Discard, r)
+		return err
+	})
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return damaged("decompress: %w", err)
+	}
+	return nil
+}
+
+// decoded has read take what b decompresses to, up to one byte more than limit.
+func decoded(b []byte, limit int, read func(io.Reader) error) error {
+	decoding <- struct{}{}
+	defer func() { <-decoding }()
+	d, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow),
+		zstd.WithDecoderMaxMemory(uint64(max(limit, maxWindow))))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return read(io.LimitReader(d, int64(limit)+1))
 }
 
 // decompressNames is decompress for what consists of names and sums: a store

@@ -20,7 +20,7 @@ var (
 	ErrNoStore = errors.New("no store there")
 	// ErrOwnerChanged: the store belongs to another owner than the one that was
 	// pinned: another store, or somebody replaced it.
-	ErrOwnerChanged = errors.New("the owner of the store is not the pinned one")
+	ErrOwnerChanged = errors.New("the store has another owner than expected")
 	// ErrTrustRollback: the store shows an older or another trust list than was
 	// seen before; a revocation may be missing from it.
 	ErrTrustRollback = errors.New("the trust list is older than one seen before")

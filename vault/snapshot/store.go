@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 
 	"vaultik/vault/keys"
@@ -159,10 +160,23 @@ func (s *Store) trustList(b []byte, seq uint64) (Trust, error) {
 	return t, nil
 }
 
+// sniffed is how many bytes of a larger object are read to see whether it is one: most of what
+// strangers leave is not, and need not be held in memory whole.
+const sniffed = 1 << 20
+
 // get reads a whole object whose size is known from a listing or a signature.
 func (s *Store) get(ctx context.Context, key string, size int64, limit int) ([]byte, error) {
 	if size > int64(limit) {
 		return nil, damaged("too large, %d bytes", size)
+	}
+	if size > sniffed && strings.HasSuffix(key, ".zst") {
+		b, err := s.objects.Head(ctx, key, sniffed)
+		if err == nil {
+			err = beginsCompressed(b, limit)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
 	b, err := s.objects.Head(ctx, key, size+1)
 	switch {
