@@ -35,7 +35,8 @@ func (x *extras) rules(top string) (*filter.Walk, error) {
 		if ignore := joinPath(path, filter.IgnoreFile); r.Ignore && !d.Has(filter.IgnoreFile) {
 			if out, _ := r.Match("/"+ignore, false); out {
 				return nil, fmt.Errorf(
-					"the backup may have excluded more by %q, which is not in the snapshot", "/"+ignore)
+					"the backup may have excluded more by %q, which is not in the snapshot",
+					"/"+ignore)
 			}
 		}
 		if _, err := w.Enter(d); err != nil || d.err != nil {

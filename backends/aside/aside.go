@@ -17,6 +17,9 @@ const (
 	closeGrace = time.Second
 	// maxLeft is how many calls may be left behind; each holds a thread of the system.
 	maxLeft = 16
+	// ahead is how many objects of a list are read before the caller has taken them: one at
+	// a time, passing them on takes longer than reading them.
+	ahead = 64
 	// block is how many bytes are read at once.
 	block = 256 << 10
 )
@@ -210,7 +213,7 @@ func (b *Backend) ListStream(ctx context.Context, prefix string,
 	fn func(backends.ObjectInfo) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	items := make(chan backends.ObjectInfo)
+	items := make(chan backends.ObjectInfo, ahead)
 	done := make(chan error, 1)
 	go func() {
 		done <- b.calls.just(ctx, func(ctx context.Context) error {
@@ -224,19 +227,27 @@ func (b *Backend) ListStream(ctx context.Context, prefix string,
 			})
 		})
 	}()
+	pass := func(o backends.ObjectInfo) error {
+		err := ctx.Err()
+		if err == nil {
+			err = fn(o)
+		}
+		return err
+	}
 	for {
 		select {
 		case o := <-items:
-			err := ctx.Err()
-			if err == nil {
-				err = fn(o)
-			}
-			if err != nil {
+			if err := pass(o); err != nil {
 				cancel()
 				<-done
 				return err
 			}
 		case err := <-done:
+			for len(items) > 0 {
+				if err := pass(<-items); err != nil {
+					return err
+				}
+			}
 			return err
 		}
 	}

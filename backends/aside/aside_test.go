@@ -3,8 +3,10 @@ package aside
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -191,5 +193,29 @@ func TestHanging_Bounded(t *testing.T) {
 	}
 	if err := b.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What was read ahead of the caller is passed on when the list has ended.
+func TestListStream_Whole(t *testing.T) {
+	inner := mem.New()
+	const objects = 3 * ahead
+	for i := range objects {
+		_, err := inner.Put(t.Context(), fmt.Sprintf("x/%03d", i), backends.Bytes([]byte("x"), nil),
+			backends.PutOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := &Backend{inner, &calls{}}
+	for range 20 {
+		var got []string
+		err := b.ListStream(t.Context(), "x/", func(o backends.ObjectInfo) error {
+			got = append(got, o.Key)
+			return nil
+		})
+		if err != nil || len(got) != objects || !slices.IsSorted(got) {
+			t.Fatalf("%d objects of %d, in order: %v; %v", len(got), objects, slices.IsSorted(got), err)
+		}
 	}
 }

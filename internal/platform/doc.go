@@ -28,6 +28,8 @@ func Again(call func() error) error {
 	for wait := time.Millisecond; ; {
 		err := call()
 		switch {
+		case err == nil:
+			return nil
 		case errors.Is(err, syscall.EINTR):
 		case wait <= maxFileWait && (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)):
 			time.Sleep(wait)

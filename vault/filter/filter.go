@@ -59,16 +59,11 @@ func (l *List) Match(path string, isDir bool) (matched bool, by *Pattern) {
 // MatchEntry is Match for the path of an entry: without the leading slash, "."
 // for the root.
 func (l *List) MatchEntry(path string, isDir bool) (matched bool, by *Pattern) {
-	var buf [maxDepth]string
-	return l.matchParts(buf[:0], path, isDir)
-}
-
-// matchParts is MatchEntry that splits the path into buf.
-func (l *List) matchParts(buf []string, path string, isDir bool) (matched bool, by *Pattern) {
 	if l.Len() == 0 {
-		return false, nil
+		return false, nil // before there is a buffer: to clear it takes a while
 	}
-	best := l.last(l.split(buf, path), isDir)
+	var buf [maxDepth]string
+	best := l.last(l.split(buf[:0], path), isDir)
 	if best < 0 {
 		return false, nil
 	}

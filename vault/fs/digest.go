@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zeebo/blake3"
@@ -74,27 +75,49 @@ func (m *Moment) racy(t, ctime page.Time) bool {
 // Clocks are those of the file systems that are looked at, as far as their entries tell. Its
 // methods may be called by many goroutines; the zero value knows nothing yet.
 type Clocks struct {
-	mu     sync.Mutex
-	newest map[uint64]int64 // by device
+	last  atomic.Pointer[deviceClock] // most entries are on the device of the one before
+	mu    sync.Mutex
+	byDev map[uint64]*deviceClock
+}
+
+// deviceClock is that of one file system.
+type deviceClock struct {
+	dev    uint64
+	newest atomic.Int64 // change that was seen there, in seconds since 1970
+}
+
+func (c *Clocks) of(dev uint64) *deviceClock {
+	if d := c.last.Load(); d != nil && d.dev == dev {
+		return d
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.byDev[dev]
+	if d == nil {
+		if c.byDev == nil {
+			c.byDev = map[uint64]*deviceClock{}
+		}
+		d = &deviceClock{dev: dev}
+		c.byDev[dev] = d
+	}
+	c.last.Store(d)
+	return d
 }
 
 // Saw takes an entry. What is far in the future says nothing about a clock.
 func (c *Clocks) Saw(st *Stat, now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.newest == nil {
-		c.newest = map[uint64]int64{}
+	t, d := st.Ctime.Sec, c.of(st.Dev)
+	if t >= now.Unix()+clockError {
+		return
 	}
-	if t := st.Ctime.Sec; t > c.newest[st.Dev] && t < now.Unix()+clockError {
-		c.newest[st.Dev] = t
+	for old := d.newest.Load(); t > old && !d.newest.CompareAndSwap(old, t); {
+		old = d.newest.Load()
 	}
 }
 
 // Moment is now, for an entry of a device.
 func (c *Clocks) Moment(dev uint64, now time.Time) Moment {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return Moment{Clock: now, Newest: c.newest[dev]}
+	return Moment{Clock: now, Newest: c.of(dev).newest.Load()}
 }
 
 // Sum covers path, type, mode, owner, size, mtime, ctime, inode and links, but for what is
@@ -167,7 +190,9 @@ func (s *StatHasher) Leaf(keys [][16]byte, sums []StatSum, links []string) (d [3
 		}
 		_, _ = s.h.Write(keys[i][:])
 		_, _ = s.h.Write(sums[i][:])
-		_, _ = s.h.WriteString(links[i])
+		if links[i] != "" {
+			_, _ = s.h.WriteString(links[i])
+		}
 	}
 	s.h.Sum(d[:0])
 	return d

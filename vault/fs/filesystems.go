@@ -9,7 +9,7 @@ import (
 // when this machine or its devices are started anew: hard-link ids are made of it. Safe for
 // many goroutines.
 type FileSystems struct {
-	identify func(st *Stat, path string) string // what one calls itself
+	identify func(dev uint64, path string) string // what one calls itself
 	mu       sync.Mutex
 	byDev    map[uint64]string
 	taken    map[string]bool
@@ -30,7 +30,7 @@ func (f *FileSystems) Of(st *Stat, path string) string {
 	if id, ok := f.byDev[st.Dev]; ok {
 		return id
 	}
-	own := f.identify(st, path)
+	own := f.identify(st.Dev, path)
 	id := own
 	for n := 2; f.taken[id]; n++ {
 		id = fmt.Sprintf("%s #%d", own, n)

@@ -20,16 +20,16 @@ import (
 // identify is what the file system of an entry calls itself: by its own id (of ext4 made of
 // its UUID, of btrfs of the subvolume too, of ZFS of the data set), else its UUID, else from
 // where it is mounted, else by the number of its device.
-func identify(st *Stat, path string) string {
+func identify(dev uint64, path string) string {
 	fd, err := openPath(path)
 	if err != nil {
-		return fmt.Sprintf("dev %d", st.Dev)
+		return fmt.Sprintf("dev %d", dev)
 	}
 	defer closeFD(fd)
 	var fs unix.Statfs_t
 	now, err := fstat(fd)
-	if err != nil || now.Dev != st.Dev || fstatfs(fd, &fs) != nil {
-		return fmt.Sprintf("dev %d", st.Dev)
+	if err != nil || now.Dev != dev || fstatfs(fd, &fs) != nil {
+		return fmt.Sprintf("dev %d", dev)
 	}
 	kind := fmt.Sprintf("%x ", uint32(fs.Type))
 	// Of some it is the number of the device, which is another one tomorrow. That has 32
@@ -40,13 +40,13 @@ func identify(st *Stat, path string) string {
 	if id := uuidOf(path, &now); id != "" {
 		return kind + "uuid " + id
 	}
-	if id := uuidOfDevice("/dev/disk/by-uuid", st.Dev); id != "" {
+	if id := uuidOfDevice("/dev/disk/by-uuid", dev); id != "" {
 		return kind + "uuid " + id
 	}
-	if from := mountedFrom("/proc/self/mountinfo", st.Dev); from != "" {
+	if from := mountedFrom("/proc/self/mountinfo", dev); from != "" {
 		return kind + "from " + from
 	}
-	return fmt.Sprintf("%sdev %d", kind, st.Dev)
+	return fmt.Sprintf("%sdev %d", kind, dev)
 }
 
 // uuidOf asks the kernel, since Linux 6.9, by the directory that the entry is in; "" if it

@@ -41,7 +41,7 @@ func TestIdentify(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					called[identify(&st, path)] = true
+					called[identify(st.Dev, path)] = true
 					devs[st.Dev] = true
 				}
 				unmount()
@@ -59,10 +59,10 @@ func TestIdentify(t *testing.T) {
 }
 
 func TestIdentify_gone(t *testing.T) {
-	if got := identify(&Stat{Dev: 7}, "/none"); got != "dev 7" {
+	if got := identify(7, "/none"); got != "dev 7" {
 		t.Error(got)
 	}
-	if got := identify(&Stat{Dev: 1 << 60}, "/proc"); got != "dev 1152921504606846976" {
+	if got := identify(1<<60, "/proc"); got != "dev 1152921504606846976" {
 		t.Error(got)
 	}
 }

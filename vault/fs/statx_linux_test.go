@@ -34,10 +34,10 @@ func TestStatx_missing(t *testing.T) {
 				t.Fatal(err)
 			}
 			want.Btime, want.Mount = page.Time{}, false
-			statxCall = func(int, string, int, int, *unix.Statx_t) error { return no }
+			statxRefusal = func(string) error { return no }
 			got, err := Lstat(p)
 			_, missing := Lstat(p + "/none/at/all")
-			statxCall = unix.Statx
+			statxRefusal = nil
 			noStatx.Store(false)
 			if err != nil || got != want {
 				t.Errorf("%v: %s: %v\n%+v, want\n%+v", no, p, err, got, want)
@@ -51,14 +51,28 @@ func TestStatx_missing(t *testing.T) {
 
 // One entry that may not be looked at does not mean that there is no statx.
 func TestStatx_refusedOnce(t *testing.T) {
-	statxCall = func(dirfd int, name string, flags, mask int, x *unix.Statx_t) error {
+	statxRefusal = func(name string) error {
 		if name == "/" {
-			return unix.Statx(dirfd, name, flags, mask, x)
+			return nil
 		}
 		return unix.EPERM
 	}
-	defer func() { statxCall = unix.Statx }()
+	defer func() { statxRefusal = nil }()
 	if _, err := Lstat(t.TempDir()); !anyOf(err, unix.EPERM) || noStatx.Load() {
 		t.Errorf("%v, given up: %v", err, noStatx.Load())
+	}
+}
+
+// A walk makes the call for each entry: nothing is allocated but the name, as the kernel
+// takes it.
+func TestStatx_allocations(t *testing.T) {
+	dir := t.TempDir()
+	n := testing.AllocsPerRun(100, func() {
+		if _, err := Lstatat(unix.AT_FDCWD, dir); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 1 {
+		t.Errorf("%v allocations", n)
 	}
 }
