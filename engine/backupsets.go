@@ -160,15 +160,20 @@ func (b *backupJob) record(set *backupSet) (rec config.SetRecord, err error) {
 	return rec, err
 }
 
-// roots are the set's paths as they are walked; missing says that some are not
-// there, which was said.
-func (j *job) roots(set *backupSet) (roots []string, missing bool, err error) {
-	for _, p := range set.paths { // one that hangs is named, which Roots cannot
+// findRoots is fs.Roots, which cannot name a path that hangs.
+func (j *job) findRoots(paths []string) ([]string, error) {
+	for _, p := range paths {
 		done := j.touch(p)
 		_, _ = os.Lstat(p) // Roots reports the error
 		done()
 	}
-	roots, err = fs.Roots(set.paths)
+	return fs.Roots(paths)
+}
+
+// roots are the set's paths as they are walked; missing says that some are not
+// there, which was said.
+func (j *job) roots(set *backupSet) (roots []string, missing bool, err error) {
+	roots, err = j.findRoots(set.paths)
 	if err == nil {
 		return roots, false, nil
 	}

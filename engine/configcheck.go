@@ -114,6 +114,7 @@ func (j *job) checkConfig(ctx context.Context) error {
 
 // state takes the lock that a backup takes, and writes where it writes.
 func (k *checks) state() {
+	defer k.touch(k.places.State)()
 	release, err := k.lockHost()
 	busy := (*config.BusyError)(nil)
 	switch {
@@ -139,7 +140,7 @@ func (k *checks) store(ctx context.Context, op *opened) {
 	}
 	writable := "whether it is writable is not known"
 	if dir := config.FilePath(op.URL); err == nil && dir != "" {
-		writable, err = "writable", mayWrite(storeDirs(dir, op.Host)...)
+		writable, err = "writable", k.mayWrite(storeDirs(dir, op.Host)...)
 	}
 	if err != nil {
 		k.fail("store", fmt.Errorf("store at %s: %w", backends.Redact(op.URL), err))
@@ -168,9 +169,11 @@ func storeDirs(dir string, h *config.Host) []string {
 }
 
 // mayWrite fails at the first directory that is there and cannot be written to.
-func mayWrite(dirs ...string) error {
+func (k *checks) mayWrite(dirs ...string) error {
 	for _, d := range dirs {
+		done := k.touch(d)
 		err := platform.Writable(d)
+		done()
 		if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 			return &iofs.PathError{Op: "write to", Path: d, Err: err}
 		}
@@ -223,7 +226,7 @@ func (k *checks) recipients(op *opened) bool {
 // index checks a copy of the index, or that one can be made.
 func (k *checks) index(h *config.Host) {
 	dir := k.places.IndexDir(k.conf)
-	err := mayWrite(dir, nearest(dir))
+	err := k.mayWrite(dir, k.nearest(dir))
 	undo := &undoList{}
 	defer undo.run()
 	var ix *index.Index
@@ -247,7 +250,8 @@ func (k *checks) index(h *config.Host) {
 }
 
 // nearest is the first directory on the way up that is there.
-func nearest(dir string) string {
+func (k *checks) nearest(dir string) string {
+	defer k.touch(dir)()
 	for ; dir != "/"; dir = filepath.Dir(dir) {
 		if exists(dir) {
 			return dir
@@ -277,7 +281,7 @@ func (k *checks) sets() {
 
 // paths says what is wrong with the paths of a set; true for nothing.
 func (k *checks) paths(name string, set *backupSet) bool {
-	roots, err := fs.Roots(set.paths)
+	roots, err := k.findRoots(set.paths)
 	var gone fs.RootErrors
 	switch {
 	case err != nil && len(roots) == 0:
@@ -294,7 +298,10 @@ func (k *checks) paths(name string, set *backupSet) bool {
 	}
 	fine := len(gone) == 0
 	for _, r := range roots {
-		if err := readable(r); err != nil {
+		done := k.touch(r)
+		err := readable(r)
+		done()
+		if err != nil {
 			k.absent++
 			fine = false
 			k.warn(name, err.Error(), "")

@@ -286,6 +286,7 @@ func (j *job) leaveOutPlace(dir, what string, set *backupSet, roots []string) {
 	if dir == "" {
 		return
 	}
+	defer j.touch(dir)()
 	reason := "the " + what + " of these backups"
 	out := func(path string) {
 		if text := snapshot.Text(path); !slices.Contains(set.filters.LeftOut, text) {

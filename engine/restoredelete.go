@@ -122,12 +122,14 @@ func (j *job) protected(r *reading) func(string, *vfs.Stat) bool {
 			continue
 		}
 		own[p] = true
+		done := j.touch(p)
 		if to, err := filepath.EvalSymlinks(p); err == nil {
 			own[to] = true
 			if st, err := vfs.Lstat(to); err == nil && st.Ino != 0 {
 				same = append(same, st)
 			}
 		}
+		done()
 	}
 	return func(path string, st *vfs.Stat) bool {
 		return own[path] || slices.ContainsFunc(same,

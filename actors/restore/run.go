@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -232,8 +233,15 @@ func inTheWay(run *restoreRun, it *restoreItem, there *vfs.Stat) error {
 	return nil
 }
 
-// absIn is the absolute path of an entry of the target.
-func absIn(target, path string) string { return filepath.Join(target, filepath.FromSlash(path)) }
+// absIn is the absolute path of an entry of the target. Both parts are clean, so that they need
+// not be made so for each entry.
+func absIn(target, path string) string {
+	if path == "." {
+		return target
+	}
+	const sep = string(filepath.Separator)
+	return strings.TrimSuffix(target, sep) + sep + filepath.FromSlash(path)
+}
 
 // noneRead reports whether an error of reading pages ends a walk: no page can be read, or
 // none by this program.

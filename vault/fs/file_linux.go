@@ -116,10 +116,11 @@ func (f *File) commit(e *page.Entry) (MetaProblems, error) {
 	if f.inPlace != nil {
 		return f.commitInPlace(e)
 	}
-	if err := f.flush(n.fd); err != nil {
+	st, err := f.flush(n.fd)
+	if err != nil {
 		return nil, err
 	}
-	problems := f.t.apply(n, e, true)
+	problems := f.t.applyTo(n, &st, e, true)
 	if err := f.place(n.fd); err != nil {
 		return problems, err
 	}
@@ -127,29 +128,29 @@ func (f *File) commit(e *page.Entry) (MetaProblems, error) {
 	return problems, nil
 }
 
-// flush brings the file to its size and asks for write errors that are still to come.
-func (f *File) flush(fd int) error {
-	st, err := fstat(fd)
-	if err != nil {
-		return err
+// flush brings the file to its size and asks for write errors that are still to come. st is
+// as it was before.
+func (f *File) flush(fd int) (st Stat, err error) {
+	if st, err = fstat(fd); err != nil {
+		return st, err
 	}
 	if st.Size != f.size {
 		if err := ftruncate(fd, f.size); err != nil {
-			return err
+			return st, err
 		}
 	}
 	if f.t.own.each {
 		if err := synced(f.f.Sync()); err != nil {
-			return err
+			return st, err
 		}
 	}
 	// A network file system reports a failed write when the file is closed, but the
 	// descriptor is still needed. Closing a copy of it is enough.
 	other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return st, err
 	}
-	return closeWritten(other)
+	return st, closeWritten(other)
 }
 
 // place gives the file its name.

@@ -30,10 +30,16 @@ func (t *Target) apply(n node, e *page.Entry, fresh bool) (problems MetaProblems
 	if !fresh {
 		problems.add("flags", n.unlock())
 	}
+	return append(problems, t.applyTo(n, &st, e, fresh)...)
+}
+
+// applyTo is apply to what is as st says, and has no flag that forbids it.
+func (t *Target) applyTo(n node, st *Stat, e *page.Entry, fresh bool) (problems MetaProblems) {
 	e, done, err := t.whole(e)
 	defer done()
 	problems.add("attributes", err)
-	a := applying{t: t, n: n, e: e, st: st, problems: &problems}
+	a := applying{t: t, n: n, e: e, st: *st, problems: &problems}
+	a.uid, a.gid = t.ids(e)
 	if err == nil { // else those that are there stay as they are
 		a.readXattrs()
 	}
@@ -57,6 +63,7 @@ type applying struct {
 	t        *Target
 	n        node
 	e        *page.Entry
+	uid, gid uint32 // that e has on this machine
 	st       Stat
 	have     []string // names of attributes there
 	changed  bool     // owner, mode or times may be others than st has
@@ -84,7 +91,7 @@ func (t *Target) ids(e *page.Entry) (uid, gid uint32) {
 }
 
 func (a *applying) owner() {
-	uid, gid := a.t.ids(a.e)
+	uid, gid := a.uid, a.gid
 	if uid == a.st.UID && gid == a.st.GID {
 		return
 	}
@@ -108,15 +115,14 @@ var errNotOwner = errors.New("setuid or setgid left out, since the owner could n
 
 // wantedMode is the mode of e without bits that would give away another's rights.
 func (a *applying) wantedMode() (mode uint32, reduced bool) {
-	uid, gid := a.t.ids(a.e)
 	mode = a.e.Mode & 0o7777
 	if a.e.Type == page.Dir { // these bits only say who owns new files
 		return mode, false
 	}
-	if a.st.UID != uid {
+	if a.st.UID != a.uid {
 		mode &^= unix.S_ISUID
 	}
-	if a.st.GID != gid {
+	if a.st.GID != a.gid {
 		mode &^= unix.S_ISGID
 	}
 	return mode, mode != a.e.Mode&0o7777
@@ -146,8 +152,7 @@ func (a *applying) check() {
 		a.problems.add("attributes", err)
 		return
 	}
-	uid, gid := a.t.ids(a.e)
-	if now.UID != uid || now.GID != gid {
+	if now.UID != a.uid || now.GID != a.gid {
 		a.notKept("owner", fmt.Sprintf("it stays %d:%d", now.UID, now.GID))
 	}
 	mode, _ := a.wantedMode()
