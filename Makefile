@@ -15,7 +15,7 @@ WHOLE := /internal/(bench|e2e|fidelity|matrix|soak)$$
 # What make quick leaves out whole: tests of servers and of the built program, and rclone,
 # which takes as long to link as the others to run.
 SLOW := /docs$$|/backends/(rclone|s3)|/internal/(bench|e2e|faultproxy|fidelity|matrix|soak|testfuse|testserver)
-SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients|TestLifecycle|TestFaultTable)
+SOAKS := ^(TestPanics_|TestBackup_RandomEdits|TestCanaries|TestRecipients|TestLifecycle|TestFaultTable|TestHostileS3|TestGarbage)
 # In CI each test is named with its result.
 TESTFLAGS ?= $(if $(CI),-v)
 TOOLS := $(CURDIR)/.tools/bin
