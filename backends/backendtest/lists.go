@@ -23,8 +23,15 @@ func testList(t *T) {
 	for range 16 {
 		wg.Go(func() {
 			for key := range keys {
-				if _, err := b.Put(t.Context(), key, source(make([]byte, want[key])), backends.PutOptions{}); err != nil {
-					t.Errorf("Put %s: %v", key, err)
+				for try := 0; ; try++ { // a busy server may refuse some, as WebDAV does with 423
+					_, err := b.Put(t.Context(), key, source(make([]byte, want[key])), backends.PutOptions{})
+					if err != nil && backends.Retryable(err) && try < 3 {
+						continue
+					}
+					if err != nil {
+						t.Errorf("Put %s: %v", key, err)
+					}
+					break
 				}
 			}
 		})

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -50,6 +52,13 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	if *update {
 		t.Cleanup(func() { writeFailures(t) })
+	}
+	// Commands inherit what is ignored, as in the background of a shell, not what is caught.
+	caught := make(chan os.Signal, 1)
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		if signal.Ignored(sig) {
+			signal.Notify(caught, sig)
+		}
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
