@@ -12,24 +12,15 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// AcceptOptions say who accepts that a store was put back, and who is asked.
-type AcceptOptions struct {
-	Kit   string      // file with the recovery kit
-	Agree func() bool // whether what was told is right; nil: nobody is asked
-}
-
 // AcceptRollback has the owner accept that a store was put back from an older copy: what it
 // has lost is listed, and is no longer damage. It tells of [events.Rollback] first.
-func (e *Engine) AcceptRollback(ctx context.Context, o AcceptOptions,
+func (e *Engine) AcceptRollback(ctx context.Context, o OwnerOptions,
 	sink events.Sink) (events.Totals, error) {
 	j := e.begin("store accept-rollback", sink)
-	_, err := attended(ctx, j, func() (struct{}, error) {
-		return struct{}{}, j.acceptRollback(ctx, o)
-	})
-	return j.totals(), err
+	return j.told(ctx, func() error { return j.acceptRollback(ctx, o) })
 }
 
-func (j *job) acceptRollback(ctx context.Context, o AcceptOptions) error {
+func (j *job) acceptRollback(ctx context.Context, o OwnerOptions) error {
 	j.older = true
 	op, err := j.openStore(ctx, backends.Options{})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vaultik/actors"
+	"vaultik/engine/events"
 )
 
 // attention is what a request knows of itself while it runs.
@@ -17,6 +18,12 @@ type attention struct {
 	mu      sync.Mutex
 	showing func()    // stops showing the job of actors that is under way; nil: none is
 	alone   time.Time // since when none is
+}
+
+// told runs a request whose whole answer is what it tells its sink.
+func (j *job) told(ctx context.Context, fn func() error) (events.Totals, error) {
+	_, err := attended(ctx, j, func() (struct{}, error) { return struct{}{}, fn() })
+	return j.totals(), err
 }
 
 // attended runs a request. When its context ends while it is in a call to a file system

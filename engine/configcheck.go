@@ -82,10 +82,7 @@ func (k *checks) result() error {
 func (e *Engine) CheckConfig(ctx context.Context, sink events.Sink) (events.Totals, error) {
 	j := e.begin("config check", sink)
 	j.dry = true
-	_, err := attended(ctx, j, func() (struct{}, error) {
-		return struct{}{}, j.checkConfig(ctx)
-	})
-	return j.totals(), err
+	return j.told(ctx, func() error { return j.checkConfig(ctx) })
 }
 
 func (j *job) checkConfig(ctx context.Context) error {

@@ -26,10 +26,7 @@ type ResumeOptions struct {
 func (e *Engine) ResumeHost(ctx context.Context, o ResumeOptions, sink events.Sink) (events.Totals,
 	error) {
 	j := e.begin("host resume", sink)
-	_, err := attended(ctx, j, func() (struct{}, error) {
-		return struct{}{}, j.resumeHost(ctx, o)
-	})
-	return j.totals(), err
+	return j.told(ctx, func() error { return j.resumeHost(ctx, o) })
 }
 
 func (j *job) resumeHost(ctx context.Context, o ResumeOptions) error {

@@ -35,10 +35,7 @@ type RebuildOptions struct {
 func (e *Engine) RebuildIndex(ctx context.Context, o RebuildOptions,
 	sink events.Sink) (events.Totals, error) {
 	j := e.begin("index rebuild", sink)
-	_, err := attended(ctx, j, func() (struct{}, error) {
-		return struct{}{}, j.rebuildIndex(ctx, o)
-	})
-	return j.totals(), err
+	return j.told(ctx, func() error { return j.rebuildIndex(ctx, o) })
 }
 
 func (j *job) rebuildIndex(ctx context.Context, o RebuildOptions) error {

@@ -27,10 +27,7 @@ type InitOptions struct {
 // kit, and tells of it: [events.StoreMade].
 func (e *Engine) Init(ctx context.Context, o InitOptions, sink events.Sink) (events.Totals, error) {
 	j := e.begin("init", sink)
-	_, err := attended(ctx, j, func() (struct{}, error) {
-		return struct{}{}, j.initialise(ctx, o)
-	})
-	return j.totals(), err
+	return j.told(ctx, func() error { return j.initialise(ctx, o) })
 }
 
 // initialise makes keys, kit, store and configuration, in this order: what was

@@ -23,10 +23,7 @@ type ListOptions struct {
 // List tells of the entries of a snapshot in the order of paths, each an [events.Entry].
 func (e *Engine) List(ctx context.Context, o ListOptions, sink events.Sink) (events.Totals, error) {
 	j := e.begin("ls", sink)
-	_, err := attended(ctx, j, func() (struct{}, error) {
-		return struct{}{}, j.list(ctx, o)
-	})
-	return j.totals(), err
+	return j.told(ctx, func() error { return j.list(ctx, o) })
 }
 
 func (j *job) list(ctx context.Context, o ListOptions) error {

@@ -16,6 +16,12 @@ import (
 	"vaultik/vault/snapshot"
 )
 
+// OwnerOptions say how the owner signs something, and who is asked.
+type OwnerOptions struct {
+	Kit   string      // file with the recovery kit
+	Agree func() bool // whether what was told is right; nil: nobody is asked
+}
+
 // ErrNotAgreed says that somebody was asked and did not say yes: nothing was changed.
 var ErrNotAgreed error = notAgreed{}
 

@@ -13,24 +13,15 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// SignOptions say who signs the recipients, and who is asked.
-type SignOptions struct {
-	Kit   string      // file with the recovery kit
-	Agree func() bool // whether what was told is right; nil: nobody is asked
-}
-
 // SignRecipients has the owner sign the recipients that the configuration names: from then on
 // backups are made for them, and for no others. It tells of [events.Recipients] first.
-func (e *Engine) SignRecipients(ctx context.Context, o SignOptions,
+func (e *Engine) SignRecipients(ctx context.Context, o OwnerOptions,
 	sink events.Sink) (events.Totals, error) {
 	j := e.begin("recipient sign", sink)
-	_, err := attended(ctx, j, func() (struct{}, error) {
-		return struct{}{}, j.signRecipients(ctx, o)
-	})
-	return j.totals(), err
+	return j.told(ctx, func() error { return j.signRecipients(ctx, o) })
 }
 
-func (j *job) signRecipients(ctx context.Context, o SignOptions) error {
+func (j *job) signRecipients(ctx context.Context, o OwnerOptions) error {
 	conf, err := j.config()
 	if err != nil {
 		return err

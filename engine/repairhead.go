@@ -31,10 +31,7 @@ type RepairOptions struct {
 func (e *Engine) RepairHead(ctx context.Context, o RepairOptions, sink events.Sink) (events.Totals,
 	error) {
 	j := e.begin("store repair-head", sink)
-	_, err := attended(ctx, j, func() (struct{}, error) {
-		return struct{}{}, j.repairHead(ctx, o)
-	})
-	return j.totals(), err
+	return j.told(ctx, func() error { return j.repairHead(ctx, o) })
 }
 
 // headRepair is a store whose head is repaired.

@@ -21,10 +21,7 @@ import (
 func (e *Engine) CheckPlace(ctx context.Context, full bool, sink events.Sink) (events.Totals,
 	error) {
 	j := e.begin("store check", sink)
-	_, err := attended(ctx, j, func() (struct{}, error) {
-		return struct{}{}, j.checkPlace(ctx, full)
-	})
-	return j.totals(), err
+	return j.told(ctx, func() error { return j.checkPlace(ctx, full) })
 }
 
 func (j *job) checkPlace(ctx context.Context, full bool) error {

@@ -43,7 +43,7 @@ func (c *recipientSignCmd) Run(ctx context.Context, s *session) (err error) {
 	if err := c.check("recipient sign"); err != nil {
 		return err
 	}
-	o := engine.SignOptions{Kit: c.Kit}
+	o := engine.OwnerOptions{Kit: c.Kit}
 	if !c.Yes {
 		o.Agree = func() bool {
 			return s.ask("may all of these, and nobody else, read the backups of this host?")

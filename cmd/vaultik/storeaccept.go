@@ -26,7 +26,7 @@ func (c *storeAcceptCmd) Run(ctx context.Context, s *session) (err error) {
 	if err := c.check("store accept-rollback"); err != nil {
 		return err
 	}
-	o := engine.AcceptOptions{Kit: c.Kit}
+	o := engine.OwnerOptions{Kit: c.Kit}
 	if !c.Yes {
 		o.Agree = func() bool {
 			return s.ask("are these lost, and nothing to be worried about?")
