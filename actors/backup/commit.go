@@ -165,11 +165,10 @@ func (c *committer) needs(wanted func(blob.Name) bool) (n snapshot.Needs, err er
 	lists, tail := snapshot.CutBlobLists(blobs)
 	n.Blobs = tail
 	for _, l := range lists {
-		b, err := snapshot.EncodeBlobList(l)
+		b, sum, err := c.blobList(l)
 		if err != nil {
 			return n, err
 		}
-		sum := sha256.Sum256(b)
 		n.Lists = append(n.Lists,
 			snapshot.ListRef{Name: sum, Size: int64(len(b)), Count: int64(len(l))})
 		if size, there := c.lists[sum]; there && size == int64(len(b)) {
@@ -181,6 +180,21 @@ func (c *committer) needs(wanted func(blob.Name) bool) (n snapshot.Needs, err er
 		c.lists[sum] = int64(len(b))
 	}
 	return n, nil
+}
+
+// blobList makes a blob list whose name is not condemned: such a name is never stored again,
+// or a prune that was held up could delete it later. The salt is the lowest that will do, so
+// that later backups share the list.
+func (c *committer) blobList(blobs []snapshot.BlobSize) (b []byte, sum snapshot.Sum, err error) {
+	for salt := uint64(0); ; salt++ {
+		if b, err = snapshot.EncodeBlobList(blobs, salt); err != nil {
+			return nil, sum, err
+		}
+		sum = sha256.Sum256(b)
+		if _, gone := c.doomed[layout.BlobList(c.run.spec.Host.ID, sum)]; !gone {
+			return b, sum, nil
+		}
+	}
 }
 
 // write stores blob lists and root, and returns the manifest that names them.

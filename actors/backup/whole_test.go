@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"crypto/sha256"
 	"testing"
 
 	"vaultik/backends"
@@ -54,5 +55,25 @@ func TestCommitter_whole(t *testing.T) {
 			whole("cut "+key, "", "", key) {
 			t.Errorf("whole without %s", key)
 		}
+	}
+}
+
+// TestCommitter_blobList: a condemned name is not stored again, and the one in its place is the
+// same each time.
+func TestCommitter_blobList(t *testing.T) {
+	host, blobs := layout.NewHostID(), []snapshot.BlobSize{{Name: [32]byte{1}, Size: 5}}
+	c := &committer{run: &backupRun{spec: &Spec{Host: Host{ID: host}}},
+		doomed: map[string]snapshot.Condemned{}}
+	seen := map[snapshot.Sum]bool{}
+	for n := range 3 {
+		b, sum, err := c.blobList(blobs)
+		if err != nil || sum != sha256.Sum256(b) || seen[sum] {
+			t.Fatalf("%d condemned: name %v, %v", n, sum, err)
+		}
+		if _, again, err := c.blobList(blobs); err != nil || again != sum {
+			t.Errorf("%d condemned: another name the second time, %v", n, err)
+		}
+		seen[sum] = true
+		c.doomed[layout.BlobList(host, sum)] = snapshot.Condemned{}
 	}
 }

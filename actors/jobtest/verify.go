@@ -42,7 +42,7 @@ func (h *Host) ListBlobs() {
 	if len(m.Lists) > 0 { // by chance of its blobs' names
 		return
 	}
-	list, err := snapshot.EncodeBlobList(m.Blobs)
+	list, err := snapshot.EncodeBlobList(m.Blobs, 0)
 	Must(h.T, err)
 	c := *m.Manifest
 	sum := snapshot.Sum(sha256.Sum256(list))

@@ -153,7 +153,7 @@ func (y *damagedStore) addLists() {
 		blobs, err := st.Blobs(y.Context(), &m)
 		y.check(err)
 		n := len(blobs) - 1
-		list, err := snapshot.EncodeBlobList(blobs[:n])
+		list, err := snapshot.EncodeBlobList(blobs[:n], 0)
 		y.check(err)
 		name := sha256.Sum256(list)
 		y.put(layout.BlobList(m.Host, name), list)

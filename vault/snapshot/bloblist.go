@@ -30,13 +30,26 @@ func CutBlobLists(blobs []BlobSize) (lists [][]BlobSize, tail []BlobSize) {
 	return lists, blobs[start:]
 }
 
+// blobListHeader is what a blob list begins with. Salt means nothing: it only gives the same
+// blobs another name.
+type blobListHeader struct {
+	Header
+	Salt string `json:"salt,omitempty"` // 16 hex digits
+}
+
 // EncodeBlobList writes a blob list: a header line, then a line a blob, zstd.
-// It is stored under layout.BlobList of its SHA-256. The same blobs give the same bytes.
-func EncodeBlobList(blobs []BlobSize) ([]byte, error) {
+// It is stored under layout.BlobList of its SHA-256. The same blobs and salt give the same
+// bytes. The salt is 0, unless prune has condemned the names that lower ones give: those must
+// never be stored again.
+func EncodeBlobList(blobs []BlobSize, salt uint64) ([]byte, error) {
 	if err := checkBlobList(blobs); err != nil {
 		return nil, fmt.Errorf("encode blob list: %w: %w", ErrInvalid, err)
 	}
-	b, err := marshal(newHeader(blobListType))
+	h := blobListHeader{Header: newHeader(blobListType)}
+	if salt > 0 {
+		h.Salt = fmt.Sprintf("%016x", salt)
+	}
+	b, err := marshal(h)
 	if err != nil {
 		return nil, fmt.Errorf("encode blob list: %w", err)
 	}

@@ -73,11 +73,11 @@ func TestCutBlobLists_long(t *testing.T) {
 func TestBlobList(t *testing.T) {
 	for _, n := range []int{1, MaxListed} {
 		blobs := testBlobs(n, 4)
-		b, err := EncodeBlobList(blobs)
+		b, err := EncodeBlobList(blobs, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, _ := EncodeBlobList(blobs); !reflect.DeepEqual(b, again) {
+		if again, _ := EncodeBlobList(blobs, 0); !reflect.DeepEqual(b, again) {
 			t.Error("the same blobs give other bytes")
 		}
 		got, err := DecodeBlobList(b)
@@ -95,7 +95,7 @@ func TestBlobList(t *testing.T) {
 func TestBlobList_short(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		blobs := testBlobs(n, 6)
-		b, err := EncodeBlobList(blobs)
+		b, err := EncodeBlobList(blobs, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,8 +105,47 @@ func TestBlobList_short(t *testing.T) {
 	}
 }
 
+// A salt changes the name and nothing else, and readers ignore whatever stands there.
+func TestBlobList_salt(t *testing.T) {
+	blobs := testBlobs(3, 5)
+	names := make(map[Sum]bool)
+	for _, salt := range []uint64{0, 1, 1 << 60} {
+		b, err := EncodeBlobList(blobs, salt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := EncodeBlobList(blobs, salt)
+		if err != nil || sumOf(again) != sumOf(b) {
+			t.Errorf("salt %d: twice, it differs: %v", salt, err)
+		}
+		names[sumOf(b)] = true
+		if got, err := DecodeBlobList(b); err != nil || !slices.Equal(got, blobs) {
+			t.Errorf("salt %d: %v", salt, err)
+		}
+	}
+	if len(names) != 3 {
+		t.Errorf("%d names, want 3", len(names))
+	}
+	b, err := EncodeBlobList(blobs, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := decompress(b, MaxBlobList)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header = `{"type":"bloblist","v":1,"required":[],"salt":"000000000000000a"}`
+	if line, _, _ := strings.Cut(string(plain), "\n"); line != header {
+		t.Errorf("header %s, want %s", line, header)
+	}
+	odd := strings.Replace(string(plain), `"000000000000000a"`, `[7]`, 1)
+	if got, err := DecodeBlobList(compress([]byte(odd))); err != nil || !slices.Equal(got, blobs) {
+		t.Errorf("an odd salt: %v", err)
+	}
+}
+
 func TestBlobList_refuses(t *testing.T) {
-	good, err := EncodeBlobList(testBlobs(3, 5))
+	good, err := EncodeBlobList(testBlobs(3, 5), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,10 +168,10 @@ func TestBlobList_refuses(t *testing.T) {
 	if _, err := DecodeBlobList(compress([]byte(strings.Replace(string(plain), `"required":[]`, `"required":["x"]`, 1)))); !errors.Is(err, ErrNewerFormat) {
 		t.Errorf("required: %v", err)
 	}
-	if _, err := EncodeBlobList(nil); !errors.Is(err, ErrInvalid) {
+	if _, err := EncodeBlobList(nil, 0); !errors.Is(err, ErrInvalid) {
 		t.Errorf("no blobs: %v", err)
 	}
-	if _, err := EncodeBlobList(testBlobs(MaxListed+1, 1)); !errors.Is(err, ErrInvalid) {
+	if _, err := EncodeBlobList(testBlobs(MaxListed+1, 1), 0); !errors.Is(err, ErrInvalid) {
 		t.Errorf("too many: %v", err)
 	}
 }

@@ -121,7 +121,7 @@ func FuzzDecodeStore(f *testing.F) {
 }
 
 func FuzzParseBlobList(f *testing.F) {
-	b, err := EncodeBlobList(testBlobs(3, 6))
+	b, err := EncodeBlobList(testBlobs(3, 6), 0)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func FuzzParseBlobList(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b, err := EncodeBlobList(blobs)
+		b, err := EncodeBlobList(blobs, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

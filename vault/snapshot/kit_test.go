@@ -169,7 +169,7 @@ func (w *world) needs(blobs []BlobSize) Needs {
 	lists, tail := CutBlobLists(blobs)
 	n := Needs{Blobs: tail, Count: int64(len(blobs)), Bytes: TotalSize(blobs)}
 	for _, l := range lists {
-		b, err := EncodeBlobList(l)
+		b, err := EncodeBlobList(l, 0)
 		w.must(err)
 		name := sumOf(b)
 		w.m.objects[layout.BlobList(w.host, name)] = b
