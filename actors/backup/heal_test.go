@@ -171,6 +171,11 @@ func TestBackup_CheckpointsWhileItRuns(t *testing.T) {
 	if err != nil || len(problems) > 0 || len(cks) == 0 {
 		t.Errorf("%v %v %v", cks, problems, err)
 	}
+	for _, c := range cks {
+		if c.Seq != 1 {
+			t.Errorf("a checkpoint of the first snapshot leads to seq %d", c.Seq)
+		}
+	}
 }
 
 func TestBackup_LostIndexCostsOneUpload(t *testing.T) {

@@ -14,7 +14,8 @@ const (
 	checkpointNamespace = "checkpoint@vaultik"
 )
 
-// CheckpointLife is how long a checkpoint is valid without a later one.
+// CheckpointLife is how long a checkpoint is valid whose backup never ends, by the time that
+// the store has for it.
 const CheckpointLife = 30 * 24 * time.Hour
 
 // Checkpoint pins what a backup that is still running has written and reuses, so that
@@ -24,6 +25,7 @@ type Checkpoint struct {
 	Store layout.StoreID `json:"store"`
 	Host  layout.HostID  `json:"host"`
 	Set   layout.SetID   `json:"set"`
+	Seq   uint64         `json:"seq"` // of the manifest that the backup leads to
 	ID    string         `json:"id"` // a ULID: its name
 	Time  time.Time      `json:"time"`
 	Needs
@@ -40,6 +42,9 @@ func (c *Checkpoint) Check(store layout.StoreID, host layout.HostID, id string) 
 func (c *Checkpoint) check() error {
 	if c.Store.IsZero() || c.Host.IsZero() || c.Set.IsZero() || !layout.ValidULID(c.ID) {
 		return errors.New("store, host, set or id is missing")
+	}
+	if c.Seq < 1 || c.Seq > layout.MaxSeq {
+		return fmt.Errorf("seq %d is out of range", c.Seq)
 	}
 	return c.Needs.check()
 }

@@ -28,7 +28,7 @@ func codecs(t *testing.T) []codec {
 	tag := w.manifest(w.set, nil)
 	tag.Tags, tag.Pins, tag.GC = []TagID{NewTagID()}, []TagID{NewTagID()}, &GCSeen{3, Sum{1}}
 	tagged := w.commit(tag)
-	cp := &Checkpoint{Store: w.store, Host: w.host, Set: w.set, ID: layout.NewULID(testTime), Time: testTime, Needs: l.Needs}
+	cp := &Checkpoint{Store: w.store, Host: w.host, Set: w.set, Seq: 4, ID: layout.NewULID(testTime), Time: testTime, Needs: l.Needs}
 	cpBytes, err := EncodeCheckpoint(cp, w.signer)
 	w.must(err)
 	w.gc(GC{Seq: 1, Condemned: []Condemned{{layout.Blob(w.host, [32]byte{1}), testTime, 1}},
@@ -191,6 +191,20 @@ func TestEncode_refusesWhatCannotBeRead(t *testing.T) {
 		change(&m)
 		if _, err := EncodeManifest(&m, w.signer); !errors.Is(err, ErrInvalid) {
 			t.Errorf("manifest, %s: %v, want ErrInvalid", name, err)
+		}
+	}
+	for name, change := range map[string]func(*Checkpoint){
+		"no store":     func(c *Checkpoint) { c.Store = layout.StoreID{} },
+		"no seq":       func(c *Checkpoint) { c.Seq = 0 },
+		"seq too high": func(c *Checkpoint) { c.Seq = layout.MaxSeq + 1 },
+		"no ULID":      func(c *Checkpoint) { c.ID = "x" },
+		"count":        func(c *Checkpoint) { c.Count++ },
+	} {
+		c := Checkpoint{Store: w.store, Host: w.host, Set: w.set, Seq: 1,
+			ID: layout.NewULID(testTime), Time: testTime, Needs: good.Needs}
+		change(&c)
+		if _, err := EncodeCheckpoint(&c, w.signer); !errors.Is(err, ErrInvalid) {
+			t.Errorf("checkpoint, %s: %v, want ErrInvalid", name, err)
 		}
 	}
 	for name, g := range map[string]GC{

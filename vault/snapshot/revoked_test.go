@@ -114,7 +114,7 @@ func TestStore_Manifests_revoked(t *testing.T) {
 
 func TestStore_Checkpoints_revoked(t *testing.T) {
 	w := newWorld(t)
-	c := &Checkpoint{Store: w.store, Host: w.host, Set: w.set, ID: layout.NewULID(testTime), Time: testTime, Needs: w.needs(nil)}
+	c := &Checkpoint{Store: w.store, Host: w.host, Set: w.set, Seq: 1, ID: layout.NewULID(testTime), Time: testTime, Needs: w.needs(nil)}
 	b, err := EncodeCheckpoint(c, w.signer)
 	w.must(err)
 	w.m.objects[layout.Checkpoint(w.host, c.ID)] = b

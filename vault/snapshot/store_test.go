@@ -411,7 +411,7 @@ func TestStore_Checkpoints(t *testing.T) {
 	}
 	var want []string
 	for i := range 3 {
-		c := &Checkpoint{Store: w.store, Host: w.host, Set: w.set, ID: layout.NewULID(testTime.AddDate(0, 0, i)), Time: testTime,
+		c := &Checkpoint{Store: w.store, Host: w.host, Set: w.set, Seq: 1, ID: layout.NewULID(testTime.AddDate(0, 0, i)), Time: testTime,
 			Needs: w.needs(testBlobs(9000, i))}
 		put(c, w.signer, c.ID)
 		want = append(want, c.ID)
