@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"maps"
 	"os"
 
 	"vaultik/actors/backup"
@@ -145,6 +146,10 @@ func copyError(temp string, err error) error {
 // not condemned.
 func (j *job) usableBlobs(ctx context.Context, op *opened) (map[blob.Name]int64, error) {
 	gc, err := op.Store.GC(ctx, op.Host.ID)
+	var doomed layout.Marks
+	if err == nil {
+		doomed, err = op.Store.Condemned(ctx, gc)
+	}
 	if err != nil {
 		return nil, j.foreignWriter(op, fmt.Errorf("%w: %w", backup.ErrUnknownGC, err))
 	}
@@ -152,13 +157,9 @@ func (j *job) usableBlobs(ctx context.Context, op *opened) (map[blob.Name]int64,
 	if err != nil {
 		return nil, err
 	}
-	if gc != nil {
-		for key := range gc.Keys() {
-			if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindBlob {
-				delete(usable, o.Sum)
-			}
-		}
-	}
+	maps.DeleteFunc(usable, func(name blob.Name, _ int64) bool {
+		return doomed.Has(layout.Blob(op.Host.ID, name))
+	})
 	return usable, nil
 }
 

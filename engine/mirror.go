@@ -321,7 +321,7 @@ func (m *mirrorPlace) noteProblems(problems []snapshot.Problem, source map[strin
 }
 
 // addGC has the newest gc object of each host copied, which says why places of a chain
-// are empty, and those through which it continues from what the target may know.
+// are empty, the lists that it names, and those through which it continues from what the target may know.
 func (m *mirrorPlace) addGC(ctx context.Context) error {
 	for _, h := range m.op.Store.Trust.Hosts {
 		chain, err := m.op.Store.GCChain(ctx, h.Host)
@@ -329,7 +329,7 @@ func (m *mirrorPlace) addGC(ctx context.Context) error {
 			m.Warn("", "skipped: %v", err)
 			continue
 		}
-		for _, key := range slices.Backward(chain) { // the oldest first
+		for _, key := range slices.Backward(chain) { // the newest, which needs the others, last
 			if err := m.addHead(ctx, key); err != nil {
 				return err
 			}

@@ -86,6 +86,7 @@ var kindsInOrder = []string{
 	layout.KindBlob.String(), layout.KindManifest.String(), layout.KindRoot.String(),
 	layout.KindBlobList.String(),
 	layout.KindEpochKey.String(), layout.KindCheckpoint.String(), layout.KindGC.String(),
+	layout.KindCondemned.String(), layout.KindNote.String(), layout.KindParity.String(),
 	layout.KindTrust.String(),
 	layout.KindStore.String(), scratchKind, foreignKind,
 }

@@ -191,7 +191,7 @@ func (c *committer) blobList(blobs []snapshot.BlobSize) (b []byte, sum snapshot.
 			return nil, sum, err
 		}
 		sum = sha256.Sum256(b)
-		if _, gone := c.doomed[layout.BlobList(c.run.spec.Host.ID, sum)]; !gone {
+		if !c.doomed.Has(layout.BlobList(c.run.spec.Host.ID, sum)) {
 			return b, sum, nil
 		}
 	}

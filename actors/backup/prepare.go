@@ -31,7 +31,7 @@ type committer struct {
 	epochs   map[layout.Epoch]keyObject
 	newest   uint64 // highest seq of the set in the store
 	gc       *snapshot.GCSeen
-	doomed   map[string]snapshot.Condemned // of the newest gc object, by key
+	doomed   layout.Marks // what the newest gc object condemns
 	prevKeys map[layout.Epoch]snapshot.KeyRef
 	head     Head
 }
@@ -106,7 +106,7 @@ func (c *committer) list() error {
 	}
 	c.run.blobs.list()
 	err = c.objects.List(c.run.ctx, layout.HostPrefix(host), func(key string, size int64) error {
-		if _, gone := c.doomed[key]; gone {
+		if c.doomed.Has(key) {
 			return nil
 		}
 		// A foreign name is not ours to judge.
@@ -154,14 +154,16 @@ func (c *committer) listed(o layout.Object, size int64) {
 
 // condemned reads the newest gc object. A host that cannot verify it must not commit.
 func (c *committer) condemned() error {
-	c.doomed = nil
-	gc, err := c.run.spec.Opened.GC(c.run.ctx, c.run.spec.Host.ID)
+	opened := c.run.spec.Opened
+	gc, err := opened.GC(c.run.ctx, c.run.spec.Host.ID)
+	if err == nil {
+		c.doomed, err = opened.Condemned(c.run.ctx, gc)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnknownGC, err)
 	}
 	if gc != nil {
 		c.gc = &snapshot.GCSeen{Seq: gc.Seq, SHA256: gc.Sum}
-		c.doomed = gc.Keys()
 	}
 	return nil
 }
@@ -169,7 +171,7 @@ func (c *committer) condemned() error {
 // stored asks the store for an object that this run has stored, or another one that the
 // newest listing lacks: lists may lag behind. What is condemned counts as missing.
 func (c *committer) stored(key string, size int64) (bool, error) {
-	if _, gone := c.doomed[key]; gone {
+	if c.doomed.Has(key) {
 		return false, nil
 	}
 	info, err := c.run.spec.Store.Stat(c.run.ctx, key)

@@ -39,7 +39,7 @@ func TestCommitter_whole(t *testing.T) {
 		c := &committer{
 			run:   &backupRun{spec: &Spec{Store: store}, ctx: t.Context()},
 			lists: map[snapshot.Sum]int64{}, epochs: map[layout.Epoch]keyObject{epoch: {n: 0}},
-			doomed: map[string]snapshot.Condemned{doomed: {}},
+			doomed: marksOf(t, doomed),
 		}
 		ok, err := c.whole(m)
 		if err != nil {
@@ -58,12 +58,29 @@ func TestCommitter_whole(t *testing.T) {
 	}
 }
 
+// marksOf are marks of objects; "" is none.
+func marksOf(t *testing.T, keys ...string) layout.Marks {
+	t.Helper()
+	var marks []layout.Mark
+	for _, key := range keys {
+		if key == "" {
+			continue
+		}
+		o, err := layout.Parse(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		marks = append(marks, o.Mark())
+	}
+	return layout.NewMarks(marks)
+}
+
 // TestCommitter_blobList: a condemned name is not stored again, and the one in its place is the
 // same each time.
 func TestCommitter_blobList(t *testing.T) {
 	host, blobs := layout.NewHostID(), []snapshot.BlobSize{{Name: [32]byte{1}, Size: 5}}
-	c := &committer{run: &backupRun{spec: &Spec{Host: Host{ID: host}}},
-		doomed: map[string]snapshot.Condemned{}}
+	c := &committer{run: &backupRun{spec: &Spec{Host: Host{ID: host}}}}
+	var condemned []string
 	seen := map[snapshot.Sum]bool{}
 	for n := range 3 {
 		b, sum, err := c.blobList(blobs)
@@ -74,6 +91,7 @@ func TestCommitter_blobList(t *testing.T) {
 			t.Errorf("%d condemned: another name the second time, %v", n, err)
 		}
 		seen[sum] = true
-		c.doomed[layout.BlobList(host, sum)] = snapshot.Condemned{}
+		condemned = append(condemned, layout.BlobList(host, sum))
+		c.doomed = marksOf(t, condemned...)
 	}
 }

@@ -9,7 +9,10 @@
 //	h/<host>/m/<set>/<seq>.json.zst     manifest
 //	h/<host>/m/<set>/<seq>-<sum>.json.zst  manifest, where the store cannot create only if absent
 //	h/<host>/p/<ulid>.json.zst          checkpoint of a running backup
+//	h/<host>/n/<ulid>.json.zst          note: tags and pins of a snapshot, after the fact
+//	h/<host>/x/<aa>/<sha256>            parity of the blob of that name
 //	gc/<host>/<seq>.json.zst            condemned objects and prune records
+//	gc/<host>/<sha256>.zst              condemned list: more names of condemned objects
 //
 // Every key is built and taken apart here and nowhere else. A key has exactly
 // one spelling: [Parse] accepts what the builders make, and nothing more.

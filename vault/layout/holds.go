@@ -16,8 +16,8 @@ func Holds(path string) bool {
 		case i == 1:
 			ok = parseHex("", name, id[:]) == nil
 		case i == 2:
-			ok = len(name) == 1 && strings.Contains("bkrlmp", name)
-		case i == 3 && p[2] == "b":
+			ok = len(name) == 1 && strings.Contains("bkrlmpnx", name)
+		case i == 3 && (p[2] == "b" || p[2] == "x"):
 			ok = parseHex("", name, id[:1]) == nil
 		case i == 3 && (p[2] == "k" || p[2] == "m"):
 			ok = parseHex("", name, id[:]) == nil

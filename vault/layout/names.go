@@ -95,5 +95,26 @@ func CheckpointPrefix(h HostID) string { return HostPrefix(h) + "p/" }
 // GC returns the key of a gc object.
 func GC(h HostID, seq uint64) string { return fmt.Sprintf("%s%010d.json.zst", GCPrefix(h), seq) }
 
-// GCPrefix returns the prefix of the gc objects about one host.
+// CondemnedList returns the key of the condemned list about a host whose bytes have this
+// SHA-256.
+func CondemnedList(h HostID, name [32]byte) string {
+	return GCPrefix(h) + hex.EncodeToString(name[:]) + ".zst"
+}
+
+// Note returns the key of a note about a snapshot of a host; id comes from [NewULID].
+func Note(h HostID, id string) string { return NotePrefix(h) + id + ".json.zst" }
+
+// NotePrefix returns the prefix of the notes about a host's snapshots.
+func NotePrefix(h HostID) string { return HostPrefix(h) + "n/" }
+
+// Parity returns the key of the parity of the blob whose bytes have this SHA-256.
+func Parity(h HostID, blob [32]byte) string {
+	s := hex.EncodeToString(blob[:])
+	return ParityPrefix(h) + s[:2] + "/" + s
+}
+
+// ParityPrefix returns the prefix of the parity of a host's blobs.
+func ParityPrefix(h HostID) string { return HostPrefix(h) + "x/" }
+
+// GCPrefix returns the prefix of the gc objects and condemned lists about one host.
 func GCPrefix(h HostID) string { return GCsPrefix + h.String() + "/" }

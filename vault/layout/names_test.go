@@ -37,6 +37,11 @@ func testKeys() map[string]Object {
 		"h/0123456789abcdef/p/01arz3ndektsv4rrffq69g5fav.json.zst": {
 			Kind: KindCheckpoint, Host: testHost, Short: "01arz3ndektsv4rrffq69g5fav"},
 		"gc/0123456789abcdef/0000000042.json.zst": {Kind: KindGC, Host: testHost, Seq: 42},
+		"gc/0123456789abcdef/" + hex + ".zst": {
+			Kind: KindCondemned, Host: testHost, Sum: testSum},
+		"h/0123456789abcdef/n/01arz3ndektsv4rrffq69g5fav.json.zst": {
+			Kind: KindNote, Host: testHost, Short: "01arz3ndektsv4rrffq69g5fav"},
+		"h/0123456789abcdef/x/aa/" + hex: {Kind: KindParity, Host: testHost, Sum: testSum},
 	}
 }
 
@@ -62,6 +67,9 @@ func TestParse_refuses(t *testing.T) {
 		"trust/0000000000.json.zst", "trust/1.json.zst", "trust/00000000001.json.zst", "trust/+000000001.json.zst",
 		"trust/0000000001-aabbccddeeff0011.json.zst", "trust/x/0000000001.json.zst",
 		"gc/0123456789abcdef/0000000001-aabbccddeeff0011.json.zst", "gc/0000000001.json.zst",
+		"gc/0123456789abcdef/" + hex, "gc/0123456789abcdef/" + hex + ".json.zst", "gc/" + hex + ".zst",
+		"h/0123456789abcdef/n/" + hex + ".json.zst", "h/0123456789abcdef/n/01arz3ndektsv4rrffq69g5fav.zst",
+		"h/0123456789abcdef/x/ab/" + hex, "h/0123456789abcdef/x/aa/" + hex + ".zst",
 		"h/0123456789abcdef", "h/0123456789abcdef/", "h/0123456789abcdef/b", "h/0123456789abcdef/b/" + hex,
 		"h/0123456789abcdef/b/ab/" + hex, "h/0123456789ABCDEF/b/aa/" + hex, "h/0123456789abcde/b/aa/" + hex,
 		"h/0123456789abcdef/b/aa/" + strings.ToUpper(hex), "h/0123456789abcdef/b/aa/" + hex + ".tmp",
@@ -100,6 +108,12 @@ func TestPrefixes(t *testing.T) {
 			prefixes = []string{CheckpointPrefix(o.Host)}
 		case KindGC:
 			prefixes = []string{GCsPrefix, GCPrefix(o.Host)}
+		case KindCondemned:
+			prefixes = []string{GCPrefix(o.Host)}
+		case KindNote:
+			prefixes = []string{HostPrefix(o.Host), NotePrefix(o.Host)}
+		case KindParity:
+			prefixes = []string{HostPrefix(o.Host), ParityPrefix(o.Host)}
 		case KindTrust:
 			prefixes = []string{TrustPrefix}
 		}
@@ -165,7 +179,7 @@ func FuzzParse(f *testing.F) {
 // What holds a key is each directory above it, and nothing beside it, nor the key itself.
 func TestHolds(t *testing.T) {
 	for key := range testKeys() {
-		if Holds(key) || Holds(key+"/x") {
+		if Holds(key) || Holds(key+"/-") {
 			t.Errorf("%s, an object, may hold objects", key)
 		}
 		for path := pathpkg.Dir(key); path != "."; path = pathpkg.Dir(path) {
@@ -175,12 +189,12 @@ func TestHolds(t *testing.T) {
 			if Holds(path + ".tmp") {
 				t.Errorf("%s.tmp may hold objects", path)
 			}
-			if Holds(path + "/x") {
-				t.Errorf("%s/x may hold objects", path)
+			if Holds(path + "/-") {
+				t.Errorf("%s/- may hold objects", path)
 			}
 		}
 	}
-	for _, path := range []string{"", "README", "h/README", "b", "h/0123456789abcdef/x", "gc/x",
+	for _, path := range []string{"", "README", "h/README", "b", "h/0123456789abcdef/z", "gc/x",
 		"trust/x", "check", "lost+found", "h/0123456789abcdef/b/aa/dir", "h/0123456789abcdef/r/dir"} {
 		if Holds(path) {
 			t.Errorf("%q may hold objects", path)

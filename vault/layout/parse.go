@@ -25,12 +25,16 @@ const (
 	KindManifest
 	KindCheckpoint
 	KindGC
+	KindCondemned
+	KindNote
+	KindParity
 )
 
 var kindNames = [...]string{
 	KindStore: "store", KindTrust: "trust list", KindBlob: "blob", KindEpochKey: "epoch key",
 	KindRoot: "root", KindBlobList: "blob list", KindManifest: "manifest",
 	KindCheckpoint: "checkpoint", KindGC: "gc object",
+	KindCondemned: "condemned list", KindNote: "note", KindParity: "parity",
 }
 
 // String returns the word that messages use for the kind.
@@ -49,8 +53,8 @@ type Object struct {
 	Epoch Epoch
 	Seq   uint64
 	N     int      // which wrapping of an epoch key
-	Sum   [32]byte // SHA-256 of the object: blobs, roots, blob lists
-	Short string   // manifest of a weak store: 16 hex digits of its sum; checkpoint: its id
+	Sum   [32]byte // SHA-256 of the object: blobs, roots, lists; of its blob: parity
+	Short string   // manifest of a weak store: 16 hex digits of its sum; checkpoint, note: its id
 }
 
 // Key returns the key that o was parsed from.
@@ -77,6 +81,12 @@ func (o Object) Key() string {
 		return Checkpoint(o.Host, o.Short)
 	case KindGC:
 		return GC(o.Host, o.Seq)
+	case KindCondemned:
+		return CondemnedList(o.Host, o.Sum)
+	case KindNote:
+		return Note(o.Host, o.Short)
+	case KindParity:
+		return Parity(o.Host, o.Sum)
 	}
 	return ""
 }
@@ -104,8 +114,15 @@ func parse(key string) (o Object, ok bool) {
 		o.Kind = KindTrust
 		return o, o.parseSeq(p[1]) && o.Short == ""
 	case p[0] == "gc" && len(p) == 3:
-		o.Kind = KindGC
-		return o, parseHex("", p[1], o.Host[:]) == nil && o.parseSeq(p[2]) && o.Short == ""
+		if parseHex("", p[1], o.Host[:]) != nil {
+			return o, false
+		}
+		if o.parseSum(p[2], ".zst") {
+			o.Kind = KindCondemned
+			return o, true
+		}
+		o = Object{Kind: KindGC, Host: o.Host} // without what the sum left
+		return o, o.parseSeq(p[2]) && o.Short == ""
 	case p[0] == "h" && len(p) >= 4 && parseHex("", p[1], o.Host[:]) == nil:
 		return o, o.parseOfHost(p[2], p[3:])
 	}
@@ -132,11 +149,21 @@ func (o *Object) parseOfHost(kind string, rest []string) bool {
 		return parseHex("", rest[0], o.Set[:]) == nil && o.parseSeq(last)
 	case kind == "p" && len(rest) == 1:
 		o.Kind = KindCheckpoint
-		id, ok := strings.CutSuffix(last, ".json.zst")
-		o.Short = id
-		return ok && ValidULID(id)
+		return o.parseID(last)
+	case kind == "n" && len(rest) == 1:
+		o.Kind = KindNote
+		return o.parseID(last)
+	case kind == "x" && len(rest) == 2:
+		o.Kind = KindParity
+		return parseHex("", last, o.Sum[:]) == nil && rest[0] == last[:2]
 	}
 	return false
+}
+
+func (o *Object) parseID(s string) bool {
+	id, ok := strings.CutSuffix(s, ".json.zst")
+	o.Short = id
+	return ok && ValidULID(id)
 }
 
 func (o *Object) parseSum(s, suffix string) bool {
@@ -149,6 +176,10 @@ func (o *Object) parseCopy(s string) bool {
 	if !ok {
 		return false
 	}
+	return o.parseN(s)
+}
+
+func (o *Object) parseN(s string) bool {
 	n, err := strconv.Atoi(s)
 	o.N = n
 	return err == nil && n >= 0 && n <= MaxEpochCopy && strconv.Itoa(n) == s

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"vaultik/vault/layout"
 )
@@ -96,6 +97,10 @@ func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64
 		if err != nil {
 			return fmt.Errorf("%w: seq %d, and the reason cannot be read: %w", ErrGap, seq, err)
 		}
+		if gc, _ := s.knownGC(ctx, l.Host); r == nil && gc.damaged(l.Set, seq) {
+			seq, known = seq+1, false
+			continue
+		}
 		if r == nil {
 			return fmt.Errorf("%w: seq %d, and no prune record covers it", ErrGap, seq)
 		}
@@ -142,8 +147,9 @@ func (g *GC) pruned(set layout.SetID, seq uint64) *Pruned {
 
 // CheckSeen compares what a store shows of a set with what this machine remembers: the
 // manifest of the highest seq that it has seen must be among those loaded, or a prune
-// record says that it was deleted, and a newer one is there. The error is [ErrRollback],
-// or [ErrFork] if another is in its place.
+// record says that it was deleted, and a newer one is there; or prune has removed the whole
+// set, or dropped just this one. The error is [ErrRollback], or [ErrFork] if another is in its
+// place.
 func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Sum) error {
 	var newest uint64
 	other := false
@@ -159,10 +165,16 @@ func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Su
 			other = true
 		}
 	}
+	if gc, err := s.knownGC(ctx, p.Host); err == nil &&
+		(gc.dropped(p.Set, p.Seq, sum) || gc.damaged(p.Set, p.Seq)) {
+		return nil
+	}
 	name := fmt.Sprintf("%s seq %d", sum.String()[:8], p.Seq)
 	switch {
 	case other:
 		return fmt.Errorf("%w: another stands in the place of %s", ErrFork, name)
+	case newest < p.Seq && s.removed(ctx, p, sum):
+		return nil
 	case newest == 0:
 		return setGone{fmt.Errorf("%w: %s; no other of its set is there", ErrRollback, name)}
 	case newest < p.Seq:
@@ -179,6 +191,34 @@ func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Su
 		return fmt.Errorf("%w: another than %s was pruned in its place", ErrFork, name)
 	}
 	return nil
+}
+
+// removed reports whether prune has removed a set whose manifest of this sum was seen, and
+// all of its others up to there or a later one.
+func (s *Store) removed(ctx context.Context, p Place, sum Sum) bool {
+	gc, err := s.knownGC(ctx, p.Host)
+	if err != nil {
+		return false // an error is told where the newest gc object is asked for
+	}
+	r := gc.removed(p.Set, p.Seq)
+	return r != nil && (r.Seq > p.Seq || r.Sum == sum)
+}
+
+// withoutDropped leaves out what prune has dropped: the losing side of a fork, what is damaged
+// for good, and what a revoked key has signed. It may still be there, where deleting takes time
+// or is not allowed.
+func (s *Store) withoutDropped(ctx context.Context, loaded []*Loaded, bad []Problem) ([]*Loaded,
+	[]Problem) {
+	dropped := func(host layout.HostID, set layout.SetID, seq uint64, sum Sum) bool {
+		gc, err := s.knownGC(ctx, host)
+		return err == nil && gc.dropped(set, seq, sum) // else nothing is known to be dropped
+	}
+	loaded = slices.DeleteFunc(loaded, func(l *Loaded) bool {
+		return dropped(l.Host, l.Set, l.Seq, l.Sum)
+	})
+	return loaded, slices.DeleteFunc(bad, func(p Problem) bool {
+		return !p.Sum.IsZero() && dropped(p.Host, p.Set, p.Seq, p.Sum)
+	})
 }
 
 // setGone says that a set has no manifest at all. It is fs.ErrNotExist, too.

@@ -26,7 +26,7 @@ type Checkpoint struct {
 	Host  layout.HostID  `json:"host"`
 	Set   layout.SetID   `json:"set"`
 	Seq   uint64         `json:"seq"` // of the manifest that the backup leads to
-	ID    string         `json:"id"` // a ULID: its name
+	ID    string         `json:"id"`  // a ULID: its name
 	Time  time.Time      `json:"time"`
 	Needs
 }

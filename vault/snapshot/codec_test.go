@@ -31,7 +31,7 @@ func codecs(t *testing.T) []codec {
 	cp := &Checkpoint{Store: w.store, Host: w.host, Set: w.set, Seq: 4, ID: layout.NewULID(testTime), Time: testTime, Needs: l.Needs}
 	cpBytes, err := EncodeCheckpoint(cp, w.signer)
 	w.must(err)
-	w.gc(GC{Seq: 1, Condemned: []Condemned{{layout.Blob(w.host, [32]byte{1}), testTime, 1}},
+	w.gc(GC{Seq: 1, Condemned: []Condemned{{First: 1, Names: []string{testName(1)}}},
 		Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}}})
 	manifest := func(b []byte) (any, error) { return DecodeManifest(b, w.signer.Public()) }
 	return []codec{
@@ -208,16 +208,48 @@ func TestEncode_refusesWhatCannotBeRead(t *testing.T) {
 		}
 	}
 	for name, g := range map[string]GC{
-		"manifest":   {Condemned: []Condemned{{good.Key, testTime, 1}}},
-		"other host": {Condemned: []Condemned{{layout.Blob(layout.NewHostID(), [32]byte{1}), testTime, 1}}},
-		"unknown":    {Condemned: []Condemned{{"h/x", testTime, 1}}},
-		"from later": {Condemned: []Condemned{{layout.Blob(w.host, [32]byte{1}), testTime, 2}}},
-		"unsorted":   {Pruned: []Pruned{{Set: w.set, From: 5, To: 5, Prev: Sum{1}, Sum: Sum{2}}, {Set: w.set, From: 1, To: 2, Sum: Sum{1}}}},
-		"overlap":    {Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}, {Set: w.set, From: 2, To: 3, Prev: Sum{3}, Sum: Sum{2}}}},
+		"manifest":        {Condemned: []Condemned{{First: 1, Names: []string{good.Key}}}},
+		"key":             {Condemned: []Condemned{{First: 1, Names: []string{layout.Blob(w.host, [32]byte{1})}}}},
+		"unknown":         {Condemned: []Condemned{{First: 1, Names: []string{"z/1"}}}},
+		"from later":      {Condemned: []Condemned{{First: 2, Names: []string{testName(1)}}}},
+		"no first":        {Condemned: []Condemned{{Names: []string{testName(1)}}}},
+		"deleted at once": {Condemned: []Condemned{{First: 1, Deleted: 1, Names: []string{testName(1)}}}},
+		"deleted later":   {Condemned: []Condemned{{First: 1, Deleted: 2, Names: []string{testName(1)}}}},
+		"no names":        {Condemned: []Condemned{{First: 1}}},
+		"names unsorted":  {Condemned: []Condemned{{First: 1, Names: []string{testName(2), testName(1)}}}},
+		"a name twice":    {Condemned: []Condemned{{First: 1, Names: []string{testName(1), testName(1)}}}},
+		"two of one age": {Condemned: []Condemned{{First: 1, Names: []string{testName(1)}},
+			{First: 1, Names: []string{testName(2)}}}},
+		"too many names":    {Condemned: []Condemned{{First: 1, Names: testNames(MaxInline + 1)}}},
+		"a list twice":      {Condemned: []Condemned{{First: 1, Lists: []ListRef{{Sum{1}, 9, 1}, {Sum{1}, 9, 1}}}}},
+		"a list of nothing": {Condemned: []Condemned{{First: 1, Lists: []ListRef{{Sum{1}, 9, 0}}}}},
+		"a list too long":   {Condemned: []Condemned{{First: 1, Lists: []ListRef{{Sum{1}, 9, MaxCondemnedNames + 1}}}}},
+		"a list too large":  {Condemned: []Condemned{{First: 1, Lists: []ListRef{{Sum{1}, MaxCondemnedList + 1, 1}}}}},
+		"too much": {Condemned: []Condemned{{First: 1, Names: testNames(1),
+			Lists: testLists(MaxCondemned / MaxCondemnedNames)}}},
+		"others at seq 1":      {Others: []Sum{{2}}},
+		"dropped, no reason":   {Dropped: []Dropped{{w.set, 1, Sum{1}, ""}}},
+		"dropped, another":     {Dropped: []Dropped{{w.set, 1, Sum{1}, "old"}}},
+		"dropped, no sum":      {Dropped: []Dropped{{w.set, 1, Sum{}, DroppedFork}}},
+		"dropped, no seq":      {Dropped: []Dropped{{w.set, 0, Sum{1}, DroppedFork}}},
+		"dropped, no set":      {Dropped: []Dropped{{layout.SetID{}, 1, Sum{1}, DroppedFork}}},
+		"dropped twice":        {Dropped: []Dropped{{w.set, 1, Sum{1}, DroppedFork}, {w.set, 1, Sum{1}, DroppedRevoked}}},
+		"removed, not covered": {Removed: []Removed{{w.set, 2, Sum{1}}}},
+		"removed twice": {Removed: []Removed{{w.set, 2, Sum{1}}, {w.set, 2, Sum{1}}},
+			Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}}},
+		"unsorted": {Pruned: []Pruned{{Set: w.set, From: 5, To: 5, Prev: Sum{1}, Sum: Sum{2}}, {Set: w.set, From: 1, To: 2, Sum: Sum{1}}}},
+		"overlap":  {Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}, {Set: w.set, From: 2, To: 3, Prev: Sum{3}, Sum: Sum{2}}}},
 	} {
 		g.Store, g.Host, g.Seq = w.store, w.host, 1
 		if _, err := EncodeGC(&g, w.pruner); !errors.Is(err, ErrInvalid) {
 			t.Errorf("gc, %s: %v, want ErrInvalid", name, err)
+		}
+	}
+	for name, others := range map[string][]Sum{"prev": {{9}}, "zero": {{}}, "unsorted": {{2}, {1}},
+		"twice": {{1}, {1}}} {
+		g := GC{Store: w.store, Host: w.host, Seq: 2, Prev: Sum{9}, Others: others}
+		if _, err := EncodeGC(&g, w.pruner); !errors.Is(err, ErrInvalid) {
+			t.Errorf("gc, others, %s: %v, want ErrInvalid", name, err)
 		}
 	}
 	if _, err := EncodeStore(StoreDoc{Store: w.store, Owner: w.signer.Public()}, w.owner); !errors.Is(err, ErrInvalid) {

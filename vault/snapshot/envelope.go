@@ -17,11 +17,13 @@ import (
 const (
 	MaxManifest   = 64 << 20
 	MaxCheckpoint = 64 << 20
-	MaxGC         = 64 << 20
+	MaxGC         = 8 << 20
 	MaxTrust      = 16 << 20
 	MaxStoreDoc   = 64 << 10
 	MaxBlobList   = 1 << 20
-	MaxRoot       = 16 << 20
+
+	MaxCondemnedList = 8 << 20
+	MaxRoot          = 16 << 20
 )
 
 // window is how far back a match may lie in what is written, in bytes, and

@@ -22,8 +22,12 @@ const (
 	seedNeeds = `"keys":[{"epoch":"0102030405060708","n":0,"size":300,"sha256":"00000000000000000000000000000000000000000000000000000000000000ff"}],"lists":[{"name":"00000000000000000000000000000000000000000000000000000000000000fe","size":3,"count":2}],"blobs":[["00000000000000000000000000000000000000000000000000000000000000fd",7]],"count":3,"bytes":70`
 	seedMan   = `{"type":"manifest","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","host":"0102030405060708","set":"0102030405060708","seq":1,"time":"2026-05-01T10:00:00Z","complete":true,"tags":["0102030405060708"],"pins":[],"gc":{"seq":1,"sha256":"00000000000000000000000000000000000000000000000000000000000000fc"},"root":{"name":"00000000000000000000000000000000000000000000000000000000000000fb","size":9},` + seedNeeds + `}`
 	seedCheck = `{"type":"checkpoint","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","host":"0102030405060708","set":"0102030405060708","seq":3,"id":"01arz3ndektsv4rrffq69g5fav","time":"2026-05-01T10:00:00Z",` + seedNeeds + `}`
-	seedGC    = `{"type":"gc","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","host":"0102030405060708","seq":1,"time":"2026-05-01T10:00:00Z","condemned":[{"key":"h/0102030405060708/b/00/00000000000000000000000000000000000000000000000000000000000000fd","first":"2026-05-01T10:00:00Z","first_seq":1}],"pruned":[{"set":"0102030405060708","from":1,"to":2,"sum":"00000000000000000000000000000000000000000000000000000000000000fa"}]}`
-	seedRoot  = `{"type":"root","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","owner":"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","host":"0102030405060708","hostname":"box","set":"0102030405060708","setname":{"b64":"/w=="},"seq":1,"paths":["/etc"],"excludes":[],"tags":[{"id":"0102030405060708","name":"x"}],"tool":"t","started":"2026-05-01T10:00:00Z","finished":"2026-05-01T10:00:00Z","counts":{"files":1,"dirs":2,"symlinks":3,"other":4,"bytes":5,"errors":6},"errors":[{"path":"/x","reason":"y"}],"complete":true,"secret":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","chunker":{"alg":"fastcdc-v1.0.0","min":1,"avg":2,"max":3},"frames":{"small":1,"target":2},"recipients":["age1"],"top":{"blob":["00000000000000000000000000000000000000000000000000000000000000fd","00000000000000000000000000000000000000000000000000000000000000fc",9,"0102030405060708"],"ref":[1,2,3,4,"00000000000000000000000000000000000000000000000000000000000000fb"]}}`
+	seedGC    = `{"type":"gc","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","host":"0102030405060708","seq":5,"prev":"00000000000000000000000000000000000000000000000000000000000000f7","others":["00000000000000000000000000000000000000000000000000000000000000f6"],"time":"2026-05-01T10:00:00Z","condemned":[{"first":1,"names":["b/00000000000000000000000000000000000000000000000000000000000000fd","k/0102030405060708/0","n/01arz3ndektsv4rrffq69g5fav"],"lists":[]},` +
+		`{"first":1,"deleted":4,"names":[],"lists":[{"name":"00000000000000000000000000000000000000000000000000000000000000f9","size":70,"count":2}]}],` +
+		`"pruned":[{"set":"0102030405060708","from":1,"to":2,"sum":"00000000000000000000000000000000000000000000000000000000000000fa"}],` +
+		`"dropped":[{"set":"0102030405060708","seq":4,"sum":"00000000000000000000000000000000000000000000000000000000000000f8","reason":"fork"}],` +
+		`"removed":[{"set":"0102030405060708","seq":2,"sum":"00000000000000000000000000000000000000000000000000000000000000fa"}]}`
+	seedRoot = `{"type":"root","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","owner":"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","host":"0102030405060708","hostname":"box","set":"0102030405060708","setname":{"b64":"/w=="},"seq":1,"paths":["/etc"],"excludes":[],"tags":[{"id":"0102030405060708","name":"x"}],"tool":"t","started":"2026-05-01T10:00:00Z","finished":"2026-05-01T10:00:00Z","counts":{"files":1,"dirs":2,"symlinks":3,"other":4,"bytes":5,"errors":6},"errors":[{"path":"/x","reason":"y"}],"complete":true,"secret":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","chunker":{"alg":"fastcdc-v1.0.0","min":1,"avg":2,"max":3},"frames":{"small":1,"target":2},"recipients":["age1"],"top":{"blob":["00000000000000000000000000000000000000000000000000000000000000fd","00000000000000000000000000000000000000000000000000000000000000fc",9,"0102030405060708"],"ref":[1,2,3,4,"00000000000000000000000000000000000000000000000000000000000000fb"]}}`
 )
 
 // seedRules is seedRoot of a backup with all kinds of rules.
@@ -143,6 +147,46 @@ func FuzzParseBlobList(f *testing.F) {
 			t.Fatal(err)
 		}
 		if again, err := DecodeBlobList(b); err != nil || !reflect.DeepEqual(again, blobs) {
+			t.Errorf("does not come back: %v", err)
+		}
+	})
+}
+
+func FuzzParseCondemned(f *testing.F) {
+	b, err := EncodeCondemned(testNames(3))
+	if err != nil {
+		f.Fatal(err)
+	}
+	plain, err := decompress(b, MaxCondemnedList)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(plain)
+	f.Add(plain[:len(plain)-1])
+	f.Add(append(plain, `"k/0102030405060708/0"`+"\n"+`"p/01arz3ndektsv4rrffq69g5fav"`+"\n"...))
+	f.Fuzz(func(t *testing.T, plain []byte) {
+		var names []string
+		var n int64
+		var err error
+		fuzzbound.Check(t, parseBound(plain), func() {
+			n, err = parseCondemned(plain, layout.HostID{1}, func(o layout.Object) error {
+				names = append(names, o.Name())
+				return nil
+			})
+		})
+		if err != nil {
+			return
+		}
+		b, err := EncodeCondemned(names)
+		if err != nil || int64(len(names)) != n {
+			t.Fatalf("%d names, said to be %d: %v", len(names), n, err)
+		}
+		var again []string
+		err = DecodeCondemned(b, layout.HostID{1}, func(o layout.Object) error {
+			again = append(again, o.Name())
+			return nil
+		})
+		if err != nil || !reflect.DeepEqual(again, names) {
 			t.Errorf("does not come back: %v", err)
 		}
 	})

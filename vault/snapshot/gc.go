@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -16,25 +17,36 @@ const (
 	gcNamespace = "gc@vaultik"
 )
 
-// GC is what prune says about one host: objects that it is going to delete,
+// GC is what prune says about one host: objects that it is going to delete, or has deleted,
 // and manifests that it has deleted. It is cumulative: the newest one counts.
 type GC struct {
 	Header
 	Store     layout.StoreID `json:"store"`
-	Host      layout.HostID  `json:"host"`          // whose objects these are
-	Seq       uint64         `json:"seq"`           // 1, 2, 3...
-	Prev      Sum            `json:"prev,omitzero"` // of the gc object before; none at seq 1
-	Time      time.Time      `json:"time"`          // by the pruner's clock
-	Condemned []Condemned    `json:"condemned"`
-	Pruned    []Pruned       `json:"pruned"`
+	Host      layout.HostID  `json:"host"`             // whose objects these are
+	Seq       uint64         `json:"seq"`              // 1, 2, 3...
+	Prev      Sum            `json:"prev,omitzero"`    // of the gc object before; none at seq 1
+	Others    []Sum          `json:"others,omitempty"` // of those beside it that are in this one, too
+	Time      time.Time      `json:"time"`             // by the pruner's clock; for people
+	Condemned []Condemned    `json:"condemned"`        // sorted by First, then Deleted
+	Pruned    []Pruned       `json:"pruned"`           // sorted and joined
+	Dropped   []Dropped      `json:"dropped"`          // sorted by set, seq and sum
+	Removed   []Removed      `json:"removed"`          // sorted by set, one each
 }
 
-// Condemned is an object that nothing needs. A backup treats it as absent.
+// Condemned are objects that nothing needs, all of one age. A backup treats them as absent,
+// and never stores one again, as long as they are listed.
 type Condemned struct {
-	Key      string    `json:"key"`       // its full key; of no manifest and no gc object
-	First    time.Time `json:"first"`     // when it was condemned, by that pruner's clock
-	FirstSeq uint64    `json:"first_seq"` // in which gc object, whose time in the store is what counts
+	First   uint64    `json:"first"`             // seq of the gc object that condemned them
+	Deleted uint64    `json:"deleted,omitempty"` // of the one that said they are deleted; 0: not yet
+	Names   []string  `json:"names"`             // as [layout.Object.Name] has them, sorted; the first MaxInline
+	Lists   []ListRef `json:"lists"`             // condemned lists, with more names
 }
+
+// MaxInline is how many names of a group a gc object holds itself.
+const MaxInline = 4096
+
+// MaxCondemned is how many names a gc object condemns at most, those in lists included.
+const MaxCondemned = 1 << 24
 
 // Pruned is a run of deleted manifests of one set. It closes the gap they leave
 // in the chain: Prev is the prev of the first, Sum the SHA-256 of the last.
@@ -46,13 +58,28 @@ type Pruned struct {
 	Sum  Sum          `json:"sum"`
 }
 
-// Keys returns the condemned objects by key.
-func (g *GC) Keys() map[string]Condemned {
-	m := make(map[string]Condemned, len(g.Condemned))
-	for _, c := range g.Condemned {
-		m[c.Key] = c
-	}
-	return m
+// Dropped is an object in the place of a manifest that is none of the chain: readers leave it
+// out.
+type Dropped struct {
+	Set    layout.SetID `json:"set"`
+	Seq    uint64       `json:"seq"`
+	Sum    Sum          `json:"sum"`    // SHA-256 of its bytes
+	Reason string       `json:"reason"` // DroppedFork...
+}
+
+// Why an object was dropped.
+const (
+	DroppedFork    = "fork"    // another one stands in its place
+	DroppedDamaged = "damaged" // nobody can tell what it was
+	DroppedRevoked = "revoked" // signed by a key that is revoked, and does not stand
+)
+
+// Removed is the last manifest of a set that was removed as a whole: it need not be there any
+// more, nor one that follows it.
+type Removed struct {
+	Set layout.SetID `json:"set"`
+	Seq uint64       `json:"seq"`
+	Sum Sum          `json:"sum"`
 }
 
 // Check reports whether the object is what its name says: [ErrDamaged] if not.
@@ -70,27 +97,121 @@ func (g *GC) check() error {
 	if err := checkSeq(g.Seq, g.Prev); err != nil {
 		return err
 	}
-	seen := make(map[string]bool, len(g.Condemned))
-	for _, c := range g.Condemned {
-		o, err := layout.Parse(c.Key)
-		if err != nil {
-			return err
+	for i, sum := range g.Others {
+		if g.Seq == 1 || sum.IsZero() || sum == g.Prev || i > 0 && g.Others[i-1].compare(sum) >= 0 {
+			return errors.New("others are not sorted, or are prev itself")
 		}
-		switch o.Kind {
-		case layout.KindBlob, layout.KindEpochKey, layout.KindRoot, layout.KindBlobList, layout.KindCheckpoint:
-		default:
-			return fmt.Errorf("a %s cannot be condemned", o.Kind)
-		}
-		if o.Host != g.Host || c.FirstSeq < 1 || c.FirstSeq > g.Seq || seen[c.Key] {
-			return fmt.Errorf("condemned %s: of another host, from the future, or twice", c.Key)
-		}
-		seen[c.Key] = true
+	}
+	if err := g.checkCondemned(); err != nil {
+		return err
 	}
 	merged, err := MergePruned(g.Pruned)
 	if err == nil && !slices.Equal(merged, g.Pruned) {
 		err = errors.New("prune records are not sorted and joined")
 	}
+	if err == nil {
+		err = g.checkDropped()
+	}
 	return err
+}
+
+func (g *GC) checkCondemned() error {
+	names, lists, total := map[string]bool{}, map[Sum]bool{}, int64(0)
+	for i := range g.Condemned {
+		c := &g.Condemned[i]
+		if c.First < 1 || c.First > g.Seq || c.Deleted != 0 && (c.Deleted <= c.First || c.Deleted > g.Seq) {
+			return fmt.Errorf("condemned by gc object %d, deleted by %d: from the future, or in a wrong order",
+				c.First, c.Deleted)
+		}
+		if i > 0 && g.Condemned[i-1].compare(c) >= 0 {
+			return errors.New("groups of condemned names are not sorted, or two are of one age")
+		}
+		if len(c.Names) > MaxInline || len(c.Names)+len(c.Lists) == 0 {
+			return fmt.Errorf("a group with %d condemned names, want 1 to %d", len(c.Names), MaxInline)
+		}
+		for n, name := range c.Names {
+			if _, err := layout.ParseName(g.Host, name); err != nil {
+				return err
+			}
+			if n > 0 && c.Names[n-1] >= name || names[name] {
+				return fmt.Errorf("condemned %s: not sorted, or twice", name)
+			}
+			names[name] = true
+		}
+		for _, l := range c.Lists {
+			if l.Name.IsZero() || !whole(l.Size) || l.Size > MaxCondemnedList ||
+				l.Count < 1 || l.Count > MaxCondemnedNames || lists[l.Name] {
+				return errors.New("malformed condemned list, or one that is named twice")
+			}
+			lists[l.Name] = true
+			total += l.Count
+		}
+	}
+	if total += int64(len(names)); total > MaxCondemned {
+		return fmt.Errorf("%d condemned names, more than %d", total, MaxCondemned)
+	}
+	return nil
+}
+
+func (c *Condemned) compare(o *Condemned) int {
+	return cmp.Or(cmp.Compare(c.First, o.First), cmp.Compare(c.Deleted, o.Deleted))
+}
+
+func (g *GC) checkDropped() error {
+	for i, d := range g.Dropped {
+		if d.Set.IsZero() || d.Seq < 1 || d.Seq > layout.MaxSeq || d.Sum.IsZero() {
+			return errors.New("malformed record of what is dropped")
+		}
+		switch d.Reason {
+		case DroppedFork, DroppedDamaged, DroppedRevoked:
+		default:
+			return fmt.Errorf("dropped for an unknown reason, %.40q", d.Reason)
+		}
+		if i > 0 && g.Dropped[i-1].compare(d) >= 0 {
+			return errors.New("records of what is dropped are not sorted, or two are of one object")
+		}
+	}
+	for i, r := range g.Removed {
+		if r.Set.IsZero() || r.Seq < 1 || r.Seq > layout.MaxSeq || r.Sum.IsZero() ||
+			i > 0 && bytes.Compare(g.Removed[i-1].Set[:], r.Set[:]) >= 0 {
+			return errors.New("records of removed sets are malformed, or not sorted")
+		}
+		if g.pruned(r.Set, r.Seq) == nil {
+			return fmt.Errorf("set %s was removed, but no prune record covers its seq %d", r.Set, r.Seq)
+		}
+	}
+	return nil
+}
+
+func (d Dropped) compare(o Dropped) int {
+	return cmp.Or(bytes.Compare(d.Set[:], o.Set[:]), cmp.Compare(d.Seq, o.Seq), d.Sum.compare(o.Sum))
+}
+
+// dropped reports whether an object in a place of a set is none of its chain.
+func (g *GC) dropped(set layout.SetID, seq uint64, sum Sum) bool {
+	return g != nil && slices.ContainsFunc(g.Dropped, func(d Dropped) bool {
+		return d.Set == set && d.Seq == seq && d.Sum == sum
+	})
+}
+
+// damaged reports whether what stood in a place of a set was damaged for good, and was dropped.
+func (g *GC) damaged(set layout.SetID, seq uint64) bool {
+	return g != nil && slices.ContainsFunc(g.Dropped, func(d Dropped) bool {
+		return d.Set == set && d.Seq == seq && d.Reason == DroppedDamaged
+	})
+}
+
+// removed returns the record of a set that covers this place, if there is one.
+func (g *GC) removed(set layout.SetID, seq uint64) *Removed {
+	if g == nil {
+		return nil
+	}
+	for i := range g.Removed {
+		if r := &g.Removed[i]; r.Set == set && r.Seq >= seq {
+			return r
+		}
+	}
+	return nil
 }
 
 // MergePruned sorts prune records and joins those that follow each other, so
@@ -127,8 +248,10 @@ func EncodeGC(g *GC, signer *keys.Signer) ([]byte, error) {
 	c := *g
 	c.Header, c.Time = newHeader(gcType), seconds(g.Time)
 	c.Condemned, c.Pruned = list(slices.Clone(g.Condemned)), list(g.Pruned)
+	c.Dropped, c.Removed = list(g.Dropped), list(g.Removed)
 	for i := range c.Condemned {
-		c.Condemned[i].First = seconds(c.Condemned[i].First)
+		c.Condemned[i].Names = list(c.Condemned[i].Names)
+		c.Condemned[i].Lists = list(c.Condemned[i].Lists)
 	}
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("encode gc object: %w: %w", ErrInvalid, err)

@@ -93,10 +93,24 @@ func (s *Store) CheckGC(ctx context.Context, host layout.HostID) error {
 }
 
 // GCChain returns the keys of the gc objects about a host that a reader needs: the newest,
-// and those through which it continues from one that is known to exist.
+// the condemned lists that it names, which were read, and those through which it continues
+// from one that is known to exist.
 func (s *Store) GCChain(ctx context.Context, host layout.HostID) ([]string, error) {
-	_, chain, err := s.gcChain(ctx, host)
-	return chain, err
+	g, chain, err := s.gcChain(ctx, host)
+	if g == nil || err != nil {
+		return nil, err
+	}
+	err = s.EachCondemned(ctx, g, func(*Condemned, layout.Object) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	keys := chain[:1:1]
+	for i := range g.Condemned {
+		for _, l := range g.Condemned[i].Lists {
+			keys = append(keys, layout.CondemnedList(host, l.Name))
+		}
+	}
+	return append(keys, chain[1:]...), nil
 }
 
 // gcChain reads the newest gc object, and follows it down to what is known to exist.

@@ -35,6 +35,7 @@ type Problem struct {
 	Host layout.HostID
 	Set  layout.SetID
 	Seq  uint64
+	Sum  Sum // SHA-256 of the bytes of a manifest that is not one; zero: they were not read
 	Err  error
 }
 
@@ -64,6 +65,7 @@ func (s *Store) Manifests(ctx context.Context, filter Filter) ([]*Loaded, []Prob
 	if err != nil {
 		return nil, nil, err
 	}
+	loaded, bad = s.withoutDropped(ctx, loaded, bad)
 	loaded, unlinked := s.standing(ctx, loaded)
 	problems := s.tell(ctx, filter, loaded, append(bad, unlinked...))
 	problems = append(problems, s.checkChains(ctx, loaded, problems)...)
@@ -170,6 +172,7 @@ func (s *Store) loadNear(ctx context.Context, filter Filter, all []found, seen [
 	var bad []Problem
 	load := func() error {
 		some, wrong, err := s.loadAll(ctx, round, 0, len(round))
+		some, wrong = s.withoutDropped(ctx, some, wrong)
 		for _, l := range some {
 			if d := chains[chainKey{l.Host, l.Set}]; d != nil {
 				d.proven[l.Seq] = true
@@ -267,6 +270,7 @@ func (s *Store) At(ctx context.Context, p Place) ([]*Loaded, []Problem, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	loaded, bad = s.withoutDropped(ctx, loaded, bad)
 	if len(loaded) > 0 {
 		bad = slices.DeleteFunc(bad, func(p Problem) bool { return Unproven(p.Err) })
 	}
@@ -279,14 +283,17 @@ func (s *Store) loadAll(ctx context.Context, all []found, done, total int) (load
 	problems []Problem, err error) {
 	type result struct {
 		l   *Loaded
+		sum Sum
 		err error
 	}
 	err = inOrder(ctx, s, len(all), func(i int) (r result) {
-		r.l, r.err = s.load(ctx, all[i])
+		r.l, r.sum, r.err = s.load(ctx, all[i])
 		return r
 	}, func(i int, r result) error {
 		if r.err != nil {
-			problems = append(problems, problemOf(all[i], r.err))
+			p := problemOf(all[i], r.err)
+			p.Sum = r.sum
+			problems = append(problems, p)
 		} else {
 			loaded = append(loaded, r.l)
 		}
@@ -314,20 +321,21 @@ func problemOf(f found, err error) Problem {
 	return Problem{Key: f.Key(), Host: f.Host, Set: f.Set, Seq: f.Seq, Err: err}
 }
 
-func (s *Store) load(ctx context.Context, f found) (*Loaded, error) {
+// load reads a manifest; sum is that of its bytes, zero if they were not read.
+func (s *Store) load(ctx context.Context, f found) (l *Loaded, sum Sum, err error) {
 	if _, err := s.writer(f.Host); err != nil {
-		return nil, err
+		return nil, sum, err
 	}
 	defer s.turns.take(f.size)()
 	b, err := s.get(ctx, f.Key(), f.size, MaxManifest)
 	if err != nil {
-		return nil, err
+		return nil, sum, err
 	}
-	l, err := s.decode(f, b)
+	l, err = s.decode(f, b)
 	if err == nil {
 		s.keep(l.Sum, b)
 	}
-	return l, err
+	return l, sumOf(b), err
 }
 
 // decode verifies a manifest that was read.

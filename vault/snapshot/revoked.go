@@ -133,7 +133,7 @@ func (s *Store) standing(ctx context.Context, loaded []*Loaded) (out []*Loaded, 
 			continue
 		}
 		bad = append(bad, Problem{Key: l.Key, Host: l.Host, Set: l.Set, Seq: l.Seq,
-			Err: fmt.Errorf("%w: the last that stands does not follow from it", ErrRevoked)})
+			Sum: l.Sum, Err: fmt.Errorf("%w: the last that stands does not follow from it", ErrRevoked)})
 	}
 	return out, bad
 }

@@ -32,7 +32,7 @@ func TestGet_Large(t *testing.T) {
 	copy(sparse, compressNames(noise[:5000]))
 	for name, b := range map[string][]byte{"zeros": make([]byte, len(good)), "noise": noise, "sparse": sparse} {
 		o := &largeObject{b: b}
-		_, err := (&Store{objects: o}).get(t.Context(), "x.zst", int64(len(b)), MaxGC)
+		_, err := (&Store{objects: o}).get(t.Context(), "x.zst", int64(len(b)), MaxManifest)
 		if !errors.Is(err, ErrDamaged) || o.asked > sniffed {
 			t.Errorf("%s: %v after %d bytes, want damage after at most %d", name, err, o.asked, sniffed)
 		}
@@ -40,7 +40,7 @@ func TestGet_Large(t *testing.T) {
 	same := compressNames(make([]byte, 32<<20)) // its padding is most of it
 	for name, b := range map[string][]byte{"good": good, "same": same} {
 		o := &largeObject{b: b}
-		got, err := (&Store{objects: o}).get(t.Context(), "x.zst", int64(len(b)), MaxGC)
+		got, err := (&Store{objects: o}).get(t.Context(), "x.zst", int64(len(b)), MaxManifest)
 		if err != nil || len(got) != len(b) {
 			t.Errorf("%s: %d bytes, %v; want all %d", name, len(got), err, len(b))
 		}

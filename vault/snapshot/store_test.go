@@ -368,11 +368,10 @@ func TestStore_GC(t *testing.T) {
 	if g, err := s.GC(t.Context(), w.host); g != nil || err != nil {
 		t.Errorf("none: %v, %v", g, err)
 	}
-	key := layout.Blob(w.host, [32]byte{1})
 	w.gc(GC{Seq: 1})
-	w.gc(GC{Seq: 2, Prev: Sum{1}, Condemned: []Condemned{{key, testTime, 1}}})
+	w.gc(GC{Seq: 2, Prev: Sum{1}, Condemned: []Condemned{{First: 1, Names: []string{testName(1)}}}})
 	g, err := s.GC(t.Context(), w.host)
-	if err != nil || g.Seq != 2 || g.Keys()[key].FirstSeq != 1 {
+	if err != nil || g.Seq != 2 || g.Condemned[0].Names[0] != testName(1) {
 		t.Errorf("GC = %+v, %v", g, err)
 	}
 	w.m.objects[layout.GC(w.host, 4)] = []byte("x")

@@ -145,9 +145,14 @@ func (s *Store) nextPlace(ctx context.Context, k chainKey, top uint64) uint64 {
 	next := top + 1
 	for {
 		r, err := s.record(ctx, k.host, k.set, next)
-		if err != nil || r == nil {
+		gc, _ := s.knownGC(ctx, k.host)
+		switch {
+		case err == nil && r != nil:
+			next = r.To + 1
+		case gc.damaged(k.set, next):
+			next++
+		default:
 			return next
 		}
-		next = r.To + 1
 	}
 }

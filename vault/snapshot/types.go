@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -17,6 +18,8 @@ import (
 type Sum [32]byte
 
 func (s Sum) String() string { return hex.EncodeToString(s[:]) }
+
+func (s Sum) compare(o Sum) int { return bytes.Compare(s[:], o[:]) }
 
 // IsZero reports whether there is no hash.
 func (s Sum) IsZero() bool { return s == Sum{} }
