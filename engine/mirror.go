@@ -321,7 +321,8 @@ func (m *mirrorPlace) noteProblems(problems []snapshot.Problem, source map[strin
 }
 
 // addGC has the newest gc object of each host copied, which says why places of a chain
-// are empty, the lists that it names, and those through which it continues from what the target may know.
+// are empty, the lists that it names, and those through which it continues from what the
+// target may know.
 func (m *mirrorPlace) addGC(ctx context.Context) error {
 	for _, h := range m.op.Store.Trust.Hosts {
 		chain, err := m.op.Store.GCChain(ctx, h.Host)

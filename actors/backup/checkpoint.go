@@ -80,7 +80,8 @@ func (c *committer) checkpoint() error {
 	}
 	ck := &snapshot.Checkpoint{
 		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set,
-		Seq: c.head.Seq + 1, ID: layout.NewULID(run.now()), Time: run.now().UTC().Truncate(time.Second), Needs: needs,
+		Seq: c.head.Seq + 1, ID: layout.NewULID(run.now()),
+		Time: run.now().UTC().Truncate(time.Second), Needs: needs,
 	}
 	b, err := snapshot.EncodeCheckpoint(ck, spec.Host.Signer)
 	if err != nil {
