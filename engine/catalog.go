@@ -250,13 +250,9 @@ func (r *row) keep(root *snapshot.Root) {
 // wholeRoot reads the root of a row, and what opens its pages.
 func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*snapshot.Root,
 	[]age.Identity, error) {
-	ids, problems, err := c.op.Store.Identities(ctx, r.Manifest, id)
-	if err != nil {
-		return nil, nil, err
-	}
-	c.note(r, problems)
-	root, err := c.op.Store.Root(ctx, r.Manifest, ids)
-	return root, ids, err
+	o := c.op.Store.Open(ctx, r.Manifest, id)
+	c.note(r, o.Problems)
+	return o.Root, o.IDs, o.Err
 }
 
 // note notes what is wrong with the epoch keys of a row.
