@@ -160,14 +160,16 @@ func (p *pages) source(s *inspected) *source {
 		store := counted{actors.Objects{Store: run.spec.Store}, &run.survey.Fetched}
 		from = &source{host: s.HostNum,
 			reader: read.New(store, s.root, run.hosts[s.HostNum].ids)}
-		from.reader.Keep(run.Parallel+openBlobs, frameMemory)
+		from.reader.Keep(2*run.Parallel+openBlobs, frameMemory)
 		from.reader.OnDamage = func(info *blob.Info, err error) { p.damaged(from, info, err) }
 		p.sources[k] = from
 	}
 	return from
 }
 
-// openBlobs is how many blobs stay open beside those that are read ahead.
+// openBlobs is how many blobs stay open beside those that are read ahead, for which there is
+// room twice: one that was pushed out before the walk came to it is opened again, and without
+// room for both it would push out the next.
 const openBlobs = 16
 
 // tableOf returns the sums of the table of a blob, which it reads unless they are known.
