@@ -90,16 +90,13 @@ func (t *Target) error(op, path string, err error) error {
 	return pathError(op, t.full(path), bare(err))
 }
 
-// errName says that a name cannot be one here, as NUL or a:b on Windows.
-var errName = errors.New("not a valid name on this system")
-
 // check refuses what is not the path of an entry, or not possible here.
 func check(path string) error {
 	if err := page.CheckPath(path); err != nil {
 		return err
 	}
 	if path != "." && !filepath.IsLocal(filepath.FromSlash(path)) || !validHere(path) {
-		return errName
+		return ErrName
 	}
 	return nil
 }
