@@ -36,6 +36,9 @@ type Problem struct {
 	Set  layout.SetID
 	Seq  uint64
 	Err  error
+	// Next: it stands where the next object goes, behind the newest that is whole. It is
+	// that object, damaged, or a stranger's, which proves nothing.
+	Next bool
 }
 
 // Error implements error.

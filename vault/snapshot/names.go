@@ -104,6 +104,7 @@ func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kin
 	line, beyond := inLine(bad, next)
 	s.ignore(prefix, kind, append(beyond, revoked...))
 	if len(line) > 0 {
+		line[0].Next = true
 		return v, false, line[0]
 	}
 	return v, ok, nil
