@@ -128,6 +128,7 @@ type rebuilding struct {
 	key    *keys.Identity
 	secret keys.HostSecret
 	said   map[string]bool // damage that was reported
+	unread []error         // of these, manifests that could not be read, and may be whole
 }
 
 // read opens the newest snapshot of each set. Where that is damaged the newest one
@@ -137,6 +138,9 @@ func (r *rebuilding) read(ctx context.Context, chains []named) ([]index.Known, e
 	for _, n := range chains {
 		for _, p := range r.cat.problems {
 			if p.Host == n.host && p.Set == n.set {
+				if manifestKind(p.Err) == "unreadable" {
+					r.unread = append(r.unread, p)
+				}
 				r.lost(p.Error(), r.cat.op.strayInLine(p))
 			}
 		}
@@ -218,6 +222,10 @@ func (r *rebuilding) lost(what, hint string) {
 func (r *rebuilding) damage() error {
 	if len(r.said) == 0 {
 		return nil
+	}
+	if n := len(r.unread); n == len(r.said) {
+		return notRead(words.Plural(int64(n), "object", "objects"), r.unread[0],
+			r.here("index rebuild --out DIR"))
 	}
 	return fault.Damaged(
 		fmt.Sprintf("the index is incomplete because of %s; the next backup uploads the rest again",

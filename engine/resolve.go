@@ -234,10 +234,26 @@ func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
 			if e.older != nil {
 				e.again = j.again(e.older.short())
 			}
+			if manifestKind(pr.Err) == "unreadable" {
+				return nil, j.newestUnread(e)
+			}
 			return nil, e
 		}
 	}
 	return k.newest, nil
+}
+
+// newestUnread is the end of a command if the newest snapshot of a set cannot be read.
+func (j *job) newestUnread(bad *newestBad) error {
+	err := notRead("the newest snapshot of set "+bad.set, bad.err, j.again(latest))
+	if bad.older == nil {
+		return err
+	}
+	hint := "to take the older one: " + bad.again
+	if _, own := classify(bad.err); own != "" {
+		hint = own + "; " + hint
+	}
+	return fault.WithHint(err, hint)
 }
 
 // beneath is the newest snapshot of a chain before seq, nil if there is none.

@@ -62,7 +62,7 @@ func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err e
 		res.Problems = append(res.Problems, p)
 	}
 	if err := onlyUnread(cat.problems); err != nil {
-		return res, notRead(words.Plural(int64(len(cat.problems)), "manifest", "manifests"), err,
+		return res, notRead(words.Plural(int64(len(cat.problems)), "object", "objects"), err,
 			j.here("snapshots"))
 	}
 	if n := len(cat.problems); n > 0 {

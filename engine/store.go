@@ -194,6 +194,9 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 			backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
 	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq &&
 		op.Store.TrustSum != p.Sum {
+		if err := op.Store.Unlisted(ctx, layout.Trust(p.Seq)); err != nil {
+			return fmt.Errorf("open store: %w", err)
+		}
 		return fault.WithHint(&staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq,
 			want: p.Seq}, j.acceptHint(op))
 	}
