@@ -79,8 +79,13 @@ func (j *job) repairHead(ctx context.Context, o RepairOptions) error {
 // read finds out what is damaged. A trust list that this machine has seen and that is gone
 // gets a successor with a higher number: others have seen it, too.
 func (r *headRepair) read(ctx context.Context) (err error) {
+	seen, err := r.job.state.LoadSeen()
+	if err != nil {
+		return err
+	}
+	p := seen.Trust(r.kit.StoreID)
 	r.state, err = snapshot.ReadHead(ctx, backends.Objects(r.backend), r.kit.StoreID,
-		r.kit.Owner.Public())
+		r.kit.Owner.Public(), p.Seq)
 	if errors.Is(err, snapshot.ErrOwnerChanged) {
 		return fault.WithHint(err,
 			"use the recovery kit whose \"# store:\" line has this store's id: --kit FILE")
@@ -88,11 +93,7 @@ func (r *headRepair) read(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	seen, err := r.job.state.LoadSeen()
-	if err != nil {
-		return err
-	}
-	if p := seen.Trust(r.kit.StoreID); p.Seq >= r.state.Next {
+	if p.Seq >= r.state.Next {
 		sum, err := p.Hash()
 		if err != nil {
 			return r.badSeen()

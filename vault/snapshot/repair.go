@@ -37,9 +37,10 @@ type HeadState struct {
 }
 
 // ReadHead reads store.json and the trust lists of a store whose id and owner are known from
-// elsewhere. The error is [ErrOwnerChanged] where another store is there, or of reading.
+// elsewhere, as is the number of the newest list that was seen. The error is
+// [ErrOwnerChanged] where another store is there, or of reading.
 func ReadHead(ctx context.Context, o Objects, store layout.StoreID,
-	owner keys.PublicKey) (*HeadState, error) {
+	owner keys.PublicKey, seen uint64) (*HeadState, error) {
 	s := newStore(o)
 	s.Doc = StoreDoc{Store: store, Owner: owner}
 	h := &HeadState{}
@@ -56,7 +57,19 @@ func ReadHead(ctx context.Context, o Objects, store layout.StoreID,
 	} else if errors.Is(derr, ErrNewerFormat) {
 		return nil, derr
 	}
-	return h, s.readLists(ctx, h)
+	if err := s.readLists(ctx, h); err != nil {
+		return nil, err
+	}
+	last := seen
+	if !h.TrustGood {
+		last = max(last, h.Next)
+	}
+	for seq := h.Next; seq <= last; seq++ { // a new one must not take back what one of these says
+		if err := s.Unlisted(ctx, layout.Trust(seq)); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
 }
 
 // readLists finds the newest good trust list, and where a new one goes.
