@@ -11,6 +11,7 @@ import (
 
 	"vaultik/actors"
 	"vaultik/internal/clock"
+	"vaultik/messages"
 	"vaultik/vault/snapshot"
 )
 
@@ -224,6 +225,10 @@ func (j *backupJob) spawn(c actor.Context) {
 			return newChunker(run, func(m any) { root.Send(packer, m) })
 		},
 	})
+	chunkers, builder := j.chunkers, j.builder
+	run.links.submit = func(names readEntries) {
+		root.RequestWithCustomSender(chunkers, &messages.Submit[readEntries]{Job: names}, builder)
+	}
 	j.scanner = j.Spawn(c, "scanner", func() actor.Actor {
 		return newScanner(run, j.chunkers, j.builder)
 	})

@@ -63,7 +63,7 @@ type entryTask struct {
 }
 
 // readEntries is a batch for one chunker: at most 256 entries and 1 MiB, or one large
-// file.
+// file. Names of a file that was being read are sent once more by the chunker that read it.
 type readEntries struct {
 	Leaf  uint64
 	Tasks []entryTask
@@ -75,6 +75,7 @@ type piece struct {
 	Hole     int64 // bytes; 0 for a chunk
 	ID       chunk.ID
 	Off, Len int  // in the Buf
+	Sent     bool // it is not there: its bytes were sent before, for another name of the file
 	Restart  bool // forget the entry's earlier pieces: the file is read again
 }
 
@@ -96,7 +97,7 @@ type entryDone struct {
 // from then on.
 type entriesRead struct {
 	Leaf    uint64
-	Attempt int
+	Attempt int64 // of all batches, in the order in which they began
 	Buf     *messages.Buf
 	Pieces  []piece
 	Done    []entryDone
@@ -113,7 +114,7 @@ type placed struct {
 // entriesPlaced is entriesRead after the dedup decision.
 type entriesPlaced struct {
 	Leaf    uint64
-	Attempt int
+	Attempt int64
 	Pieces  []placed
 	Done    []entryDone
 }

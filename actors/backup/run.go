@@ -40,7 +40,10 @@ type backupRun struct {
 	epoch   keys.EpochKey // set before the first actor needs it
 	systems *vfs.FileSystems
 	hlKey   [32]byte
-	clocks  vfs.Clocks // of the file systems of sources
+	clocks  vfs.Clocks  // of the file systems of sources
+	links   linkedFiles // that were read in this round
+
+	attempts atomic.Int64 // to read a batch, so far
 
 	tally       tally
 	blobs       *blobTable
