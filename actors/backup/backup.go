@@ -218,17 +218,16 @@ func (j *backupJob) spawn(c actor.Context) {
 		return newPacker(run, sealers, uploaders, indexer, j.builder)
 	})
 	c.Send(j.builder, &packerIs{j.packer})
-	root, packer := c.ActorSystem().Root, j.packer
+	root, packer, builder := c.ActorSystem().Root, j.packer, j.builder
 	j.chunkers = actors.SpawnPool(&j.Job, c, actors.Pool[readEntries, batchRead]{
 		Name: "chunker", Workers: run.Limits.chunkers, Split: splitBatch,
 		NewWork: func() actors.Work[readEntries, batchRead] {
-			return newChunker(run, func(m any) { root.Send(packer, m) })
+			return newChunker(run, func(m any) { root.Send(packer, m) }, func(names readEntries) {
+				root.RequestWithCustomSender(j.chunkers,
+					&messages.Submit[readEntries]{Job: names}, builder)
+			})
 		},
 	})
-	chunkers, builder := j.chunkers, j.builder
-	run.links.submit = func(names readEntries) {
-		root.RequestWithCustomSender(chunkers, &messages.Submit[readEntries]{Job: names}, builder)
-	}
 	j.scanner = j.Spawn(c, "scanner", func() actor.Actor {
 		return newScanner(run, j.chunkers, j.builder)
 	})

@@ -24,6 +24,7 @@ const sparseSize = 64 << 10
 type chunker struct {
 	run    *backupRun
 	packer func(any)
+	again  func(readEntries) // to be read by any chunker
 	cutter *chunk.Cutter
 	hasher *chunk.Hasher
 	names  *vfs.NameCache
@@ -45,14 +46,16 @@ type chunker struct {
 // batchRead ends a readEntries job. The results themselves go to the packer.
 type batchRead struct{ err error }
 
-func newChunker(run *backupRun, packer func(any)) actors.Work[readEntries, batchRead] {
+func newChunker(
+	run *backupRun, packer func(any), again func(readEntries),
+) actors.Work[readEntries, batchRead] {
 	secret := run.spec.Host.Secret
 	cutter, err := chunk.NewCutter(run.spec.Chunks, secret.Chunker())
 	if err != nil {
 		panic(err) // the parameters were validated with the job
 	}
 	k := &chunker{
-		run: run, packer: packer, cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()),
+		run: run, packer: packer, again: again, cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()),
 		names: vfs.NewNameCache(), touch: run.watch.Touch(),
 	}
 	return k.read
@@ -108,7 +111,12 @@ func (k *chunker) entry(t *entryTask) error {
 		case mine:
 			r := &linkedReading{}
 			k.reading = r
-			defer func() { k.reading = nil; k.run.links.end(f, r) }()
+			defer func() {
+				k.reading = nil
+				for _, names := range k.run.links.end(f, r) {
+					k.again(names)
+				}
+			}()
 		default:
 			known = f
 		}
@@ -123,7 +131,7 @@ func (k *chunker) entry(t *entryTask) error {
 		var f *os.File
 		var err error
 		if known != nil {
-			k.again(t, &d, known)
+			k.reuse(t, &d, known)
 		} else {
 			f, err = k.content(abs, &st, &d)
 		}

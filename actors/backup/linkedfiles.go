@@ -23,8 +23,6 @@ const (
 // Whoever has panicked with a file has no part in this when it is tried again: each file is
 // claimed at most once a name, so this comes to an end. Safe for many goroutines.
 type linkedFiles struct {
-	submit func(readEntries) // to the chunkers; set before the first walk
-
 	mu    sync.Mutex
 	files map[vfs.Stat]*linkedFile
 	size  int // of what is remembered, in chunks and holes
@@ -93,14 +91,14 @@ func (f *linkedFile) putAside(name readEntries) {
 }
 
 // end ends the reading of a file by whoever claimed it. If it was not read as a whole the
-// next name reads it.
-func (l *linkedFiles) end(f *linkedFile, read *linkedReading) {
+// next name reads it. The names that were put aside are to be sent to the chunkers again.
+func (l *linkedFiles) end(f *linkedFile, read *linkedReading) (aside []readEntries) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if read.whole {
 		f.whole, f.read, f.chunks = true, read.read, slices.Clip(read.chunks)
 	}
-	aside := f.aside
-	f.aside = nil
+	aside, f.aside = f.aside, nil
 	switch {
 	case l.files[f.key] != f: // forgotten meanwhile
 	case f.whole && f.names > 0:
@@ -108,10 +106,7 @@ func (l *linkedFiles) end(f *linkedFile, read *linkedReading) {
 	default:
 		l.drop(f)
 	}
-	l.mu.Unlock()
-	for _, name := range aside {
-		l.submit(name)
-	}
+	return aside
 }
 
 // drop forgets one file.
@@ -156,8 +151,8 @@ func (r *backupRun) linked(t *entryTask) bool {
 		r.systems.NumbersFiles(&t.Stat, absolute(t.Path))
 }
 
-// again sends what was read of another name of the same file.
-func (k *chunker) again(t *entryTask, d *entryDone, f *linkedFile) {
+// reuse sends what was read of another name of the same file.
+func (k *chunker) reuse(t *entryTask, d *entryDone, f *linkedFile) {
 	d.Read = f.read
 	for _, c := range f.chunks {
 		if c.id == (chunk.ID{}) {

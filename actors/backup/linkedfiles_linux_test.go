@@ -31,12 +31,12 @@ func numbered(t *testing.T, dir string) {
 	}
 }
 
-// oneFile makes a file of 9 MiB with names a to i, and z, another one.
+// oneFile makes a file of 5 MiB with names a to i, and z, another one.
 func oneFile(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	numbered(t, dir)
-	jobtest.Must(t, os.WriteFile(filepath.Join(dir, "a"), testtree.Bytes(1, 9<<20), 0o600))
+	jobtest.Must(t, os.WriteFile(filepath.Join(dir, "a"), testtree.Bytes(1, 5<<20), 0o600))
 	for _, name := range "bcdefghi" {
 		jobtest.Must(t, os.Link(filepath.Join(dir, "a"), filepath.Join(dir, string(name))))
 	}
@@ -144,7 +144,7 @@ func TestBackup_NamesDoNotWait(t *testing.T) {
 		}
 	}
 	r := h.BackupWithin(time.Minute, dir)
-	if reads.Load() != 1 || r.BytesRead > 11<<20+1 || r.Counts.Files != 10 || !r.Complete {
+	if reads.Load() != 1 || r.BytesRead > 7<<20+1 || r.Counts.Files != 10 || !r.Complete {
 		t.Errorf("read %d times, %+v", reads.Load(), r)
 	}
 	h.Edit = nil
@@ -247,7 +247,7 @@ func TestBackup_NamesOfAFileThatChanges(t *testing.T) {
 		}
 		for path, e := range h.ReadBack() {
 			if inFile(path) &&
-				(e.Size < 9<<20 || (e.Size-9<<20)%4 != 0) {
+				(e.Size < 5<<20 || (e.Size-5<<20)%4 != 0) {
 				t.Errorf("%d times: %s: %+v", times, path, e)
 			}
 		}
@@ -274,7 +274,7 @@ func TestBackup_NamesWithoutTheFirst(t *testing.T) {
 		}
 	}
 	r := h.BackupWithin(time.Minute, dir)
-	if r.Counts.Files != 10 || r.BytesRead != 11<<20 {
+	if r.Counts.Files != 10 || r.BytesRead != 7<<20 {
 		t.Errorf("%+v", r)
 	}
 	h.Edit = nil
@@ -312,7 +312,7 @@ func TestBackup_NamesInterrupted(t *testing.T) {
 				t.Errorf("%v, %+v", err, r)
 			}
 			r = h.BackupWithin(time.Minute, dir)
-			if r.Counts.Files != 10 || !r.Complete || r.BytesRead > 11<<20 {
+			if r.Counts.Files != 10 || !r.Complete || r.BytesRead > 7<<20 {
 				t.Errorf("%+v", r)
 			}
 			h.CheckTree(dir)
@@ -325,11 +325,11 @@ func TestBackup_NamesInterrupted(t *testing.T) {
 // Each name of a file has the references of a copy of it, which has one name.
 func TestBackup_NamesHaveTheSameReferences(t *testing.T) {
 	h, dir := jobtest.New(t), oneFile(t)
-	jobtest.Must(t, os.WriteFile(filepath.Join(dir, "y"), testtree.Bytes(1, 9<<20), 0o600))
+	jobtest.Must(t, os.WriteFile(filepath.Join(dir, "y"), testtree.Bytes(1, 5<<20), 0o600))
 	for _, name := range []string{"a", "y"} {
 		jobtest.Must(t, os.Truncate(filepath.Join(dir, name), 20<<20)) // ends in a hole
 	}
-	if r := h.Backup(dir); r.BytesRead != 2*9<<20+2<<20 {
+	if r := h.Backup(dir); r.BytesRead != 2*5<<20+2<<20 {
 		t.Errorf("%d bytes read", r.BytesRead)
 	}
 	all := map[string]int{}

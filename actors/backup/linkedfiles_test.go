@@ -19,8 +19,7 @@ func nameOf(leaf uint64, index int) readEntries {
 // Names that come during a reading come again when it ends, as few batches; if it failed, one
 // of them reads. When the last name has come nothing is remembered.
 func TestLinkedFiles_Aside(t *testing.T) {
-	var again []readEntries
-	l := linkedFiles{submit: func(j readEntries) { again = append(again, j) }}
+	var l linkedFiles
 	st := vfs.Stat{Ino: 7, Nlink: 5, Size: 9}
 	f, mine := l.claim(&st, nameOf(1, 0))
 	if f == nil || !mine {
@@ -32,7 +31,7 @@ func TestLinkedFiles_Aside(t *testing.T) {
 			t.Errorf("name %d is not put aside", i+1)
 		}
 	}
-	l.end(f, &linkedReading{chunks: []linkedChunk{{n: 5}}}) // it failed
+	again := l.end(f, &linkedReading{chunks: []linkedChunk{{n: 5}}}) // it failed
 	if len(again) != 2 || len(again[0].Tasks) != 2 || again[1].Leaf != 2 {
 		t.Fatalf("%+v", again)
 	}
@@ -61,8 +60,7 @@ func TestLinkedFiles_Bounds(t *testing.T) {
 	if len(r.chunks) != maxLinked+1 { // one too many says that it is not whole
 		t.Errorf("%d chunks of a file", len(r.chunks))
 	}
-	again := 0
-	l := linkedFiles{submit: func(readEntries) { again++ }}
+	var l linkedFiles
 	under := vfs.Stat{Nlink: 3}
 	reading, _ := l.claim(&under, nameOf(1, 0))
 	if f, _ := l.claim(&under, nameOf(1, 1)); f != nil {
@@ -75,19 +73,24 @@ func TestLinkedFiles_Bounds(t *testing.T) {
 			t.Fatal("taken for another file")
 		}
 		l.end(f, &linkedReading{whole: true, chunks: make([]linkedChunk, 1+i%100)})
+		if l.size > maxAllLinked+linkedCost+100 {
+			t.Fatalf("%d chunks are remembered", l.size)
+		}
+		if i%1000 != 0 {
+			continue
+		}
 		sum := 0
 		for _, f := range l.files {
-			if i%1000 == 0 {
-				sum += linkedCost + len(f.chunks)
-			}
+			sum += linkedCost + len(f.chunks)
 		}
-		if l.size > maxAllLinked+linkedCost+100 || i%1000 == 0 && sum != l.size {
+		if sum != l.size {
 			t.Fatalf("%d chunks, counted as %d", sum, l.size)
 		}
 	}
 	size := l.size
-	if l.end(reading, &linkedReading{whole: true, chunks: make([]linkedChunk, 9)}); again != 1 || l.size != size {
-		t.Errorf("%d names came again; size %d, was %d", again, l.size, size)
+	again := l.end(reading, &linkedReading{whole: true, chunks: make([]linkedChunk, 9)})
+	if len(again) != 1 || l.size != size {
+		t.Errorf("%d names came again; size %d, was %d", len(again), l.size, size)
 	}
 	st := vfs.Stat{Ino: 1 << 40, Nlink: 2}
 	f, _ := l.claim(&st, nameOf(1, 0))
