@@ -96,15 +96,15 @@ func (l *linkedFiles) end(f *linkedFile, read *linkedReading) (aside []readEntri
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if read.whole {
-		f.whole, f.read, f.chunks = true, read.read, slices.Clip(read.chunks)
+		f.whole, f.read, f.chunks = true, read.read, slices.Clone(read.chunks)
 	}
 	aside, f.aside = f.aside, nil
 	switch {
 	case l.files[f.key] != f: // forgotten meanwhile
-	case f.whole && f.names > 0:
+	case f.whole:
 		l.size += len(f.chunks)
 	default:
-		l.drop(f)
+		l.drop(f) // the next name reads it
 	}
 	return aside
 }
