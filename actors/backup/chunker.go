@@ -36,11 +36,11 @@ type chunker struct {
 
 	// of the batch under way
 	leaf    uint64
-	attempt int64
-	retried bool // a chunker has panicked in it
+	attempt int
 	buf     *messages.Buf
 	pieces  []piece
 	done    []entryDone
+	aside   []asideName
 }
 
 // batchRead ends a readEntries job. The results themselves go to the packer.
@@ -62,8 +62,8 @@ func newChunker(
 }
 
 func (k *chunker) read(attempt int, job readEntries) batchRead {
-	k.leaf, k.attempt, k.retried = job.Leaf, k.run.attempts.Add(1), attempt > 1
-	k.pieces, k.done = nil, nil
+	k.leaf, k.attempt = job.Leaf, attempt
+	k.pieces, k.done, k.aside = nil, nil, nil
 	defer func() {
 		k.touch.Leave()
 		if k.buf != nil { // after a panic or a cancelled job
@@ -79,6 +79,7 @@ func (k *chunker) read(attempt int, job readEntries) batchRead {
 		}
 	}
 	k.flush()
+	k.putAside()
 	return batchRead{}
 }
 
@@ -102,11 +103,11 @@ func (k *chunker) entry(t *entryTask) error {
 		return nil
 	}
 	var known *linkedFile // whose content another name has told
-	if !k.retried && k.run.linked(t) {
-		f, mine := k.run.links.claim(&t.Stat,
-			readEntries{Leaf: k.leaf, Tasks: []entryTask{*t}})
+	if k.attempt == 1 && k.run.linked(t) {
+		f, mine, whole := k.run.links.claim(&t.Stat)
 		switch {
-		case f == nil:
+		case !mine && !whole:
+			k.aside = append(k.aside, asideName{f, t})
 			return nil // it comes again
 		case mine:
 			r := &linkedReading{}

@@ -28,7 +28,7 @@ type leafState struct {
 // entryState is one entry of a leaf.
 type entryState struct {
 	done    *entryDone
-	attempt int64 // the newest that has sent pieces: those of any other do not count
+	attempt int
 	pieces  []placed
 	shown   int64 // bytes of the pieces: progress does not wait for the end of a large file
 }

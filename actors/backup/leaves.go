@@ -32,7 +32,7 @@ func (t *treeBuilder) entriesPlaced(_ actor.Context, m *entriesPlaced) {
 	for i := range m.Done {
 		d := &m.Done[i]
 		e := &l.entries[d.Index]
-		if e.done != nil || m.Attempt < e.attempt {
+		if e.done != nil {
 			continue
 		}
 		if m.Attempt > e.attempt {

@@ -20,7 +20,7 @@ const (
 // linkedFiles remembers what was read in this round of files with several hard links, so
 // that each is read once, not once a name. Nobody waits for a reading: a name that comes
 // meanwhile is put aside, and the reading, however it ends, sends it to the chunkers again.
-// Whoever has panicked with a file has no part in this when it is tried again: each file is
+// Whoever has panicked in a batch has no part in this when it is tried again: each file is
 // claimed at most once a name, so this comes to an end. Safe for many goroutines.
 type linkedFiles struct {
 	mu    sync.Mutex
@@ -34,7 +34,7 @@ type linkedFile struct {
 	aside []readEntries // names that came while it was being read
 	names uint64        // that have not come since then
 
-	// Set once by whoever reads it, before end.
+	ended  bool // its reading; what follows is set then
 	whole  bool // all bytes are with the packer, and nothing changed meanwhile
 	read   vfs.Moment
 	chunks []linkedChunk
@@ -55,8 +55,8 @@ func linkedKey(st *vfs.Stat) vfs.Stat {
 }
 
 // claim returns the file that st describes. If mine is set the caller has to read it, and to
-// call end. Nil means that it is being read, and that name, a batch of one, was put aside.
-func (l *linkedFiles) claim(st *vfs.Stat, name readEntries) (f *linkedFile, mine bool) {
+// call end. If neither that nor whole is, another one reads it: see putAside.
+func (l *linkedFiles) claim(st *vfs.Stat) (f *linkedFile, mine, whole bool) {
 	key := linkedKey(st)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,25 +69,31 @@ func (l *linkedFiles) claim(st *vfs.Stat, name readEntries) (f *linkedFile, mine
 		f = &linkedFile{key: key, names: st.Nlink - 1}
 		l.files[key] = f
 		l.size += linkedCost
-		return f, true
+		return f, true, false
 	case !f.whole:
-		f.putAside(name)
-		return nil, false
+		return f, false, false
 	}
 	if f.names--; f.names == 0 {
 		l.drop(f)
 	}
-	return f, false
+	return f, false, true
 }
 
-// putAside keeps a name with others of its leaf, so that they are few batches.
-func (f *linkedFile) putAside(name readEntries) {
+// putAside keeps a name, a batch of one, until the reading of its file ends; false if it has
+// ended. Names of one leaf are kept together, so that they are few batches.
+func (l *linkedFiles) putAside(f *linkedFile, name readEntries) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f.ended {
+		return false
+	}
 	if n := len(f.aside) - 1; n >= 0 && f.aside[n].Leaf == name.Leaf &&
 		len(f.aside[n].Tasks) < batchEntries {
 		f.aside[n].Tasks = append(f.aside[n].Tasks, name.Tasks...)
-		return
+		return true
 	}
 	f.aside = append(f.aside, name)
+	return true
 }
 
 // end ends the reading of a file by whoever claimed it. If it was not read as a whole the
@@ -98,7 +104,7 @@ func (l *linkedFiles) end(f *linkedFile, read *linkedReading) (aside []readEntri
 	if read.whole {
 		f.whole, f.read, f.chunks = true, read.read, slices.Clone(read.chunks)
 	}
-	aside, f.aside = f.aside, nil
+	aside, f.aside, f.ended = f.aside, nil, true
 	switch {
 	case l.files[f.key] != f: // forgotten meanwhile
 	case f.whole:
@@ -142,6 +148,23 @@ func (r *linkedReading) restart() {
 func (r *linkedReading) add(id chunk.ID, n int64) {
 	if r != nil && len(r.chunks) <= maxLinked {
 		r.chunks = append(r.chunks, linkedChunk{id, n})
+	}
+}
+
+// asideName is an entry of the batch under way whose file another chunker reads.
+type asideName struct {
+	file *linkedFile
+	task *entryTask
+}
+
+// putAside leaves names to those who read their files. It is the last act of a batch: one
+// that panics is tried again with all its names, and no entry may be in two batches.
+func (k *chunker) putAside() {
+	for _, a := range k.aside {
+		name := readEntries{Leaf: k.leaf, Tasks: []entryTask{*a.task}}
+		if !k.run.links.putAside(a.file, name) {
+			k.again(name)
+		}
 	}
 }
 

@@ -4,11 +4,8 @@ import (
 	"slices"
 	"testing"
 
-	"vaultik/messages"
-	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
 	vfs "vaultik/vault/fs"
-	"vaultik/vault/page"
 )
 
 // nameOf is a batch of one name.
@@ -21,13 +18,14 @@ func nameOf(leaf uint64, index int) readEntries {
 func TestLinkedFiles_Aside(t *testing.T) {
 	var l linkedFiles
 	st := vfs.Stat{Ino: 7, Nlink: 5, Size: 9}
-	f, mine := l.claim(&st, nameOf(1, 0))
-	if f == nil || !mine {
+	f, mine, whole := l.claim(&st)
+	if !mine || whole {
 		t.Fatal("the first does not read")
 	}
 	for i, leaf := range []uint64{1, 1, 2} {
 		st.Blocks++ // as it was written to the disk
-		if f, mine := l.claim(&st, nameOf(leaf, i+1)); f != nil || mine {
+		f, mine, whole := l.claim(&st)
+		if mine || whole || !l.putAside(f, nameOf(leaf, i+1)) {
 			t.Errorf("name %d is not put aside", i+1)
 		}
 	}
@@ -35,13 +33,16 @@ func TestLinkedFiles_Aside(t *testing.T) {
 	if len(again) != 2 || len(again[0].Tasks) != 2 || again[1].Leaf != 2 {
 		t.Fatalf("%+v", again)
 	}
-	if f, mine = l.claim(&st, nameOf(1, 1)); !mine {
+	if l.putAside(f, nameOf(1, 4)) {
+		t.Error("put aside for a reading that has ended")
+	}
+	if f, mine, _ = l.claim(&st); !mine {
 		t.Fatal("nobody reads what was not read")
 	}
 	l.end(f, &linkedReading{whole: true, chunks: []linkedChunk{{n: 5}}})
 	for i := range 4 {
-		f, mine := l.claim(&st, nameOf(1, i))
-		if mine || f == nil || !slices.Equal(f.chunks, []linkedChunk{{n: 5}}) {
+		f, mine, whole := l.claim(&st)
+		if mine || !whole || !slices.Equal(f.chunks, []linkedChunk{{n: 5}}) {
 			t.Errorf("name %d: %+v, %v", i, f, mine)
 		}
 	}
@@ -62,13 +63,13 @@ func TestLinkedFiles_Bounds(t *testing.T) {
 	}
 	var l linkedFiles
 	under := vfs.Stat{Nlink: 3}
-	reading, _ := l.claim(&under, nameOf(1, 0))
-	if f, _ := l.claim(&under, nameOf(1, 1)); f != nil {
+	reading, _, _ := l.claim(&under)
+	if !l.putAside(reading, nameOf(1, 1)) {
 		t.Error("not put aside")
 	}
 	for i := range uint64(100_000) {
 		st := vfs.Stat{Ino: 1 + i, Nlink: 2}
-		f, mine := l.claim(&st, nameOf(1, 0))
+		f, mine, _ := l.claim(&st)
 		if !mine {
 			t.Fatal("taken for another file")
 		}
@@ -93,52 +94,10 @@ func TestLinkedFiles_Bounds(t *testing.T) {
 		t.Errorf("%d names came again; size %d, was %d", len(again), l.size, size)
 	}
 	st := vfs.Stat{Ino: 1 << 40, Nlink: 2}
-	f, _ := l.claim(&st, nameOf(1, 0))
+	f, _, _ := l.claim(&st)
 	l.forget()
 	l.end(f, &linkedReading{whole: true})
-	if _, mine := l.claim(&st, nameOf(1, 0)); !mine {
+	if _, mine, _ := l.claim(&st); !mine {
 		t.Error("what an earlier round read is taken for stored")
-	}
-}
-
-// A name that was put aside in a batch whose chunker then panicked is read by two at a time:
-// what is saved is all of what one of them has read.
-func TestTreeBuilder_TwoReadOneEntry(t *testing.T) {
-	p := func(id byte) placed {
-		return placed{Ref: page.Ref{ID: chunk.ID{id}, Span: blob.Span{Len: 1}}}
-	}
-	older := []*entriesPlaced{
-		{Attempt: 3, Pieces: []placed{p(1)}}, {Attempt: 3, Pieces: []placed{p(2)}},
-		{Attempt: 3, Done: []entryDone{{Status: messages.StatusUnchanged}}},
-	}
-	newer := []*entriesPlaced{
-		{Attempt: 5, Pieces: []placed{p(3)}}, {Attempt: 5, Pieces: []placed{p(4)}},
-		{Attempt: 5, Done: []entryDone{{Status: messages.StatusUnchanged}}},
-	}
-	for order := range 1 << 6 { // which of the two is next
-		l := &leafState{
-			m: &leafScanned{}, entries: make([]entryState, 1), left: 1,
-			frames: map[uint64]resolvedFrame{},
-		}
-		b := &treeBuilder{
-			run:    &backupRun{spec: &Spec{Progress: &messages.Progress{}}},
-			leaves: map[uint64]*leafState{0: l},
-		}
-		queues := [2][]*entriesPlaced{older, newer}
-		for i := range 6 {
-			q := order >> i & 1
-			if len(queues[q]) == 0 {
-				q = 1 - q
-			}
-			b.entriesPlaced(nil, queues[q][0])
-			queues[q] = queues[q][1:]
-		}
-		got := ""
-		for _, r := range l.refs(l.entries[0].pieces) {
-			got += string('0' + r.ID[0])
-		}
-		if l.left != 0 || got != "12" && got != "34" {
-			t.Errorf("order %06b: chunks %s, %d entries left", order, got, l.left)
-		}
 	}
 }

@@ -97,7 +97,7 @@ type entryDone struct {
 // from then on.
 type entriesRead struct {
 	Leaf    uint64
-	Attempt int64 // of all batches, in the order in which they began
+	Attempt int
 	Buf     *messages.Buf
 	Pieces  []piece
 	Done    []entryDone
@@ -114,7 +114,7 @@ type placed struct {
 // entriesPlaced is entriesRead after the dedup decision.
 type entriesPlaced struct {
 	Leaf    uint64
-	Attempt int64
+	Attempt int
 	Pieces  []placed
 	Done    []entryDone
 }

@@ -43,8 +43,6 @@ type backupRun struct {
 	clocks  vfs.Clocks  // of the file systems of sources
 	links   linkedFiles // that were read in this round
 
-	attempts atomic.Int64 // to read a batch, so far
-
 	tally       tally
 	blobs       *blobTable
 	blobsStored atomic.Int64 // by this run

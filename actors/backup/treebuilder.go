@@ -2,10 +2,10 @@ package backup
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"vaultik/actors"
 	"vaultik/index"
 	"vaultik/messages"
 	"vaultik/vault/blob"
@@ -222,7 +222,7 @@ func (t *treeBuilder) batchFinished(c actor.Context, m *messages.Finished[readEn
 		done = append(done, d)
 	}
 	t.entriesPlaced(c,
-		&entriesPlaced{Leaf: m.Job.Leaf, Attempt: math.MaxInt64, Done: done})
+		&entriesPlaced{Leaf: m.Job.Leaf, Attempt: actors.MaxAttempts + 1, Done: done})
 }
 
 // write makes the leaf's page.
