@@ -70,7 +70,7 @@ func (j *job) rebuildIndex(ctx context.Context, o RebuildOptions) error {
 	if err != nil {
 		return err
 	}
-	j.Tell(j.indexEvent(op, chains[0], events.Index{Type: "index", Path: dir,
+	j.Tell(j.indexEvent(op, chains[0], events.Index{Type: "index", PathText: events.PathOf(dir),
 		Host: chains[0].host.String(),
 		Sets: len(known), Blobs: done.Blobs, Chunks: done.Chunks}))
 	return r.damage()

@@ -59,11 +59,12 @@ func (j *job) initialise(ctx context.Context, o InitOptions) (err error) {
 	if err := j.writeHost(p, trust, &undo); err != nil {
 		return err
 	}
-	j.Tell(events.StoreMade{
-		Secret: p.kit.Identity != "", Type: "store", Store: p.kit.StoreID.String(), URL: p.url,
-		Owner:  p.kit.Owner.Public().Fingerprint(),
-		Config: j.places.Config, Kit: p.kitPath,
-	})
+	made := events.StoreMade{Secret: p.kit.Identity != "", Type: "store",
+		Store: p.kit.StoreID.String(), Owner: p.kit.Owner.Public().Fingerprint()}
+	made.URL, made.URL64 = events.Twin(p.url)
+	made.Config, made.Config64 = events.Twin(j.places.Config)
+	made.Kit, made.Kit64 = events.Twin(p.kitPath)
+	j.Tell(made)
 	return nil
 }
 

@@ -99,6 +99,28 @@ var hostile = map[string]func(w http.ResponseWriter, r *http.Request){
 	},
 }
 
+// newOdd is a server that behaves until it is told otherwise, and the URL of a store in it.
+func newOdd(t *testing.T) (*testserver.OddS3, *url.URL) {
+	t.Helper()
+	s := testserver.NewOddS3(t)
+	u, err := url.Parse(s.StoreURL("p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, u
+}
+
+// openOdd opens the store at u until the test ends.
+func openOdd(t *testing.T, u *url.URL) *Backend {
+	t.Helper()
+	b, err := open(t.Context(), u, backends.Options{}, parts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
 // hostileMemory bounds what one call may allocate in all, those of the server included.
 const hostileMemory = 96 << 20 // bytes
 
@@ -106,16 +128,8 @@ const hostileMemory = 96 << 20 // bytes
 func TestHostile_Bounded(t *testing.T) {
 	for name, answer := range hostile {
 		t.Run(name, func(t *testing.T) {
-			s := testserver.NewOddS3(t)
-			u, err := url.Parse(s.StoreURL("p"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := open(t.Context(), u, backends.Options{}, parts{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = b.Close() }()
+			s, u := newOdd(t)
+			b := openOdd(t, u)
 			s.Be(testserver.Oddity{Answer: func(w http.ResponseWriter, r *http.Request) bool {
 				answer(w, r)
 				return true

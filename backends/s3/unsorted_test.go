@@ -3,7 +3,6 @@ package s3
 import (
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"slices"
 	"testing"
 
@@ -14,16 +13,8 @@ import (
 // A server that lists its names in no order is sorted here, over any number of pages, and
 // what it does is known to all handles of the store.
 func TestList_Unsorted(t *testing.T) {
-	s := testserver.NewOddS3(t)
-	u, err := url.Parse(s.StoreURL("p"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := open(t.Context(), u, backends.Options{}, parts{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = b.Close() }()
+	s, u := newOdd(t)
+	b := openOdd(t, u)
 	var want []string
 	for i := range 2300 {
 		key := fmt.Sprintf("k/%04d", i)
@@ -44,11 +35,7 @@ func TestList_Unsorted(t *testing.T) {
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%d names, %v, sorted %v", len(got), err, slices.IsSorted(got))
 	}
-	other, err := open(t.Context(), u, backends.Options{}, parts{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = other.Close() }()
+	other := openOdd(t, u)
 	if info, err := other.Info(t.Context()); err != nil || info.Sorted {
 		t.Errorf("said to list in order: %v, %v", info.Sorted, err)
 	}

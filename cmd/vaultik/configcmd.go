@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"vaultik/backends"
 	"vaultik/config"
@@ -18,8 +20,12 @@ func (configPathCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	s.out.result("%s", p.Config)
-	s.out.event(events.ConfigPath{Type: "config-path", Config: p.Config, State: p.State,
-		Index: p.Index, Store: p.Store})
+	ev := events.ConfigPath{Type: "config-path"}
+	ev.Config, ev.Config64 = events.Twin(p.Config)
+	ev.State, ev.State64 = events.Twin(p.State)
+	ev.Index, ev.Index64 = events.Twin(p.Index)
+	ev.Store, ev.Store64 = events.Twin(p.Store)
+	s.out.event(ev)
 	return nil
 }
 
@@ -40,7 +46,7 @@ func (configShowCmd) Run(ctx context.Context, s *session) error {
 	*c = *known
 	c.StorageURL = shownURL(c.StorageURL)
 	s.out.raw("# " + c.File + "\n" + config.YAML(c.Settings(p)))
-	ev := events.Config{Type: "config", File: c.File, StorageURL: c.StorageURL,
+	ev := events.Config{Type: "config",
 		Recipients: c.Recipients.Strings(),
 		Sets:       map[string]map[string]any{}, Compression: c.Compression,
 		ChunkSize: config.FormatSize(c.ChunkSize),
@@ -48,16 +54,40 @@ func (configShowCmd) Run(ctx context.Context, s *session) error {
 		BWLimit: c.BWLimit.String(), Connections: c.Parallel, Parallel: c.Parallel,
 		Elapsed: c.Retry.ElapsedText(), Stall: c.Retry.StallText(),
 		SlowStore: c.Retry.SlowStore,
-		IndexPath: p.IndexDir(c), StateDir: p.State,
-		Hostname: c.Hostname}
+		Hostname:  c.Hostname}
+	ev.File, ev.File64 = events.Twin(c.File)
+	ev.StorageURL, ev.StorageURL64 = events.Twin(c.StorageURL)
+	ev.IndexPath, ev.IndexPath64 = events.Twin(p.IndexDir(c))
+	ev.StateDir, ev.StateDir64 = events.Twin(p.State)
 	for _, set := range c.Sets {
 		ev.Sets[set.Name] = map[string]any{}
 		for _, one := range set.Settings() {
-			ev.Sets[set.Name][one.Key] = one.Value
+			key, value := settingTwin(one)
+			ev.Sets[set.Name][key] = value
 		}
 	}
 	s.out.event(ev)
 	return nil
+}
+
+// settingTwin is a setting as JSON has it: one with a text that is not UTF-8 has 64 at the end
+// of its key, and all its texts in base64.
+func settingTwin(one config.Setting) (key string, value any) {
+	switch v := one.Value.(type) {
+	case string:
+		if !utf8.ValidString(v) {
+			return one.Key + "64", []byte(v)
+		}
+	case []string:
+		if slices.ContainsFunc(v, func(s string) bool { return !utf8.ValidString(s) }) {
+			var all [][]byte
+			for _, s := range v {
+				all = append(all, []byte(s))
+			}
+			return one.Key + "64", all
+		}
+	}
+	return one.Key, one.Value
 }
 
 // shownURL is a URL as it was written, without what may be a password in it.

@@ -41,11 +41,11 @@ func (c *indexRebuildCmd) Run(ctx context.Context, s *session) (err error) {
 func (s *session) showIndex(e events.Index) {
 	out := s.out.result
 	host := events.NameOf(e.Hostname, e.Hostname64, e.Host)
-	out("index: %s", e.Path)
+	out("index: %s", e.Raw())
 	out("host: %s", host)
 	out("from: %s, %s, %s", words.Plural(int64(e.Sets), "set", "sets"),
 		words.Plural(int64(e.Blobs), "blob", "blobs"), words.Plural(e.Chunks, "chunk", "chunks"))
-	from := config.Quote(e.Path)
+	from := config.Quote(e.Raw())
 	if e.Place == "" {
 		out("next: scp -r %s %s:index.new", from, config.Quote(host))
 		out("then there, with no backup running: run vaultik config show, " +

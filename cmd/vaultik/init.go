@@ -31,18 +31,19 @@ func (c *initCmd) Run(ctx context.Context, s *session) (err error) {
 
 // showMade prints what must be kept beside the secret.
 func (s *session) showMade(e events.StoreMade) {
-	s.out.result("configuration: %s", e.Config)
-	s.out.result("recovery kit: %s", e.Kit)
+	kit := events.NameOf(e.Kit, e.Kit64, "")
+	s.out.result("configuration: %s", events.NameOf(e.Config, e.Config64, ""))
+	s.out.result("recovery kit: %s", kit)
 	s.out.result("owner: %s", e.Owner)
 	s.out.result("store: %s", e.Store)
-	s.out.result("url: %s", e.URL)
+	s.out.result("url: %s", events.NameOf(e.URL, e.URL64, ""))
 	if e.Secret {
 		s.out.warn("", "move %s off this machine and keep it safe: without it nobody can read "+
 			"the backups, with it anybody can",
-			e.Kit)
+			kit)
 	} else {
 		s.out.warn("",
 			"move %s off this machine: it holds the owner's key of the store; the secret key of "+
-				"the recipients is not in it", e.Kit)
+				"the recipients is not in it", kit)
 	}
 }

@@ -35,7 +35,7 @@ func (c *keygenCmd) Run(s *session) error {
 		if err := engine.WriteNew(c.Output, b.Bytes()); err != nil {
 			return fmt.Errorf("write identity: %w", err)
 		}
-		ev.File = c.Output
+		ev.File, ev.File64 = events.Twin(c.Output)
 		s.out.result("%s", recipient)
 	} else {
 		ev.Identity = secret

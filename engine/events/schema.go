@@ -191,12 +191,15 @@ type Verified struct {
 
 // StoreMade is a new store, and what init made with it.
 type StoreMade struct {
-	Type   string `json:"type"` // store: init made it
-	Store  string `json:"store"`
-	URL    string `json:"url"`
-	Owner  string `json:"owner"` // fingerprint
-	Config string `json:"config"`
-	Kit    string `json:"recovery_kit"`
+	Type     string `json:"type"` // store: init made it
+	Store    string `json:"store"`
+	URL      string `json:"url,omitempty"`
+	URL64    string `json:"url64,omitempty"`
+	Owner    string `json:"owner"` // fingerprint
+	Config   string `json:"config,omitempty"`
+	Config64 string `json:"config64,omitempty"`
+	Kit      string `json:"recovery_kit,omitempty"`
+	Kit64    string `json:"recovery_kit64,omitempty"`
 
 	Secret bool `json:"-"` // the kit holds the identity that was made
 }
@@ -271,29 +274,34 @@ type Identity struct {
 	Identity  string    `json:"identity,omitempty"`
 	Recipient string    `json:"recipient"`
 	File      string    `json:"file,omitempty"`
+	File64    string    `json:"file64,omitempty"`
 	Created   time.Time `json:"created"`
 }
 
 // Config is the configuration in force; sizes are written as in the file.
 type Config struct {
-	Type        string                    `json:"type"` // config
-	File        string                    `json:"file"`
-	StorageURL  string                    `json:"storage_url"`
-	Recipients  []string                  `json:"age_recipients"`
-	Sets        map[string]map[string]any `json:"snapshots"` // settings as in the file
-	Compression int                       `json:"compression_level"`
-	ChunkSize   string                    `json:"chunk_size"`
-	BlobSize    string                    `json:"blob_size"`
-	Memory      string                    `json:"memory"`
-	BWLimit     string                    `json:"bwlimit"`
-	Connections int                       `json:"connections"`
-	Parallel    int                       `json:"parallel"` // the same
-	Elapsed     string                    `json:"retry_elapsed"`
-	Stall       string                    `json:"retry_stall"`
-	SlowStore   bool                      `json:"retry_slow_store"`
-	IndexPath   string                    `json:"index_path"`
-	StateDir    string                    `json:"state_dir"`
-	Hostname    string                    `json:"hostname"`
+	Type         string                    `json:"type"` // config
+	File         string                    `json:"file,omitempty"`
+	File64       string                    `json:"file64,omitempty"`
+	StorageURL   string                    `json:"storage_url,omitempty"`
+	StorageURL64 string                    `json:"storage_url64,omitempty"`
+	Recipients   []string                  `json:"age_recipients"`
+	Sets         map[string]map[string]any `json:"snapshots"` // settings as in the file
+	Compression  int                       `json:"compression_level"`
+	ChunkSize    string                    `json:"chunk_size"`
+	BlobSize     string                    `json:"blob_size"`
+	Memory       string                    `json:"memory"`
+	BWLimit      string                    `json:"bwlimit"`
+	Connections  int                       `json:"connections"`
+	Parallel     int                       `json:"parallel"` // the same
+	Elapsed      string                    `json:"retry_elapsed"`
+	Stall        string                    `json:"retry_stall"`
+	SlowStore    bool                      `json:"retry_slow_store"`
+	IndexPath    string                    `json:"index_path,omitempty"`
+	IndexPath64  string                    `json:"index_path64,omitempty"`
+	StateDir     string                    `json:"state_dir,omitempty"`
+	StateDir64   string                    `json:"state_dir64,omitempty"`
+	Hostname     string                    `json:"hostname"`
 }
 
 // Check is one thing that config check or store check looked at.
@@ -311,11 +319,15 @@ type Check struct {
 
 // ConfigPath is where the files of the program are.
 type ConfigPath struct {
-	Type   string `json:"type"` // config-path
-	Config string `json:"config"`
-	State  string `json:"state"`
-	Index  string `json:"index"`
-	Store  string `json:"store"` // the embedded one
+	Type     string `json:"type"` // config-path
+	Config   string `json:"config,omitempty"`
+	Config64 string `json:"config64,omitempty"`
+	State    string `json:"state,omitempty"`
+	State64  string `json:"state64,omitempty"`
+	Index    string `json:"index,omitempty"`
+	Index64  string `json:"index64,omitempty"`
+	Store    string `json:"store,omitempty"` // the embedded one
+	Store64  string `json:"store64,omitempty"`
 }
 
 // Version is which program this is.
@@ -350,8 +362,8 @@ type StoreBack struct {
 
 // Index is an index that was rebuilt.
 type Index struct {
-	Type       string `json:"type"` // index
-	Path       string `json:"path"`
+	Type string `json:"type"` // index
+	PathText
 	Host       string `json:"host"` // id
 	Hostname   string `json:"hostname,omitempty"`
 	Hostname64 string `json:"hostname64,omitempty"`
