@@ -55,7 +55,8 @@ func newChunker(
 		panic(err) // the parameters were validated with the job
 	}
 	k := &chunker{
-		run: run, packer: packer, again: again, cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()),
+		run: run, packer: packer, again: again,
+		cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()),
 		names: vfs.NewNameCache(), touch: run.watch.Touch(),
 	}
 	return k.read
