@@ -126,12 +126,10 @@ func TestBackup_NamesOfOneFileAreLost(t *testing.T) {
 	h.VerifyClean()
 }
 
-// Nobody waits for the one that reads: it goes on only when the file after all the names was
-// read by the other chunker.
-func TestBackup_NamesDoNotWait(t *testing.T) {
-	h, dir := jobtest.New(t), oneFile(t)
-	after := make(chan struct{})
-	reads := atomic.Int64{}
+// twoChunkers has h read with two chunkers, and calls read for each reading of oneFile's file, the
+// nth; after ends when the other chunker reads z. It returns how often the file was read.
+func twoChunkers(h *jobtest.Host, read func(n int64, after <-chan struct{})) *atomic.Int64 {
+	reads, after := new(atomic.Int64), make(chan struct{})
 	h.Edit = func(s *backup.Spec) {
 		s.Chunkers = 2
 		s.Faults.OnRead = func(path string) {
@@ -139,10 +137,17 @@ func TestBackup_NamesDoNotWait(t *testing.T) {
 				close(after)
 				return
 			}
-			reads.Add(1)
-			<-after
+			read(reads.Add(1), after)
 		}
 	}
+	return reads
+}
+
+// Nobody waits for the one that reads: it goes on only when the file after all the names was
+// read by the other chunker.
+func TestBackup_NamesDoNotWait(t *testing.T) {
+	h, dir := jobtest.New(t), oneFile(t)
+	reads := twoChunkers(h, func(_ int64, after <-chan struct{}) { <-after })
 	r := h.BackupWithin(time.Minute, dir)
 	if reads.Load() != 1 || r.BytesRead > 7<<20+1 || r.Counts.Files != 10 || !r.Complete {
 		t.Errorf("read %d times, %+v", reads.Load(), r)
@@ -157,21 +162,12 @@ func TestBackup_NamesDoNotWait(t *testing.T) {
 // names, and the others are saved.
 func TestBackup_NamesOfAFileThatPanics(t *testing.T) {
 	h, dir := jobtest.New(t), oneFile(t)
-	after := make(chan struct{})
-	reads := atomic.Int64{}
-	h.Edit = func(s *backup.Spec) {
-		s.Chunkers = 2
-		s.Faults.OnRead = func(path string) {
-			if strings.HasSuffix(path, "/z") {
-				close(after)
-				return
-			}
-			if reads.Add(1) == 1 {
-				<-after // the other names were put aside
-				panic("injected")
-			}
+	reads := twoChunkers(h, func(n int64, after <-chan struct{}) {
+		if n == 1 {
+			<-after // the other names were put aside
+			panic("injected")
 		}
-	}
+	})
 	r := h.BackupWithin(time.Minute, dir)
 	if reads.Load() != 3 || r.Restarts != 1 || r.Counts.Files != 10 || !r.Complete {
 		t.Errorf("read %d times, %+v", reads.Load(), r)
