@@ -1,3 +1,5 @@
+//go:build !portable
+
 package backup_test
 
 import (
@@ -284,8 +286,9 @@ func TestBackup_NamesWithoutTheFirst(t *testing.T) {
 func TestBackup_NamesInterrupted(t *testing.T) {
 	for _, hangs := range []bool{false, true} {
 		t.Run(fmt.Sprintf("hangs %v", hangs), func(t *testing.T) {
+			dir := oneFile(t)
 			defer goleak.VerifyNone(t, append(jobtest.LeakOptions, goleak.IgnoreCurrent())...)
-			h, dir := jobtest.New(t), oneFile(t)
+			h := jobtest.New(t)
 			soft, stop := context.WithCancel(context.Background())
 			after, resume := make(chan struct{}), make(chan struct{})
 			s := h.Spec(dir)
