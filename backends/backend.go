@@ -62,6 +62,12 @@ type RangeReader interface {
 	ReadRange(ctx context.Context, key string, p []byte, off int64) (int, error)
 }
 
+// Sorter is an optional method of a backend whose Info takes requests.
+type Sorter interface {
+	// Sorted is Capabilities.Sorted, as far as it is known without a request.
+	Sorted() bool
+}
+
 // Source is what Put stores: bytes of known length that can be read again.
 type Source interface {
 	// Size returns the exact number of bytes.

@@ -180,8 +180,11 @@ func (j *job) checkSeen(ctx context.Context, c *catalog, loaded []*snapshot.Load
 		case mirror && errors.Is(err, snapshot.ErrRollback):
 			behind++
 		default:
-			c.problems = append(c.problems, snapshot.Problem{Host: k.Host, Set: k.Set, Seq: p.Seq,
-				Err: err})
+			pr := snapshot.Problem{Host: k.Host, Set: k.Set, Seq: p.Seq, Err: err}
+			if manifestKind(err) == "unreadable" {
+				errors.As(err, &pr)
+			}
+			c.problems = append(c.problems, pr)
 		}
 	}
 	return behind, nil
@@ -250,13 +253,9 @@ func (r *row) keep(root *snapshot.Root) {
 // wholeRoot reads the root of a row, and what opens its pages.
 func (c *catalog) wholeRoot(ctx context.Context, r *row, id *keys.Identity) (*snapshot.Root,
 	[]age.Identity, error) {
-	ids, problems, err := c.op.Store.Identities(ctx, r.Manifest, id)
-	if err != nil {
-		return nil, nil, err
-	}
-	c.note(r, problems)
-	root, err := c.op.Store.Root(ctx, r.Manifest, ids)
-	return root, ids, err
+	o := c.op.Store.Open(ctx, r.Manifest, id)
+	c.note(r, o.Problems)
+	return o.Root, o.IDs, o.Err
 }
 
 // note notes what is wrong with the epoch keys of a row.

@@ -3,6 +3,7 @@ package backup_test
 import (
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,11 +68,11 @@ func TestBackup_Reread(t *testing.T) {
 // failure is told each time.
 func TestBackup_RereadFails(t *testing.T) {
 	h := jobtest.New(t)
-	broken := false
+	var broken atomic.Bool // the kernel reads ahead, after a backup has ended too
 	data := testtree.Bytes(4, 3<<20)
 	m := testfuse.New(t, filepath.Join(t.TempDir(), "m"), map[string]testfuse.File{
 		"f": {Size: 3 << 20, Read: func(off int64, n int) ([]byte, error) {
-			if broken && off >= 2<<20 {
+			if broken.Load() && off >= 2<<20 {
 				return nil, unix.EIO
 			}
 			return data[off:min(off+int64(n), 3<<20)], nil
@@ -83,7 +84,7 @@ func TestBackup_RereadFails(t *testing.T) {
 	edit(nil)
 	h.Backup(m.Dir)
 	sum := h.ReadBack()[m.Dir[1:]+"/f"].Sum
-	broken = true
+	broken.Store(true)
 	for range 2 {
 		edit(everything)
 		if r := h.Backup(m.Dir); r.Errors != 1 || r.Complete {

@@ -43,13 +43,13 @@ func (d *downloader) fetch(attempt int, job fetchBlob) (done blobFetched) {
 }
 
 func (d *downloader) lease(attempt int, job fetchBlob) error {
-	buf, err := d.run.blobs.Acquire(d.run.ctx) // a token even if the buffer is not used
+	l := job.Lease
+	buf, release, err := d.buffer(l.Info)
 	if err != nil {
 		return err
 	}
-	defer d.run.blobs.Release(buf)
+	defer release()
 	d.salvaged = nil
-	l := job.Lease
 	whole := job.Count == len(l.Frames) && attempt == 1 &&
 		l.Info.Size <= int64(d.run.limits.blobSize) &&
 		l.Whole()
@@ -64,6 +64,19 @@ func (d *downloader) lease(attempt int, job fetchBlob) error {
 		return err
 	}
 	return d.frames(r, l, 0, len(l.Frames), buf)
+}
+
+// buffer returns a buffer for a blob. Small blobs do not wait for one of the large ones, of
+// which there are few: a store far away is asked for as many as there are connections.
+func (d *downloader) buffer(info *blob.Info) (buf *messages.Buf, release func(), err error) {
+	if info.Size <= smallBlob {
+		return &messages.Buf{B: make([]byte, 0, max(0, info.Size))}, func() {}, nil
+	}
+	// It counts even where only parts of a blob are read.
+	if buf, err = d.run.blobs.Acquire(d.run.ctx); err != nil {
+		return nil, nil, err
+	}
+	return buf, func() { d.run.blobs.Release(buf) }, nil
 }
 
 // salvage reads a damaged blob again, and takes its intact parts; why is what was wrong.

@@ -80,6 +80,7 @@ type restoreLimits struct {
 const (
 	restoreFixed = 48 << 20 // what a restore needs beside its buffers
 	blobMemory   = 17 << 20 // what a buffer of a blob mostly takes
+	smallBlob    = 64 << 10 // up to this size a blob takes no buffer
 	linksFixed   = 8 << 20  // of restoreFixed: what is known of hard links; 200,000 files
 )
 

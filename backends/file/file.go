@@ -118,9 +118,10 @@ func (b *Backend) Info(ctx context.Context) (backends.Info, error) {
 	return backends.Info{
 		Kind: Scheme, Location: b.location, Total: total, Free: free,
 		Capabilities: backends.Capabilities{
+			ConditionalPut: b.conditional, RangeNative: true, EmptyObjects: true,
 			// What can neither link nor rename to a free name may also rename in two steps.
-			ConditionalPut: b.conditional, AtomicReplace: b.conditional, RangeNative: true, EmptyObjects: true,
-			Connections: 2, // one waits for the disk while the other fills memory
+			AtomicReplace: b.conditional && b.root.Replaces(),
+			Connections:   2, // one waits for the disk while the other fills memory
 		},
 	}, nil
 }

@@ -428,3 +428,22 @@ func (r *ranges) Get(ctx context.Context, key string, off, length int64) (io.Rea
 }
 
 func sha(b []byte) [32]byte { return sha256.Sum256(b) }
+
+// orderly is a store that knows its order, but must be asked for the rest.
+type orderly struct{ backends.Backend }
+
+func (orderly) Sorted() bool { return true }
+
+func (orderly) Info(context.Context) (backends.Info, error) { panic("Info takes requests") }
+
+// A list asks the store for nothing else if the order is known.
+func TestList_OrderIsKnown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newStore(t, Options{})
+		s.has(t, "x", nil)
+		s.inner, s.caps = faulty.New(orderly{s.mem}), nil
+		if all, err := backends.List(t.Context(), s, ""); err != nil || len(all) != 1 {
+			t.Errorf("%v, %v", all, err)
+		}
+	})
+}

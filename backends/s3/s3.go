@@ -202,11 +202,14 @@ func (b *Backend) Info(ctx context.Context) (backends.Info, error) {
 		Kind: Scheme, Location: b.location, Total: -1, Free: -1,
 		Capabilities: backends.Capabilities{
 			ConditionalPut: can.conditional, ServerChecksum: can.checksum,
-			AtomicReplace: true, Sorted: !b.unsorted.Load(), RangeNative: !b.noRanges.Load(), EmptyObjects: true,
+			AtomicReplace: true, Sorted: b.Sorted(), RangeNative: !b.noRanges.Load(), EmptyObjects: true,
 			MaxObjectSize: maxObject, Connections: b.connections,
 		},
 	}, nil
 }
+
+// Sorted implements backends.Sorter: each list shows it, and sorts where it must.
+func (b *Backend) Sorted() bool { return !b.unsorted.Load() }
 
 // ClockDifference is this machine's clock less the server's, as the last answer had
 // it, to the second; false if there was none.

@@ -176,3 +176,41 @@ func TestForEpoch(t *testing.T) {
 		t.Error("an epoch that nobody has changes the order")
 	}
 }
+
+// The key of an epoch tries the stanza of the epoch first, however many recipients there are.
+func TestOpenEpoch_firstStanza(t *testing.T) {
+	secret, owner := mustGenerate(t, true)
+	_, second := mustGenerate(t, true)
+	_, third := mustGenerate(t, true)
+	rs := mustRecipients(t, owner, second, third)
+	e, sealed, err := NewEpoch(rs, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := OpenEpoch(sealed, mustIdentity(t, secret), e.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var object bytes.Buffer
+	w, err := EncryptTo(&object, rs, e.Recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o := opened.(*opaque) //nolint:forcetypeassert // it panics
+	unwrap, tried := o.unwrap, 0
+	o.unwrap = func(stanzas []*age.Stanza) ([]byte, error) {
+		for _, s := range stanzas {
+			tried++
+			if key, err := unwrap([]*age.Stanza{s}); err == nil {
+				return key, nil
+			}
+		}
+		return nil, age.ErrIncorrectIdentity
+	}
+	if _, err := age.Decrypt(&object, o); err != nil || tried != 1 {
+		t.Errorf("%d stanzas were tried of 4, %v; want 1", tried, err)
+	}
+}

@@ -30,8 +30,15 @@ type opaque struct {
 	epoch  layout.Epoch // that it is the key of; zero: of none
 }
 
-// Unwrap implements age.Identity.
-func (o *opaque) Unwrap(stanzas []*age.Stanza) ([]byte, error) { return o.unwrap(stanzas) }
+// Unwrap implements age.Identity. The stanza of an epoch is the last, see EncryptTo: each that
+// is tried before it takes as much time as it does.
+func (o *opaque) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	if !o.epoch.IsZero() {
+		stanzas = slices.Clone(stanzas)
+		slices.Reverse(stanzas)
+	}
+	return o.unwrap(stanzas)
+}
 
 // TakeIdentity reads the identity from the environment and removes it from
 // there whatever it holds: no program started later inherits it, or finds it in

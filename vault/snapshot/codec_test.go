@@ -3,6 +3,7 @@ package snapshot
 import (
 	"errors"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -278,5 +279,32 @@ func TestMergePruned(t *testing.T) {
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("MergePruned = %+v, %v", got, err)
+	}
+}
+
+// A check of a store decodes thousands of small manifests: each takes little more memory than
+// it has bytes.
+func TestDecodeManifest_Memory(t *testing.T) {
+	w := newWorld(t)
+	b, err := EncodeManifest(w.manifest(w.set, testBlobs(100, 1)), w.signer)
+	w.must(err)
+	const times = 200
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range times {
+		if _, err := DecodeManifest(b, w.signer.Public()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	one := (after.TotalAlloc - before.TotalAlloc) / times
+	if t.Logf("%d bytes took %d", len(b), one); one > 70<<10 {
+		t.Errorf("a manifest of %d bytes takes %d", len(b), one)
+	}
+	line, err := testBlobs(1, 1)[0].MarshalJSON()
+	w.must(err)
+	var s BlobSize
+	if n := testing.AllocsPerRun(100, func() { _ = s.UnmarshalJSON(line) }); n > 0 {
+		t.Errorf("a blob takes %v allocations", n)
 	}
 }

@@ -99,9 +99,26 @@ func compressNames(b []byte) []byte {
 	return out
 }
 
-// decoding bounds how many objects are decompressed at once, each of which takes some MiB
-// for that: more would not be faster than stores are.
-var decoding = make(chan struct{}, 4)
+// decoders are made once, since that takes longer than to read a small object. Each takes some
+// MiB while it works: more of them would not be faster than stores are.
+var decoders = func() chan *zstd.Decoder {
+	free := make(chan *zstd.Decoder, 4)
+	for range cap(free) {
+		free <- newDecoder(window)
+	}
+	return free
+}()
+
+// newDecoder keeps memory for objects with windows up to window, of which we write no larger
+// ones. It has no goroutines, so that it may be forgotten without being closed.
+func newDecoder(window uint64) *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(window), zstd.WithDecoderMaxMemory(MaxManifest))
+	if err != nil {
+		panic(err) // only options out of their range
+	}
+	return d
+}
 
 // decompress reads zstd and stops beyond limit, before it has taken more memory.
 func decompress(b []byte, limit int) ([]byte, error) {
@@ -134,18 +151,31 @@ func beginsCompressed(b []byte, limit int) error {
 	return nil
 }
 
-// decoded has read take what b decompresses to, up to one byte more than limit.
+// decoded has read take what b decompresses to, up to one byte more than limit; twice where
+// that takes another decoder.
 func decoded(b []byte, limit int, read func(io.Reader) error) error {
-	decoding <- struct{}{}
-	defer func() { <-decoding }()
-	d, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow),
-		zstd.WithDecoderMaxMemory(uint64(max(limit, maxWindow))))
-	if err != nil {
+	d, whole := <-decoders, false
+	defer func() {
+		if !whole { // it has panicked
+			d = newDecoder(window)
+		}
+		decoders <- d
+	}()
+	err := decodedBy(d, b, limit, read)
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		err = decodedBy(newDecoder(maxWindow), b, limit, read)
+	}
+	whole = true
+	return err
+}
+
+func decodedBy(d *zstd.Decoder, b []byte, limit int, read func(io.Reader) error) error {
+	if err := d.Reset(bytes.NewReader(b)); err != nil {
 		return err
 	}
-	defer d.Close()
-	return read(io.LimitReader(d, int64(limit)+1))
+	err := read(io.LimitReader(d, int64(limit)+1))
+	_ = d.Reset(nil) // which keeps b no longer, and cannot fail
+	return err
 }
 
 // decompressNames is decompress for what consists of names and sums: a store

@@ -46,14 +46,23 @@ func marshal(v any) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// headed is an object with its header.
+type headed interface{ header() *Header }
+
+func (h *Header) header() *Header { return h }
+
 // unmarshal reads one JSON object of this kind strictly.
-func unmarshal(line []byte, kind string, dst any) error {
+func unmarshal(line []byte, kind string, dst headed) error {
 	if err := checkJSON(line); err != nil {
 		return err
 	}
-	var h Header
-	if err := json.Unmarshal(line, &h); err != nil {
-		return damaged("malformed header")
+	malformed := json.Unmarshal(line, dst)
+	h := dst.header()
+	if malformed != nil { // which a newer version may have to be
+		h = new(Header)
+		if err := json.Unmarshal(line, h); err != nil {
+			return damaged("malformed header")
+		}
 	}
 	switch {
 	case h.Type != kind:
@@ -65,8 +74,8 @@ func unmarshal(line []byte, kind string, dst any) error {
 	case len(h.Required) > 0:
 		return fmt.Errorf("%w: it requires %.200q", ErrNewerFormat, strings.Join(h.Required, " "))
 	}
-	if err := json.Unmarshal(line, dst); err != nil {
-		return damaged("%w", err)
+	if malformed != nil {
+		return damaged("%w", malformed)
 	}
 	return nil
 }

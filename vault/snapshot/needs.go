@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,6 +96,21 @@ func (s *Store) OpenAll(ctx context.Context, all []*Manifest, id *keys.Identity,
 	})
 }
 
+// Open opens the root of one snapshot, which it reads while it reads the epoch keys.
+func (s *Store) Open(ctx context.Context, m *Manifest, id *keys.Identity) (o Opened) {
+	defer s.turns.take(m.Root.Size)()
+	var sealed []byte
+	var err error
+	var reading sync.WaitGroup
+	reading.Go(func() { sealed, err = s.sealedRoot(ctx, nil, m) })
+	o.IDs, o.Problems, o.Err = s.Identities(ctx, m, id)
+	reading.Wait()
+	if o.Err = cmp.Or(o.Err, err); o.Err == nil {
+		o.Root, o.Err = openRootOf(m, sealed, o.IDs)
+	}
+	return o
+}
+
 // Root reads and opens the root of a snapshot.
 func (s *Store) Root(ctx context.Context, m *Manifest, ids []age.Identity) (*Root, error) {
 	return s.root(ctx, nil, m, ids)
@@ -102,18 +118,28 @@ func (s *Store) Root(ctx context.Context, m *Manifest, ids []age.Identity) (*Roo
 
 func (s *Store) root(ctx context.Context, listed map[string]int64, m *Manifest,
 	ids []age.Identity) (*Root, error) {
-	key := layout.Root(m.Host, m.Root.Name)
 	defer s.turns.take(m.Root.Size)()
-	b, err := s.getListed(ctx, listed, key, m.Root.Size, m.Root.Name, MaxRoot)
+	sealed, err := s.sealedRoot(ctx, listed, m)
 	if err != nil {
 		return nil, err
 	}
-	r, err := OpenRoot(b, ids)
+	return openRootOf(m, sealed, ids)
+}
+
+func (s *Store) sealedRoot(ctx context.Context, listed map[string]int64, m *Manifest) ([]byte,
+	error) {
+	return s.getListed(ctx, listed, layout.Root(m.Host, m.Root.Name), m.Root.Size, m.Root.Name,
+		MaxRoot)
+}
+
+// openRootOf opens the root of a manifest.
+func openRootOf(m *Manifest, sealed []byte, ids []age.Identity) (*Root, error) {
+	r, err := OpenRoot(sealed, ids)
 	if err == nil {
 		err = r.Matches(m)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", key, err)
+		return nil, fmt.Errorf("read %s: %w", layout.Root(m.Host, m.Root.Name), err)
 	}
 	return r, nil
 }

@@ -13,10 +13,11 @@ import (
 	"vaultik/vault/layout"
 )
 
-// gated lets nobody read manifests and roots while its gate is closed.
+// gated lets nobody read manifests and roots while its gate is closed, nor keys if it says so.
 type gated struct {
 	*memory
 	gate  chan struct{}
+	keys  bool
 	waits atomic.Int64
 }
 
@@ -32,7 +33,8 @@ func (g *gated) Head(ctx context.Context, key string, n int64) ([]byte, error) {
 
 func (g *gated) wait(key string) {
 	o, err := layout.Parse(key)
-	if err == nil && (o.Kind == layout.KindManifest || o.Kind == layout.KindRoot) {
+	if err == nil && (o.Kind == layout.KindManifest || o.Kind == layout.KindRoot ||
+		g.keys && o.Kind == layout.KindEpochKey) {
 		g.waits.Add(1)
 		<-g.gate
 	}
@@ -200,6 +202,52 @@ func TestStore_BadEpochIsReadOnce(t *testing.T) {
 		}
 		if n := w.m.gets[key]; n != 1 {
 			t.Errorf("%s: it was read %d times", name, n)
+		}
+	}
+}
+
+// The root of one snapshot and its epoch keys are read at once.
+func TestStore_OpenReadsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	m := w.snapshot(w.set).Manifest
+	synctest.Test(t, func(t *testing.T) {
+		g := &gated{memory: w.m, gate: make(chan struct{}), keys: true}
+		s, err := OpenStore(t.Context(), g, Pin{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened := make(chan Opened)
+		go func() { opened <- s.Open(t.Context(), m, w.identity) }()
+		synctest.Wait()
+		if n := g.waits.Load(); n != 2 {
+			t.Errorf("%d objects are read at once, want root and key", n)
+		}
+		close(g.gate)
+		o := <-opened
+		if o.Err != nil || o.Root.Hostname != "box" || len(o.IDs) != 2 || len(o.Problems) > 0 {
+			t.Errorf("Open = %+v", o)
+		}
+	})
+}
+
+// What is wrong with either is said.
+func TestStore_OpenRefuses(t *testing.T) {
+	for kind, want := range map[layout.Kind]bool{layout.KindRoot: false, layout.KindEpochKey: true} {
+		w := newWorld(t)
+		m := w.snapshot(w.set).Manifest
+		for key, b := range w.m.objects {
+			if o, err := layout.Parse(key); err == nil && o.Kind == kind {
+				w.m.objects[key] = b[1:]
+			}
+		}
+		o := w.open().Open(t.Context(), m, w.identity)
+		if ok := o.Err == nil && o.Root != nil; ok != want {
+			t.Errorf("%v: %v, %v", kind, o.Root, o.Err)
+		} else if !ok && !errors.Is(o.Err, ErrDamaged) {
+			t.Errorf("%v: %v", kind, o.Err)
+		}
+		if told := len(o.Problems) > 0; told != want {
+			t.Errorf("%v: problems %v", kind, o.Problems)
 		}
 	}
 }

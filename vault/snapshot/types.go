@@ -48,7 +48,7 @@ func parseHex(text, dst []byte) error {
 	if len(text) != 2*len(dst) {
 		return fmt.Errorf("want %d hex digits", 2*len(dst))
 	}
-	if _, err := hex.Decode(dst, text); err != nil || hex.EncodeToString(dst) != string(text) {
+	if _, err := hex.Decode(dst, text); err != nil || bytes.ContainsAny(text, "ABCDEF") {
 		return errors.New("want lowercase hex digits")
 	}
 	return nil
@@ -120,17 +120,19 @@ func (s BlobSize) append(b []byte) []byte {
 // UnmarshalJSON implements json.Unmarshaler. It accepts only the spelling that is
 // written.
 func (s *BlobSize) UnmarshalJSON(b []byte) error {
-	bad := errors.New(`want ["<name>",<size>]`)
 	if len(b) < blobSizeLen || parseHex(b[2:66], s.Name[:]) != nil {
-		return bad
+		return errBlobSize
 	}
 	n, err := strconv.ParseInt(string(b[68:len(b)-1]), 10, 64)
 	s.Size = n
-	if err != nil || string(s.append(nil)) != string(b) {
-		return bad
+	var written [blobSizeLen + 18]byte // a size has up to 19 digits
+	if err != nil || !bytes.Equal(s.append(written[:0]), b) {
+		return errBlobSize
 	}
 	return nil
 }
+
+var errBlobSize = errors.New(`want ["<name>",<size>]`)
 
 // TotalSize returns the bytes of all blobs together.
 func TotalSize(blobs []BlobSize) int64 {
