@@ -167,7 +167,7 @@ func (g *GC) checkDropped() error {
 		default:
 			return fmt.Errorf("dropped for an unknown reason, %.40q", d.Reason)
 		}
-		if i > 0 && g.Dropped[i-1].compare(d) >= 0 {
+		if i > 0 && g.Dropped[i-1].Compare(d) >= 0 {
 			return errors.New("records of what is dropped are not sorted, or two are of one object")
 		}
 	}
@@ -183,7 +183,8 @@ func (g *GC) checkDropped() error {
 	return nil
 }
 
-func (d Dropped) compare(o Dropped) int {
+// Compare sorts by set, seq and sum.
+func (d Dropped) Compare(o Dropped) int {
 	return cmp.Or(bytes.Compare(d.Set[:], o.Set[:]), cmp.Compare(d.Seq, o.Seq), d.Sum.compare(o.Sum))
 }
 

@@ -1,0 +1,184 @@
+package gc
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// age is when a gc object condemned or deleted something: when it was stored, or the next one
+// that is still there.
+type age struct{ first, deleted uint64 }
+
+// ledger makes the groups of the next gc object from those of the last. A list of names that
+// all have the same fate is named again, unread names and all; only what changes is written.
+type ledger struct {
+	lists map[age][]snapshot.ListRef
+	names map[age][]string
+}
+
+// condemn condemns what nothing needs, and carries over what was condemned before.
+func (r *run) condemn(ctx context.Context) error {
+	led := &ledger{lists: map[age][]snapshot.ListRef{}, names: map[age][]string{}}
+	pending := false
+	if old := r.head.GC; old != nil {
+		for i := range old.Condemned {
+			some, err := r.carry(ctx, led, &old.Condemned[i])
+			if err != nil {
+				return err
+			}
+			pending = pending || some
+		}
+	}
+	if err := r.unneeded(led); err != nil {
+		return err
+	}
+	r.write = r.write || pending || r.result.Young.Objects > 0 || r.result.Condemned.Objects > 0
+	if !r.write || r.o.Dry {
+		return nil
+	}
+	var err error
+	r.next.Condemned, err = r.put(ctx, led)
+	return err
+}
+
+// carry takes over a group. It reports whether anything in it still is to be deleted, or to be
+// forgotten.
+func (r *run) carry(ctx context.Context, led *ledger, c *snapshot.Condemned) (pending bool, err error) {
+	was := age{c.First, c.Deleted}
+	group := r.group(c.First)
+	for _, name := range c.Names {
+		o, err := layout.ParseName(r.host, name)
+		if err != nil {
+			return false, err
+		}
+		if is, keep := r.fate(was, o, group); keep {
+			led.names[is] = append(led.names[is], name)
+		}
+	}
+	for _, ref := range c.Lists {
+		if err := r.carryList(ctx, led, was, ref, group); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// carryList takes over a condemned list: as it is, if all of its names have one fate.
+func (r *run) carryList(ctx context.Context, led *ledger, was age, ref snapshot.ListRef, group uint16) error {
+	fates := map[age]int64{}
+	err := r.store.EachCondemned(ctx, ref, func(o layout.Object) error {
+		if is, keep := r.fate(was, o, group); keep {
+			fates[is]++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for is, n := range fates {
+		if n == ref.Count {
+			led.lists[is] = append(led.lists[is], ref)
+			return nil
+		}
+	}
+	return r.store.EachCondemned(ctx, ref, func(o layout.Object) error {
+		if is, keep := r.fate(was, o, group); keep {
+			led.names[is] = append(led.names[is], o.Name())
+		}
+		return nil
+	})
+}
+
+// fate is what becomes of a condemned name. What is listed is to be deleted, maybe once more;
+// what is not is deleted as of now, and is forgotten a while after that.
+func (r *run) fate(was age, o layout.Object, group uint16) (is age, keep bool) {
+	if at := r.inventory.find(o); at >= 0 {
+		r.inventory.all[at].group = group
+		return age{first: was.first}, true
+	}
+	if was.deleted == 0 {
+		return age{was.first, r.next.Seq}, true
+	}
+	return was, !r.older(was.deleted, r.o.remembered())
+}
+
+// group numbers the groups of condemned names for the inventory.
+func (r *run) group(first uint64) uint16 {
+	i := slices.Index(r.groups, first)
+	if i < 0 {
+		i = len(r.groups)
+		r.groups = append(r.groups, first)
+	}
+	return uint16(i + 1) //nolint:gosec // fewer than there are gc objects in the time that one is remembered
+}
+
+// unneeded condemns what nothing needs and is old enough.
+func (r *run) unneeded(led *ledger) error {
+	is, group := age{first: r.next.Seq}, r.group(r.next.Seq)
+	var condemned []*entry
+	for i := range r.inventory.all {
+		e := &r.inventory.all[i]
+		r.result.All.add(int64(e.size))
+		switch {
+		case e.needs:
+			r.result.Needed.add(int64(e.size))
+		case e.group != 0:
+		case r.now().Sub(e.stored()) < r.o.Age:
+			r.result.Young.add(int64(e.size))
+		default:
+			condemned = append(condemned, e)
+			r.result.Condemned.add(int64(e.size))
+		}
+	}
+	if much := r.orphans.Objects; !r.o.Force && much > fewOrphans && much > r.blobs.Objects/maxOrphans &&
+		r.result.Condemned.Objects > 0 {
+		return fmt.Errorf("%w: %d of %d blobs", ErrUnexplained, much, r.blobs.Objects)
+	}
+	for _, e := range condemned {
+		e.group = group
+		led.names[is] = append(led.names[is], e.object(r.host).Name())
+	}
+	return nil
+}
+
+// What no snapshot that is there needs may be one in maxOrphans blobs, and fewOrphans in any
+// case: more means that manifests are gone that nobody removed.
+const (
+	maxOrphans = 5
+	fewOrphans = 100
+)
+
+// put writes the groups, and stores the condemned lists that are new.
+func (r *run) put(ctx context.Context, led *ledger) (out []snapshot.Condemned, err error) {
+	ages := map[age]bool{}
+	for is := range led.lists {
+		ages[is] = true
+	}
+	for is := range led.names {
+		ages[is] = true
+	}
+	for is := range ages {
+		c := snapshot.Condemned{First: is.first, Deleted: is.deleted, Lists: led.lists[is]}
+		names := led.names[is]
+		slices.Sort(names)
+		for len(names) > snapshot.MaxInline {
+			n := min(len(names), snapshot.MaxCondemnedNames)
+			ref, err := r.store.PutCondemned(ctx, names[:n])
+			if err != nil {
+				return nil, err
+			}
+			c.Lists, names = append(c.Lists, ref), names[n:]
+		}
+		c.Names = names
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b snapshot.Condemned) int {
+		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Deleted, b.Deleted))
+	})
+	return out, nil
+}

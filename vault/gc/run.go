@@ -1,0 +1,241 @@
+package gc
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// run is one attempt of prune.
+type run struct {
+	store Store
+	host  layout.HostID
+	o     Options
+
+	head      *Head
+	next      *snapshot.GC // nil: there is nothing to write
+	inventory *inventory
+	reader    *reader
+	marks     *marks
+	groups    []uint64 // of entry.group: the seq of the gc object that condemned them
+	dead      []string // keys of manifests that are removed
+	looked    time.Duration
+	write     bool
+	blobs     Amount // that the store lists
+	orphans   Amount // of these, needed by no snapshot that is there
+	result    Result
+}
+
+// plan finds out what the next gc object says. It writes only condemned lists.
+func (r *run) plan(ctx context.Context) (err error) {
+	if r.head, err = r.store.Head(ctx); err != nil {
+		return err
+	}
+	r.inventory = &inventory{}
+	if err := r.store.List(ctx, func(o Object) error { r.inventory.add(o); return nil }); err != nil {
+		return err
+	}
+	r.inventory.sort()
+	r.reader = newReader(r.store, r.host, r.inventory)
+	if err := r.reader.read(ctx); err != nil {
+		return err
+	}
+	r.next = &snapshot.GC{Host: r.host, Seq: 1, Time: r.o.Now}
+	if old := r.head.GC; old != nil {
+		r.next.Seq, r.next.Prev = old.Seq+1, r.head.Sum
+		r.next.Pruned, r.next.Dropped, r.next.Removed = old.Pruned, old.Dropped, old.Removed
+	}
+	if err := r.choose(); err != nil {
+		return err
+	}
+	if r.o.Keep {
+		if r.head.GC != nil {
+			r.next.Condemned = r.head.GC.Condemned
+		}
+		return nil
+	}
+	return r.condemn(ctx)
+}
+
+// choose removes snapshots, and marks what the others need.
+func (r *run) choose() (err error) {
+	all := slices.SortedFunc(slices.Values(r.reader.manifests), func(a, b *Snapshot) int {
+		return cmp.Or(bytes.Compare(a.Place.Set[:], b.Place.Set[:]), cmp.Compare(a.Place.Seq, b.Place.Seq))
+	})
+	there := slices.DeleteFunc(slices.Clone(all), r.removed)
+	r.unexplained()
+	if r.o.Choose != nil {
+		choice, err := r.o.Choose(there)
+		if err == nil {
+			err = r.record(there, choice)
+		}
+		if err != nil {
+			return err
+		}
+		r.write = len(choice.Dropped) > 0 || len(choice.Removed) > 0
+	}
+	for _, s := range all {
+		if r.removed(s) {
+			r.dead = append(r.dead, s.key)
+		} else {
+			r.result.Snapshots = append(r.result.Snapshots, s)
+		}
+	}
+	r.write = r.write || len(r.dead) > 0
+	return r.mark()
+}
+
+// record adds what is removed to the next gc object. The newest snapshot of a set stays, unless
+// the whole set is removed.
+func (r *run) record(there []*Snapshot, c Choice) error {
+	expire := make(map[snapshot.Sum]bool, len(c.Expire))
+	for _, sum := range c.Expire {
+		expire[sum] = true
+	}
+	records := slices.Clone(r.next.Pruned)
+	for i, s := range there {
+		newest := i+1 == len(there) || there[i+1].Place.Set != s.Place.Set
+		whole := slices.Contains(c.Removed, s.Place.Set)
+		switch {
+		case whole && newest:
+			r.next.Removed = append(slices.DeleteFunc(slices.Clone(r.next.Removed), func(old snapshot.Removed) bool {
+				return old.Set == s.Place.Set
+			}), snapshot.Removed{Set: s.Place.Set, Seq: s.Place.Seq, Sum: s.Sum})
+		case whole:
+		case !expire[s.Sum]:
+			continue
+		case newest:
+			return fmt.Errorf("%w: %s", ErrNewest, s.Sum.String()[:8])
+		}
+		records = append(records, snapshot.Pruned{Set: s.Place.Set, From: s.Place.Seq, To: s.Place.Seq,
+			Prev: s.prev, Sum: s.Sum})
+		r.result.Expired = append(r.result.Expired, s)
+	}
+	slices.SortFunc(r.next.Removed, func(a, b snapshot.Removed) int { return bytes.Compare(a.Set[:], b.Set[:]) })
+	r.next.Dropped = slices.Clone(r.next.Dropped)
+	for _, d := range c.Dropped {
+		if !slices.ContainsFunc(r.next.Dropped, func(old snapshot.Dropped) bool {
+			return old.Set == d.Set && old.Seq == d.Seq && old.Sum == d.Sum
+		}) {
+			r.next.Dropped = append(r.next.Dropped, d)
+		}
+	}
+	slices.SortFunc(r.next.Dropped, snapshot.Dropped.Compare)
+	var err error
+	r.next.Pruned, err = snapshot.MergePruned(records)
+	return err
+}
+
+// unexplained counts what no snapshot needs that is there, those to be removed included.
+func (r *run) unexplained() {
+	r.marks = r.newMarks()
+	for _, s := range r.reader.manifests {
+		_ = r.marks.mark(&s.needs) // what it needs beside a list that is lost
+	}
+	for _, c := range r.reader.checkpoints {
+		_ = r.marks.mark(&c.needs)
+	}
+	for _, e := range r.inventory.of(layout.KindBlob) {
+		r.blobs.add(int64(e.size))
+		if !e.needs {
+			r.orphans.add(int64(e.size))
+		}
+	}
+	for i := range r.inventory.all {
+		r.inventory.all[i].needs = false
+	}
+	for _, l := range r.reader.lists {
+		l.live = false
+	}
+	r.marks = r.newMarks()
+}
+
+func (r *run) newMarks() *marks {
+	return &marks{v: r.inventory, epochs: map[layout.Epoch]bool{}, missing: map[[32]byte]bool{},
+		sums: map[snapshot.Sum]bool{}}
+}
+
+// mark marks what is needed, as far as it is known now.
+func (r *run) mark() error {
+	return r.reader.needed(r.marks, func(s *Snapshot) bool { return !r.removed(s) }, r.valid)
+}
+
+// removed reports whether the gc object says that a snapshot is none any more.
+func (r *run) removed(s *Snapshot) bool {
+	return slices.ContainsFunc(r.next.Pruned, func(p snapshot.Pruned) bool {
+		return p.Set == s.Place.Set && p.From <= s.Place.Seq && s.Place.Seq <= p.To
+	}) || slices.ContainsFunc(r.next.Dropped, func(d snapshot.Dropped) bool {
+		return d.Set == s.Place.Set && d.Seq == s.Place.Seq && d.Sum == s.Sum
+	})
+}
+
+// valid reports whether a checkpoint pins anything: the snapshot that it leads to is not there
+// yet, and never was.
+func (r *run) valid(c *checkpoint) bool {
+	return r.now().Sub(c.stored) < snapshot.CheckpointLife &&
+		!slices.ContainsFunc(r.reader.manifests, func(s *Snapshot) bool {
+			return s.Place.Set == c.set && s.Place.Seq >= c.seq
+		}) &&
+		!slices.ContainsFunc(r.next.Pruned, func(p snapshot.Pruned) bool { return p.Set == c.set && p.To >= c.seq })
+}
+
+// now is the time of the store, or a little before: when the newest of what was read was stored.
+func (r *run) now() time.Time {
+	now := r.inventory.newest
+	if r.reader.newest.After(now) {
+		now = r.reader.newest
+	}
+	for _, t := range r.head.Objects {
+		if t.After(now) {
+			now = t
+		}
+	}
+	return now
+}
+
+// stored is when a gc object was, or the first one after it that is there; false: none is.
+func (r *run) stored(seq uint64) (at time.Time, ok bool) {
+	best := uint64(0)
+	for n, t := range r.head.Objects {
+		if n >= seq && (best == 0 || n < best) {
+			best, at = n, t
+		}
+	}
+	return at, best != 0 && !at.IsZero()
+}
+
+// older reports whether a gc object is older than the newest by this much, by the times that
+// the store has for them.
+func (r *run) older(seq uint64, than time.Duration) bool {
+	now, ok := r.head.Objects[r.head.GC.Seq]
+	at, known := r.stored(seq)
+	return ok && known && now.Sub(at) >= than
+}
+
+// publish stores the next gc object: from there on it is the newest.
+func (r *run) publish(ctx context.Context) error {
+	sum, at, err := r.store.Put(ctx, r.next)
+	if err != nil {
+		return err
+	}
+	r.advance(sum, at)
+	r.result.Seq = r.next.Seq
+	return nil
+}
+
+// advance makes the next gc object the newest.
+func (r *run) advance(sum snapshot.Sum, at time.Time) {
+	objects := maps.Clone(r.head.Objects)
+	if objects == nil {
+		objects = map[uint64]time.Time{}
+	}
+	objects[r.next.Seq] = at
+	r.head = &Head{GC: r.next, Sum: sum, Objects: objects, Lists: r.head.Lists}
+}
