@@ -183,16 +183,14 @@ type sealingDone struct {
 
 // storeObject stores one object. The bytes are borrowed until the answer.
 type storeObject struct {
-	Key      string
-	Bytes    []byte
-	Sum      [32]byte // SHA-256 of Bytes
-	IfAbsent bool
+	Key   string
+	Bytes []byte
+	Sum   [32]byte // SHA-256 of Bytes
 }
 
 // objectStored answers storeObject. Err is an expected failure of the store.
 type objectStored struct {
-	Existed bool // IfAbsent, and an equal object stood there
-	Err     error
+	Err error
 }
 
 // finishTree asks the tree builder for branches and the last blob of pages; every leaf
