@@ -279,7 +279,9 @@ func TestTrace_LaggingList(t *testing.T) {
 			h := newTraced(t)
 			h.commits(h.run(), 1, 0)
 			gone := h.one(kind)
-			h.Store = &ghosts{h.Store, h, gone}
+			shown, err := h.Store.Stat(t.Context(), gone)
+			jobtest.Must(t, err)
+			h.Store = &ghosts{h.Store, shown}
 			h.prunes(gone)
 			want := 0
 			if kind == "b/" {
@@ -293,15 +295,14 @@ func TestTrace_LaggingList(t *testing.T) {
 // ghosts is a store whose lists show an object that is gone.
 type ghosts struct {
 	backends.Backend
-	h   *traced
-	key string
+	shown backends.ObjectInfo
 }
 
 func (g *ghosts) ListStream(ctx context.Context, prefix string,
 	fn func(backends.ObjectInfo) error) error {
 	err := g.Backend.ListStream(ctx, prefix, fn)
-	if err == nil && strings.HasPrefix(g.key, prefix) {
-		err = fn(backends.ObjectInfo{Key: g.key, Size: 5})
+	if err == nil && strings.HasPrefix(g.shown.Key, prefix) {
+		err = fn(g.shown)
 	}
 	return err
 }
