@@ -2,7 +2,9 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 // since most of it is in lists that they share.
 type needs struct {
 	lists  []*list
-	here   []int32         // root and blobs that it names itself
+	here   []int32         // root, keys and blobs that it names itself
 	gone   []layout.Object // needed, and not in the inventory
 	epochs []layout.Epoch  // of its keys
 }
@@ -26,7 +28,13 @@ type list struct {
 	gone  []layout.Object
 	err   error // it could not be read
 	live  bool  // its blobs are marked
+	// doomed: it, or a blob of it, is condemned. With fs.ErrNotExist prune has deleted it.
+	doomed bool
 }
+
+// deleted reports whether prune has deleted the list. Whatever names it was stored too late,
+// by a machine that was held up and could not look again: it is not whole, and never will be.
+func (l *list) deleted() bool { return l.doomed && errors.Is(l.err, fs.ErrNotExist) }
 
 // checkpoint is one that pins something.
 type checkpoint struct {
@@ -91,8 +99,10 @@ func (r *reader) seen(stored time.Time) {
 
 func (r *reader) manifest(ctx context.Context, m Manifest) (*Snapshot, error) {
 	n, err := r.needs(ctx, &m.Needs)
-	root := layout.Object{Kind: layout.KindRoot, Sum: m.Root.Name}
-	n.want(r.inventory, root, m.Root.Size)
+	n.want(r.inventory, layout.Object{Kind: layout.KindRoot, Sum: m.Root.Name}, m.Root.Size)
+	for _, k := range m.Keys {
+		n.want(r.inventory, layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N}, k.Size)
+	}
 	s := &Snapshot{
 		Place: snapshot.Place{Host: m.Host, Set: m.Set, Seq: m.Seq}, Sum: m.Sum, Time: m.Time, Stored: m.Stored,
 		Complete: m.Complete, Tags: slices.Clone(m.Tags), Pins: slices.Clone(m.Pins),
@@ -100,14 +110,6 @@ func (r *reader) manifest(ctx context.Context, m Manifest) (*Snapshot, error) {
 	}
 	if m.GC != nil {
 		s.gc = m.GC.Seq
-	}
-	s.Whole = len(n.gone) == 0 && !slices.ContainsFunc(n.lists, func(l *list) bool {
-		return l.err != nil || l.at < 0 || len(l.gone) > 0
-	})
-	for _, k := range m.Keys {
-		o := layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N}
-		at := r.inventory.find(o)
-		s.Whole = s.Whole && at >= 0 && r.inventory.all[at].size == small(k.Size)
 	}
 	r.seen(m.Stored)
 	return s, err
@@ -134,6 +136,16 @@ func (r *reader) needs(ctx context.Context, of *snapshot.Needs) (n needs, err er
 		n.want(r.inventory, layout.Object{Kind: layout.KindBlob, Sum: of.Blobs[i].Name}, of.Blobs[i].Size)
 	}
 	return n, nil
+}
+
+// whole reports whether all of it is listed, and nothing of it condemned: another prune may be
+// deleting that, which has not seen what needs it.
+func (n *needs) whole(v *inventory) bool {
+	return len(n.gone) == 0 &&
+		!slices.ContainsFunc(n.here, func(at int32) bool { return v.all[at].group > 0 }) &&
+		!slices.ContainsFunc(n.lists, func(l *list) bool {
+			return l.err != nil || l.at < 0 || l.doomed || len(l.gone) > 0
+		})
 }
 
 func (n *needs) want(v *inventory, o layout.Object, size int64) {
@@ -179,7 +191,7 @@ type marks struct {
 // needed, and nobody knows what that is.
 func (m *marks) mark(n *needs) error {
 	for _, l := range n.lists {
-		if l.err != nil {
+		if l.err != nil && !l.deleted() {
 			return l.err
 		}
 		if l.live {

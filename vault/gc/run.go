@@ -52,6 +52,10 @@ func (r *run) plan(ctx context.Context) (err error) {
 		r.next.Seq, r.next.Prev = old.Seq+1, r.head.Sum
 		r.next.Pruned, r.next.Dropped, r.next.Removed = old.Pruned, old.Dropped, old.Removed
 	}
+	led, err := r.carryOver(ctx)
+	if err != nil {
+		return err
+	}
 	if err := r.choose(); err != nil {
 		return err
 	}
@@ -61,7 +65,7 @@ func (r *run) plan(ctx context.Context) (err error) {
 		}
 		return nil
 	}
-	return r.condemn(ctx)
+	return r.condemn(ctx, led)
 }
 
 // choose removes snapshots, and marks what the others need.
@@ -69,6 +73,9 @@ func (r *run) choose() (err error) {
 	all := slices.SortedFunc(slices.Values(r.reader.manifests), func(a, b *Snapshot) int {
 		return cmp.Or(bytes.Compare(a.Place.Set[:], b.Place.Set[:]), cmp.Compare(a.Place.Seq, b.Place.Seq))
 	})
+	for _, s := range all {
+		s.Whole = s.whole(r.inventory)
+	}
 	there := slices.DeleteFunc(slices.Clone(all), r.removed)
 	r.unexplained()
 	if r.o.Choose != nil {
