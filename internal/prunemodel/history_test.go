@@ -13,16 +13,19 @@ import (
 
 // weakness is what the machines leave out of the rules.
 type weakness struct {
-	stale        bool // prune does not read again which manifests there are
-	alone        bool // prune does not look whether another one prunes
-	heedless     bool // backups do not read what is condemned
-	noSalt       bool // backups put lists again whose names are condemned
-	blind        bool // retention counts snapshots that are not whole
-	unfenced     bool // a backup does not notice that its machine was paused
-	noSecondLook bool // nor that the manifest was acknowledged late
-	wallClock    bool // ages are taken by the pruner's clock
-	noGrace      bool // prune deletes at once, beside running backups
-	forgotten    bool // names do not stay condemned after they were deleted
+	stale          bool // prune does not read again which manifests there are
+	alone          bool // prune does not look whether another one prunes
+	heedless       bool // backups do not read what is condemned
+	noSalt         bool // backups put lists again whose names are condemned
+	blind          bool // retention counts snapshots that are not whole
+	unfenced       bool // a backup does not notice that its machine was paused
+	noSecondLook   bool // nor that the manifest was acknowledged late
+	wallClock      bool // ages are taken by the pruner's clock
+	noGrace        bool // prune deletes at once, beside running backups
+	forgotten      bool // names do not stay condemned after they were deleted
+	overwrites     bool // prune writes its gc object over another's
+	keepsCondemned bool // putting back leaves names in the condemned list
+	hasty          bool // nor does it wait for those who do not know that yet
 }
 
 // weakened says what is left out.
@@ -60,6 +63,10 @@ func history(seed uint64, weak weakness, told *strings.Builder) (steps int, err 
 	for i := range 1 + r.IntN(2) {
 		w.pruner(fmt.Sprintf("prune%d", i)).wake = w.upTo(100 * time.Hour)
 	}
+	if r.IntN(3) == 0 {
+		w.mends = true
+		w.mirror(all[0]).wake = w.upTo(20 * time.Hour)
+	}
 	w.tell(nil, "seed %d, weakened: %v; local %v, lag %v, times of clients %v, %+v", seed, weak, w.local, w.lag, w.clients, w.rough)
 	w.run(500 * hosts)
 	w.settle(all)
@@ -78,7 +85,7 @@ func (w *world) settle(hosts []*host) {
 			if w.broken != nil {
 				return
 			}
-			if err := h.backup(s); err != nil {
+			if err := h.backup(s); err != nil && w.broken == nil {
 				w.broke("the last backup of set %s: %v", s.id.String()[:2], err)
 			} else if newest := s.made[len(s.made)-1]; !newest.success || !newest.whole() {
 				w.broke("after the last backup the newest snapshot of set %s is not whole", s.id.String()[:2])

@@ -90,6 +90,9 @@ func (h *host) process(*machine) {
 		if h.dead {
 			break
 		}
+		if w.mends && w.chance(100) {
+			w.lose(h.part)
+		}
 		if h.prunes && w.chance(500) {
 			h.prune()
 		}
@@ -142,6 +145,7 @@ func (h *host) backup(s *set) (err error) {
 	b := &backup{host: h, set: s, own: map[*object]bool{}}
 	h.w.tell(h.machine, "backs up set %s: %v", s.id.String()[:2], h.files[s])
 	defer func() {
+		h.brink = false
 		if err != nil {
 			h.w.tell(h.machine, "ends: %v", err)
 		}
@@ -164,6 +168,9 @@ func (h *host) backup(s *set) (err error) {
 		if missing == 0 {
 			h.w.tell(h.machine, "has saved %s", b.saved.at)
 			b.saved.success = true
+			if b.part.removed(b.saved) && !b.saved.removed {
+				h.w.broke("%s is saved where another one was removed", b.saved.at)
+			}
 			if !b.saved.removed && !b.saved.whole() {
 				h.w.broke("%s is saved, and %v is not there", b.saved.at, b.saved.gone())
 			}
@@ -359,6 +366,7 @@ func (b *backup) List() error {
 			})
 		}
 	}
+	b.goOn()
 	if err := b.read("list"); err != nil {
 		return err
 	}
@@ -367,6 +375,19 @@ func (b *backup) List() error {
 	b.listedAt = at
 	b.w.tell(b.machine, "has listed, and heeds gc object %d", b.heeds())
 	return nil
+}
+
+// goOn goes on after the last manifest of a set that was removed as a whole: it may be one that
+// arrived late, and that this machine does not know of.
+func (b *backup) goOn() {
+	if b.part.head == nil {
+		return
+	}
+	for _, r := range b.part.head.Removed {
+		if r.Set == b.set.id && r.Seq > b.heads[b.set].seq {
+			*b.heads[b.set] = head{seq: r.Seq, sum: r.Sum, next: map[snapshot.Sum]*made{}}
+		}
+	}
 }
 
 func (b *backup) heeds() uint64 {
@@ -443,8 +464,11 @@ func (b *backup) Write() error {
 	return nil
 }
 
-// Whole looks for what the manifest names beside blobs.
+// Whole looks for what the manifest names beside blobs. Its place must not be one that was pruned.
 func (b *backup) Whole() (bool, error) {
+	if b.part.removed(b.made) {
+		return false, nil
+	}
 	for _, x := range b.made.needs {
 		if x.Kind == layout.KindBlob {
 			continue
@@ -468,6 +492,7 @@ func (b *backup) Whole() (bool, error) {
 // Publish creates the manifest.
 func (b *backup) Publish(within time.Duration) (bool, error) {
 	m, h, start := b.made, b.heads[b.set], b.boot()
+	b.brink = true
 	m.GC = b.gc
 	h.next[m.Sum] = m
 	taken := false

@@ -1,33 +1,61 @@
 package prunemodel
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
+func many(n int, weak weakness) (steps, bad int, first int, err error) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	seed := 0
+	first = -1
+	for range 2 {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				s := seed
+				seed++
+				mu.Unlock()
+				if s >= n {
+					return
+				}
+				st, e := history(uint64(s), weak, nil)
+				mu.Lock()
+				steps += st
+				if e != nil {
+					bad++
+					if first < 0 || s < first {
+						first, err = s, e
+					}
+					if weak == (weakness{}) && bad < 10 {
+						fmt.Println(s, e)
+					}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return
+}
+
 func TestHistories(t *testing.T) {
 	start := time.Now()
-	steps, bad := 0, 0
 	n, _ := strconv.Atoi(os.Getenv("N"))
-	for seed := range uint64(n) {
-		n, err := history(seed, weakness{}, nil)
-		steps += n
-		if err != nil {
-			if bad++; bad < 8 {
-				t.Errorf("seed %d: %v", seed, err)
-			}
-			if bad == 1 {
-				var b strings.Builder
-				_, _ = history(seed, weakness{}, &b)
-				t.Log(b.String())
-			}
-		}
-	}
+	steps, bad, first, err := many(n, weakness{})
 	t.Log(bad, steps, time.Since(start))
+	if err != nil {
+		var b strings.Builder
+		_, _ = history(uint64(first), weakness{}, &b)
+		t.Error(b.String(), first, err)
+	}
 }
 
 func TestWeak(t *testing.T) {
@@ -36,15 +64,14 @@ func TestWeak(t *testing.T) {
 	for i := range v.NumField() {
 		w = weakness{}
 		reflect.NewAt(v.Field(i).Type(), v.Field(i).Addr().UnsafePointer()).Elem().SetBool(true)
-		bad, first := 0, -1
-		var e error
-		for seed := range uint64(2000) {
-			if _, err := history(seed, w, nil); err != nil {
-				if bad++; first < 0 {
-					first, e = int(seed), err
-				}
-			}
-		}
+		_, bad, first, e := many(2000, w)
 		t.Log(w.String(), bad, first, e)
 	}
+}
+
+func TestOne(t *testing.T) {
+	n, _ := strconv.Atoi(os.Getenv("SEED"))
+	var b strings.Builder
+	_, err := history(uint64(n), weakness{}, &b)
+	t.Log(b.String(), err)
 }

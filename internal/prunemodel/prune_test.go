@@ -84,6 +84,7 @@ func (w *world) choose(all []*gc.Snapshot) (c gc.Choice, err error) {
 		of := all[:n]
 		all = all[n:]
 		if !w.calm && w.chance(5) {
+			w.tell(nil, "set %s is to go", of[0].Place.Set.String()[:2])
 			c.Removed = append(c.Removed, of[0].Place.Set)
 			continue
 		}
@@ -91,6 +92,7 @@ func (w *world) choose(all []*gc.Snapshot) (c gc.Choice, err error) {
 		for i := n - 1; i >= 0; i-- {
 			s := of[i]
 			if i < n-1 && (keep <= 0 || !w.whole(s) && w.chance(500)) && w.chance(700) {
+				w.tell(nil, "seq %d of set %s is to go", s.Place.Seq, s.Place.Set.String()[:2])
 				c.Expire = append(c.Expire, s.Sum)
 			} else if w.whole(s) {
 				keep--
@@ -226,7 +228,7 @@ func (s *gcStore) BlobList(_ context.Context, ref snapshot.ListRef) ([]snapshot.
 func (s *gcStore) Put(_ context.Context, g *snapshot.GC) (snapshot.Sum, time.Time, error) {
 	x, sum, taken := s.object(layout.Object{Kind: layout.KindGC, Seq: g.Seq}), snapshot.Sum(s.w.id()), false
 	err := s.send("put "+x.String(), func() {
-		if taken = x.there; taken {
+		if taken = x.there && !s.w.weak.overwrites; taken {
 			return
 		}
 		if s.w.weak.forgotten {

@@ -30,6 +30,7 @@ type world struct {
 	lag      time.Duration
 	clients  bool // the times of objects are those of the machines that write them
 	rough    rough
+	mends    bool // what the store loses is put back from a mirror
 	broken   error
 	told     *strings.Builder // the trace; nil: none
 	ids      uint64
@@ -57,6 +58,7 @@ type machine struct {
 	skew    time.Duration // how wrong its wall clock is
 	stopped time.Duration // for how long its boot clock stood still
 	wake    time.Duration // when the store sees its next step
+	brink   bool          // more goes wrong than else
 	dead    bool          // the process was killed: each call fails until it has ended
 	idle    bool          // no process runs
 	done    bool
@@ -152,6 +154,12 @@ func (m *machine) step(call string) error {
 		return nil
 	}
 	r := w.rough
+	if m.brink {
+		r.kill, r.asleep, r.paused = 4*r.kill, 4*r.asleep, 4*r.paused
+	}
+	if w.mends && strings.Contains(call, "delete") {
+		r.asleep, r.paused = 0, 0 // putting back cannot know of a request that is held up for days
+	}
 	d := time.Duration(w.rng.IntN(20)) * time.Second
 	switch n := w.rng.IntN(1000); {
 	case n < r.kill:
@@ -304,6 +312,7 @@ type part struct {
 	head      *snapshot.GC
 	headSum   snapshot.Sum
 	sets      []*set
+	mirrors   bool            // another part, and may be behind it
 	accepted  map[string]bool // places of lost manifests that the owner has accepted
 }
 
@@ -322,6 +331,7 @@ type made struct {
 type set struct {
 	id       layout.SetID
 	hadWhole bool
+	dropped  uint64 // all up to this seq were removed
 	made     []*made
 }
 
@@ -407,30 +417,43 @@ func (p *part) condemned(g *snapshot.GC) {
 	p.head = g
 	for _, m := range p.manifests {
 		was := m.removed
-		m.removed = slices.ContainsFunc(g.Pruned, func(r snapshot.Pruned) bool {
-			return r.Set == m.Set && r.From <= m.Seq && m.Seq <= r.To
-		})
+		m.removed = p.removed(m)
 		if was && !m.removed {
 			p.world.broke("gc object %d does not say any more that %s was removed", g.Seq, m.at)
 		}
 	}
 	for _, s := range p.sets {
 		for _, r := range g.Removed {
-			if r.Set == s.id && !slices.ContainsFunc(s.made, func(m *made) bool { return m.Seq > r.Seq && m.at.there }) {
-				s.hadWhole = false
+			if r.Set == s.id && s.dropped < r.Seq { // as somebody wanted
+				s.dropped, s.hadWhole = r.Seq, s.whole()
 			}
 		}
 	}
 	p.checkSets()
 }
 
+// removed reports whether the newest gc object says so of a manifest.
+func (p *part) removed(m *made) bool {
+	return p.head != nil && slices.ContainsFunc(p.head.Pruned, func(r snapshot.Pruned) bool {
+		return r.Set == m.Set && r.From <= m.Seq && m.Seq <= r.To
+	})
+}
+
 // checkSets sees whether a set that had a whole snapshot has none.
 func (p *part) checkSets() {
 	for _, s := range p.sets {
-		if s.hadWhole && !slices.ContainsFunc(s.made, func(m *made) bool { return !m.removed && m.whole() }) {
+		if s.hadWhole && !p.mirrors && !s.whole() {
+			for _, m := range s.made {
+				p.world.tell(nil, "%s: removed %v, there %v, lost %v, saved %v; without %v", m.at, m.removed, m.at.there, m.lost, m.success, m.gone())
+			}
 			p.world.broke("no snapshot of set %s is whole any more", s.id.String()[:2])
 		}
 	}
+}
+
+// whole reports whether a set has a whole snapshot.
+func (s *set) whole() bool {
+	return slices.ContainsFunc(s.made, func(m *made) bool { return !m.removed && m.whole() })
 }
 
 // whole reports whether a manifest and all that it needs is there.

@@ -126,7 +126,7 @@ type Snapshot struct {
 	Time     time.Time // by the host's clock
 	Stored   time.Time // by the store's
 	Complete bool      // nothing that was asked for is missing from it
-	Whole    bool      // the store lists all that it needs, and nothing of it is condemned
+	Whole    bool      // the store lists all that it needs, and no prune may be deleting of that
 	Tags     []snapshot.TagID
 	Pins     []snapshot.TagID
 

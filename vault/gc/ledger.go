@@ -32,9 +32,14 @@ func (r *run) carryOver(ctx context.Context) (*ledger, error) {
 		}
 	}
 	for _, l := range r.reader.lists {
-		l.doomed = l.doomed || slices.ContainsFunc(l.blobs, func(at int32) bool {
-			return r.inventory.all[at].group > 0
-		})
+		for _, at := range append(l.blobs[:len(l.blobs):len(l.blobs)], l.at) {
+			if at < 0 {
+				continue
+			}
+			if seq := r.condemnedBy(at); seq > 0 && (l.first == 0 || seq < l.first) {
+				l.first = seq
+			}
+		}
 	}
 	return led, nil
 }
@@ -109,7 +114,7 @@ func (r *run) fate(was age, o layout.Object, group uint16) (is age, keep bool) {
 	named := false
 	if o.Kind == layout.KindBlobList {
 		if l := r.reader.lists[o.Sum]; l != nil {
-			l.doomed, named = true, true
+			l.named, named = true, true
 		}
 	}
 	if at := r.inventory.find(o); at >= 0 {

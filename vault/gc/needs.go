@@ -26,15 +26,15 @@ type list struct {
 	at    int32 // of the list itself
 	blobs []int32
 	gone  []layout.Object
-	err   error // it could not be read
-	live  bool  // its blobs are marked
-	// doomed: it, or a blob of it, is condemned. With fs.ErrNotExist prune has deleted it.
-	doomed bool
+	err   error  // it could not be read
+	live  bool   // its blobs are marked
+	first uint64 // seq of the first gc object that condemned it, or a blob of it; 0: none
+	named bool   // by the newest gc object
 }
 
 // deleted reports whether prune has deleted the list. Whatever names it was stored too late,
 // by a machine that was held up and could not look again: it is not whole, and never will be.
-func (l *list) deleted() bool { return l.doomed && errors.Is(l.err, fs.ErrNotExist) }
+func (l *list) deleted() bool { return l.named && errors.Is(l.err, fs.ErrNotExist) }
 
 // checkpoint is one that pins something.
 type checkpoint struct {
@@ -138,13 +138,13 @@ func (r *reader) needs(ctx context.Context, of *snapshot.Needs) (n needs, err er
 	return n, nil
 }
 
-// whole reports whether all of it is listed, and nothing of it condemned: another prune may be
-// deleting that, which has not seen what needs it.
-func (n *needs) whole(v *inventory) bool {
+// whole reports whether all of it is listed, and nothing was condemned by a gc object for which
+// it came too late.
+func (n *needs) whole(first func(at int32) uint64, late func(seq uint64) bool) bool {
 	return len(n.gone) == 0 &&
-		!slices.ContainsFunc(n.here, func(at int32) bool { return v.all[at].group > 0 }) &&
+		!slices.ContainsFunc(n.here, func(at int32) bool { return late(first(at)) }) &&
 		!slices.ContainsFunc(n.lists, func(l *list) bool {
-			return l.err != nil || l.at < 0 || l.doomed || len(l.gone) > 0
+			return l.err != nil || l.at < 0 || len(l.gone) > 0 || late(l.first)
 		})
 }
 
