@@ -34,6 +34,7 @@ type world struct {
 	broken   error
 	told     *strings.Builder // the trace; nil: none
 	ids      uint64
+	listings int
 	// hook is called before each call of a scripted test.
 	hook func(m *machine, call string)
 }
@@ -160,6 +161,9 @@ func (m *machine) step(call string) error {
 	if w.mends && strings.Contains(call, "delete") {
 		r.asleep, r.paused = 0, 0 // putting back cannot know of a request that is held up for days
 	}
+	if !w.mends && strings.Contains(call, "delete") {
+		r.asleep, r.paused = 3*r.asleep, 3*r.paused
+	}
 	d := time.Duration(w.rng.IntN(20)) * time.Second
 	switch n := w.rng.IntN(1000); {
 	case n < r.kill:
@@ -179,6 +183,16 @@ func (m *machine) step(call string) error {
 	m.wake = w.now + d
 	m.yield(struct{}{})
 	return nil
+}
+
+// hold suspends the machine.
+func (m *machine) hold(d time.Duration) {
+	if m.w.calm || m.dead {
+		return
+	}
+	m.w.tell(m, "is suspended for %v", d)
+	m.wake = m.w.now + d
+	m.yield(struct{}{})
 }
 
 // read is a call that changes nothing.
@@ -299,6 +313,10 @@ type object struct {
 	stored  time.Time
 	what    any
 	needers []*made
+	// What a backup knows: the number of its listing that shows it, and that condemns it; the
+	// run that has stored it.
+	present, doomed int
+	own             *backup
 }
 
 // part is what the store has of one host.
@@ -306,9 +324,9 @@ type part struct {
 	world     *world
 	host      layout.HostID
 	byKey     map[string]*object
+	byName    map[string]*object
 	all       []*object
 	manifests []*made
-	gcs       []*made // nil: unused
 	head      *snapshot.GC
 	headSum   snapshot.Sum
 	sets      []*set
@@ -335,13 +353,17 @@ type set struct {
 	made     []*made
 }
 
+func (w *world) part() *part {
+	return &part{world: w, byKey: map[string]*object{}, byName: map[string]*object{}, accepted: map[string]bool{}}
+}
+
 func (p *part) object(o layout.Object) *object {
 	o.Host = p.host
 	key := o.Key()
 	x := p.byKey[key]
 	if x == nil {
 		x = &object{Object: o, key: key}
-		p.byKey[key], p.all = x, append(p.all, x)
+		p.byKey[key], p.byName[o.Name()], p.all = x, x, append(p.all, x)
 	}
 	return x
 }
