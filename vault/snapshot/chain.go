@@ -204,11 +204,8 @@ func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Su
 	}
 	r, err := s.record(ctx, p.Host, p.Set, p.Seq)
 	if r == nil || newest < p.Seq {
-		for _, key := range []string{layout.Manifest(p.Host, p.Set, p.Seq),
-			layout.ManifestWeak(p.Host, p.Set, p.Seq, sum)} {
-			if err := s.Unlisted(ctx, key); err != nil {
-				return err
-			}
+		if err := s.Unlisted(ctx, layout.Manifest(p.Host, p.Set, p.Seq), sum); err != nil {
+			return err
 		}
 	}
 	switch {

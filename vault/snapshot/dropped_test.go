@@ -16,7 +16,7 @@ func TestStore_dropped(t *testing.T) {
 		m.Complete = false
 		b, err := EncodeManifest(&m, w.signer)
 		w.must(err)
-		w.m.objects[layout.ManifestWeak(w.host, w.set, m.Seq, sumOf(b))] = b
+		w.m.objects[layout.Weak(layout.Manifest(w.host, w.set, m.Seq), sumOf(b))] = b
 		return made{sumOf(b)}
 	}
 	damage := func(w *world, l *Loaded) made {
