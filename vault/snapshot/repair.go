@@ -33,13 +33,12 @@ type Author struct {
 type HeadState struct {
 	StoreGood bool
 	Trust     *Trust // the newest that the owner has signed; nil: none is left
-	TrustSum  Sum    // of its object
 	TrustGood bool   // it is the only one of its number, and no newer one, damaged, stands behind
 	// Forked are the newest, where there are several: Trust is none of them then.
 	Forked []FoundTrust
 	Next   uint64 // the number for a new list
-	Prev      Sum    // what that continues from; zero if it is the first
-	Weak      bool   // manifests have the names of a store without create-if-absent
+	Prev   Sum    // what that continues from; zero if it is the first
+	Weak   bool   // manifests have the names of a store without create-if-absent
 }
 
 // ReadHead reads store.json and the trust lists of a store whose id and owner are known from
@@ -131,7 +130,7 @@ func (s *Store) readLists(ctx context.Context, h *HeadState) error {
 
 // Continue has the new list follow one that was found.
 func (h *HeadState) Continue(l FoundTrust) {
-	h.Trust, h.TrustSum, h.Prev = &l.Trust, l.Sum, l.Sum
+	h.Trust, h.Prev = &l.Trust, l.Sum
 }
 
 // FindAuthors finds the keys that signed the manifests and gc objects of a store, whatever its

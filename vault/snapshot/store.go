@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"time"
 
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -123,7 +124,7 @@ func (s *Store) openTrust(ctx context.Context, pin Pin) error {
 		return err
 	}
 	if len(lists) > 1 {
-		return &TrustForkError{lists}
+		return fmt.Errorf("%w: %s", ErrTrustFork, namesOf(lists))
 	}
 	var seen Sum
 	_ = seen.UnmarshalText([]byte(pin.TrustSum)) // it may be empty
@@ -160,17 +161,13 @@ func (l *FoundTrust) Name() string {
 	return layout.Stem(strings.TrimPrefix(l.Key, layout.TrustPrefix))
 }
 
-// TrustForkError: the owner has signed several trust lists of one number, one of which he did
-// not know of when he signed another. Which one counts only he can say.
-type TrustForkError struct{ Lists []FoundTrust }
-
-// Error implements error.
-func (e *TrustForkError) Error() string {
-	names := make([]string, len(e.Lists))
-	for i := range e.Lists {
-		names[i] = e.Lists[i].Key
+// namesOf are the keys of trust lists, and when they were signed.
+func namesOf(lists []FoundTrust) string {
+	names := make([]string, len(lists))
+	for i, l := range lists {
+		names[i] = l.Key + " of " + l.Trust.Time.Format(time.RFC3339)
 	}
-	return "the owner has signed two trust lists of one number: " + strings.Join(names, ", ")
+	return strings.Join(names, ", ")
 }
 
 // readTrust reads and verifies one trust list.
