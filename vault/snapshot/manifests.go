@@ -69,7 +69,7 @@ func (s *Store) Manifests(ctx context.Context, filter Filter) ([]*Loaded, []Prob
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, bad = s.withoutDropped(ctx, loaded, bad)
+	loaded, bad = s.WithoutDropped(ctx, loaded, bad)
 	loaded, unlinked := s.standing(ctx, loaded)
 	problems := s.tell(ctx, filter, loaded, append(bad, unlinked...))
 	problems = append(problems, s.checkChains(ctx, loaded, problems)...)
@@ -176,7 +176,7 @@ func (s *Store) loadNear(ctx context.Context, filter Filter, all []found, seen [
 	var bad []Problem
 	load := func() error {
 		some, wrong, err := s.loadAll(ctx, round, 0, len(round))
-		some, wrong = s.withoutDropped(ctx, some, wrong)
+		some, wrong = s.WithoutDropped(ctx, some, wrong)
 		for _, l := range some {
 			if d := chains[chainKey{l.Host, l.Set}]; d != nil {
 				d.proven[l.Seq] = true
@@ -281,7 +281,7 @@ func (s *Store) At(ctx context.Context, at Place) ([]*Loaded, []Problem, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, bad = s.withoutDropped(ctx, loaded, bad)
+	loaded, bad = s.WithoutDropped(ctx, loaded, bad)
 	if len(loaded) > 0 {
 		bad = slices.DeleteFunc(bad, func(p Problem) bool { return Unproven(p.Err) })
 	}

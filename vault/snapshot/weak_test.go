@@ -187,3 +187,58 @@ func TestUnite(t *testing.T) {
 		t.Errorf("condemned %q, want %q", got, want)
 	}
 }
+
+// Who remembers a gc object of long ago finds that what is there continues from it, as far as
+// prune leaves what it continues from. What a snapshot names must be there, and all after it.
+func TestStore_GC_removed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		newest  uint64
+		left    uint64 // the lowest that is there
+		group   uint64 // that condemned something
+		named   bool   // by a snapshot; otherwise only seen
+		another bool   // was seen
+		ok      bool
+	}{
+		"all are there":                   {9, 1, 9, true, false, true},
+		"removed by rule":                 {9, 7, 7, false, false, true},
+		"a snapshot names it":             {9, 7, 7, true, false, false},
+		"a group needs it":                {9, 7, 5, false, false, false},
+		"one of the last three":           {9, 8, 9, false, false, false},
+		"one in the middle":               {9, 0, 9, false, false, false},
+		"another was seen, that is there": {9, 3, 9, false, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			var sums []Sum
+			for seq := uint64(1); seq <= tt.newest; seq++ {
+				g := GC{Seq: seq}
+				if seq > 1 {
+					g.Prev = sums[seq-2]
+				}
+				if seq == tt.newest {
+					g.Condemned = []Condemned{{First: tt.group, Names: []string{testName(1)}}}
+				}
+				w.gc(g)
+				sums = append(sums, sumOf(w.m.objects[layout.GC(w.host, seq)]))
+			}
+			for seq := uint64(1); seq < tt.left; seq++ {
+				delete(w.m.objects, layout.GC(w.host, seq))
+			}
+			if tt.left == 0 {
+				w.m.objects[layout.GC(w.host, 5)][50] ^= 1
+			}
+			s := w.open()
+			seen := GCSeen{3, sums[2]}
+			if tt.another {
+				seen.SHA256 = Sum{7}
+			}
+			s.RememberGC(w.host, seen)
+			if tt.named {
+				s.RequireGC(w.host, seen)
+			}
+			if _, err := s.GC(t.Context(), w.host); (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrGCRollback) {
+				t.Errorf("%v, want ok: %v", err, tt.ok)
+			}
+		})
+	}
+}
