@@ -79,7 +79,7 @@ func TestStore_dropped(t *testing.T) {
 				}
 			}
 			lacks := func() []Lost {
-				lost, _ := w.missing(headOf(all[4]), Head{w.host, w.set, victim.Seq, harmed.sum})
+				lost, _ := w.missing(Head{w.host, w.set, victim.Seq, harmed.sum}, headOf(all[4]))
 				return lost
 			}
 			if lost := lacks(); len(lost) != 0 {
