@@ -106,7 +106,11 @@ func (n *inspector) condemned(ctx context.Context) error {
 			if err := survey.Fatal(ctx, p.Err); err != nil {
 				return err
 			}
-			sv.Tell(survey.Of(p.Err, p.Key))
+			found := survey.Of(p.Err, p.Key)
+			if found.Kind == survey.ProblemMissing {
+				found.Reason = "it is missing"
+			}
+			sv.Tell(found)
 		}
 	}
 	return nil

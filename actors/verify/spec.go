@@ -19,7 +19,7 @@ type Spec struct {
 	Opened    *snapshot.Store    // with verified store.json and trust list
 	Snapshots []*snapshot.Loaded // whose manifests are verified already
 
-	Hosts     []layout.HostID    // of which it is checked what prune has condemned
+	Hosts []layout.HostID // of which it is checked what prune has condemned
 
 	ReadData bool // download every object, and check its SHA-256
 	// Identity adds a check of every page, and with ReadData of every chunk. It may be nil.

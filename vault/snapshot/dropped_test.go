@@ -58,6 +58,8 @@ func TestStore_dropped(t *testing.T) {
 			if p := read(); len(p) != 1 || !errors.Is(p[0], tt.wrong) {
 				t.Fatalf("before: %v, want %v", p, tt.wrong)
 			}
+			there, wrong, err := w.open().Manifests(t.Context(), Filter{}) // as in a mirror
+			w.must(err)
 			w.gc(GC{Seq: 1, Dropped: []Dropped{{w.set, victim.Seq, Sum{7}, DroppedFork}}})
 			if p := read(); len(p) != 1 {
 				t.Errorf("another was dropped: %v", p)
@@ -65,6 +67,9 @@ func TestStore_dropped(t *testing.T) {
 			w.gc(GC{Seq: 1, Dropped: []Dropped{{w.set, victim.Seq, harmed.sum, tt.reason}}})
 			if p := read(); len(p) != 0 {
 				t.Errorf("dropped: %v", p)
+			}
+			if l, p := w.open().WithoutDropped(t.Context(), there, wrong); len(l) != tt.left || len(p) != 0 {
+				t.Errorf("in a mirror: %d, %v", len(l), p)
 			}
 			if _, p, err := w.open().Heads(t.Context(), nil); err != nil || len(p) > 0 {
 				t.Errorf("Heads: %v, %v", p, err)
