@@ -49,9 +49,16 @@ func (j *job) signTrust(ctx context.Context, op *opened, kit *keys.Kit,
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(b)
-	_, err = op.Backend.Put(ctx, layout.Trust(t.Seq), backends.Bytes(b, &sum),
-		backends.PutOptions{IfAbsent: op.Store.Doc.Safety == ""})
+	info, err := op.Backend.Info(ctx)
+	if err != nil {
+		return err
+	}
+	sum, key := sha256.Sum256(b), layout.Trust(t.Seq)
+	if !info.ConditionalPut {
+		key = layout.Weak(key, sum)
+	}
+	_, err = op.Backend.Put(ctx, key, backends.Bytes(b, &sum),
+		backends.PutOptions{IfAbsent: info.ConditionalPut})
 	if errors.Is(err, backends.ErrExists) {
 		return fault.WithHint(fmt.Errorf("trust list %d was written meanwhile: %w", t.Seq, err),
 			"rerun the same command")

@@ -194,7 +194,11 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 			backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
 	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq &&
 		op.Store.TrustSum != p.Sum {
-		if err := op.Store.Unlisted(ctx, layout.Trust(p.Seq)); err != nil {
+		sum, err := p.Hash()
+		if err != nil {
+			return j.badSeen()
+		}
+		if err := op.Store.Unlisted(ctx, layout.Trust(p.Seq), sum); err != nil {
 			return fmt.Errorf("open store: %w", err)
 		}
 		return fault.WithHint(&staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq,
@@ -222,6 +226,10 @@ func (j *job) unreadable(ctx context.Context, op *opened, seen uint64, err error
 			return err
 		}
 		err = fmt.Errorf("open store: %w: %s is missing", snapshot.ErrDamaged, layout.StoreJSON)
+	}
+	if errors.Is(err, snapshot.ErrTrustFork) {
+		return fault.WithHint(err,
+			"say which one counts: "+j.here("store repair-head --kit FILE"))
 	}
 	if errors.Is(err, snapshot.ErrTrustRollback) {
 		return fault.WithHint(err, j.acceptHint(op))

@@ -217,9 +217,9 @@ func (c *committer) checkHead() error {
 	if err != nil {
 		return err
 	}
+	at := snapshot.Place{Host: spec.Host.ID, Set: spec.Set, Seq: c.head.Seq}
 	switch {
-	case c.newest < c.head.Seq && spec.Opened.Trust.Accepts(spec.Host.ID, spec.Set, c.head.Seq):
-		// The store was put back from an older copy, which the owner knows.
+	case c.newest < c.head.Seq && spec.Opened.Explained(c.run.ctx, at, c.head.Sum):
 	case c.newest < c.head.Seq:
 		what := "missing from the store"
 		if _, err := c.manifest(c.head.Seq); err != nil && !errors.Is(err, backends.ErrNotFound) {

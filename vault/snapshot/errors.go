@@ -24,6 +24,9 @@ var (
 	// ErrTrustRollback: the store shows an older or another trust list than was
 	// seen before; a revocation may be missing from it.
 	ErrTrustRollback = errors.New("the trust list is older than one seen before")
+	// ErrTrustFork: the owner has signed several trust lists of one number, one without knowing
+	// of the other. Which one counts only the owner can say.
+	ErrTrustFork = errors.New("there are several newest trust lists")
 	// ErrUntrusted: the signer is not in the trust list, or not for this role.
 	ErrUntrusted = errors.New("not signed by a key in the trust list")
 	// ErrRevoked: signed with a revoked key, and not among what the revocation lets stand.

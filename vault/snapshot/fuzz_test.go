@@ -135,6 +135,8 @@ func FuzzParseBlobList(f *testing.F) {
 	}
 	f.Add(plain)
 	f.Add(plain[:len(plain)-1])
+	f.Add(bytes.Replace(plain, []byte(`"required":[]`), []byte(`"required":[],"salt":"000000000000000a"`), 1))
+	f.Add(bytes.Replace(plain, []byte(`"required":[]`), []byte(`"required":[],"salt":7`), 1))
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		var blobs []BlobSize
 		var err error

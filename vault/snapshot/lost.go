@@ -129,10 +129,16 @@ func (s *Store) Missing(ctx context.Context, loaded []*Loaded, bad []Problem,
 		}
 	}
 	for k, chain := range chains {
-		if r := s.replaced(chain, tails[k]); r != nil {
+		gc, _ := s.knownGC(ctx, k.host) // nil with an error, which is told where it matters
+		if r := s.replaced(chain, tails[k]); r != nil && !gc.dropped(k.set, r.To, r.Sum) {
 			out = append(out, *r)
 		}
 		g := gaps{store: s, key: k, known: true, seq: 1, bad: make(map[uint64]bool)}
+		if gc != nil {
+			for _, d := range gc.Dropped {
+				g.bad[d.Seq] = g.bad[d.Seq] || d.Set == k.set && d.Reason == DroppedDamaged
+			}
+		}
 		for _, p := range bad {
 			if p.Key != "" && p.Host == k.host && p.Set == k.set {
 				g.bad[p.Seq] = true
