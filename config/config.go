@@ -19,6 +19,7 @@ const (
 	MaxChunkSize   = 4 * MiB // the largest chunk is 4 times this and must fit a frame
 	MinBlobSize    = 1 * MiB
 	MaxBlobSize    = 64 * MiB
+	MaxParity      = 100      // percent
 	MinMemory      = 64 * MiB // below this the index alone would not fit
 	MinParallel    = 1
 	MaxParallel    = 64
@@ -36,6 +37,7 @@ type Config struct {
 	Compression int    // zstd level
 	ChunkSize   int64  // middle chunk size in bytes, a power of two
 	BlobSize    int64  // target in bytes, at most a tenth of Memory
+	Parity      int    // percent of a blob that is stored beside it; 0: none
 	Memory      int64  // bytes
 	Parallel    int    // transfers at once: connections
 	IndexPath   string // "" for the usual place

@@ -51,6 +51,7 @@ func (c *Config) Settings(p Places) []Setting {
 		{"compression_level", c.Compression},
 		{"chunk_size", FormatSize(c.ChunkSize)},
 		{"blob_size", FormatSize(c.BlobSize)},
+		{"parity", fmt.Sprintf("%d%%", c.Parity)},
 		{"memory", FormatSize(c.Memory)},
 	}
 	list = append(list, c.storeSettings()...)

@@ -233,7 +233,7 @@ func (c *committer) put(key string, b []byte, sum [32]byte) error {
 		storeObject{Key: key, Bytes: b, Sum: sum}); err != nil {
 		return notStored(key, err)
 	}
-	c.run.accepted(int64(len(b)), nil)
+	c.run.accepted(int64(len(b)))
 	return nil
 }
 
@@ -262,7 +262,7 @@ func (c *committer) publish(m *snapshot.Manifest) (published bool, err error) {
 	case err != nil:
 		return false, notStored(key, err)
 	}
-	c.run.accepted(int64(len(b)), nil)
+	c.run.accepted(int64(len(b)))
 	if err := c.written(next); err != nil {
 		return false, err
 	}

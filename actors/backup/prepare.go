@@ -372,7 +372,7 @@ func (c *committer) epochKey() error {
 	if _, err := putObject(c.run.ctx, spec.Store, put); err != nil {
 		return notStored(key, err)
 	}
-	c.run.accepted(int64(len(sealed)), nil)
+	c.run.accepted(int64(len(sealed)))
 	if err := spec.SaveEpoch(e); err != nil {
 		return err
 	}

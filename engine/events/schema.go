@@ -291,6 +291,7 @@ type Config struct {
 	Compression  int                       `json:"compression_level"`
 	ChunkSize    string                    `json:"chunk_size"`
 	BlobSize     string                    `json:"blob_size"`
+	Parity       string                    `json:"parity"`
 	Memory       string                    `json:"memory"`
 	BWLimit      string                    `json:"bwlimit"`
 	Connections  int                       `json:"connections"`
