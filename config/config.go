@@ -51,8 +51,8 @@ type Config struct {
 	Warnings []string
 }
 
-// NeedRecipients is the error of a configuration that does not say for whom to encrypt. Only
-// machines that back up have to.
+// NeedRecipients is the error of a configuration that does not say for whom to encrypt, as all
+// have to but those of machines that only prune.
 func (c *Config) NeedRecipients() error {
 	if !c.Recipients.IsZero() {
 		return nil

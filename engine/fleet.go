@@ -237,8 +237,8 @@ func (f *fleet) needed(ctx context.Context, s *fleetSet) error {
 // inventory is what a store lists below a host.
 type inventory struct {
 	objects, bytes int64
-	week, month    int64 // bytes that were added in that time
-	timed          bool  // the store tells when
+	week, month    int64    // bytes that were added in that time
+	timed          bool     // the store tells when
 	used           []string // manifests that do not count, stored since the key was revoked
 }
 
@@ -246,6 +246,10 @@ const (
 	week  = 7 * 24 * time.Hour
 	month = 30 * 24 * time.Hour
 )
+
+// meanwhile is how long after a key was revoked its host may not know, or the clocks of owner
+// and store may differ.
+const meanwhile = time.Hour
 
 // list goes once through all objects of a host.
 func (f *fleet) list(ctx context.Context, h snapshot.TrustHost, sets []*fleetSet) (n inventory,
@@ -257,7 +261,8 @@ func (f *fleet) list(ctx context.Context, h snapshot.TrustHost, sets []*fleetSet
 		}
 	}
 	used := func(o backends.ObjectInfo) bool {
-		if h.Revoked.IsZero() || f.cat.op.Mirror || counts[o.Key] || !o.ModTime.After(h.Revoked) {
+		if h.Revoked.IsZero() || f.cat.op.Mirror || counts[o.Key] ||
+			!o.ModTime.After(h.Revoked.Add(meanwhile)) {
 			return false
 		}
 		name, err := layout.Parse(o.Key)

@@ -98,16 +98,8 @@ func (j *job) planHost(o AddOptions) (*newHost, error) {
 	if err := snapshot.CheckRoles(o.Roles); err != nil {
 		return nil, fault.Misuse("host add", "--role: "+err.Error())
 	}
-	conf, err := j.config()
-	n := &newHost{host: &config.Host{Roles: o.Roles}, configure: errors.Is(err, config.ErrMissing)}
-	switch {
-	case n.configure:
-		n.hostname, err = os.Hostname()
-	case err == nil:
-		n.hostname, n.recipients = conf.Hostname, conf.Recipients
-		err = j.sameAsConfigured(conf, o)
-	}
-	if err != nil {
+	n := &newHost{host: &config.Host{Roles: o.Roles}, configure: !exists(j.places.Config)}
+	if err := j.planNames(n, o); err != nil {
 		return nil, err
 	}
 	old, err := j.state.LoadHost()
@@ -122,6 +114,21 @@ func (j *job) planHost(o AddOptions) (*newHost, error) {
 		return nil, err
 	}
 	return n, j.planRecipients(n, o)
+}
+
+// planNames finds out how a machine calls itself, and for whom it encrypts if a configuration
+// says so.
+func (j *job) planNames(n *newHost, o AddOptions) (err error) {
+	if n.configure {
+		n.hostname, err = os.Hostname()
+		return err
+	}
+	conf, err := j.config()
+	if err != nil {
+		return err
+	}
+	n.hostname, n.recipients = conf.Hostname, conf.Recipients
+	return j.sameAsConfigured(conf, o)
 }
 
 // sameAsConfigured fails where a configuration is there and says something else.

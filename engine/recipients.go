@@ -34,9 +34,6 @@ func (j *job) signRecipients(ctx context.Context, o OwnerOptions) error {
 	if err := op.takesBackups(); err != nil {
 		return err
 	}
-	if err := conf.NeedRecipients(); err != nil {
-		return err
-	}
 	kit, err := ownersKit(o.Kit, op)
 	if err != nil {
 		return err
@@ -99,9 +96,6 @@ func (e *otherRecipients) Hint() string   { return "if you changed them: " + e.w
 // checkRecipients fails if the configuration names others than the owner has signed for this
 // host, or, before the owner has signed any, than it named at the first backup.
 func (j *job) checkRecipients(op *opened, conf *config.Config) error {
-	if err := conf.NeedRecipients(); err != nil {
-		return err
-	}
 	sum := snapshot.Sum(conf.Recipients.Sum())
 	host, _ := op.Store.Trust.Host(op.Host.ID)
 	signed, isSigned := host.SignedFor()

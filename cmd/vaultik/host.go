@@ -81,7 +81,7 @@ a mail.`
 func (c *hostAcceptCmd) Run(ctx context.Context, s *session) (err error) {
 	if c.Confirm == "" && (c.Request == "-" || !term.IsTerminal(int(os.Stdin.Fd()))) {
 		return &fault.UsageError{Command: "host accept",
-			Msg: "host accept asks whether the fingerprint is right, but there is no terminal",
+			Msg:    "host accept asks whether the fingerprint is right, but there is no terminal",
 			Advice: "give the fingerprint that the new machine shows: --confirm SHA256:..."}
 	}
 	text, err := readRequest(c.Request)
