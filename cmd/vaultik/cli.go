@@ -23,7 +23,7 @@ type cli struct {
 	StoreCmd  storeCmd     `cmd:"" name:"store" help:"Show, check or mirror the store."`
 	Host      hostCmd      `cmd:"" help:"Add, list and revoke the machines that use a store."`
 	Fleet     fleetCmd     `cmd:"" help:"Show how all machines of a store are doing."`
-	Recipient recipientCmd `cmd:"" help:"Sign who can read the backups of this host."`
+	Recipient recipientCmd `cmd:"" help:"Show, change or sign who can read the backups of this host."`
 	Keygen    keygenCmd    `cmd:"" help:"Generate a key pair: the identity that reads backups, and its recipient."`
 	Conf      configCmd    `cmd:"" name:"config" help:"Show, check or locate the configuration."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
