@@ -361,7 +361,7 @@ func (f *fleet) verdict() error {
 			" in the store"), "see every problem: "+f.here("verify"))
 	case f.partial > 0:
 		return fault.WithHint(fault.Damaged(words.Plural(int64(f.partial),
-			"newest snapshot is", "newest snapshots are")+" not whole: the store lacks what they need"),
+			"newest snapshot needs", "newest snapshots need")+" what the store does not have"),
 			"see what is missing: "+f.here("verify"))
 	case f.stale > 0:
 		return &tooOld{f.stale, f.o.MaxAge}

@@ -37,7 +37,7 @@ func (e *Engine) AcceptHost(ctx context.Context, o AcceptOptions, sink events.Si
 func (j *job) acceptHost(ctx context.Context, o AcceptOptions) error {
 	r, err := snapshot.DecodeRequest(o.Request)
 	if err != nil {
-		return fault.WithHint(err, "on the new machine, write it again: vaultik host add --output FILE")
+		return &badRequest{err}
 	}
 	op, err := j.openStore(ctx, backends.Options{})
 	if err != nil {
@@ -82,6 +82,16 @@ func (j *job) acceptHost(ctx context.Context, o AcceptOptions) error {
 		j.Note("accepted: it can prune now")
 	}
 	return nil
+}
+
+// badRequest: a text holds no request, or one that was changed. That is no damage in a store.
+type badRequest struct{ err error }
+
+func (e *badRequest) Error() string  { return e.err.Error() }
+func (e *badRequest) Unwrap() error  { return e.err }
+func (*badRequest) Exit() fault.Code { return fault.Failed }
+func (*badRequest) Hint() string {
+	return "on the new machine, write it again: vaultik host add --output FILE"
 }
 
 // taken says what to do where a host or its key is in the trust list already.

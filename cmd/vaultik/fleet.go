@@ -72,6 +72,7 @@ func (s *session) showFleet(res engine.FleetResult) {
 	if len(res.Hosts) == 0 {
 		return
 	}
+	label := hostLabels(res.Hosts)
 	hosts := [][]string{{"HOST", "ROLES", "NEWEST", "STORED", "7 DAYS", "30 DAYS", ""}}
 	for _, h := range res.Hosts {
 		s.out.event(h)
@@ -79,8 +80,7 @@ func (s *session) showFleet(res engine.FleetResult) {
 		if h.Revoked != nil {
 			remark = append([]string{"revoked"}, remark...)
 		}
-		hosts = append(hosts, []string{
-			words.Printable(events.NameOf(h.Hostname, h.Hostname64, h.Host)),
+		hosts = append(hosts, []string{label[h.Host],
 			strings.Join(h.Roles, ","), ageText(h.Age), words.Size(h.Bytes), addedText(h.Week),
 			addedText(h.Month), strings.Join(remark, ", ")})
 	}
@@ -94,8 +94,7 @@ func (s *session) showFleet(res engine.FleetResult) {
 		if e.Snapshot != "" && !e.Whole {
 			remark = append(remark, "not whole")
 		}
-		sets = append(sets, []string{
-			words.Printable(events.NameOf(e.Hostname, e.Hostname64, e.Host)),
+		sets = append(sets, []string{label[e.Host],
 			words.Printable(events.NameOf(e.SetName, e.SetName64, e.Set)),
 			words.Count(int64(e.Snapshots)), ageText(e.Age), words.Size(e.Bytes),
 			strings.Join(remark, ", ")})
@@ -105,6 +104,21 @@ func (s *session) showFleet(res engine.FleetResult) {
 		s.out.raw("\n")
 		s.showTable(sets)
 	}
+}
+
+// hostLabels are the names of hosts; with their ids where several have the same.
+func hostLabels(hosts []events.FleetHost) map[string]string {
+	out, same := map[string]string{}, map[string]int{}
+	for _, h := range hosts {
+		out[h.Host] = words.Printable(events.NameOf(h.Hostname, h.Hostname64, h.Host))
+		same[out[h.Host]]++
+	}
+	for id, name := range out {
+		if same[name] > 1 {
+			out[id] = name + " " + id
+		}
+	}
+	return out
 }
 
 // wrongText are what is wrong with a host or a set.
