@@ -215,7 +215,7 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 
 // pruner checks a machine that only prunes.
 func (k *checks) pruner(op *opened) {
-	if err := op.trusted(snapshot.RolePrune); err != nil {
+	if err := op.trustedTo(snapshot.RolePrune); err != nil {
 		k.fail("host", err)
 		return
 	}

@@ -73,12 +73,15 @@ func (o *opened) takesBackups() error {
 				"if the store is lost, set storage_url to the mirror",
 		}
 	}
-	return o.trusted(snapshot.RoleWrite)
+	return o.trusted()
 }
 
-// trusted refuses to write as a host that the owner does not trust in this role: what it wrote
-// would count for nothing.
-func (o *opened) trusted(role string) error {
+// trusted refuses to back up as a host that the owner does not trust.
+func (o *opened) trusted() error { return o.trustedTo(snapshot.RoleWrite) }
+
+// trustedTo refuses to sign anything with a key that has not this role: it would count for
+// nothing.
+func (o *opened) trustedTo(role string) error {
 	h, ok := o.Store.Trust.Host(o.Host.ID)
 	var why string
 	switch {
@@ -94,7 +97,7 @@ func (o *opened) trusted(role string) error {
 		return nil
 	}
 	return fault.WithHint(errors.New(why+", so what it saves would not count"),
-		"see which hosts are trusted: vaultik store info")
+		"see which hosts are trusted: vaultik host list")
 }
 
 // openStore opens the store that is meant for reading and writing, after the
