@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		}
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+		Files:               files(t),
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
@@ -83,6 +83,20 @@ func TestScripts(t *testing.T) {
 			"odds3":     oddS3,
 		},
 	})
+}
+
+// files are the scripts to be run.
+func files(t *testing.T) (out []string) {
+	for _, name := range scripts {
+		out = append(out, filepath.Join("testdata", name+".txtar"))
+	}
+	if scripts == nil {
+		var err error
+		if out, err = filepath.Glob(filepath.Join("testdata", "*.txtar")); err != nil || len(out) == 0 {
+			t.Fatalf("there are no scripts: %v", err)
+		}
+	}
+	return out
 }
 
 var secretShown = regexp.MustCompile(`(?i)AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]`)
