@@ -53,6 +53,15 @@ type Config struct {
 	Warnings []string
 }
 
+// NeedRecipients is the error of a configuration that does not say for whom to encrypt, as all
+// have to but those of machines that only prune.
+func (c *Config) NeedRecipients() error {
+	if !c.Recipients.IsZero() {
+		return nil
+	}
+	return &Error{File: c.File, Msg: "age_recipients is missing", Err: ErrInvalid}
+}
+
 // Default is the configuration of a machine without one, as far as it says how to
 // work: it names no store.
 func Default() *Config {

@@ -243,10 +243,8 @@ func recipientHint(err error) string {
 // finish checks what needs more than one setting.
 func (l *loader) finish() error {
 	c := l.cfg
-	for _, need := range []string{"storage_url", "age_recipients"} {
-		if _, ok := l.line[need]; !ok {
-			return l.failLine(0, "%s is missing", need)
-		}
+	if _, ok := l.line["storage_url"]; !ok {
+		return l.failLine(0, "storage_url is missing")
 	}
 	var err error
 	if c.StorageURL, err = expand(c.StorageURL); err != nil {

@@ -31,6 +31,8 @@ var (
 	ErrUntrusted = errors.New("not signed by a key in the trust list")
 	// ErrRevoked: signed with a revoked key, and not among what the revocation lets stand.
 	ErrRevoked = errors.New("the key that signed it is revoked")
+	// ErrTaken: the trust list has this host or key already, be it revoked.
+	ErrTaken = errors.New("the trust list has this host or its key already")
 	// ErrRecipients: a snapshot is encrypted for others than the owner has signed.
 	ErrRecipients = errors.New("encrypted for recipients that the owner has not signed")
 	// ErrFork: two different manifests claim the same place in a chain: two machines

@@ -17,9 +17,12 @@ type Lost struct {
 	Pruned
 }
 
-// Accepts reports whether the owner has accepted that a manifest is gone.
+// Accepts reports whether a manifest that was seen need not be there: the owner has accepted
+// that it is gone, or has revoked the key that signed it. What stands of such a key, the owner
+// has said; what others have seen of it may be a thief's.
 func (t *Trust) Accepts(host layout.HostID, set layout.SetID, seq uint64) bool {
-	return t.lost(host, set, seq) != nil
+	h, _ := t.Host(host)
+	return h.revoked() || t.lost(host, set, seq) != nil
 }
 
 func (t *Trust) lost(host layout.HostID, set layout.SetID, seq uint64) *Pruned {
