@@ -31,8 +31,9 @@ var Far = Times{Age: 7 * 24 * time.Hour, Grace: 72 * time.Hour}
 // or after a crash, while it holds its lock: what it asked for before may still arrive.
 var Near = Times{Grace: 15 * time.Minute}
 
-// remembered is how long a name stays condemned after it was deleted.
-func (t Times) remembered() time.Duration { return 2*t.Grace + 6*time.Hour }
+// remembered is how long a name stays condemned after it was deleted, whoever has pruned:
+// another prune, with longer times, may have been held up before it deletes it once more.
+const remembered = 150 * time.Hour
 
 // Look is how old what prune knows of manifests may be while it deletes. It is what a backup
 // may take from its listing to its manifest.
@@ -128,7 +129,7 @@ type Snapshot struct {
 	Time     time.Time // by the host's clock
 	Stored   time.Time // by the store's
 	Complete bool      // nothing that was asked for is missing from it
-	Whole    bool      // the store lists all that it needs
+	Whole    bool      // the store lists all that it needs, and no prune may be deleting of that
 	Tags     []snapshot.TagID
 	Pins     []snapshot.TagID
 

@@ -55,6 +55,10 @@ func (r *run) plan(ctx context.Context) (err error) {
 		r.next.Seq, r.next.Prev, r.next.Others = old.Seq+1, r.head.Sum, r.head.Others
 		r.next.Pruned, r.next.Dropped, r.next.Removed = old.Pruned, old.Dropped, old.Removed
 	}
+	led, err := r.carryOver(ctx)
+	if err != nil {
+		return err
+	}
 	if err := r.choose(); err != nil {
 		return err
 	}
@@ -67,7 +71,7 @@ func (r *run) plan(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	return r.condemn(ctx)
+	return r.condemn(ctx, led)
 }
 
 // choose removes snapshots, and marks what the others need.
@@ -75,6 +79,9 @@ func (r *run) choose() (err error) {
 	all := slices.SortedFunc(slices.Values(r.reader.manifests), func(a, b *Snapshot) int {
 		return cmp.Or(bytes.Compare(a.Place.Set[:], b.Place.Set[:]), cmp.Compare(a.Place.Seq, b.Place.Seq))
 	})
+	for _, s := range all {
+		s.Whole = s.whole(r.condemnedBy, func(seq uint64) bool { return r.late(s, seq) })
+	}
 	there := slices.DeleteFunc(slices.Clone(all), r.removed)
 	r.unexplained()
 	if r.o.Choose != nil {
@@ -137,6 +144,30 @@ func (r *run) record(there []*Snapshot, c Choice) error {
 	var err error
 	r.next.Pruned, err = snapshot.MergePruned(records)
 	return err
+}
+
+// condemnedBy returns the seq of the gc object that condemned an object first; 0: none has.
+func (r *run) condemnedBy(at int32) uint64 {
+	if group := r.inventory.all[at].group; group > 0 {
+		return r.groups[group-1]
+	}
+	return 0
+}
+
+// late reports whether a snapshot that needs what a gc object has condemned may have been stored
+// after that: another prune may be deleting it, which has not seen the snapshot. Those stored
+// before are seen by all that delete.
+func (r *run) late(s *Snapshot, seq uint64) bool {
+	if seq == 0 {
+		return false
+	}
+	if r.o.Heeded { // the times of hosts and pruners are not compared
+		return slices.ContainsFunc(r.reader.manifests, func(o *Snapshot) bool {
+			return o.gc >= seq && !o.Stored.After(s.Stored)
+		})
+	}
+	at, ok := r.stored(seq)
+	return !ok || !s.Stored.Before(at)
 }
 
 // unexplained counts what no snapshot needs that is there, those to be removed included.
