@@ -77,6 +77,16 @@ func TestApply_WorseFillOnlyEmptyBuckets(t *testing.T) {
 	}
 }
 
+// A mirror that was behind for a month has the newest a month after the one before it.
+func TestApply_WithinByEitherClock(t *testing.T) {
+	set := steps(at(t, time.UTC, "2026-11-28 20:00"), 2*day, 3)
+	set[2].Stored = set[2].Stored.Add(30 * day)
+	got := reasons(apply(t, rules(t, "within 3d"), set, time.UTC))
+	if want := "-|within 3d|within 3d; head; newest whole; newest complete"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestApply_Tags(t *testing.T) {
 	set := steps(at(t, time.UTC, "2026-11-28 20:00"), day, 5)
 	set[0].Tags, set[1].Tags, set[2].Tags, set[3].Unnamed = []string{"a", "b"}, []string{"a"}, []string{"c"}, true
@@ -93,6 +103,7 @@ func TestApply_Brakes(t *testing.T) {
 	for i := range copied {
 		copied[i].Stored = end.Add(time.Duration(i) * time.Minute)
 	}
+	copied[0].Tags = []string{"a"}
 	frozen := steps(end, day, 40)
 	for i := range frozen {
 		frozen[i].Time = time.Unix(0, 0)
@@ -106,6 +117,7 @@ func TestApply_Brakes(t *testing.T) {
 		{"no rule keeps any", "tag x", steps(end, day, 9), "8 of 9 snapshots, and no rule keeps any"},
 		{"all but a tenth", "daily 4", steps(end, day, 40), "36 of 40 snapshots, and with them all of 36 of 40 days, which is more than 75 %"},
 		{"a copied store", "within 4d", copied, ""}, // its clock keeps them
+		{"tags in a copied store", "tag a", copied, "all of 38 of 40 days"},
 		{"a quarter stays", "daily 10", steps(end, day, 40), ""},
 		{"a dead clock", "daily 4", frozen, "all of 36 of 40 days"},
 		{"thinning of one day", "last 1 daily 2", steps(end, time.Minute, 900), ""},
