@@ -20,6 +20,7 @@ type Faults struct {
 	OnBuild    func()
 	OnDownload func()
 	OnWrite    func()
+	OnSync     func()
 	OnPage     func([]byte) []byte                  // instead of what the store has
 	Folds      func(path string) bool               // likewise
 	OneName    func(dir, a, b string) (bool, error) // instead of trying it
@@ -76,6 +77,9 @@ func (f *Faults) Downloader() { call(f.OnDownload) }
 
 // Writer is hit at each batch of a restore's writer.
 func (f *Faults) Writer() { call(f.OnWrite) }
+
+// Sync is hit where all that a restore has written is brought to the disk.
+func (f *Faults) Sync() { call(f.OnSync) }
 
 // Pages changes what a walk reads.
 func (f *Faults) Pages(fetch page.Fetch) page.Fetch {

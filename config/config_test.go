@@ -232,6 +232,35 @@ func TestFindPlaces_StateDir(t *testing.T) {
 	if _, err := FindPlaces(file, nil); !errors.As(err, &ce) || !strings.Contains(ce.Hint, "mkdir -p "+other+" && mv "+filepath.Join(dir, hostFile)+" "+other) {
 		t.Errorf("%v", err)
 	}
+
+	// The index moves along where it would be looked for elsewhere, and before all the rest.
+	state := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", state)
+	index := filepath.Join(state, "vaultik", "index")
+	if err := os.MkdirAll(index, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	moves := func(want bool) {
+		t.Helper()
+		_, err := FindPlaces(file, nil)
+		move := "mkdir -p " + other + " && mv -T " + index + " " + filepath.Join(other, "index") +
+			" && mv " + filepath.Join(dir, hostFile) + " " + other
+		if !errors.As(err, &ce) || strings.Contains(ce.Hint, move) != want ||
+			strings.Contains(ce.Hint, index) != want {
+			t.Errorf("%v, %s", err, ce.Hint)
+		}
+	}
+	moves(true)
+	t.Setenv("VAULTIK_INDEX_PATH", "/x")
+	moves(false)
+	t.Setenv("VAULTIK_INDEX_PATH", "")
+	write(file, "index_path: /x\nstate_dir: "+other+"\n")
+	moves(false)
+	write(file, "state_dir: "+other+"\n")
+	if err := os.Mkdir(filepath.Join(other, "index"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	moves(false)
 	write(filepath.Join(other, hostFile), "{}")
 	if p, err := FindPlaces(file, nil); err != nil || p.State != other {
 		t.Errorf("%+v, %v", p, err)

@@ -63,7 +63,7 @@ type loader struct {
 // keysOf lists the keys of the configuration in the order of the documentation.
 func keysOf() []string {
 	return []string{"storage_url", "age_recipients", "snapshots", "compression_level", "chunk_size",
-		"blob_size", "memory", "bwlimit", "connections", "parallel", "retry", "s3", "rclone", "index_path", stateDirKey, "hostname"}
+		"blob_size", "memory", "bwlimit", "connections", "parallel", "retry", "s3", "rclone", indexPathKey, stateDirKey, "hostname"}
 }
 
 func (l *loader) fail(n ast.Node, format string, args ...any) error {
@@ -179,7 +179,7 @@ func (l *loader) setting(key string, v ast.Node) (err error) {
 		c.Memory, err = l.size(key, v, MinMemory, 1<<40)
 	case "bwlimit", "connections", "parallel", "retry", "s3", "rclone":
 		err = l.storeSetting(key, v)
-	case "index_path":
+	case indexPathKey:
 		c.IndexPath, err = l.path(key, v)
 	case stateDirKey:
 		c.StateDir, err = l.path(key, v)

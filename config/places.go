@@ -13,6 +13,11 @@ import (
 	"vaultik/internal/platform"
 )
 
+const (
+	envIndexPath = "VAULTIK_INDEX_PATH"
+	indexDir     = "index" // in the directory of the state
+)
+
 // Places are the paths of one run. All are absolute.
 type Places struct {
 	Config string // the YAML file
@@ -100,23 +105,23 @@ func FindPlaces(flag string, reading func(file string) (done func())) (Places, e
 	if reading != nil {
 		defer reading(p.Config)()
 	}
-	if p.State, elsewhere, err = stateDir(p.Config); err != nil {
+	dir, indexErr := base("XDG_STATE_HOME", ".local/state")
+	usual := filepath.Join(dir, indexDir)
+	if p.State, elsewhere, err = stateDir(p.Config, usual); err != nil {
 		return p, err
 	}
-	if dir := os.Getenv("VAULTIK_INDEX_PATH"); dir != "" {
+	if dir := os.Getenv(envIndexPath); dir != "" {
 		p.IndexForced = true
 		p.Index, err = filepath.Abs(dir)
 	} else if elsewhere {
-		p.Index = filepath.Join(p.State, "index")
+		p.Index = filepath.Join(p.State, indexDir)
 	} else {
-		var dir string
-		dir, err = base("XDG_STATE_HOME", ".local/state")
-		p.Index = filepath.Join(dir, "index")
+		p.Index, err = usual, indexErr
 	}
 	if err != nil {
 		return p, err
 	}
-	dir, err := base("XDG_DATA_HOME", ".local/share")
+	dir, err = base("XDG_DATA_HOME", ".local/share")
 	p.Store = filepath.Join(dir, "store")
 	if err != nil {
 		return p, err

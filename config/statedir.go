@@ -15,13 +15,16 @@ import (
 // configuration.
 const EnvStateDir = "VAULTIK_STATE_DIR"
 
-const stateDirKey = "state_dir"
+const (
+	stateDirKey  = "state_dir"
+	indexPathKey = "index_path"
+)
 
 // stateDir is the directory of the state files for a configuration: where it is named, else
 // beside it; elsewhere says that it was named. It never depends on what can be written: a
 // machine whose configuration is read-only for a day must not forget for that day which host
-// it is and what it has seen.
-func stateDir(file string) (dir string, elsewhere bool, err error) {
+// it is and what it has seen. usual is where the index is as long as nothing names a place.
+func stateDir(file, usual string) (dir string, elsewhere bool, err error) {
 	beside := filepath.Dir(file)
 	if dir = os.Getenv(EnvStateDir); dir != "" {
 		dir, err = filepath.Abs(dir)
@@ -36,20 +39,47 @@ func stateDir(file string) (dir string, elsewhere bool, err error) {
 	if host := NewState(beside).HostFile(); isFile(host) && !isFile(NewState(dir).HostFile()) {
 		return "", false, &Error{File: dir, Err: ErrInvalid,
 			Msg:  "the state of this host is to be here, but is still beside the configuration",
-			Hint: "move it: " + NewState(beside).moveTo(dir)}
+			Hint: "move it: " + NewState(beside).moveTo(dir, indexToMove(file, usual, dir))}
 	}
 	return dir, true, nil
 }
 
-// moveTo is the command that moves the state files to another directory.
-func (s State) moveTo(dir string) string {
-	words := "mkdir -p " + Quote(dir) + " && mv"
+// indexToMove is the index that has to move with the state files, since it is looked for
+// beside them from then on: a new one costs a full read. "" if there is none, or if it has a
+// place of its own.
+func indexToMove(file, usual, dir string) string {
+	data, _ := os.ReadFile(file)
+	for line := range bytes.Lines(data) {
+		if bytes.HasPrefix(line, []byte(indexPathKey+":")) {
+			return ""
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(dir, indexDir)); err == nil || !isDir(usual) ||
+		os.Getenv(envIndexPath) != "" {
+		return ""
+	}
+	return usual
+}
+
+// moveTo is the command that moves the state files, and the index if it is not "", to another
+// directory. The index goes first: the command is told until host.json has moved.
+func (s State) moveTo(dir, index string) string {
+	words := "mkdir -p " + Quote(dir)
+	if index != "" {
+		words += " && mv -T " + Quote(index) + " " + Quote(filepath.Join(dir, indexDir))
+	}
+	words += " && mv"
 	for _, name := range stateFiles() {
 		if isFile(s.Path(name)) {
 			words += " " + Quote(s.Path(name))
 		}
 	}
 	return words + " " + Quote(dir)
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
 }
 
 func isFile(path string) bool {

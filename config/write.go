@@ -54,7 +54,7 @@ func (c *Config) Settings(p Places) []Setting {
 		{"memory", FormatSize(c.Memory)},
 	}
 	list = append(list, c.storeSettings()...)
-	list = append(list, Setting{"index_path", p.IndexDir(c)})
+	list = append(list, Setting{indexPathKey, p.IndexDir(c)})
 	if p.State != "" {
 		list = append(list, Setting{stateDirKey, p.State})
 	}
@@ -109,7 +109,7 @@ func (s Setting) quote(v string) string {
 	switch s.Key {
 	case "chunk_size", "blob_size", "memory", "exclude_larger_than":
 		return v // sizes
-	case "storage_url", "paths", "exclude", "exclude_file", "iexclude", "iexclude_file", "index_path", stateDirKey, "ca_file", "path", "config":
+	case "storage_url", "paths", "exclude", "exclude_file", "iexclude", "iexclude_file", indexPathKey, stateDirKey, "ca_file", "path", "config":
 		return quoteYAML(v)
 	}
 	return jsonString(v) // variables are not expanded there

@@ -38,6 +38,9 @@ func (j *job) acceptRollback(ctx context.Context, o OwnerOptions) error {
 		return err
 	}
 	lost, gcs, cat, err := j.lost(ctx, op)
+	if err == nil {
+		err = j.allRead(ctx, op, cat, lost)
+	}
 	if err != nil {
 		return err
 	}
@@ -91,6 +94,34 @@ func (j *job) lost(ctx context.Context, op *opened) (lost []snapshot.Lost, gcs [
 		cat, err = j.catalogOf(ctx, op, loaded, bad)
 	}
 	return lost, gcs, cat, err
+}
+
+// allRead fails if something that would be given up is there after all, and cannot be read.
+func (j *job) allRead(ctx context.Context, op *opened, cat *catalog, lost []snapshot.Lost) error {
+	refuse := func(err error) error {
+		return notRead("what would be accepted as lost", err,
+			j.here("store accept-rollback --kit FILE"))
+	}
+	for _, p := range cat.problems {
+		if manifestKind(p.Err) == "unreadable" {
+			return refuse(p)
+		}
+	}
+	var keys []string
+	for _, l := range lost {
+		for seq := l.From; seq <= l.To; seq++ {
+			keys = append(keys, layout.Manifest(l.Host, l.Set, seq))
+		}
+	}
+	for seq := op.Store.TrustSeq + 1; seq <= newestTrust(op).Seq; seq++ {
+		keys = append(keys, layout.Trust(seq))
+	}
+	for _, key := range keys {
+		if err := op.Store.Unlisted(ctx, key); err != nil {
+			return refuse(err)
+		}
+	}
+	return nil
 }
 
 // lostGC are the newest gc objects that this machine has seen, or that a snapshot names, where

@@ -42,7 +42,10 @@ func attended[T any](ctx context.Context, j *job, fn func() (T, error)) (T, erro
 	}
 	err := a.Do(ctx, func() {
 		var a answer
-		if a.err = j.locate(); a.err == nil {
+		if a.err = enoughFiles(); a.err == nil {
+			a.err = j.locate()
+		}
+		if a.err == nil {
 			a.value, a.err = fn()
 		}
 		got <- a

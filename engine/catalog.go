@@ -180,8 +180,11 @@ func (j *job) checkSeen(ctx context.Context, c *catalog, loaded []*snapshot.Load
 		case mirror && errors.Is(err, snapshot.ErrRollback):
 			behind++
 		default:
-			c.problems = append(c.problems, snapshot.Problem{Host: k.Host, Set: k.Set, Seq: p.Seq,
-				Err: err})
+			pr := snapshot.Problem{Host: k.Host, Set: k.Set, Seq: p.Seq, Err: err}
+			if manifestKind(err) == "unreadable" {
+				errors.As(err, &pr)
+			}
+			c.problems = append(c.problems, pr)
 		}
 	}
 	return behind, nil

@@ -13,7 +13,6 @@ import (
 	"vaultik/engine/events"
 	"vaultik/index"
 	"vaultik/internal/fault"
-	"vaultik/internal/words"
 	"vaultik/messages"
 	"vaultik/vault/blob"
 	"vaultik/vault/filter"
@@ -176,8 +175,8 @@ func (j *job) dropMissing(usable map[blob.Name]int64, ix *index.Index) error {
 		return nil
 	}
 	j.Warn("",
-		"%s in the index are missing from the store: their files would be read and stored again",
-		words.Plural(int64(len(gone)), "blob", "blobs"))
+		"blobs that the index knows, but the store does not list: %d; "+
+			"their files would be read and stored again", len(gone))
 	return ix.DropBlobs(gone)
 }
 

@@ -101,8 +101,7 @@ func (j *job) oneHost(ctx context.Context, cat *catalog, p Pick, key *keys.Ident
 		return nil, err
 	}
 	if len(chains) == 0 {
-		return nil, &noSnapshot{msg: "the store has no snapshot of that set and host",
-			err: cat.firstProblem()}
+		return nil, cat.noSnapshot("the store has no snapshot of that set and host")
 	}
 	e := &fault.UsageError{Msg: "the store has several hosts: choose one with --host"}
 	seen := map[layout.HostID]bool{}
@@ -129,6 +128,7 @@ type rebuilding struct {
 	key    *keys.Identity
 	secret keys.HostSecret
 	said   map[string]bool // damage that was reported
+	unread []error         // of these, manifests that could not be read, and may be whole
 }
 
 // read opens the newest snapshot of each set. Where that is damaged the newest one
@@ -138,7 +138,10 @@ func (r *rebuilding) read(ctx context.Context, chains []named) ([]index.Known, e
 	for _, n := range chains {
 		for _, p := range r.cat.problems {
 			if p.Host == n.host && p.Set == n.set {
-				r.lost(p.Error())
+				if manifestKind(p.Err) == "unreadable" {
+					r.unread = append(r.unread, p)
+				}
+				r.lost(p.Error(), r.cat.op.strayInLine(p))
 			}
 		}
 		if n.newest == nil {
@@ -148,7 +151,7 @@ func (r *rebuilding) read(ctx context.Context, chains []named) ([]index.Known, e
 		switch {
 		case errors.Is(err, read.ErrEmptySnapshot):
 		case err != nil && isDamage(err):
-			r.lost(fmt.Sprintf("snapshot %s of set %s: %v", n.newest.short(), n.setName, err))
+			r.lost(fmt.Sprintf("snapshot %s of set %s: %v", n.newest.short(), n.setName, err), "")
 		case err != nil:
 			return nil, err
 		default:
@@ -188,7 +191,7 @@ func (r *rebuilding) snapshot(ctx context.Context, n named) (k index.Known, err 
 		}
 		r.lost(fmt.Sprintf("snapshot %s of set %s: %v; skipped: %v",
 			n.newest.short(), n.setName, err,
-			page.LostPaths{After: after, Last: last}))
+			page.LostPaths{After: after, Last: last}), "")
 		return nil
 	}
 	r.Note("reading snapshot %s of set %q", n.newest.short(), n.setName)
@@ -208,10 +211,10 @@ func isDamage(err error) bool {
 }
 
 // lost warns of damage, once.
-func (r *rebuilding) lost(what string) {
+func (r *rebuilding) lost(what, hint string) {
 	if !r.said[what] {
 		r.said[what] = true
-		r.Warn("", "%s", what)
+		r.Warn(hint, "%s", what)
 		r.sum.Errors++
 	}
 }
@@ -219,6 +222,10 @@ func (r *rebuilding) lost(what string) {
 func (r *rebuilding) damage() error {
 	if len(r.said) == 0 {
 		return nil
+	}
+	if n := len(r.unread); n == len(r.said) {
+		return notRead(words.Plural(int64(n), "object", "objects"), r.unread[0],
+			r.here("index rebuild --out DIR"))
 	}
 	return fault.Damaged(
 		fmt.Sprintf("the index is incomplete because of %s; the next backup uploads the rest again",

@@ -326,7 +326,7 @@ func (m *mirrorPlace) addGC(ctx context.Context) error {
 	for _, h := range m.op.Store.Trust.Hosts {
 		chain, err := m.op.Store.GCChain(ctx, h.Host)
 		if err != nil {
-			m.Warn("", "skipped: %v", err)
+			m.Warn(m.op.strayInLine(err), "skipped: %v", err)
 			continue
 		}
 		for _, key := range slices.Backward(chain) { // the oldest first

@@ -81,11 +81,13 @@ func (j *job) foreignWriter(op *opened, err error) error {
 	var way *backup.InTheWay
 	switch {
 	case errors.As(err, &way):
-		return fault.WithHint(err,
-			"if nobody of yours put that there, remove it: "+objectAt(op.URL, way.Key))
+		return fault.WithHint(err, removeStray(op.URL, way.Key))
 	case errors.Is(err, backup.ErrUnknownGC) && snapshot.Unproven(err):
-		return fault.WithHint(err, "put that object back from another copy of the store; "+
-			"if no pruner of yours wrote it, remove it")
+		hint := putBack
+		if stray := op.strayInLine(err); stray != "" {
+			hint += "; " + stray
+		}
+		return fault.WithHint(err, hint)
 	}
 	if errors.Is(err, backup.ErrForeignWriter) {
 		return &strange{err, []string{j.vaultik("host resume --same-host"), j.becomeNewHost()}}

@@ -20,14 +20,18 @@ import (
 
 // RepairOptions say who writes the head of a store anew, and which hosts it trusts.
 type RepairOptions struct {
-	Kit     string                   // file with the recovery kit
-	Confirm []string                 // ids of hosts, or fingerprints of keys, that are the owner's
-	Agree   func(events.Author) bool // whether a key is; nil: nobody is asked
+	Kit     string   // file with the recovery kit
+	Confirm []string // ids of hosts, fingerprints of keys and sums of recipients, the owner's own
+
+	// Agree and AgreeTo ask whether a key is the owner's, and the recipients of its host;
+	// nil: nobody is asked.
+	Agree   func(events.Author) bool
+	AgreeTo func(events.Recipients) bool
 }
 
 // RepairHead writes store.json and the trust list anew where they are damaged, from the
 // recovery kit and the keys that have signed in the store, which the owner confirms. It tells
-// of each [events.Author] first.
+// of each [events.Author] first, and of the [events.Recipients] of its host.
 func (e *Engine) RepairHead(ctx context.Context, o RepairOptions, sink events.Sink) (events.Totals,
 	error) {
 	j := e.begin("store repair-head", sink)
@@ -79,8 +83,13 @@ func (j *job) repairHead(ctx context.Context, o RepairOptions) error {
 // read finds out what is damaged. A trust list that this machine has seen and that is gone
 // gets a successor with a higher number: others have seen it, too.
 func (r *headRepair) read(ctx context.Context) (err error) {
+	seen, err := r.job.state.LoadSeen()
+	if err != nil {
+		return err
+	}
+	p := seen.Trust(r.kit.StoreID)
 	r.state, err = snapshot.ReadHead(ctx, backends.Objects(r.backend), r.kit.StoreID,
-		r.kit.Owner.Public())
+		r.kit.Owner.Public(), p.Seq)
 	if errors.Is(err, snapshot.ErrOwnerChanged) {
 		return fault.WithHint(err,
 			"use the recovery kit whose \"# store:\" line has this store's id: --kit FILE")
@@ -88,11 +97,7 @@ func (r *headRepair) read(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	seen, err := r.job.state.LoadSeen()
-	if err != nil {
-		return err
-	}
-	if p := seen.Trust(r.kit.StoreID); p.Seq >= r.state.Next {
+	if p.Seq >= r.state.Next {
 		sum, err := p.Hash()
 		if err != nil {
 			return r.badSeen()
@@ -148,7 +153,8 @@ func (r *headRepair) confirmed(found []snapshot.Author) (hosts []snapshot.TrustH
 		byHost[a.Host]++
 	}
 	used := map[string]bool{}
-	for i, a := range found {
+	for i := range found {
+		a := &found[i]
 		if a.Entry != nil && !a.Entry.Revoked.IsZero() { // it stays as it is
 			hosts = append(hosts, *a.Entry)
 			continue
@@ -156,24 +162,26 @@ func (r *headRepair) confirmed(found []snapshot.Author) (hosts []snapshot.TrustH
 		yes, by := r.said(a, byHost[a.Host] == 1)
 		used[by] = true
 		ev := authorOf(a)
+		var sums []hostRecipients
 		if i < maxAuthors || yes {
 			r.Tell(ev)
+			sums = r.recipients(a)
 		}
 		if !yes && r.o.Agree != nil && len(r.o.Confirm) == 0 && i < maxAuthors {
 			yes = r.o.Agree(ev)
 		}
 		if yes {
-			hosts = append(hosts, entryOf(a))
+			hosts = append(hosts, r.entry(a, sums))
 		} else if i < maxAuthors {
-			open.Ways = append(open.Ways, r.here("store repair-head --kit "+
-				config.Quote(r.o.Kit)+" --confirm "+ev.Key))
+			open.Ways = append(open.Ways, r.way(ev.Key, sums))
 		}
 	}
 	for _, c := range r.o.Confirm {
-		if !used[c] {
+		if !used[c] && !anySum(found, c) {
 			return nil, fault.Misuse("store repair-head", fmt.Sprintf(
-				"--confirm %s: no host or key of this kind has signed anything here, "+
-					"or several keys of that host have: give the key's fingerprint", c))
+				"--confirm %s: no host or key of this kind has signed anything here, and no "+
+					"recipients of this sum; or several keys of that host have: give the key's "+
+					"fingerprint", c))
 		}
 	}
 	switch asked := r.o.Agree != nil || len(r.o.Confirm) > 0; {
@@ -190,7 +198,7 @@ func (r *headRepair) confirmed(found []snapshot.Author) (hosts []snapshot.TrustH
 }
 
 // said reports whether the owner has named a key, and how.
-func (r *headRepair) said(a snapshot.Author, alone bool) (yes bool, by string) {
+func (r *headRepair) said(a *snapshot.Author, alone bool) (yes bool, by string) {
 	for _, c := range r.o.Confirm {
 		if c == a.Key.Fingerprint() || alone && !a.Host.IsZero() && c == a.Host.String() {
 			return true, c
@@ -200,7 +208,7 @@ func (r *headRepair) said(a snapshot.Author, alone bool) (yes bool, by string) {
 }
 
 // entryOf trusts a key with what it has done, or what it was trusted with before.
-func entryOf(a snapshot.Author) snapshot.TrustHost {
+func entryOf(a *snapshot.Author) snapshot.TrustHost {
 	if a.Entry != nil {
 		return *a.Entry
 	}
@@ -217,7 +225,7 @@ func entryOf(a snapshot.Author) snapshot.TrustHost {
 	return h
 }
 
-func authorOf(a snapshot.Author) events.Author {
+func authorOf(a *snapshot.Author) events.Author {
 	ev := events.Author{Type: "author", Key: a.Key.Fingerprint(), Snapshots: a.Manifests,
 		GCs: a.GCs, Known: a.Entry != nil}
 	if !a.Host.IsZero() {

@@ -61,8 +61,7 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 	case 1:
 		return found[0], nil
 	case 0:
-		return nil, &noSnapshot{msg: fmt.Sprintf("no snapshot id begins with %s", id),
-			err: c.firstProblem()}
+		return nil, c.noSnapshot("no snapshot id begins with " + id)
 	}
 	e := &fault.UsageError{Msg: fmt.Sprintf("%s is ambiguous: %d snapshots match", id, len(found))}
 	for _, r := range found {
@@ -101,11 +100,16 @@ func (j *job) again(snapshot string) string {
 	return j.here(j.command + " " + id + flags + j.rest)
 }
 
-func (c *catalog) firstProblem() error {
+// noSnapshot says that there is none, and what could not be read and might have been one.
+func (c *catalog) noSnapshot(msg string) error {
 	if len(c.problems) == 0 {
-		return nil
+		return &noSnapshot{msg: msg}
 	}
-	return c.problems[0]
+	err := &noSnapshot{msg: msg, err: c.problems[0]}
+	if hint := c.op.strayInLine(c.problems[0]); hint != "" {
+		return fault.WithHint(err, hint)
+	}
+	return err
 }
 
 // named is a chain with its names.
@@ -211,7 +215,7 @@ func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
 	case len(chains) == 0 && p != Pick{}:
 		return nil, &noSnapshot{msg: nonePicked}
 	case len(chains) == 0:
-		return nil, &noSnapshot{msg: "the store has no snapshot yet", err: c.firstProblem()}
+		return nil, c.noSnapshot("the store has no snapshot yet")
 	case len(chains) > 1:
 		e := &fault.UsageError{Msg: fmt.Sprintf("latest is ambiguous: %d sets match", len(chains))}
 		for _, k := range chains {
@@ -225,14 +229,31 @@ func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
 			continue // older ones are missing, or others can read it: this one is what it is
 		}
 		if pr.Host == k.host && pr.Set == k.set && (k.newest == nil || pr.Seq >= k.newest.Seq) {
-			e := &newestBad{set: k.setName, err: pr, older: c.beneath(k, pr.Seq)}
+			e := &newestBad{set: k.setName, err: pr, older: c.beneath(k, pr.Seq),
+				stray: c.op.strayInLine(pr)}
 			if e.older != nil {
 				e.again = j.again(e.older.short())
+			}
+			if manifestKind(pr.Err) == "unreadable" {
+				return nil, j.newestUnread(e)
 			}
 			return nil, e
 		}
 	}
 	return k.newest, nil
+}
+
+// newestUnread is the end of a command if the newest snapshot of a set cannot be read.
+func (j *job) newestUnread(bad *newestBad) error {
+	err := notRead("the newest snapshot of set "+bad.set, bad.err, j.again(latest))
+	if bad.older == nil {
+		return err
+	}
+	hint := "to take the older one: " + bad.again
+	if _, own := classify(bad.err); own != "" {
+		hint = own + "; " + hint
+	}
+	return fault.WithHint(err, hint)
 }
 
 // beneath is the newest snapshot of a chain before seq, nil if there is none.
@@ -277,6 +298,7 @@ type newestBad struct {
 	err   error
 	older *row   // nil: there is none
 	again string // the command that takes the older one
+	stray string // how to remove what stands there, if it may be a stranger's
 }
 
 func (e *newestBad) Error() string {
@@ -293,8 +315,9 @@ func (e *newestBad) Unwrap() error { return e.err }
 func (*newestBad) Exit() fault.Code { return fault.Damage }
 
 func (e *newestBad) Hint() string {
-	if e.older == nil {
-		return ""
+	hints := []string{e.stray}
+	if e.older != nil {
+		hints = []string{"use the older one: " + e.again, e.stray}
 	}
-	return "use the older one: " + e.again
+	return strings.TrimSuffix(strings.Join(hints, "; "), "; ")
 }

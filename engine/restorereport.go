@@ -188,8 +188,8 @@ func (b *restoreJob) cures() []cure {
 		{[]error{syscall.ENOSPC, syscall.EDQUOT}, func(p *restore.Problem) string {
 			return "make room there, or raise the quota of " + config.Quote(dirOf(p.Err)) + then
 		}},
-		{[]error{syscall.ENAMETOOLONG, syscall.EILSEQ, syscall.EINVAL, syscall.EFBIG,
-			syscall.EOVERFLOW}, elsewhere},
+		{[]error{vfs.ErrName, syscall.ENAMETOOLONG, syscall.EILSEQ, syscall.EINVAL,
+			syscall.EFBIG, syscall.EOVERFLOW}, elsewhere},
 		{[]error{syscall.EBUSY}, func(p *restore.Problem) string {
 			return "something is mounted there, or in use: unmount it: umount " +
 				config.Quote(pathOf(p.Err)) + then

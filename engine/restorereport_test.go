@@ -31,6 +31,7 @@ func TestRestoreJob_TryAgain(t *testing.T) {
 		{at(syscall.EDQUOT), "quota of /out/d; then rerun"},
 		{at(syscall.ENAMETOOLONG), "--target DIR /d/f"},
 		{at(syscall.EINVAL), "--target DIR /d/f"},
+		{at(vfs.ErrName), "--target DIR /d/f"},
 		{at(syscall.EILSEQ), "--target DIR /d/f"},
 		{at(syscall.EFBIG), "--target DIR /d/f"},
 		{at(syscall.EBUSY), "umount /out/d/f; then rerun"},

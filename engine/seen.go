@@ -107,7 +107,7 @@ func (j *job) sayStrays(op *opened) {
 		if s.Count > 1 {
 			one = "the first is "
 		}
-		j.Warn("if nobody of yours put that there, remove it: "+objectAt(op.URL, s.Key),
+		j.Warn(removeStray(op.URL, s.Key),
 			"ignored: %s that the store should not have, %s%s: %s",
 			words.Plural(int64(s.Count), name[0], name[1]), one, s.Key, what)
 	}
@@ -120,10 +120,42 @@ type strayKind struct {
 	revoked bool
 }
 
-// objectAt is how to remove an object, as a command where it is a file.
-func objectAt(url, key string) string {
+// removeStray is how to remove an object that a stranger may have put there: a command where
+// it is a file.
+func removeStray(url, key string) string {
+	const hint = "if nobody of yours put that there, remove it: "
 	if dir := config.FilePath(url); dir != "" {
-		return "rm " + config.Quote(dir+"/"+key)
+		return hint + "rm " + config.Quote(dir+"/"+key)
 	}
-	return backends.Redact(url) + "/" + key
+	return hint + backends.Redact(url) + "/" + key
+}
+
+// strayInLine is what to do about an object that stands where the next one goes, if that is
+// what err is about, and "" if not. Where this machine has seen one, it is that one, damaged.
+func (o *opened) strayInLine(err error) string {
+	var p snapshot.Problem
+	if !errors.As(err, &p) || !p.Next {
+		return ""
+	}
+	var seen uint64
+	switch id := o.Store.Doc.Store; {
+	case p.Set.IsZero():
+		seen = max(o.Seen.GC(id, p.Host).Seq, o.Store.GCHeads()[p.Host].Seq)
+	default:
+		seen = max(o.Seen.Manifest(id, p.Host, p.Set).Seq, o.Seen.Written(id, p.Host, p.Set).Seq)
+	}
+	if p.Seq <= seen {
+		return ""
+	}
+	return removeStray(o.URL, p.Key)
+}
+
+// strayOf is strayInLine of the first problem that has one.
+func (o *opened) strayOf(problems []snapshot.Problem) string {
+	for _, p := range problems {
+		if hint := o.strayInLine(p); hint != "" {
+			return hint
+		}
+	}
+	return ""
 }

@@ -62,14 +62,18 @@ func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err e
 		res.Problems = append(res.Problems, p)
 	}
 	if err := onlyUnread(cat.problems); err != nil {
-		return res, notRead(words.Plural(int64(len(cat.problems)), "manifest", "manifests"), err,
+		return res, notRead(words.Plural(int64(len(cat.problems)), "object", "objects"), err,
 			j.here("snapshots"))
 	}
 	if n := len(cat.problems); n > 0 {
+		hint := cat.op.strayOf(cat.problems)
+		if hint == "" {
+			hint = "see every problem: " + j.here("verify --read-data")
+		}
 		return res, fault.WithHint(
 			fault.Damaged(fmt.Sprintf("%s in the store; the listed snapshots are not affected",
 				words.Plural(int64(n), "problem", "problems"))),
-			"see every problem: "+j.here("verify --read-data"),
+			hint,
 		)
 	}
 	if len(rows) > 0 {

@@ -176,7 +176,7 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 			return fault.WithHint(err,
 				"complete the mirror: "+j.vaultik("store copy --to "+config.Quote(op.URL)))
 		}
-		return j.unreadable(ctx, op, err)
+		return j.unreadable(ctx, op, pin.TrustSeq, err)
 	}
 	id, owner := op.Store.Doc.Store, op.Store.Doc.Owner.Fingerprint()
 	if host != nil && j.o.Store == nil && host.Store != id {
@@ -194,6 +194,9 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 			backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
 	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq &&
 		op.Store.TrustSum != p.Sum {
+		if err := op.Store.Unlisted(ctx, layout.Trust(p.Seq)); err != nil {
+			return fmt.Errorf("open store: %w", err)
+		}
 		return fault.WithHint(&staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq,
 			want: p.Seq}, j.acceptHint(op))
 	}
@@ -205,9 +208,12 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 	return nil
 }
 
+// putBack is what to do about an object that is damaged.
+const putBack = "put that object back from another copy of the store"
+
 // unreadable says what follows if store.json or the trust list is damaged, or gone while the
-// rest of the store is there.
-func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
+// rest of the store is there. seen is the number of the newest trust list seen before.
+func (j *job) unreadable(ctx context.Context, op *opened, seen uint64, err error) error {
 	if errors.Is(err, snapshot.ErrNoStore) {
 		if !holdsAny(ctx, op.Objects, layout.TrustPrefix, layout.HostsPrefix) {
 			if j.o.Store != nil {
@@ -223,11 +229,15 @@ func (j *job) unreadable(ctx context.Context, op *opened, err error) error {
 	if !errors.Is(err, snapshot.ErrDamaged) {
 		return err
 	}
+	hint := putBack
+	var p snapshot.Problem
+	if errors.As(err, &p) && p.Next && p.Seq > seen {
+		hint += "; " + removeStray(op.URL, p.Key)
+	}
 	return fault.WithHint(
 		fmt.Errorf("%w; the snapshots are not affected, but cannot be authenticated",
 			err),
-		"put that object back from another copy of the store; only if there is none: "+
-			j.here("store repair-head --kit FILE"),
+		hint+"; only if there is none: "+j.here("store repair-head --kit FILE"),
 	)
 }
 

@@ -258,5 +258,8 @@ func (v *verification) damage(found int64, affected []string) error {
 			return fault.WithHint(err, v.acceptHint(v.cat.op))
 		}
 	}
+	if hint := v.cat.op.strayOf(v.signed); hint != "" {
+		return fault.WithHint(err, hint)
+	}
 	return err
 }

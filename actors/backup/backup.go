@@ -11,6 +11,7 @@ import (
 
 	"vaultik/actors"
 	"vaultik/internal/clock"
+	"vaultik/messages"
 	"vaultik/vault/snapshot"
 )
 
@@ -217,11 +218,14 @@ func (j *backupJob) spawn(c actor.Context) {
 		return newPacker(run, sealers, uploaders, indexer, j.builder)
 	})
 	c.Send(j.builder, &packerIs{j.packer})
-	root, packer := c.ActorSystem().Root, j.packer
+	root, packer, builder := c.ActorSystem().Root, j.packer, j.builder
 	j.chunkers = actors.SpawnPool(&j.Job, c, actors.Pool[readEntries, batchRead]{
 		Name: "chunker", Workers: run.Limits.chunkers, Split: splitBatch,
 		NewWork: func() actors.Work[readEntries, batchRead] {
-			return newChunker(run, func(m any) { root.Send(packer, m) })
+			return newChunker(run, func(m any) { root.Send(packer, m) }, func(names readEntries) {
+				root.RequestWithCustomSender(j.chunkers,
+					&messages.Submit[readEntries]{Job: names}, builder)
+			})
 		},
 	})
 	j.scanner = j.Spawn(c, "scanner", func() actor.Actor {

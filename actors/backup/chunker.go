@@ -24,12 +24,15 @@ const sparseSize = 64 << 10
 type chunker struct {
 	run    *backupRun
 	packer func(any)
+	again  func(readEntries) // to be read by any chunker
 	cutter *chunk.Cutter
 	hasher *chunk.Hasher
 	names  *vfs.NameCache
 	touch  *actors.Touch
 	bytes  int64 // read of the file under way; holes are not
 	before *comparison
+	// reading is of the file under way, if it has other names.
+	reading *linkedReading
 
 	// of the batch under way
 	leaf    uint64
@@ -37,19 +40,23 @@ type chunker struct {
 	buf     *messages.Buf
 	pieces  []piece
 	done    []entryDone
+	aside   []asideName
 }
 
 // batchRead ends a readEntries job. The results themselves go to the packer.
 type batchRead struct{ err error }
 
-func newChunker(run *backupRun, packer func(any)) actors.Work[readEntries, batchRead] {
+func newChunker(
+	run *backupRun, packer func(any), again func(readEntries),
+) actors.Work[readEntries, batchRead] {
 	secret := run.spec.Host.Secret
 	cutter, err := chunk.NewCutter(run.spec.Chunks, secret.Chunker())
 	if err != nil {
 		panic(err) // the parameters were validated with the job
 	}
 	k := &chunker{
-		run: run, packer: packer, cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()),
+		run: run, packer: packer, again: again,
+		cutter: cutter, hasher: chunk.NewHasher(secret.ChunkID()),
 		names: vfs.NewNameCache(), touch: run.watch.Touch(),
 	}
 	return k.read
@@ -57,7 +64,7 @@ func newChunker(run *backupRun, packer func(any)) actors.Work[readEntries, batch
 
 func (k *chunker) read(attempt int, job readEntries) batchRead {
 	k.leaf, k.attempt = job.Leaf, attempt
-	k.pieces, k.done = nil, nil
+	k.pieces, k.done, k.aside = nil, nil, nil
 	defer func() {
 		k.touch.Leave()
 		if k.buf != nil { // after a panic or a cancelled job
@@ -73,6 +80,7 @@ func (k *chunker) read(attempt int, job readEntries) batchRead {
 		}
 	}
 	k.flush()
+	k.putAside()
 	return batchRead{}
 }
 
@@ -95,6 +103,26 @@ func (k *chunker) entry(t *entryTask) error {
 		k.captured(t, &d, nil)
 		return nil
 	}
+	var known *linkedFile // whose content another name has told
+	if k.attempt == 1 && k.run.linked(t) {
+		f, mine, whole := k.run.links.claim(&t.Stat)
+		switch {
+		case !mine && !whole:
+			k.aside = append(k.aside, asideName{f, t})
+			return nil // it comes again
+		case mine:
+			r := &linkedReading{}
+			k.reading = r
+			defer func() {
+				k.reading = nil
+				for _, names := range k.run.links.end(f, r) {
+					k.again(names)
+				}
+			}()
+		default:
+			known = f
+		}
+	}
 	k.touch.Enter(abs)
 	defer k.touch.Leave()
 	attrs := k.run.spec.Attrs
@@ -102,11 +130,20 @@ func (k *chunker) entry(t *entryTask) error {
 	if t.readsContent() {
 		d.Status = t.status()
 		k.before = compareWith(t)
-		f, err := k.content(abs, &st, &d)
+		var f *os.File
+		var err error
+		if known != nil {
+			k.reuse(t, &d, known)
+		} else {
+			f, err = k.content(abs, &st, &d)
+		}
 		switch {
 		case err == nil:
-			defer func() { _ = f.Close() }()
-			capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names, attrs) }
+			if f != nil {
+				defer func() { _ = f.Close() }()
+				capture = func() error { return vfs.CaptureOpen(f, &st, &d.Entry, k.names, attrs) }
+			}
+			k.wholeLinked(t, &st, &d)
 			if k.before.same() && d.Status == messages.StatusChanged {
 				d.Status, d.Entry.Refs = messages.StatusUnchanged, t.Known.Refs
 			}
@@ -222,6 +259,7 @@ func (k *chunker) settled(f *os.File, now vfs.Stat, abs string, st *vfs.Stat, d 
 			k.pieces = append(k.pieces, piece{Index: d.Index, Restart: true})
 		}
 		k.before.restart()
+		k.reading.restart()
 		k.bytes = 0
 		n, err := k.contentOnce(f, now.Size, d)
 		d.BytesRead += k.bytes
@@ -413,13 +451,18 @@ func (k *chunker) piece(index, n int) {
 	off := len(k.buf.B)
 	k.buf.B = k.buf.B[:off+n]
 	id := k.hasher.ID(k.buf.B[off : off+n])
-	k.before.add(page.Ref{ID: id})
-	k.pieces = append(k.pieces, piece{Index: index, ID: id, Off: off, Len: n})
+	k.send(piece{Index: index, ID: id, Off: off, Len: n})
 }
 
 func (k *chunker) hole(index int, n int64) {
-	k.before.add(page.Ref{Hole: n})
-	k.pieces = append(k.pieces, piece{Index: index, Hole: n})
+	k.send(piece{Index: index, Hole: n})
+}
+
+// send takes the next chunk or hole of the file under way.
+func (k *chunker) send(p piece) {
+	k.before.add(page.Ref{ID: p.ID, Hole: p.Hole})
+	k.reading.add(p.ID, p.Hole+int64(p.Len))
+	k.pieces = append(k.pieces, p)
 }
 
 func (k *chunker) flush() {

@@ -63,7 +63,7 @@ type entryTask struct {
 }
 
 // readEntries is a batch for one chunker: at most 256 entries and 1 MiB, or one large
-// file.
+// file. Names of a file that was being read are sent once more by the chunker that read it.
 type readEntries struct {
 	Leaf  uint64
 	Tasks []entryTask
@@ -75,6 +75,7 @@ type piece struct {
 	Hole     int64 // bytes; 0 for a chunk
 	ID       chunk.ID
 	Off, Len int  // in the Buf
+	Sent     bool // it is not there: its bytes were sent before, for another name of the file
 	Restart  bool // forget the entry's earlier pieces: the file is read again
 }
 

@@ -1,6 +1,8 @@
 package backup
 
 import (
+	"errors"
+
 	"github.com/asynkron/protoactor-go/actor"
 
 	"vaultik/index"
@@ -149,6 +151,10 @@ func (p *packer) decide(c actor.Context, m *entriesRead) bool {
 		case pc.Hole > 0:
 			p.placed = append(p.placed, placed{Index: pc.Index, Ref: page.Ref{Hole: pc.Hole}})
 		default:
+			if err := p.lookUpSent(pc); err != nil {
+				c.Send(c.Parent(), &messages.StageFailed{Err: err})
+				return true
+			}
 			pl, ok := p.place(m.Buf, pc)
 			if !ok {
 				// The frames promised so far may be in the index before the next one is free:
@@ -200,6 +206,29 @@ func (p *packer) lookUp(pieces []piece) error {
 		if loc.Blob != 0 {
 			p.known[p.ask[i]] = loc
 		}
+	}
+	return nil
+}
+
+// lookUpSent makes sure that place finds a chunk whose bytes do not come again. What was
+// promised when the message came may be in the index by now, and only there.
+func (p *packer) lookUpSent(pc *piece) error {
+	if !pc.Sent {
+		return nil
+	}
+	if _, ok := p.seen[pc.ID]; ok {
+		return nil
+	}
+	if _, ok := p.known[pc.ID]; !ok {
+		ids, found := [1]chunk.ID{pc.ID}, [1]index.Loc{}
+		if err := p.run.spec.Index.Chunks(ids[:], found[:]); err != nil {
+			return err
+		}
+		p.known[pc.ID] = found[0]
+	}
+	if _, ok := p.run.blobs.info(p.known[pc.ID].Blob); !ok {
+		return errors.New("internal error: the contents of a file with several names are not " +
+			"where they were stored")
 	}
 	return nil
 }

@@ -194,7 +194,7 @@ func (c *committer) dropMissing() error {
 	if len(gone) == 0 {
 		return nil
 	}
-	c.run.spec.warn(fmt.Sprintf("blobs that the index knows, but the store has not: %d; "+
+	c.run.spec.warn(fmt.Sprintf("blobs that the index knows, but the store does not list: %d; "+
 		"their files are read and stored again", len(gone)))
 	return c.drop(gone)
 }
@@ -219,8 +219,12 @@ func (c *committer) checkHead() error {
 	case c.newest < c.head.Seq && spec.Opened.Trust.Accepts(spec.Host.ID, spec.Set, c.head.Seq):
 		// The store was put back from an older copy, which the owner knows.
 	case c.newest < c.head.Seq:
+		what := "missing from the store"
+		if _, err := c.manifest(c.head.Seq); err != nil && !errors.Is(err, backends.ErrNotFound) {
+			what = fmt.Sprintf("unreadable: %v", err)
+		}
 		spec.warn(fmt.Sprintf("manifest %d of this set, the newest that this machine has written, "+
-			"is missing from the store; run: vaultik verify", c.head.Seq))
+			"is %s; run: vaultik verify", c.head.Seq, what))
 	case c.newest > c.head.Seq+1:
 		return c.foreign(c.newest)
 	}

@@ -40,7 +40,8 @@ type backupRun struct {
 	epoch   keys.EpochKey // set before the first actor needs it
 	systems *vfs.FileSystems
 	hlKey   [32]byte
-	clocks  vfs.Clocks // of the file systems of sources
+	clocks  vfs.Clocks  // of the file systems of sources
+	links   linkedFiles // that were read in this round
 
 	tally       tally
 	blobs       *blobTable

@@ -50,6 +50,7 @@ func newScanner(run *backupRun, chunkers, builder *actor.PID) actor.Actor {
 func (s *scanner) Receive(c actor.Context) {
 	if m, ok := c.Message().(*scanRoots); ok {
 		s.first = m.First
+		s.run.links.forget()
 		s.scan(c)
 	}
 }

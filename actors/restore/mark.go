@@ -131,6 +131,7 @@ func (r *restoreRun) settle(whole bool) error {
 	}
 	r.spec.Progress.SetPhase("write to disk")
 	defer r.spec.touch(r.abs)()
+	r.faults.Sync()
 	if err := r.target.Sync(); err != nil {
 		return fmt.Errorf("sync the restored files: %w; "+
 			"rerun the same command to compare them", err)

@@ -47,6 +47,7 @@ func ReadBack(ctx context.Context, s *actors.System, spec *Spec) (*ReadBackResul
 		return nil, err
 	}
 	synced := run.spec.touch(run.abs)
+	run.faults.Sync()
 	err := run.target.Sync()
 	if synced(); err != nil {
 		run.Close()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -53,13 +52,7 @@ func (o *output) event(v any) {
 }
 
 func (o *output) writeEvent(v any) {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic(err) // events are plain structs
-	}
-	o.write(b.String())
+	o.write(events.Line(v))
 }
 
 func (o *output) write(text string) {

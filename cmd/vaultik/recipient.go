@@ -61,6 +61,9 @@ func (s *session) showRecipients(e events.Recipients) {
 		}
 		s.out.result("recipient: %s%s", shortKey(r), note)
 	}
+	if len(e.Recipients) == 0 {
+		s.out.result("recipients: not known here")
+	}
 	s.out.result("sum: %s", e.Sum)
 }
 

@@ -14,7 +14,7 @@ import (
 
 type storeRepairCmd struct {
 	Kit     string   `required:"" help:"The recovery kit, which holds the owner's key." placeholder:"FILE"`
-	Confirm []string `sep:"none" help:"A host that is yours, by its id or its key's fingerprint. May be repeated." placeholder:"HOST"`
+	Confirm []string `sep:"none" help:"A host that is yours, by its id or its key's fingerprint, or recipients that are, by their sum. May be repeated." placeholder:"HOST"`
 }
 
 func (storeRepairCmd) Help() string {
@@ -26,13 +26,25 @@ that has signed snapshots in the store, with the host's id and the number of sna
 and trusts those that you confirm, on the terminal or with --confirm. Confirm only what
 you know: the id and key of a host are in its own host.json, and vaultik store info shows
 them as long as the store is whole. Anybody who can write to the store can add a key of
-their own. Nothing else in the store is changed.`
+their own.
+
+The trust list also says for whom each host's backups are encrypted. The snapshots of a
+host name them by a sum, which is shown. If it is that of the kit's own key, it is signed
+again with the host. Else compare it with the age_recipients of that host, and confirm it
+on the terminal or with --confirm SUM: somebody who has broken into the host can have
+chosen them. What is not confirmed is not signed, and the host's next backup says so.
+
+Nothing else in the store is changed.`
 }
 
 func (c *storeRepairCmd) Run(ctx context.Context, s *session) (err error) {
 	o := engine.RepairOptions{Kit: c.Kit, Confirm: c.Confirm}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		o.Agree = func(events.Author) bool { return s.ask("is this key yours?") }
+		o.AgreeTo = func(e events.Recipients) bool {
+			return s.ask("may the recipients with the sum " + e.Sum + ", and nobody else, " +
+				"read the backups of that host?")
+		}
 	}
 	s.sum.Totals, err = s.engine.RepairHead(ctx, o, s)
 	return err

@@ -216,12 +216,13 @@ type Resumed struct {
 	Known     uint64    `json:"known_seq"` // the last that this machine had known; 0: none
 }
 
-// Recipients are those for whom this host encrypts.
+// Recipients are those for whom a host encrypts.
 type Recipients struct {
-	Type       string   `json:"type"` // recipients
-	Recipients []string `json:"recipients"`
-	Sum        string   `json:"sum"`    // 64 hex digits: what the owner signs
-	Signed     bool     `json:"signed"` // the owner had signed it before
+	Type       string   `json:"type"`           // recipients
+	Host       string   `json:"host,omitempty"` // id; none: this host
+	Recipients []string `json:"recipients"`     // none: only their sum is known
+	Sum        string   `json:"sum"`            // 64 hex digits: what the owner signs
+	Signed     bool     `json:"signed"`         // the owner had signed it before
 
 	Kit string `json:"-"` // the recipient of the recovery kit, "" if it holds no identity
 }

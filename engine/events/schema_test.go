@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// TestSchema: docs/json.md has exactly the types and fields that the source has.
+// TestSchema: docs/json.md has exactly the types and fields that the source has, and says
+// which may be omitted; of a field and its twin in base64, one is.
 // An event is any struct with a field `json:"type"`; the comment on that field
 // begins with the type's name.
 func TestSchema(t *testing.T) {
@@ -80,12 +81,12 @@ func eventOf(st *ast.StructType, structs map[string]*ast.StructType) (name strin
 		if f.Tag == nil {
 			continue
 		}
-		tag, _, _ := strings.Cut(reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("json"), ",")
+		tag, opt, _ := strings.Cut(reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("json"), ",")
 		if tag == "type" && f.Comment != nil {
 			name = strings.TrimRight(strings.Fields(f.Comment.Text())[0], ":")
 		}
 		if tag != "" && tag != "-" {
-			fields = append(fields, tag)
+			fields = append(fields, tag+strings.Replace(opt, "omitempty", "?", 1))
 		}
 	}
 	slices.Sort(fields)
@@ -94,7 +95,8 @@ func eventOf(st *ast.StructType, structs map[string]*ast.StructType) (name strin
 
 var quoted = regexp.MustCompile("`([a-z0-9_]+)`")
 
-// docsSchema lists the fields in the first column of the tables.
+// docsSchema lists the fields in the first column of the tables, with ? those that may be
+// omitted.
 func docsSchema(t *testing.T) map[string][]string {
 	text, err := os.ReadFile("../../docs/json.md")
 	if err != nil {
@@ -107,8 +109,15 @@ func docsSchema(t *testing.T) map[string][]string {
 			name = strings.TrimSpace(title)
 		}
 		if strings.HasPrefix(line, "| `") {
-			for _, m := range quoted.FindAllStringSubmatch(strings.Split(line, "|")[1], -1) {
-				out[name] = append(out[name], m[1])
+			columns := strings.Split(line, "|")
+			opt := strings.TrimSpace(columns[2]) == "opt"
+			for _, m := range quoted.FindAllStringSubmatch(columns[1], -1) {
+				field := m[1]
+				twin := strings.Contains(columns[1], "`"+field+"64`") || strings.HasSuffix(field, "64")
+				if opt || twin {
+					field += "?"
+				}
+				out[name] = append(out[name], field)
 			}
 		}
 	}

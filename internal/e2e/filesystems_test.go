@@ -68,14 +68,7 @@ func fileSystems() []fileSystem {
 			p.src, p.out = top+"/src", top+"/out"
 		}},
 		{name: "btrfs: subvolumes whose device numbers change places", needs: []string{"mkfs.btrfs", "btrfs"}, open: func(p *mounted) {
-			p.image("btrfs", "256M", "mkfs.btrfs", "-q")
-			p.mount("btrfs", "one")
-			must(p.t, os.Mkdir(p.in("one/src"), 0o755))
-			for _, name := range []string{"x", "y"} {
-				p.run("btrfs", "subvolume", "create", p.in("one/src/"+name))
-				p.pair(p.in("one/src/"+name), "of "+name)
-				p.fill(p.in("one/src/" + name))
-			}
+			p.subvolumes("one/src")
 			p.src, p.out = p.in("one/src"), p.in("out")
 			p.again = func() { // who is looked at first has the lower number
 				p.unmount("one")
@@ -88,14 +81,8 @@ func fileSystems() []fileSystem {
 			}
 		}},
 		{name: "btrfs: subvolumes mounted in another order", needs: []string{"mkfs.btrfs", "btrfs"}, open: func(p *mounted) {
-			p.image("btrfs", "256M", "mkfs.btrfs", "-q")
-			p.mount("btrfs", "one")
+			p.subvolumes("one")
 			must(p.t, os.Mkdir(p.in("src"), 0o755))
-			for _, name := range []string{"x", "y"} {
-				p.run("btrfs", "subvolume", "create", p.in("one/"+name))
-				p.pair(p.in("one/"+name), "of "+name)
-				p.fill(p.in("one/" + name))
-			}
 			p.unmount("one")
 			p.mount("btrfs", "src/x", "-o", "subvol=x")
 			p.mount("btrfs", "src/y", "-o", "subvol=y")
@@ -440,6 +427,21 @@ func (p *mounted) fill(dir string) {
 func (p *mounted) besidePair(dir string) {
 	p.t.Helper()
 	must(p.t, os.WriteFile(filepath.Join(dir, "ab"), []byte("new"), 0o600))
+}
+
+// subvolumes makes x and y of a new btrfs, mounted as one, in a directory of it: the inode numbers
+// in both are the same.
+func (p *mounted) subvolumes(dir string) {
+	p.t.Helper()
+	p.image("btrfs", "256M", "mkfs.btrfs", "-q")
+	p.mount("btrfs", "one")
+	must(p.t, os.MkdirAll(p.in(dir), 0o755))
+	for _, name := range []string{"x", "y"} {
+		sub := filepath.Join(p.in(dir), name)
+		p.run("btrfs", "subvolume", "create", sub)
+		p.pair(sub, "of "+name)
+		p.fill(sub)
+	}
 }
 
 // plain makes a tree that any file system can hold, with times of whole, even seconds, among them

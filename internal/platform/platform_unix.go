@@ -5,6 +5,7 @@ package platform
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -65,14 +66,19 @@ func Space(dir string) (free, total int64, err error) {
 	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
 }
 
+// OpenLimit is how many files the process may have open at once.
+func OpenLimit() uint64 {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
+		return math.MaxUint64
+	}
+	return uint64(l.Cur)
+}
+
 // OpenShare is how many files one part of the program may have open at once: most, or a
 // share, one nth, of what the process may have open, but never fewer than 8.
 func OpenShare(most, nth int) int {
-	var l unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
-		return most
-	}
-	return int(min(uint64(most), max(8, uint64(l.Cur)/uint64(nth))))
+	return int(min(uint64(most), max(8, OpenLimit()/uint64(nth))))
 }
 
 // Map returns size zero bytes that the garbage collector does not know of; Unmap gives them back.

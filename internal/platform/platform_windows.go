@@ -3,6 +3,7 @@ package platform
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"unsafe"
@@ -83,6 +84,9 @@ func Space(dir string) (free, total int64, err error) {
 	}
 	return int64(mine), int64(all), nil
 }
+
+// OpenLimit is how many files the process may have open at once: no limit is known here.
+func OpenLimit() uint64 { return math.MaxUint64 }
 
 // OpenShare is how many files one part of the program may have open at once: most, since no
 // limit of a process is known here.

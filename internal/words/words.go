@@ -92,22 +92,36 @@ func Day(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 // Moment writes a time to the second.
 func Moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
-// Printable replaces what would act on a terminal, line ends included, by Go escapes.
-func Printable(s string) string {
-	odd := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
-	if strings.IndexFunc(s, odd) < 0 {
+// UTF8 replaces bytes that are not UTF-8 by Go escapes, such as \xff.
+func UTF8(s string) string {
+	if utf8.ValidString(s) {
 		return s
 	}
 	var b strings.Builder
 	for i, r := range s {
-		_, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && n == 1:
+		if _, n := utf8.DecodeRuneInString(s[i:]); r == utf8.RuneError && n == 1 {
 			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case odd(r):
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// Printable replaces what would act on a terminal, line ends included, by Go escapes, and so
+// bytes that are not UTF-8.
+func Printable(s string) string {
+	s = UTF8(s)
+	odd := func(r rune) bool { return !unicode.IsPrint(r) }
+	if strings.IndexFunc(s, odd) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if odd(r) {
 			q := strconv.QuoteRune(r)
 			b.WriteString(q[1 : len(q)-1])
-		default:
+		} else {
 			b.WriteRune(r)
 		}
 	}

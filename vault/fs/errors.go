@@ -29,6 +29,10 @@ var (
 	// ignores case or how accents are composed. Report it; restore the entry alone to
 	// another directory.
 	ErrSameName = errors.New("its name is the same on this file system")
+	// ErrName says that a name cannot be one on this system, as a:b on Windows, or that a file
+	// system has answered ENOENT when one such as a:b was to be made in a directory that is there.
+	// Report it; restore the entry to another file system.
+	ErrName = errors.New("the file system may not take such a name")
 	// ErrSocket says that sockets are recorded but never made: only their server can. Report it.
 	ErrSocket = errors.New("sockets are not restored")
 )

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 )
 
@@ -37,4 +38,17 @@ func (f *FileSystems) Of(st *Stat, path string) string {
 	}
 	f.byDev[st.Dev], f.taken[id] = id, true
 	return id
+}
+
+// NumbersFiles reports whether inode numbers say which names are one file at the absolute path
+// of an entry, which st describes: where the file system has an identity of its own, and
+// neither a program (FUSE) nor this machine (SMB) makes up the numbers.
+func (f *FileSystems) NumbersFiles(st *Stat, path string) bool {
+	id := f.Of(st, path)
+	for _, kind := range []string{"65735546 ", "ff534d42 ", "fe534d42 ", "517b "} {
+		if strings.HasPrefix(id, kind) {
+			return false
+		}
+	}
+	return strings.Contains(id, " id ") || strings.Contains(id, " uuid ")
 }

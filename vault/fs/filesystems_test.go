@@ -25,3 +25,18 @@ func TestFileSystems(t *testing.T) {
 		t.Errorf("asked %d times", asked)
 	}
 }
+
+// Names of equal inode numbers are one file only where nothing makes up the numbers.
+func TestFileSystems_NumbersFiles(t *testing.T) {
+	for id, want := range map[string]bool{
+		"ef53 id 1f": true, "58465342 uuid 2e": true, "9123683e id 3 #2": true,
+		"65735546 id 1f": false, "65735546 from sshfs": false, "fe534d42 id 1f": false,
+		"ff534d42 id 1f": false, "6969 from server:/export": false, "ef53 dev 7": false, "dev 7": false,
+	} {
+		f := NewFileSystems()
+		f.identify = func(uint64, string) string { return id }
+		if got := f.NumbersFiles(&Stat{Dev: 1}, "/f"); got != want {
+			t.Errorf("%q: %v", id, got)
+		}
+	}
+}

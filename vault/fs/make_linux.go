@@ -121,6 +121,9 @@ func (t *Target) make(op, path string, e *page.Entry, create func(dirfd int, nam
 	temp := t.tempName()
 	defer t.tempDone(temp)
 	if err := create(d.fd, temp); err != nil {
+		if !errors.Is(err, unix.EEXIST) {
+			_ = unlinkat(d.fd, temp, 0) // exfat-fuse makes a file of a FIFO, and then says EIO
+		}
 		return nil, t.error(op, path, err)
 	}
 	n, err := openNode(d.fd, temp, e.Type)
@@ -151,6 +154,16 @@ func (t *Target) place(d *dirHandle, temp, path, name string) error {
 	}
 	if err != nil {
 		_ = unlinkat(d.fd, temp, 0) // err says what is wrong
+	}
+	return refused(err, name)
+}
+
+// refused makes the answer of FUSE programs to names such as a:b one that people understand. err
+// is that of a call which makes a name in an open directory.
+func refused(err error, name string) error {
+	odd := func(r rune) bool { return r < ' ' || strings.ContainsRune(`"*:<>?|\`, r) }
+	if errors.Is(err, unix.ENOENT) && strings.ContainsFunc(name, odd) {
+		return ErrName
 	}
 	return err
 }

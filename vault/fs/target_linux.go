@@ -143,7 +143,7 @@ func (t *Target) ensureDir(dirfd int, name string) (made bool, err error) {
 		err = ErrDirLocked
 	}
 	if !errors.Is(err, unix.EEXIST) {
-		return err == nil, err
+		return err == nil, refused(err, name)
 	}
 	st, err := Lstatat(dirfd, name)
 	if err != nil {

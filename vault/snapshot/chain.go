@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -34,10 +35,19 @@ func (s *Store) checkChains(ctx context.Context, loaded []*Loaded, bad []Problem
 	out := forks(loaded)
 	for i, l := range loaded {
 		if err := s.checkPlace(ctx, loaded[:i], l, known[chainKey{l.Host, l.Set}]); err != nil {
-			out = append(out, Problem{Host: l.Host, Set: l.Set, Seq: l.Seq, Err: err})
+			out = append(out, problemAt(l, err))
 		}
 	}
 	return out
+}
+
+// problemAt is what is wrong in the place of l, or in one before it that cannot be read.
+func problemAt(l *Loaded, err error) Problem {
+	p := Problem{Host: l.Host, Set: l.Set, Seq: l.Seq, Err: err}
+	if !errors.Is(err, ErrGap) && !errors.Is(err, ErrFork) {
+		errors.As(err, &p)
+	}
+	return p
 }
 
 func sameChain(a, b *Loaded) bool { return a.Host == b.Host && a.Set == b.Set }
@@ -82,6 +92,7 @@ func (s *Store) checkPlace(ctx context.Context, before []*Loaded, l *Loaded, bad
 // checkLink checks that l follows before, or that bad objects and prune
 // records account for every place between.
 func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64]bool) error {
+	var unread error
 	var prev Sum // of the manifest in the place before seq, if known
 	seq, known := uint64(1), true
 	if before != nil {
@@ -93,6 +104,16 @@ func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64
 			continue
 		}
 		r, err := s.record(ctx, l.Host, l.Set, seq)
+		if r == nil {
+			if err := s.Unlisted(ctx, layout.Manifest(l.Host, l.Set, seq)); err != nil {
+				unread = cmp.Or(unread, err)
+				seq, known = seq+1, false
+				continue
+			}
+		}
+		if unknown(err) {
+			return err
+		}
 		if err != nil {
 			return fmt.Errorf("%w: seq %d, and the reason cannot be read: %w", ErrGap, seq, err)
 		}
@@ -110,7 +131,12 @@ func (s *Store) checkLink(ctx context.Context, before, l *Loaded, bad map[uint64
 	if known && l.Prev != prev {
 		return fmt.Errorf("%w: it continues from another seq %d than the one that was there", ErrFork, l.Seq-1)
 	}
-	return nil
+	return unread
+}
+
+// unknown reports whether an error of a gc object says only that it cannot be read.
+func unknown(err error) bool {
+	return err != nil && !Unproven(err) && !errors.Is(err, ErrGCRollback)
 }
 
 // record returns what accounts for the manifest that is not in this place: a record of the
@@ -143,7 +169,7 @@ func (g *GC) pruned(set layout.SetID, seq uint64) *Pruned {
 // CheckSeen compares what a store shows of a set with what this machine remembers: the
 // manifest of the highest seq that it has seen must be among those loaded, or a prune
 // record says that it was deleted, and a newer one is there. The error is [ErrRollback],
-// or [ErrFork] if another is in its place.
+// or [ErrFork] if another is in its place; of one that cannot be read it is neither.
 func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Sum) error {
 	var newest uint64
 	other := false
@@ -160,16 +186,27 @@ func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Su
 		}
 	}
 	name := fmt.Sprintf("%s seq %d", sum.String()[:8], p.Seq)
-	switch {
-	case other:
+	if other {
 		return fmt.Errorf("%w: another stands in the place of %s", ErrFork, name)
+	}
+	r, err := s.record(ctx, p.Host, p.Set, p.Seq)
+	if r == nil || newest < p.Seq {
+		for _, key := range []string{layout.Manifest(p.Host, p.Set, p.Seq),
+			layout.ManifestWeak(p.Host, p.Set, p.Seq, sum)} {
+			if err := s.Unlisted(ctx, key); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
 	case newest == 0:
 		return setGone{fmt.Errorf("%w: %s; no other of its set is there", ErrRollback, name)}
 	case newest < p.Seq:
 		return fmt.Errorf("%w: %s; the newest there is seq %d", ErrRollback, name, newest)
 	}
-	r, err := s.record(ctx, p.Host, p.Set, p.Seq)
 	switch {
+	case unknown(err):
+		return err
 	case err != nil:
 		return fmt.Errorf("%w: %s, and whether it was pruned cannot be read: %w", ErrRollback, name, err)
 	case r == nil:

@@ -199,6 +199,9 @@ func (s *Store) followGC(ctx context.Context, host layout.HostID, g *LoadedGC) (
 		return Problem{Key: layout.GC(host, seq), Host: host, Seq: seq, Err: err}
 	}
 	if g == nil || g.Seq < want.Seq {
+		if err := s.Unlisted(ctx, layout.GC(host, want.Seq)); err != nil {
+			return nil, err
+		}
 		return nil, bad(want.Seq, ErrGCRollback)
 	}
 	seq, sum, prev := g.Seq, g.Sum, g.Prev
@@ -206,7 +209,9 @@ func (s *Store) followGC(ctx context.Context, host layout.HostID, g *LoadedGC) (
 		if seq, sum = seq-1, prev; seq == want.Seq {
 			break // its sum is all that is asked for
 		}
-		if prev, err = s.gcPrev(ctx, host, seq, sum); err != nil {
+		if prev, err = s.gcPrev(ctx, host, seq, sum); unknown(err) {
+			return nil, bad(seq, err)
+		} else if err != nil {
 			return nil, bad(seq, fmt.Errorf("%w: what the newest continues from: %w", ErrGCRollback, err))
 		}
 		chain = append(chain, layout.GC(host, seq))
@@ -224,6 +229,9 @@ func (s *Store) gcPrev(ctx context.Context, host layout.HostID, seq uint64, sum 
 		return prev, err
 	}
 	if len(all) == 0 {
+		if err := s.Unlisted(ctx, layout.GC(host, seq)); err != nil {
+			return prev, err
+		}
 		return prev, damaged("it is missing")
 	}
 	b, err := s.getPinned(ctx, all[0].Key(), all[0].size, sum, MaxGC)

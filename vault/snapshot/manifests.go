@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,6 +37,9 @@ type Problem struct {
 	Set  layout.SetID
 	Seq  uint64
 	Err  error
+	// Next: it stands where the next object goes, behind the newest that is whole. It is
+	// that object, damaged, or a stranger's, which proves nothing.
+	Next bool
 }
 
 // Error implements error.
@@ -141,7 +145,7 @@ func (s *Store) Heads(ctx context.Context, seen []Place) ([]*Loaded, []Problem, 
 			continue
 		}
 		if err := s.checkPlace(ctx, loaded[:i], l, nil); err != nil {
-			problems = append(problems, Problem{Host: l.Host, Set: l.Set, Seq: l.Seq, Err: err})
+			problems = append(problems, problemAt(l, err))
 		}
 	}
 	return loaded, append(problems, s.checkUntil(ctx, Filter{}, loaded)...), nil
@@ -257,11 +261,18 @@ func (s *Store) Head(ctx context.Context, host layout.HostID, set layout.SetID) 
 
 // At reads the manifest in one place of a chain, or both sides of a fork. Strays beside
 // one are left out; where nothing is proven, each object is a problem.
-func (s *Store) At(ctx context.Context, p Place) ([]*Loaded, []Problem, error) {
-	stem := strings.TrimSuffix(layout.Manifest(p.Host, p.Set, p.Seq), ".json.zst")
+func (s *Store) At(ctx context.Context, at Place) ([]*Loaded, []Problem, error) {
+	stem := strings.TrimSuffix(layout.Manifest(at.Host, at.Set, at.Seq), ".json.zst")
 	all, err := s.find(ctx, stem, layout.KindManifest)
 	if err != nil {
 		return nil, nil, err
+	}
+	if len(all) == 0 {
+		var p Problem
+		if errors.As(s.Unlisted(ctx, layout.Manifest(at.Host, at.Set, at.Seq)), &p) {
+			return nil, []Problem{p}, nil
+		}
+		return nil, nil, nil
 	}
 	loaded, bad, err := s.loadAll(ctx, all, 0, len(all))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"vaultik/vault/layout"
@@ -42,6 +43,21 @@ func (s *Store) find(ctx context.Context, prefix string, kind layout.Kind) ([]fo
 		return nil, fmt.Errorf("list %s: %w", prefix, err)
 	}
 	return out, nil
+}
+
+// Unlisted asks the store for an object that it does not list, before that is said to be lost:
+// what stands behind a link is not listed. The error is a [Problem] that says why the object
+// cannot be read.
+func (s *Store) Unlisted(ctx context.Context, key string) error {
+	_, err := s.objects.Head(ctx, key, 1)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	p := Problem{Key: key, Err: err}
+	if o, err := layout.Parse(key); err == nil {
+		p.Host, p.Set, p.Seq = o.Host, o.Set, o.Seq
+	}
+	return p
 }
 
 // Unproven tells an object that no trusted key vouches for, as far as was read, from one
@@ -104,6 +120,7 @@ func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kin
 	line, beyond := inLine(bad, next)
 	s.ignore(prefix, kind, append(beyond, revoked...))
 	if len(line) > 0 {
+		line[0].Next = true
 		return v, false, line[0]
 	}
 	return v, ok, nil

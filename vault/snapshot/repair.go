@@ -1,11 +1,13 @@
 package snapshot
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +23,10 @@ type Author struct {
 	Key       keys.PublicKey
 	Manifests int
 	GCs       int
-	Last      time.Time  // of the newest manifest, by its signer's clock
-	Entry     *TrustHost // of this host and key in the newest readable trust list; nil: none
+	Last      time.Time // of the newest manifest, by its signer's clock
+	// Recipients are the sums in these manifests, each once, that of the newest manifest last.
+	Recipients []Sum
+	Entry      *TrustHost // of this host and key in the newest readable trust list; nil: none
 }
 
 // HeadState is what is left of store.json and the trust lists.
@@ -37,9 +41,10 @@ type HeadState struct {
 }
 
 // ReadHead reads store.json and the trust lists of a store whose id and owner are known from
-// elsewhere. The error is [ErrOwnerChanged] where another store is there, or of reading.
+// elsewhere, as is the number of the newest list that was seen. The error is
+// [ErrOwnerChanged] where another store is there, or of reading.
 func ReadHead(ctx context.Context, o Objects, store layout.StoreID,
-	owner keys.PublicKey) (*HeadState, error) {
+	owner keys.PublicKey, seen uint64) (*HeadState, error) {
 	s := newStore(o)
 	s.Doc = StoreDoc{Store: store, Owner: owner}
 	h := &HeadState{}
@@ -56,7 +61,19 @@ func ReadHead(ctx context.Context, o Objects, store layout.StoreID,
 	} else if errors.Is(derr, ErrNewerFormat) {
 		return nil, derr
 	}
-	return h, s.readLists(ctx, h)
+	if err := s.readLists(ctx, h); err != nil {
+		return nil, err
+	}
+	last := seen
+	if !h.TrustGood {
+		last = max(last, h.Next)
+	}
+	for seq := h.Next; seq <= last; seq++ { // a new one must not take back what one of these says
+		if err := s.Unlisted(ctx, layout.Trust(seq)); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
 }
 
 // readLists finds the newest good trust list, and where a new one goes.
@@ -106,11 +123,11 @@ func (s *Store) readLists(ctx context.Context, h *HeadState) error {
 func FindAuthors(ctx context.Context, o Objects, store layout.StoreID, known *Trust) (out []Author,
 	weak bool, err error) {
 	s := newStore(o)
-	all := make(map[Author]*Author) // by host and key
-	author := func(host layout.HostID, key keys.PublicKey) *Author {
-		k := Author{Host: host, Key: key}
+	all := make(map[authorKey]*foundAuthor)
+	author := func(host layout.HostID, key keys.PublicKey) *foundAuthor {
+		k := authorKey{host, key}
 		if all[k] == nil {
-			all[k] = &Author{Host: host, Key: key}
+			all[k] = &foundAuthor{Author: Author{Host: host, Key: key}, sums: map[Sum]use{}}
 		}
 		return all[k]
 	}
@@ -137,6 +154,10 @@ func FindAuthors(ctx context.Context, o Objects, store layout.StoreID, known *Tr
 		if m.Time.After(a.Last) {
 			a.Last = m.Time
 		}
+		if at := (use{m.Time, m.Seq}); !m.Recipients.IsZero() &&
+			at.compare(a.sums[m.Recipients]) > 0 {
+			a.sums[m.Recipients] = at
+		}
 		weak = weak || f.Short != ""
 	}
 	gcs, err := s.findAmong(ctx, layout.GCsPrefix, layout.KindGC)
@@ -156,7 +177,10 @@ func FindAuthors(ctx context.Context, o Objects, store layout.StoreID, known *Tr
 	for _, a := range all {
 		a.GCs = byKey[a.Key]
 		delete(byKey, a.Key)
-		out = append(out, *a)
+		a.Recipients = slices.SortedFunc(maps.Keys(a.sums), func(x, y Sum) int {
+			return cmp.Or(a.sums[x].compare(a.sums[y]), bytes.Compare(x[:], y[:]))
+		})
+		out = append(out, a.Author)
 	}
 	for key, n := range byKey {
 		out = append(out, Author{Key: key, GCs: n})
@@ -168,6 +192,25 @@ func FindAuthors(ctx context.Context, o Objects, store layout.StoreID, known *Tr
 	})
 	return out, weak, nil
 }
+
+type authorKey struct {
+	host layout.HostID
+	key  keys.PublicKey
+}
+
+// foundAuthor is an author some of whose objects are still to be read.
+type foundAuthor struct {
+	Author
+	sums map[Sum]use // of recipients: the newest manifest of each
+}
+
+// use is where in the order of a host's manifests one is: two of one set may be of one second.
+type use struct {
+	time time.Time
+	seq  uint64
+}
+
+func (u use) compare(v use) int { return cmp.Or(u.time.Compare(v.time), cmp.Compare(u.seq, v.seq)) }
 
 func order(first bool) int {
 	if first {

@@ -128,9 +128,15 @@ func (s *Store) openTrust(ctx context.Context, pin Pin) error {
 			sum = sumOf(b)
 			return t, nil
 		})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	if last := max(pin.TrustSeq, 1); trust.Seq < last {
+		if err := s.Unlisted(ctx, layout.Trust(last)); err != nil {
+			return err
+		}
+	}
+	switch {
 	case !ok && pin.TrustSeq > 0:
 		return damaged("there is no trust list, but list %d was seen before", pin.TrustSeq)
 	case !ok:

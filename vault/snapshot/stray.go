@@ -120,7 +120,7 @@ func (s *Store) sift(ctx context.Context, loaded []*Loaded, bad []Problem) (prob
 		switch {
 		case len(line) == 0:
 		case len(next) < maxInLine:
-			line[0].Err = andMore(line[0].Err, len(line)-1)
+			line[0].Err, line[0].Next = andMore(line[0].Err, len(line)-1), true
 			next = append(next, line[0])
 		default:
 			more += len(line)

@@ -1,0 +1,93 @@
+package verify
+
+import (
+	"fmt"
+
+	"vaultik/actors/survey"
+	"vaultik/vault/blob"
+	"vaultik/vault/layout"
+	"vaultik/vault/page"
+)
+
+// content notes the chunks that a page refers to, and its list pages.
+func (w *pageWalk) content(p *page.Page, example string, anyBad bool) {
+	lists := func(refs []page.Ref, path string) {
+		for k := range refs {
+			w.lists[refs[k].ID] = path
+		}
+	}
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		w.n.run.spec.Progress.SetCurrent(e.Path)
+		w.refs(e.XattrRefs, e.Path, anyBad)
+		if e.ListLevel == 0 {
+			w.refs(e.Refs, e.Path, anyBad)
+		} else {
+			lists(e.Refs, e.Path)
+		}
+	}
+	switch {
+	case p.Kind != page.List:
+	case p.Level == 0:
+		w.refs(p.Refs, example, anyBad)
+	default:
+		lists(p.Refs, example)
+	}
+}
+
+// blob checks a blob that a page names, and returns its number.
+func (w *pageWalk) blob(info *blob.Info, path string) (int, bool) {
+	key := layout.Blob(w.s.Host, info.Name)
+	i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, info.Name)
+	if !ok || !w.needs.has(i) {
+		if !w.told[key] && !w.s.Partial {
+			w.told[key] = true
+			w.unnamed(key, path)
+		}
+		return 0, false
+	}
+	if size := w.n.run.survey.Inventory.At(i).Size; size != info.Size {
+		w.tell(survey.Problem{
+			Kind:      survey.ProblemReference,
+			Key:       key,
+			Snapshots: []string{w.s.ID()},
+			Reason: fmt.Sprintf("it has %d bytes according to a page, %d according to the manifest",
+				info.Size, size),
+		})
+		return 0, false
+	}
+	return i, true
+}
+
+// refs notes the references to chunks of one entry, unless a table that is known has them.
+func (w *pageWalk) refs(refs []page.Ref, path string, anyBad bool) {
+	for i := range refs {
+		r := &refs[i]
+		if r.Hole > 0 {
+			continue
+		}
+		if r.Blob != w.blobAt {
+			w.blobAt = r.Blob
+			w.num, w.found = w.n.run.survey.Inventory.FindBlob(w.s.HostNum, r.Blob.Name)
+			w.table, _ = w.tables.get(tableKey{w.s.HostNum, *r.Blob})
+		}
+		if !w.found && !w.s.Partial {
+			continue // reported already
+		}
+		if count, isBad := w.bad[w.num]; w.found && anyBad && isBad {
+			if count <= survey.MaxPaths {
+				w.bad[w.num]++
+				w.affected(w.num, path)
+			}
+			continue
+		}
+		if !w.tables.in(w.table, r.Span, r.ID[:]) {
+			w.from.waiting.Add(r, place{path, w.s.Num}, 0)
+		}
+	}
+}
+
+// affected adds a path to what is known about a bad blob.
+func (w *pageWalk) affected(blob int, path string) {
+	w.n.aside.Tell(&pathAffected{key: w.n.run.survey.Inventory.Key(blob), path: path})
+}
