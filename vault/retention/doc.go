@@ -35,11 +35,13 @@
 //   - a snapshot is older than keep-within allows only if both clocks say so.
 //
 // So a wrong clock, a copied store and manifests with invented times make rules keep more than
-// they ask for, never less; under a clock that stands still keep-within lets nothing expire. A
-// thief of the host's key needs as long as an honest host to fill buckets; only the snapshots of
-// periods that are not over lose theirs to him, like keep-yearly the newest honest one of this
-// year, so shorter periods belong beside long ones. For keep-last there is no such limit, so it also keeps the newest of each of as many
-// hours: thousands of snapshots within minutes count as one or two there.
+// they ask for, never less; under a clock that stands still keep-within lets nothing expire.
+//
+// A thief of the host's key needs as long as an honest host to fill buckets. Only the snapshots
+// of periods that are not over lose theirs to him, such as the newest honest one of this year
+// under keep-yearly, so shorter periods belong beside long ones. For keep-last there is no such
+// limit, so it also keeps the newest of each of as many hours: thousands of snapshots within
+// minutes count as one or two there.
 //
 // # Brakes
 //
