@@ -47,7 +47,8 @@ type reader struct {
 
 	manifests   []*Snapshot
 	checkpoints []*checkpoint
-	notes       map[string]snapshot.Sum
+	notes       map[string]snapshot.Sum // what they are about, by id
+	said        snapshot.Notes
 	newest      time.Time // when the newest of them was stored
 }
 
@@ -75,7 +76,11 @@ func (r *reader) read(ctx context.Context) error {
 			r.seen(c.Stored)
 			return err
 		},
-		Note: func(id string, manifest snapshot.Sum) { r.notes[id] = manifest },
+		Note: func(n *snapshot.Note) {
+			r.known[layout.Note(r.host, n.ID)] = true
+			r.notes[n.ID] = n.Sum
+			r.said.Add(n)
+		},
 	})
 	if err == nil && len(problems) > 0 {
 		err = &ProblemsError{problems}
@@ -95,7 +100,7 @@ func (r *reader) manifest(ctx context.Context, m Manifest) (*Snapshot, error) {
 	n.want(r.inventory, root, m.Root.Size)
 	s := &Snapshot{
 		Place: snapshot.Place{Host: m.Host, Set: m.Set, Seq: m.Seq}, Sum: m.Sum, Time: m.Time, Stored: m.Stored,
-		Complete: m.Complete, Tags: slices.Clone(m.Tags), Pins: slices.Clone(m.Pins),
+		Complete: m.Complete, Tags: slices.Clone(m.Tags),
 		key: m.Key, size: m.Size, prev: m.Prev, needs: n,
 	}
 	if m.GC != nil {
