@@ -48,11 +48,16 @@ func (c *Config) Settings(p Places) []Setting {
 		{"storage_url", c.StorageURL},
 		{"age_recipients", c.Recipients.Strings()},
 		{"snapshots", sets},
+	}
+	if c.Retention != nil {
+		list = append(list, Setting{retentionKey, policySettings(c.Retention)})
+	}
+	list = append(list, []Setting{
 		{"compression_level", c.Compression},
 		{"chunk_size", FormatSize(c.ChunkSize)},
 		{"blob_size", FormatSize(c.BlobSize)},
 		{"memory", FormatSize(c.Memory)},
-	}
+	}...)
 	list = append(list, c.storeSettings()...)
 	list = append(list, Setting{indexPathKey, p.IndexDir(c)})
 	if p.State != "" {

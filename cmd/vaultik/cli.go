@@ -15,6 +15,8 @@ type cli struct {
 
 	Init      initCmd      `cmd:"" help:"Set up this machine: keys, configuration, a new store."`
 	Snapshots snapshotsCmd `cmd:"" help:"List the snapshots of a store."`
+	Snapshot  snapshotCmd  `cmd:"" help:"Tag, pin or remove snapshots."`
+	Forget    forgetCmd    `cmd:"" help:"Remove the snapshots that no rule keeps."`
 	Backup    backupCmd    `cmd:"" help:"Save a snapshot of files and directories."`
 	Index     indexCmd     `cmd:"" help:"Rebuild the index of a host."`
 	Ls        lsCmd        `cmd:"" help:"List the files of a snapshot."`

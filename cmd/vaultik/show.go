@@ -36,6 +36,8 @@ func (s *session) showObject(e events.Event) {
 		s.showRecipients(e)
 	case events.Rollback:
 		s.showRollback(e)
+	case events.Snapshot:
+		s.showSnapshot(e)
 	case events.Author:
 		s.showAuthor(e)
 	case events.Check:

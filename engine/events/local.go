@@ -72,6 +72,7 @@ func (Warning) event()      {}
 func (Error) event()        {}
 func (Summary) event()      {}
 func (Snapshot) event()     {}
+func (Verdict) event()      {}
 func (Entry) event()        {}
 func (Problem) event()      {}
 func (Verified) event()     {}

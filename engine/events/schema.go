@@ -116,9 +116,29 @@ type Snapshot struct {
 	SetName64  string     `json:"setname64,omitempty"`
 	Paths      []PathText `json:"paths,omitempty"`
 	Tags       []string   `json:"tags,omitempty"`
+	Unnamed    int64      `json:"tags_unnamed,omitempty"` // tags whose names are not known
+	Pinned     bool       `json:"pinned,omitempty"`       // no retention removes it
 	Files      *int64     `json:"files,omitempty"`
 	Bytes      *int64     `json:"bytes,omitempty"`
 	Errors     *int64     `json:"errors,omitempty"`
+}
+
+// Verdict says what a policy does with one snapshot.
+type Verdict struct {
+	Type       string    `json:"type"` // verdict
+	ID         string    `json:"id"`   // 64 hex digits
+	Time       time.Time `json:"time"`
+	Host       string    `json:"host"` // id
+	Set        string    `json:"set"`  // id
+	Seq        uint64    `json:"seq"`
+	Complete   bool      `json:"complete"`
+	Whole      bool      `json:"whole"` // the store lists all that it needs
+	Hostname   string    `json:"hostname,omitempty"`
+	Hostname64 string    `json:"hostname64,omitempty"`
+	SetName    string    `json:"setname,omitempty"`
+	SetName64  string    `json:"setname64,omitempty"`
+	Keep       bool      `json:"keep"`
+	Reasons    []string  `json:"reasons,omitempty"` // why it is kept, in words
 }
 
 // Entry is one entry of a snapshot.
@@ -288,6 +308,7 @@ type Config struct {
 	StorageURL64 string                    `json:"storage_url64,omitempty"`
 	Recipients   []string                  `json:"age_recipients"`
 	Sets         map[string]map[string]any `json:"snapshots"` // settings as in the file
+	Retention    map[string]any            `json:"retention,omitempty"`
 	Compression  int                       `json:"compression_level"`
 	ChunkSize    string                    `json:"chunk_size"`
 	BlobSize     string                    `json:"blob_size"`
