@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"time"
 
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -20,8 +21,10 @@ type Objects interface {
 	Get(ctx context.Context, key string, off, n int64) ([]byte, error)
 	// Head returns the first n bytes of an object, or all of it where it is shorter.
 	Head(ctx context.Context, key string, n int64) ([]byte, error)
-	// List calls fn for each object whose key begins with prefix, in any order.
-	List(ctx context.Context, prefix string, fn func(key string, size int64) error) error
+	// List calls fn for each object whose key begins with prefix, in any order, with its size
+	// in bytes and when the store says that it was stored.
+	List(ctx context.Context, prefix string,
+		fn func(key string, size int64, stored time.Time) error) error
 }
 
 // Pin is what a machine remembers of a store. Empty fields accept anything.
