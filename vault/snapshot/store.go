@@ -62,6 +62,7 @@ type Store struct {
 	strays map[strayKey]Stray
 	named  map[layout.HostID][]GCSeen // gc objects that must be there: see RequireGC
 	gcs    map[layout.HostID]gcRead   // the newest that was read, without what it condemns
+	drops  map[layout.HostID][]Dropped
 }
 
 type listKey struct {
@@ -94,7 +95,8 @@ func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
 func newStore(o Objects) *Store {
 	return &Store{objects: o, lists: make(map[listKey][]BlobSize),
 		epochs: make(map[epochKey]*opening), strays: make(map[strayKey]Stray),
-		named: make(map[layout.HostID][]GCSeen), gcs: make(map[layout.HostID]gcRead)}
+		named: make(map[layout.HostID][]GCSeen), gcs: make(map[layout.HostID]gcRead),
+		drops: make(map[layout.HostID][]Dropped)}
 }
 
 func (s *Store) open(ctx context.Context, pin Pin) error {

@@ -161,7 +161,7 @@ func TestStore_flooded(t *testing.T) {
 			_, err = s.GC(t.Context(), w.host)
 		}
 		if err == nil {
-			_, _, err = s.Checkpoints(t.Context(), w.host)
+			_, _, err = checkpoints(t.Context(), s, w.host, time.Time{})
 		}
 		if !errors.Is(err, ErrFlooded) || !strings.Contains(err.Error(), prefix) {
 			t.Errorf("%s: %v", prefix, err)
