@@ -16,6 +16,7 @@ import (
 	"vaultik/actors/backup"
 	"vaultik/actors/jobtest"
 	"vaultik/internal/testtree"
+	"vaultik/vault/snapshot"
 )
 
 func bigTree(t *testing.T) string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
