@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"vaultik/actors/mirror"
 	"vaultik/backends"
@@ -223,7 +224,7 @@ func objectsUnder(ctx context.Context, o backends.ObjectReader, prefix string) (
 	error) {
 	out := map[string][]byte{}
 	var keys []string
-	err := o.List(ctx, prefix, func(key string, size int64) error {
+	err := o.List(ctx, prefix, func(key string, size int64, _ time.Time) error {
 		if _, err := layout.Parse(key); err == nil && size <= snapshot.MaxTrust {
 			keys = append(keys, key)
 		}
@@ -262,7 +263,8 @@ func (w withHeads) Head(ctx context.Context, key string, n int64) ([]byte, error
 }
 
 // List is that of the one place or the other.
-func (w withHeads) List(ctx context.Context, prefix string, fn func(string, int64) error) error {
+func (w withHeads) List(ctx context.Context, prefix string,
+	fn func(string, int64, time.Time) error) error {
 	return w.of(prefix).List(ctx, prefix, fn)
 }
 

@@ -105,7 +105,8 @@ func (c *committer) list() error {
 		return err
 	}
 	c.run.blobs.list()
-	err = c.objects.List(c.run.ctx, layout.HostPrefix(host), func(key string, size int64) error {
+	prefix := layout.HostPrefix(host)
+	err = c.objects.List(c.run.ctx, prefix, func(key string, size int64, _ time.Time) error {
 		if c.doomed.Has(key) {
 			return nil
 		}

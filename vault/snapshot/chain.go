@@ -244,7 +244,7 @@ func (s *Store) removed(ctx context.Context, p Place, sum Sum) bool {
 
 // withoutDropped leaves out what prune has dropped: the losing side of a fork, what is damaged
 // for good, and what a revoked key has signed. It may still be there, where deleting takes time
-// or is not allowed.
+// or is not allowed. What was pruned after it was listed is left out, too.
 func (s *Store) withoutDropped(ctx context.Context, loaded []*Loaded, bad []Problem) ([]*Loaded,
 	[]Problem) {
 	dropped := func(host layout.HostID, set layout.SetID, seq uint64, sum Sum) bool {
@@ -255,6 +255,10 @@ func (s *Store) withoutDropped(ctx context.Context, loaded []*Loaded, bad []Prob
 		return dropped(l.Host, l.Set, l.Seq, l.Sum)
 	})
 	return loaded, slices.DeleteFunc(bad, func(p Problem) bool {
+		if errors.Is(p.Err, fs.ErrNotExist) { // since it was listed
+			gc, err := s.knownGC(ctx, p.Host)
+			return err == nil && gc.pruned(p.Set, p.Seq) != nil
+		}
 		return !p.Sum.IsZero() && dropped(p.Host, p.Set, p.Seq, p.Sum)
 	})
 }
