@@ -305,7 +305,7 @@ func (j *job) readNotes(ctx context.Context, c *catalog) error {
 			continue
 		}
 		hosts[r.Host] = true
-		problems, err := c.op.Store.EachNote(ctx, r.Host, func(n *snapshot.LoadedNote) error {
+		problems, err := c.op.Store.EachNote(ctx, r.Host, nil, func(n *snapshot.LoadedNote) error {
 			c.notes.Add(n.Note)
 			if len(n.Sealed) > 0 {
 				c.unopened = append(c.unopened, n)

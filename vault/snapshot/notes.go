@@ -99,17 +99,19 @@ type LoadedNote struct {
 	Key string
 }
 
-// EachNote reads and verifies the notes about a host's snapshots, oldest first, and calls fn for
-// each; of a nil fn only the problems are of interest. What a revoked key has signed only adds:
+// EachNote reads and verifies the notes about a host's snapshots that are not known, oldest
+// first, and calls fn for each; known may be nil: none is. What a revoked key has signed only adds:
 // it takes nothing away. A note that cannot be read is a problem: it may be a pin. One that
 // nobody signed who may is left out, and remembered for [Store.Strays]. The error is of
 // listing, of fn, or of ctx.
-func (s *Store) EachNote(ctx context.Context, host layout.HostID, fn func(*LoadedNote) error) ([]Problem, error) {
+func (s *Store) EachNote(ctx context.Context, host layout.HostID, known func(key string) bool,
+	fn func(*LoadedNote) error) ([]Problem, error) {
 	prefix := layout.NotePrefix(host)
 	all, err := s.find(ctx, prefix, layout.KindNote)
 	if err != nil {
 		return nil, err
 	}
+	all = slices.DeleteFunc(all, func(f found) bool { return known != nil && known(f.Key()) })
 	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.Short, b.Short) })
 	type result struct {
 		n   *Note
@@ -121,9 +123,8 @@ func (s *Store) EachNote(ctx context.Context, host layout.HostID, fn func(*Loade
 		return r
 	}, func(i int, r result) error {
 		switch {
-		case r.err == nil && fn != nil:
-			return fn(&LoadedNote{r.n, all[i].Key()})
 		case r.err == nil:
+			return fn(&LoadedNote{r.n, all[i].Key()})
 		case errors.Is(r.err, ErrSignature), errors.Is(r.err, ErrUntrusted):
 			strays = append(strays, problemOf(all[i], r.err))
 		default:

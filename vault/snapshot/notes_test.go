@@ -36,7 +36,7 @@ func (w *world) marks(l *Loaded) string {
 	w.t.Helper()
 	s := w.open()
 	var notes Notes
-	problems, err := s.EachNote(w.t.Context(), w.host, func(n *LoadedNote) error { notes.Add(n.Note); return nil })
+	problems, err := s.EachNote(w.t.Context(), w.host, nil, func(n *LoadedNote) error { notes.Add(n.Note); return nil })
 	w.must(err)
 	m := notes.Of(Place{l.Host, l.Set, l.Seq}, l.Sum, l.Tags)
 	out := "tags"
