@@ -221,6 +221,8 @@ func (c *committer) checkHead() error {
 	switch {
 	case c.newest < c.head.Seq && spec.Opened.Trust.Accepts(spec.Host.ID, spec.Set, c.head.Seq):
 		// The store was put back from an older copy, which the owner knows.
+	case c.newest < c.head.Seq && c.removed():
+		// The whole set was removed. It goes on from there.
 	case c.newest < c.head.Seq:
 		what := "missing from the store"
 		if _, err := c.manifest(c.head.Seq); err != nil && !errors.Is(err, backends.ErrNotFound) {
@@ -241,6 +243,13 @@ func (c *committer) checkHead() error {
 		}
 	}
 	return nil
+}
+
+// removed reports whether prune has removed the whole set, with what this machine wrote last.
+func (c *committer) removed() bool {
+	spec := c.run.spec
+	return spec.Opened.CheckSeen(c.run.ctx, nil,
+		snapshot.Place{Host: spec.Host.ID, Set: spec.Set, Seq: c.head.Seq}, c.head.Sum) == nil
 }
 
 // newestManifest finds the newest manifest of the set, nil where it has to be read by its
