@@ -22,6 +22,7 @@ type cli struct {
 	Ls        lsCmd        `cmd:"" help:"List the files of a snapshot."`
 	Restore   restoreCmd   `cmd:"" help:"Restore files from a snapshot."`
 	Verify    verifyCmd    `cmd:"" help:"Check that the store has what its snapshots need."`
+	Prune     pruneCmd     `cmd:"" help:"Remove from the store what no snapshot needs."`
 	StoreCmd  storeCmd     `cmd:"" name:"store" help:"Show, check or mirror the store."`
 	Host      hostCmd      `cmd:"" help:"Go on with this host after it was put back."`
 	Recipient recipientCmd `cmd:"" help:"Sign who can read the backups of this host."`

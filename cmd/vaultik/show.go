@@ -50,6 +50,8 @@ func (s *session) showObject(e events.Event) {
 		s.showPlan(e)
 	case events.Index:
 		s.showIndex(e)
+	case events.Pruned:
+		s.showPruned(e)
 	case events.StoreCheck:
 		s.showStoreCheck(e)
 	}

@@ -92,6 +92,7 @@ func (Index) event()        {}
 func (Restored) event()     {}
 func (Plan) event()         {}
 func (Copied) event()       {}
+func (Pruned) event()       {}
 func (StoreInfo) event()    {}
 func (StoreCheck) event()   {}
 func (Remark) event()       {}

@@ -496,6 +496,38 @@ type Copied struct {
 	Problems  int64  `json:"problems"`
 }
 
+// Pruned is what prune did in one host's part of the store, or would do, also if it ended early.
+type Pruned struct {
+	Type       string `json:"type"` // pruned
+	Host       string `json:"host"`
+	Hostname   string `json:"hostname,omitempty"`
+	Hostname64 string `json:"hostname64,omitempty"`
+	DryRun     bool   `json:"dry_run"`
+	Snapshots  int    `json:"snapshots"` // that stay
+	Removed    int    `json:"snapshots_removed"`
+	GC         uint64 `json:"gc"` // number of the gc object that was written; 0: none
+
+	All       Amount `json:"all"`       // that the store lists
+	Needed    Amount `json:"needed"`    // by snapshots, and by running backups
+	Young     Amount `json:"young"`     // not needed, and too new to be condemned
+	Condemned Amount `json:"condemned"` // by this run
+	Waiting   Amount `json:"waiting"`   // condemned, and deleted later
+	Ripe      Amount `json:"ripe"`      // condemned, and to be deleted now
+	Deleted   Amount `json:"deleted"`   // of these, those that were
+
+	Age         float64    `json:"age"`            // seconds until what is not needed is condemned
+	Grace       float64    `json:"grace"`          // seconds from there until it is deleted
+	AfterBackup bool       `json:"after_backup"`   // and not before the host's next backup
+	Next        *time.Time `json:"next,omitempty"` // when the first of those that wait can be deleted
+	Error       string     `json:"error,omitempty"`
+}
+
+// Amount is a number of objects, and their bytes.
+type Amount struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+}
+
 // StoreInfo is a store as a whole.
 type StoreInfo struct {
 	Type      string          `json:"type"` // store-info
