@@ -72,10 +72,7 @@ func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, er
 		return res, err
 	}
 	defer op.Close()
-	if op.Mirror {
-		return res, removedElsewhere(op)
-	}
-	if err := j.removes(op); err != nil && !o.DryRun {
+	if _, _, err := op.pruner(); err != nil {
 		return res, err
 	}
 	f := &forgetting{job: j, o: o}
@@ -93,26 +90,6 @@ func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, er
 	done, err := j.prune(ctx, op, p)
 	res.Sets, res.Pruned = f.told(done), done.Hosts
 	return res, cmp.Or(err, f.refusals())
-}
-
-// removedElsewhere refuses to remove anything from a mirror.
-func removedElsewhere(op *opened) error {
-	return &fault.UsageError{Msg: backends.Redact(op.URL) +
-		" is a mirror: it follows its store in what is removed",
-		Advice: "remove it from the store, then update the mirror with vaultik store copy"}
-}
-
-// removes fails unless the owner lets this machine remove snapshots.
-func (j *job) removes(op *opened) error {
-	switch {
-	case op.Host == nil:
-		return &op.noHost
-	case op.mayPrune():
-		return nil
-	}
-	return fault.WithHint(errors.New("this host may add snapshots, and not remove any; "+
-		op.prunersText("may")), "run the same command on such a machine; see which they are: "+
-		j.here("store info"))
 }
 
 // marked is a catalog with tags and pins.

@@ -47,10 +47,7 @@ func (j *job) remove(ctx context.Context, o RemoveOptions) error {
 		return err
 	}
 	defer op.Close()
-	if op.Mirror {
-		return removedElsewhere(op)
-	}
-	if err := j.removes(op); err != nil {
+	if _, _, err := op.pruner(); err != nil {
 		return err
 	}
 	cat, err := j.marked(ctx, op)
