@@ -92,10 +92,12 @@ func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, er
 	return res, cmp.Or(err, f.refusals())
 }
 
-// marked is a catalog with tags and pins.
+// marked is a catalog with tags and pins, for those who remove snapshots. It comes from the
+// store, and not from the cache.
 func (j *job) marked(ctx context.Context, op *opened) (*catalog, error) {
-	j.looksUp(op)
+	op.Store.WithoutBlobs = true // there may be thousands of manifests
 	cat, err := j.catalog(ctx, op)
+	op.Store.WithoutBlobs = false // prune has to know what they need
 	if err == nil {
 		err = j.readNotes(ctx, cat)
 	}
@@ -307,29 +309,23 @@ func (f *forgetting) told(done PruneResult) (out []ForgottenSet) {
 // refusals is the error that stands for all sets of which nothing was removed.
 func (f *forgetting) refusals() error {
 	var errs []error
-	var names []string
 	for _, s := range f.all {
 		if s.Refused != nil {
 			errs = append(errs, fmt.Errorf("set %q: %w", s.setName, s.Refused))
-			names = append(names, fmt.Sprintf("%q", s.setName))
 		}
 	}
 	if len(errs) == 0 {
 		return nil
 	}
-	err := fmt.Errorf("nothing was removed from %s: %w",
+	err := fmt.Errorf("nothing is removed from %s: %w",
 		words.Plural(int64(len(errs)), "set", "sets"), errors.Join(errs...))
-	if f.o.DryRun {
-		err = fmt.Errorf("nothing would be removed from %s: %w",
-			words.Plural(int64(len(errs)), "set", "sets"), errors.Join(errs...))
-	}
 	for _, e := range errs {
 		if !errors.Is(e, retention.ErrTooMuch) {
 			return err
 		}
 	}
-	return fault.WithHint(err, "look at what it would remove: "+f.here("forget --dry-run")+
-		"; only if that is meant, rerun the same command with --force")
+	return fault.WithHint(err, "look at the list; only if that is meant, rerun the same command "+
+		"with --force")
 }
 
 // storeNow is the time by the clock of the store: when it has stored something just now. In a dry

@@ -89,12 +89,15 @@ func (j *job) annotate(ctx context.Context, o AnnotateOptions) error {
 		return err
 	}
 	signer, err := j.noteSigner(op, r, &o)
+	if err == nil {
+		err = j.nameTags(ctx, cat, []*row{r}, key)
+	}
 	if err != nil {
 		return err
 	}
 	n := &snapshot.Note{Store: op.Store.Doc.Store, Host: r.Host, ID: layout.NewULID(time.Now()),
 		Time: time.Now(), Set: r.Set, Seq: r.Seq, Sum: r.Sum}
-	changed, err := j.writeOn(ctx, cat, r, key, &o, n)
+	changed, err := j.writeOn(cat, r, &o, n)
 	if err != nil {
 		return err
 	}
@@ -130,16 +133,14 @@ func putNote(ctx context.Context, op *opened, n *snapshot.Note, signer *keys.Sig
 }
 
 // writeOn writes on a note what is asked for; false if all of it is so already.
-func (j *job) writeOn(ctx context.Context, c *catalog, r *row, key *keys.Identity, o *AnnotateOptions,
-	n *snapshot.Note) (changed bool, err error) {
+func (j *job) writeOn(c *catalog, r *row, o *AnnotateOptions, n *snapshot.Note) (changed bool,
+	err error) {
 	mark := c.mark(r)
 	switch {
 	case len(o.Tags) > 0:
 		err = j.tag(c, r, mark, o.Tags, n)
 	case len(o.Untags) > 0:
-		if err = j.nameTags(ctx, c, []*row{r}, key); err == nil {
-			n.Untags, err = j.tagsNamed(c, r, mark, o.Untags)
-		}
+		n.Untags, err = j.tagsNamed(c, r, mark, o.Untags)
 	case o.Pin && len(mark.Pins) == 0:
 		n.Pin = true
 	case o.Pin:

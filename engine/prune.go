@@ -309,6 +309,8 @@ func (p *pruneJob) explained(host layout.HostID, err error) error {
 		hint := "see what is wrong: " + p.here("verify")
 		if stray := p.strayAmong(problems.Problems); stray != "" {
 			hint += "; " + stray
+		} else if way := p.wayOut(problems.Problems); way != "" {
+			hint += "; only if there is no other copy of the store: " + way
 		}
 		return &notPruned{host, err, hint, fault.Damage}
 	case errors.Is(err, gc.ErrUnexplained):
@@ -334,6 +336,20 @@ func (p *pruneJob) strayAmong(problems []error) string {
 		o, err := layout.Parse(bad.Key)
 		if err == nil && (o.Kind == layout.KindCheckpoint || o.Kind == layout.KindNote) {
 			return removeStray(p.op.URL, bad.Key)
+		}
+	}
+	return ""
+}
+
+// wayOut is how to go on without a snapshot that is damaged for good.
+func (p *pruneJob) wayOut(problems []error) string {
+	for _, err := range problems {
+		var bad snapshot.Problem
+		if !errors.As(err, &bad) || !snapshot.Unproven(bad.Err) {
+			continue
+		}
+		if o, err := layout.Parse(bad.Key); err == nil && o.Kind == layout.KindManifest {
+			return p.here("snapshot remove --damaged " + bad.Key)
 		}
 	}
 	return ""

@@ -102,6 +102,7 @@ type removing struct {
 // snapshots is the removal of single snapshots.
 func (r *removing) snapshots(ctx context.Context, key *keys.Identity) (p pruning, err error) {
 	wanted := map[snapshot.Sum]string{}
+	var rows []*row
 	for _, id := range r.o.Snapshots {
 		row, err := r.find(ctx, r.cat, id, r.o.Pick, key)
 		if err != nil {
@@ -111,11 +112,22 @@ func (r *removing) snapshots(ctx context.Context, key *keys.Identity) (p pruning
 		if host := row.Host.String(); !slices.Contains(p.Hosts, host) {
 			p.Hosts = append(p.Hosts, host)
 		}
-		r.Tell(r.cat.event(row))
+		rows = append(rows, row)
 	}
 	p.choose = func(_ layout.HostID, all []*gc.Snapshot) (gc.Choice, error) { return chosen(all, wanted) }
-	_, err = chosen(r.cat.asListed(), wanted) // before anybody is asked
-	return p, err
+	if _, err = chosen(r.cat.asListed(), wanted); err != nil { // before anybody is asked
+		return p, err
+	}
+	return p, r.show(ctx, rows, key)
+}
+
+// show tells what is to be removed.
+func (r *removing) show(ctx context.Context, rows []*row, key *keys.Identity) error {
+	err := r.nameTags(ctx, r.cat, rows, key)
+	for _, row := range rows {
+		r.Tell(r.cat.event(row))
+	}
+	return err
 }
 
 // asListed are the snapshots as prune will see them, as far as is known before it has listed
@@ -151,15 +163,18 @@ func chosen(all []*gc.Snapshot, wanted map[snapshot.Sum]string) (c gc.Choice, er
 		}
 	}
 	for _, s := range all {
+		if name, goes := wanted[s.Sum]; goes && s.Place.Seq == sets[chain{s.Place.Host, s.Place.Set}].newest {
+			return c, fault.WithHint(fmt.Errorf("snapshot %s is the newest of its set, which stays", name),
+				"make another first: vaultik backup; or remove the whole set: "+
+					"vaultik snapshot remove --set NAME")
+		}
+	}
+	for _, s := range all {
 		name, goes := wanted[s.Sum]
 		l := sets[chain{s.Place.Host, s.Place.Set}]
 		switch {
 		case !goes:
 			continue
-		case s.Place.Seq == l.newest:
-			return c, fault.WithHint(fmt.Errorf("snapshot %s is the newest of its set, which stays", name),
-				"make another first: vaultik backup; or remove the whole set: "+
-					"vaultik snapshot remove --set NAME")
 		case l.had && !l.whole:
 			return c, fault.WithHint(fmt.Errorf("of the set of snapshot %s no other would be left that "+
 				"is whole", name), "see what the others lack: vaultik verify")
@@ -187,6 +202,7 @@ func (r *removing) set(ctx context.Context, key *keys.Identity) (p pruning, err 
 		return p, e
 	}
 	n := chains[0]
+	var rows []*row
 	for _, row := range r.cat.rows {
 		if row.chain() != n.chain {
 			continue
@@ -195,7 +211,7 @@ func (r *removing) set(ctx context.Context, key *keys.Identity) (p pruning, err 
 			return p, fault.WithHint(fmt.Errorf("snapshot %s of this set is pinned", row.short()),
 				"unpin it first: "+r.here("snapshot unpin "+row.short()))
 		}
-		r.Tell(r.cat.event(row))
+		rows = append(rows, row)
 	}
 	p.Hosts = []string{n.host.String()}
 	p.choose = func(_ layout.HostID, all []*gc.Snapshot) (c gc.Choice, err error) {
@@ -210,7 +226,7 @@ func (r *removing) set(ctx context.Context, key *keys.Identity) (p pruning, err 
 		}
 		return c, nil
 	}
-	return p, nil
+	return p, r.show(ctx, rows, key)
 }
 
 // damaged is the removal of what stands in places of snapshots and is none.

@@ -90,8 +90,13 @@ func (c *forgetCmd) Run(ctx context.Context, s *session) error {
 	res, err := s.engine.Forget(ctx, engine.ForgetOptions{Pick: c.engine(), Policy: policy,
 		DryRun: c.DryRun, Prune: c.Prune, Force: c.Force}, s)
 	s.sum.Totals = res.Totals
+	removed := 0
 	for i := range res.Sets {
 		s.showForgotten(&res.Sets[i], c.DryRun)
+		removed += res.Sets[i].Removed
+	}
+	if removed > 0 && !c.DryRun && !c.Prune {
+		s.out.note("the space of what nothing needs any more comes back with: vaultik prune")
 	}
 	return err
 }

@@ -118,8 +118,15 @@ func (r *reader) manifest(ctx context.Context, m Manifest) (*Snapshot, error) {
 	return s, err
 }
 
-// needs are those of a manifest or checkpoint. The error is of the context.
+// needs are those of a manifest or checkpoint.
 func (r *reader) needs(ctx context.Context, of *snapshot.Needs) (n needs, err error) {
+	named := int64(len(of.Blobs))
+	for _, ref := range of.Lists {
+		named += ref.Count
+	}
+	if named != of.Count { // it was read without what it names: nothing would be needed
+		return n, fmt.Errorf("internal error: %d of %d blobs of a snapshot are known", named, of.Count)
+	}
 	for _, k := range of.Keys {
 		n.epochs = append(n.epochs, k.Epoch)
 	}
