@@ -27,7 +27,9 @@ func Create(file, storageURL, stateDir string, recipients []string) error {
 			quoteYAML(stateDir))
 	}
 	b.WriteString("\n# What `vaultik backup` without paths saves.\n" +
-		"# snapshots:\n#   home:\n#     paths:\n#       - ~/Documents\n#     exclude:\n#       - \"*.tmp\"\n")
+		"# snapshots:\n#   home:\n#     paths:\n#       - ~/Documents\n#     exclude:\n#       - \"*.tmp\"\n" +
+		"\n# Which snapshots `vaultik forget` keeps.\n# retention:\n#   keep_daily: 7\n#   keep_weekly: 5\n" +
+		"#   keep_monthly: 12\n")
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("make directory of configuration: %w", err)
 	}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -89,7 +88,12 @@ func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, er
 		choose: f.choose, keep: !o.Prune}
 	done, err := j.prune(ctx, op, p)
 	res.Sets, res.Pruned = f.told(done), done.Hosts
-	return res, cmp.Or(err, f.refusals())
+	if refused := f.refusals(); err == nil {
+		err = refused
+	} else if refused != nil {
+		err = errors.Join(err, refused)
+	}
+	return res, err
 }
 
 // marked is a catalog with tags and pins, for those who remove snapshots. It comes from the

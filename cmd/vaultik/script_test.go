@@ -76,7 +76,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
-			"unsign": unsign, "pruned": pruned, "revoke": revoke, "condemn": condemn,
+			"unsign": unsign, "pruned": pruned, "revoke": revoke, "roles": roles, "condemn": condemn,
 			"hold": hold, "unhold": unhold, "await": await,
 			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse, "mount": mountAt,
 			"fuselinks": fuselinks,
