@@ -5,6 +5,7 @@ import (
 
 	"vaultik/internal/bandwidth"
 	"vaultik/vault/keys"
+	"vaultik/vault/retention"
 )
 
 // Defaults and limits. Sizes are bytes.
@@ -32,7 +33,8 @@ type Config struct {
 	File       string // where it was read from
 	StorageURL string // file:///..., s3://... or rclone://...; variables are expanded
 	Recipients keys.Recipients
-	Sets       []Set // in the order of the file
+	Sets       []Set            // in the order of the file
+	Retention  retention.Policy // of sets that have none of their own; nil: none is given
 
 	Compression int    // zstd level
 	ChunkSize   int64  // middle chunk size in bytes, a power of two
@@ -76,6 +78,8 @@ type Set struct {
 	Name  string
 	Paths []string // absolute and clean, in the order of the file
 
+	Retention retention.Policy // nil: that of the configuration
+
 	Filters
 }
 
@@ -87,6 +91,15 @@ func (c *Config) Set(name string) (Set, bool) {
 		}
 	}
 	return Set{}, false
+}
+
+// Policy says which snapshots of a set are kept; nil: nothing was said. The name may be that of
+// a set that is not in the configuration.
+func (c *Config) Policy(set string) retention.Policy {
+	if s, ok := c.Set(set); ok && s.Retention != nil {
+		return s.Retention
+	}
+	return c.Retention
 }
 
 // CheckParallel returns an error unless n concurrent transfers are allowed.

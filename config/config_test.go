@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +46,8 @@ func TestParse_Defaults(t *testing.T) {
 func TestParse_ShowReadsBack(t *testing.T) {
 	_, r := recipient(t, false)
 	text := "storage_url: file:///a%20b/$$x\nage_recipients: [" + r + "]\nhostname: \"a: b #c\"\nmemory: 1GiB\nblob_size: 64MiB\n" +
-		"snapshots: {\"x:y\": {paths: ['/ $$HOME', \"/ü\\\\\"]}}\nparallel: 64\ncompression_level: 19\nchunk_size: 64KiB\nindex_path: /i\n"
+		"snapshots: {\"x:y\": {paths: ['/ $$HOME', \"/ü\\\\\"], retention: {keep_tag: ['a b', c]}}}\n" +
+		"retention: {keep_daily: 7, keep_yearly: unlimited, keep_within_hourly: 36h, keep_tag: 'x,y'}\nparallel: 64\ncompression_level: 19\nchunk_size: 64KiB\nindex_path: /i\n"
 	c, err := Parse("c.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +56,14 @@ func TestParse_ShowReadsBack(t *testing.T) {
 	d, err := Parse("c.yaml", []byte(shown))
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, shown)
+	}
+	for set, want := range map[string]string{
+		"x:y":   "[{0 0 0s [a b]} {0 0 0s [c]}]",
+		"other": "[{2 7 0s []} {6 -1 0s []} {1 0 36h0m0s []} {0 0 0s [x y]}]",
+	} {
+		if got := fmt.Sprint(d.Policy(set)); got != want {
+			t.Errorf("policy of %s: %s, want %s", set, got, want)
+		}
 	}
 	if again := YAML(d.Settings(Places{})); again != shown || d.BlobSize != 64<<20 || d.Sets[0].Paths[0] != "/ $HOME" {
 		t.Errorf("first\n%ssecond\n%s", shown, again)
@@ -101,6 +111,13 @@ func TestParse_Refused(t *testing.T) {
 		{"relative path", ok + "snapshots: {a: {paths: [x]}}\n", `c.yaml:3: snapshots: a: paths: "x" is not an absolute path`},
 		{"other home", ok + "snapshots: {a: {paths: [~bob/x]}}\n", "not another user's home"},
 		{"unset variable", ok + "snapshots: {a: {paths: [$NO_SUCH_VARIABLE/x]}}\n", "variable NO_SUCH_VARIABLE is not set"},
+		{"unknown rule", ok + "retention: {keep_dayly: 7}\n", `c.yaml:3: unknown key "keep_dayly" in retention; did you mean "keep_daily"?`},
+		{"no rules", ok + "retention: {}\n", "retention has no rules"},
+		{"nothing kept", ok + "retention: {keep_last: 0, keep_daily: 0}\n", "every number of the policy is 0"},
+		{"rule without number", ok + "snapshots: {a: {paths: [/x], retention: {keep_last: 7d}}}\n",
+			`c.yaml:3: snapshots: a: retention: keep_last: "7d" is not a number of snapshots`},
+		{"months or minutes", ok + "retention: {keep_within: 6m}\n", "write months as mo"},
+		{"empty tag", ok + "retention: {keep_tag: ['a,']}\n", "has an empty tag"},
 		{"twice", ok + "memory: 1GiB\nmemory: 2GiB\n", "memory"},
 		{"empty", "", "no settings"},
 		{"comments only", "# nothing\n", "no settings"},

@@ -31,7 +31,9 @@ func Create(file, storageURL, stateDir string, recipients []string) error {
 	}
 	if len(recipients) > 0 {
 		b.WriteString("\n# What `vaultik backup` without paths saves.\n" +
-			"# snapshots:\n#   home:\n#     paths:\n#       - ~/Documents\n#     exclude:\n#       - \"*.tmp\"\n")
+			"# snapshots:\n#   home:\n#     paths:\n#       - ~/Documents\n#     exclude:\n#       - \"*.tmp\"\n" +
+			"\n# Which snapshots `vaultik forget` keeps.\n# retention:\n#   keep_daily: 7\n#   keep_weekly: 5\n" +
+			"#   keep_monthly: 12\n")
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("make directory of configuration: %w", err)
@@ -53,8 +55,11 @@ func (c *Config) Settings(p Places) []Setting {
 	if !c.Recipients.IsZero() {
 		list = append(list, Setting{"age_recipients", c.Recipients.Strings()})
 	}
+	list = append(list, Setting{"snapshots", sets})
+	if c.Retention != nil {
+		list = append(list, Setting{retentionKey, policySettings(c.Retention)})
+	}
 	list = append(list, []Setting{
-		{"snapshots", sets},
 		{"compression_level", c.Compression},
 		{"chunk_size", FormatSize(c.ChunkSize)},
 		{"blob_size", FormatSize(c.BlobSize)},

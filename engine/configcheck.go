@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"vaultik/backends"
 	"vaultik/config"
@@ -106,6 +107,7 @@ func (j *job) checkConfig(ctx context.Context) error {
 			k.pruner(op)
 			return k.result()
 		}
+		k.retention(op)
 		if k.host(ctx, op) {
 			k.index(op.Host)
 		}
@@ -154,6 +156,16 @@ func (k *checks) store(ctx context.Context, op *opened) {
 	}
 	k.ok("store", "%s: %s, owner %s%s", backends.Redact(op.URL), writable,
 		op.Store.Doc.Owner.Fingerprint(), room)
+}
+
+// retention warns of rules that this machine cannot apply.
+func (k *checks) retention(op *opened) {
+	rules := k.conf.Retention != nil || slices.ContainsFunc(k.conf.Sets,
+		func(s config.Set) bool { return s.Retention != nil })
+	if rules && op.Host != nil && !op.mayPrune() {
+		k.warn("retention", "this host may not remove snapshots, so its rules are of no effect; "+
+			op.prunersText("may"), "write the rules into the configuration of such a machine")
+	}
 }
 
 // storeDirs are the directories of a file store in which a backup makes files.
@@ -284,8 +296,12 @@ func (k *checks) sets() {
 			continue
 		}
 		if k.paths(name, &list[0]) {
-			k.ok(name, "%s, %s", words.Plural(int64(len(set.Paths)), "path", "paths"),
-				list[0].patterns())
+			kept := ""
+			if p := k.conf.Policy(set.Name); p != nil {
+				kept = "; keep " + policyText(p)
+			}
+			k.ok(name, "%s, %s%s", words.Plural(int64(len(set.Paths)), "path", "paths"),
+				list[0].patterns(), kept)
 		}
 	}
 }

@@ -438,7 +438,7 @@ func TestHosts_RevokeForkAndPruner(t *testing.T) {
 	raw, err := snapshot.EncodeManifest(&fork, host.Signer)
 	g.must(err)
 	forged := sha256.Sum256(raw)
-	_, err = b.Put(t.Context(), layout.ManifestWeak(host.ID, fork.Set, fork.Seq, forged),
+	_, err = b.Put(t.Context(), layout.Weak(layout.Manifest(host.ID, fork.Set, fork.Seq), forged),
 		backends.Bytes(raw, &forged), backends.PutOptions{})
 	g.must(err)
 	err = g.revoke(host.ID.String())

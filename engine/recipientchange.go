@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"vaultik/backends"
 	"vaultik/config"
@@ -247,7 +248,7 @@ func (j *job) rewrapHost(ctx context.Context, op *opened, host layout.HostID, rs
 		}
 	}
 	taken := map[layout.Epoch]map[int]bool{}
-	err = op.Objects.List(ctx, layout.EpochsPrefix(host), func(key string, _ int64) error {
+	err = op.Objects.List(ctx, layout.EpochsPrefix(host), func(key string, _ int64, _ time.Time) error {
 		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindEpochKey {
 			if taken[o.Epoch] == nil {
 				taken[o.Epoch] = map[int]bool{}

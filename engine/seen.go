@@ -83,6 +83,7 @@ var strangers = map[layout.Kind][2]string{
 	layout.KindTrust:    {"trust list", "trust lists"},
 	layout.KindManifest: {"manifest", "manifests"},
 	layout.KindGC:       {"gc object", "gc objects"},
+	layout.KindNote:     {"note", "notes"},
 }
 
 // sayStrays warns of objects that were left out since nobody who is trusted has signed

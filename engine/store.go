@@ -267,7 +267,7 @@ var errFound = errors.New("found")
 // holdsAny reports whether there is an object below one of the prefixes, as far as can be known.
 func holdsAny(ctx context.Context, o backends.ObjectReader, prefixes ...string) bool {
 	for _, p := range prefixes {
-		err := o.List(ctx, p, func(string, int64) error { return errFound })
+		err := o.List(ctx, p, func(string, int64, time.Time) error { return errFound })
 		if errors.Is(err, errFound) {
 			return true
 		}

@@ -115,7 +115,8 @@ func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
 	case o.Snapshot != "":
 		return j.chooseOne(ctx, cat, o, key)
 	case o.Pick == Pick{}:
-		return cat.rows, cat.problems, nil
+		err := j.readNotes(ctx, cat)
+		return cat.rows, cat.problems, err
 	}
 	chains, err := cat.chains(ctx, o.Pick, key)
 	if err != nil {

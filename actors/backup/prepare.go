@@ -105,7 +105,8 @@ func (c *committer) list() error {
 		return err
 	}
 	c.run.blobs.list()
-	err = c.objects.List(c.run.ctx, layout.HostPrefix(host), func(key string, size int64) error {
+	prefix := layout.HostPrefix(host)
+	err = c.objects.List(c.run.ctx, prefix, func(key string, size int64, _ time.Time) error {
 		if c.doomed.Has(key) {
 			return nil
 		}
@@ -220,6 +221,8 @@ func (c *committer) checkHead() error {
 	at := snapshot.Place{Host: spec.Host.ID, Set: spec.Set, Seq: c.head.Seq}
 	switch {
 	case c.newest < c.head.Seq && spec.Opened.Explained(c.run.ctx, at, c.head.Sum):
+		// The store was put back from an older copy, which the owner knows, or prune has removed
+		// the whole set. It goes on from there.
 	case c.newest < c.head.Seq:
 		what := "missing from the store"
 		if _, err := c.manifest(c.head.Seq); err != nil && !errors.Is(err, backends.ErrNotFound) {

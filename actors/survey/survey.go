@@ -326,7 +326,9 @@ func (s *Survey) unlisted(ctx context.Context, host int, seen []bool) error {
 func (s *Survey) listed(name layout.Object, size int64, seen []bool) {
 	i, ok := s.Inventory.Find(name)
 	if !ok {
-		if name.Kind != layout.KindManifest && name.Kind != layout.KindCheckpoint {
+		switch name.Kind {
+		case layout.KindManifest, layout.KindCheckpoint, layout.KindNote:
+		default:
 			s.Spare++
 			s.SpareSize += size
 		}

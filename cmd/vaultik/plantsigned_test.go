@@ -160,6 +160,21 @@ func forkTrust(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// roles has the owner give this host other roles: roles KIT ROLE...
+func roles(ts *testscript.TestScript, _ bool, args []string) {
+	s := newSignedStore(ts)
+	kit, err := keys.ParseKit([]byte(ts.ReadFile(args[0])))
+	ts.Check(err)
+	next, prev := s.next(layout.Trust)
+	b, _ := s.read(filepath.Join(s.dir, layout.Trust(next-1)))
+	t, err := snapshot.DecodeTrust(b, kit.Owner.Public())
+	ts.Check(err)
+	t.Hosts[0].Roles, t.Seq, t.Prev = args[1:], next, prev
+	b, err = snapshot.EncodeTrust(t, kit.Owner)
+	ts.Check(err)
+	put(ts, s.dir, layout.Trust(next), b)
+}
+
 // revoke has the owner revoke the key of this host: revoke KIT [SEQ]. With SEQ the
 // snapshots of the only set stand up to that one.
 func revoke(ts *testscript.TestScript, _ bool, args []string) {

@@ -42,6 +42,8 @@ func (s *session) showObject(e events.Event) {
 		s.showRecipients(e)
 	case events.Rollback:
 		s.showRollback(e)
+	case events.Snapshot:
+		s.showSnapshot(e)
 	case events.Author:
 		s.showAuthor(e)
 	case events.Check:
@@ -54,6 +56,8 @@ func (s *session) showObject(e events.Event) {
 		s.showPlan(e)
 	case events.Index:
 		s.showIndex(e)
+	case events.Pruned:
+		s.showPruned(e)
 	case events.StoreCheck:
 		s.showStoreCheck(e)
 	}

@@ -72,6 +72,7 @@ func (Warning) event()      {}
 func (Error) event()        {}
 func (Summary) event()      {}
 func (Snapshot) event()     {}
+func (Verdict) event()      {}
 func (Entry) event()        {}
 func (Problem) event()      {}
 func (Verified) event()     {}
@@ -96,6 +97,7 @@ func (Index) event()        {}
 func (Restored) event()     {}
 func (Plan) event()         {}
 func (Copied) event()       {}
+func (Pruned) event()       {}
 func (StoreInfo) event()    {}
 func (StoreCheck) event()   {}
 func (Remark) event()       {}

@@ -116,9 +116,29 @@ type Snapshot struct {
 	SetName64  string     `json:"setname64,omitempty"`
 	Paths      []PathText `json:"paths,omitempty"`
 	Tags       []string   `json:"tags,omitempty"`
+	Unnamed    int64      `json:"tags_unnamed,omitempty"` // tags whose names are not known
+	Pinned     bool       `json:"pinned,omitempty"`       // no retention removes it
 	Files      *int64     `json:"files,omitempty"`
 	Bytes      *int64     `json:"bytes,omitempty"`
 	Errors     *int64     `json:"errors,omitempty"`
+}
+
+// Verdict says what a policy does with one snapshot.
+type Verdict struct {
+	Type       string    `json:"type"` // verdict
+	ID         string    `json:"id"`   // 64 hex digits
+	Time       time.Time `json:"time"`
+	Host       string    `json:"host"` // id
+	Set        string    `json:"set"`  // id
+	Seq        uint64    `json:"seq"`
+	Complete   bool      `json:"complete"`
+	Whole      bool      `json:"whole"` // the store lists all that it needs
+	Hostname   string    `json:"hostname,omitempty"`
+	Hostname64 string    `json:"hostname64,omitempty"`
+	SetName    string    `json:"setname,omitempty"`
+	SetName64  string    `json:"setname64,omitempty"`
+	Keep       bool      `json:"keep"`
+	Reasons    []string  `json:"reasons,omitempty"` // why it is kept, in words
 }
 
 // Entry is one entry of a snapshot.
@@ -288,6 +308,7 @@ type Config struct {
 	StorageURL64 string                    `json:"storage_url64,omitempty"`
 	Recipients   []string                  `json:"age_recipients"`
 	Sets         map[string]map[string]any `json:"snapshots"` // settings as in the file
+	Retention    map[string]any            `json:"retention,omitempty"`
 	Compression  int                       `json:"compression_level"`
 	ChunkSize    string                    `json:"chunk_size"`
 	BlobSize     string                    `json:"blob_size"`
@@ -474,6 +495,38 @@ type Copied struct {
 	Spare     int64  `json:"objects_left_out"`
 	Extra     int    `json:"snapshots_kept"` // that only the target has
 	Problems  int64  `json:"problems"`
+}
+
+// Pruned is what prune did in one host's part of the store, or would do, also if it ended early.
+type Pruned struct {
+	Type       string `json:"type"` // pruned
+	Host       string `json:"host"`
+	Hostname   string `json:"hostname,omitempty"`
+	Hostname64 string `json:"hostname64,omitempty"`
+	DryRun     bool   `json:"dry_run"`
+	Snapshots  int    `json:"snapshots"` // that stay
+	Removed    int    `json:"snapshots_removed"`
+	GC         uint64 `json:"gc"` // number of the gc object that was written; 0: none
+
+	All       Amount `json:"all"`       // that the store lists
+	Needed    Amount `json:"needed"`    // by snapshots, and by running backups
+	Young     Amount `json:"young"`     // not needed, and too new to be condemned
+	Condemned Amount `json:"condemned"` // by this run
+	Waiting   Amount `json:"waiting"`   // condemned, and deleted later
+	Ripe      Amount `json:"ripe"`      // condemned, and to be deleted now
+	Deleted   Amount `json:"deleted"`   // of these, those that were
+
+	Age         float64    `json:"age"`            // seconds until what is not needed is condemned
+	Grace       float64    `json:"grace"`          // seconds from there until it is deleted
+	AfterBackup bool       `json:"after_backup"`   // and not before the host's next backup
+	Next        *time.Time `json:"next,omitempty"` // when the first of those that wait can be deleted
+	Error       string     `json:"error,omitempty"`
+}
+
+// Amount is a number of objects, and their bytes.
+type Amount struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
 }
 
 // StoreInfo is a store as a whole.

@@ -73,7 +73,7 @@ type Visitor struct {
 	Known      func(key string) bool // need not be read again
 	Manifest   func(Manifest) error
 	Checkpoint func(Checkpoint) error
-	Note       func(id string, manifest snapshot.Sum) // a note about a snapshot
+	Note       func(*snapshot.Note)
 }
 
 // Store is what prune works on: a store's part about one host.
@@ -131,7 +131,7 @@ type Snapshot struct {
 	Complete bool      // nothing that was asked for is missing from it
 	Whole    bool      // the store lists all that it needs, and no prune may be deleting of that
 	Tags     []snapshot.TagID
-	Pins     []snapshot.TagID
+	Pins     []string // ids of the notes that pin it
 
 	key  string
 	size int64

@@ -85,6 +85,10 @@ func (r *run) choose() (err error) {
 	there := slices.DeleteFunc(slices.Clone(all), r.removed)
 	r.unexplained()
 	if r.o.Choose != nil {
+		for _, s := range there {
+			m := r.reader.said.Of(s.Place, s.Sum, s.Tags)
+			s.Tags, s.Pins = m.Tags, m.Pins
+		}
 		choice, err := r.o.Choose(there)
 		if err == nil {
 			err = r.record(there, choice)

@@ -236,7 +236,7 @@ func (s *Store) Explained(ctx context.Context, p Place, sum Sum) bool {
 
 // WithoutDropped leaves out what prune has dropped: the losing side of a fork, what is damaged
 // for good, and what a revoked key has signed. It may still be there, where deleting takes time
-// or is not allowed, or in a mirror.
+// or is not allowed, or in a mirror. What was pruned after it was listed is left out, too.
 func (s *Store) WithoutDropped(ctx context.Context, loaded []*Loaded, bad []Problem) ([]*Loaded,
 	[]Problem) {
 	dropped := func(p Place, sum Sum) bool {
@@ -252,6 +252,10 @@ func (s *Store) WithoutDropped(ctx context.Context, loaded []*Loaded, bad []Prob
 	})
 	return loaded, slices.DeleteFunc(bad, func(p Problem) bool {
 		at := Place{p.Host, p.Set, p.Seq}
+		if errors.Is(p.Err, fs.ErrNotExist) { // since it was listed
+			gc, err := s.knownGC(ctx, p.Host)
+			return err == nil && gc.pruned(p.Set, p.Seq) != nil
+		}
 		return !p.Sum.IsZero() && dropped(at, p.Sum) || decided[at] && errors.Is(p.Err, ErrFork)
 	})
 }

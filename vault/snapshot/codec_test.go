@@ -27,13 +27,15 @@ func codecs(t *testing.T) []codec {
 	w := newWorld(t)
 	l := w.snapshot(w.set)
 	tag := w.manifest(w.set, nil)
-	tag.Tags, tag.Pins, tag.GC = []TagID{NewTagID()}, []TagID{NewTagID()}, &GCSeen{3, Sum{1}}
+	tag.Tags, tag.GC = []TagID{{7}}, &GCSeen{3, Sum{1}}
 	tagged := w.commit(tag)
 	cp := &Checkpoint{Store: w.store, Host: w.host, Set: w.set, Seq: 4, ID: layout.NewULID(testTime), Time: testTime, Needs: l.Needs}
 	cpBytes, err := EncodeCheckpoint(cp, w.signer)
 	w.must(err)
 	w.gc(GC{Seq: 1, Condemned: []Condemned{{First: 1, Names: []string{testName(1)}}},
 		Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}}})
+	note, err := EncodeNote(w.note(l, func(n *Note) { n.Tags, n.Sealed, n.Pin = []TagID{{7}}, []byte{1}, true }), w.signer)
+	w.must(err)
 	manifest := func(b []byte) (any, error) { return DecodeManifest(b, w.signer.Public()) }
 	return []codec{
 		{"store", storeNamespace, w.owner, w.m.objects[layout.StoreJSON], true, func(b []byte) (any, error) { return DecodeStore(b) }},
@@ -41,6 +43,9 @@ func codecs(t *testing.T) []codec {
 		{"manifest", manifestNamespace, w.signer, w.m.objects[l.Key], false, manifest},
 		{"tagged", manifestNamespace, w.signer, w.m.objects[tagged.Key], false, manifest},
 		{"checkpoint", checkpointNamespace, w.signer, cpBytes, false, func(b []byte) (any, error) { return DecodeCheckpoint(b, w.signer.Public()) }},
+		{"note", noteNamespace, w.signer, note, false, func(b []byte) (any, error) {
+			return DecodeNote(b, []keys.PublicKey{w.pruner.Public(), w.signer.Public()})
+		}},
 		{"gc", gcNamespace, w.pruner, w.m.objects[layout.GC(w.host, 1)], false, func(b []byte) (any, error) {
 			return DecodeGC(b, []keys.PublicKey{keys.NewSigner().Public(), w.pruner.Public()})
 		}},
@@ -222,6 +227,27 @@ func TestEncode_refusesWhatCannotBeRead(t *testing.T) {
 		b := forge(t, w.signer, checkpointNamespace, string(line))
 		if _, err := DecodeCheckpoint(b, w.signer.Public()); !errors.Is(err, ErrDamaged) {
 			t.Errorf("checkpoint, %s, forged: %v, want ErrDamaged", name, err)
+		}
+	}
+	for name, change := range map[string]func(*Note){
+		"no store":        func(n *Note) { n.Store = layout.StoreID{} },
+		"no host":         func(n *Note) { n.Host = layout.HostID{} },
+		"no set":          func(n *Note) { n.Set = layout.SetID{} },
+		"no sum":          func(n *Note) { n.Sum = Sum{} },
+		"no seq":          func(n *Note) { n.Seq = 0 },
+		"no ULID":         func(n *Note) { n.ID = "x" },
+		"nothing":         func(n *Note) { n.Pin = false },
+		"no names":        func(n *Note) { n.Tags = []TagID{{1}} },
+		"names only":      func(n *Note) { n.Sealed = []byte{1} },
+		"a tag twice":     func(n *Note) { n.Untags = []TagID{{1}, {1}} },
+		"tags unsorted":   func(n *Note) { n.Tags, n.Sealed = []TagID{{2}, {1}}, []byte{1} },
+		"a pin twice":     func(n *Note) { n.Unpins = []string{n.ID, n.ID} },
+		"no id of a pin":  func(n *Note) { n.Unpins = []string{"x"} },
+		"too many unpins": func(n *Note) { n.Untags = make([]TagID, MaxTags+1) },
+	} {
+		n := w.note(good, func(n *Note) { n.Pin = true; change(n) })
+		if _, err := EncodeNote(n, w.signer); !errors.Is(err, ErrInvalid) {
+			t.Errorf("note, %s: %v, want ErrInvalid", name, err)
 		}
 	}
 	names := func(n uint32) []string { return []string{testName(n)} }

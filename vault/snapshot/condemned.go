@@ -106,7 +106,7 @@ func (s *Store) EachCondemned(ctx context.Context, g *LoadedGC,
 			}
 		}
 		for _, ref := range group.Lists {
-			err := s.eachListed(ctx, g.Host, ref, func(o layout.Object) error { return fn(group, o) })
+			err := s.EachListed(ctx, g.Host, ref, func(o layout.Object) error { return fn(group, o) })
 			if err != nil {
 				return err
 			}
@@ -144,7 +144,7 @@ func (s *Store) CheckCondemned(ctx context.Context, host layout.HostID,
 			}
 		}
 		for _, ref := range c.Lists {
-			if err := s.eachListed(ctx, host, ref, each); err != nil {
+			if err := s.EachListed(ctx, host, ref, each); err != nil {
 				out = append(out, Problem{Key: layout.CondemnedList(host, ref.Name), Host: host, Err: err})
 			}
 		}
@@ -152,7 +152,8 @@ func (s *Store) CheckCondemned(ctx context.Context, host layout.HostID,
 	return out
 }
 
-func (s *Store) eachListed(ctx context.Context, host layout.HostID, ref ListRef,
+// EachListed calls fn for each object of a condemned list about a host.
+func (s *Store) EachListed(ctx context.Context, host layout.HostID, ref ListRef,
 	fn func(layout.Object) error) error {
 	key := layout.CondemnedList(host, ref.Name)
 	b, err := s.getPinned(ctx, key, ref.Size, ref.Name, MaxCondemnedList)

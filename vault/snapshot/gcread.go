@@ -89,6 +89,14 @@ func (s *Store) GCHeads() map[layout.HostID]GCSeen {
 	return out
 }
 
+// Drop counts objects as dropped that the next gc object about a host is going to drop. What
+// was read before counts them only once the newest gc object is read again.
+func (s *Store) Drop(host layout.HostID, all []Dropped) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drops[host] = all
+}
+
 // GC reads the newest gc object about a host; nil if there is none. A host that gets an
 // error must not commit: [ErrGCRollback] if it is older than one that is known to exist.
 func (s *Store) GC(ctx context.Context, host layout.HostID) (*LoadedGC, error) {
@@ -145,12 +153,17 @@ func (s *Store) gcChain(ctx context.Context, host layout.HostID) (*LoadedGC, []s
 	}
 	g := unite(heads)
 	read := gcRead{err: err, against: s.required(host)}
-	if g != nil && err == nil {
-		head := *g.GC
-		head.Condemned = nil // for each host there may be millions
-		read.gc, read.sum = &head, g.Sum
-	}
 	s.mu.Lock()
+	drops := s.drops[host]
+	if err == nil && (g != nil || len(drops) > 0) {
+		var head GC
+		if g != nil {
+			head, read.sum = *g.GC, g.Sum
+		}
+		head.Condemned = nil // for each host there may be millions
+		head.Dropped = slices.Concat(head.Dropped, drops)
+		read.gc = &head
+	}
 	s.gcs[host] = read
 	s.mu.Unlock()
 	if err != nil {

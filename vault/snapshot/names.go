@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"vaultik/vault/layout"
 )
@@ -19,7 +20,8 @@ const maxNames = 1 << 18
 // found is an object of a listing.
 type found struct {
 	layout.Object
-	size int64 // bytes
+	size   int64     // bytes
+	stored time.Time // by the store
 }
 
 // find lists the objects of one kind. Names that this format does not know are
@@ -27,12 +29,12 @@ type found struct {
 func (s *Store) find(ctx context.Context, prefix string, kind layout.Kind) ([]found, error) {
 	var out []found
 	names := 0
-	err := s.objects.List(ctx, prefix, func(key string, size int64) error {
+	err := s.objects.List(ctx, prefix, func(key string, size int64, stored time.Time) error {
 		if names++; names > maxNames {
 			return ErrFlooded
 		}
 		if o, err := layout.Parse(key); err == nil && o.Kind == kind {
-			out = append(out, found{o, size})
+			out = append(out, found{o, size, stored})
 		}
 		return nil
 	})

@@ -55,20 +55,31 @@ func (s *Store) blobList(ctx context.Context, host layout.HostID, ref ListRef) (
 	if ok && int64(len(blobs)) == ref.Count {
 		return blobs, nil
 	}
+	blobs, err := s.BlobList(ctx, host, ref)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.lists[k] = blobs
+	s.mu.Unlock()
+	return blobs, nil
+}
+
+// BlobList reads a blob list of a host, and does not keep it. One that is missing or is not the
+// pinned one is an error.
+func (s *Store) BlobList(ctx context.Context, host layout.HostID, ref ListRef) ([]BlobSize, error) {
 	key := layout.BlobList(host, ref.Name)
 	b, err := s.getPinned(ctx, key, ref.Size, ref.Name, MaxBlobList)
 	if err != nil {
 		return nil, err
 	}
-	if blobs, err = DecodeBlobList(b); err != nil {
+	blobs, err := DecodeBlobList(b)
+	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
 	if int64(len(blobs)) != ref.Count {
 		return nil, fmt.Errorf("read %s: %w", key, damaged("it has %d blobs, not %d", len(blobs), ref.Count))
 	}
-	s.mu.Lock()
-	s.lists[k] = blobs
-	s.mu.Unlock()
 	return blobs, nil
 }
 

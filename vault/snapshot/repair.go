@@ -238,9 +238,9 @@ func order(first bool) int {
 // findAmong is find where objects of other kinds, of which there may be any number, have the
 // same prefix.
 func (s *Store) findAmong(ctx context.Context, prefix string, kind layout.Kind) (out []found, err error) {
-	err = s.objects.List(ctx, prefix, func(key string, size int64) error {
+	err = s.objects.List(ctx, prefix, func(key string, size int64, stored time.Time) error {
 		if o, err := layout.Parse(key); err == nil && o.Kind == kind {
-			out = append(out, found{o, size})
+			out = append(out, found{o, size, stored})
 		}
 		if len(out) > maxNames {
 			return fmt.Errorf("%w: over %d of kind %s", ErrFlooded, maxNames, kind)

@@ -21,8 +21,10 @@ type Objects interface {
 	Get(ctx context.Context, key string, off, n int64) ([]byte, error)
 	// Head returns the first n bytes of an object, or all of it where it is shorter.
 	Head(ctx context.Context, key string, n int64) ([]byte, error)
-	// List calls fn for each object whose key begins with prefix, in any order.
-	List(ctx context.Context, prefix string, fn func(key string, size int64) error) error
+	// List calls fn for each object whose key begins with prefix, in any order, with its size
+	// in bytes and when the store says that it was stored.
+	List(ctx context.Context, prefix string,
+		fn func(key string, size int64, stored time.Time) error) error
 }
 
 // Pin is what a machine remembers of a store. Empty fields accept anything.
@@ -60,6 +62,7 @@ type Store struct {
 	strays map[strayKey]Stray
 	known  map[layout.HostID][]gcKnown // gc objects of the highest seq known to exist: see RequireGC
 	gcs    map[layout.HostID]gcRead    // the newest that was read, without what it condemns
+	drops  map[layout.HostID][]Dropped
 }
 
 type listKey struct {
@@ -92,7 +95,7 @@ func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
 func newStore(o Objects) *Store {
 	return &Store{objects: o, lists: make(map[listKey][]BlobSize),
 		epochs: make(map[epochKey]*opening), strays: make(map[strayKey]Stray),
-		known: make(map[layout.HostID][]gcKnown), gcs: make(map[layout.HostID]gcRead)}
+		known: make(map[layout.HostID][]gcKnown), gcs: make(map[layout.HostID]gcRead), drops: make(map[layout.HostID][]Dropped)}
 }
 
 func (s *Store) open(ctx context.Context, pin Pin) error {
