@@ -72,6 +72,9 @@ func (j *backupJob) checkpointed(c actor.Context, m *checkpointEnded) {
 func (c *committer) checkpoint() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.done {
+		return nil
+	}
 	run, spec := c.run, c.run.spec
 	needs, err := c.needs(run.blobs.used)
 	if err != nil || needs.Count == 0 {
@@ -86,6 +89,5 @@ func (c *committer) checkpoint() error {
 	if err != nil {
 		return err
 	}
-	_, err = c.put(layout.Checkpoint(spec.Host.ID, ck.ID), b, sha256.Sum256(b))
-	return err
+	return c.put(layout.Checkpoint(spec.Host.ID, ck.ID), b, sha256.Sum256(b))
 }

@@ -34,6 +34,7 @@ func (c *committer) commit(top page.Ref) (res commitResult, err error) {
 	s := &committing{committer: c, top: top}
 	missing, err := commit.Run(s)
 	s.result.missing = missing
+	c.done = err == nil && missing == 0
 	return s.result, err
 }
 
@@ -42,8 +43,6 @@ type committing struct {
 	*committer
 	top    page.Ref
 	next   *snapshot.Manifest // of the newest attempt
-	rootAt time.Time          // when the store took its root; zero: it does not tell
-	at     time.Time          // and the manifest
 	result commitResult
 }
 
@@ -101,13 +100,41 @@ func (c *committing) Whole() (bool, error) {
 	return c.stored(layout.Root(m.Host, m.Root.Name), m.Root.Size)
 }
 
-// Paused compares times of the store: that of its answers, and else that of the objects.
-func (c *committing) Paused() (bool, error) {
-	from, to := c.rootAt, c.at
-	if now, told := c.storeTime(); told && !c.asOf.store.IsZero() {
-		from, to = c.asOf.store, now
+// Heeded asks for the gc object after the one that was read; where two pruners do not see each
+// other, for another of the same number too. A host that may not ask lists once more.
+func (c *committing) Heeded() (bool, error) {
+	host, next := c.run.spec.Host.ID, uint64(1)
+	if c.gc != nil {
+		next = c.gc.Seq + 1
 	}
-	return !from.IsZero() && !to.IsZero() && to.Sub(from) > 2*commit.Fresh, nil
+	if !c.run.conditional {
+		return c.noOtherGC(next)
+	}
+	key := layout.GC(host, next)
+	_, err := c.run.spec.Store.Stat(c.run.ctx, key)
+	switch {
+	case errors.Is(err, backends.ErrNotFound):
+		return true, nil
+	case err != nil && !errors.Is(err, backends.ErrPermission):
+		return false, fmt.Errorf("look for %s: %w", key, err)
+	}
+	return false, nil
+}
+
+// noOtherGC reports whether the store lists no gc object of this number or the one before that
+// was not read.
+func (c *committing) noOtherGC(next uint64) (none bool, err error) {
+	prefix, none := layout.GCPrefix(c.run.spec.Host.ID), true
+	err = c.objects.List(c.run.ctx, prefix, func(key string, _ int64, _ time.Time) error {
+		o, err := layout.Parse(key)
+		other := err == nil && o.Kind == layout.KindGC && o.Seq+1 >= next
+		none = none && (!other || slices.Contains(c.gcKeys, key))
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("list %s: %w", prefix, err)
+	}
+	return none, nil
 }
 
 // blobs are those of the index that are wanted, as they were made, and their epochs.
@@ -144,7 +171,7 @@ func (c *committer) needs(wanted func(blob.Name) bool) (n snapshot.Needs, err er
 		if size, there := c.lists[sum]; there && size == int64(len(b)) {
 			continue
 		}
-		if _, err := c.put(layout.BlobList(c.run.spec.Host.ID, sum), b, sum); err != nil {
+		if err := c.put(layout.BlobList(c.run.spec.Host.ID, sum), b, sum); err != nil {
 			return n, err
 		}
 		c.lists[sum] = int64(len(b))
@@ -195,7 +222,7 @@ func (c *committing) Write() error {
 	}
 	m.Root = snapshot.RootRef{Name: sum, Size: int64(len(b))}
 	c.next, c.sealed, c.rooted = m, m.Root, true
-	if c.rootAt, err = c.put(layout.Root(spec.Host.ID, sum), b, sum); err != nil {
+	if err := c.put(layout.Root(spec.Host.ID, sum), b, sum); err != nil {
 		return err
 	}
 	if err := spec.Index.Sync(); err != nil {
@@ -204,14 +231,14 @@ func (c *committing) Write() error {
 	return nil
 }
 
-// put stores an object, and says when the store took it, as far as it tells.
-func (c *committer) put(key string, b []byte, sum [32]byte) (time.Time, error) {
-	info, err := c.run.put(c.run.ctx, storeObject{Key: key, Bytes: b, Sum: sum})
+// put stores an object.
+func (c *committer) put(key string, b []byte, sum [32]byte) error {
+	err := c.run.put(c.run.ctx, storeObject{Key: key, Bytes: b, Sum: sum})
 	if err != nil {
-		return time.Time{}, notStored(key, err)
+		return notStored(key, err)
 	}
-	c.run.accepted(int64(len(b)), nil)
-	return info.ModTime, nil
+	c.run.accepted(int64(len(b)))
+	return nil
 }
 
 // Publish creates the manifest: the commit point. It is not published if the time was too
@@ -226,13 +253,13 @@ func (c *committing) Publish(within time.Duration) (published bool, err error) {
 	next := Head{Seq: m.Seq, Sum: sha256.Sum256(b)}
 	key := layout.Manifest(spec.Host.ID, spec.Set, m.Seq)
 	if !c.run.conditional {
-		key = layout.ManifestWeak(spec.Host.ID, spec.Set, m.Seq, next.Sum)
+		key = layout.Weak(key, next.Sum)
 	}
 	if err := spec.SaveNext(next); err != nil {
 		return false, fmt.Errorf("note which snapshot is about to be written: %w", err)
 	}
 	c.head.Next = append(c.head.Next, next.Sum)
-	info, err := c.putManifest(storeObject{Key: key, Bytes: b, Sum: next.Sum}, within)
+	err = c.putManifest(storeObject{Key: key, Bytes: b, Sum: next.Sum}, within)
 	switch late := errors.Is(err, context.DeadlineExceeded) && c.run.ctx.Err() == nil; {
 	case late, errors.Is(err, backends.ErrExists):
 		sum, err := c.arrived(m.Seq)
@@ -242,7 +269,7 @@ func (c *committing) Publish(within time.Duration) (published bool, err error) {
 	case err != nil:
 		return false, notStored(key, err)
 	default:
-		c.run.accepted(int64(len(b)), nil)
+		c.run.accepted(int64(len(b)))
 		if err := c.written(next); err != nil {
 			return false, err
 		}
@@ -252,16 +279,13 @@ func (c *committing) Publish(within time.Duration) (published bool, err error) {
 			return false, err
 		}
 	}
-	c.at = info.ModTime
 	c.result = commitResult{sum: next.Sum, seq: next.Seq, complete: m.Complete}
 	return true, nil
 }
 
 // putManifest creates a manifest within this time, or what is left of it by now. Where the store
 // cannot refuse a second one there is no such bound: the first could still arrive after it.
-func (c *committing) putManifest(
-	o storeObject, within time.Duration,
-) (backends.ObjectInfo, error) {
+func (c *committing) putManifest(o storeObject, within time.Duration) error {
 	ctx := c.run.ctx
 	if c.run.conditional {
 		var cancel context.CancelFunc

@@ -70,10 +70,7 @@ func (p *Prepared) Commit() (seq uint64, missing int, err error) {
 func (p *Prepared) Checkpoint() error { return p.c.checkpoint() }
 
 // Put stores an object as uploaders do.
-func (p *Prepared) Put(o StoreObject) error {
-	_, err := p.c.run.put(p.c.run.ctx, o)
-	return err
-}
+func (p *Prepared) Put(o StoreObject) error { return p.c.run.put(p.c.run.ctx, o) }
 
 // Epoch is the one that blobs are sealed to.
 func (p *Prepared) Epoch() layout.Epoch { return p.c.run.epoch.ID }

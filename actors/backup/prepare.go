@@ -31,36 +31,21 @@ type committer struct {
 	epochs   map[layout.Epoch]keyObject
 	newest   uint64 // highest seq of the set in the store
 	gc       *snapshot.GCSeen
+	gcKeys   []string     // of the newest gc objects that were read
 	doomed   layout.Marks // what the newest gc object condemns
 	prevKeys map[layout.Epoch]snapshot.KeyRef
 	head     Head
+	done     bool // the snapshot is made, and nothing is to be pinned any more
 }
 
 // moment is a point in time, by all clocks that may tell of a pause.
 type moment struct {
-	boot  time.Duration // backupRun.boot
-	wall  time.Time     // by this machine's wall clock
-	store time.Time     // by that of the store, or a little before; zero: it does not tell
-}
-
-func (c *committer) moment() moment {
-	m := moment{boot: c.run.boot(), wall: wall(c.run.now())}
-	m.store, _ = c.storeTime()
-	return m
+	boot time.Duration // backupRun.boot
+	wall time.Time     // by this machine's wall clock
 }
 
 // wall is a time without the clock that stops while the machine sleeps.
 func wall(t time.Time) time.Time { return t.Round(0) }
-
-// storeTime is the time of the store, counted from its last answer; false: it does not tell.
-func (c *committer) storeTime() (now time.Time, told bool) {
-	clock, ok := backends.As[backends.Clock](c.run.spec.Store)
-	if !ok {
-		return now, false
-	}
-	ahead, told := clock.ClockDifference()
-	return wall(time.Now()).Add(-ahead), told
-}
 
 // keyObject is a wrapping of an epoch key in the store.
 type keyObject struct {
@@ -127,7 +112,7 @@ func prepare(run *backupRun) (*committer, error) {
 // list reads the names of the host's objects, and the newest gc object. What the gc
 // object condemns counts as missing.
 func (c *committer) list() error {
-	at := c.moment()
+	at := moment{boot: c.run.boot(), wall: wall(c.run.now())}
 	host := c.run.spec.Host.ID
 	c.lists, c.epochs = map[snapshot.Sum]int64{}, map[layout.Epoch]keyObject{}
 	c.rooted = false
@@ -136,7 +121,8 @@ func (c *committer) list() error {
 		return err
 	}
 	c.run.blobs.list()
-	err = c.objects.List(c.run.ctx, layout.HostPrefix(host), func(key string, size int64) error {
+	prefix := layout.HostPrefix(host)
+	err = c.objects.List(c.run.ctx, prefix, func(key string, size int64, _ time.Time) error {
 		if c.doomed.Has(key) {
 			return nil
 		}
@@ -195,6 +181,10 @@ func (c *committer) condemned() error {
 	}
 	if gc != nil {
 		c.gc = &snapshot.GCSeen{Seq: gc.Seq, SHA256: gc.Sum}
+		c.gcKeys = []string{gc.Key}
+		for _, sum := range gc.Beside {
+			c.gcKeys = append(c.gcKeys, layout.Weak(layout.GC(gc.Host, gc.Seq), sum))
+		}
 	}
 	return nil
 }
@@ -248,9 +238,11 @@ func (c *committer) checkHead() error {
 	if err != nil {
 		return err
 	}
+	at := snapshot.Place{Host: spec.Host.ID, Set: spec.Set, Seq: c.head.Seq}
 	switch {
-	case c.newest < c.head.Seq && spec.Opened.Trust.Accepts(spec.Host.ID, spec.Set, c.head.Seq):
-		// The store was put back from an older copy, which the owner knows.
+	case c.newest < c.head.Seq && spec.Opened.Explained(c.run.ctx, at, c.head.Sum):
+		// The store was put back from an older copy, which the owner knows, or prune has removed
+		// the whole set. It goes on from there.
 	case c.newest < c.head.Seq:
 		what := "missing from the store"
 		if _, err := c.manifest(c.head.Seq); err != nil && !errors.Is(err, backends.ErrNotFound) {
@@ -401,7 +393,7 @@ func (c *committer) epochKey() error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.put(layout.EpochKey(spec.Host.ID, e.ID, 0), sealed,
+	if err := c.put(layout.EpochKey(spec.Host.ID, e.ID, 0), sealed,
 		sha256.Sum256(sealed)); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"vaultik/backends/faulty"
 	"vaultik/vault/blob"
 	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
 )
 
 // Every object is created only if its name is free, where the store can tell: a host may have
@@ -177,7 +178,12 @@ func TestCheckpoint_PinsWhatTheRunUses(t *testing.T) {
 	p.Use(h.old[0], false)
 	p.Use(stored, true)
 	jobtest.Must(t, p.Checkpoint())
-	all, problems, err := h.Opened.Checkpoints(t.Context(), h.Host.Host.ID)
+	var all []*snapshot.LoadedCheckpoint
+	problems, err := h.Opened.EachCheckpoint(t.Context(), h.Host.Host.ID, time.Now(),
+		func(string) bool { return false }, func(c *snapshot.LoadedCheckpoint) error {
+			all = append(all, c)
+			return nil
+		})
 	if err != nil || len(problems) > 0 || len(all) != 1 {
 		t.Fatalf("%d checkpoints, %v, %v", len(all), problems, err)
 	}

@@ -25,20 +25,20 @@ import (
 // run stores itself, and two that are in the store and the index, behind which a list is cut.
 type traced struct {
 	*jobtest.Host
-	inner                  backends.Backend // without faults and clocks
-	boot, wall, store, age time.Duration    // how far the clocks are ahead, and that of objects
-	gcs                    uint64
-	gc                     snapshot.GC
-	sum                    snapshot.Sum // of gc
-	runs                   int
-	old                    []blob.Info
-	said                   []string
+	inner      backends.Backend // without faults
+	boot, wall time.Duration    // how far the clocks are ahead
+	weak       bool             // the store cannot create only if absent
+	gcs        uint64
+	gc         snapshot.GC
+	sum        snapshot.Sum // of gc
+	runs       int
+	old        []blob.Info
+	said       []string
 }
 
 func newTraced(t *testing.T) *traced {
 	h := &traced{Host: jobtest.New(t)}
 	h.inner = h.Store
-	h.Store = &clocked{h.inner, h}
 	began := time.Now()
 	h.Now = func() time.Time { return began.Add(h.wall) }
 	h.Edit = func(s *backup.Spec) {
@@ -135,10 +135,7 @@ func (h *traced) needs(m *snapshot.Manifest) (keys []string) {
 	return append(keys, layout.Root(m.Host, m.Root.Name))
 }
 
-// kinds are those of what a manifest names, by where they are below a host.
-var kinds = []string{"b/", "l/", "k/", "r/"}
-
-// one is an object of the kind: of blobs, one of the index.
+// one is an object of a kind, by where it is below a host: of blobs, one of the index.
 func (h *traced) one(kind string) string {
 	h.T.Helper()
 	if kind == "b/" {
@@ -168,8 +165,11 @@ func (h *traced) condemns(deleted bool, keys ...string) {
 		b, err := snapshot.EncodeGC(&h.gc, host.Signer)
 		jobtest.Must(h.T, err)
 		h.sum = sha256.Sum256(b)
-		_, err = h.inner.Put(h.T.Context(), layout.GC(host.ID, h.gcs), backends.Bytes(b, nil),
-			backends.PutOptions{})
+		key := layout.GC(host.ID, h.gcs)
+		if h.weak {
+			key = layout.Weak(key, h.sum)
+		}
+		_, err = h.inner.Put(h.T.Context(), key, backends.Bytes(b, nil), backends.PutOptions{})
 		jobtest.Must(h.T, err)
 	}
 }
@@ -183,30 +183,12 @@ func (h *traced) prunes(keys ...string) {
 	}
 }
 
-// clocked is a store with a clock, which it tells with each answer if told is set.
-type clocked struct {
-	backends.Backend
-	h *traced
-}
-
-func (c *clocked) Unwrap() backends.Backend { return c.Backend }
-
-func (c *clocked) ClockDifference() (time.Duration, bool) { return -c.h.store, c.h.store >= 0 }
-
-func (c *clocked) Put(ctx context.Context, key string, src backends.Source,
-	o backends.PutOptions) (backends.ObjectInfo, error) {
-	info, err := c.Backend.Put(ctx, key, src, o)
-	info.ModTime = info.ModTime.Add(c.h.age)
-	return info, err
-}
-
 // pass is a way in which 73 hours pass that some clocks do not count.
 type pass func(h *traced)
 
-func asleep(h *traced)        { h.boot += 73 * time.Hour }
-func wallClockSet(h *traced)  { h.wall += 73 * time.Hour } // after a pause
-func paused(h *traced)        { h.store += 73 * time.Hour }
-func pausedNoClock(h *traced) { h.store, h.age = -1, 73*time.Hour } // but objects have times
+func asleep(h *traced)       { h.boot += 73 * time.Hour }
+func wallClockSet(h *traced) { h.wall += 73 * time.Hour } // after a pause
+func paused(*traced)         {}                           // with its whole machine
 
 // Trace: list, sleep for 73 hours, PUT; or list, sleep, store lists and root. Prune has deleted
 // meanwhile what no manifest named then. The host looks again for everything, and supersedes
@@ -231,7 +213,6 @@ func TestTrace_SleepBetweenListAndPut(t *testing.T) {
 		{"wall clock set", wallClockSet, "r/", "l/", 2, 0},
 		{"paused", paused, "m/", "l/", 3, 0},
 		{"paused", paused, "r/", "l/", 3, 0},
-		{"paused, no clock", pausedNoClock, "m/", "l/", 3, 0},
 	} {
 		t.Run(path.Join(c.how, "before "+c.before, "lost "+c.lost), func(t *testing.T) {
 			h := newTraced(t)
@@ -252,6 +233,65 @@ func TestTrace_SleepBetweenListAndPut(t *testing.T) {
 			h.commits(h.run(), c.seq, c.miss)
 		})
 	}
+}
+
+// Trace: a machine that was paused while prune went on, in stores that tell it less: it may not
+// ask for gc objects by name, they are listed late, or another pruner has used the number of the
+// one that it has read.
+func TestTrace_PausedAndToldLess(t *testing.T) {
+	for _, how := range []string{"may not ask", "listed late", "the same number"} {
+		t.Run(how, func(t *testing.T) {
+			h := newTraced(t)
+			h.weak = how == "the same number"
+			h.commits(h.run(), 1, 0)
+			h.condemns(false, h.one("r/")) // of snapshot 1, which a run does not need
+			lost := h.one("l/")
+			store := &tellsLess{Backend: h.Store, how: how}
+			h.Store = faulty.New(store, faulty.Rule{Op: faulty.Put, Nth: 1,
+				Key: layout.HostPrefix(h.Host.Host.ID) + "m/",
+				Do: faulty.Tell(func(faulty.Op, string) {
+					store.paused = true
+					if !h.weak {
+						h.prunes(lost)
+						return
+					}
+					h.gcs, h.sum = 0, snapshot.Sum{}
+					h.condemns(false, lost)
+				})})
+			h.commits(h.run(), 3, 0)
+		})
+	}
+}
+
+// tellsLess is a store of TestTrace_PausedAndToldLess.
+type tellsLess struct {
+	backends.Backend
+	how    string
+	paused bool
+}
+
+func (s *tellsLess) Info(ctx context.Context) (backends.Info, error) {
+	info, err := s.Backend.Info(ctx)
+	info.ConditionalPut = s.how != "the same number"
+	return info, err
+}
+
+func (s *tellsLess) Stat(ctx context.Context, key string) (backends.ObjectInfo, error) {
+	if s.how == "may not ask" && strings.HasPrefix(key, layout.GCsPrefix) {
+		return backends.ObjectInfo{}, backends.ErrPermission
+	}
+	return s.Backend.Stat(ctx, key)
+}
+
+func (s *tellsLess) ListStream(ctx context.Context, prefix string,
+	fn func(backends.ObjectInfo) error) error {
+	return s.Backend.ListStream(ctx, prefix, func(o backends.ObjectInfo) error {
+		if s.how == "listed late" && s.paused && strings.HasPrefix(o.Key, layout.GCsPrefix) &&
+			!strings.Contains(o.Key, "/0000000001.") {
+			return nil
+		}
+		return fn(o)
+	})
 }
 
 // Trace: a list that lags. What this run has stored itself is there, whether or not it is

@@ -3,60 +3,83 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
 	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/vault/layout"
+	"vaultik/vault/parity"
 )
 
 // newUploader makes a leaf that puts one object at a time.
 func newUploader(run *backupRun) actors.Work[storeObject, objectStored] {
-	return func(_ int, job storeObject) objectStored {
+	p := &parityMaker{run: run}
+	return func(_ int, job storeObject) (out objectStored) {
 		run.faults.Uploader(false)
-		_, err := run.put(run.ctx, job)
+		out.Err = run.put(run.ctx, job)
+		if out.Err == nil && job.Parity > 0 {
+			out.Parity, out.Err = p.put(job)
+		}
 		run.faults.Uploader(true)
-		return objectStored{Err: err}
+		return out
 	}
+}
+
+// parityMaker makes the parity of blobs that are stored, in one buffer.
+type parityMaker struct {
+	run   *backupRun
+	coder parity.Coder
+	buf   []byte
+}
+
+func (p *parityMaker) put(blob storeObject) (n int, err error) {
+	if p.buf, err = p.coder.Make(p.buf, blob.Bytes, blob.Parity); err != nil {
+		return 0, err
+	}
+	err = p.run.put(p.run.ctx, storeObject{
+		Key: layout.Parity(p.run.spec.Host.ID, blob.Sum), Bytes: p.buf, Sum: sha256.Sum256(p.buf),
+	})
+	return len(p.buf), err
 }
 
 // put stores one object under a name that has to be free, where the store can tell: a host may
 // have no right to replace anything. What stands there is success if it is the same: a lost
 // answer to an earlier attempt looks so, and an object that a listing does not show yet. If it
-// differs from the hash that is its name, it is damaged and is replaced.
-func (r *backupRun) put(ctx context.Context, o storeObject) (backends.ObjectInfo, error) {
+// differs from what its name says, it is damaged and is replaced.
+func (r *backupRun) put(ctx context.Context, o storeObject) error {
 	store, src := r.spec.Store, backends.Bytes(o.Bytes, &o.Sum)
-	info, err := store.Put(ctx, o.Key, src, backends.PutOptions{IfAbsent: r.conditional})
+	_, err := store.Put(ctx, o.Key, src, backends.PutOptions{IfAbsent: r.conditional})
 	if !r.conditional || !errors.Is(err, backends.ErrExists) {
-		return info, err
+		return err
 	}
-	there, same, lookErr := r.same(ctx, o)
+	same, lookErr := r.same(ctx, o)
 	switch {
 	case lookErr != nil:
-		return info, errors.Join(err, fmt.Errorf("look at what is there: %w", lookErr))
+		return errors.Join(err, fmt.Errorf("look at what is there: %w", lookErr))
 	case same:
-		return there, nil
+		return nil
 	}
-	if name, bad := layout.Parse(o.Key); bad != nil || name.Sum != o.Sum {
-		return info, err
+	name, bad := layout.Parse(o.Key)
+	if bad != nil || name.Sum != o.Sum && name.Kind != layout.KindParity {
+		return err
 	}
-	return store.Put(ctx, o.Key, src, backends.PutOptions{})
+	_, err = store.Put(ctx, o.Key, src, backends.PutOptions{})
+	return err
 }
 
 // same reports whether the store has this object with these bytes.
-func (r *backupRun) same(
-	ctx context.Context, o storeObject,
-) (info backends.ObjectInfo, same bool, err error) {
-	info, err = r.spec.Store.Stat(ctx, o.Key)
+func (r *backupRun) same(ctx context.Context, o storeObject) (bool, error) {
+	info, err := r.spec.Store.Stat(ctx, o.Key)
 	switch {
 	case errors.Is(err, backends.ErrNotFound):
-		return info, false, nil // by now
+		return false, nil // by now
 	case err != nil || info.Size != int64(len(o.Bytes)):
-		return info, false, err
+		return false, err
 	case info.SHA256 != nil:
-		return info, bytes.Equal(info.SHA256, o.Sum[:]), nil
+		return bytes.Equal(info.SHA256, o.Sum[:]), nil
 	}
 	there, err := backends.Head(ctx, r.spec.Store, o.Key, info.Size)
-	return info, bytes.Equal(there, o.Bytes), err
+	return bytes.Equal(there, o.Bytes), err
 }

@@ -18,7 +18,7 @@ import (
 //	W       lists and root are there L       listed
 //	H       the manifest is whole    H-      it is not
 //	P       published                P-      not published
-//	Z       not paused               Z!      paused
+//	G       the gc object is heeded  G-      there is a newer one
 //	...!err instead of all that: it fails
 type script struct {
 	t      *testing.T
@@ -84,9 +84,9 @@ func (s *script) Publish(within time.Duration) (bool, error) {
 	return answer == "", err
 }
 
-func (s *script) Paused() (bool, error) {
-	answer, err := s.next("Z")
-	return answer == "!", err
+func (s *script) Heeded() (bool, error) {
+	answer, err := s.next("G")
+	return answer == "", err
 }
 
 // TestRun: in which order a snapshot is made, whatever happens meanwhile.
@@ -100,35 +100,35 @@ func TestRun(t *testing.T) {
 		fails   string
 		within  []float64 // minutes that each Publish had
 	}{
-		{name: "a short run", listed: 1, script: "M W P Z", within: []float64{9}},
-		{name: "just short enough", listed: 2, script: "M W P Z", within: []float64{8}},
-		{name: "a long run lists last", listed: 2.1, script: "M W L M H P Z", within: []float64{10}},
-		{name: "lists and root took long", script: "M W+3 L M H P Z", within: []float64{10}},
-		{name: "what listing takes counts", listed: 60, script: "M W L+4 M+1 H+1 P Z", within: []float64{4}},
+		{name: "a short run", listed: 1, script: "M W P G", within: []float64{9}},
+		{name: "just short enough", listed: 2, script: "M W P G", within: []float64{8}},
+		{name: "a long run lists last", listed: 2.1, script: "M W L M H P G", within: []float64{10}},
+		{name: "lists and root took long", script: "M W+3 L M H P G", within: []float64{10}},
+		{name: "what listing takes counts", listed: 60, script: "M W L+4 M+1 H+1 P G", within: []float64{4}},
 
 		{name: "missing before", script: "M2", missing: 2},
 		{name: "missing after lists and root", listed: 60, script: "M W L M3", missing: 3},
-		{name: "a list is gone", listed: 60, script: "M W L M H- M W P Z", within: []float64{10}},
+		{name: "a list is gone", listed: 60, script: "M W L M H- M W P G", within: []float64{10}},
 		{name: "a list is gone each time", listed: 60, script: "M W L M H- M W+3 L M H- M W+3 L M H-", fails: late},
 
-		{name: "listing, then sleep", listed: 60, script: "M W L M H+4380 M W L M H P Z", within: []float64{10}},
+		{name: "listing, then sleep", listed: 60, script: "M W L M H+4380 M W L M H P G", within: []float64{10}},
 		{name: "listing that takes too long each time", listed: 60,
 			script: "M W L+11 M H M W L+11 M H M W L+11 M H", fails: late},
 
-		{name: "acknowledged at the last moment", script: "M W P+10 Z", within: []float64{10}},
+		{name: "acknowledged at the last moment", script: "M W P+10 G", within: []float64{10}},
 		{name: "acknowledged late, all there", script: "M W P+10.1 L M H", within: []float64{10}},
 		{name: "late, blobs gone", script: "M W P+4380 L M7", missing: 7, within: []float64{10}},
-		{name: "late, a list gone", script: "M W P+4380 L M H- M W P Z", within: []float64{10, 10}},
+		{name: "late, a list gone", script: "M W P+4380 L M H- M W P G", within: []float64{10, 10}},
 		{name: "late, and late again", script: "M W P+4380 L+1 M H- M W P+9.5 L M H", within: []float64{10, 9}},
 		{name: "late and broken each time", script: "M W P+11 L M H- M W P+11 L M H- M W P+11 L M H-",
 			fails: late, within: []float64{10, 10, 10}},
-		{name: "not acknowledged", script: "M W P-+10 M W L M H P Z", within: []float64{10, 10}},
+		{name: "not acknowledged", script: "M W P-+10 M W L M H P G", within: []float64{10, 10}},
 		{name: "never acknowledged", script: "M W P-+10 M W L M H P-+10 M W L M H P-+10", fails: late,
 			within: []float64{10, 10, 10}},
 
-		{name: "paused, all there", script: "M W P Z! L M H", within: []float64{10}},
-		{name: "paused, the root gone", script: "M W P Z! L M H- M W P Z", within: []float64{10, 10}},
-		{name: "paused, blobs gone", script: "M W P Z! L M1", missing: 1, within: []float64{10}},
+		{name: "prune has gone on, all there", script: "M W P G- L M H", within: []float64{10}},
+		{name: "prune has gone on, the root gone", script: "M W P G- L M H- M W P G", within: []float64{10, 10}},
+		{name: "prune has gone on, blobs gone", script: "M W P G- L M1", missing: 1, within: []float64{10}},
 
 		{name: "the index fails", script: "M!err", fails: errScript.Error()},
 		{name: "the store fails for lists", script: "M W!err", fails: errScript.Error()},
@@ -136,7 +136,7 @@ func TestRun(t *testing.T) {
 		{name: "for blobs", listed: 60, script: "M W L M!err", fails: errScript.Error()},
 		{name: "for lists by name", listed: 60, script: "M W L M H!err", fails: errScript.Error()},
 		{name: "for the manifest", script: "M W P!err", fails: errScript.Error(), within: []float64{10}},
-		{name: "for its time", script: "M W P Z!err", fails: errScript.Error(), within: []float64{10}},
+		{name: "for the next gc object", script: "M W P G!err", fails: errScript.Error(), within: []float64{10}},
 		{name: "after a late one", script: "M W P+11 L!err", fails: errScript.Error(), within: []float64{10}},
 	}
 	for _, c := range tests {
