@@ -138,7 +138,7 @@ func (n *inspector) count() (err error) {
 		}
 		if o.State == plan.Checked && n.run.spec.Drill == nil {
 			t.checked++
-			if err := n.run.tellChecked(inv.Sum(i)); err != nil {
+			if err := n.run.tellChecked(i); err != nil {
 				return err
 			}
 		}

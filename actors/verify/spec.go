@@ -31,7 +31,11 @@ type Spec struct {
 	Choose func(*plan.Inventory) (plan.Choice, error)
 	// OnChecked, if set, is told of each object that ReadData or Drill has found to be right,
 	// from any goroutine. An error ends the check.
-	OnChecked func(sum [32]byte) error
+	OnChecked func(i int) error
+	// OnAffected, if set, is told of each file that needs an object which is bad: of its path,
+	// and of the object's key. A file that several snapshots have on different pages comes
+	// several times. It is called from one goroutine.
+	OnAffected func(path, key string)
 
 	// Identity adds a check of every page, and with ReadData of every chunk. It may be nil.
 	Identity *keys.Identity

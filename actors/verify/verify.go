@@ -162,7 +162,7 @@ func (j *verifyJob) objectChecked(o *objectCheck, res *checkDone, err error) err
 	default:
 		r.Checked++
 	}
-	return j.run.tellChecked(o.Sum)
+	return j.run.tellChecked(o.Index)
 }
 
 // refsWrong reports a blob that does not have what pages refer to.

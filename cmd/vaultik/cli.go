@@ -16,10 +16,11 @@ type cli struct {
 	Init      initCmd      `cmd:"" help:"Set up this machine: keys, configuration, a new store."`
 	Snapshots snapshotsCmd `cmd:"" help:"List the snapshots of a store."`
 	Backup    backupCmd    `cmd:"" help:"Save a snapshot of files and directories."`
-	Index     indexCmd     `cmd:"" help:"Rebuild the index of a host."`
+	Index     indexCmd     `cmd:"" help:"Check, drop or rebuild the index of a host."`
 	Ls        lsCmd        `cmd:"" help:"List the files of a snapshot."`
 	Restore   restoreCmd   `cmd:"" help:"Restore files from a snapshot."`
 	Verify    verifyCmd    `cmd:"" help:"Check that the store has what its snapshots need."`
+	Drill     drillCmd     `cmd:"" help:"Try out whether a restore would work."`
 	StoreCmd  storeCmd     `cmd:"" name:"store" help:"Show, check or mirror the store."`
 	Host      hostCmd      `cmd:"" help:"Go on with this host after it was put back."`
 	Recipient recipientCmd `cmd:"" help:"Sign who can read the backups of this host."`

@@ -111,7 +111,7 @@ func protect(ctx context.Context, fn func() error) (err error) {
 // changes says of a command whether it stores or restores something. What it prints is
 // then about its work, and not the work itself.
 func changes(command string) bool {
-	return !slices.Contains([]string{"snapshots", "ls", "verify", "store info", "store check",
+	return !slices.Contains([]string{"snapshots", "ls", "verify", "drill", "index check", "store info", "store check",
 		"keygen", "config path", "config show", "config check", "version", "help"}, command)
 }
 

@@ -164,3 +164,13 @@ func (l *Log) Close() error {
 	return l.f.Close()
 }
 
+// Marks are those of all objects that were remembered when the log was loaded.
+func (l *Log) Marks() iter.Seq[Mark] {
+	return func(yield func(Mark) bool) {
+		for _, r := range l.known {
+			if !yield(r.mark) {
+				return
+			}
+		}
+	}
+}

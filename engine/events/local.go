@@ -75,6 +75,9 @@ func (Snapshot) event()     {}
 func (Entry) event()        {}
 func (Problem) event()      {}
 func (Verified) event()     {}
+func (Scrubbed) event()     {}
+func (Drilled) event()      {}
+func (IndexChecked) event() {}
 func (StoreMade) event()    {}
 func (Author) event()       {}
 func (Resumed) event()      {}
