@@ -122,7 +122,7 @@ func (d *drilling) chooseBlobs(inv *plan.Inventory) (plan.Choice, error) {
 	if since.IsZero() {
 		since = d.now
 	}
-	err := d.log.Begin(since, d.now, there)
+	err := d.log.Begin(since, there)
 	d.begun = err == nil
 	if err != nil {
 		d.Warn("", "the next drill will begin anew: %v", err)
@@ -187,6 +187,11 @@ func (d *drilling) tell(ctx context.Context, rep *verify.Report, err error) (ev 
 		return ev, false, ErrInterrupted
 	case err != nil:
 		return ev, false, err
+	}
+	if d.begun {
+		if err := d.log.Finish(d.now); err != nil {
+			return ev, false, err
+		}
 	}
 	if n.Older > 0 {
 		d.Note("%s did not open with this key: only older snapshots need them, which are for "+

@@ -13,7 +13,8 @@ import (
 	"vaultik/vault/retention"
 )
 
-// scrubRhythm is how long ago the run before the first one is taken to have been.
+// scrubRhythm is how long the next run is away, at least; and how long ago the one before the
+// first is taken to have been.
 const scrubRhythm = 24 * time.Hour
 
 // scrubbing is a check that reads what is due, and remembers it.
@@ -64,11 +65,11 @@ func (s *scrubbing) choose(inv *plan.Inventory) (plan.Choice, error) {
 	if last.IsZero() || last.After(s.now) {
 		last = s.now.Add(-scrubRhythm)
 	}
-	if err := s.log.Begin(since, s.now, marks(inv)); err != nil {
+	if err := s.log.Begin(since, marks(inv)); err != nil {
 		return nil, fault.WithHint(err, "a scrub remembers what it has read; without that: "+
 			"vaultik verify --read-data-subset 1/30")
 	}
-	rhythm := min(s.now.Sub(last), s.period/2)
+	rhythm := min(max(s.now.Sub(last), scrubRhythm), s.period/2)
 	return inv.Due(func(i int) time.Duration {
 		at, read := s.readAt(i)
 		if !read && at.Before(since) { // as if it had been read when all began
@@ -99,6 +100,14 @@ func (s *scrubbing) checked(i int) error {
 	s.ev.Bytes += s.inv.At(i).Size
 	s.mu.Unlock()
 	return s.log.Note(checked.MarkOf(s.inv.Sum(i)), s.now)
+}
+
+// finish notes that all was read that was due, if so.
+func (s *scrubbing) finish(whole bool) error {
+	if !whole {
+		return nil
+	}
+	return s.log.Finish(s.now)
 }
 
 // event says how much was read, and how long ago the rest was.

@@ -103,6 +103,9 @@ func (j *job) verify(ctx context.Context, o VerifyOptions) (res VerifyResult, er
 	res.Verified, res.Whole, err = v.report(ctx, rep, err)
 	if scrub != nil && scrub.inv != nil {
 		j.Tell(scrub.event())
+		if ferr := scrub.finish(res.Whole); err == nil {
+			err = ferr
+		}
 	}
 	if o.ServerSums && err == nil {
 		err = j.unvouched(rep)

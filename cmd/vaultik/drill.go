@@ -47,7 +47,11 @@ func (c *drillCmd) Run(ctx context.Context, s *session) error {
 		Blobs: c.Blobs, All: c.All, MaxAge: c.MaxAge}, s)
 	s.sum.Totals = res.Totals
 	if res.Whole {
-		s.out.result("drill: %s", words.Verdict(res.Drilled.Problems))
+		verdict := "passed"
+		if err != nil {
+			verdict = "failed"
+		}
+		s.out.result("drill: %s", verdict)
 	}
 	return err
 }
@@ -83,6 +87,6 @@ func (s *session) showDrilled(e events.Drilled) {
 	}
 	out("blobs: %s", strings.Join(blobs, ", "))
 	out("epoch keys: %s read", words.Plural(e.Keys, "wrapping", "wrappings"))
-	out("files: %s restored into memory, %s; %s read from the store",
+	out("restored into memory and compared: %s, %s; read from the store: %s",
 		words.Plural(e.Files, "file", "files"), words.Size(e.FileBytes), words.Size(e.BytesRead))
 }

@@ -124,7 +124,7 @@ func (s *session) showScrubbed(e events.Scrubbed) {
 	if e.Total > 0 {
 		share = math.Floor(1000*float64(e.Recent)/float64(e.Total)) / 10
 	}
-	s.out.result("read now: %s, %s; read or written within %s: %v %% of %s, the rest since %s",
+	s.out.result("read now: %s, %s; read or written within %s: %v %% of %s, longest ago: %s",
 		words.Plural(e.Objects, "object", "objects"), words.Size(e.Bytes), e.Within,
 		share, words.Size(e.Total), words.Moment(e.Oldest))
 }

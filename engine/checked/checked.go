@@ -29,7 +29,7 @@ func MarkOf(sum [32]byte) Mark { return Mark(sum[:16]) }
 
 const (
 	magic      = "vaultikC" // begins the file
-	recordSize = 24         // mark, time, CRC-32C; the head: magic, two times, 4 bytes, CRC
+	recordSize = 24         // mark, time, CRC-32C; the head: magic, zeros, time, CRC-32C
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -69,10 +69,14 @@ func (l *Log) parse(b []byte) {
 		return
 	}
 	be := binary.BigEndian
-	l.since, l.last = fromSeconds(be.Uint32(b[8:])), fromSeconds(be.Uint32(b[12:]))
+	l.since = fromSeconds(be.Uint32(b[16:]))
 	for b = b[recordSize:]; len(b) >= recordSize; b = b[recordSize:] {
-		if intact(b[:recordSize]) {
-			l.known = append(l.known, record{Mark(b[:16]), be.Uint32(b[16:])})
+		switch r := (record{Mark(b[:16]), be.Uint32(b[16:])}); {
+		case !intact(b[:recordSize]):
+		case r.mark == Mark{}:
+			l.last = fromSeconds(r.at)
+		default:
+			l.known = append(l.known, r)
 		}
 	}
 	slices.SortFunc(l.known, func(a, b record) int {
@@ -91,7 +95,7 @@ func sealed(b []byte) []byte {
 
 func fromSeconds(s uint32) time.Time { return time.Unix(int64(s), 0) }
 
-// Since is when the first run began, Last when the one before this began; zero: none has.
+// Since is when the first run began, Last when the last that was finished did; zero: none.
 func (l *Log) Since() time.Time { return l.since }
 
 // Last is described at Since.
@@ -114,17 +118,20 @@ func (l *Log) find(m Mark) (int, bool) {
 
 // Begin begins a run: it writes the file anew without objects that are no longer there, and
 // opens it for Note. The directory must exist. Errors are those of the system.
-func (l *Log) Begin(since, now time.Time, there iter.Seq[Mark]) error {
+func (l *Log) Begin(since time.Time, there iter.Seq[Mark]) error {
 	keep := make([]bool, len(l.known))
 	for m := range there {
 		if i, ok := l.find(m); ok {
 			keep[i] = true
 		}
 	}
-	be := binary.BigEndian
-	b := make([]byte, 0, recordSize*(1+len(l.known)))
-	head := be.AppendUint32([]byte(magic), uint32(since.Unix()))
-	b = append(b, sealed(be.AppendUint32(be.AppendUint32(head, uint32(now.Unix())), 0))...)
+	b := make([]byte, 0, recordSize*(2+len(l.known)))
+	head := record{at: uint32(since.Unix())}
+	copy(head.mark[:], magic)
+	b = append(b, head.bytes()...)
+	if !l.last.IsZero() {
+		b = append(b, record{at: uint32(l.last.Unix())}.bytes()...)
+	}
 	for i, r := range l.known {
 		if keep[i] {
 			b = append(b, r.bytes()...)
@@ -155,6 +162,9 @@ func (l *Log) Note(m Mark, at time.Time) error {
 	}
 	return nil
 }
+
+// Finish notes that a run which began at that time has come to its end.
+func (l *Log) Finish(at time.Time) error { return l.Note(Mark{}, at) }
 
 // Close ends a run; one that has not begun has nothing to close.
 func (l *Log) Close() error {

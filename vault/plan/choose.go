@@ -58,11 +58,12 @@ func (v *Inventory) Due(age func(i int) time.Duration, period time.Duration) Cho
 	}
 	chosen := make([]bool, v.Len())
 	for _, i := range order {
-		if due <= 0 {
+		size := float64(v.At(int(i)).Size)
+		if due <= 0 || due < size/2 && ages[i] < period { // half of one more or less is as much
 			break
 		}
 		chosen[i] = true
-		due -= float64(v.At(int(i)).Size)
+		due -= size
 	}
 	return func(i int) bool { return chosen[i] }
 }
