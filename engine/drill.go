@@ -221,7 +221,8 @@ func (d *drilling) finding(problems []events.Problem, found int64, affected []st
 	if _, is := fault.HintOf(err); is {
 		return err
 	}
-	return fault.WithHint(err, "see which files are affected: "+d.here("verify"))
+	return fault.WithHint(err, "see whether more is damaged, and which files of older snapshots "+
+		"are affected: "+d.here("verify --read-data"))
 }
 
 // sets are the sets with their newest snapshots. Whole is one that has all that was asked for,
@@ -280,6 +281,7 @@ func (d *drilling) old(sets []events.DrilledSet) error {
 		what = "has its newest whole snapshot of " + words.Moment(*first.Whole) +
 			", older than " + d.o.MaxAge
 	}
-	return fault.WithHint(fmt.Errorf("set %s of %s %s%s", first.SetText, first.HostText, what, more),
+	return fault.WithHint(
+		fmt.Errorf("set %s of %s %s%s", first.SetText, first.HostText, what, more),
 		"see what the last backup on that host says, and back up there: vaultik backup")
 }

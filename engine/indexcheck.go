@@ -146,8 +146,8 @@ type DropIndexOptions struct {
 }
 
 // DropIndex removes the index of this host.
-func (e *Engine) DropIndex(ctx context.Context, o DropIndexOptions, sink events.Sink) (events.Totals,
-	error) {
+func (e *Engine) DropIndex(ctx context.Context, o DropIndexOptions,
+	sink events.Sink) (events.Totals, error) {
 	j := e.begin("index drop", sink)
 	return j.told(ctx, func() error { return j.dropIndex(o) })
 }

@@ -28,7 +28,7 @@ type scrubbed struct {
 // more than its share.
 func TestScrub(t *testing.T) {
 	const day, period = 24 * time.Hour, 30 * 24 * time.Hour
-	r := rand.New(rand.NewPCG(uint64(testsize.Seed(t)), 0))
+	r := rand.New(rand.NewPCG(testsize.Seed(t), 0))
 	path := filepath.Join(t.TempDir(), "scrub")
 	begun := time.Date(2026, 1, 1, 3, 0, 0, 0, time.UTC)
 	store, next := map[int]*scrubbed{}, 0
@@ -40,7 +40,7 @@ func TestScrub(t *testing.T) {
 	}
 	add(300, begun.Add(-time.Duration(r.IntN(1000))*day))
 	last := begun.Add(-day)
-	for d := range 100 {
+	for d := range 70 {
 		now := begun.Add(time.Duration(d) * day)
 		add(3, now.Add(-time.Hour))
 		for i := range store {

@@ -41,9 +41,15 @@ func (k *checker) drill(o *objectCheck) (done checkDone) {
 		done.Err = probe(late)
 		done.ByEpoch = done.Err == nil
 	}
-	if errors.Is(done.Err, blob.ErrNoIdentity) {
-		done.Err = survey.ErrSealed
+	if !errors.Is(done.Err, blob.ErrNoIdentity) {
+		return done
 	}
+	if k.run.binding(o.Index) && k.run.drill.reread.Add(1) <= maxReread {
+		if whole := k.object(o); whole.Err != nil {
+			return whole
+		}
+	}
+	done.Err = survey.ErrSealed
 	return done
 }
 

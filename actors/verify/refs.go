@@ -60,7 +60,8 @@ func (w *pageWalk) blob(info *blob.Info, path string) (int, bool) {
 	return i, true
 }
 
-// refs notes the references to chunks of one entry, unless a table that is known has them.
+// refs notes the references to chunks of one entry, unless a table that is known has them. A
+// drill only asks which entries need something bad.
 func (w *pageWalk) refs(refs []page.Ref, path string, anyBad bool) {
 	for i := range refs {
 		r := &refs[i]
@@ -79,7 +80,7 @@ func (w *pageWalk) refs(refs []page.Ref, path string, anyBad bool) {
 			w.affected(w.num, count, path)
 			continue
 		}
-		if !w.tables.in(w.table, r.Span, r.ID[:]) {
+		if w.n.run.drill == nil && !w.tables.in(w.table, r.Span, r.ID[:]) {
 			w.from.waiting.Add(r, place{path, w.s.Num}, 0)
 		}
 	}

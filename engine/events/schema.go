@@ -208,7 +208,7 @@ type Drilled struct {
 	Sets      []DrilledSet `json:"sets"`
 	Blobs     int64        `json:"blobs"`          // opened now, with the key itself
 	ByEpoch   int64        `json:"blobs_by_epoch"` // with the key of their epoch only
-	Older     int64        `json:"blobs_older"`    // not opened: only snapshots for other keys need them
+	Older     int64        `json:"blobs_older"`    // not opened: only for snapshots for other keys
 	Before    int64        `json:"blobs_before"`   // drilled by an earlier run
 	Left      int64        `json:"blobs_left"`     // left for the next run
 	Keys      int64        `json:"keys"`           // wrappings of epoch keys that were opened
@@ -245,7 +245,7 @@ type IndexChecked struct {
 	Blobs        int64  `json:"blobs"`         // that the index knows
 	Gone         int64  `json:"blobs_gone"`    // of these, no longer in the store
 	Size         int64  `json:"blobs_size"`    // of these, of another size in the store
-	Unknown      int64  `json:"blobs_unknown"` // that the newest snapshots need and it does not know
+	Unknown      int64  `json:"blobs_unknown"` // needed by the newest snapshots, and not known
 	UnknownBytes int64  `json:"bytes_unknown"` // of these
 	Missing      int64  `json:"blobs_missing"` // that the newest snapshots need and the store lacks
 	BadRows      int64  `json:"bad_rows"`      // that cannot be read, and count for nothing
