@@ -71,7 +71,8 @@ func (c *indexDropCmd) Run(ctx context.Context, s *session) (err error) {
 	if !c.Yes {
 		if !term.IsTerminal(int(os.Stdin.Fd())) {
 			return &fault.UsageError{Msg: "index drop asks before it removes the index, but " +
-				"there is no terminal", Advice: "add --yes: the next backup uploads everything again"}
+				"there is no terminal",
+				Advice: "add --yes: the next backup uploads everything again"}
 		}
 		o.Confirm = func(dir string) bool {
 			return s.ask("remove the index in " + words.Printable(dir) +
