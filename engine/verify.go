@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"vaultik/actors"
 	"vaultik/actors/verify"
@@ -12,6 +13,7 @@ import (
 	"vaultik/internal/words"
 	"vaultik/messages"
 	"vaultik/vault/keys"
+	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
 
@@ -80,6 +82,7 @@ func (j *job) verify(ctx context.Context, o VerifyOptions) (res VerifyResult, er
 	v := &verification{job: j, cat: cat, rows: rows, signed: problems, key: key}
 	v.tellSigned()
 	spec := v.spec(parallel, memory)
+	spec.Hosts = hostsOf(op, o, rows)
 	spec.ServerSums, spec.ReadData = o.ServerSums, read.any
 	spec.Choose = read.choose
 	var scrub *scrubbing
@@ -159,6 +162,17 @@ func loaded(rows []*row) (out []*snapshot.Loaded) {
 	return out
 }
 
+// hostsOf are the hosts whose snapshots are checked; all of the store, unless some were chosen.
+func hostsOf(op *opened, o VerifyOptions, rows []*row) (out []layout.HostID) {
+	for _, h := range op.Store.Trust.Hosts {
+		if o.Snapshot == "" && o.Pick == (Pick{}) ||
+			slices.ContainsFunc(rows, func(r *row) bool { return r.Host == h.Host }) {
+			out = append(out, h.Host)
+		}
+	}
+	return out
+}
+
 // choose gives the snapshots to be checked, and the problems that concern them.
 func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
 	key *keys.Identity) ([]*row, []snapshot.Problem, error) {
@@ -166,7 +180,8 @@ func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
 	case o.Snapshot != "":
 		return j.chooseOne(ctx, cat, o, key)
 	case o.Pick == Pick{}:
-		return cat.rows, cat.problems, nil
+		err := j.readNotes(ctx, cat)
+		return cat.rows, cat.problems, err
 	}
 	chains, err := cat.chains(ctx, o.Pick, key)
 	if err != nil {
@@ -187,7 +202,8 @@ func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
 		}
 	}
 	for _, p := range cat.problems {
-		if wanted[chain{p.Host, p.Set}] {
+		if wanted[chain{p.Host, p.Set}] || p.Set.IsZero() && slices.ContainsFunc(chains,
+			func(k named) bool { return k.host == p.Host }) {
 			problems = append(problems, p)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"vaultik/backends"
 	"vaultik/messages"
 	"vaultik/vault/keys"
+	"vaultik/vault/layout"
 	"vaultik/vault/plan"
 	"vaultik/vault/snapshot"
 )
@@ -18,6 +19,8 @@ type Spec struct {
 	Store     backends.Backend
 	Opened    *snapshot.Store    // with verified store.json and trust list
 	Snapshots []*snapshot.Loaded // whose manifests are verified already
+
+	Hosts []layout.HostID // of which it is checked what prune has condemned
 
 	ReadData bool // download every object, and check its SHA-256
 	// ServerSums asks the store for the SHA-256 that it has of every object instead.
