@@ -20,6 +20,7 @@ const (
 	MaxChunkSize   = 4 * MiB // the largest chunk is 4 times this and must fit a frame
 	MinBlobSize    = 1 * MiB
 	MaxBlobSize    = 64 * MiB
+	MaxParity      = 100      // percent
 	MinMemory      = 64 * MiB // below this the index alone would not fit
 	MinParallel    = 1
 	MaxParallel    = 64
@@ -38,6 +39,7 @@ type Config struct {
 	Compression int    // zstd level
 	ChunkSize   int64  // middle chunk size in bytes, a power of two
 	BlobSize    int64  // target in bytes, at most a tenth of Memory
+	Parity      int    // percent of a blob that is stored beside it; 0: none
 	Memory      int64  // bytes
 	Parallel    int    // transfers at once: connections
 	IndexPath   string // "" for the usual place
@@ -51,6 +53,15 @@ type Config struct {
 
 	// Warnings are things that work but are not as written; each is one sentence.
 	Warnings []string
+}
+
+// NeedRecipients is the error of a configuration that does not say for whom to encrypt, as all
+// have to but those of machines that only prune.
+func (c *Config) NeedRecipients() error {
+	if !c.Recipients.IsZero() {
+		return nil
+	}
+	return &Error{File: c.File, Msg: "age_recipients is missing", Err: ErrInvalid}
 }
 
 // Default is the configuration of a machine without one, as far as it says how to

@@ -52,7 +52,7 @@ func TestParse_ShowReadsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := YAML(c.Settings(Places{}))
+	shown := YAML(c.Settings(Places{Index: "/i"}))
 	d, err := Parse("c.yaml", []byte(shown))
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, shown)
@@ -78,6 +78,22 @@ func TestParse_BlobSizeIsCappedByMemory(t *testing.T) {
 	}
 	if c.BlobSize != 10<<20 || len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "c.yaml:4: ") {
 		t.Errorf("%d %q", c.BlobSize, c.Warnings)
+	}
+}
+
+// Only machines that prune, and do nothing else, need not say for whom they encrypt.
+func TestConfig_NeedRecipients(t *testing.T) {
+	c, err := Parse("c.yaml", []byte("storage_url: /s\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.NeedRecipients(); !errors.Is(err, ErrInvalid) ||
+		!strings.Contains(err.Error(), "c.yaml: age_recipients is missing") {
+		t.Errorf("%v", err)
+	}
+	again, err := Parse("c.yaml", []byte(YAML(c.Settings(Places{Index: "/i"}))))
+	if err != nil || again.NeedRecipients() == nil {
+		t.Errorf("what is written of it is read as another: %v", err)
 	}
 }
 
@@ -109,7 +125,6 @@ func TestParse_Refused(t *testing.T) {
 		{"two documents", ok + "---\na: b\n", "c.yaml:4: a second document"},
 		{"not YAML", "storage_url: [\n", "c.yaml:1: not YAML"},
 		{"no URL", "age_recipients: [" + r + "]\n", "storage_url is missing"},
-		{"no recipients", "storage_url: /s\n", "age_recipients is missing"},
 		{"empty recipients", "storage_url: /s\nage_recipients: []\n", "empty list"},
 		{"relative store", "storage_url: s\nage_recipients: [" + r + "]\n", "neither a URL nor an absolute path"},
 		{"size", ok + "memory: much\n", `c.yaml:3: memory: "much" is not a size`},
@@ -383,7 +398,7 @@ func TestParse_Bytes(t *testing.T) {
 	if c.StorageURL != "file:///o%FFd" || c.Sets[0].Paths[0] != "/o\xffd/x" || c.IndexPath != "/o\xffd" {
 		t.Errorf("%+v", c)
 	}
-	shown := YAML(c.Settings(Places{}))
+	shown := YAML(c.Settings(Places{Index: "/i"}))
 	if strings.Contains(shown, "\ufffd") || !strings.Contains(shown, `/o\xffd is not UTF-8`) {
 		t.Errorf("shown as\n%s", shown)
 	}

@@ -63,7 +63,7 @@ type loader struct {
 // keysOf lists the keys of the configuration in the order of the documentation.
 func keysOf() []string {
 	return []string{"storage_url", "age_recipients", "snapshots", retentionKey, "compression_level", "chunk_size",
-		"blob_size", "memory", "bwlimit", "connections", "parallel", "retry", "s3", "rclone", indexPathKey, stateDirKey, "hostname"}
+		"blob_size", "parity", "memory", "bwlimit", "connections", "parallel", "retry", "s3", "rclone", indexPathKey, stateDirKey, "hostname"}
 }
 
 func (l *loader) fail(n ast.Node, format string, args ...any) error {
@@ -177,6 +177,8 @@ func (l *loader) setting(key string, v ast.Node) (err error) {
 		}
 	case "blob_size":
 		l.blob, err = l.size(key, v, MinBlobSize, MaxBlobSize)
+	case "parity":
+		c.Parity, err = l.percent(key, v, MaxParity)
 	case "memory":
 		c.Memory, err = l.size(key, v, MinMemory, 1<<40)
 	case "bwlimit", "connections", "parallel", "retry", "s3", "rclone":
@@ -247,10 +249,8 @@ func recipientHint(err error) string {
 // finish checks what needs more than one setting.
 func (l *loader) finish() error {
 	c := l.cfg
-	for _, need := range []string{"storage_url", "age_recipients"} {
-		if _, ok := l.line[need]; !ok {
-			return l.failLine(0, "%s is missing", need)
-		}
+	if _, ok := l.line["storage_url"]; !ok {
+		return l.failLine(0, "storage_url is missing")
 	}
 	var err error
 	if c.StorageURL, err = expand(c.StorageURL); err != nil {

@@ -276,16 +276,16 @@ func (c *catalog) note(r *row, problems []snapshot.Problem) {
 	}
 }
 
-// hostName is the host's name for people: as the root has it, this host's own, or its id.
+// hostName is the host's name for people: as the root has it, this host's own, as it was
+// remembered, or its id.
 func (c *catalog) hostName(k chain, root *snapshot.Root) string {
-	switch {
-	case root != nil && root.Hostname != "":
+	if root != nil && root.Hostname != "" {
 		return string(root.Hostname)
-	case c.op.Host != nil && c.op.Host.ID == k.host && c.hostname != "":
-		return c.hostname
-	default:
-		return k.host.String()
 	}
+	if c.op.Host != nil && c.op.Host.ID == k.host && c.hostname != "" {
+		return c.hostname
+	}
+	return cmp.Or(string(c.op.Known.Hosts[k.host]), k.host.String())
 }
 
 // setName is the set's name for people: as the root has it, as sets.json, or its id.

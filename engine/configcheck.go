@@ -18,6 +18,7 @@ import (
 	"vaultik/internal/words"
 	"vaultik/vault/fs"
 	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
 )
 
 // checksFailed: config check found what would stop a backup. It was said.
@@ -102,6 +103,10 @@ func (j *job) checkConfig(ctx context.Context) error {
 	} else {
 		defer op.Close()
 		k.store(ctx, op)
+		if op.Host != nil && !op.Host.BacksUp() {
+			k.pruner(op)
+			return k.result()
+		}
 		k.retention(op)
 		if k.host(ctx, op) {
 			k.index(op.Host)
@@ -218,6 +223,15 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.warn("recovery kit", "it is still on this machine: "+string(h.Kit), hint)
 	}
 	return true
+}
+
+// pruner checks a machine that only prunes.
+func (k *checks) pruner(op *opened) {
+	if err := op.trustedTo(snapshot.RolePrune); err != nil {
+		k.fail("host", err)
+		return
+	}
+	k.ok("host", "%s, which prunes and does not back up", op.Host.ID)
 }
 
 // recipients checks that they are those that the owner has signed.

@@ -284,6 +284,7 @@ func (m *mirrorPlace) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	loaded, problems = m.op.Store.WithoutDropped(ctx, loaded, problems) // since they were copied
 	source, own := map[string]*row{}, []*snapshot.Loaded{}
 	for _, r := range m.rows {
 		source[r.Key] = r

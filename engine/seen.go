@@ -20,7 +20,7 @@ func (o *opened) requireSeen() {
 	for host, p := range o.Seen.GCs(o.Store.Doc.Store) {
 		var sum snapshot.Sum
 		if sum.UnmarshalText([]byte(p.Sum)) == nil {
-			o.Store.RequireGC(host, snapshot.GCSeen{Seq: p.Seq, SHA256: sum})
+			o.Store.RememberGC(host, snapshot.GCSeen{Seq: p.Seq, SHA256: sum})
 		}
 	}
 }

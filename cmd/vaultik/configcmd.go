@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -50,7 +51,7 @@ func (configShowCmd) Run(ctx context.Context, s *session) error {
 		Recipients: c.Recipients.Strings(),
 		Sets:       map[string]map[string]any{}, Compression: c.Compression,
 		ChunkSize: config.FormatSize(c.ChunkSize),
-		BlobSize:  config.FormatSize(c.BlobSize), Memory: config.FormatSize(c.Memory),
+		BlobSize:  config.FormatSize(c.BlobSize), Parity: fmt.Sprintf("%d%%", c.Parity), Memory: config.FormatSize(c.Memory),
 		BWLimit: c.BWLimit.String(), Connections: c.Parallel, Parallel: c.Parallel,
 		Elapsed: c.Retry.ElapsedText(), Stall: c.Retry.StallText(),
 		SlowStore: c.Retry.SlowStore,

@@ -32,6 +32,12 @@ func (s *session) showObject(e events.Event) {
 		s.showMade(e)
 	case events.Resumed:
 		s.showResumed(e)
+	case events.HostRequest:
+		s.showRequest(e)
+	case events.Host:
+		s.showHost(e)
+	case events.Revocation:
+		s.showRevocation(e)
 	case events.Recipients:
 		s.showRecipients(e)
 	case events.Rollback:

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"vaultik/engine"
 	"vaultik/engine/events"
@@ -66,13 +64,7 @@ func (s *session) showRows(res engine.SnapshotsResult) {
 	if width := terminalWidth(s.out.stdout); width > 0 && !s.out.verbose {
 		narrow(table, setColumn, width)
 	}
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, row := range table {
-		fmt.Fprintln(t, strings.Join(row, "\t"))
-	}
-	_ = t.Flush() // a strings.Builder never fails
-	s.out.raw(trimEnds(b.String()))
+	s.showTable(table)
 }
 
 // setColumn has the names of sets, which may be made of many paths.

@@ -81,6 +81,11 @@ func (Author) event()       {}
 func (Resumed) event()      {}
 func (Recipients) event()   {}
 func (Rollback) event()     {}
+func (HostRequest) event()  {}
+func (Host) event()         {}
+func (Revocation) event()   {}
+func (FleetHost) event()    {}
+func (FleetSet) event()     {}
 func (Identity) event()     {}
 func (Config) event()       {}
 func (Check) event()        {}

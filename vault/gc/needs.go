@@ -2,7 +2,9 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 // since most of it is in lists that they share.
 type needs struct {
 	lists  []*list
-	here   []int32         // root and blobs that it names itself
+	here   []int32         // root, keys and blobs that it names itself
 	gone   []layout.Object // needed, and not in the inventory
 	epochs []layout.Epoch  // of its keys
 }
@@ -24,9 +26,15 @@ type list struct {
 	at    int32 // of the list itself
 	blobs []int32
 	gone  []layout.Object
-	err   error // it could not be read
-	live  bool  // its blobs are marked
+	err   error  // it could not be read
+	live  bool   // its blobs are marked
+	first uint64 // seq of the first gc object that condemned it, or a blob of it; 0: none
+	named bool   // by the newest gc object
 }
+
+// deleted reports whether prune has deleted the list. Whatever names it was stored too late,
+// by a machine that was held up and could not look again: it is not whole, and never will be.
+func (l *list) deleted() bool { return l.named && errors.Is(l.err, fs.ErrNotExist) }
 
 // checkpoint is one that pins something.
 type checkpoint struct {
@@ -96,8 +104,10 @@ func (r *reader) seen(stored time.Time) {
 
 func (r *reader) manifest(ctx context.Context, m Manifest) (*Snapshot, error) {
 	n, err := r.needs(ctx, &m.Needs)
-	root := layout.Object{Kind: layout.KindRoot, Sum: m.Root.Name}
-	n.want(r.inventory, root, m.Root.Size)
+	n.want(r.inventory, layout.Object{Kind: layout.KindRoot, Sum: m.Root.Name}, m.Root.Size)
+	for _, k := range m.Keys {
+		n.want(r.inventory, layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N}, k.Size)
+	}
 	s := &Snapshot{
 		Place: snapshot.Place{Host: m.Host, Set: m.Set, Seq: m.Seq}, Sum: m.Sum, Time: m.Time, Stored: m.Stored,
 		Complete: m.Complete, Tags: slices.Clone(m.Tags),
@@ -105,14 +115,6 @@ func (r *reader) manifest(ctx context.Context, m Manifest) (*Snapshot, error) {
 	}
 	if m.GC != nil {
 		s.gc = m.GC.Seq
-	}
-	s.Whole = len(n.gone) == 0 && !slices.ContainsFunc(n.lists, func(l *list) bool {
-		return l.err != nil || l.at < 0 || len(l.gone) > 0
-	})
-	for _, k := range m.Keys {
-		o := layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N}
-		at := r.inventory.find(o)
-		s.Whole = s.Whole && at >= 0 && r.inventory.all[at].size == small(k.Size)
 	}
 	r.seen(m.Stored)
 	return s, err
@@ -146,6 +148,16 @@ func (r *reader) needs(ctx context.Context, of *snapshot.Needs) (n needs, err er
 		n.want(r.inventory, layout.Object{Kind: layout.KindBlob, Sum: of.Blobs[i].Name}, of.Blobs[i].Size)
 	}
 	return n, nil
+}
+
+// whole reports whether all of it is listed, and nothing was condemned by a gc object for which
+// it came too late.
+func (n *needs) whole(first func(at int32) uint64, late func(seq uint64) bool) bool {
+	return len(n.gone) == 0 &&
+		!slices.ContainsFunc(n.here, func(at int32) bool { return late(first(at)) }) &&
+		!slices.ContainsFunc(n.lists, func(l *list) bool {
+			return l.err != nil || l.at < 0 || len(l.gone) > 0 || late(l.first)
+		})
 }
 
 func (n *needs) want(v *inventory, o layout.Object, size int64) {
@@ -191,7 +203,7 @@ type marks struct {
 // needed, and nobody knows what that is.
 func (m *marks) mark(n *needs) error {
 	for _, l := range n.lists {
-		if l.err != nil {
+		if l.err != nil && !l.deleted() {
 			return l.err
 		}
 		if l.live {

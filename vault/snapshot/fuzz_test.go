@@ -19,7 +19,7 @@ import (
 
 const (
 	seedStore = `{"type":"store","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","owner":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop","created":"2026-05-01T10:00:00Z","safety":""}`
-	seedTrust = `{"type":"trust","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","seq":1,"time":"2026-05-01T10:00:00Z","hosts":[{"host":"0102030405060708","key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop","roles":["write"],"revoked":"2026-05-01T10:00:00Z","until":{"sets":[{"set":"0102030405060708","seq":3,"sum":"00000000000000000000000000000000000000000000000000000000000000ff"}],"gc":[{"host":"0102030405060708","seq":2,"sum":"00000000000000000000000000000000000000000000000000000000000000fe"}]}}]}`
+	seedTrust = `{"type":"trust","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","seq":1,"time":"2026-05-01T10:00:00Z","hosts":[{"host":"0102030405060708","key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop","roles":["write"],"since":"2026-04-01T10:00:00Z","revoked":"2026-05-01T10:00:00Z","until":{"sets":[{"set":"0102030405060708","seq":3,"sum":"00000000000000000000000000000000000000000000000000000000000000ff"}],"gc":[{"host":"0102030405060708","seq":2,"sum":"00000000000000000000000000000000000000000000000000000000000000fe"}]}}]}`
 	seedNeeds = `"keys":[{"epoch":"0102030405060708","n":0,"size":300,"sha256":"00000000000000000000000000000000000000000000000000000000000000ff"}],"lists":[{"name":"00000000000000000000000000000000000000000000000000000000000000fe","size":3,"count":2}],"blobs":[["00000000000000000000000000000000000000000000000000000000000000fd",7]],"count":3,"bytes":70`
 	seedMan   = `{"type":"manifest","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","host":"0102030405060708","set":"0102030405060708","seq":1,"time":"2026-05-01T10:00:00Z","complete":true,"tags":["0102030405060708"],"gc":{"seq":1,"sha256":"00000000000000000000000000000000000000000000000000000000000000fc"},"root":{"name":"00000000000000000000000000000000000000000000000000000000000000fb","size":9},` + seedNeeds + `}`
 	seedCheck = `{"type":"checkpoint","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","host":"0102030405060708","set":"0102030405060708","seq":3,"id":"01arz3ndektsv4rrffq69g5fav","time":"2026-05-01T10:00:00Z",` + seedNeeds + `}`
@@ -160,6 +160,8 @@ func FuzzParseBlobList(f *testing.F) {
 	}
 	f.Add(plain)
 	f.Add(plain[:len(plain)-1])
+	f.Add(bytes.Replace(plain, []byte(`"required":[]`), []byte(`"required":[],"salt":"000000000000000a"`), 1))
+	f.Add(bytes.Replace(plain, []byte(`"required":[]`), []byte(`"required":[],"salt":7`), 1))
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		var blobs []BlobSize
 		var err error

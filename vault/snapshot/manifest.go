@@ -151,7 +151,7 @@ func (n Needs) normal() Needs {
 }
 
 // EncodeManifest writes a manifest, to be stored under layout.Manifest or
-// layout.ManifestWeak.
+// [layout.Weak] of it.
 func EncodeManifest(m *Manifest, signer *keys.Signer) ([]byte, error) {
 	c := *m
 	c.Header, c.Time = newHeader(manifestType), seconds(m.Time)
