@@ -76,8 +76,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
-			"unsign": unsign, "pruned": pruned, "revoke": revoke, "condemn": condemn,
-			"hold": hold, "unhold": unhold, "await": await,
+			"unsign": unsign, "pruned": pruned, "gcsays": gcSays, "forktrust": forkTrust, "revoke": revoke, "roles": roles,
+			"condemn": condemn,
+			"hold":    hold, "unhold": unhold, "await": await,
 			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse, "mount": mountAt,
 			"fuselinks": fuselinks,
 			"odds3":     oddS3,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"vaultik/vault/layout"
@@ -58,6 +59,16 @@ func (r *run) condemn(ctx context.Context, led *ledger) error {
 	var err error
 	r.next.Condemned, err = r.put(ctx, led)
 	return err
+}
+
+// carried has the groups of a united gc object as they are.
+func carried(all []snapshot.Condemned) *ledger {
+	led := &ledger{lists: map[age][]snapshot.ListRef{}, names: map[age][]string{}}
+	for i := range all {
+		is := age{all[i].First, all[i].Deleted}
+		led.names[is], led.lists[is] = all[i].Names, all[i].Lists
+	}
+	return led
 }
 
 // carry takes over a group.
@@ -173,7 +184,8 @@ const (
 	fewOrphans = 100
 )
 
-// put writes the groups, and stores the condemned lists that are new.
+// put writes the groups, and stores the condemned lists that are new. Of a name that is in
+// several, as two pruners have condemned it, the youngest group counts.
 func (r *run) put(ctx context.Context, led *ledger) (out []snapshot.Condemned, err error) {
 	ages := map[age]bool{}
 	for is := range led.lists {
@@ -182,10 +194,17 @@ func (r *run) put(ctx context.Context, led *ledger) (out []snapshot.Condemned, e
 	for is := range led.names {
 		ages[is] = true
 	}
-	for is := range ages {
+	twice := map[string]bool{}
+	for _, is := range slices.SortedFunc(maps.Keys(ages), age.compareYoungest) {
 		c := snapshot.Condemned{First: is.first, Deleted: is.deleted, Lists: led.lists[is]}
 		names := led.names[is]
 		slices.Sort(names)
+		if len(r.next.Others) > 0 {
+			names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return twice[name] })
+			for _, name := range names {
+				twice[name] = true
+			}
+		}
 		for len(names) > snapshot.MaxInline {
 			n := min(len(names), snapshot.MaxCondemnedNames)
 			ref, err := r.store.PutCondemned(ctx, names[:n])
@@ -194,11 +213,17 @@ func (r *run) put(ctx context.Context, led *ledger) (out []snapshot.Condemned, e
 			}
 			c.Lists, names = append(c.Lists, ref), names[n:]
 		}
-		c.Names = names
-		out = append(out, c)
+		if c.Names = names; len(c.Names)+len(c.Lists) > 0 {
+			out = append(out, c)
+		}
 	}
 	slices.SortFunc(out, func(a, b snapshot.Condemned) int {
 		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Deleted, b.Deleted))
 	})
 	return out, nil
+}
+
+// compareYoungest sorts the youngest first, and what is to be deleted before what is.
+func (a age) compareYoungest(b age) int {
+	return cmp.Or(cmp.Compare(b.first, a.first), cmp.Compare(b.deleted-1, a.deleted-1))
 }

@@ -55,7 +55,8 @@ type reader struct {
 
 	manifests   []*Snapshot
 	checkpoints []*checkpoint
-	notes       map[string]snapshot.Sum
+	notes       map[string]snapshot.Sum // what they are about, by id
+	said        snapshot.Notes
 	newest      time.Time // when the newest of them was stored
 }
 
@@ -83,7 +84,11 @@ func (r *reader) read(ctx context.Context) error {
 			r.seen(c.Stored)
 			return err
 		},
-		Note: func(id string, manifest snapshot.Sum) { r.notes[id] = manifest },
+		Note: func(n *snapshot.Note) {
+			r.known[layout.Note(r.host, n.ID)] = true
+			r.notes[n.ID] = n.Sum
+			r.said.Add(n)
+		},
 	})
 	if err == nil && len(problems) > 0 {
 		err = &ProblemsError{problems}
@@ -105,7 +110,7 @@ func (r *reader) manifest(ctx context.Context, m Manifest) (*Snapshot, error) {
 	}
 	s := &Snapshot{
 		Place: snapshot.Place{Host: m.Host, Set: m.Set, Seq: m.Seq}, Sum: m.Sum, Time: m.Time, Stored: m.Stored,
-		Complete: m.Complete, Tags: slices.Clone(m.Tags), Pins: slices.Clone(m.Pins),
+		Complete: m.Complete, Tags: slices.Clone(m.Tags),
 		key: m.Key, size: m.Size, prev: m.Prev, needs: n,
 	}
 	if m.GC != nil {
@@ -115,8 +120,15 @@ func (r *reader) manifest(ctx context.Context, m Manifest) (*Snapshot, error) {
 	return s, err
 }
 
-// needs are those of a manifest or checkpoint. The error is of the context.
+// needs are those of a manifest or checkpoint.
 func (r *reader) needs(ctx context.Context, of *snapshot.Needs) (n needs, err error) {
+	named := int64(len(of.Blobs))
+	for _, ref := range of.Lists {
+		named += ref.Count
+	}
+	if named != of.Count { // it was read without what it names: nothing would be needed
+		return n, fmt.Errorf("internal error: %d of %d blobs of a snapshot are known", named, of.Count)
+	}
 	for _, k := range of.Keys {
 		n.epochs = append(n.epochs, k.Epoch)
 	}

@@ -38,6 +38,9 @@ func (r *run) plan(ctx context.Context) (err error) {
 	if r.head, err = r.store.Head(ctx); err != nil {
 		return err
 	}
+	if n := len(r.head.Others); n > 0 && !r.o.TakeOver {
+		return fmt.Errorf("%w: there are %d newest gc objects", ErrOvertaken, n+1)
+	}
 	r.inventory = &inventory{}
 	if err := r.store.List(ctx, func(o Object) error { r.inventory.add(o); return nil }); err != nil {
 		return err
@@ -49,7 +52,7 @@ func (r *run) plan(ctx context.Context) (err error) {
 	}
 	r.next = &snapshot.GC{Host: r.host, Seq: 1, Time: r.o.Now}
 	if old := r.head.GC; old != nil {
-		r.next.Seq, r.next.Prev = old.Seq+1, r.head.Sum
+		r.next.Seq, r.next.Prev, r.next.Others = old.Seq+1, r.head.Sum, r.head.Others
 		r.next.Pruned, r.next.Dropped, r.next.Removed = old.Pruned, old.Dropped, old.Removed
 	}
 	led, err := r.carryOver(ctx)
@@ -60,10 +63,13 @@ func (r *run) plan(ctx context.Context) (err error) {
 		return err
 	}
 	if r.o.Keep {
-		if r.head.GC != nil {
-			r.next.Condemned = r.head.GC.Condemned
+		if r.head.GC == nil {
+			return nil
 		}
-		return nil
+		if r.next.Condemned = r.head.GC.Condemned; len(r.next.Others) > 0 && !r.o.Dry {
+			r.next.Condemned, err = r.put(ctx, carried(r.next.Condemned))
+		}
+		return err
 	}
 	return r.condemn(ctx, led)
 }
@@ -79,6 +85,10 @@ func (r *run) choose() (err error) {
 	there := slices.DeleteFunc(slices.Clone(all), r.removed)
 	r.unexplained()
 	if r.o.Choose != nil {
+		for _, s := range there {
+			m := r.reader.said.Of(s.Place, s.Sum, s.Tags)
+			s.Tags, s.Pins = m.Tags, m.Pins
+		}
 		choice, err := r.o.Choose(there)
 		if err == nil {
 			err = r.record(there, choice)
@@ -95,7 +105,7 @@ func (r *run) choose() (err error) {
 			r.result.Snapshots = append(r.result.Snapshots, s)
 		}
 	}
-	r.write = r.write || len(r.dead) > 0
+	r.write = r.write || len(r.dead) > 0 || len(r.next.Others) > 0
 	return r.mark()
 }
 
@@ -268,5 +278,5 @@ func (r *run) advance(sum snapshot.Sum, at time.Time) {
 		objects = map[uint64]time.Time{}
 	}
 	objects[r.next.Seq] = at
-	r.head = &Head{GC: r.next, Sum: sum, Objects: objects, Lists: r.head.Lists}
+	r.head = &Head{GC: r.next, Sum: sum, Objects: objects, Weak: r.head.Weak, Lists: r.head.Lists}
 }
