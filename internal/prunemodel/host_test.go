@@ -19,6 +19,7 @@ type host struct {
 	*machine
 	part   *part
 	files  map[*set][]int // contents of each set's files now
+	before map[*set][]int // at some time before
 	heads  map[*set]*head
 	index  map[int]*stored // by content
 	blobs  []*stored       // in the order in which they were made
@@ -54,7 +55,7 @@ func (w *world) host(name string, sets int) *host {
 	id := w.id()
 	copy(p.host[:], id[:])
 	w.parts = append(w.parts, p)
-	h := &host{part: p, files: map[*set][]int{}, heads: map[*set]*head{}, index: map[int]*stored{}, clean: true}
+	h := &host{part: p, files: map[*set][]int{}, before: map[*set][]int{}, heads: map[*set]*head{}, index: map[int]*stored{}, clean: true}
 	for range sets {
 		s := &set{}
 		id := w.id()
@@ -112,8 +113,15 @@ func (h *host) prune() {
 	_, _ = h.w.pruneOne(h.machine, h.part, times, nil)
 }
 
-// edit changes a few files: new contents appear, and old ones again.
+// edit changes a few files: new contents appear, and old ones again; or all is as it was once.
 func (h *host) edit(s *set) {
+	switch {
+	case h.before[s] != nil && h.w.chance(300):
+		h.files[s], h.before[s] = h.before[s], h.files[s]
+		return
+	case h.before[s] == nil || h.w.chance(100):
+		h.before[s] = slices.Clone(h.files[s])
+	}
 	for range 1 + h.w.rng.IntN(3) {
 		c := h.w.rng.IntN(kinds)
 		if i := slices.Index(h.files[s], c); i >= 0 && len(h.files[s]) > 1 {
@@ -164,7 +172,7 @@ func (h *host) backup(s *set) (err error) {
 		}
 		if missing == 0 {
 			h.w.tell(h.machine, "has saved %s", b.saved.at)
-			b.saved.success = true
+			b.saved.success, b.set.hadWhole = true, true
 			if b.part.removed(b.saved) && !b.saved.removed {
 				h.w.broke("%s is saved where another one was removed", b.saved.at)
 			}

@@ -175,14 +175,25 @@ func (m *machine) step(call string) error {
 	case n < r.kill+r.slow+r.asleep:
 		d = w.upTo(100 * time.Hour)
 		w.tell(m, "is suspended for %v before: %s", d, call)
+		w.stir(m, d, call)
 	case n < r.kill+r.slow+r.asleep+r.paused:
 		d = w.upTo(100 * time.Hour)
 		m.stopped += d
 		w.tell(m, "is paused for %v before: %s", d, call)
+		w.stir(m, d, call)
 	}
 	m.wake = w.now + d
 	m.yield(struct{}{})
 	return nil
+}
+
+// stir has others work while a machine is about to delete something.
+func (w *world) stir(with *machine, within time.Duration, call string) {
+	for _, m := range w.machines {
+		if m != with && m.idle && w.chance(500) && strings.Contains(call, "delete") {
+			m.wake = w.now + w.upTo(within/2)
+		}
+	}
 }
 
 // hold suspends the machine.
@@ -384,7 +395,7 @@ func (p *part) put(m *machine, x *object, size int64, what any) {
 		p.condemned(what.(*snapshot.GC))
 	case layout.KindManifest:
 		n := what.(*made)
-		n.set.hadWhole = n.set.hadWhole || n.whole() && !n.removed
+		n.set.hadWhole = n.set.hadWhole || n.whole() && !n.removed && !p.condemns(n)
 	}
 }
 
@@ -436,6 +447,9 @@ func (p *part) remove(x *object) {
 
 // condemned takes note of a new gc object.
 func (p *part) condemned(g *snapshot.GC) {
+	if p.head != nil && g.Seq < p.head.Seq {
+		return // a mirror gets it late
+	}
 	p.head = g
 	for _, m := range p.manifests {
 		was := m.removed
@@ -459,6 +473,15 @@ func (p *part) removed(m *made) bool {
 	return p.head != nil && slices.ContainsFunc(p.head.Pruned, func(r snapshot.Pruned) bool {
 		return r.Set == m.Set && r.From <= m.Seq && m.Seq <= r.To
 	})
+}
+
+// condemns reports whether the newest gc object condemns anything that a manifest needs: it came
+// too late then, and its backup does not take it for saved.
+func (p *part) condemns(m *made) (yes bool) {
+	if p.head != nil {
+		p.each(p.head, func(x *object, _ bool) { yes = yes || slices.Contains(m.needs, x) })
+	}
+	return yes
 }
 
 // checkSets sees whether a set that had a whole snapshot has none.
