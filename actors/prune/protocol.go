@@ -28,6 +28,14 @@ type protocol struct {
 	newest time.Time // when the newest object that was listed was stored
 }
 
+// prune goes through the protocol.
+func (p *protocol) prune(ctx context.Context) error {
+	result, err := gc.Prune(ctx, p, p.run.spec.Host, p.run.spec.Options)
+	// It is in no message, which might come when the answer is out.
+	p.run.report.Store(&Report{result, p.run.reading.Loaded()})
+	return err
+}
+
 // Head implements gc.Store.
 func (p *protocol) Head(ctx context.Context) (*gc.Head, error) {
 	g, err := p.run.spec.Opened.GC(ctx, p.run.spec.Host)
