@@ -63,6 +63,13 @@ func (j *job) copy(ctx context.Context, o CopyOptions) (res CopyResult, err erro
 	if err != nil {
 		return res, err
 	}
+	if j.home(to) { // what comes back there must not meet a prune that does not wait
+		unlock, err := j.lockHost()
+		if err != nil {
+			return res, err
+		}
+		defer unlock()
+	}
 	cat, err := j.catalog(ctx, op)
 	if err != nil {
 		return res, err
