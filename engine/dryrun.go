@@ -87,7 +87,7 @@ func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
 		return err
 	}
 	undo.add(func() { _ = b.op.Close() })
-	if b.op.Host == nil {
+	if b.op.Host == nil || !b.op.Host.BacksUp() {
 		return nil
 	}
 	// Before the index is open: either may take tens of MiB, and the store is not trusted.

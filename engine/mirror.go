@@ -68,7 +68,10 @@ func (j *job) openMirror(ctx context.Context, cat *catalog, url string, anew boo
 	if err := m.compare(ctx); err != nil {
 		return nil, m.targetError(err)
 	}
-	return m, m.addGC(ctx)
+	if err := m.addGC(ctx); err != nil {
+		return m, err
+	}
+	return m, m.addNotes(ctx)
 }
 
 // gone is about a mirror that was there and is not any more.
@@ -281,6 +284,7 @@ func (m *mirrorPlace) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	loaded, problems = m.op.Store.WithoutDropped(ctx, loaded, problems) // since they were copied
 	source, own := map[string]*row{}, []*snapshot.Loaded{}
 	for _, r := range m.rows {
 		source[r.Key] = r
@@ -336,6 +340,22 @@ func (m *mirrorPlace) addGC(ctx context.Context) error {
 			if err := m.addHead(ctx, key); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// addNotes has the notes about the snapshots copied, which are few and small.
+func (m *mirrorPlace) addNotes(ctx context.Context) error {
+	for _, h := range m.op.Store.Trust.Hosts {
+		problems, err := m.op.Store.EachNote(ctx, h.Host, nil, func(n *snapshot.LoadedNote) error {
+			return m.addHead(ctx, n.Key)
+		})
+		if err != nil {
+			return err
+		}
+		for _, p := range problems {
+			m.Warn(m.op.strayInLine(p), "skipped: %v", p)
 		}
 	}
 	return nil

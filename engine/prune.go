@@ -135,10 +135,9 @@ func (o *opened) pruner() (*keys.Signer, []layout.HostID, error) {
 			Advice: "prune the store; if the store is lost, set storage_url to the mirror",
 		}
 	}
-	h, ok := o.Store.Trust.Host(o.Host.ID)
-	if !ok || h.Key != o.Host.Signer.Public() || !h.Has(snapshot.RolePrune) || !h.Revoked.IsZero() {
+	if !o.mayPrune() {
 		return nil, nil, fault.WithHint(errors.New("the owner of the store has not given this "+
-			"machine the right to prune, so that nobody would heed it"),
+			"machine the right to prune, so that nobody would heed it; "+o.prunersText("may")),
 			"see which machines may: vaultik store info")
 	}
 	var may []layout.HostID
@@ -292,7 +291,9 @@ func (p *pruneJob) host(ctx context.Context, system *actors.System,
 	if err != nil && ctx.Err() == nil {
 		done.Err = p.explained(host, err)
 	}
-	p.Tell(p.event(done))
+	if !p.keep { // else who asked tells what was removed
+		p.Tell(p.event(done))
+	}
 	return done
 }
 
@@ -308,6 +309,8 @@ func (p *pruneJob) explained(host layout.HostID, err error) error {
 		hint := "see what is wrong: " + p.here("verify")
 		if stray := p.strayAmong(problems.Problems); stray != "" {
 			hint += "; " + stray
+		} else if way := p.wayOut(problems.Problems); way != "" {
+			hint += "; only if there is no other copy of the store: " + way
 		}
 		return &notPruned{host, err, hint, fault.Damage}
 	case errors.Is(err, gc.ErrUnexplained):
@@ -319,8 +322,8 @@ func (p *pruneJob) explained(host layout.HostID, err error) error {
 	return err
 }
 
-// strayAmong is what to do about a checkpoint that nobody can have made, or an object in the
-// place of the next manifest.
+// strayAmong is what to do about a checkpoint or a note that nobody can have made, or an object
+// in the place of the next manifest.
 func (p *pruneJob) strayAmong(problems []error) string {
 	for _, err := range problems {
 		var bad snapshot.Problem
@@ -330,8 +333,23 @@ func (p *pruneJob) strayAmong(problems []error) string {
 		if hint := p.op.strayInLine(bad); hint != "" {
 			return hint
 		}
-		if o, err := layout.Parse(bad.Key); err == nil && o.Kind == layout.KindCheckpoint {
+		o, err := layout.Parse(bad.Key)
+		if err == nil && (o.Kind == layout.KindCheckpoint || o.Kind == layout.KindNote) {
 			return removeStray(p.op.URL, bad.Key)
+		}
+	}
+	return ""
+}
+
+// wayOut is how to go on without a snapshot that is damaged for good.
+func (p *pruneJob) wayOut(problems []error) string {
+	for _, err := range problems {
+		var bad snapshot.Problem
+		if !errors.As(err, &bad) || !snapshot.Unproven(bad.Err) {
+			continue
+		}
+		if o, err := layout.Parse(bad.Key); err == nil && o.Kind == layout.KindManifest {
+			return p.here("snapshot remove --damaged " + bad.Key)
 		}
 	}
 	return ""

@@ -113,7 +113,18 @@ func (p *protocol) Read(ctx context.Context, v gc.Visitor) (problems []error, er
 		func(c *snapshot.LoadedCheckpoint) error {
 			return v.Checkpoint(gc.Checkpoint{Checkpoint: c.Checkpoint, Stored: c.Stored})
 		})
-	for _, bad := range append(bad, more...) {
+	if err != nil {
+		return nil, err
+	}
+	bad = append(bad, more...)
+	more, err = opened.EachNote(ctx, host, v.Known, func(n *snapshot.LoadedNote) error {
+		v.Note(n.Note)
+		return nil
+	})
+	if p.run.spec.Options.Choose != nil { // else it does not matter what they say
+		bad = append(bad, more...)
+	}
+	for _, bad := range bad {
 		problems = append(problems, bad)
 	}
 	return problems, err

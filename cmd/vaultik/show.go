@@ -32,10 +32,18 @@ func (s *session) showObject(e events.Event) {
 		s.showMade(e)
 	case events.Resumed:
 		s.showResumed(e)
+	case events.HostRequest:
+		s.showRequest(e)
+	case events.Host:
+		s.showHost(e)
+	case events.Revocation:
+		s.showRevocation(e)
 	case events.Recipients:
 		s.showRecipients(e)
 	case events.Rollback:
 		s.showRollback(e)
+	case events.Snapshot:
+		s.showSnapshot(e)
 	case events.Author:
 		s.showAuthor(e)
 	case events.Check:

@@ -72,6 +72,7 @@ func (Warning) event()      {}
 func (Error) event()        {}
 func (Summary) event()      {}
 func (Snapshot) event()     {}
+func (Verdict) event()      {}
 func (Entry) event()        {}
 func (Problem) event()      {}
 func (Verified) event()     {}
@@ -80,6 +81,11 @@ func (Author) event()       {}
 func (Resumed) event()      {}
 func (Recipients) event()   {}
 func (Rollback) event()     {}
+func (HostRequest) event()  {}
+func (Host) event()         {}
+func (Revocation) event()   {}
+func (FleetHost) event()    {}
+func (FleetSet) event()     {}
 func (Identity) event()     {}
 func (Config) event()       {}
 func (Check) event()        {}

@@ -98,7 +98,7 @@ func (s *Store) cachedOf(c *chainReading) (out []*Loaded) {
 		if b == nil {
 			break
 		}
-		l, err := s.decode(f, b)
+		l, err := s.decode(f, b, sumOf(b))
 		if err != nil {
 			break // the store may have a better one
 		}

@@ -89,7 +89,7 @@ func (s *Store) judge(ctx context.Context, filter Filter, all []*Loaded, bad []P
 
 func (s *Store) judgeOnce(ctx context.Context, filter Filter, all []*Loaded, bad []Problem) ([]*Loaded,
 	[]Problem) {
-	loaded, bad := s.withoutDropped(ctx, slices.Clone(all), slices.Clone(bad))
+	loaded, bad := s.WithoutDropped(ctx, slices.Clone(all), slices.Clone(bad))
 	loaded, unlinked := s.standing(ctx, loaded)
 	problems := s.tell(ctx, filter, loaded, append(bad, unlinked...))
 	problems = append(problems, s.checkChains(ctx, loaded, problems)...)
@@ -215,7 +215,7 @@ func (s *Store) loadNear(ctx context.Context, filter Filter, all []found, seen [
 	var bad []Problem
 	load := func() error {
 		some, wrong, err := s.loadAll(ctx, round, 0, len(round))
-		some, wrong = s.withoutDropped(ctx, some, wrong)
+		some, wrong = s.WithoutDropped(ctx, some, wrong)
 		for _, l := range some {
 			if d := chains[chainKey{l.Host, l.Set}]; d != nil {
 				d.proven[l.Seq] = true
@@ -304,8 +304,8 @@ func (s *Store) Head(ctx context.Context, host layout.HostID, set layout.SetID) 
 // At reads the manifest in one place of a chain, or both sides of a fork. Strays beside
 // one are left out; where nothing is proven, each object is a problem.
 func (s *Store) At(ctx context.Context, at Place) ([]*Loaded, []Problem, error) {
-	stem := strings.TrimSuffix(layout.Manifest(at.Host, at.Set, at.Seq), ".json.zst")
-	all, err := s.find(ctx, stem, layout.KindManifest)
+	all, err := s.find(ctx, layout.Stem(layout.Manifest(at.Host, at.Set, at.Seq)),
+		layout.KindManifest)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -320,7 +320,7 @@ func (s *Store) At(ctx context.Context, at Place) ([]*Loaded, []Problem, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, bad = s.withoutDropped(ctx, loaded, bad)
+	loaded, bad = s.WithoutDropped(ctx, loaded, bad)
 	if len(loaded) > 0 {
 		bad = slices.DeleteFunc(bad, func(p Problem) bool { return Unproven(p.Err) })
 	}
@@ -401,22 +401,21 @@ func (s *Store) load(ctx context.Context, f found) (l *Loaded, sum Sum, err erro
 	if err != nil {
 		return nil, sum, err
 	}
-	l, err = s.decode(f, b)
-	if err == nil {
-		s.keep(l.Sum, b)
+	sum = sumOf(b)
+	if l, err = s.decode(f, b, sum); err == nil {
+		s.keep(sum, b)
 	}
-	return l, sumOf(b), err
+	return l, sum, err
 }
 
 // decode verifies a manifest that was read.
-func (s *Store) decode(f found, b []byte) (*Loaded, error) {
+func (s *Store) decode(f found, b []byte, sum Sum) (*Loaded, error) {
 	signer, err := s.writer(f.Host)
 	if err != nil {
 		return nil, err
 	}
-	sum := sumOf(b)
-	if f.Short != "" && f.Short != sum.String()[:len(f.Short)] {
-		return nil, damaged("its SHA-256 is not the one in its name")
+	if err := f.named(sum); err != nil {
+		return nil, err
 	}
 	m, err := DecodeManifest(b, signer.Key)
 	if err != nil {

@@ -28,7 +28,7 @@ func TestStore_Manifests_revoked(t *testing.T) {
 		return func(Sum) string { return layout.Manifest(w.host, w.set, seq) }
 	}
 	weak := func(w *world, seq uint64) func(Sum) string {
-		return func(sum Sum) string { return layout.ManifestWeak(w.host, w.set, seq, sum) }
+		return func(sum Sum) string { return layout.Weak(layout.Manifest(w.host, w.set, seq), sum) }
 	}
 	gone := func(w *world, all []*Loaded, seqs ...int) {
 		for _, seq := range seqs {

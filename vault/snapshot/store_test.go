@@ -182,7 +182,7 @@ func TestStore_Manifests_badOnes(t *testing.T) {
 			w.m.objects[l.Key] = forge(w.t, w.signer, manifestNamespace, line)
 		}, want: ErrNewerFormat},
 		"weak name of another": {change: func(w *world, l *Loaded) {
-			w.m.objects[layout.ManifestWeak(w.host, w.set, 2, Sum{1})] = w.m.objects[l.Key]
+			w.m.objects[layout.Weak(layout.Manifest(w.host, w.set, 2), Sum{1})] = w.m.objects[l.Key]
 			delete(w.m.objects, l.Key)
 		}, want: ErrDamaged},
 	} {
@@ -213,12 +213,12 @@ func TestStore_Manifests_fork(t *testing.T) {
 	fork.Complete = false
 	b, err := EncodeManifest(&fork, w.signer)
 	w.must(err)
-	weak := layout.ManifestWeak(w.host, w.set, 2, sumOf(b))
+	weak := layout.Weak(layout.Manifest(w.host, w.set, 2), sumOf(b))
 	w.m.objects[weak] = b
 	w.snapshot(w.set) // continues from a
 	// The same object under both forms of its name is no fork.
 	first := w.m.objects[layout.Manifest(w.host, w.set, 1)]
-	w.m.objects[layout.ManifestWeak(w.host, w.set, 1, sumOf(first))] = first
+	w.m.objects[layout.Weak(layout.Manifest(w.host, w.set, 1), sumOf(first))] = first
 	loaded, problems, err := w.open().Manifests(t.Context(), Filter{})
 	w.must(err)
 	if len(loaded) != 4 || len(problems) != 1 || !errors.Is(problems[0], ErrFork) {

@@ -32,7 +32,7 @@ func TestStore_Manifests_garbage(t *testing.T) {
 			return keys
 		}, 1, 0},
 		"after a gap":             {func(w *world) []string { return []string{layout.Manifest(w.host, w.set, 5)} }, 0, 1},
-		"beside another":          {func(w *world) []string { return []string{layout.ManifestWeak(w.host, w.set, 2, Sum{7})} }, 0, 1},
+		"beside another":          {func(w *world) []string { return []string{layout.Weak(layout.Manifest(w.host, w.set, 2), Sum{7})} }, 0, 1},
 		"a set that is not there": {func(w *world) []string { return []string{layout.Manifest(w.host, layout.NewSetID(), 3)} }, 0, 1},
 		"the first of a set that may have been": {func(w *world) []string {
 			return []string{layout.Manifest(w.host, layout.NewSetID(), 1)}
@@ -216,7 +216,7 @@ func TestStore_randomGarbage(t *testing.T) {
 				seq = 1 + rng.Uint64N(20)
 			}
 			key := []string{layout.Trust(seq), layout.GC(w.host, seq), layout.Manifest(w.host, w.set, seq),
-				layout.Manifest(w.host, layout.NewSetID(), seq), layout.ManifestWeak(w.host, w.set, seq, Sum{byte(seed)}),
+				layout.Manifest(w.host, layout.NewSetID(), seq), layout.Weak(layout.Manifest(w.host, w.set, seq), Sum{byte(seed)}),
 				layout.Checkpoint(w.host, layout.NewULID(testTime))}[rng.IntN(6)]
 			if !good[key] {
 				w.m.objects[key] = []byte("garbage")
