@@ -254,7 +254,7 @@ func TestPrune_RemovesWhatIsRead(t *testing.T) {
 			system := actors.NewSystem(nil)
 			defer system.Close()
 			_, err = prune.Run(t.Context(), system, &prune.Spec{Store: b, Opened: st, Host: host.ID,
-				Signer: host.Signer, Conditional: true, Options: gc.Options{Now: time.Now(),
+				Signer: host.Signer, Options: gc.Options{Now: time.Now(),
 					Choose: func(all []*gc.Snapshot) (c gc.Choice, err error) {
 						for _, s := range all[:len(all)-1] {
 							c.Expire = append(c.Expire, s.Sum)

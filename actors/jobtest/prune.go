@@ -18,7 +18,7 @@ func (h *Host) PruneSpec(b backends.Backend) *prune.Spec {
 	opened, err := snapshot.OpenStore(h.T.Context(), backends.Objects(b), snapshot.Pin{})
 	Must(h.T, err)
 	return &prune.Spec{Store: b, Opened: opened, Host: h.Host.ID, Signer: h.Host.Signer,
-		Conditional: true, Options: gc.Options{Force: true}}
+		Options: gc.Options{Force: true}}
 }
 
 // Clone is a store that has what another has.

@@ -18,7 +18,7 @@ func TestHostReading_Each(t *testing.T) {
 		"a gap":       func(w *world, all []*Loaded) { delete(w.m.objects, all[1].Key) },
 		"twice": func(w *world, all []*Loaded) {
 			l := all[1]
-			w.m.objects[layout.ManifestWeak(l.Host, l.Set, l.Seq, l.Sum)] = w.m.objects[l.Key]
+			w.m.objects[layout.Weak(l.Key, l.Sum)] = w.m.objects[l.Key]
 		},
 		"a fork": func(w *world, all []*Loaded) { w.side(all[1]) },
 		"a fork that was dropped": func(w *world, all []*Loaded) {
@@ -98,7 +98,7 @@ func (w *world) side(l *Loaded) Sum {
 	m.Time = m.Time.Add(time.Hour)
 	b, err := EncodeManifest(&m, w.signer)
 	w.must(err)
-	w.m.objects[layout.ManifestWeak(m.Host, m.Set, m.Seq, sumOf(b))] = b
+	w.m.objects[layout.Weak(layout.Manifest(m.Host, m.Set, m.Seq), sumOf(b))] = b
 	return sumOf(b)
 }
 
