@@ -24,6 +24,9 @@ type verification struct {
 	rows   []*row
 	signed []snapshot.Problem // of manifests and their chains
 	key    *keys.Identity     // nil: none
+	// Snapshots were removed meanwhile, and not all problems are known by name: some of the
+	// others may be of those.
+	unsure bool
 }
 
 // maxNamed is how many snapshots are named in one place.
@@ -115,8 +118,9 @@ func (v *verification) report(ctx context.Context, rep *verify.Report,
 	for _, p := range rep.Problems {
 		problems = append(problems, ofObject(p))
 	}
-	v.tellObjects(problems, rep.Found)
-	found := rep.Found + int64(len(v.signed))
+	problems, found := v.withoutRemoved(ctx, problems, rep.Found)
+	v.tellObjects(problems, found)
+	found += int64(len(v.signed))
 	affected := v.affected(problems)
 	v.sum.Files, v.sum.BytesRead, v.sum.Errors = rep.Entries, rep.Read, found
 	ev = events.Verified{Type: "verified", Snapshots: len(v.rows), Affected: affected,
@@ -241,6 +245,11 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 		if why == nil {
 			why = p.Err
 		}
+	}
+	if int64(len(problems)+len(v.signed)) < found && v.unsure {
+		return fault.WithHint(errors.New("snapshots were removed from the store while it was read, "+
+			"and more is missing than can be told apart from that"),
+			"rerun the command: "+v.here("verify"))
 	}
 	if int64(len(problems)+len(v.signed)) < found {
 		return v.damage(found, affected)
