@@ -48,27 +48,18 @@ func (s *Store) BlobsOf(ctx context.Context, host layout.HostID, n *Needs) ([]Bl
 }
 
 func (s *Store) blobList(ctx context.Context, host layout.HostID, ref ListRef) ([]BlobSize, error) {
-	k := listKey{host, ref.Name}
-	s.mu.Lock()
-	blobs, ok := s.lists[k]
-	s.mu.Unlock()
-	if ok && int64(len(blobs)) == ref.Count {
-		return blobs, nil
-	}
 	key := layout.BlobList(host, ref.Name)
 	b, err := s.getPinned(ctx, key, ref.Size, ref.Name, MaxBlobList)
 	if err != nil {
 		return nil, err
 	}
-	if blobs, err = DecodeBlobList(b); err != nil {
+	blobs, err := DecodeBlobList(b)
+	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
 	if int64(len(blobs)) != ref.Count {
 		return nil, fmt.Errorf("read %s: %w", key, damaged("it has %d blobs, not %d", len(blobs), ref.Count))
 	}
-	s.mu.Lock()
-	s.lists[k] = blobs
-	s.mu.Unlock()
 	return blobs, nil
 }
 

@@ -32,7 +32,7 @@ type Pin struct {
 }
 
 // Store is the heads of an open store. It may be used by many goroutines; it
-// keeps blob lists and epoch identities that it has read.
+// keeps epoch identities that it has read.
 type Store struct {
 	Doc      StoreDoc
 	Trust    Trust
@@ -54,16 +54,10 @@ type Store struct {
 	turns   turns
 
 	mu     sync.Mutex // of what follows
-	lists  map[listKey][]BlobSize
 	epochs map[epochKey]*opening
 	strays map[strayKey]Stray
 	named  map[layout.HostID][]GCSeen // gc objects that must be there: see RequireGC
 	gcs    map[layout.HostID]gcRead   // the newest that was read, without what it condemns
-}
-
-type listKey struct {
-	host layout.HostID
-	name Sum
 }
 
 type epochKey struct {
@@ -89,8 +83,7 @@ func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
 }
 
 func newStore(o Objects) *Store {
-	return &Store{objects: o, lists: make(map[listKey][]BlobSize),
-		epochs: make(map[epochKey]*opening), strays: make(map[strayKey]Stray),
+	return &Store{objects: o, epochs: make(map[epochKey]*opening), strays: make(map[strayKey]Stray),
 		named: make(map[layout.HostID][]GCSeen), gcs: make(map[layout.HostID]gcRead)}
 }
 
