@@ -49,7 +49,7 @@ type lifeOf struct {
 func yearOfCuts(tb testing.TB, blobs, perDay int) string {
 	const seeds, year, sample = 4, 365 * 24, 24
 	var costs []*cutCost
-	for _, cuts := range [][]int{{10}, {10, 5}, {9, 6, 3}, {9, 5}, {9, 4}, {8, 5}, {8, 4}, {7}} {
+	for _, cuts := range [][]int{{10}, {10, 5}, {10, 4}, {9, 5}, {9, 4}, {8, 5}, {8, 4}, {7}} {
 		costs = append(costs, &cutCost{cuts: cuts, known: map[listEnds]bool{}})
 	}
 	signer := keys.NewSigner()

@@ -373,7 +373,7 @@ func (s *Store) decode(f found, b []byte) (*Loaded, error) {
 		s.RequireGC(m.Host, *m.GC)
 	}
 	if s.WithoutBlobs {
-		m.Blobs = nil
+		m.Lists, m.Blobs = nil, nil
 	}
 	return &Loaded{Manifest: m, Sum: sum, Key: f.Key(), Size: f.size}, nil
 }

@@ -43,8 +43,8 @@ type Store struct {
 	Parallel int
 	// OnRead, if set, is told how many of total objects are read, from one goroutine.
 	OnRead func(done, total int)
-	// WithoutBlobs leaves out Blobs of manifests, which are most of them: with thousands of
-	// manifests that is what takes memory.
+	// WithoutBlobs leaves out Lists and Blobs of manifests, which are most of them: with
+	// thousands of manifests that is what takes memory.
 	WithoutBlobs bool
 	// Cache, if set, is where manifests, and where many are opened roots and epoch keys, may
 	// come from. Without it all is read from the store.
