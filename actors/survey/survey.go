@@ -42,8 +42,7 @@ type Survey struct {
 	bad map[int]bool // objects
 }
 
-// Snapshot is one that was gathered. Its Lists and Blobs are left out of the manifest: there
-// may be thousands of snapshots.
+// Snapshot is one that was gathered.
 type Snapshot struct {
 	*snapshot.Loaded
 	Num       int      // among those asked for
@@ -207,7 +206,6 @@ func (s *Survey) Gather(ctx context.Context, num int) error {
 				count, bytes, m.Count, m.Bytes),
 		})
 	}
-	m.Lists, m.Blobs = nil, nil
 	s.Snapshots = append(s.Snapshots, got)
 	return nil
 }
