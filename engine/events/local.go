@@ -76,6 +76,7 @@ func (Entry) event()        {}
 func (Problem) event()      {}
 func (Verified) event()     {}
 func (StoreMade) event()    {}
+func (Compacted) event()    {}
 func (Author) event()       {}
 func (Resumed) event()      {}
 func (Recipients) event()   {}
