@@ -20,6 +20,7 @@ type Faults struct {
 	OnBuild    func()
 	OnDownload func()
 	OnWrite    func()
+	OnDelete   func()
 	OnSync     func()
 	OnPage     func([]byte) []byte                  // instead of what the store has
 	Folds      func(path string) bool               // likewise
@@ -77,6 +78,9 @@ func (f *Faults) Downloader() { call(f.OnDownload) }
 
 // Writer is hit at each batch of a restore's writer.
 func (f *Faults) Writer() { call(f.OnWrite) }
+
+// Deleter is hit before objects are deleted.
+func (f *Faults) Deleter() { call(f.OnDelete) }
 
 // Sync is hit where all that a restore has written is brought to the disk.
 func (f *Faults) Sync() { call(f.OnSync) }

@@ -93,9 +93,9 @@ type PutOptions struct {
 // ObjectInfo is what a store says of an object.
 type ObjectInfo struct {
 	Key     string
-	Size    int64 // bytes
-	ModTime time.Time
-	SHA256  []byte // nil unless the store itself vouches for it
+	Size    int64     // bytes
+	ModTime time.Time // when it was stored: by whose clock, see Capabilities.OwnTimes
+	SHA256  []byte    // nil unless the store itself vouches for it
 }
 
 // Info describes an open store.
@@ -109,13 +109,18 @@ type Info struct {
 
 // Capabilities says what a store can do beyond the plain contract.
 type Capabilities struct {
-	ConditionalPut  bool  // PutOptions.IfAbsent works
-	AtomicReplace   bool  // readers see the old or the new object while it is replaced
-	ServerChecksum  bool  // Source.SHA256 is checked before the object appears
-	Sorted          bool  // ListStream is in ascending order of keys
-	RangeNative     bool  // a ranged Get costs about its length, not the object's
-	EmptyObjects    bool  // objects of no bytes can be stored; else ErrUnsupported
-	CaseInsensitive bool  // names that differ in case only are one
-	MaxObjectSize   int64 // bytes; 0: no limit known
-	Connections     int   // calls at once that make sense
+	ConditionalPut  bool // PutOptions.IfAbsent works
+	AtomicReplace   bool // readers see the old or the new object while it is replaced
+	ServerChecksum  bool // Source.SHA256 is checked before the object appears
+	Sorted          bool // ListStream is in ascending order of keys
+	RangeNative     bool // a ranged Get costs about its length, not the object's
+	EmptyObjects    bool // objects of no bytes can be stored; else ErrUnsupported
+	CaseInsensitive bool // names that differ in case only are one
+	// OwnTimes says that ObjectInfo.ModTime is by one clock, that of the store, whichever
+	// machine has put the object: times of two objects can be compared. S3 sets them itself,
+	// and so does the file system of a directory, which for a network one is its server.
+	// rclone sets most remotes' times to those of the machine that uploads.
+	OwnTimes      bool
+	MaxObjectSize int64 // bytes; 0: no limit known
+	Connections   int   // calls at once that make sense
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 const (
@@ -126,7 +127,11 @@ func (o ObjectReader) Head(ctx context.Context, key string, n int64) ([]byte, er
 	return Head(ctx, o.b, key, n)
 }
 
-// List calls fn for each object under prefix, as ListStream does.
-func (o ObjectReader) List(ctx context.Context, prefix string, fn func(key string, size int64) error) error {
-	return o.b.ListStream(ctx, prefix, func(i ObjectInfo) error { return fn(i.Key, i.Size) })
+// List calls fn for each object under prefix, as ListStream does. Stored is its ModTime: see
+// Capabilities.OwnTimes.
+func (o ObjectReader) List(ctx context.Context, prefix string,
+	fn func(key string, size int64, stored time.Time) error) error {
+	return o.b.ListStream(ctx, prefix, func(i ObjectInfo) error {
+		return fn(i.Key, i.Size, i.ModTime)
+	})
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,15 +46,24 @@ func TestParse_Defaults(t *testing.T) {
 func TestParse_ShowReadsBack(t *testing.T) {
 	_, r := recipient(t, false)
 	text := "storage_url: file:///a%20b/$$x\nage_recipients: [" + r + "]\nhostname: \"a: b #c\"\nmemory: 1GiB\nblob_size: 64MiB\n" +
-		"snapshots: {\"x:y\": {paths: ['/ $$HOME', \"/ü\\\\\"]}}\nparallel: 64\ncompression_level: 19\nchunk_size: 64KiB\nindex_path: /i\n"
+		"snapshots: {\"x:y\": {paths: ['/ $$HOME', \"/ü\\\\\"], retention: {keep_tag: ['a b', c]}}}\n" +
+		"retention: {keep_daily: 7, keep_yearly: unlimited, keep_within_hourly: 36h, keep_tag: 'x,y'}\nparallel: 64\ncompression_level: 19\nchunk_size: 64KiB\nindex_path: /i\n"
 	c, err := Parse("c.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := YAML(c.Settings(Places{}))
+	shown := YAML(c.Settings(Places{Index: "/i"}))
 	d, err := Parse("c.yaml", []byte(shown))
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, shown)
+	}
+	for set, want := range map[string]string{
+		"x:y":   "[{0 0 0s [a b]} {0 0 0s [c]}]",
+		"other": "[{2 7 0s []} {6 -1 0s []} {1 0 36h0m0s []} {0 0 0s [x y]}]",
+	} {
+		if got := fmt.Sprint(d.Policy(set)); got != want {
+			t.Errorf("policy of %s: %s, want %s", set, got, want)
+		}
 	}
 	if again := YAML(d.Settings(Places{})); again != shown || d.BlobSize != 64<<20 || d.Sets[0].Paths[0] != "/ $HOME" {
 		t.Errorf("first\n%ssecond\n%s", shown, again)
@@ -71,6 +81,22 @@ func TestParse_BlobSizeIsCappedByMemory(t *testing.T) {
 	}
 }
 
+// Only machines that prune, and do nothing else, need not say for whom they encrypt.
+func TestConfig_NeedRecipients(t *testing.T) {
+	c, err := Parse("c.yaml", []byte("storage_url: /s\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.NeedRecipients(); !errors.Is(err, ErrInvalid) ||
+		!strings.Contains(err.Error(), "c.yaml: age_recipients is missing") {
+		t.Errorf("%v", err)
+	}
+	again, err := Parse("c.yaml", []byte(YAML(c.Settings(Places{Index: "/i"}))))
+	if err != nil || again.NeedRecipients() == nil {
+		t.Errorf("what is written of it is read as another: %v", err)
+	}
+}
+
 func TestParse_Refused(t *testing.T) {
 	secret, r := recipient(t, true)
 	pqSecret, pq := recipient(t, false)
@@ -85,6 +111,13 @@ func TestParse_Refused(t *testing.T) {
 		{"relative path", ok + "snapshots: {a: {paths: [x]}}\n", `c.yaml:3: snapshots: a: paths: "x" is not an absolute path`},
 		{"other home", ok + "snapshots: {a: {paths: [~bob/x]}}\n", "not another user's home"},
 		{"unset variable", ok + "snapshots: {a: {paths: [$NO_SUCH_VARIABLE/x]}}\n", "variable NO_SUCH_VARIABLE is not set"},
+		{"unknown rule", ok + "retention: {keep_dayly: 7}\n", `c.yaml:3: unknown key "keep_dayly" in retention; did you mean "keep_daily"?`},
+		{"no rules", ok + "retention: {}\n", "retention has no rules"},
+		{"nothing kept", ok + "retention: {keep_last: 0, keep_daily: 0}\n", "every number of the policy is 0"},
+		{"rule without number", ok + "snapshots: {a: {paths: [/x], retention: {keep_last: 7d}}}\n",
+			`c.yaml:3: snapshots: a: retention: keep_last: "7d" is not a number of snapshots`},
+		{"months or minutes", ok + "retention: {keep_within: 6m}\n", "write months as mo"},
+		{"empty tag", ok + "retention: {keep_tag: ['a,']}\n", "has an empty tag"},
 		{"twice", ok + "memory: 1GiB\nmemory: 2GiB\n", "memory"},
 		{"empty", "", "no settings"},
 		{"comments only", "# nothing\n", "no settings"},
@@ -92,7 +125,6 @@ func TestParse_Refused(t *testing.T) {
 		{"two documents", ok + "---\na: b\n", "c.yaml:4: a second document"},
 		{"not YAML", "storage_url: [\n", "c.yaml:1: not YAML"},
 		{"no URL", "age_recipients: [" + r + "]\n", "storage_url is missing"},
-		{"no recipients", "storage_url: /s\n", "age_recipients is missing"},
 		{"empty recipients", "storage_url: /s\nage_recipients: []\n", "empty list"},
 		{"relative store", "storage_url: s\nage_recipients: [" + r + "]\n", "neither a URL nor an absolute path"},
 		{"size", ok + "memory: much\n", `c.yaml:3: memory: "much" is not a size`},
@@ -366,7 +398,7 @@ func TestParse_Bytes(t *testing.T) {
 	if c.StorageURL != "file:///o%FFd" || c.Sets[0].Paths[0] != "/o\xffd/x" || c.IndexPath != "/o\xffd" {
 		t.Errorf("%+v", c)
 	}
-	shown := YAML(c.Settings(Places{}))
+	shown := YAML(c.Settings(Places{Index: "/i"}))
 	if strings.Contains(shown, "\ufffd") || !strings.Contains(shown, `/o\xffd is not UTF-8`) {
 		t.Errorf("shown as\n%s", shown)
 	}

@@ -136,7 +136,11 @@ func (l *loader) tags(key string, v ast.Node) ([]filter.Tag, error) {
 
 // Settings are those of the set that are set, in the order of the documentation.
 func (s Set) Settings() []Setting {
-	return append([]Setting{{"paths", s.Paths}}, s.settings()...)
+	out := []Setting{{"paths", s.Paths}}
+	if s.Retention != nil {
+		out = append(out, Setting{retentionKey, policySettings(s.Retention)})
+	}
+	return append(out, s.settings()...)
 }
 
 // settings are those that are set, in the order of filterKeys.

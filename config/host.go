@@ -7,27 +7,34 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
 )
 
 const hostFile = "host.json"
 
 // Host is who this machine is in its store. It holds secrets: the host secret
-// (ids, cuts) and the signing key, never anything that decrypts a backup.
+// (ids, cuts) and the signing key, never anything that decrypts a backup. A machine that only
+// prunes has no host secret.
 type Host struct {
 	V        int             `json:"v"`
 	Store    layout.StoreID  `json:"store"`
 	StoreURL string          `json:"store_url"` // where init made it, for messages
 	Owner    keys.PublicKey  `json:"owner"`
 	ID       layout.HostID   `json:"host"`
-	Secret   keys.HostSecret `json:"secret"`
+	Secret   keys.HostSecret `json:"secret,omitzero"`
 	Signer   *keys.Signer    `json:"signing_key"`
 	Epoch    *keys.EpochKey  `json:"epoch,omitempty"`   // the key of now; nil before the first backup
 	Machine  string          `json:"machine,omitempty"` // keyed hash of the machine id; "" where there is none
 	Kit      Text            `json:"kit,omitempty"`     // where init put the recovery kit
+
+	// Roles are what this machine has asked the owner for; none if it has made the store itself.
+	// Which it has, the trust list says.
+	Roles []string `json:"roles,omitempty"`
 
 	// Recipients is the sum of those of the first backup, in hex, until the owner signs some.
 	Recipients string `json:"recipients_sum,omitempty"`
@@ -43,10 +50,15 @@ func (s State) LoadHost() (*Host, error) {
 		return nil, &Error{File: s.Path(hostFile), Msg: "is missing: it holds this host's id and keys", Hint: hint, Err: ErrMissing}
 	case err != nil:
 		return nil, err
-	case h.Store.IsZero() || h.ID.IsZero() || h.Signer == nil || h.Secret == keys.HostSecret{} || h.Owner.IsZero():
+	case h.Store.IsZero() || h.ID.IsZero() || h.Signer == nil || h.Owner.IsZero() || h.Secret.IsZero() == h.BacksUp():
 		return nil, &Error{File: s.Path(hostFile), Msg: "is damaged: ids or keys are missing", Hint: hint, Err: ErrInvalid}
 	}
 	return &h, nil
+}
+
+// BacksUp reports whether the machine is one that backs up, and not one that only prunes.
+func (h *Host) BacksUp() bool {
+	return len(h.Roles) == 0 || slices.Contains(h.Roles, snapshot.RoleWrite)
 }
 
 // HostFile is the path of host.json.

@@ -16,6 +16,19 @@ const knownFile = "known_stores.json"
 type Known struct {
 	V      int          `json:"v"`
 	Stores []KnownStore `json:"stores"`
+
+	// Hosts are the names of hosts of any store, for those who cannot read them there.
+	Hosts map[layout.HostID]Text `json:"hosts,omitempty"`
+}
+
+// NoteHost remembers the name of a host, and reports whether that is new.
+func (k *Known) NoteHost(id layout.HostID, name string) (changed bool) {
+	if k.Hosts == nil {
+		k.Hosts = map[layout.HostID]Text{}
+	}
+	changed = k.Hosts[id] != Text(name)
+	k.Hosts[id] = Text(name)
+	return changed
 }
 
 // KnownStore pins the owner of one store.

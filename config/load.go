@@ -62,8 +62,9 @@ type loader struct {
 
 // keysOf lists the keys of the configuration in the order of the documentation.
 func keysOf() []string {
-	return []string{"storage_url", "age_recipients", "snapshots", "compression_level", "chunk_size",
-		"blob_size", "compact_budget", "memory", "bwlimit", "connections", "parallel", "retry", "s3", "rclone", indexPathKey, stateDirKey, "hostname"}
+	return []string{"storage_url", "age_recipients", "snapshots", retentionKey, "compression_level", "chunk_size",
+		"blob_size", "parity", "compact_budget", "memory", "bwlimit", "connections",
+		"parallel", "retry", "s3", "rclone", indexPathKey, stateDirKey, "hostname"}
 }
 
 func (l *loader) fail(n ast.Node, format string, args ...any) error {
@@ -166,6 +167,8 @@ func (l *loader) setting(key string, v ast.Node) (err error) {
 		c.Recipients, err = l.recipients(v)
 	case "snapshots":
 		err = l.mapping(v, "snapshots", nil, l.set)
+	case retentionKey:
+		c.Retention, err = l.retention(retentionKey, v)
 	case "compression_level":
 		c.Compression, err = l.number(key, v, MinCompression, MaxCompression)
 	case "chunk_size":
@@ -177,6 +180,8 @@ func (l *loader) setting(key string, v ast.Node) (err error) {
 		l.blob, err = l.size(key, v, MinBlobSize, MaxBlobSize)
 	case "compact_budget":
 		c.Compact, err = l.size(key, v, 0, 1<<40)
+	case "parity":
+		c.Parity, err = l.percent(key, v, MaxParity)
 	case "memory":
 		c.Memory, err = l.size(key, v, MinMemory, 1<<40)
 	case "bwlimit", "connections", "parallel", "retry", "s3", "rclone":
@@ -197,13 +202,17 @@ func (l *loader) set(name string, v ast.Node) error {
 	}
 	s := Set{Name: name}
 	where := fmt.Sprintf("snapshots: %s", name)
-	err := l.mapping(v, where, append([]string{"paths"}, filterKeys()...), func(key string, v ast.Node) (err error) {
+	err := l.mapping(v, where, append([]string{"paths", retentionKey}, filterKeys()...), func(key string, v ast.Node) (err error) {
 		in := where + ": " + key
-		if key == "paths" {
+		switch key {
+		case "paths":
 			s.Paths, err = l.paths(in, v)
-			return err
+		case retentionKey:
+			s.Retention, err = l.retention(in, v)
+		default:
+			err = l.filter(&s.Filters, key, in, v)
 		}
-		return l.filter(&s.Filters, key, in, v)
+		return err
 	})
 	if err == nil && len(s.Paths) == 0 {
 		err = l.fail(v, "%s has no paths; write at least one, such as `paths: [~/Documents]`", where)
@@ -243,10 +252,8 @@ func recipientHint(err error) string {
 // finish checks what needs more than one setting.
 func (l *loader) finish() error {
 	c := l.cfg
-	for _, need := range []string{"storage_url", "age_recipients"} {
-		if _, ok := l.line[need]; !ok {
-			return l.failLine(0, "%s is missing", need)
-		}
+	if _, ok := l.line["storage_url"]; !ok {
+		return l.failLine(0, "storage_url is missing")
 	}
 	var err error
 	if c.StorageURL, err = expand(c.StorageURL); err != nil {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -33,7 +34,11 @@ func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
 // HostLock makes this process the only one that writes to the store as this host. The
 // lock is released when the process ends, however it ends.
-type HostLock struct{ f *os.File }
+type HostLock struct {
+	f *os.File
+	// Crashed: the process that had it before ended without releasing it.
+	Crashed bool
+}
 
 // LockHost takes the lock without waiting: a *BusyError if another process has it.
 // Reading needs no lock. Where the state cannot be written the error says what to do.
@@ -49,11 +54,33 @@ func (s State) LockHost() (*HostLock, error) {
 		}
 		return nil, busy(f)
 	}
+	st, err := f.Stat()
+	l := &HostLock{f: f, Crashed: err != nil || st.Size() > 0}
 	// Noting who holds it is a courtesy: a full disk does not prevent the lock.
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt(fmt.Appendf(nil, "%d %d\n", os.Getpid(), time.Now().Unix()), 0)
 	}
-	return &HostLock{f}, nil
+	return l, nil
+}
+
+// LookAtHost is LockHost for who changes nothing, be it this lock: it says how it would end.
+// The lock, if there is no error, is none.
+func (s State) LookAtHost() (*HostLock, error) {
+	f, err := os.Open(s.Path(lockFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &HostLock{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := platform.Lock(f, true, false); errors.Is(err, platform.ErrLocked) {
+		return nil, busy(f)
+	} else if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	st, err := f.Stat()
+	return &HostLock{Crashed: err != nil || st.Size() > 0}, nil
 }
 
 // openLock opens a file to lock.
@@ -79,6 +106,11 @@ func busy(f *os.File) *BusyError {
 	return &e
 }
 
-// Release gives up the lock. The file stays: if it were removed, two processes could
-// hold locks on two files of that name.
-func (l *HostLock) Release() { _ = l.f.Close() }
+// Release gives up the lock, and says so in the file, which stays: if it were removed, two
+// processes could hold locks on two files of that name.
+func (l *HostLock) Release() {
+	if l.f != nil {
+		_ = l.f.Truncate(0)
+		_ = l.f.Close()
+	}
+}

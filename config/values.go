@@ -50,6 +50,19 @@ func (l *loader) number(key string, v ast.Node, low, high int) (int, error) {
 	return n, nil
 }
 
+// percent reads hundredths, such as 10%; 0 is 0%.
+func (l *loader) percent(key string, v ast.Node, high int) (int, error) {
+	s, err := l.text(key, v)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(strings.TrimSuffix(s, "%"))
+	if err != nil || n < 0 || n > high || n != 0 && !strings.HasSuffix(s, "%") {
+		return 0, l.fail(v, "%s: %q is not between 0%% and %d%%", key, s, high)
+	}
+	return n, nil
+}
+
 func (l *loader) size(key string, v ast.Node, low, high int64) (int64, error) {
 	s, err := l.text(key, v)
 	if err != nil {

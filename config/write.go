@@ -13,12 +13,15 @@ import (
 )
 
 // Create writes a first configuration, mode 0600, into a directory of mode 0700.
-// stateDir is "" for the usual one. The caller has checked that none is there.
+// stateDir is "" for the usual one. A machine without recipients does not back up. The caller
+// has checked that none is there.
 func Create(file, storageURL, stateDir string, recipients []string) error {
 	var b strings.Builder
 	b.WriteString("# Configuration of Vaultik. Every setting and its value in force: vaultik config show\n\n")
 	fmt.Fprintf(&b, "storage_url: %s\n", quoteYAML(storageURL))
-	b.WriteString("\n# Who can read the backups. Recipients (age1...) only; the secret stays off this machine.\nage_recipients:\n")
+	if len(recipients) > 0 {
+		b.WriteString("\n# Who can read the backups. Recipients (age1...) only; the secret stays off this machine.\nage_recipients:\n")
+	}
 	for _, r := range recipients {
 		fmt.Fprintf(&b, "  - %s\n", r)
 	}
@@ -26,8 +29,12 @@ func Create(file, storageURL, stateDir string, recipients []string) error {
 		fmt.Fprintf(&b, "\n# Where this host keeps what it has to remember.\n%s: %s\n", stateDirKey,
 			quoteYAML(stateDir))
 	}
-	b.WriteString("\n# What `vaultik backup` without paths saves.\n" +
-		"# snapshots:\n#   home:\n#     paths:\n#       - ~/Documents\n#     exclude:\n#       - \"*.tmp\"\n")
+	if len(recipients) > 0 {
+		b.WriteString("\n# What `vaultik backup` without paths saves.\n" +
+			"# snapshots:\n#   home:\n#     paths:\n#       - ~/Documents\n#     exclude:\n#       - \"*.tmp\"\n" +
+			"\n# Which snapshots `vaultik forget` keeps.\n# retention:\n#   keep_daily: 7\n#   keep_weekly: 5\n" +
+			"#   keep_monthly: 12\n")
+	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("make directory of configuration: %w", err)
 	}
@@ -44,16 +51,22 @@ func (c *Config) Settings(p Places) []Setting {
 	for _, s := range c.Sets {
 		sets = append(sets, Setting{s.Name, s.Settings()})
 	}
-	list := []Setting{
-		{"storage_url", c.StorageURL},
-		{"age_recipients", c.Recipients.Strings()},
-		{"snapshots", sets},
+	list := []Setting{{"storage_url", c.StorageURL}}
+	if !c.Recipients.IsZero() {
+		list = append(list, Setting{"age_recipients", c.Recipients.Strings()})
+	}
+	list = append(list, Setting{"snapshots", sets})
+	if c.Retention != nil {
+		list = append(list, Setting{retentionKey, policySettings(c.Retention)})
+	}
+	list = append(list, []Setting{
 		{"compression_level", c.Compression},
 		{"chunk_size", FormatSize(c.ChunkSize)},
 		{"blob_size", FormatSize(c.BlobSize)},
 		{"compact_budget", FormatSize(c.Compact)},
+		{"parity", fmt.Sprintf("%d%%", c.Parity)},
 		{"memory", FormatSize(c.Memory)},
-	}
+	}...)
 	list = append(list, c.storeSettings()...)
 	list = append(list, Setting{indexPathKey, p.IndexDir(c)})
 	if p.State != "" {

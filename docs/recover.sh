@@ -86,6 +86,18 @@ is() {
 
 sum() { local s; s=$(sha256sum <"$1") && echo "${s%% *}"; }
 
+# numbered FILE: it has the name of a trust list, manifest or gc object. The ten digits are then
+# in $number.
+numbered() {
+  number=${1##*/} number=${number%%[.-]*}
+  [[ -f $1 && $number =~ ^[0-9]{10}$ ]]
+}
+
+# fits FILE: if its name has a part of its SHA-256, that is right.
+fits() {
+  [[ ! ${1##*/} =~ ^[0-9]{10}-([^.]*) || $(sum "$1") == "${BASH_REMATCH[1]}"* ]]
+}
+
 owner='' store_id=''
 : >"$work/identities"
 while IFS= read -r line || [ -n "$line" ]; do
@@ -146,25 +158,32 @@ fi
 # next number may be a newer one, damaged, with a revocation in it; what stands beyond is
 # not of this store.
 lists=("$store"/trust/*.json.zst)
-trust_seq=0 next=''
+trust_seq=0 next='' trust=''
 for ((i = ${#lists[@]} - 1; i >= 0; i--)); do
-  file=${lists[i]} what=${lists[i]#"$store"/} n=${lists[i]##*/} n=${n%%.*}
-  [[ -f $file && $n =~ ^[0-9]{10}$ ]] || continue
-  if zstd -dcq "$file" >"$work/doc" 2>/dev/null; then
+  file=${lists[i]} what=${lists[i]#"$store"/}
+  numbered "$file" || continue
+  n=$((10#$number))
+  [ "$trust_seq" = 0 ] || [ "$trust_seq" = "$n" ] || break
+  if fits "$file" && zstd -dcq "$file" >"$work/doc" 2>/dev/null; then
     key=$owner_key
     if [ -z "$key" ]; then key=$(signer "$work/doc"); fi
     if [ "$(fingerprint "$key")" = "$owner" ] && signed "$work/doc" trust@vaultik "$key"; then
-      mv "$work/line" "$work/trust"
-      if matches "$work/trust" '.type == "trust" and .store == $s and .seq == $n' \
-        --arg s "$store_id" --argjson n "$((10#$n))"; then
-        owner_key=$key trust_seq=$((10#$n))
-        break
+      if matches "$work/line" '.type == "trust" and .store == $s and .seq == $n' \
+        --arg s "$store_id" --argjson n "$n"; then
+        if [ "$trust_seq" = 0 ]; then
+          mv "$work/line" "$work/trust"
+          owner_key=$key trust_seq=$n trust=$file
+        elif ! cmp -s "$trust" "$file"; then
+          die 13 "the owner has signed two trust lists of one number: ${trust#"$store"/}, $what
+recover: move the one that does not count out of the store"
+        fi
+        continue
       fi
-      is "$work/trust" '.type == "trust" and .store == $s' "$what" --arg s "$store_id"
+      is "$work/line" '.type == "trust" and .store == $s' "$what" --arg s "$store_id"
     fi
   fi
   echo "recover: left out: $what: the owner has not signed it, or it is damaged" >&2
-  next=$((10#$n))
+  [ "$trust_seq" != 0 ] || next=$n
 done
 unverified=false
 if [ "${UNVERIFIED:-}" = yes ]; then
@@ -189,9 +208,8 @@ host_key() {
 # whole HOST SET FILE: FILE is a manifest of that host and set, under its name. Its JSON is
 # then in $work/manifest.
 whole() {
-  local seq=${3##*/}
-  seq=${seq%%[.-]*}
-  [[ $seq =~ ^[0-9]{10}$ ]] && zstd -dcq "$3" >"$work/doc" 2>/dev/null || return 1
+  local number
+  numbered "$3" && fits "$3" && zstd -dcq "$3" >"$work/doc" 2>/dev/null || return 1
   host_key "$1"
   if [ -z "$REPLY" ] && $unverified; then
     REPLY=$(signer "$work/doc")
@@ -199,11 +217,42 @@ whole() {
   signed "$work/doc" manifest@vaultik "$REPLY" || return 1
   mv "$work/line" "$work/manifest"
   matches "$work/manifest" '.type == "manifest" and .store == $s and .host == $h and .set == $set and .seq == $n' \
-    --arg s "$store_id" --arg h "$1" --arg set "$2" --argjson n "$((10#$seq))"
+    --arg s "$store_id" --arg h "$1" --arg set "$2" --argjson n "$((10#$number))"
+}
+
+# pruned HOST: what the newest gc objects about a host say, a line each, in $work/gc. They are
+# those of the highest number that a pruner has signed; several if two have not seen each other.
+pruned() {
+  local files=("$store/gc/$1"/*.json.zst) i file number top='' key
+  : >"$work/gc"
+  [ "$trust_seq" != 0 ] || return 0
+  for ((i = ${#files[@]} - 1; i >= 0; i--)); do
+    file=${files[i]}
+    numbered "$file" || continue
+    [ "${top:-$number}" = "$number" ] || break
+    if fits "$file" && zstd -dcq "$file" >"$work/doc" 2>/dev/null; then
+      while read -r key; do
+        if signed "$work/doc" gc@vaultik "$key" &&
+          matches "$work/line" '.type == "gc" and .store == $s and .host == $h and .seq == $n' \
+            --arg s "$store_id" --arg h "$1" --argjson n "$((10#$number))"; then
+          cat "$work/line" >>"$work/gc"
+          top=$number
+          continue 2
+        fi
+      done < <(jq -r --arg h "$1" --arg sum "$(sum "$file")" '.hosts[] | select((.roles | index("prune")) and
+        ((has("revoked") | not) or any(.until.gc[]?; .host == $h and .sum == $sum))) | .key' "$work/trust")
+    fi
+    echo "recover: left out: ${file#"$store"/}: damaged, or not signed by a pruner" >&2
+  done
+}
+
+# dropped FILE: prune says that it is none of the chain.
+dropped() {
+  jq -s -e --arg s "$(sum "$1")" 'any(.[].dropped[]; .sum == $s)' "$work/gc" >/dev/null
 }
 
 # stands HOST SET FILE: its host's key is not revoked, or what the owner lets stand of it
-# leads down to FILE.
+# leads down to FILE, by each other or by what was pruned.
 stands() {
   local want seq prev file
   [ "$trust_seq" != 0 ] || return 0
@@ -217,7 +266,11 @@ stands() {
       [ "$file" != "$3" ] || return 0
       prev=$(zstd -dcq "$file" | head -n 1 | jq -r '.prev // ""')
     done
-    [ -n "$prev" ] || return 1
+    if [ -z "$prev" ]; then
+      read -r seq prev < <(jq -r --arg set "$2" --argjson n "$seq" --arg sum "$want" '.pruned[] |
+        select(.set == $set and .to == $n and .sum == $sum) | "\(.from) \(.prev // "")"' "$work/gc") || return 1
+      [ -n "$prev" ] || return 1
+    fi
     want=$prev seq=$((seq - 1))
   done
   return 1
@@ -248,17 +301,25 @@ recover: name the file of that key's identity: IDENTITY=FILE $0 STORE_DIR KIT OU
 # wanted, in $REPLY; empty if there is none. What stands behind it is left out, but not
 # silently: right behind it may be a newer one, damaged.
 newest() {
-  local files=("$store/h/$1/m/$2"/*.json.zst) i file seq next='' why
+  local files=("$store/h/$1/m/$2"/*.json.zst) i file number seq next='' why
+  pruned "$1"
   for ((i = ${#files[@]} - 1; i >= 0; i--)); do
-    file=${files[i]} seq=${files[i]##*/} seq=${seq%%[.-]*}
-    [[ -f $file && $seq =~ ^[0-9]{10}$ ]] || continue
+    file=${files[i]}
+    numbered "$file" || continue
+    seq=$number
     if [ -n "$want_seq" ] && [ "$seq" != "$(printf %010d "$want_seq")" ]; then continue; fi
     why='damaged, or not signed by its host'
-    if whole "$1" "$2" "$file"; then
+    if dropped "$file"; then
+      why='prune has dropped it'
+    elif whole "$1" "$2" "$file"; then
       if stands "$1" "$2" "$file"; then
         if [ "$next" = $((10#$seq + 1)) ]; then
           die 13 "h/$1/m/$2/$(printf %010d "$next"): the newest snapshot, damaged, or a stranger's object
 recover: to take the one before it: $0 STORE_DIR KIT OUT_DIR $1 $2 $((10#$seq))"
+        fi
+        if [ "$i" -gt 0 ] && numbered "${files[i - 1]}" && [ "$number" = "$seq" ] &&
+          ! cmp -s "$file" "${files[i - 1]}" && ! dropped "${files[i - 1]}" && whole "$1" "$2" "${files[i - 1]}"; then
+          echo "recover: there are two snapshots $((10#$seq)): this takes ${file#"$store"/} and not ${files[i - 1]##*/}" >&2
         fi
         REPLY=$file
         return
@@ -267,7 +328,7 @@ recover: to take the one before it: $0 STORE_DIR KIT OUT_DIR $1 $2 $((10#$seq))"
     fi
     echo "recover: left out: ${file#"$store"/}: $why" >&2
     left_out=true
-    [ "$why" = 'signed with a revoked key' ] || next=$((10#$seq))
+    [[ $why != damaged* ]] || next=$((10#$seq))
   done
   REPLY=''
   # The only one that there may have been of this set.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"vaultik/config"
 	"vaultik/internal/agetest"
 	"vaultik/internal/oddtree"
 	"vaultik/internal/treecmp"
@@ -501,25 +502,60 @@ func TestRecover_trust(t *testing.T) {
 			}
 		}
 	}
-	revoke := func(seq int) func(string) {
+	own, err := config.NewState(filepath.Join(m.home, ".config", "vaultik")).LoadHost()
+	must(err)
+	var id layout.SetID
+	must(id.UnmarshalText([]byte(filepath.Base(set))))
+	gcKey := layout.GC(own.ID, 1)
+	// says signs gc object 1, under the name of a weak store where there are several.
+	says := func(all ...snapshot.GC) func(string) {
 		return func(store string) {
-			b, err := os.ReadFile(filepath.Join(store, layout.Trust(1)))
-			must(err)
+			for _, g := range all {
+				g.Store, g.Host, g.Seq = own.Store, own.ID, 1
+				b, err := snapshot.EncodeGC(&g, own.Signer)
+				must(err)
+				key := gcKey
+				if len(all) > 1 {
+					key = layout.Weak(key, sha256.Sum256(b))
+				}
+				must(os.MkdirAll(filepath.Join(store, filepath.Dir(key)), 0o700))
+				must(os.WriteFile(filepath.Join(store, key), b, 0o600))
+			}
+		}
+	}
+	dropped := snapshot.GC{Dropped: []snapshot.Dropped{{Set: id, Seq: 2, Sum: sums[1],
+		Reason: snapshot.DroppedFork}}}
+	trustAfter := func(store string, changes ...func(*snapshot.Trust)) {
+		b, err := os.ReadFile(filepath.Join(store, layout.Trust(1)))
+		must(err)
+		for _, change := range changes {
 			trust, err := snapshot.DecodeTrust(b, kit.Owner.Public())
 			must(err)
-			h := &trust.Hosts[0]
-			h.Revoked = time.Now().AddDate(1, 0, 0) // what the clock says is nothing
-			if seq > 0 {
-				var id layout.SetID
-				must(id.UnmarshalText([]byte(filepath.Base(set))))
-				h.Until = &snapshot.Until{Sets: []snapshot.UntilSet{{Set: id, Seq: uint64(seq),
-					Sum: sums[seq-1]}}}
-			}
 			trust.Seq, trust.Prev = 2, sha256.Sum256(b)
-			b, err = snapshot.EncodeTrust(trust, kit.Owner)
+			change(&trust)
+			next, err := snapshot.EncodeTrust(trust, kit.Owner)
 			must(err)
-			must(os.WriteFile(filepath.Join(store, layout.Trust(2)), b, 0o600))
+			key := layout.Trust(2)
+			if len(changes) > 1 {
+				key = layout.Weak(key, sha256.Sum256(next))
+			}
+			must(os.WriteFile(filepath.Join(store, key), next, 0o600))
 		}
+	}
+	revoke := func(until ...snapshot.UntilSet) func(string) {
+		return func(store string) {
+			trustAfter(store, func(trust *snapshot.Trust) {
+				h := &trust.Hosts[0]
+				h.Revoked = time.Now().AddDate(1, 0, 0) // what the clock says is nothing
+				h.Until = &snapshot.Until{Sets: until}
+				if b, err := os.ReadFile(filepath.Join(store, gcKey)); err == nil {
+					h.Until.GC = []snapshot.UntilGC{{Host: own.ID, Seq: 1, Sum: sha256.Sum256(b)}}
+				}
+			})
+		}
+	}
+	until := func(seq int) snapshot.UntilSet {
+		return snapshot.UntilSet{Set: id, Seq: uint64(seq), Sum: sums[seq-1]}
 	}
 	for name, c := range map[string]struct {
 		change func(store string)
@@ -535,19 +571,43 @@ func TestRecover_trust(t *testing.T) {
 			"the newest snapshot, damaged, or a stranger's object"},
 		"garbage next, and a number": {garbage(set + "/0000000003.json.zst"),
 			[]string{host, filepath.Base(set), "2"}, "", 0, "two", "restored"},
-		"garbage next to trust": {garbage("trust/0000000002.json.zst"), nil, "", 13, "",
-			"trust/0000000002.json.zst: damaged"},
 		"no trust": {func(store string) { must(os.RemoveAll(filepath.Join(store, "trust"))) },
 			nil, "", 13, "", "vaultik store repair-head"},
 		"no trust, unverified": {func(store string) {
 			must(os.RemoveAll(filepath.Join(store, "trust")))
 			must(os.Remove(filepath.Join(store, "store.json")))
 		}, nil, "UNVERIFIED=yes", 0, "two", "NOBODY VOUCHES"},
-		"revoked, all stands": {revoke(2), nil, "", 0, "two", "restored"},
-		"revoked, an older one": {revoke(2), []string{host, filepath.Base(set), "1"}, "", 0, "one",
+		"garbage next to trust, weak": {garbage("trust/0000000002-0123456789abcdef.json.zst"), nil, "", 13, "",
+			"trust/0000000002.json.zst: damaged"},
+		"forked trust": {func(store string) {
+			trustAfter(store, func(*snapshot.Trust) {}, func(t *snapshot.Trust) { t.Time = time.Now() })
+		}, nil, "", 13, "", "signed two trust lists of one number: trust/0000000002-"},
+		"dropped": {says(dropped), nil, "", 0, "one", "0000000002.json.zst: prune has dropped it"},
+		"dropped by one of two": {says(dropped, snapshot.GC{Time: time.Now()}), nil, "", 0, "one",
+			"0000000002.json.zst: prune has dropped it"},
+		"dropped, but by nobody": {garbage(gcKey), nil, "", 0, "two", "left out: gc/"},
+		"dropped by one who is revoked": {func(store string) { revoke(until(2))(store); says(dropped)(store) },
+			nil, "", 0, "two", "left out: gc/"},
+		"revoked, and pruned": {func(store string) {
+			pruned := snapshot.Pruned{Set: id, From: 3, To: 4, Prev: sums[1], Sum: snapshot.Sum{9}}
+			says(snapshot.GC{Pruned: []snapshot.Pruned{pruned}})(store)
+			revoke(snapshot.UntilSet{Set: id, Seq: 4, Sum: pruned.Sum})(store)
+		}, nil, "", 0, "two", "restored"},
+		"a fork": {func(store string) {
+			b, err := os.ReadFile(filepath.Join(store, set, "0000000002.json.zst"))
+			must(err)
+			l, err := snapshot.DecodeManifest(b, own.Signer.Public())
+			must(err)
+			l.Complete = false
+			b, err = snapshot.EncodeManifest(l, own.Signer)
+			must(err)
+			must(os.WriteFile(filepath.Join(store, layout.Weak(layout.Manifest(own.ID, id, 2), sha256.Sum256(b))), b, 0o600))
+		}, nil, "", 0, "two", "there are two snapshots 2: this takes"},
+		"revoked, all stands": {revoke(until(2)), nil, "", 0, "two", "restored"},
+		"revoked, an older one": {revoke(until(2)), []string{host, filepath.Base(set), "1"}, "", 0, "one",
 			"restored"},
-		"revoked, a part stands": {revoke(1), nil, "", 0, "one", "signed with a revoked key"},
-		"revoked":                {revoke(0), nil, "", 13, "", "signed with a revoked key"},
+		"revoked, a part stands": {revoke(until(1)), nil, "", 0, "one", "signed with a revoked key"},
+		"revoked":                {revoke(), nil, "", 13, "", "signed with a revoked key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

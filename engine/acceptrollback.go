@@ -108,16 +108,22 @@ func (j *job) allRead(ctx context.Context, op *opened, cat *catalog, lost []snap
 		}
 	}
 	var keys []string
+	var sums []snapshot.Sum // those that are known
 	for _, l := range lost {
+		sums = append(sums, l.Sum)
 		for seq := l.From; seq <= l.To; seq++ {
 			keys = append(keys, layout.Manifest(l.Host, l.Set, seq))
 		}
 	}
-	for seq := op.Store.TrustSeq + 1; seq <= newestTrust(op).Seq; seq++ {
+	last := newestTrust(op)
+	for seq := op.Store.TrustSeq + 1; seq <= last.Seq; seq++ {
 		keys = append(keys, layout.Trust(seq))
 	}
+	if sum, err := last.Hash(); err == nil {
+		sums = append(sums, sum)
+	}
 	for _, key := range keys {
-		if err := op.Store.Unlisted(ctx, key); err != nil {
+		if err := op.Store.Unlisted(ctx, key, sums...); err != nil {
 			return refuse(err)
 		}
 	}

@@ -29,6 +29,10 @@ type catalog struct {
 	behind   int    // sets of which a mirror lacks what was seen of its store
 	seen     map[config.SetOf]config.Point
 	forked   map[config.SetOf]bool // another manifest stands where one was seen
+
+	notes    snapshot.Notes
+	tags     map[snapshot.TagID]string // names of tags, as far as they are known
+	unopened []*snapshot.LoadedNote    // notes with names that are not among them yet
 }
 
 // row is one snapshot. Its root is read when it is asked for.
@@ -224,7 +228,7 @@ func (j *job) openRoots(ctx context.Context, c *catalog, rows []*row, id *keys.I
 	return c.op.Store.OpenAll(ctx, all, id, func(i int, o snapshot.Opened) error {
 		c.note(rows[i], o.Problems)
 		if o.Err == nil {
-			rows[i].keep(o.Root)
+			c.keep(rows[i], o.Root)
 		}
 		return fn(rows[i], o.Root, o.Err)
 	})
@@ -240,12 +244,16 @@ func (c *catalog) openRoot(ctx context.Context, r *row, id *keys.Identity) (*sna
 	if err != nil {
 		return nil, err
 	}
-	r.keep(root)
+	c.keep(r, root)
 	return root, nil
 }
 
-// keep keeps what lists show of a root: there may be thousands of them.
-func (r *row) keep(root *snapshot.Root) {
+// keep keeps what lists show of the root of a row: there may be thousands of them.
+func (c *catalog) keep(r *row, root *snapshot.Root) {
+	for _, t := range root.Tags {
+		c.nameTag(t)
+	}
+	root.Tags = nil
 	root.Errors, root.Excludes, root.Filters, root.Recipients = nil, nil, nil, nil
 	r.Root = root
 }
@@ -268,16 +276,16 @@ func (c *catalog) note(r *row, problems []snapshot.Problem) {
 	}
 }
 
-// hostName is the host's name for people: as the root has it, this host's own, or its id.
+// hostName is the host's name for people: as the root has it, this host's own, as it was
+// remembered, or its id.
 func (c *catalog) hostName(k chain, root *snapshot.Root) string {
-	switch {
-	case root != nil && root.Hostname != "":
+	if root != nil && root.Hostname != "" {
 		return string(root.Hostname)
-	case c.op.Host != nil && c.op.Host.ID == k.host && c.hostname != "":
-		return c.hostname
-	default:
-		return k.host.String()
 	}
+	if c.op.Host != nil && c.op.Host.ID == k.host && c.hostname != "" {
+		return c.hostname
+	}
+	return cmp.Or(string(c.op.Known.Hosts[k.host]), k.host.String())
 }
 
 // setName is the set's name for people: as the root has it, as sets.json, or its id.
@@ -301,12 +309,19 @@ func (c *catalog) event(r *row) events.Snapshot {
 	if name := c.setName(r.chain(), r.Root); name != ev.Set {
 		ev.SetName, ev.SetName64 = events.Twin(name)
 	}
+	mark := c.mark(r)
+	ev.Pinned = len(mark.Pins) > 0
+	for _, id := range mark.Tags {
+		if name, ok := c.tags[id]; ok {
+			ev.Tags = append(ev.Tags, name)
+		} else {
+			ev.Unnamed++
+		}
+	}
+	slices.Sort(ev.Tags)
 	if r.Root != nil {
 		for _, p := range r.Root.Paths {
 			ev.Paths = append(ev.Paths, events.PathOf(string(p)))
-		}
-		for _, t := range r.Root.Tags {
-			ev.Tags = append(ev.Tags, string(t.Name))
 		}
 		n := r.Root.Counts
 		ev.Files, ev.Bytes, ev.Errors = &n.Files, &n.Bytes, &n.Errors

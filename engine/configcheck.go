@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"vaultik/backends"
 	"vaultik/config"
@@ -17,6 +18,7 @@ import (
 	"vaultik/internal/words"
 	"vaultik/vault/fs"
 	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
 )
 
 // checksFailed: config check found what would stop a backup. It was said.
@@ -101,6 +103,11 @@ func (j *job) checkConfig(ctx context.Context) error {
 	} else {
 		defer op.Close()
 		k.store(ctx, op)
+		if op.Host != nil && !op.Host.BacksUp() {
+			k.pruner(op)
+			return k.result()
+		}
+		k.retention(op)
 		if k.host(ctx, op) {
 			k.index(op.Host)
 		}
@@ -149,6 +156,16 @@ func (k *checks) store(ctx context.Context, op *opened) {
 	}
 	k.ok("store", "%s: %s, owner %s%s", backends.Redact(op.URL), writable,
 		op.Store.Doc.Owner.Fingerprint(), room)
+}
+
+// retention warns of rules that this machine cannot apply.
+func (k *checks) retention(op *opened) {
+	rules := k.conf.Retention != nil || slices.ContainsFunc(k.conf.Sets,
+		func(s config.Set) bool { return s.Retention != nil })
+	if rules && op.Host != nil && !op.mayPrune() {
+		k.warn("retention", "this host may not remove snapshots, so its rules are of no effect; "+
+			op.prunersText("may"), "write the rules into the configuration of such a machine")
+	}
 }
 
 // storeDirs are the directories of a file store in which a backup makes files.
@@ -206,6 +223,15 @@ func (k *checks) host(ctx context.Context, op *opened) bool {
 		k.warn("recovery kit", "it is still on this machine: "+string(h.Kit), hint)
 	}
 	return true
+}
+
+// pruner checks a machine that only prunes.
+func (k *checks) pruner(op *opened) {
+	if err := op.trustedTo(snapshot.RolePrune); err != nil {
+		k.fail("host", err)
+		return
+	}
+	k.ok("host", "%s, which prunes and does not back up", op.Host.ID)
 }
 
 // recipients checks that they are those that the owner has signed.
@@ -270,8 +296,12 @@ func (k *checks) sets() {
 			continue
 		}
 		if k.paths(name, &list[0]) {
-			k.ok(name, "%s, %s", words.Plural(int64(len(set.Paths)), "path", "paths"),
-				list[0].patterns())
+			kept := ""
+			if p := k.conf.Policy(set.Name); p != nil {
+				kept = "; keep " + policyText(p)
+			}
+			k.ok(name, "%s, %s%s", words.Plural(int64(len(set.Paths)), "path", "paths"),
+				list[0].patterns(), kept)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"maps"
 	"os"
+	"time"
 
 	"vaultik/actors/backup"
 	"vaultik/backends"
@@ -86,7 +87,7 @@ func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
 		return err
 	}
 	undo.add(func() { _ = b.op.Close() })
-	if b.op.Host == nil {
+	if b.op.Host == nil || !b.op.Host.BacksUp() {
 		return nil
 	}
 	// Before the index is open: either may take tens of MiB, and the store is not trusted.
@@ -184,7 +185,8 @@ func (j *job) dropMissing(usable map[blob.Name]int64, ix *index.Index) error {
 // presentBlobs are the sizes of all blobs of this host that the store has.
 func presentBlobs(ctx context.Context, op *opened) (map[blob.Name]int64, error) {
 	present := map[blob.Name]int64{}
-	err := op.Objects.List(ctx, layout.BlobPrefix(op.Host.ID), func(key string, size int64) error {
+	prefix := layout.BlobPrefix(op.Host.ID)
+	err := op.Objects.List(ctx, prefix, func(key string, size int64, _ time.Time) error {
 		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindBlob {
 			present[o.Sum] = size
 		}

@@ -152,6 +152,9 @@ func (j *job) config() (*config.Config, error) {
 	if errors.Is(err, config.ErrMissing) && j.places.Named != "" {
 		return nil, &namedMissing{j.places.Config, j.places.Named}
 	}
+	if err == nil {
+		err = j.forWhom(c)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +167,19 @@ func (j *job) config() (*config.Config, error) {
 	}
 	j.conf = c
 	return c, nil
+}
+
+// forWhom fails if a configuration does not say for whom to encrypt, unless this machine only
+// prunes.
+func (j *job) forWhom(c *config.Config) error {
+	err := c.NeedRecipients()
+	if err == nil {
+		return nil
+	}
+	if h, herr := j.state.LoadHost(); herr == nil && !h.BacksUp() {
+		return nil
+	}
+	return err
 }
 
 // needIdentity is for jobs that cannot do without: ErrNoIdentity or ErrBadIdentity.

@@ -214,6 +214,7 @@ var classes = []class{
 	{snapshot.ErrNewerFormat, fault.Failed,
 		"it needs a newer version of vaultik; see which one this is: vaultik version"},
 	{snapshot.ErrTrustRollback, fault.Damage, ""},
+	{snapshot.ErrTrustFork, fault.Damage, ""},
 	{snapshot.ErrGCRollback, fault.Damage,
 		"put that object back from another copy of the store; only if there is none: " +
 			"vaultik store accept-rollback --kit FILE"},

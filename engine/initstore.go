@@ -107,7 +107,7 @@ func (p *initPlan) empty(ctx context.Context, b backends.Backend) error {
 		switch {
 		case o.Key == layout.StoreJSON:
 			taken.isStore = true
-		case o.Key != layout.Trust(1):
+		case !strings.HasPrefix(o.Key, layout.Stem(layout.Trust(1))):
 			taken.halfMade, taken.example = false, o.Key
 		}
 		if taken.isStore && !taken.halfMade {
@@ -169,10 +169,14 @@ func (n *newStore) write(ctx context.Context, p *initPlan, undo *undoList) (conf
 	if err != nil {
 		return config.Point{}, err
 	}
+	trustKey := layout.Trust(1)
+	if !n.atomic {
+		trustKey = layout.Weak(trustKey, sha256.Sum256(trust))
+	}
 	for _, o := range []struct {
 		key  string
 		data []byte
-	}{{layout.StoreJSON, storeJSON}, {layout.Trust(1), trust}} {
+	}{{layout.StoreJSON, storeJSON}, {trustKey, trust}} {
 		if err := n.put(ctx, o.key, o.data, undo); err != nil {
 			return config.Point{}, fmt.Errorf("create store: %w", err)
 		}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"vaultik/actors/backup"
 	"vaultik/vault/layout"
@@ -13,7 +14,8 @@ import (
 // that a run of this machine was about to write is for the backup of that set to say.
 func (j *job) knowsSets(ctx context.Context, op *opened) error {
 	ahead := map[layout.SetID]bool{}
-	err := op.Objects.List(ctx, layout.ManifestPrefix(op.Host.ID), func(key string, _ int64) error {
+	prefix := layout.ManifestPrefix(op.Host.ID)
+	err := op.Objects.List(ctx, prefix, func(key string, _ int64, _ time.Time) error {
 		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindManifest {
 			w := op.Seen.Written(op.Store.Doc.Store, op.Host.ID, o.Set)
 			if o.Seq > w.Seq && (o.Seq > w.Seq+1 || len(w.Next) == 0) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"vaultik/actors/mirror"
 	"vaultik/backends"
@@ -67,7 +68,10 @@ func (j *job) openMirror(ctx context.Context, cat *catalog, url string, anew boo
 	if err := m.compare(ctx); err != nil {
 		return nil, m.targetError(err)
 	}
-	return m, m.addGC(ctx)
+	if err := m.addGC(ctx); err != nil {
+		return m, err
+	}
+	return m, m.addNotes(ctx)
 }
 
 // gone is about a mirror that was there and is not any more.
@@ -223,7 +227,7 @@ func objectsUnder(ctx context.Context, o backends.ObjectReader, prefix string) (
 	error) {
 	out := map[string][]byte{}
 	var keys []string
-	err := o.List(ctx, prefix, func(key string, size int64) error {
+	err := o.List(ctx, prefix, func(key string, size int64, _ time.Time) error {
 		if _, err := layout.Parse(key); err == nil && size <= snapshot.MaxTrust {
 			keys = append(keys, key)
 		}
@@ -262,7 +266,8 @@ func (w withHeads) Head(ctx context.Context, key string, n int64) ([]byte, error
 }
 
 // List is that of the one place or the other.
-func (w withHeads) List(ctx context.Context, prefix string, fn func(string, int64) error) error {
+func (w withHeads) List(ctx context.Context, prefix string,
+	fn func(string, int64, time.Time) error) error {
 	return w.of(prefix).List(ctx, prefix, fn)
 }
 
@@ -279,6 +284,7 @@ func (m *mirrorPlace) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	loaded, problems = m.op.Store.WithoutDropped(ctx, loaded, problems) // since they were copied
 	source, own := map[string]*row{}, []*snapshot.Loaded{}
 	for _, r := range m.rows {
 		source[r.Key] = r
@@ -334,6 +340,22 @@ func (m *mirrorPlace) addGC(ctx context.Context) error {
 			if err := m.addHead(ctx, key); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// addNotes has the notes about the snapshots copied, which are few and small.
+func (m *mirrorPlace) addNotes(ctx context.Context) error {
+	for _, h := range m.op.Store.Trust.Hosts {
+		problems, err := m.op.Store.EachNote(ctx, h.Host, nil, func(n *snapshot.LoadedNote) error {
+			return m.addHead(ctx, n.Key)
+		})
+		if err != nil {
+			return err
+		}
+		for _, p := range problems {
+			m.Warn(m.op.strayInLine(p), "skipped: %v", p)
 		}
 	}
 	return nil

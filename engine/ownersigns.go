@@ -30,9 +30,32 @@ type notAgreed struct{}
 func (notAgreed) Error() string    { return "not confirmed: nothing was changed" }
 func (notAgreed) Exit() fault.Code { return fault.Failed }
 
+// maxSigns is how often a list is signed anew since another owner's command was faster.
+const maxSigns = 5
+
 // signTrust writes a trust list that follows the newest one that was ever seen, as edit
-// changes it, signed by the owner.
+// changes it, signed by the owner. Where another list is in its place by then, edit is asked to
+// change that one.
 func (j *job) signTrust(ctx context.Context, op *opened, kit *keys.Kit,
+	edit func(*snapshot.Trust) error) error {
+	var err error
+	for range maxSigns {
+		if err = j.signNext(ctx, op, kit, edit); !errors.Is(err, backends.ErrExists) {
+			return err
+		}
+		st, oerr := snapshot.OpenStore(ctx, op.Objects, snapshot.Pin{
+			Owner: kit.Owner.Public().Fingerprint(), TrustSeq: op.Store.TrustSeq,
+			TrustSum: op.Store.TrustSum})
+		if oerr != nil {
+			return oerr
+		}
+		op.Store = st
+	}
+	return fault.WithHint(err, "rerun the same command")
+}
+
+// signNext is one attempt of signTrust: [backends.ErrExists] if the place is taken.
+func (j *job) signNext(ctx context.Context, op *opened, kit *keys.Kit,
 	edit func(*snapshot.Trust) error) error {
 	t := op.Store.Trust
 	t.Hosts, t.Lost = slices.Clone(t.Hosts), slices.Clone(t.Lost) // edit changes them
@@ -49,12 +72,18 @@ func (j *job) signTrust(ctx context.Context, op *opened, kit *keys.Kit,
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(b)
-	_, err = op.Backend.Put(ctx, layout.Trust(t.Seq), backends.Bytes(b, &sum),
-		backends.PutOptions{IfAbsent: op.Store.Doc.Safety == ""})
+	info, err := op.Backend.Info(ctx)
+	if err != nil {
+		return err
+	}
+	sum, key := sha256.Sum256(b), layout.Trust(t.Seq)
+	if !info.ConditionalPut {
+		key = layout.Weak(key, sum)
+	}
+	_, err = op.Backend.Put(ctx, key, backends.Bytes(b, &sum),
+		backends.PutOptions{IfAbsent: info.ConditionalPut})
 	if errors.Is(err, backends.ErrExists) {
-		return fault.WithHint(fmt.Errorf("trust list %d was written meanwhile: %w", t.Seq, err),
-			"rerun the same command")
+		return fmt.Errorf("trust list %d was written meanwhile: %w", t.Seq, err)
 	}
 	if err != nil {
 		return fmt.Errorf("write trust list: %w", err)

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"slices"
 
-	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
+	"vaultik/vault/keys"
 	"vaultik/vault/snapshot"
 )
 
@@ -22,31 +22,27 @@ func (e *Engine) SignRecipients(ctx context.Context, o OwnerOptions,
 }
 
 func (j *job) signRecipients(ctx context.Context, o OwnerOptions) error {
-	conf, err := j.config()
+	r, err := j.openRecipients(ctx, o.Kit)
 	if err != nil {
 		return err
 	}
-	op, err := j.openStore(ctx, backends.Options{})
-	if err != nil {
-		return err
-	}
-	defer op.Close()
-	if err := op.takesBackups(); err != nil {
-		return err
-	}
-	kit, err := ownersKit(o.Kit, op)
-	if err != nil {
-		return err
-	}
-	sum := snapshot.Sum(conf.Recipients.Sum())
+	defer r.op.Close()
+	return j.signSet(ctx, r, r.conf.Recipients, o, func() error { return nil })
+}
+
+// signSet shows recipients, asks, calls first, and has the owner sign them.
+func (j *job) signSet(ctx context.Context, r *recipientSet, rs keys.Recipients, o OwnerOptions,
+	first func() error) error {
+	op, kit := r.op, r.kit
+	sum := snapshot.Sum(rs.Sum())
 	host, _ := op.Store.Trust.Host(op.Host.ID)
 	signed, isSigned := host.SignedFor()
-	ev := events.Recipients{Type: "recipients", Recipients: conf.Recipients.Strings(),
+	ev := events.Recipients{Type: "recipients", Recipients: rs.Strings(),
 		Sum: sum.String(), Signed: signed == sum, Kit: kit.Recipient}
 	j.Tell(ev)
 	if ev.Signed {
 		j.Note("the owner has signed them before")
-		return nil
+		return first()
 	}
 	if op.savedBefore() && (isSigned || op.Host.Recipients != "" &&
 		op.Host.Recipients != ev.Sum) {
@@ -60,7 +56,10 @@ func (j *job) signRecipients(ctx context.Context, o OwnerOptions) error {
 	if o.Agree != nil && !o.Agree() {
 		return ErrNotAgreed
 	}
-	err = j.signTrust(ctx, op, kit, func(t *snapshot.Trust) error {
+	if err := first(); err != nil {
+		return err
+	}
+	err := j.signTrust(ctx, op, kit, func(t *snapshot.Trust) error {
 		if !t.Sign(op.Host.ID, sum) {
 			return fmt.Errorf("%w: host %s", snapshot.ErrUntrusted, op.Host.ID)
 		}

@@ -114,7 +114,7 @@ func (r *headRepair) repair(ctx context.Context) error {
 		return err
 	}
 	if !r.state.TrustGood {
-		hosts, err := r.confirmed(found)
+		hosts, err := r.hosts(found)
 		if err != nil {
 			return err
 		}
@@ -138,6 +138,36 @@ func (r *headRepair) repair(ctx context.Context) error {
 		seen.NoteTrust(st.Doc.Store, config.Point{Seq: st.TrustSeq, Sum: st.TrustSum})
 		return nil
 	})
+}
+
+// hosts are the entries of the new trust list.
+func (r *headRepair) hosts(found []snapshot.Author) ([]snapshot.TrustHost, error) {
+	forked := r.state.Forked
+	if len(forked) == 0 {
+		return r.confirmed(found)
+	}
+	open := &fault.UsageError{Command: "store repair-head", Msg: "say which trust list counts: " +
+		"each was signed without knowing of the others, whose changes are to be made again"}
+	for i := range forked {
+		name := forked[i].Name()
+		if slices.Contains(r.o.Confirm, name) {
+			r.state.Continue(forked[i])
+			continue
+		}
+		open.Ways = append(open.Ways, r.here("store repair-head --kit "+config.Quote(r.o.Kit)+
+			" --confirm "+name))
+	}
+	if len(open.Ways) != len(forked)-1 {
+		return nil, open
+	}
+	if r.state.Next == r.state.Trust.Seq+1 {
+		return r.state.Trust.Hosts, nil
+	}
+	// Behind them may stand one that is damaged.
+	r.o.Confirm = slices.DeleteFunc(slices.Clone(r.o.Confirm), func(c string) bool {
+		return slices.ContainsFunc(forked, func(l snapshot.FoundTrust) bool { return c == l.Name() })
+	})
+	return r.confirmed(found)
 }
 
 // maxAuthors is how many keys are shown: anybody who may write to the store can sign with any
@@ -248,7 +278,11 @@ func (r *headRepair) writeTrust(ctx context.Context, hosts []snapshot.TrustHost)
 	if err != nil {
 		return err
 	}
-	return r.put(ctx, layout.Trust(t.Seq), b, r.atomic)
+	key := layout.Trust(t.Seq)
+	if !r.atomic {
+		key = layout.Weak(key, sha256.Sum256(b))
+	}
+	return r.put(ctx, key, b, r.atomic)
 }
 
 // writeStore writes store.json as init did: the kit has all that is in it.

@@ -20,7 +20,7 @@ func (o *opened) requireSeen() {
 	for host, p := range o.Seen.GCs(o.Store.Doc.Store) {
 		var sum snapshot.Sum
 		if sum.UnmarshalText([]byte(p.Sum)) == nil {
-			o.Store.RequireGC(host, snapshot.GCSeen{Seq: p.Seq, SHA256: sum})
+			o.Store.RememberGC(host, snapshot.GCSeen{Seq: p.Seq, SHA256: sum})
 		}
 	}
 }
@@ -83,6 +83,7 @@ var strangers = map[layout.Kind][2]string{
 	layout.KindTrust:    {"trust list", "trust lists"},
 	layout.KindManifest: {"manifest", "manifests"},
 	layout.KindGC:       {"gc object", "gc objects"},
+	layout.KindNote:     {"note", "notes"},
 }
 
 // sayStrays warns of objects that were left out since nobody who is trusted has signed

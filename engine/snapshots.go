@@ -50,8 +50,14 @@ func (j *job) snapshots(ctx context.Context, p Pick) (res SnapshotsResult, err e
 	if err != nil {
 		return res, err
 	}
+	if err := j.readNotes(ctx, cat); err != nil {
+		return res, err
+	}
 	rows, wrong, err := j.read(ctx, cat, p, key)
 	if err != nil {
+		return res, err
+	}
+	if err := j.nameTags(ctx, cat, rows, key); err != nil {
 		return res, err
 	}
 	res.URL = backends.Redact(op.URL)

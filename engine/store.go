@@ -22,6 +22,7 @@ type opened struct {
 	Objects backends.ObjectReader
 	Store   *snapshot.Store
 	Seen    *config.Seen // what was seen of stores before now
+	Known   *config.Known
 	Sets    *config.Sets // of this host; empty if Host is nil
 	Host    *config.Host // nil if this machine is no host of this store
 	noHost  notHost      // what to say then
@@ -60,6 +61,10 @@ func (o *opened) takesBackups() error {
 	switch {
 	case o.Host == nil:
 		return &o.noHost
+	case !o.Host.BacksUp():
+		return fault.WithHint(errors.New("this machine only prunes: it has no keys to save "+
+			"snapshots with, and needs none"),
+			"back up on a machine that was added without --role prune: vaultik help host add")
 	case o.Mirror:
 		return &fault.UsageError{
 			Msg: backends.Redact(o.URL) +
@@ -71,13 +76,20 @@ func (o *opened) takesBackups() error {
 	return o.trusted()
 }
 
-// trusted refuses to write as a host that the owner does not trust: what it wrote would count
-// for nothing.
-func (o *opened) trusted() error {
+// trusted refuses to back up as a host that the owner does not trust.
+func (o *opened) trusted() error { return o.trustedTo(snapshot.RoleWrite) }
+
+// trustedTo refuses to sign anything with a key that has not this role: it would count for
+// nothing.
+func (o *opened) trustedTo(role string) error {
 	h, ok := o.Store.Trust.Host(o.Host.ID)
 	var why string
 	switch {
-	case !ok || h.Key != o.Host.Signer.Public() || !h.Has(snapshot.RoleWrite):
+	case !ok && len(o.Host.Roles) > 0:
+		return fault.WithHint(errors.New("the owner of the store has not accepted this machine yet"),
+			"to see its request again: vaultik host add; on a machine with the recovery kit: "+
+				"vaultik host accept --kit FILE REQUEST")
+	case !ok || h.Key != o.Host.Signer.Public() || !h.Has(role):
 		why = "the owner of the store does not trust the key of this host"
 	case !h.Revoked.IsZero():
 		why = "the owner of the store has revoked the key of this host on " + words.Day(h.Revoked)
@@ -85,7 +97,7 @@ func (o *opened) trusted() error {
 		return nil
 	}
 	return fault.WithHint(errors.New(why+", so what it saves would not count"),
-		"see which hosts are trusted: vaultik store info")
+		"see which hosts are trusted: vaultik host list")
 }
 
 // openStore opens the store that is meant for reading and writing, after the
@@ -117,7 +129,7 @@ func (j *job) openStore(ctx context.Context, o backends.Options) (*opened, error
 	if err != nil {
 		return nil, err
 	}
-	op := &opened{URL: url, Backend: b, Objects: backends.Objects(b), Seen: seen,
+	op := &opened{URL: url, Backend: b, Objects: backends.Objects(b), Seen: seen, Known: known,
 		Sets: &config.Sets{}, noHost: notHost{url: url}}
 	if host == nil && j.o.Store == nil {
 		op.noHost.file, op.noHost.anew = j.state.HostFile(), j.becomeNewHost()
@@ -194,7 +206,11 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 			backends.Redact(op.URL), op.Store.TrustSeq, p.Seq)
 	} else if op.Store.TrustSeq < p.Seq || op.Store.TrustSeq == p.Seq &&
 		op.Store.TrustSum != p.Sum {
-		if err := op.Store.Unlisted(ctx, layout.Trust(p.Seq)); err != nil {
+		sum, err := p.Hash()
+		if err != nil {
+			return j.badSeen()
+		}
+		if err := op.Store.Unlisted(ctx, layout.Trust(p.Seq), sum); err != nil {
 			return fmt.Errorf("open store: %w", err)
 		}
 		return fault.WithHint(&staleTrust{url: backends.Redact(op.URL), got: op.Store.TrustSeq,
@@ -223,6 +239,10 @@ func (j *job) unreadable(ctx context.Context, op *opened, seen uint64, err error
 		}
 		err = fmt.Errorf("open store: %w: %s is missing", snapshot.ErrDamaged, layout.StoreJSON)
 	}
+	if errors.Is(err, snapshot.ErrTrustFork) {
+		return fault.WithHint(err,
+			"say which one counts: "+j.here("store repair-head --kit FILE"))
+	}
 	if errors.Is(err, snapshot.ErrTrustRollback) {
 		return fault.WithHint(err, j.acceptHint(op))
 	}
@@ -247,7 +267,7 @@ var errFound = errors.New("found")
 // holdsAny reports whether there is an object below one of the prefixes, as far as can be known.
 func holdsAny(ctx context.Context, o backends.ObjectReader, prefixes ...string) bool {
 	for _, p := range prefixes {
-		err := o.List(ctx, p, func(string, int64) error { return errFound })
+		err := o.List(ctx, p, func(string, int64, time.Time) error { return errFound })
 		if errors.Is(err, errFound) {
 			return true
 		}

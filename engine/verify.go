@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"vaultik/actors"
 	"vaultik/actors/verify"
@@ -11,6 +12,7 @@ import (
 	"vaultik/internal/words"
 	"vaultik/messages"
 	"vaultik/vault/keys"
+	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
 
@@ -68,7 +70,7 @@ func (j *job) verify(ctx context.Context, o VerifyOptions) (res VerifyResult, er
 		Store: op.Backend, Opened: op.Store, ReadData: o.ReadData, Identity: key,
 		Parallel: parallel, Memory: memory,
 		Progress: &messages.Progress{}, Warn: func(text string) { j.Warn("", "%s", text) },
-		Snapshots: loaded(rows),
+		Snapshots: loaded(rows), Hosts: hostsOf(op, o, rows),
 	})
 	if rep == nil {
 		return res, err
@@ -95,6 +97,17 @@ func loaded(rows []*row) (out []*snapshot.Loaded) {
 	return out
 }
 
+// hostsOf are the hosts whose snapshots are checked; all of the store, unless some were chosen.
+func hostsOf(op *opened, o VerifyOptions, rows []*row) (out []layout.HostID) {
+	for _, h := range op.Store.Trust.Hosts {
+		if o.Snapshot == "" && o.Pick == (Pick{}) ||
+			slices.ContainsFunc(rows, func(r *row) bool { return r.Host == h.Host }) {
+			out = append(out, h.Host)
+		}
+	}
+	return out
+}
+
 // choose gives the snapshots to be checked, and the problems that concern them.
 func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
 	key *keys.Identity) ([]*row, []snapshot.Problem, error) {
@@ -102,7 +115,8 @@ func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
 	case o.Snapshot != "":
 		return j.chooseOne(ctx, cat, o, key)
 	case o.Pick == Pick{}:
-		return cat.rows, cat.problems, nil
+		err := j.readNotes(ctx, cat)
+		return cat.rows, cat.problems, err
 	}
 	chains, err := cat.chains(ctx, o.Pick, key)
 	if err != nil {
@@ -123,7 +137,8 @@ func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
 		}
 	}
 	for _, p := range cat.problems {
-		if wanted[chain{p.Host, p.Set}] {
+		if wanted[chain{p.Host, p.Set}] || p.Set.IsZero() && slices.ContainsFunc(chains,
+			func(k named) bool { return k.host == p.Host }) {
 			problems = append(problems, p)
 		}
 	}

@@ -113,9 +113,13 @@ func (p *packer) blobSealed(c actor.Context, m *messages.Finished[sealing, seali
 	b.info = p.run.blobs.add(sealed.Info)
 	p.uploading[sealed.Name] = b
 	c.Send(p.builder, &blobSealed{Info: b.info, Frames: b.frames})
-	c.Request(p.uploaders, &messages.Submit[storeObject]{Job: storeObject{
-		Key: layout.Blob(p.run.spec.Host.ID, sealed.Name), Bytes: sealed.Bytes, Sum: sealed.Name,
-	}})
+	c.Request(p.uploaders, &messages.Submit[storeObject]{Job: p.run.blobObject(sealed)})
+}
+
+// blobObject is how a blob is stored.
+func (r *backupRun) blobObject(s blob.Sealed) storeObject {
+	return storeObject{Key: layout.Blob(r.spec.Host.ID, s.Name), Bytes: s.Bytes, Sum: s.Name,
+		Parity: r.spec.Parity}
 }
 
 func (p *packer) blobStored(c actor.Context, m *messages.Finished[storeObject, objectStored]) {
@@ -125,7 +129,7 @@ func (p *packer) blobStored(c actor.Context, m *messages.Finished[storeObject, o
 	}
 	b := p.uploading[m.Job.Sum]
 	delete(p.uploading, m.Job.Sum)
-	p.run.accepted(int64(len(m.Job.Bytes)), &b.info.Name)
+	p.run.acceptedBlob(m)
 	p.freeBlobs = append(p.freeBlobs, b.buf)
 	b.buf = nil
 	p.indexing = append(p.indexing, b)

@@ -90,7 +90,7 @@ func (c *committer) checkpoint() error {
 	_, err = putObject(run.ctx, spec.Store,
 		storeObject{Key: layout.Checkpoint(spec.Host.ID, ck.ID), Bytes: b, Sum: sha256.Sum256(b)})
 	if err == nil {
-		run.accepted(int64(len(b)), nil)
+		run.accepted(int64(len(b)))
 	}
 	return err
 }

@@ -233,7 +233,7 @@ func (c *committer) put(key string, b []byte, sum [32]byte) error {
 		storeObject{Key: key, Bytes: b, Sum: sum}); err != nil {
 		return notStored(key, err)
 	}
-	c.run.accepted(int64(len(b)), nil)
+	c.run.accepted(int64(len(b)))
 	return nil
 }
 
@@ -248,7 +248,7 @@ func (c *committer) publish(m *snapshot.Manifest) (published bool, err error) {
 	next := Head{Seq: m.Seq, Sum: sha256.Sum256(b)}
 	key, conditional := layout.Manifest(spec.Host.ID, spec.Set, m.Seq), c.conditional()
 	if !conditional {
-		key = layout.ManifestWeak(spec.Host.ID, spec.Set, m.Seq, next.Sum)
+		key = layout.Weak(layout.Manifest(spec.Host.ID, spec.Set, m.Seq), next.Sum)
 	}
 	if err := spec.SaveNext(next); err != nil {
 		return false, fmt.Errorf("note which snapshot is about to be written: %w", err)
@@ -262,7 +262,7 @@ func (c *committer) publish(m *snapshot.Manifest) (published bool, err error) {
 	case err != nil:
 		return false, notStored(key, err)
 	}
-	c.run.accepted(int64(len(b)), nil)
+	c.run.accepted(int64(len(b)))
 	if err := c.written(next); err != nil {
 		return false, err
 	}

@@ -16,6 +16,7 @@ import (
 	"vaultik/actors/backup"
 	"vaultik/actors/jobtest"
 	"vaultik/internal/testtree"
+	"vaultik/vault/snapshot"
 )
 
 func bigTree(t *testing.T) string {
@@ -167,7 +168,12 @@ func TestBackup_CheckpointsWhileItRuns(t *testing.T) {
 	if len(h.Keys("p/")) == 0 {
 		t.Error("no checkpoint was written")
 	}
-	cks, problems, err := h.Opened.Checkpoints(t.Context(), h.Host.ID)
+	var cks []*snapshot.LoadedCheckpoint
+	problems, err := h.Opened.EachCheckpoint(t.Context(), h.Host.ID, time.Now(),
+		func(string) bool { return false }, func(c *snapshot.LoadedCheckpoint) error {
+			cks = append(cks, c)
+			return nil
+		})
 	if err != nil || len(problems) > 0 || len(cks) == 0 {
 		t.Errorf("%v %v %v", cks, problems, err)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"vaultik/vault/blob"
 	"vaultik/vault/page"
+	"vaultik/vault/parity"
 )
 
 // maxLeaves is how many leaf pages may be between the walk and their page.
@@ -111,12 +112,18 @@ func limitsFor(s *Spec, blobs int) limits {
 	l.bufs, l.Frames, l.compressing = l.chunkers+2, l.sealers+2, l.sealers+1
 	heap += int64(l.chunkers*s.Chunks.Max) + int64(l.sealers)*encoder
 
-	// Each transfer holds a blob, and one more is filled meanwhile.
+	// Each transfer holds a blob and its parity, and one more blob is filled meanwhile.
 	room = s.Memory - heap - l.buffers(s.Chunks.Max)
-	fits := room/int64(s.Parallel+1)*31/32 - 64<<10 // Padme and headroom take the rest
+	fits := room / int64(s.Parallel+1) * 100 / int64(100+s.Parity)
+	fits = fits*31/32 - 64<<10 // Padme and headroom take the rest
 	l.blobTarget = int(min(s.BlobSize, max(minBlob, fits)))
 	l.blobBuffer = blob.BufferSize(max(l.blobTarget, l.frameOut+maxTable))
-	l.blobs = int(min(max(2, room/int64(l.blobBuffer)), int64(s.Parallel+2)))
+	transfer := int64(l.blobBuffer)
+	if s.Parity > 0 {
+		transfer += parity.Size(transfer, s.Parity)
+	}
+	l.blobs = int(min(max(2, room/transfer), int64(s.Parallel+2)))
+	heap += int64(min(l.blobs, s.Parallel)) * (transfer - int64(l.blobBuffer))
 	l.heap = max(heap, s.Memory-l.buffers(s.Chunks.Max))
 	return l
 }

@@ -192,11 +192,13 @@ type storeObject struct {
 	Bytes    []byte
 	Sum      [32]byte // SHA-256 of Bytes
 	IfAbsent bool
+	Parity   int // percent of a blob that is stored beside it, too; 0: none
 }
 
 // objectStored answers storeObject. Err is an expected failure of the store.
 type objectStored struct {
 	Existed bool // IfAbsent, and an equal object stood there
+	Parity  int  // bytes of parity that were stored
 	Err     error
 }
 

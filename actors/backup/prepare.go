@@ -106,7 +106,8 @@ func (c *committer) list() error {
 		return err
 	}
 	c.run.blobs.list()
-	err = c.objects.List(c.run.ctx, layout.HostPrefix(host), func(key string, size int64) error {
+	prefix := layout.HostPrefix(host)
+	err = c.objects.List(c.run.ctx, prefix, func(key string, size int64, _ time.Time) error {
 		if c.doomed.Has(key) {
 			return nil
 		}
@@ -218,9 +219,11 @@ func (c *committer) checkHead() error {
 	if err != nil {
 		return err
 	}
+	at := snapshot.Place{Host: spec.Host.ID, Set: spec.Set, Seq: c.head.Seq}
 	switch {
-	case c.newest < c.head.Seq && spec.Opened.Trust.Accepts(spec.Host.ID, spec.Set, c.head.Seq):
-		// The store was put back from an older copy, which the owner knows.
+	case c.newest < c.head.Seq && spec.Opened.Explained(c.run.ctx, at, c.head.Sum):
+		// The store was put back from an older copy, which the owner knows, or prune has removed
+		// the whole set. It goes on from there.
 	case c.newest < c.head.Seq:
 		what := "missing from the store"
 		if _, err := c.manifest(c.head.Seq); err != nil && !errors.Is(err, backends.ErrNotFound) {
@@ -373,7 +376,7 @@ func (c *committer) epochKey() error {
 	if _, err := putObject(c.run.ctx, spec.Store, put); err != nil {
 		return notStored(key, err)
 	}
-	c.run.accepted(int64(len(sealed)), nil)
+	c.run.accepted(int64(len(sealed)))
 	if err := spec.SaveEpoch(e); err != nil {
 		return err
 	}

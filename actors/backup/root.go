@@ -41,7 +41,10 @@ func (c *committer) root(m *snapshot.Manifest, top page.Ref) (*snapshot.Root, er
 		Recipients: spec.Recipients.Strings(), Top: place,
 	}
 	for _, t := range spec.Tags {
-		id := snapshot.NewTagID()
+		id := snapshot.NewTag(spec.Host.Secret.Tag(), m.Set, m.Seq, 0, t)
+		if slices.Contains(m.Tags, id) {
+			continue // it was given twice
+		}
 		r.Tags = append(r.Tags, snapshot.Tag{ID: id, Name: snapshot.Text(t)})
 		m.Tags = append(m.Tags, id)
 	}

@@ -11,7 +11,7 @@ import (
 	"vaultik/actors"
 	"vaultik/internal/arena"
 	"vaultik/internal/clock"
-	"vaultik/vault/blob"
+	"vaultik/messages"
 	vfs "vaultik/vault/fs"
 	"vaultik/vault/keys"
 	"vaultik/vault/page"
@@ -98,14 +98,20 @@ func (r *backupRun) boot() time.Duration {
 func (r *backupRun) interrupted() bool { return r.reading.Err() != nil && r.ctx.Err() == nil }
 
 // accepted counts an object that the store has acknowledged.
-func (r *backupRun) accepted(bytes int64, name *blob.Name) {
+func (r *backupRun) accepted(bytes int64) {
 	p := r.spec.Progress
 	p.Stored.Add(bytes)
 	p.Objects.Add(1)
-	if name != nil {
-		r.blobs.uploaded(*name)
-		r.blobsStored.Add(1)
+}
+
+// acceptedBlob counts a blob that the store has acknowledged, and its parity.
+func (r *backupRun) acceptedBlob(m *messages.Finished[storeObject, objectStored]) {
+	r.accepted(int64(len(m.Job.Bytes)))
+	if m.Result.Parity > 0 {
+		r.accepted(int64(m.Result.Parity))
 	}
+	r.blobs.uploaded(m.Job.Sum)
+	r.blobsStored.Add(1)
 }
 
 // hardLink is equal for all names of the file at path, and says nothing else; "" if it has

@@ -65,6 +65,7 @@ type Spec struct {
 	CompressionLevel int   // 0: zstd's default
 	BlobSize         int64 // bytes; where blobs are sealed, at the latest
 	CompactBudget    int64 // bytes that may be read and stored anew to leave sparse blobs; 0: none
+	Parity           int   // percent of each blob that is stored beside it, too; 0: none
 	Memory           int64 // bytes; of the whole process
 	Parallel         int   // transfers at once
 	Chunkers         int   // 0: as many as cores and memory allow

@@ -11,7 +11,6 @@ import (
 	"vaultik/messages"
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
-	"vaultik/vault/layout"
 	"vaultik/vault/page"
 )
 
@@ -318,9 +317,7 @@ func (t *treeBuilder) blobSealed(c actor.Context, m *messages.Finished[sealing, 
 	b.Info = t.run.blobs.add(s.Info)
 	t.need(b.Info)
 	t.uploading[s.Name] = b
-	c.Request(t.uploaders, &messages.Submit[storeObject]{Job: storeObject{
-		Key: layout.Blob(t.run.spec.Host.ID, s.Name), Bytes: s.Bytes, Sum: s.Name,
-	}})
+	c.Request(t.uploaders, &messages.Submit[storeObject]{Job: t.run.blobObject(s)})
 }
 
 func (t *treeBuilder) blobStored(c actor.Context, m *messages.Finished[storeObject, objectStored]) {
@@ -330,7 +327,7 @@ func (t *treeBuilder) blobStored(c actor.Context, m *messages.Finished[storeObje
 	}
 	b := t.uploading[m.Job.Sum]
 	delete(t.uploading, m.Job.Sum)
-	t.run.accepted(int64(len(m.Job.Bytes)), &b.Info.Name)
+	t.run.acceptedBlob(m)
 	branches := b.Branches
 	t.ask(c, &index.Batch{Blobs: []index.StoredBlob{{Info: *b.Info, Rows: b.Rows()}}}, func() {
 		t.rows.pagesIndexed(b, branches)

@@ -21,6 +21,7 @@ const (
 	ProblemSize       Kind = "size"       // of another size than recorded
 	ProblemDamaged    Kind = "damaged"    // bytes are not those that were written
 	ProblemUnreadable Kind = "unreadable" // the store does not return it; it may be intact
+	ProblemCondemned  Kind = "condemned"  // there, but prune says that it has deleted it
 	ProblemReference  Kind = "reference"  // a page refers to something that is missing
 )
 

@@ -29,6 +29,9 @@ type Survey struct {
 	// Tell is called with each problem as it is found. It is set before Gather.
 	Tell func(Problem)
 
+	// Deleted are the objects that prune says it has deleted. It is set before List.
+	Deleted map[int]bool
+
 	Spare, SpareSize int64 // unreferenced objects, and their bytes
 
 	store backends.Backend
@@ -284,7 +287,16 @@ func (s *Survey) List(ctx context.Context, host int) error {
 	if err != nil {
 		return fmt.Errorf("list the store: %w", err)
 	}
-	return s.unlisted(ctx, host, seen)
+	if err := s.unlisted(ctx, host, seen); err != nil {
+		return err
+	}
+	for _, i := range slices.Sorted(maps.Keys(s.Deleted)) {
+		if inv.HostOf(i) == host && inv.At(i).State != plan.Bad { // it may be read all the same
+			s.Tell(Problem{Kind: ProblemCondemned, Key: inv.Key(i), Snapshots: s.IDs(i),
+				Reason: "it is there, but prune says that it has deleted it: it may vanish"})
+		}
+	}
+	return nil
 }
 
 // maxGone is how many objects that a list lacks must be found to be missing, each by a call of
@@ -309,7 +321,11 @@ func (s *Survey) unlisted(ctx context.Context, host int, seen []bool) error {
 			return Fatal(ctx, err)
 		case err != nil && KindOf(err) == ProblemMissing:
 			gone++
-			s.ObjectProblem(i, ProblemMissing, "it is missing")
+			reason := "it is missing"
+			if s.Deleted[i] {
+				reason += ": prune says that it has deleted it"
+			}
+			s.ObjectProblem(i, ProblemMissing, reason)
 		case err != nil:
 			s.ObjectError(i, err)
 		default:
@@ -327,7 +343,9 @@ func (s *Survey) unlisted(ctx context.Context, host int, seen []bool) error {
 func (s *Survey) listed(name layout.Object, size int64, seen []bool) {
 	i, ok := s.Inventory.Find(name)
 	if !ok {
-		if name.Kind != layout.KindManifest && name.Kind != layout.KindCheckpoint {
+		switch name.Kind {
+		case layout.KindManifest, layout.KindCheckpoint, layout.KindNote:
+		default:
 			s.Spare++
 			s.SpareSize += size
 		}

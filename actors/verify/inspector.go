@@ -8,6 +8,7 @@ import (
 	"vaultik/actors"
 	"vaultik/actors/survey"
 	"vaultik/messages"
+	"vaultik/vault/layout"
 	"vaultik/vault/plan"
 	"vaultik/vault/snapshot"
 )
@@ -79,9 +80,37 @@ func (n *inspector) survey(ctx context.Context) error {
 	for i := range n.snaps {
 		n.snaps[i].Snapshot = &sv.Snapshots[i]
 	}
+	if err := n.condemned(ctx); err != nil {
+		return err
+	}
 	for host := range sv.Inventory.Hosts() {
 		if err := sv.List(ctx, host); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// condemned checks the lists of what prune has condemned, without which no host makes a backup,
+// and finds out what a snapshot needs that it says it has deleted.
+func (n *inspector) condemned(ctx context.Context) error {
+	sv := n.run.survey
+	sv.Deleted = map[int]bool{}
+	for _, host := range n.run.spec.Hosts {
+		problems := n.run.spec.Opened.CheckCondemned(ctx, host, func(o layout.Object) {
+			if i, ok := sv.Inventory.Find(o); ok {
+				sv.Deleted[i] = true
+			}
+		})
+		for _, p := range problems {
+			if err := survey.Fatal(ctx, p.Err); err != nil {
+				return err
+			}
+			found := survey.Of(p.Err, p.Key)
+			if found.Kind == survey.ProblemMissing {
+				found.Reason = "it is missing"
+			}
+			sv.Tell(found)
 		}
 	}
 	return nil

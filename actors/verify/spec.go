@@ -9,6 +9,7 @@ import (
 	"vaultik/backends"
 	"vaultik/messages"
 	"vaultik/vault/keys"
+	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
 
@@ -17,6 +18,8 @@ type Spec struct {
 	Store     backends.Backend
 	Opened    *snapshot.Store    // with verified store.json and trust list
 	Snapshots []*snapshot.Loaded // whose manifests are verified already
+
+	Hosts []layout.HostID // of which it is checked what prune has condemned
 
 	ReadData bool // download every object, and check its SHA-256
 	// Identity adds a check of every page, and with ReadData of every chunk. It may be nil.

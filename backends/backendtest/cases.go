@@ -43,6 +43,7 @@ func Cases() []Case {
 		{"Cancelled in get", testCancelledGet},
 		{"Delete", testDelete},
 		{"Delete while reading", testDeleteRead},
+		{"Delete many", testDeleteMany},
 		{"List", testList},
 		{"List stops", testListStops},
 		{"List in motion", testListMotion},

@@ -2,10 +2,12 @@ package backendtest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"vaultik/backends"
 )
@@ -153,8 +155,13 @@ func testAdapters(t *T) {
 		t.Errorf("Objects.Get of a missing object: %v", err)
 	}
 	var sizes []int64
-	err := o.List(t.Context(), "h/", func(_ string, size int64) error {
+	err := o.List(t.Context(), "h/", func(key string, size int64, stored time.Time) error {
 		sizes = append(sizes, size)
+		if st, err := b.Stat(t.Context(), key); err != nil || !st.ModTime.Equal(stored) ||
+			stored.IsZero() {
+			t.Errorf("Objects.List says that %s was stored %v, Stat %v, %v", key, stored,
+				st.ModTime, err)
+		}
 		return nil
 	})
 	if slices.Sort(sizes); err != nil || !slices.Equal(sizes, []int64{5, 3000}) {
@@ -235,6 +242,46 @@ func testDelete(t *T) {
 	}
 	put(t, b, "d/one", []byte("last"))
 	wantObject(t, b, "d/one", []byte("last"))
+}
+
+// testDeleteMany deletes more than one request takes, some of which are not there, and leaves
+// the others.
+func testDeleteMany(t *T) {
+	b := t.create()
+	var gone []string
+	for i := range min(t.Profile.Many, 30) {
+		put(t, b, keyOf("many/%d", i), []byte("x"))
+		put(t, b, keyOf("many/%d/stays", i+100), []byte("y"))
+	}
+	for i := range t.Profile.Many { // most have never been there
+		gone = append(gone, keyOf("many/%d", i))
+	}
+	if backends.Batches(b) == nil {
+		t.without("deletion of several objects in one request")
+		gone = gone[:min(t.Profile.Many, 40)]
+	}
+	if err := backends.DeleteAll(t.Context(), b, gone); err != nil {
+		t.Errorf("DeleteAll: %v", err)
+	}
+	left := keysOf(t, b, "many/")
+	for _, key := range left {
+		if !strings.HasSuffix(key, "/stays") {
+			t.Errorf("%s is still there", key)
+		}
+	}
+	if len(left) != min(t.Profile.Many, 30) {
+		t.Errorf("%d objects are left, want %d", len(left), min(t.Profile.Many, 30))
+	}
+	wantOpError(t, "DeleteAll of an invalid key",
+		backends.DeleteAll(t.Context(), b, []string{"many/130/stays", "many//x"}),
+		backends.ErrInvalidKey)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := backends.DeleteAll(ctx, b, []string{"many/129/stays"})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("DeleteAll, cancelled before: %v", err)
+	}
+	wantObject(t, b, "many/129/stays", []byte("y"))
 }
 
 func testDeleteRead(t *T) {

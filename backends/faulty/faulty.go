@@ -187,6 +187,35 @@ func (b *Backend) Delete(ctx context.Context, key string) error {
 	return c.end(b.inner.Delete(ctx, key))
 }
 
+// Batch implements backends.BatchDeleter, as far as the backend inside does.
+func (b *Backend) Batch() int {
+	if d := backends.Batches(b.inner); d != nil {
+		return d.Batch()
+	}
+	return 0
+}
+
+// DeleteBatch implements backends.BatchDeleter. The rules are those of Delete, for each key;
+// what one of them lets through is deleted, be it that the whole call fails.
+func (b *Backend) DeleteBatch(ctx context.Context, keys []string) error {
+	var failed []*backends.OpError
+	for _, key := range keys {
+		err := b.Delete(ctx, key)
+		op := (*backends.OpError)(nil)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil || !errors.As(err, &op):
+			return err
+		default:
+			failed = append(failed, op)
+		}
+	}
+	if len(failed) > 0 {
+		return &backends.BatchError{Failed: failed}
+	}
+	return nil
+}
+
 var errStop = errors.New("list cut")
 
 // ListStream implements backends.Backend.

@@ -122,6 +122,7 @@ func (b *Backend) Info(ctx context.Context) (backends.Info, error) {
 			// What can neither link nor rename to a free name may also rename in two steps.
 			AtomicReplace: b.conditional && b.root.Replaces(),
 			Connections:   2, // one waits for the disk while the other fills memory
+			OwnTimes:      true,
 		},
 	}, nil
 }

@@ -302,7 +302,7 @@ func (b *Backend) Info(ctx context.Context) (backends.Info, error) {
 		Kind: Scheme, Location: b.location, Total: -1, Free: -1,
 		Capabilities: backends.Capabilities{
 			ConditionalPut: true, AtomicReplace: true, ServerChecksum: true, Sorted: true,
-			RangeNative: true, EmptyObjects: true, Connections: 8,
+			RangeNative: true, EmptyObjects: true, Connections: 8, OwnTimes: true,
 		},
 	}, nil
 }

@@ -2,6 +2,7 @@ package retry
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -159,6 +160,45 @@ func (b *Backend) Delete(ctx context.Context, key string) error {
 	return b.do(ctx, "delete", key, b.asks, func(ctx context.Context, _ *attempt) error {
 		return b.inner.Delete(ctx, key)
 	})
+}
+
+// Batch implements backends.BatchDeleter.
+func (b *Backend) Batch() int {
+	if d := backends.Batches(b.inner); d != nil {
+		return d.Batch()
+	}
+	return 0
+}
+
+// DeleteBatch implements backends.BatchDeleter. Only what was not deleted is tried again.
+func (b *Backend) DeleteBatch(ctx context.Context, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	var final []*backends.OpError
+	err := b.do(ctx, "delete", keys[0], b.asks, func(ctx context.Context, _ *attempt) error {
+		err := backends.Batches(b.inner).DeleteBatch(ctx, keys)
+		if batch := (*backends.BatchError)(nil); !errors.As(err, &batch) {
+			return err
+		}
+		var again *backends.OpError
+		keys = nil
+		for _, f := range backends.FailedOf(err) {
+			if !f.Retryable {
+				final = append(final, f)
+				continue
+			}
+			keys, again = append(keys, f.Key), f
+		}
+		if again == nil {
+			return nil
+		}
+		return again
+	})
+	if err == nil && len(final) > 0 {
+		err = &backends.BatchError{Failed: final}
+	}
+	return err
 }
 
 // Info implements backends.Backend. Connections is what Options say.

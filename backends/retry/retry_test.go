@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vaultik/backends"
@@ -410,4 +412,49 @@ func TestBackend_Info(t *testing.T) {
 	if info, err := b.Info(t.Context()); err != nil || info.Connections != 3 || !info.Sorted {
 		t.Errorf("%+v, %v", info, err)
 	}
+}
+
+// batching answers each deletion of several objects as the test says.
+type batching struct {
+	backends.Backend
+	calls   [][]string
+	answers []error
+}
+
+func (b *batching) Batch() int { return 1000 }
+
+func (b *batching) DeleteBatch(_ context.Context, keys []string) error {
+	b.calls = append(b.calls, slices.Clone(keys))
+	return b.answers[len(b.calls)-1]
+}
+
+// Of several objects only those that were not deleted are tried again, and only if that can
+// help; those that stay are in the error, whatever became of the others.
+func TestDeleteBatch(t *testing.T) {
+	failed := func(key string, again bool) *backends.OpError {
+		err := backends.ErrLocked
+		if again {
+			err = errors.New("slow down")
+		}
+		return &backends.OpError{Op: "delete", Key: key, Retryable: again, Err: err}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		in := &batching{Backend: mem.New(), answers: []error{
+			&backends.OpError{Op: "delete", Retryable: true, Err: errors.New("down")},
+			&backends.BatchError{Failed: []*backends.OpError{failed("a", true), failed("b", false)}},
+			&backends.BatchError{Failed: []*backends.OpError{failed("a", true)}},
+			nil,
+		}}
+		b := Wrap(in, Options{})
+		err := backends.DeleteAll(t.Context(), b, []string{"a", "b", "c"})
+		got := backends.FailedOf(err)
+		if len(got) != 1 || got[0].Key != "b" || !errors.Is(err, backends.ErrLocked) {
+			t.Errorf("failed: %v", err)
+		}
+		want := [][]string{{"a", "b", "c"}, {"a", "b", "c"}, {"a"}, {"a"}}
+		if !slices.EqualFunc(in.calls, want, slices.Equal) {
+			t.Errorf("asked for %v, want %v", in.calls, want)
+		}
+		_ = b.Close()
+	})
 }

@@ -58,6 +58,7 @@ type Backend struct {
 type quirks struct {
 	noRanges atomic.Bool // it answers a request for a part with all of an object
 	unsorted atomic.Bool // it lists names in no order
+	noBatch  atomic.Bool // it cannot delete several objects in one request
 }
 
 var seenQuirks sync.Map // location: *quirks
@@ -203,7 +204,7 @@ func (b *Backend) Info(ctx context.Context) (backends.Info, error) {
 		Capabilities: backends.Capabilities{
 			ConditionalPut: can.conditional, ServerChecksum: can.checksum,
 			AtomicReplace: true, Sorted: b.Sorted(), RangeNative: !b.noRanges.Load(), EmptyObjects: true,
-			MaxObjectSize: maxObject, Connections: b.connections,
+			MaxObjectSize: maxObject, Connections: b.connections, OwnTimes: true,
 		},
 	}, nil
 }

@@ -405,6 +405,98 @@ func TestDelete_ServerFails(t *testing.T) {
 }
 
 // The name of the bucket is part of the host, or of the path.
+// What the answer to a deletion of many says of each object counts, and what it does not say
+// was not deleted.
+func TestDeleteBatch_Answers(t *testing.T) {
+	answer := func(text string) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPost {
+				_, _ = io.WriteString(w, "<DeleteResult>"+text+"</DeleteResult>")
+			}
+			return r.Method == http.MethodPost
+		}
+	}
+	deleted := func(key string) string { return "<Deleted><Key>p/" + key + "</Key></Deleted>" }
+	failed := func(key, code, text string) string {
+		return "<Error><Key>p/" + key + "</Key><Code>" + code + "</Code><Message>" + text +
+			"</Message></Error>"
+	}
+	keys := []string{"a", "b", "c"}
+	for name, c := range map[string]struct {
+		answer func(http.ResponseWriter, *http.Request) bool
+		failed string // keys, those to try again with a +
+		kind   error  // of the first
+		whole  bool   // the error is of all
+	}{
+		"all":     {answer: answer(deleted("a") + deleted("b") + deleted("c"))},
+		"silent":  {answer: answer(deleted("a") + deleted("c")), failed: "b", kind: errUndeleted},
+		"nothing": {answer: answer(""), failed: "abc", kind: errUndeleted},
+		"strangers": {answer: answer(deleted("x") + deleted("a") + failed("y", "AccessDenied", "no") +
+			deleted("b")), failed: "c", kind: errUndeleted},
+		"gone": {answer: answer(deleted("a") + failed("b", "NoSuchKey", "") + deleted("c"))},
+		"locked": {answer: answer(deleted("a") + failed("b", "AccessDenied",
+			"Access Denied because object protected by object lock.") + deleted("c")),
+			failed: "b", kind: backends.ErrLocked},
+		"refused": {answer: answer(failed("a", "AccessDenied", "no") + deleted("b") +
+			failed("c", "InternalError", "later")), failed: "ac+", kind: backends.ErrPermission},
+		"garbled": {answer: answer("<Deleted"), whole: true},
+		"down": {answer: func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPost {
+				refuse(w, http.StatusServiceUnavailable, "SlowDown", "Reduce your request rate.")
+			}
+			return r.Method == http.MethodPost
+		}, whole: true},
+	} {
+		f := newFake(t)
+		b := f.mustOpen(t, "", backends.Options{})
+		f.change(func() { f.before = c.answer })
+		err := b.DeleteBatch(t.Context(), keys)
+		got, batch := "", (*backends.BatchError)(nil)
+		for _, op := range backends.FailedOf(err) {
+			if got += op.Key; op.Retryable {
+				got += "+"
+			}
+		}
+		if errors.As(err, &batch); got != c.failed || (err != nil) != (c.failed != "" || c.whole) ||
+			batch != nil && !errors.Is(batch.Failed[0], c.kind) {
+			t.Errorf("%s: %q failed, %v; want %q", name, got, err, c.failed)
+		}
+		if c.whole && !backends.Retryable(err) {
+			t.Errorf("%s: %v, want to try again", name, err)
+		}
+	}
+}
+
+// A server that has no such request is asked once; then each object is deleted by itself.
+func TestDeleteBatch_Unknown(t *testing.T) {
+	f := newFake(t)
+	b := f.mustOpen(t, "", backends.Options{})
+	f.change(func() {
+		f.objects["p/a"], f.objects["p/b"], f.objects["p/c"] = []byte("1"), []byte("2"), []byte("3")
+		f.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPost {
+				refuse(w, http.StatusNotImplemented, "NotImplemented", "A header you provided "+
+					"implies functionality that is not implemented.")
+			}
+			return r.Method == http.MethodPost
+		}
+	})
+	for _, keys := range [][]string{{"a", "b"}, {"c"}} {
+		if err := backends.DeleteAll(t.Context(), b, keys); err != nil {
+			t.Errorf("delete %q: %v", keys, err)
+		}
+	}
+	posts := 0
+	for _, r := range f.seen() {
+		if r.Method == http.MethodPost {
+			posts++
+		}
+	}
+	if len(f.objects) != 0 || posts != 1 {
+		t.Errorf("%d objects left, %d times asked for what the server cannot do", len(f.objects), posts)
+	}
+}
+
 func TestLookup(t *testing.T) {
 	f := newFake(t)
 	for _, c := range []struct{ query, host, path string }{

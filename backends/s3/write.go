@@ -175,3 +175,91 @@ func (b *Backend) remove(ctx context.Context, c *call, key string) error {
 	}
 	return err
 }
+
+// maxBatch is how many objects one request deletes.
+const maxBatch = 1000
+
+// Batch implements backends.BatchDeleter.
+func (b *Backend) Batch() int {
+	if b.noBatch.Load() {
+		return 0
+	}
+	return maxBatch
+}
+
+// DeleteBatch removes objects as Delete does. What the server does not say it has deleted
+// counts as not deleted.
+func (b *Backend) DeleteBatch(ctx context.Context, keys []string) error {
+	if b.readOnly {
+		return b.fail(ctx, "delete", "", nil, backends.ErrReadOnly)
+	}
+	left := make(map[string]error, len(keys)) // by name in the bucket
+	for _, key := range keys {
+		if err := backends.CheckKey(key); err != nil {
+			return b.fail(ctx, "delete", key, nil, err)
+		}
+		left[b.object(key)] = errUndeleted
+	}
+	if err := b.enter(ctx, ""); err != nil {
+		return b.fail(ctx, "delete", "", nil, err)
+	}
+	defer b.gate.Leave()
+	c := &call{}
+	if err := b.removeAll(withCall(ctx, c), c, keys, left); err != nil {
+		if b.Batch() == 0 {
+			return backends.DeleteAll(ctx, b, keys)
+		}
+		return b.fail(ctx, "delete", "", c, err)
+	}
+	var failed []*backends.OpError
+	for _, key := range keys {
+		if err := left[b.object(key)]; err != nil {
+			e := &backends.OpError{Op: "delete", Key: key, Backend: b.location, Err: err}
+			answer := minio.ErrorResponse{}
+			if errors.As(err, &answer) {
+				e.Retryable, e.Err = b.refused(ctx, "delete", c, answer)
+			}
+			failed = append(failed, e)
+		}
+	}
+	if len(failed) > 0 {
+		return &backends.BatchError{Failed: failed}
+	}
+	return nil
+}
+
+var errUndeleted = errors.New("the server does not say that it has deleted it")
+
+// removeAll asks the server to delete keys, and takes from left what it has. The error is
+// about all of them.
+func (b *Backend) removeAll(ctx context.Context, c *call, keys []string,
+	left map[string]error) error {
+	all := func(yield func(minio.ObjectInfo) bool) {
+		for _, key := range keys {
+			if !yield(minio.ObjectInfo{Key: b.object(key)}) {
+				return
+			}
+		}
+	}
+	results, err := b.client.RemoveObjectsWithIter(ctx, b.settings.bucket, all,
+		minio.RemoveObjectsOptions{})
+	if err != nil {
+		return err
+	}
+	for r := range results {
+		answer := minio.ToErrorResponse(r.Err)
+		switch {
+		case r.Err == nil, answer.Code == minio.NoSuchKey && !c.mute:
+			delete(left, r.ObjectName)
+		case r.ObjectName == "" || c.err != nil || c.status >= 300:
+			switch answer.StatusCode {
+			case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+				b.noBatch.Store(true) // it has no such request
+			}
+			return r.Err
+		default:
+			left[r.ObjectName] = r.Err
+		}
+	}
+	return ctx.Err() // on which the iterator ends silently
+}

@@ -15,14 +15,18 @@ type cli struct {
 
 	Init      initCmd      `cmd:"" help:"Set up this machine: keys, configuration, a new store."`
 	Snapshots snapshotsCmd `cmd:"" help:"List the snapshots of a store."`
+	Snapshot  snapshotCmd  `cmd:"" help:"Tag, pin or remove snapshots."`
+	Forget    forgetCmd    `cmd:"" help:"Remove the snapshots that no rule keeps."`
 	Backup    backupCmd    `cmd:"" help:"Save a snapshot of files and directories."`
 	Index     indexCmd     `cmd:"" help:"Rebuild the index of a host."`
 	Ls        lsCmd        `cmd:"" help:"List the files of a snapshot."`
 	Restore   restoreCmd   `cmd:"" help:"Restore files from a snapshot."`
 	Verify    verifyCmd    `cmd:"" help:"Check that the store has what its snapshots need."`
+	Prune     pruneCmd     `cmd:"" help:"Remove from the store what no snapshot needs."`
 	StoreCmd  storeCmd     `cmd:"" name:"store" help:"Show, check or mirror the store."`
-	Host      hostCmd      `cmd:"" help:"Go on with this host after it was put back."`
-	Recipient recipientCmd `cmd:"" help:"Sign who can read the backups of this host."`
+	Host      hostCmd      `cmd:"" help:"Add, list and revoke the machines that use a store."`
+	Fleet     fleetCmd     `cmd:"" help:"Show how all machines of a store are doing."`
+	Recipient recipientCmd `cmd:"" help:"Show, change or sign who can read the backups of this host."`
 	Keygen    keygenCmd    `cmd:"" help:"Generate a key pair: the identity that reads backups, and its recipient."`
 	Conf      configCmd    `cmd:"" name:"config" help:"Show, check or locate the configuration."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -50,8 +51,8 @@ func (configShowCmd) Run(ctx context.Context, s *session) error {
 		Recipients: c.Recipients.Strings(),
 		Sets:       map[string]map[string]any{}, Compression: c.Compression,
 		ChunkSize: config.FormatSize(c.ChunkSize),
-		BlobSize:  config.FormatSize(c.BlobSize),
-		Compact:   config.FormatSize(c.Compact), Memory: config.FormatSize(c.Memory),
+		BlobSize:  config.FormatSize(c.BlobSize), Parity: fmt.Sprintf("%d%%", c.Parity),
+		Compact: config.FormatSize(c.Compact), Memory: config.FormatSize(c.Memory),
 		BWLimit: c.BWLimit.String(), Connections: c.Parallel, Parallel: c.Parallel,
 		Elapsed: c.Retry.ElapsedText(), Stall: c.Retry.StallText(),
 		SlowStore: c.Retry.SlowStore,
@@ -67,8 +68,23 @@ func (configShowCmd) Run(ctx context.Context, s *session) error {
 			ev.Sets[set.Name][key] = value
 		}
 	}
+	for _, one := range c.Settings(p) {
+		if group, ok := one.Value.([]config.Setting); ok && one.Key == "retention" {
+			_, ev.Retention = groupTwin(one.Key, group)
+		}
+	}
 	s.out.event(ev)
 	return nil
+}
+
+// groupTwin is a group of settings as JSON has it.
+func groupTwin(key string, group []config.Setting) (string, map[string]any) {
+	out := map[string]any{}
+	for _, one := range group {
+		key, value := settingTwin(one)
+		out[key] = value
+	}
+	return key, out
 }
 
 // settingTwin is a setting as JSON has it: one with a text that is not UTF-8 has 64 at the end
@@ -79,6 +95,8 @@ func settingTwin(one config.Setting) (key string, value any) {
 		if !utf8.ValidString(v) {
 			return one.Key + "64", []byte(v)
 		}
+	case []config.Setting:
+		return groupTwin(one.Key, v)
 	case []string:
 		if slices.ContainsFunc(v, func(s string) bool { return !utf8.ValidString(s) }) {
 			var all [][]byte

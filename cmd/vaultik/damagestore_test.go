@@ -27,6 +27,7 @@ type damagedStore struct {
 	manifests              []*snapshot.Loaded
 	pages                  []layout.Object     // the blob with the top page, of each
 	data                   []snapshot.BlobSize // of the older one, blobs too large for pages
+	lists                  []string            // keys of condemned lists
 	said                   map[string][]string
 	order                  []string
 }
@@ -147,6 +148,7 @@ func (y *damagedStore) addLists() {
 	}
 	id, err := keys.ParseIdentity(y.identity)
 	y.check(err)
+	seen := y.addGC(host)
 	var prev snapshot.Sum
 	for i, l := range loaded {
 		m := *l.Manifest
@@ -158,7 +160,7 @@ func (y *damagedStore) addLists() {
 		name := sha256.Sum256(list)
 		y.put(layout.BlobList(m.Host, name), list)
 		m.Lists = []snapshot.ListRef{{Name: name, Size: int64(len(list)), Count: int64(n)}}
-		m.Blobs, m.Prev = blobs[n:], prev
+		m.Blobs, m.Prev, m.GC = blobs[n:], prev, &seen[i]
 		raw, err := snapshot.EncodeManifest(&m, host.Signer)
 		y.check(err)
 		prev = sha256.Sum256(raw)
@@ -174,10 +176,32 @@ func (y *damagedStore) addLists() {
 			})
 		}
 		y.manifests = append(y.manifests, &snapshot.Loaded{Manifest: &m, Key: loaded[i].Key, Sum: prev})
-		seen, err := os.ReadFile(state.SeenFile())
+		known, err := os.ReadFile(state.SeenFile())
 		y.check(err)
-		y.check(os.WriteFile(state.SeenFile(), bytes.ReplaceAll(seen, []byte(l.ID()), []byte(prev.String())), 0o600))
+		y.check(os.WriteFile(state.SeenFile(), bytes.ReplaceAll(known, []byte(l.ID()), []byte(prev.String())), 0o600))
 	}
+}
+
+// addGC signs two gc objects, each with a condemned list.
+func (y *damagedStore) addGC(host *config.Host) (seen []snapshot.GCSeen) {
+	g := &snapshot.GC{Store: host.Store, Host: host.ID}
+	for seq := uint64(1); seq <= 2; seq++ {
+		list, err := snapshot.EncodeCondemned([]string{
+			layout.Object{Kind: layout.KindBlob, Sum: [32]byte{byte(seq)}}.Name()})
+		y.check(err)
+		name := sha256.Sum256(list)
+		y.lists = append(y.lists, layout.CondemnedList(host.ID, name))
+		y.put(y.lists[seq-1], list)
+		g.Seq = seq
+		g.Condemned = append(g.Condemned, snapshot.Condemned{First: seq,
+			Lists: []snapshot.ListRef{{Name: name, Size: int64(len(list)), Count: 1}}})
+		b, err := snapshot.EncodeGC(g, host.Signer)
+		y.check(err)
+		g.Prev = sha256.Sum256(b)
+		y.put(layout.GC(host.ID, seq), b)
+		seen = append(seen, snapshot.GCSeen{Seq: seq, SHA256: g.Prev})
+	}
+	return seen
 }
 
 func (y *damagedStore) put(key string, b []byte) {
@@ -211,6 +235,8 @@ func (y *damagedStore) victims() []victim {
 		{"`m`, the newest", m.Key, y.path(old.Key), true},
 		{"`store.json`", layout.StoreJSON, y.inOther(layout.StoreJSON), false},
 		{"`trust`", layout.Trust(1), y.inOther(layout.Trust(1)), false},
+		{"`gc`", layout.GC(m.Host, 2), y.path(layout.GC(m.Host, 1)), true},
+		{"`gc`, a condemned list", y.lists[1], y.path(y.lists[0]), true},
 	}
 }
 

@@ -112,7 +112,7 @@ func protect(ctx context.Context, fn func() error) (err error) {
 // then about its work, and not the work itself.
 func changes(command string) bool {
 	return !slices.Contains([]string{"snapshots", "ls", "verify", "store info", "store check",
-		"keygen", "config path", "config show", "config check", "version", "help"}, command)
+		"keygen", "host list", "fleet status", "recipient list", "config path", "config show", "config check", "version", "help"}, command)
 }
 
 // outliveReaders keeps SIGPIPE from ending the process when nobody reads what it prints any

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -18,8 +20,9 @@ import (
 )
 
 // plant puts an empty snapshot into this host's store as a backup would, without
-// one: plant SET [unnoted] [incomplete]. The id is put into $ID. Times are one
-// hour apart, so that the output is the same each time.
+// one: plant SET [unnoted] [incomplete] [DAYSd]. The id is put into $ID. Times are one
+// hour apart, so that the output is the same each time; with DAYSd it was made, and stored, so
+// many days ago.
 func plant(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.Getenv("CONF")
 	if dir == "" {
@@ -48,6 +51,16 @@ func plant(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	m.Time = time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC).Add(time.Duration(m.Seq) * time.Hour)
 
+	days := 0
+	for _, arg := range args[1:] {
+		if n, found := strings.CutSuffix(arg, "d"); found && days == 0 {
+			days, _ = strconv.Atoi(n) // other words are none
+		}
+	}
+	if days > 0 {
+		m.Time = time.Now().AddDate(0, 0, -days)
+	}
+
 	store := config.FilePath(c.StorageURL)
 	epoch, sealed, err := keys.NewEpoch(c.Recipients, m.Time)
 	ts.Check(err)
@@ -64,6 +77,9 @@ func plant(ts *testscript.TestScript, _ bool, args []string) {
 	raw, err = snapshot.EncodeManifest(m, h.Signer)
 	ts.Check(err)
 	put(ts, store, layout.Manifest(h.ID, set, m.Seq), raw)
+	if days > 0 {
+		ts.Check(os.Chtimes(filepath.Join(store, layout.Manifest(h.ID, set, m.Seq)), m.Time, m.Time))
+	}
 	sum := snapshot.Sum(sha256.Sum256(raw)).String()
 	ts.Setenv("ID", sum)
 	ts.Setenv("MANIFEST", filepath.Join(store, layout.Manifest(h.ID, set, m.Seq)))

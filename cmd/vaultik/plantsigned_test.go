@@ -68,9 +68,7 @@ var prunes atomic.Int64
 // manifests up to that seq, all of the only set, and says so.
 func pruned(ts *testscript.TestScript, _ bool, args []string) {
 	s := newSignedStore(ts)
-	at := time.Now().Add(time.Duration(prunes.Add(1))*time.Second - time.Hour)
-	g := &snapshot.GC{Store: s.host.Store, Host: s.host.ID, Time: at}
-	g.Seq, g.Prev = s.next(func(seq uint64) string { return layout.GC(s.host.ID, seq) })
+	g := s.nextGC()
 	if len(args) > 0 {
 		to, err := strconv.Atoi(args[0])
 		ts.Check(err)
@@ -80,9 +78,101 @@ func pruned(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Check(os.Remove(f))
 		}
 	}
+	s.putGC(g)
+}
+
+// gcSays signs the next gc object of this host, which says one thing of the only set:
+//
+//	gcsays dropped SEQ REASON    that the object there, whatever it is, is none of the chain
+//	gcsays removed               that the whole set was removed; its manifests are deleted
+//	gcsays deleted PATTERN       in a condemned list, that an object of such a key is deleted
+//
+// What the one before it said of manifests stays.
+func gcSays(ts *testscript.TestScript, _ bool, args []string) {
+	s := newSignedStore(ts)
+	g := s.nextGC()
+	if g.Seq > 1 {
+		b, _ := s.read(filepath.Join(s.dir, layout.GC(s.host.ID, g.Seq-1)))
+		before, err := snapshot.DecodeGC(b, []keys.PublicKey{s.host.Signer.Public()})
+		ts.Check(err)
+		g.Pruned, g.Dropped, g.Removed = before.Pruned, before.Dropped, before.Removed
+	}
+	m, sum := s.manifest(1)
+	switch args[0] {
+	case "dropped":
+		seq, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		_, of := s.read(s.manifests[seq-1])
+		g.Dropped = []snapshot.Dropped{{Set: m.Set, Seq: uint64(seq), Sum: of, Reason: args[2]}}
+	case "removed":
+		m, sum = s.manifest(len(s.manifests))
+		g.Pruned = []snapshot.Pruned{{Set: m.Set, From: 1, To: m.Seq, Sum: sum}}
+		g.Removed = []snapshot.Removed{{Set: m.Set, Seq: m.Seq, Sum: sum}}
+		for _, f := range s.manifests {
+			ts.Check(os.Remove(f))
+		}
+	case "deleted":
+		files, err := filepath.Glob(filepath.Join(s.dir, args[1]))
+		ts.Check(err)
+		key, err := filepath.Rel(s.dir, files[0])
+		ts.Check(err)
+		o, err := layout.Parse(filepath.ToSlash(key))
+		ts.Check(err)
+		b, err := snapshot.EncodeCondemned([]string{o.Name()})
+		ts.Check(err)
+		name := snapshot.Sum(sha256.Sum256(b))
+		put(ts, s.dir, layout.CondemnedList(s.host.ID, name), b)
+		g.Condemned = []snapshot.Condemned{{First: g.Seq - 1, Deleted: g.Seq,
+			Lists: []snapshot.ListRef{{Name: name, Size: int64(len(b)), Count: 1}}}}
+	}
+	s.putGC(g)
+}
+
+func (s *signedStore) nextGC() *snapshot.GC {
+	at := time.Now().Add(time.Duration(prunes.Add(1))*time.Second - time.Hour)
+	g := &snapshot.GC{Store: s.host.Store, Host: s.host.ID, Time: at}
+	g.Seq, g.Prev = s.next(func(seq uint64) string { return layout.GC(s.host.ID, seq) })
+	return g
+}
+
+func (s *signedStore) putGC(g *snapshot.GC) {
 	b, err := snapshot.EncodeGC(g, s.host.Signer)
+	s.ts.Check(err)
+	put(s.ts, s.dir, layout.GC(s.host.ID, g.Seq), b)
+}
+
+// forkTrust has the owner sign two trust lists of one number, as on a store that cannot
+// create only if absent: forktrust KIT.
+func forkTrust(ts *testscript.TestScript, _ bool, args []string) {
+	s := newSignedStore(ts)
+	kit, err := keys.ParseKit([]byte(ts.ReadFile(args[0])))
 	ts.Check(err)
-	put(ts, s.dir, layout.GC(s.host.ID, g.Seq), b)
+	next, prev := s.next(layout.Trust)
+	b, _ := s.read(filepath.Join(s.dir, layout.Trust(next-1)))
+	t, err := snapshot.DecodeTrust(b, kit.Owner.Public())
+	ts.Check(err)
+	t.Seq, t.Prev = next, prev
+	for i := range 2 {
+		t.Time = t.Time.Add(time.Duration(i+1) * time.Hour)
+		b, err = snapshot.EncodeTrust(t, kit.Owner)
+		ts.Check(err)
+		put(ts, s.dir, layout.Weak(layout.Trust(next), sha256.Sum256(b)), b)
+	}
+}
+
+// roles has the owner give this host other roles: roles KIT ROLE...
+func roles(ts *testscript.TestScript, _ bool, args []string) {
+	s := newSignedStore(ts)
+	kit, err := keys.ParseKit([]byte(ts.ReadFile(args[0])))
+	ts.Check(err)
+	next, prev := s.next(layout.Trust)
+	b, _ := s.read(filepath.Join(s.dir, layout.Trust(next-1)))
+	t, err := snapshot.DecodeTrust(b, kit.Owner.Public())
+	ts.Check(err)
+	t.Hosts[0].Roles, t.Seq, t.Prev = args[1:], next, prev
+	b, err = snapshot.EncodeTrust(t, kit.Owner)
+	ts.Check(err)
+	put(ts, s.dir, layout.Trust(next), b)
 }
 
 // revoke has the owner revoke the key of this host: revoke KIT [SEQ]. With SEQ the

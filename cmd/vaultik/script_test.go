@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		}
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+		Files:               files(t),
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
@@ -76,13 +76,28 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "identity": identity, "field": field, "mode": mode, "plant": plant,
 			"flip": flip, "treecmp": compareTrees, "oddtree": oddTree, "newer": makeNewer,
-			"unsign": unsign, "pruned": pruned, "revoke": revoke, "condemn": condemn,
-			"hold": hold, "unhold": unhold, "await": await,
+			"unsign": unsign, "pruned": pruned, "gcsays": gcSays, "forktrust": forkTrust, "revoke": revoke, "roles": roles,
+			"condemn": condemn,
+			"hold":    hold, "unhold": unhold, "await": await,
 			"tmpfs": tmpfs, "fill": fill, "server": server, "fuse": fuse, "mount": mountAt,
 			"fuselinks": fuselinks,
 			"odds3":     oddS3,
 		},
 	})
+}
+
+// files are the scripts to be run.
+func files(t *testing.T) (out []string) {
+	for _, name := range scripts {
+		out = append(out, filepath.Join("testdata", name+".txtar"))
+	}
+	if scripts == nil {
+		var err error
+		if out, err = filepath.Glob(filepath.Join("testdata", "*.txtar")); err != nil || len(out) == 0 {
+			t.Fatalf("there are no scripts: %v", err)
+		}
+	}
+	return out
 }
 
 var secretShown = regexp.MustCompile(`(?i)AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]`)

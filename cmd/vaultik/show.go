@@ -36,10 +36,18 @@ func (s *session) showObject(e events.Event) {
 			words.Size(e.Left), map[bool]string{true: "was", false: "were"}[e.Blobs == 1])
 	case events.Resumed:
 		s.showResumed(e)
+	case events.HostRequest:
+		s.showRequest(e)
+	case events.Host:
+		s.showHost(e)
+	case events.Revocation:
+		s.showRevocation(e)
 	case events.Recipients:
 		s.showRecipients(e)
 	case events.Rollback:
 		s.showRollback(e)
+	case events.Snapshot:
+		s.showSnapshot(e)
 	case events.Author:
 		s.showAuthor(e)
 	case events.Check:
@@ -52,6 +60,8 @@ func (s *session) showObject(e events.Event) {
 		s.showPlan(e)
 	case events.Index:
 		s.showIndex(e)
+	case events.Pruned:
+		s.showPruned(e)
 	case events.StoreCheck:
 		s.showStoreCheck(e)
 	}

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"vaultik/engine"
 	"vaultik/engine/events"
@@ -50,12 +48,9 @@ func (s *session) showRows(res engine.SnapshotsResult) {
 	}
 	table := [][]string{{"ID", "TIME", "HOST", "SET", "FILES", "SIZE", "STORED", ""}}
 	for _, r := range res.List {
-		files, bytes, remark := "-", "-", ""
+		files, bytes := "-", "-"
 		if r.Files != nil {
 			files, bytes = words.Count(*r.Files), words.Size(*r.Bytes)
-		}
-		if !r.Complete {
-			remark = "incomplete"
 		}
 		id := r.ID[:8]
 		if s.out.verbose {
@@ -64,18 +59,12 @@ func (s *session) showRows(res engine.SnapshotsResult) {
 		table = append(table, []string{id, words.Moment(r.Time),
 			words.Printable(events.NameOf(r.Hostname, r.Hostname64, r.Host)),
 			words.Printable(events.NameOf(r.SetName, r.SetName64, r.Set)), files, bytes,
-			words.Size(r.Stored), remark})
+			words.Size(r.Stored), strings.Join(remarksOf(r), ", ")})
 	}
 	if width := terminalWidth(s.out.stdout); width > 0 && !s.out.verbose {
 		narrow(table, setColumn, width)
 	}
-	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, row := range table {
-		fmt.Fprintln(t, strings.Join(row, "\t"))
-	}
-	_ = t.Flush() // a strings.Builder never fails
-	s.out.raw(trimEnds(b.String()))
+	s.showTable(table)
 }
 
 // setColumn has the names of sets, which may be made of many paths.

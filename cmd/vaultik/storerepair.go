@@ -14,7 +14,7 @@ import (
 
 type storeRepairCmd struct {
 	Kit     string   `required:"" help:"The recovery kit, which holds the owner's key." placeholder:"FILE"`
-	Confirm []string `sep:"none" help:"A host that is yours, by its id or its key's fingerprint, or recipients that are, by their sum. May be repeated." placeholder:"HOST"`
+	Confirm []string `sep:"none" help:"A host that is yours, by its id or its key's fingerprint, recipients that are, by their sum, or the trust list that counts. May be repeated." placeholder:"HOST"`
 }
 
 func (storeRepairCmd) Help() string {
@@ -33,6 +33,10 @@ host name them by a sum, which is shown. If it is that of the kit's own key, it 
 again with the host. Else compare it with the age_recipients of that host, and confirm it
 on the terminal or with --confirm SUM: somebody who has broken into the host can have
 chosen them. What is not confirmed is not signed, and the host's next backup says so.
+
+On a store that cannot create an object only if it is absent, the owner may have signed two
+trust lists of one number, on two machines. Then --confirm says which one counts; what the
+other one changed has to be done again.
 
 Nothing else in the store is changed.`
 }

@@ -72,6 +72,7 @@ func (Warning) event()      {}
 func (Error) event()        {}
 func (Summary) event()      {}
 func (Snapshot) event()     {}
+func (Verdict) event()      {}
 func (Entry) event()        {}
 func (Problem) event()      {}
 func (Verified) event()     {}
@@ -81,6 +82,11 @@ func (Author) event()       {}
 func (Resumed) event()      {}
 func (Recipients) event()   {}
 func (Rollback) event()     {}
+func (HostRequest) event()  {}
+func (Host) event()         {}
+func (Revocation) event()   {}
+func (FleetHost) event()    {}
+func (FleetSet) event()     {}
 func (Identity) event()     {}
 func (Config) event()       {}
 func (Check) event()        {}
@@ -92,6 +98,7 @@ func (Index) event()        {}
 func (Restored) event()     {}
 func (Plan) event()         {}
 func (Copied) event()       {}
+func (Pruned) event()       {}
 func (StoreInfo) event()    {}
 func (StoreCheck) event()   {}
 func (Remark) event()       {}

@@ -116,9 +116,29 @@ type Snapshot struct {
 	SetName64  string     `json:"setname64,omitempty"`
 	Paths      []PathText `json:"paths,omitempty"`
 	Tags       []string   `json:"tags,omitempty"`
+	Unnamed    int64      `json:"tags_unnamed,omitempty"` // tags whose names are not known
+	Pinned     bool       `json:"pinned,omitempty"`       // no retention removes it
 	Files      *int64     `json:"files,omitempty"`
 	Bytes      *int64     `json:"bytes,omitempty"`
 	Errors     *int64     `json:"errors,omitempty"`
+}
+
+// Verdict says what a policy does with one snapshot.
+type Verdict struct {
+	Type       string    `json:"type"` // verdict
+	ID         string    `json:"id"`   // 64 hex digits
+	Time       time.Time `json:"time"`
+	Host       string    `json:"host"` // id
+	Set        string    `json:"set"`  // id
+	Seq        uint64    `json:"seq"`
+	Complete   bool      `json:"complete"`
+	Whole      bool      `json:"whole"` // the store lists all that it needs
+	Hostname   string    `json:"hostname,omitempty"`
+	Hostname64 string    `json:"hostname64,omitempty"`
+	SetName    string    `json:"setname,omitempty"`
+	SetName64  string    `json:"setname64,omitempty"`
+	Keep       bool      `json:"keep"`
+	Reasons    []string  `json:"reasons,omitempty"` // why it is kept, in words
 }
 
 // Entry is one entry of a snapshot.
@@ -298,10 +318,12 @@ type Config struct {
 	StorageURL64 string                    `json:"storage_url64,omitempty"`
 	Recipients   []string                  `json:"age_recipients"`
 	Sets         map[string]map[string]any `json:"snapshots"` // settings as in the file
+	Retention    map[string]any            `json:"retention,omitempty"`
 	Compression  int                       `json:"compression_level"`
 	ChunkSize    string                    `json:"chunk_size"`
 	BlobSize     string                    `json:"blob_size"`
 	Compact      string                    `json:"compact_budget"`
+	Parity       string                    `json:"parity"`
 	Memory       string                    `json:"memory"`
 	BWLimit      string                    `json:"bwlimit"`
 	Connections  int                       `json:"connections"`
@@ -486,6 +508,38 @@ type Copied struct {
 	Problems  int64  `json:"problems"`
 }
 
+// Pruned is what prune did in one host's part of the store, or would do, also if it ended early.
+type Pruned struct {
+	Type       string `json:"type"` // pruned
+	Host       string `json:"host"`
+	Hostname   string `json:"hostname,omitempty"`
+	Hostname64 string `json:"hostname64,omitempty"`
+	DryRun     bool   `json:"dry_run"`
+	Snapshots  int    `json:"snapshots"` // that stay
+	Removed    int    `json:"snapshots_removed"`
+	GC         uint64 `json:"gc"` // number of the gc object that was written; 0: none
+
+	All       Amount `json:"all"`       // that the store lists
+	Needed    Amount `json:"needed"`    // by snapshots, and by running backups
+	Young     Amount `json:"young"`     // not needed, and too new to be condemned
+	Condemned Amount `json:"condemned"` // by this run
+	Waiting   Amount `json:"waiting"`   // condemned, and deleted later
+	Ripe      Amount `json:"ripe"`      // condemned, and to be deleted now
+	Deleted   Amount `json:"deleted"`   // of these, those that were
+
+	Age         float64    `json:"age"`            // seconds until what is not needed is condemned
+	Grace       float64    `json:"grace"`          // seconds from there until it is deleted
+	AfterBackup bool       `json:"after_backup"`   // and not before the host's next backup
+	Next        *time.Time `json:"next,omitempty"` // when the first of those that wait can be deleted
+	Error       string     `json:"error,omitempty"`
+}
+
+// Amount is a number of objects, and their bytes.
+type Amount struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+}
+
 // StoreInfo is a store as a whole.
 type StoreInfo struct {
 	Type      string          `json:"type"` // store-info
@@ -590,3 +644,107 @@ const (
 	StrongBroken                // the store is strong, the place of this copy is not
 	Strong                      // the store is strong
 )
+
+// HostRequest is what a machine asks the owner of a store for: to be trusted.
+type HostRequest struct {
+	Type       string    `json:"type"` // host-request
+	Store      string    `json:"store"`
+	Host       string    `json:"host"`
+	Hostname   string    `json:"hostname,omitempty"`
+	Hostname64 string    `json:"hostname64,omitempty"`
+	Key        string    `json:"key"` // fingerprint, to be compared by a person
+	Roles      []string  `json:"roles"`
+	Time       time.Time `json:"time"`
+	Recipients []string  `json:"recipients"` // for whom it will encrypt
+	Sum        string    `json:"recipients_sum,omitempty"`
+	Request    string    `json:"request,omitempty"` // what host accept takes; only from host add
+
+	Kit  string `json:"-"` // the recipient of the recovery kit, "" if it holds no identity
+	File string `json:"-"` // where host add wrote the request, "" for nowhere
+}
+
+// Host is a machine that a store trusts, or has trusted.
+type Host struct {
+	Type       string     `json:"type"` // host
+	Host       string     `json:"host"`
+	Hostname   string     `json:"hostname,omitempty"`
+	Hostname64 string     `json:"hostname64,omitempty"`
+	Key        string     `json:"key"` // fingerprint
+	Roles      []string   `json:"roles"`
+	Since      *time.Time `json:"since,omitempty"`
+	// Recipients is the sum of those that the owner has signed last.
+	Recipients string       `json:"recipients_sum,omitempty"`
+	Snapshot   string       `json:"snapshot,omitempty"` // the newest
+	Last       *time.Time   `json:"last,omitempty"`     // its time
+	Revoked    *time.Time   `json:"revoked,omitempty"`
+	Stands     []Standing   `json:"stands,omitempty"`
+	StandsGC   []StandingGC `json:"stands_gc,omitempty"`
+	Here       bool         `json:"this_machine"`
+}
+
+// Revocation is what the owner is about to say of a host: nothing that its key has signed
+// counts but what stands.
+type Revocation struct {
+	Type       string       `json:"type"` // revocation
+	Host       string       `json:"host"`
+	Hostname   string       `json:"hostname,omitempty"`
+	Hostname64 string       `json:"hostname64,omitempty"`
+	Key        string       `json:"key"` // fingerprint
+	Roles      []string     `json:"roles"`
+	Stands     []Standing   `json:"stands"`
+	StandsGC   []StandingGC `json:"stands_gc"`
+	Dropped    int          `json:"snapshots_dropped"` // newer ones, which count no longer
+}
+
+// Standing is the last snapshot of a set that counts of a host that is revoked.
+type Standing struct {
+	Set       string     `json:"set"`
+	SetName   string     `json:"setname,omitempty"`
+	SetName64 string     `json:"setname64,omitempty"`
+	Seq       uint64     `json:"seq"`
+	Snapshot  string     `json:"snapshot"`       // 64 hex digits
+	Time      *time.Time `json:"time,omitempty"` // unless it is missing
+}
+
+// StandingGC is the last gc object about a host that counts of a pruner that is revoked.
+type StandingGC struct {
+	Host string `json:"host"`
+	Seq  uint64 `json:"seq"`
+}
+
+// FleetHost is how a host of a store is doing.
+type FleetHost struct {
+	Type       string     `json:"type"` // fleet-host
+	Host       string     `json:"host"`
+	Hostname   string     `json:"hostname,omitempty"`
+	Hostname64 string     `json:"hostname64,omitempty"`
+	Roles      []string   `json:"roles"`
+	Revoked    *time.Time `json:"revoked,omitempty"`
+	Objects    int64      `json:"objects"`
+	Bytes      int64      `json:"bytes"`                 // in the store
+	Week       *int64     `json:"added_7d,omitempty"`    // bytes, by the times of the store
+	Month      *int64     `json:"added_30d,omitempty"`   // the same in 30 days
+	Age        *float64   `json:"age_seconds,omitempty"` // of the newest snapshot
+	Stale      bool       `json:"stale"`
+	Problems   int        `json:"problems"`
+}
+
+// FleetSet is how a set of a host is doing.
+type FleetSet struct {
+	Type       string     `json:"type"` // fleet-set
+	Host       string     `json:"host"`
+	Hostname   string     `json:"hostname,omitempty"`
+	Hostname64 string     `json:"hostname64,omitempty"`
+	Set        string     `json:"set"`
+	SetName    string     `json:"setname,omitempty"`
+	SetName64  string     `json:"setname64,omitempty"`
+	Snapshots  int        `json:"snapshots"`
+	Snapshot   string     `json:"snapshot,omitempty"` // the newest
+	Time       *time.Time `json:"time,omitempty"`
+	Age        *float64   `json:"age_seconds,omitempty"`
+	Complete   bool       `json:"complete"` // nothing that was to be saved is missing from it
+	Whole      bool       `json:"whole"`    // the store has all that it needs
+	Bytes      int64      `json:"bytes"`    // that it needs; other snapshots share them
+	Stale      bool       `json:"stale"`
+	Problems   int        `json:"problems"`
+}

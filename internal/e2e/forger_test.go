@@ -63,7 +63,7 @@ func (o objects) Head(_ context.Context, key string, n int64) ([]byte, error) {
 	return b[:min(n, int64(len(b)))], err
 }
 
-func (o objects) List(_ context.Context, prefix string, fn func(string, int64) error) error {
+func (o objects) List(_ context.Context, prefix string, fn func(string, int64, time.Time) error) error {
 	return filepath.WalkDir(string(o), func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -76,7 +76,7 @@ func (o objects) List(_ context.Context, prefix string, fn func(string, int64) e
 		if err != nil {
 			return err
 		}
-		return fn(key, st.Size())
+		return fn(key, st.Size(), st.ModTime())
 	})
 }
 

@@ -36,9 +36,9 @@ type Store interface {
 	// Publish creates the manifest and reports whether it is there, whoever's request it was
 	// that put it. It gives up after this time.
 	Publish(within time.Duration) (bool, error)
-	// Paused reports whether the store's times of root and manifest are further apart than a
-	// machine can take that was not paused between.
-	Paused() (bool, error)
+	// Heeded reports whether the gc object that the newest listing was held against is still
+	// the newest. It asks for the next one by its name, since a listing may be behind.
+	Heeded() (bool, error)
 }
 
 // Run commits. With missing blobs nothing is to be relied upon that it has published: store
@@ -70,14 +70,16 @@ func attempt(s Store) (done bool, missing int, err error) {
 	if err != nil || !published {
 		return false, 0, err
 	}
+	// Where nothing was condemned before the manifest was there, all later prunes see it. This
+	// holds on a machine that was paused, too, which no clock of its own tells.
 	if s.Age() <= Fresh {
-		if paused, err := s.Paused(); err != nil || !paused {
+		if heeded, err := s.Heeded(); err != nil || heeded {
 			return true, 0, err
 		}
 	}
-	// The listing is too old, since the store or this machine was held up meanwhile. What was
-	// condemned since then may have been deleted: look again, and if anything is missing, make
-	// another manifest.
+	// Prune has gone on, or the store or this machine was held up. What was condemned since the
+	// listing may have been deleted: look again, and if anything is missing, make another
+	// manifest.
 	ok, missing, err := again(s)
 	return ok || missing > 0, missing, err
 }

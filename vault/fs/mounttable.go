@@ -138,3 +138,11 @@ func Local(path string) bool {
 	at, _ := readMountTable().resolve(entryPath(path))
 	return at.source == "" || at.local
 }
+
+// KnownLocal reports whether an absolute path without links is known to be on a file system
+// that neither another machine nor a program keeps. Where there is no table of mounts nothing
+// is known. It touches nothing.
+func KnownLocal(path string) bool {
+	at, _ := readMountTable().resolve(entryPath(path))
+	return at.source != "" && at.local
+}

@@ -31,8 +31,9 @@ var Far = Times{Age: 7 * 24 * time.Hour, Grace: 72 * time.Hour}
 // or after a crash, while it holds its lock: what it asked for before may still arrive.
 var Near = Times{Grace: 15 * time.Minute}
 
-// remembered is how long a name stays condemned after it was deleted.
-func (t Times) remembered() time.Duration { return 2*t.Grace + 6*time.Hour }
+// remembered is how long a name stays condemned after it was deleted, whoever has pruned:
+// another prune, with longer times, may have been held up before it deletes it once more.
+const remembered = 150 * time.Hour
 
 // Look is how old what prune knows of manifests may be while it deletes. It is what a backup
 // may take from its listing to its manifest.
@@ -49,8 +50,10 @@ type Object struct {
 type Head struct {
 	GC      *snapshot.GC // nil: there is none
 	Sum     snapshot.Sum
-	Objects map[uint64]time.Time       // when each gc object was stored, by seq
-	Lists   map[snapshot.Sum]time.Time // and each condemned list
+	Others  []snapshot.Sum             // of other newest ones, with which GC is united: a weak store
+	Objects map[uint64]time.Time       // when each gc object was stored, by seq; the last, if several
+	Weak    []layout.Object            // gc objects whose names are those of a weak store
+	Lists   map[snapshot.Sum]time.Time // when each condemned list was
 }
 
 // Manifest is one that was verified.
@@ -70,7 +73,7 @@ type Visitor struct {
 	Known      func(key string) bool // need not be read again
 	Manifest   func(Manifest) error
 	Checkpoint func(Checkpoint) error
-	Note       func(id string, manifest snapshot.Sum) // a note about a snapshot
+	Note       func(*snapshot.Note)
 }
 
 // Store is what prune works on: a store's part about one host.
@@ -89,7 +92,8 @@ type Store interface {
 	// PutCondemned stores a condemned list.
 	PutCondemned(ctx context.Context, names []string) (snapshot.ListRef, error)
 	// Put signs and creates a gc object, and says what it is and when it was stored.
-	// [ErrConflict]: another one is in its place.
+	// [ErrConflict]: another one is in its place. A weak store cannot tell: it puts the object
+	// under its own name there, and [ErrOvertaken] if another newest one is there after that.
 	Put(ctx context.Context, g *snapshot.GC) (snapshot.Sum, time.Time, error)
 	// Delete removes objects; those that are gone are no error. Where ctx ends before all are
 	// deleted, it is an error of ctx, and no request is left behind that could do it later.
@@ -125,9 +129,9 @@ type Snapshot struct {
 	Time     time.Time // by the host's clock
 	Stored   time.Time // by the store's
 	Complete bool      // nothing that was asked for is missing from it
-	Whole    bool      // the store lists all that it needs
+	Whole    bool      // the store lists all that it needs, and no prune may be deleting of that
 	Tags     []snapshot.TagID
-	Pins     []snapshot.TagID
+	Pins     []string // ids of the notes that pin it
 
 	key  string
 	size int64
@@ -146,12 +150,13 @@ type Choice struct {
 // Options are what a run is to do.
 type Options struct {
 	Times
-	Now   time.Time             // by this machine's clock, for people who read the gc object
-	Boot  func() time.Duration  // a clock that counts suspended time
-	Force bool                  // condemn what is unexplained
-	Keep  bool                  // only remove snapshots; condemn and delete nothing else
-	Dry   bool                  // write and delete nothing
-	Done  func(deleted, of int) // progress; may be nil
+	Now      time.Time             // by this machine's clock, for people who read the gc object
+	Boot     func() time.Duration  // a clock that counts suspended time
+	Force    bool                  // condemn what is unexplained
+	Keep     bool                  // only remove snapshots; condemn and delete nothing else
+	Dry      bool                  // write and delete nothing
+	TakeOver bool                  // go on from several newest gc objects: the others have stopped
+	Done     func(deleted, of int) // progress; may be nil
 	// Choose says what to remove of the snapshots, which are sorted by set and seq. It may be
 	// nil.
 	Choose func(all []*Snapshot) (Choice, error)

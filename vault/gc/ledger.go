@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"vaultik/vault/layout"
@@ -21,22 +22,36 @@ type ledger struct {
 	names map[age][]string
 }
 
-// condemn condemns what nothing needs, and carries over what was condemned before.
-func (r *run) condemn(ctx context.Context) error {
+// carryOver begins the next gc object with what was condemned before.
+func (r *run) carryOver(ctx context.Context) (*ledger, error) {
 	led := &ledger{lists: map[age][]snapshot.ListRef{}, names: map[age][]string{}}
-	pending := false
 	if old := r.head.GC; old != nil {
 		for i := range old.Condemned {
-			some, err := r.carry(ctx, led, &old.Condemned[i])
-			if err != nil {
-				return err
+			if err := r.carry(ctx, led, &old.Condemned[i]); err != nil {
+				return nil, err
 			}
-			pending = pending || some
 		}
 	}
+	for _, l := range r.reader.lists {
+		for _, at := range append(l.blobs[:len(l.blobs):len(l.blobs)], l.at) {
+			if at < 0 {
+				continue
+			}
+			if seq := r.condemnedBy(at); seq > 0 && (l.first == 0 || seq < l.first) {
+				l.first = seq
+			}
+		}
+	}
+	return led, nil
+}
+
+// condemn condemns what nothing needs. There is something to write while anything is too young
+// for that, too: it is how the store's time goes on.
+func (r *run) condemn(ctx context.Context, led *ledger) error {
 	if err := r.unneeded(led); err != nil {
 		return err
 	}
+	pending := r.head.GC != nil && len(r.head.GC.Condemned) > 0
 	r.write = r.write || pending || r.result.Young.Objects > 0 || r.result.Condemned.Objects > 0
 	if !r.write || r.o.Dry {
 		return nil
@@ -46,15 +61,24 @@ func (r *run) condemn(ctx context.Context) error {
 	return err
 }
 
-// carry takes over a group. It reports whether anything in it still is to be deleted, or to be
-// forgotten.
-func (r *run) carry(ctx context.Context, led *ledger, c *snapshot.Condemned) (pending bool, err error) {
+// carried has the groups of a united gc object as they are.
+func carried(all []snapshot.Condemned) *ledger {
+	led := &ledger{lists: map[age][]snapshot.ListRef{}, names: map[age][]string{}}
+	for i := range all {
+		is := age{all[i].First, all[i].Deleted}
+		led.names[is], led.lists[is] = all[i].Names, all[i].Lists
+	}
+	return led
+}
+
+// carry takes over a group.
+func (r *run) carry(ctx context.Context, led *ledger, c *snapshot.Condemned) error {
 	was := age{c.First, c.Deleted}
 	group := r.group(c.First)
 	for _, name := range c.Names {
 		o, err := layout.ParseName(r.host, name)
 		if err != nil {
-			return false, err
+			return err
 		}
 		if is, keep := r.fate(was, o, group); keep {
 			led.names[is] = append(led.names[is], name)
@@ -62,10 +86,10 @@ func (r *run) carry(ctx context.Context, led *ledger, c *snapshot.Condemned) (pe
 	}
 	for _, ref := range c.Lists {
 		if err := r.carryList(ctx, led, was, ref, group); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }
 
 // carryList takes over a condemned list: as it is, if all of its names have one fate.
@@ -95,8 +119,15 @@ func (r *run) carryList(ctx context.Context, led *ledger, was age, ref snapshot.
 }
 
 // fate is what becomes of a condemned name. What is listed is to be deleted, maybe once more;
-// what is not is deleted as of now, and is forgotten a while after that.
+// what is not is deleted as of now, and is forgotten a while after that, unless it is a list
+// that a snapshot names which was stored too late.
 func (r *run) fate(was age, o layout.Object, group uint16) (is age, keep bool) {
+	named := false
+	if o.Kind == layout.KindBlobList {
+		if l := r.reader.lists[o.Sum]; l != nil {
+			l.named, named = true, true
+		}
+	}
 	if at := r.inventory.find(o); at >= 0 {
 		r.inventory.all[at].group = group
 		return age{first: was.first}, true
@@ -104,7 +135,7 @@ func (r *run) fate(was age, o layout.Object, group uint16) (is age, keep bool) {
 	if was.deleted == 0 {
 		return age{was.first, r.next.Seq}, true
 	}
-	return was, !r.older(was.deleted, r.o.remembered())
+	return was, named || !r.older(was.deleted, remembered)
 }
 
 // group numbers the groups of condemned names for the inventory.
@@ -153,7 +184,8 @@ const (
 	fewOrphans = 100
 )
 
-// put writes the groups, and stores the condemned lists that are new.
+// put writes the groups, and stores the condemned lists that are new. Of a name that is in
+// several, as two pruners have condemned it, the youngest group counts.
 func (r *run) put(ctx context.Context, led *ledger) (out []snapshot.Condemned, err error) {
 	ages := map[age]bool{}
 	for is := range led.lists {
@@ -162,10 +194,17 @@ func (r *run) put(ctx context.Context, led *ledger) (out []snapshot.Condemned, e
 	for is := range led.names {
 		ages[is] = true
 	}
-	for is := range ages {
+	twice := map[string]bool{}
+	for _, is := range slices.SortedFunc(maps.Keys(ages), age.compareYoungest) {
 		c := snapshot.Condemned{First: is.first, Deleted: is.deleted, Lists: led.lists[is]}
 		names := led.names[is]
 		slices.Sort(names)
+		if len(r.next.Others) > 0 {
+			names = slices.DeleteFunc(slices.Compact(names), func(name string) bool { return twice[name] })
+			for _, name := range names {
+				twice[name] = true
+			}
+		}
 		for len(names) > snapshot.MaxInline {
 			n := min(len(names), snapshot.MaxCondemnedNames)
 			ref, err := r.store.PutCondemned(ctx, names[:n])
@@ -174,11 +213,17 @@ func (r *run) put(ctx context.Context, led *ledger) (out []snapshot.Condemned, e
 			}
 			c.Lists, names = append(c.Lists, ref), names[n:]
 		}
-		c.Names = names
-		out = append(out, c)
+		if c.Names = names; len(c.Names)+len(c.Lists) > 0 {
+			out = append(out, c)
+		}
 	}
 	slices.SortFunc(out, func(a, b snapshot.Condemned) int {
 		return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(a.Deleted, b.Deleted))
 	})
 	return out, nil
+}
+
+// compareYoungest sorts the youngest first, and what is to be deleted before what is.
+func (a age) compareYoungest(b age) int {
+	return cmp.Or(cmp.Compare(b.first, a.first), cmp.Compare(b.deleted-1, a.deleted-1))
 }

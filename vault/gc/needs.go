@@ -2,7 +2,9 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 // since most of it is in lists that they share.
 type needs struct {
 	lists  []*list
-	here   []int32         // root and blobs that it names itself
+	here   []int32         // root, keys and blobs that it names itself
 	gone   []layout.Object // needed, and not in the inventory
 	epochs []layout.Epoch  // of its keys
 }
@@ -24,9 +26,15 @@ type list struct {
 	at    int32 // of the list itself
 	blobs []int32
 	gone  []layout.Object
-	err   error // it could not be read
-	live  bool  // its blobs are marked
+	err   error  // it could not be read
+	live  bool   // its blobs are marked
+	first uint64 // seq of the first gc object that condemned it, or a blob of it; 0: none
+	named bool   // by the newest gc object
 }
+
+// deleted reports whether prune has deleted the list. Whatever names it was stored too late,
+// by a machine that was held up and could not look again: it is not whole, and never will be.
+func (l *list) deleted() bool { return l.named && errors.Is(l.err, fs.ErrNotExist) }
 
 // checkpoint is one that pins something.
 type checkpoint struct {
@@ -47,7 +55,8 @@ type reader struct {
 
 	manifests   []*Snapshot
 	checkpoints []*checkpoint
-	notes       map[string]snapshot.Sum
+	notes       map[string]snapshot.Sum // what they are about, by id
+	said        snapshot.Notes
 	newest      time.Time // when the newest of them was stored
 }
 
@@ -75,7 +84,11 @@ func (r *reader) read(ctx context.Context) error {
 			r.seen(c.Stored)
 			return err
 		},
-		Note: func(id string, manifest snapshot.Sum) { r.notes[id] = manifest },
+		Note: func(n *snapshot.Note) {
+			r.known[layout.Note(r.host, n.ID)] = true
+			r.notes[n.ID] = n.Sum
+			r.said.Add(n)
+		},
 	})
 	if err == nil && len(problems) > 0 {
 		err = &ProblemsError{problems}
@@ -91,30 +104,31 @@ func (r *reader) seen(stored time.Time) {
 
 func (r *reader) manifest(ctx context.Context, m Manifest) (*Snapshot, error) {
 	n, err := r.needs(ctx, &m.Needs)
-	root := layout.Object{Kind: layout.KindRoot, Sum: m.Root.Name}
-	n.want(r.inventory, root, m.Root.Size)
+	n.want(r.inventory, layout.Object{Kind: layout.KindRoot, Sum: m.Root.Name}, m.Root.Size)
+	for _, k := range m.Keys {
+		n.want(r.inventory, layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N}, k.Size)
+	}
 	s := &Snapshot{
 		Place: snapshot.Place{Host: m.Host, Set: m.Set, Seq: m.Seq}, Sum: m.Sum, Time: m.Time, Stored: m.Stored,
-		Complete: m.Complete, Tags: slices.Clone(m.Tags), Pins: slices.Clone(m.Pins),
+		Complete: m.Complete, Tags: slices.Clone(m.Tags),
 		key: m.Key, size: m.Size, prev: m.Prev, needs: n,
 	}
 	if m.GC != nil {
 		s.gc = m.GC.Seq
 	}
-	s.Whole = len(n.gone) == 0 && !slices.ContainsFunc(n.lists, func(l *list) bool {
-		return l.err != nil || l.at < 0 || len(l.gone) > 0
-	})
-	for _, k := range m.Keys {
-		o := layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N}
-		at := r.inventory.find(o)
-		s.Whole = s.Whole && at >= 0 && r.inventory.all[at].size == small(k.Size)
-	}
 	r.seen(m.Stored)
 	return s, err
 }
 
-// needs are those of a manifest or checkpoint. The error is of the context.
+// needs are those of a manifest or checkpoint.
 func (r *reader) needs(ctx context.Context, of *snapshot.Needs) (n needs, err error) {
+	named := int64(len(of.Blobs))
+	for _, ref := range of.Lists {
+		named += ref.Count
+	}
+	if named != of.Count { // it was read without what it names: nothing would be needed
+		return n, fmt.Errorf("internal error: %d of %d blobs of a snapshot are known", named, of.Count)
+	}
 	for _, k := range of.Keys {
 		n.epochs = append(n.epochs, k.Epoch)
 	}
@@ -134,6 +148,16 @@ func (r *reader) needs(ctx context.Context, of *snapshot.Needs) (n needs, err er
 		n.want(r.inventory, layout.Object{Kind: layout.KindBlob, Sum: of.Blobs[i].Name}, of.Blobs[i].Size)
 	}
 	return n, nil
+}
+
+// whole reports whether all of it is listed, and nothing was condemned by a gc object for which
+// it came too late.
+func (n *needs) whole(first func(at int32) uint64, late func(seq uint64) bool) bool {
+	return len(n.gone) == 0 &&
+		!slices.ContainsFunc(n.here, func(at int32) bool { return late(first(at)) }) &&
+		!slices.ContainsFunc(n.lists, func(l *list) bool {
+			return l.err != nil || l.at < 0 || len(l.gone) > 0 || late(l.first)
+		})
 }
 
 func (n *needs) want(v *inventory, o layout.Object, size int64) {
@@ -179,7 +203,7 @@ type marks struct {
 // needed, and nobody knows what that is.
 func (m *marks) mark(n *needs) error {
 	for _, l := range n.lists {
-		if l.err != nil {
+		if l.err != nil && !l.deleted() {
 			return l.err
 		}
 		if l.live {

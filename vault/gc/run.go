@@ -38,6 +38,9 @@ func (r *run) plan(ctx context.Context) (err error) {
 	if r.head, err = r.store.Head(ctx); err != nil {
 		return err
 	}
+	if n := len(r.head.Others); n > 0 && !r.o.TakeOver {
+		return fmt.Errorf("%w: there are %d newest gc objects", ErrOvertaken, n+1)
+	}
 	r.inventory = &inventory{}
 	if err := r.store.List(ctx, func(o Object) error { r.inventory.add(o); return nil }); err != nil {
 		return err
@@ -49,19 +52,26 @@ func (r *run) plan(ctx context.Context) (err error) {
 	}
 	r.next = &snapshot.GC{Host: r.host, Seq: 1, Time: r.o.Now}
 	if old := r.head.GC; old != nil {
-		r.next.Seq, r.next.Prev = old.Seq+1, r.head.Sum
+		r.next.Seq, r.next.Prev, r.next.Others = old.Seq+1, r.head.Sum, r.head.Others
 		r.next.Pruned, r.next.Dropped, r.next.Removed = old.Pruned, old.Dropped, old.Removed
+	}
+	led, err := r.carryOver(ctx)
+	if err != nil {
+		return err
 	}
 	if err := r.choose(); err != nil {
 		return err
 	}
 	if r.o.Keep {
-		if r.head.GC != nil {
-			r.next.Condemned = r.head.GC.Condemned
+		if r.head.GC == nil {
+			return nil
 		}
-		return nil
+		if r.next.Condemned = r.head.GC.Condemned; len(r.next.Others) > 0 && !r.o.Dry {
+			r.next.Condemned, err = r.put(ctx, carried(r.next.Condemned))
+		}
+		return err
 	}
-	return r.condemn(ctx)
+	return r.condemn(ctx, led)
 }
 
 // choose removes snapshots, and marks what the others need.
@@ -69,9 +79,16 @@ func (r *run) choose() (err error) {
 	all := slices.SortedFunc(slices.Values(r.reader.manifests), func(a, b *Snapshot) int {
 		return cmp.Or(bytes.Compare(a.Place.Set[:], b.Place.Set[:]), cmp.Compare(a.Place.Seq, b.Place.Seq))
 	})
+	for _, s := range all {
+		s.Whole = s.whole(r.condemnedBy, func(seq uint64) bool { return r.late(s, seq) })
+	}
 	there := slices.DeleteFunc(slices.Clone(all), r.removed)
 	r.unexplained()
 	if r.o.Choose != nil {
+		for _, s := range there {
+			m := r.reader.said.Of(s.Place, s.Sum, s.Tags)
+			s.Tags, s.Pins = m.Tags, m.Pins
+		}
 		choice, err := r.o.Choose(there)
 		if err == nil {
 			err = r.record(there, choice)
@@ -88,7 +105,7 @@ func (r *run) choose() (err error) {
 			r.result.Snapshots = append(r.result.Snapshots, s)
 		}
 	}
-	r.write = r.write || len(r.dead) > 0
+	r.write = r.write || len(r.dead) > 0 || len(r.next.Others) > 0
 	return r.mark()
 }
 
@@ -131,6 +148,30 @@ func (r *run) record(there []*Snapshot, c Choice) error {
 	var err error
 	r.next.Pruned, err = snapshot.MergePruned(records)
 	return err
+}
+
+// condemnedBy returns the seq of the gc object that condemned an object first; 0: none has.
+func (r *run) condemnedBy(at int32) uint64 {
+	if group := r.inventory.all[at].group; group > 0 {
+		return r.groups[group-1]
+	}
+	return 0
+}
+
+// late reports whether a snapshot that needs what a gc object has condemned may have been stored
+// after that: another prune may be deleting it, which has not seen the snapshot. Those stored
+// before are seen by all that delete.
+func (r *run) late(s *Snapshot, seq uint64) bool {
+	if seq == 0 {
+		return false
+	}
+	if r.o.Heeded { // the times of hosts and pruners are not compared
+		return slices.ContainsFunc(r.reader.manifests, func(o *Snapshot) bool {
+			return o.gc >= seq && !o.Stored.After(s.Stored)
+		})
+	}
+	at, ok := r.stored(seq)
+	return !ok || !s.Stored.Before(at)
 }
 
 // unexplained counts what no snapshot needs that is there, those to be removed included.
@@ -237,5 +278,5 @@ func (r *run) advance(sum snapshot.Sum, at time.Time) {
 		objects = map[uint64]time.Time{}
 	}
 	objects[r.next.Seq] = at
-	r.head = &Head{GC: r.next, Sum: sum, Objects: objects, Lists: r.head.Lists}
+	r.head = &Head{GC: r.next, Sum: sum, Objects: objects, Weak: r.head.Weak, Lists: r.head.Lists}
 }

@@ -130,7 +130,7 @@ func (r *run) lookAgain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if head.GC == nil || head.Sum != r.head.Sum {
+	if head.GC == nil || head.Sum != r.head.Sum || len(head.Others) > 0 {
 		return ErrOvertaken
 	}
 	if err := r.reader.read(ctx); err != nil {
@@ -146,14 +146,13 @@ func (r *run) lookAgain(ctx context.Context) error {
 // How long readers find gc objects that nothing names any more: a machine that has seen one
 // follows the chain down to it.
 const (
-	gcKept   = 3
 	gcLife   = 400 * 24 * time.Hour
 	listLife = 7 * 24 * time.Hour
 )
 
 // tidy deletes gc objects and condemned lists that nothing needs any more.
 func (r *run) tidy(ctx context.Context) error {
-	needed := r.head.GC.Seq - min(r.head.GC.Seq, gcKept-1)
+	needed := r.head.GC.Seq - min(r.head.GC.Seq, snapshot.KeptGCs-1)
 	lists := map[snapshot.Sum]bool{}
 	for i := range r.head.GC.Condemned {
 		c := &r.head.GC.Condemned[i]
@@ -171,6 +170,11 @@ func (r *run) tidy(ctx context.Context) error {
 	for seq := range r.head.Objects {
 		if seq < needed && r.older(seq, gcLife) {
 			keys = append(keys, layout.GC(r.host, seq))
+		}
+	}
+	for _, o := range r.head.Weak {
+		if o.Seq < needed && r.older(o.Seq, gcLife) {
+			keys = append(keys, o.Key())
 		}
 	}
 	now := r.head.Objects[r.head.GC.Seq]

@@ -113,15 +113,41 @@ func ForEpoch(ids []age.Identity, epoch layout.Epoch) []age.Identity {
 	return slices.Concat(ids[i:i+1], ids[:i], ids[i+1:])
 }
 
-func openEpoch(sealed []byte, id *Identity, want layout.Epoch) (age.Identity, error) {
-	if len(sealed) > maxSealedEpoch {
-		return nil, fmt.Errorf("%w: too large, %d bytes", ErrDamaged, len(sealed))
+// RewrapEpoch opens a sealed epoch object as OpenEpoch does, and seals the identity inside to
+// recipients: another wrapping of it.
+func RewrapEpoch(sealed []byte, id *Identity, want layout.Epoch, rs Recipients) ([]byte, error) {
+	secret, err := epochSecret(sealed, id)
+	if err == nil {
+		_, err = parseEpoch(secret, want)
 	}
-	text, err := Decrypt(sealed, id.Age(), maxEpochLine)
+	if err != nil {
+		return nil, fmt.Errorf("open epoch key %s: %w", want, err)
+	}
+	return SealEpoch(rs, secret)
+}
+
+func openEpoch(sealed []byte, id *Identity, want layout.Epoch) (age.Identity, error) {
+	secret, err := epochSecret(sealed, id)
 	if err != nil {
 		return nil, err
 	}
-	inner, recipient, err := parseNative(strings.TrimSuffix(string(text), "\n"))
+	return parseEpoch(secret, want)
+}
+
+// epochSecret is the line inside of a sealed epoch object.
+func epochSecret(sealed []byte, id *Identity) (string, error) {
+	if len(sealed) > maxSealedEpoch {
+		return "", fmt.Errorf("%w: too large, %d bytes", ErrDamaged, len(sealed))
+	}
+	text, err := Decrypt(sealed, id.Age(), maxEpochLine)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(string(text), "\n"), nil
+}
+
+func parseEpoch(secret string, want layout.Epoch) (age.Identity, error) {
+	inner, recipient, err := parseNative(secret)
 	if err != nil {
 		return nil, fmt.Errorf("%w: no identity inside", ErrDamaged)
 	}

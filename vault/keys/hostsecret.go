@@ -21,6 +21,7 @@ const (
 	contextHardLink  = "vaultik v1 hard link"
 	contextIndexPath = "vaultik v1 index path"
 	contextMachineID = "vaultik v1 machine id"
+	contextTag       = "vaultik v1 tag"
 )
 
 // NewHostSecret returns a random secret.
@@ -46,6 +47,9 @@ func (s HostSecret) IndexPath() [32]byte { return s.derive(contextIndexPath) }
 
 // MachineID returns the key under which the configuration records the machine.
 func (s HostSecret) MachineID() [32]byte { return s.derive(contextMachineID) }
+
+// Tag returns the key under which tags are hashed to their ids.
+func (s HostSecret) Tag() [32]byte { return s.derive(contextTag) }
 
 func (s HostSecret) derive(context string) (key [32]byte) {
 	blake3.DeriveKey(context, s[:], key[:])

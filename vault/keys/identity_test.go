@@ -254,7 +254,7 @@ func TestHostSecret(t *testing.T) {
 	s := NewHostSecret()
 	seen := map[[32]byte]string{s: "secret"}
 	for name, k := range map[string][32]byte{"ChunkID": s.ChunkID(), "Chunker": s.Chunker(), "PageCut": s.PageCut(),
-		"HardLink": s.HardLink(), "IndexPath": s.IndexPath(), "MachineID": s.MachineID()} {
+		"HardLink": s.HardLink(), "IndexPath": s.IndexPath(), "MachineID": s.MachineID(), "Tag": s.Tag()} {
 		if other, ok := seen[k]; ok {
 			t.Errorf("%s is the same as %s", name, other)
 		}

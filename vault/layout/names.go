@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // StoreJSON is the key of the object that makes a place a store.
@@ -26,8 +27,29 @@ const MaxSeq = 9_999_999_999
 // MaxEpochCopy is the highest number of a rewrapped epoch key.
 const MaxEpochCopy = 9999
 
-// Trust returns the key of a trust list.
-func Trust(seq uint64) string { return fmt.Sprintf("trust/%010d.json.zst", seq) }
+// signedSuffix is what the keys of trust lists, manifests and gc objects end with.
+const signedSuffix = ".json.zst"
+
+// numbered is the last part of these keys; short is what [Weak] adds, or nothing.
+func numbered(seq uint64, short string) string {
+	if short != "" {
+		short = "-" + short
+	}
+	return fmt.Sprintf("%010d%s%s", seq, short, signedSuffix)
+}
+
+// Weak returns the key that a trust list, manifest or gc object has in a store that cannot
+// create only if absent: that of other stores, with a part of the SHA-256 of the object, so
+// that two of one number are both seen.
+func Weak(key string, sum [32]byte) string {
+	return fmt.Sprintf("%s-%x%s", Stem(key), sum[:8], signedSuffix)
+}
+
+// Stem is what the key of a trust list, manifest or gc object begins with in any store.
+func Stem(key string) string { return strings.TrimSuffix(key, signedSuffix) }
+
+// Trust returns the key of a trust list, but see [Weak].
+func Trust(seq uint64) string { return TrustPrefix + numbered(seq, "") }
 
 // HostPrefix returns the prefix of all that a host itself writes.
 func HostPrefix(h HostID) string { return HostsPrefix + h.String() + "/" }
@@ -68,16 +90,9 @@ func BlobList(h HostID, name [32]byte) string {
 // BlobListPrefix returns the prefix of a host's blob lists.
 func BlobListPrefix(h HostID) string { return HostPrefix(h) + "l/" }
 
-// Manifest returns the key of a manifest in a store that can create only if absent.
+// Manifest returns the key of a manifest, but see [Weak].
 func Manifest(h HostID, s SetID, seq uint64) string {
-	return fmt.Sprintf("%s%010d.json.zst", ManifestSetPrefix(h, s), seq)
-}
-
-// ManifestWeak returns the key of a manifest in a store that cannot create
-// only if absent; sum is the SHA-256 of the object, so that two writers of one
-// seq are both seen.
-func ManifestWeak(h HostID, s SetID, seq uint64, sum [32]byte) string {
-	return fmt.Sprintf("%s%010d-%x.json.zst", ManifestSetPrefix(h, s), seq, sum[:8])
+	return ManifestSetPrefix(h, s) + numbered(seq, "")
 }
 
 // ManifestPrefix returns the prefix of the manifests of all sets of a host.
@@ -92,8 +107,8 @@ func Checkpoint(h HostID, id string) string { return CheckpointPrefix(h) + id + 
 // CheckpointPrefix returns the prefix of a host's checkpoints.
 func CheckpointPrefix(h HostID) string { return HostPrefix(h) + "p/" }
 
-// GC returns the key of a gc object.
-func GC(h HostID, seq uint64) string { return fmt.Sprintf("%s%010d.json.zst", GCPrefix(h), seq) }
+// GC returns the key of a gc object, but see [Weak].
+func GC(h HostID, seq uint64) string { return GCPrefix(h) + numbered(seq, "") }
 
 // CondemnedList returns the key of the condemned list about a host whose bytes have this
 // SHA-256.

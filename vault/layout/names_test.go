@@ -21,8 +21,10 @@ var (
 func testKeys() map[string]Object {
 	const hex = "aabbccddeeff0011220000000000000000000000000000000000000000000000"
 	return map[string]Object{
-		"store.json":                           {Kind: KindStore},
-		"trust/0000000007.json.zst":            {Kind: KindTrust, Seq: 7},
+		"store.json":                {Kind: KindStore},
+		"trust/0000000007.json.zst": {Kind: KindTrust, Seq: 7},
+		"trust/0000000007-aabbccddeeff0011.json.zst": {
+			Kind: KindTrust, Seq: 7, Short: "aabbccddeeff0011"},
 		"h/0123456789abcdef/b/aa/" + hex:       {Kind: KindBlob, Host: testHost, Sum: testSum},
 		"h/0123456789abcdef/r/" + hex + ".age": {Kind: KindRoot, Host: testHost, Sum: testSum},
 		"h/0123456789abcdef/l/" + hex + ".zst": {Kind: KindBlobList, Host: testHost, Sum: testSum},
@@ -37,6 +39,8 @@ func testKeys() map[string]Object {
 		"h/0123456789abcdef/p/01arz3ndektsv4rrffq69g5fav.json.zst": {
 			Kind: KindCheckpoint, Host: testHost, Short: "01arz3ndektsv4rrffq69g5fav"},
 		"gc/0123456789abcdef/0000000042.json.zst": {Kind: KindGC, Host: testHost, Seq: 42},
+		"gc/0123456789abcdef/0000000042-aabbccddeeff0011.json.zst": {
+			Kind: KindGC, Host: testHost, Seq: 42, Short: "aabbccddeeff0011"},
 		"gc/0123456789abcdef/" + hex + ".zst": {
 			Kind: KindCondemned, Host: testHost, Sum: testSum},
 		"h/0123456789abcdef/n/01arz3ndektsv4rrffq69g5fav.json.zst": {
@@ -55,8 +59,11 @@ func TestParse(t *testing.T) {
 			t.Errorf("Key() = %q, want %q", want.Key(), key)
 		}
 	}
-	if k := ManifestWeak(testHost, testSet, MaxSeq, testSum); testKeys()[k].Kind != KindManifest {
-		t.Errorf("ManifestWeak = %q", k)
+	for _, key := range []string{Manifest(testHost, testSet, MaxSeq), GC(testHost, 42), Trust(7)} {
+		weak := Weak(key, testSum)
+		if want, ok := testKeys()[weak]; !ok || !strings.HasPrefix(weak, Stem(key)) || want.Short == "" {
+			t.Errorf("Weak(%q) = %q", key, weak)
+		}
 	}
 }
 
@@ -65,8 +72,8 @@ func TestParse_refuses(t *testing.T) {
 	for _, key := range []string{
 		"", "/", "store.json/", "/store.json", "Store.json", "store.lock",
 		"trust/0000000000.json.zst", "trust/1.json.zst", "trust/00000000001.json.zst", "trust/+000000001.json.zst",
-		"trust/0000000001-aabbccddeeff0011.json.zst", "trust/x/0000000001.json.zst",
-		"gc/0123456789abcdef/0000000001-aabbccddeeff0011.json.zst", "gc/0000000001.json.zst",
+		"trust/0000000001-aabbccddeeff001.json.zst", "trust/x/0000000001.json.zst",
+		"gc/0123456789abcdef/0000000001-.json.zst", "gc/0000000001.json.zst",
 		"gc/0123456789abcdef/" + hex, "gc/0123456789abcdef/" + hex + ".json.zst", "gc/" + hex + ".zst",
 		"h/0123456789abcdef/n/" + hex + ".json.zst", "h/0123456789abcdef/n/01arz3ndektsv4rrffq69g5fav.zst",
 		"h/0123456789abcdef/x/ab/" + hex, "h/0123456789abcdef/x/aa/" + hex + ".zst",

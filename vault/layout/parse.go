@@ -54,7 +54,7 @@ type Object struct {
 	Seq   uint64
 	N     int      // which wrapping of an epoch key
 	Sum   [32]byte // SHA-256 of the object: blobs, roots, lists; of its blob: parity
-	Short string   // manifest of a weak store: 16 hex digits of its sum; checkpoint, note: its id
+	Short string   // checkpoint, note: its id; in a weak store see [Weak]: 16 hex digits
 }
 
 // Key returns the key that o was parsed from.
@@ -63,7 +63,7 @@ func (o Object) Key() string {
 	case KindStore:
 		return StoreJSON
 	case KindTrust:
-		return Trust(o.Seq)
+		return TrustPrefix + numbered(o.Seq, o.Short)
 	case KindBlob:
 		return Blob(o.Host, o.Sum)
 	case KindEpochKey:
@@ -73,14 +73,11 @@ func (o Object) Key() string {
 	case KindBlobList:
 		return BlobList(o.Host, o.Sum)
 	case KindManifest:
-		if o.Short != "" {
-			return fmt.Sprintf("%s%010d-%s.json.zst", ManifestSetPrefix(o.Host, o.Set), o.Seq, o.Short)
-		}
-		return Manifest(o.Host, o.Set, o.Seq)
+		return ManifestSetPrefix(o.Host, o.Set) + numbered(o.Seq, o.Short)
 	case KindCheckpoint:
 		return Checkpoint(o.Host, o.Short)
 	case KindGC:
-		return GC(o.Host, o.Seq)
+		return GCPrefix(o.Host) + numbered(o.Seq, o.Short)
 	case KindCondemned:
 		return CondemnedList(o.Host, o.Sum)
 	case KindNote:
@@ -112,7 +109,7 @@ func parse(key string) (o Object, ok bool) {
 		return Object{Kind: KindStore}, true
 	case p[0] == "trust" && len(p) == 2:
 		o.Kind = KindTrust
-		return o, o.parseSeq(p[1]) && o.Short == ""
+		return o, o.parseSeq(p[1])
 	case p[0] == "gc" && len(p) == 3:
 		if parseHex("", p[1], o.Host[:]) != nil {
 			return o, false
@@ -122,7 +119,7 @@ func parse(key string) (o Object, ok bool) {
 			return o, true
 		}
 		o = Object{Kind: KindGC, Host: o.Host} // without what the sum left
-		return o, o.parseSeq(p[2]) && o.Short == ""
+		return o, o.parseSeq(p[2])
 	case p[0] == "h" && len(p) >= 4 && parseHex("", p[1], o.Host[:]) == nil:
 		return o, o.parseOfHost(p[2], p[3:])
 	}
@@ -187,7 +184,7 @@ func (o *Object) parseN(s string) bool {
 
 // parseSeq reads "<ten digits>[-<16 hex>].json.zst".
 func (o *Object) parseSeq(s string) bool {
-	s, ok := strings.CutSuffix(s, ".json.zst")
+	s, ok := strings.CutSuffix(s, signedSuffix)
 	if !ok {
 		return false
 	}

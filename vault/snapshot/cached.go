@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"vaultik/vault/layout"
 )
@@ -97,7 +98,7 @@ func (s *Store) cachedOf(c *chainReading) (out []*Loaded) {
 		if b == nil {
 			break
 		}
-		l, err := s.decode(f, b)
+		l, err := s.decode(f, b, sumOf(b))
 		if err != nil {
 			break // the store may have a better one
 		}
@@ -138,7 +139,7 @@ func (s *Store) listRoots(ctx context.Context, all []*Manifest) map[string]int64
 	for host := range hosts {
 		for _, prefix := range []string{layout.RootPrefix(host), layout.EpochsPrefix(host)} {
 			names := 0
-			err := s.objects.List(ctx, prefix, func(key string, size int64) error {
+			err := s.objects.List(ctx, prefix, func(key string, size int64, _ time.Time) error {
 				if names++; names > maxNames {
 					return ErrFlooded
 				}

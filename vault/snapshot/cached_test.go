@@ -152,13 +152,13 @@ func TestCache_DecidesNothing(t *testing.T) {
 		"a fork under another name, of the same size": {want: ErrFork,
 			harm: func(w *world, _ *mapCache) {
 				b := w.forkOf(middle(w))
-				w.m.objects[layout.ManifestWeak(w.host, w.set, 10, sumOf(b))] = b
+				w.m.objects[layout.Weak(layout.Manifest(w.host, w.set, 10), sumOf(b))] = b
 			}},
 		"a fork under its name, of the same size": {want: ErrFork,
 			harm: func(w *world, _ *mapCache) {
 				key := middle(w)
 				b, fork := w.m.objects[key], w.forkOf(key)
-				w.m.objects[layout.ManifestWeak(w.host, w.set, 10, sumOf(b))] = b
+				w.m.objects[layout.Weak(layout.Manifest(w.host, w.set, 10), sumOf(b))] = b
 				w.m.objects[key] = fork
 			}},
 		"the cache is damaged": {harm: func(_ *world, c *mapCache) {

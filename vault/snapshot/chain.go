@@ -191,24 +191,21 @@ func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Su
 			other = true
 		}
 	}
-	if gc, err := s.knownGC(ctx, p.Host); err == nil &&
-		(gc.dropped(p.Set, p.Seq, sum) || gc.damaged(p.Set, p.Seq)) {
+	gc, _ := s.knownGC(ctx, p.Host) // nil with an error, which is told where it matters
+	if gc.dropped(p.Set, p.Seq, sum) || gc.damaged(p.Set, p.Seq) {
 		return nil
 	}
 	name := fmt.Sprintf("%s seq %d", sum.String()[:8], p.Seq)
 	if other {
 		return fmt.Errorf("%w: another stands in the place of %s", ErrFork, name)
 	}
-	if newest < p.Seq && s.removed(ctx, p, sum) {
+	if newest < p.Seq && gc.removed(p.Set, p.Seq, sum) {
 		return nil
 	}
 	r, err := s.record(ctx, p.Host, p.Set, p.Seq)
 	if r == nil || newest < p.Seq {
-		for _, key := range []string{layout.Manifest(p.Host, p.Set, p.Seq),
-			layout.ManifestWeak(p.Host, p.Set, p.Seq, sum)} {
-			if err := s.Unlisted(ctx, key); err != nil {
-				return err
-			}
+		if err := s.Unlisted(ctx, layout.Manifest(p.Host, p.Set, p.Seq), sum); err != nil {
+			return err
 		}
 	}
 	switch {
@@ -231,31 +228,35 @@ func (s *Store) CheckSeen(ctx context.Context, loaded []*Loaded, p Place, sum Su
 	return nil
 }
 
-// removed reports whether prune has removed a set whose manifest of this sum was seen, and
-// all of its others up to there or a later one.
-func (s *Store) removed(ctx context.Context, p Place, sum Sum) bool {
-	gc, err := s.knownGC(ctx, p.Host)
-	if err != nil {
-		return false // an error is told where the newest gc object is asked for
-	}
-	r := gc.removed(p.Set, p.Seq)
-	return r != nil && (r.Seq > p.Seq || r.Sum == sum)
+// Explained reports whether the newest manifest of a set that was seen need not be there: prune
+// has removed the set or dropped just this one, or the owner has accepted that it is lost.
+func (s *Store) Explained(ctx context.Context, p Place, sum Sum) bool {
+	return s.Trust.Accepts(p.Host, p.Set, p.Seq) || s.CheckSeen(ctx, nil, p, sum) == nil
 }
 
-// withoutDropped leaves out what prune has dropped: the losing side of a fork, what is damaged
+// WithoutDropped leaves out what prune has dropped: the losing side of a fork, what is damaged
 // for good, and what a revoked key has signed. It may still be there, where deleting takes time
-// or is not allowed.
-func (s *Store) withoutDropped(ctx context.Context, loaded []*Loaded, bad []Problem) ([]*Loaded,
+// or is not allowed, or in a mirror. What was pruned after it was listed is left out, too.
+func (s *Store) WithoutDropped(ctx context.Context, loaded []*Loaded, bad []Problem) ([]*Loaded,
 	[]Problem) {
-	dropped := func(host layout.HostID, set layout.SetID, seq uint64, sum Sum) bool {
-		gc, err := s.knownGC(ctx, host)
-		return err == nil && gc.dropped(set, seq, sum) // else nothing is known to be dropped
+	dropped := func(p Place, sum Sum) bool {
+		gc, err := s.knownGC(ctx, p.Host)
+		return err == nil && gc.dropped(p.Set, p.Seq, sum) // else nothing is known to be dropped
 	}
+	decided := make(map[Place]bool) // forks
 	loaded = slices.DeleteFunc(loaded, func(l *Loaded) bool {
-		return dropped(l.Host, l.Set, l.Seq, l.Sum)
+		at := Place{l.Host, l.Set, l.Seq}
+		out := dropped(at, l.Sum)
+		decided[at] = decided[at] || out
+		return out
 	})
 	return loaded, slices.DeleteFunc(bad, func(p Problem) bool {
-		return !p.Sum.IsZero() && dropped(p.Host, p.Set, p.Seq, p.Sum)
+		at := Place{p.Host, p.Set, p.Seq}
+		if errors.Is(p.Err, fs.ErrNotExist) { // since it was listed
+			gc, err := s.knownGC(ctx, p.Host)
+			return err == nil && gc.pruned(p.Set, p.Seq) != nil
+		}
+		return !p.Sum.IsZero() && dropped(at, p.Sum) || decided[at] && errors.Is(p.Err, ErrFork)
 	})
 }
 

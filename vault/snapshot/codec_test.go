@@ -27,13 +27,15 @@ func codecs(t *testing.T) []codec {
 	w := newWorld(t)
 	l := w.snapshot(w.set)
 	tag := w.manifest(w.set, nil)
-	tag.Tags, tag.Pins, tag.GC = []TagID{NewTagID()}, []TagID{NewTagID()}, &GCSeen{3, Sum{1}}
+	tag.Tags, tag.GC = []TagID{{7}}, &GCSeen{3, Sum{1}}
 	tagged := w.commit(tag)
 	cp := &Checkpoint{Store: w.store, Host: w.host, Set: w.set, Seq: 4, ID: layout.NewULID(testTime), Time: testTime, Needs: l.Needs}
 	cpBytes, err := EncodeCheckpoint(cp, w.signer)
 	w.must(err)
 	w.gc(GC{Seq: 1, Condemned: []Condemned{{First: 1, Names: []string{testName(1)}}},
 		Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}}})
+	note, err := EncodeNote(w.note(l, func(n *Note) { n.Tags, n.Sealed, n.Pin = []TagID{{7}}, []byte{1}, true }), w.signer)
+	w.must(err)
 	manifest := func(b []byte) (any, error) { return DecodeManifest(b, w.signer.Public()) }
 	return []codec{
 		{"store", storeNamespace, w.owner, w.m.objects[layout.StoreJSON], true, func(b []byte) (any, error) { return DecodeStore(b) }},
@@ -41,6 +43,9 @@ func codecs(t *testing.T) []codec {
 		{"manifest", manifestNamespace, w.signer, w.m.objects[l.Key], false, manifest},
 		{"tagged", manifestNamespace, w.signer, w.m.objects[tagged.Key], false, manifest},
 		{"checkpoint", checkpointNamespace, w.signer, cpBytes, false, func(b []byte) (any, error) { return DecodeCheckpoint(b, w.signer.Public()) }},
+		{"note", noteNamespace, w.signer, note, false, func(b []byte) (any, error) {
+			return DecodeNote(b, []keys.PublicKey{w.pruner.Public(), w.signer.Public()})
+		}},
 		{"gc", gcNamespace, w.pruner, w.m.objects[layout.GC(w.host, 1)], false, func(b []byte) (any, error) {
 			return DecodeGC(b, []keys.PublicKey{keys.NewSigner().Public(), w.pruner.Public()})
 		}},
@@ -163,6 +168,15 @@ func TestCodecs_bomb(t *testing.T) {
 	if _, err := DecodeBlobList(bomb); !errors.Is(err, ErrDamaged) {
 		t.Errorf("blob list: %v", err)
 	}
+	if _, err := DecodeGC(bomb, []keys.PublicKey{keys.NewSigner().Public()}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("gc object: %v", err)
+	}
+	if _, err := DecodeCheckpoint(bomb, keys.NewSigner().Public()); !errors.Is(err, ErrDamaged) {
+		t.Errorf("checkpoint: %v", err)
+	}
+	if err := DecodeCondemned(bomb, layout.HostID{1}, nil); !errors.Is(err, ErrDamaged) {
+		t.Errorf("condemned list: %v", err)
+	}
 }
 
 func TestEncode_refusesWhatCannotBeRead(t *testing.T) {
@@ -207,7 +221,36 @@ func TestEncode_refusesWhatCannotBeRead(t *testing.T) {
 		if _, err := EncodeCheckpoint(&c, w.signer); !errors.Is(err, ErrInvalid) {
 			t.Errorf("checkpoint, %s: %v, want ErrInvalid", name, err)
 		}
+		c.Header, c.Needs = newHeader(checkpointType), c.normal()
+		line, err := marshal(&c)
+		w.must(err)
+		b := forge(t, w.signer, checkpointNamespace, string(line))
+		if _, err := DecodeCheckpoint(b, w.signer.Public()); !errors.Is(err, ErrDamaged) {
+			t.Errorf("checkpoint, %s, forged: %v, want ErrDamaged", name, err)
+		}
 	}
+	for name, change := range map[string]func(*Note){
+		"no store":        func(n *Note) { n.Store = layout.StoreID{} },
+		"no host":         func(n *Note) { n.Host = layout.HostID{} },
+		"no set":          func(n *Note) { n.Set = layout.SetID{} },
+		"no sum":          func(n *Note) { n.Sum = Sum{} },
+		"no seq":          func(n *Note) { n.Seq = 0 },
+		"no ULID":         func(n *Note) { n.ID = "x" },
+		"nothing":         func(n *Note) { n.Pin = false },
+		"no names":        func(n *Note) { n.Tags = []TagID{{1}} },
+		"names only":      func(n *Note) { n.Sealed = []byte{1} },
+		"a tag twice":     func(n *Note) { n.Untags = []TagID{{1}, {1}} },
+		"tags unsorted":   func(n *Note) { n.Tags, n.Sealed = []TagID{{2}, {1}}, []byte{1} },
+		"a pin twice":     func(n *Note) { n.Unpins = []string{n.ID, n.ID} },
+		"no id of a pin":  func(n *Note) { n.Unpins = []string{"x"} },
+		"too many unpins": func(n *Note) { n.Untags = make([]TagID, MaxTags+1) },
+	} {
+		n := w.note(good, func(n *Note) { n.Pin = true; change(n) })
+		if _, err := EncodeNote(n, w.signer); !errors.Is(err, ErrInvalid) {
+			t.Errorf("note, %s: %v, want ErrInvalid", name, err)
+		}
+	}
+	names := func(n uint32) []string { return []string{testName(n)} }
 	for name, g := range map[string]GC{
 		"manifest":        {Condemned: []Condemned{{First: 1, Names: []string{good.Key}}}},
 		"key":             {Condemned: []Condemned{{First: 1, Names: []string{layout.Blob(w.host, [32]byte{1})}}}},
@@ -238,19 +281,41 @@ func TestEncode_refusesWhatCannotBeRead(t *testing.T) {
 		"removed, not covered": {Removed: []Removed{{w.set, 2, Sum{1}}}},
 		"removed twice": {Removed: []Removed{{w.set, 2, Sum{1}}, {w.set, 2, Sum{1}}},
 			Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}}},
-		"unsorted": {Pruned: []Pruned{{Set: w.set, From: 5, To: 5, Prev: Sum{1}, Sum: Sum{2}}, {Set: w.set, From: 1, To: 2, Sum: Sum{1}}}},
-		"overlap":  {Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}, {Set: w.set, From: 2, To: 3, Prev: Sum{3}, Sum: Sum{2}}}},
+		"unsorted":       {Pruned: []Pruned{{Set: w.set, From: 5, To: 5, Prev: Sum{1}, Sum: Sum{2}}, {Set: w.set, From: 1, To: 2, Sum: Sum{1}}}},
+		"overlap":        {Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}, {Set: w.set, From: 2, To: 3, Prev: Sum{3}, Sum: Sum{2}}}},
+		"deleted before": {Seq: 5, Condemned: []Condemned{{First: 3, Deleted: 2, Names: names(1)}}},
+		"groups unsorted": {Seq: 5, Condemned: []Condemned{{First: 3, Names: names(1)},
+			{First: 2, Names: names(2)}}},
+		"groups unsorted by deletion": {Seq: 5, Condemned: []Condemned{{First: 3, Deleted: 4, Names: names(1)},
+			{First: 3, Names: names(2)}}},
+		"a name in two groups": {Seq: 5, Condemned: []Condemned{{First: 2, Names: names(1)},
+			{First: 3, Names: names(1)}}},
+		"a list in two groups": {Seq: 5, Condemned: []Condemned{{First: 2, Lists: []ListRef{{Sum{1}, 9, 1}}},
+			{First: 3, Lists: []ListRef{{Sum{1}, 9, 1}}}}},
+		"a gc object":       {Condemned: []Condemned{{First: 1, Names: []string{layout.GC(w.host, 1)}}}},
+		"another seq":       {Seq: layout.MaxSeq + 1},
+		"others, prev":      {Seq: 2, Others: []Sum{{9}}},
+		"others, zero":      {Seq: 2, Others: []Sum{{}}},
+		"others, unsorted":  {Seq: 2, Others: []Sum{{2}, {1}}},
+		"others, twice":     {Seq: 2, Others: []Sum{{1}, {1}}},
+		"dropped, unsorted": {Dropped: []Dropped{{w.set, 2, Sum{1}, DroppedFork}, {w.set, 1, Sum{1}, DroppedFork}}},
+		"removed, no sum": {Removed: []Removed{{w.set, 2, Sum{}}},
+			Pruned: []Pruned{{Set: w.set, From: 1, To: 2, Sum: Sum{1}}}},
 	} {
-		g.Store, g.Host, g.Seq = w.store, w.host, 1
+		g.Header, g.Store, g.Host = newHeader(gcType), w.store, w.host
+		if g.Seq == 0 {
+			g.Seq = 1
+		} else {
+			g.Prev = Sum{9}
+		}
 		if _, err := EncodeGC(&g, w.pruner); !errors.Is(err, ErrInvalid) {
 			t.Errorf("gc, %s: %v, want ErrInvalid", name, err)
 		}
-	}
-	for name, others := range map[string][]Sum{"prev": {{9}}, "zero": {{}}, "unsorted": {{2}, {1}},
-		"twice": {{1}, {1}}} {
-		g := GC{Store: w.store, Host: w.host, Seq: 2, Prev: Sum{9}, Others: others}
-		if _, err := EncodeGC(&g, w.pruner); !errors.Is(err, ErrInvalid) {
-			t.Errorf("gc, others, %s: %v, want ErrInvalid", name, err)
+		line, err := marshal(&g)
+		w.must(err)
+		b := compressNames(forgePlain(t, w.pruner, gcNamespace, string(line)))
+		if _, err := DecodeGC(b, []keys.PublicKey{w.pruner.Public()}); !errors.Is(err, ErrDamaged) {
+			t.Errorf("gc, %s, forged: %v, want ErrDamaged", name, err)
 		}
 	}
 	if _, err := EncodeStore(StoreDoc{Store: w.store, Owner: w.signer.Public()}, w.owner); !errors.Is(err, ErrInvalid) {

@@ -106,7 +106,7 @@ func (s *Store) EachCondemned(ctx context.Context, g *LoadedGC,
 			}
 		}
 		for _, ref := range group.Lists {
-			err := s.eachListed(ctx, g.Host, ref, func(o layout.Object) error { return fn(group, o) })
+			err := s.EachListed(ctx, g.Host, ref, func(o layout.Object) error { return fn(group, o) })
 			if err != nil {
 				return err
 			}
@@ -115,7 +115,45 @@ func (s *Store) EachCondemned(ctx context.Context, g *LoadedGC,
 	return nil
 }
 
-func (s *Store) eachListed(ctx context.Context, host layout.HostID, ref ListRef,
+// CheckCondemned reads the newest gc object about a host and all lists that it names, and calls
+// deleted with each object that prune says is deleted. What is wrong with any of them is a
+// problem; not told again is one of a gc object that is known to exist, which
+// [Store.Manifests] has told.
+func (s *Store) CheckCondemned(ctx context.Context, host layout.HostID,
+	deleted func(layout.Object)) (out []Problem) {
+	g, err := s.GC(ctx, host)
+	if err != nil && len(s.required(host)) == 0 {
+		p := Problem{Key: layout.GCPrefix(host), Host: host, Err: err} // it cannot be listed
+		errors.As(err, &p)
+		return append(out, p)
+	}
+	if g == nil {
+		return nil
+	}
+	for i := range g.Condemned {
+		c := &g.Condemned[i]
+		each := func(o layout.Object) error {
+			if c.Deleted > 0 {
+				deleted(o)
+			}
+			return nil
+		}
+		for _, name := range c.Names {
+			if o, err := layout.ParseName(host, name); err == nil { // as it was when g was read
+				_ = each(o)
+			}
+		}
+		for _, ref := range c.Lists {
+			if err := s.EachListed(ctx, host, ref, each); err != nil {
+				out = append(out, Problem{Key: layout.CondemnedList(host, ref.Name), Host: host, Err: err})
+			}
+		}
+	}
+	return out
+}
+
+// EachListed calls fn for each object of a condemned list about a host.
+func (s *Store) EachListed(ctx context.Context, host layout.HostID, ref ListRef,
 	fn func(layout.Object) error) error {
 	key := layout.CondemnedList(host, ref.Name)
 	b, err := s.getPinned(ctx, key, ref.Size, ref.Name, MaxCondemnedList)

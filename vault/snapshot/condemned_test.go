@@ -157,6 +157,31 @@ func TestStore_Condemned(t *testing.T) {
 			t.Errorf("%s: GCChain: %v, want %v", name, err, want)
 		}
 	}
+	// One of another host is none of this.
+	delete(w.m.objects, key)
+	w.m.objects[layout.CondemnedList(w.trust.Hosts[1].Host, ref.Name)] = good
+	if _, err := read(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of another host: %v", err)
+	}
+	// All that is wrong is told, each by itself.
+	second := w.condemned(testNames(3))
+	delete(w.m.objects, layout.CondemnedList(w.host, second.Name))
+	w.gc(GC{Seq: 2, Prev: Sum{1}, Condemned: []Condemned{{First: 1, Deleted: 2, Names: []string{testName(5)},
+		Lists: []ListRef{ref, second, w.condemned(testNames(4))}}}})
+	n := 0
+	if bad := w.open().CheckCondemned(t.Context(), w.host, func(layout.Object) { n++ }); len(bad) != 2 || n != 5 ||
+		bad[0].Key != key || bad[1].Key != layout.CondemnedList(w.host, second.Name) {
+		t.Errorf("CheckCondemned: %d objects, %v", n, bad)
+	}
+	w.m.objects[layout.GC(w.host, 2)][70] ^= 1
+	s = w.open()
+	if bad := s.CheckCondemned(t.Context(), w.host, nil); len(bad) != 1 || bad[0].Key != layout.GC(w.host, 2) {
+		t.Errorf("CheckCondemned of a damaged gc object: %v", bad)
+	}
+	s.RequireGC(w.host, GCSeen{2, Sum{7}})
+	if bad := s.CheckCondemned(t.Context(), w.host, nil); len(bad) != 0 {
+		t.Errorf("CheckCondemned tells what Manifests has told: %v", bad)
+	}
 	// One that a signed gc object names, and that says another number of names.
 	w.m.objects[key] = good
 	ref.Count--

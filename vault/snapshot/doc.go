@@ -5,6 +5,7 @@
 //	trust/        [Trust]       hosts, their keys and roles      signed by the owner, chained
 //	h/*/m/        [Manifest]    what one snapshot needs: commits it   signed by its host, chained
 //	h/*/p/        [Checkpoint]  what a running backup needs      signed by its host
+//	h/*/n/        [Note]         tags and pins after the fact      signed by its host, a pruner or the owner
 //	h/*/l/        blob list     a part of what snapshots need    named by its SHA-256
 //	h/*/r/        [Root]        the encrypted head of a snapshot named by its SHA-256
 //	gc/           [GC]          what prune is about to delete    signed by a pruner

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -16,7 +17,7 @@ func TestStore_dropped(t *testing.T) {
 		m.Complete = false
 		b, err := EncodeManifest(&m, w.signer)
 		w.must(err)
-		w.m.objects[layout.ManifestWeak(w.host, w.set, m.Seq, sumOf(b))] = b
+		w.m.objects[layout.Weak(layout.Manifest(w.host, w.set, m.Seq), sumOf(b))] = b
 		return made{sumOf(b)}
 	}
 	damage := func(w *world, l *Loaded) made {
@@ -57,6 +58,8 @@ func TestStore_dropped(t *testing.T) {
 			if p := read(); len(p) != 1 || !errors.Is(p[0], tt.wrong) {
 				t.Fatalf("before: %v, want %v", p, tt.wrong)
 			}
+			there, wrong, err := w.open().Manifests(t.Context(), Filter{}) // as in a mirror
+			w.must(err)
 			w.gc(GC{Seq: 1, Dropped: []Dropped{{w.set, victim.Seq, Sum{7}, DroppedFork}}})
 			if p := read(); len(p) != 1 {
 				t.Errorf("another was dropped: %v", p)
@@ -64,6 +67,9 @@ func TestStore_dropped(t *testing.T) {
 			w.gc(GC{Seq: 1, Dropped: []Dropped{{w.set, victim.Seq, harmed.sum, tt.reason}}})
 			if p := read(); len(p) != 0 {
 				t.Errorf("dropped: %v", p)
+			}
+			if l, p := w.open().WithoutDropped(t.Context(), there, wrong); len(l) != tt.left || len(p) != 0 {
+				t.Errorf("in a mirror: %d, %v", len(l), p)
 			}
 			if _, p, err := w.open().Heads(t.Context(), nil); err != nil || len(p) > 0 {
 				t.Errorf("Heads: %v, %v", p, err)
@@ -77,6 +83,13 @@ func TestStore_dropped(t *testing.T) {
 					t.Errorf("CheckSeen: %v", err)
 				}
 			}
+			lacks := func() []Lost {
+				lost, _ := w.missing(Head{w.host, w.set, victim.Seq, harmed.sum}, headOf(all[4]))
+				return lost
+			}
+			if lost := lacks(); len(lost) != 0 {
+				t.Errorf("Missing: %+v", lost)
+			}
 			for key, b := range w.m.objects {
 				if sumOf(b) == harmed.sum {
 					delete(w.m.objects, key)
@@ -84,6 +97,20 @@ func TestStore_dropped(t *testing.T) {
 			}
 			if p := read(); len(p) != 0 {
 				t.Errorf("deleted: %v", p)
+			}
+			if lost := lacks(); len(lost) != 0 {
+				t.Errorf("Missing, deleted: %+v", lost)
+			}
+			if !w.open().Explained(t.Context(), Place{w.host, w.set, victim.Seq}, harmed.sum) {
+				t.Error("the host that wrote it misses it")
+			}
+			tt.left++
+			w.snapshot(w.set)
+			if p := read(); len(p) != 0 {
+				t.Errorf("after the next: %v", p)
+			}
+			if l, p, err := w.open().Head(t.Context(), w.host, w.set); err != nil || len(p) > 0 || len(l) != 1 || l[0].Seq != 6 {
+				t.Errorf("Head: %v, %v, %v", l, p, err)
 			}
 		})
 	}
@@ -113,6 +140,24 @@ func TestStore_removed(t *testing.T) {
 	if err := seen(all[:1], all[1]); err != nil {
 		t.Errorf("while it is being removed: %v", err)
 	}
+	// The host goes on behind it.
+	third := w.lose(all, 1, 3)
+	w.gc(GC{Seq: 1, Pruned: []Pruned{third.Pruned}, Removed: []Removed{{w.set, 3, all[2].Sum}}})
+	for _, l := range all {
+		if lost, bad := w.missing(headOf(l)); len(lost)+len(bad) > 0 || !w.open().Explained(t.Context(), Place{w.host, w.set, l.Seq}, l.Sum) {
+			t.Errorf("removed, and %d was seen: %+v, %v", l.Seq, lost, bad)
+		}
+	}
+	kept := maps.Clone(w.m.objects)
+	w.snapshot(w.set)
+	if lost, bad := w.missing(headOf(all[2])); len(lost)+len(bad) > 0 {
+		t.Errorf("after the next: %+v, %v", lost, bad)
+	}
+	if _, bad, err := w.open().Heads(t.Context(), []Place{{w.host, w.set, 3}}); err != nil || len(bad) > 0 {
+		t.Errorf("Heads after the next: %v, %v", bad, err)
+	}
+	w.m.objects = kept
+	w.gc(GC{Seq: 1, Pruned: pruned, Removed: []Removed{{w.set, 2, all[1].Sum}}})
 	if err := seen(nil, all[2]); !errors.Is(err, ErrRollback) {
 		t.Errorf("one after it was seen: %v", err)
 	}

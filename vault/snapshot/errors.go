@@ -24,10 +24,15 @@ var (
 	// ErrTrustRollback: the store shows an older or another trust list than was
 	// seen before; a revocation may be missing from it.
 	ErrTrustRollback = errors.New("the trust list is older than one seen before")
+	// ErrTrustFork: the owner has signed several trust lists of one number, one without knowing
+	// of the other. Which one counts only the owner can say.
+	ErrTrustFork = errors.New("there are several newest trust lists")
 	// ErrUntrusted: the signer is not in the trust list, or not for this role.
 	ErrUntrusted = errors.New("not signed by a key in the trust list")
 	// ErrRevoked: signed with a revoked key, and not among what the revocation lets stand.
 	ErrRevoked = errors.New("the key that signed it is revoked")
+	// ErrTaken: the trust list has this host or key already, be it revoked.
+	ErrTaken = errors.New("the trust list has this host or its key already")
 	// ErrRecipients: a snapshot is encrypted for others than the owner has signed.
 	ErrRecipients = errors.New("encrypted for recipients that the owner has not signed")
 	// ErrFork: two different manifests claim the same place in a chain: two machines

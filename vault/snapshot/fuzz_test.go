@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -18,10 +19,12 @@ import (
 
 const (
 	seedStore = `{"type":"store","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","owner":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop","created":"2026-05-01T10:00:00Z","safety":""}`
-	seedTrust = `{"type":"trust","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","seq":1,"time":"2026-05-01T10:00:00Z","hosts":[{"host":"0102030405060708","key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop","roles":["write"],"revoked":"2026-05-01T10:00:00Z","until":{"sets":[{"set":"0102030405060708","seq":3,"sum":"00000000000000000000000000000000000000000000000000000000000000ff"}],"gc":[{"host":"0102030405060708","seq":2,"sum":"00000000000000000000000000000000000000000000000000000000000000fe"}]}}]}`
+	seedTrust = `{"type":"trust","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","seq":1,"time":"2026-05-01T10:00:00Z","hosts":[{"host":"0102030405060708","key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop","roles":["write"],"since":"2026-04-01T10:00:00Z","revoked":"2026-05-01T10:00:00Z","until":{"sets":[{"set":"0102030405060708","seq":3,"sum":"00000000000000000000000000000000000000000000000000000000000000ff"}],"gc":[{"host":"0102030405060708","seq":2,"sum":"00000000000000000000000000000000000000000000000000000000000000fe"}]}}]}`
 	seedNeeds = `"keys":[{"epoch":"0102030405060708","n":0,"size":300,"sha256":"00000000000000000000000000000000000000000000000000000000000000ff"}],"lists":[{"name":"00000000000000000000000000000000000000000000000000000000000000fe","size":3,"count":2}],"blobs":[["00000000000000000000000000000000000000000000000000000000000000fd",7]],"count":3,"bytes":70`
-	seedMan   = `{"type":"manifest","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","host":"0102030405060708","set":"0102030405060708","seq":1,"time":"2026-05-01T10:00:00Z","complete":true,"tags":["0102030405060708"],"pins":[],"gc":{"seq":1,"sha256":"00000000000000000000000000000000000000000000000000000000000000fc"},"root":{"name":"00000000000000000000000000000000000000000000000000000000000000fb","size":9},` + seedNeeds + `}`
+	seedMan   = `{"type":"manifest","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","host":"0102030405060708","set":"0102030405060708","seq":1,"time":"2026-05-01T10:00:00Z","complete":true,"tags":["0102030405060708"],"gc":{"seq":1,"sha256":"00000000000000000000000000000000000000000000000000000000000000fc"},"root":{"name":"00000000000000000000000000000000000000000000000000000000000000fb","size":9},` + seedNeeds + `}`
 	seedCheck = `{"type":"checkpoint","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","host":"0102030405060708","set":"0102030405060708","seq":3,"id":"01arz3ndektsv4rrffq69g5fav","time":"2026-05-01T10:00:00Z",` + seedNeeds + `}`
+	seedNote  = `{"type":"note","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","host":"0102030405060708","id":"01arz3ndektsv4rrffq69g5fav","time":"2026-05-01T10:00:00Z","set":"0102030405060708","seq":3,"sum":"00000000000000000000000000000000000000000000000000000000000000fa","tags":["0102030405060708"],"untags":["0102030405060709"],"pin":true,"unpins":["01arz3ndektsv4rrffq69g5faw"],"sealed":"AQI="}`
+	seedNames = `{"type":"tagnames","v":1,"required":[],"tags":[{"id":"0102030405060708","name":"x"},{"id":"0102030405060709","name":{"b64":"/w=="}}]}`
 	seedGC    = `{"type":"gc","v":1,"required":[],"store":"000102030405060708090a0b0c0d0e0f","host":"0102030405060708","seq":5,"prev":"00000000000000000000000000000000000000000000000000000000000000f7","others":["00000000000000000000000000000000000000000000000000000000000000f6"],"time":"2026-05-01T10:00:00Z","condemned":[{"first":1,"names":["b/00000000000000000000000000000000000000000000000000000000000000fd","k/0102030405060708/0","n/01arz3ndektsv4rrffq69g5fav"],"lists":[]},` +
 		`{"first":1,"deleted":4,"names":[],"lists":[{"name":"00000000000000000000000000000000000000000000000000000000000000f9","size":70,"count":2}]}],` +
 		`"pruned":[{"set":"0102030405060708","from":1,"to":2,"sum":"00000000000000000000000000000000000000000000000000000000000000fa"}],` +
@@ -40,6 +43,7 @@ func TestGolden(t *testing.T) {
 	golden(t, seedTrust, parseTrust)
 	golden(t, seedMan, parseManifest)
 	golden(t, seedCheck, parseCheckpoint)
+	golden(t, seedNote, parseNote)
 	golden(t, seedGC, parseGC)
 	golden(t, seedRoot, parseRoot)
 	golden(t, seedRules, parseRoot)
@@ -97,7 +101,28 @@ func fuzzParser[T any](f *testing.F, seed string, parse func([]byte) (T, error))
 func FuzzParseTrust(f *testing.F)      { fuzzParser(f, seedTrust, parseTrust) }
 func FuzzParseManifest(f *testing.F)   { fuzzParser(f, seedMan, parseManifest) }
 func FuzzParseCheckpoint(f *testing.F) { fuzzParser(f, seedCheck, parseCheckpoint) }
+func FuzzParseNote(f *testing.F)       { fuzzParser(f, seedNote, parseNote) }
 func FuzzParseGC(f *testing.F)         { fuzzParser(f, seedGC, parseGC) }
+func FuzzParseTagNames(f *testing.F) {
+	f.Add([]byte(seedNames))
+	f.Add([]byte(seedNote))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		var tags []Tag
+		var err error
+		fuzzbound.Check(t, parseBound(line), func() { tags, err = parseTagNames(line) })
+		if err != nil {
+			return
+		}
+		b, err := marshal(tagNames{newHeader(tagNamesType), list(tags)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := parseTagNames(b); err != nil || !slices.Equal(again, tags) {
+			t.Errorf("does not come back: %v", err)
+		}
+	})
+}
+
 func FuzzParseRoot(f *testing.F) {
 	f.Add([]byte(seedRules))
 	fuzzParser(f, seedRoot, parseRoot)
@@ -135,6 +160,8 @@ func FuzzParseBlobList(f *testing.F) {
 	}
 	f.Add(plain)
 	f.Add(plain[:len(plain)-1])
+	f.Add(bytes.Replace(plain, []byte(`"required":[]`), []byte(`"required":[],"salt":"000000000000000a"`), 1))
+	f.Add(bytes.Replace(plain, []byte(`"required":[]`), []byte(`"required":[],"salt":7`), 1))
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		var blobs []BlobSize
 		var err error

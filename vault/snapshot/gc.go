@@ -202,17 +202,12 @@ func (g *GC) damaged(set layout.SetID, seq uint64) bool {
 	})
 }
 
-// removed returns the record of a set that covers this place, if there is one.
-func (g *GC) removed(set layout.SetID, seq uint64) *Removed {
-	if g == nil {
-		return nil
-	}
-	for i := range g.Removed {
-		if r := &g.Removed[i]; r.Set == set && r.Seq >= seq {
-			return r
-		}
-	}
-	return nil
+// removed reports whether prune has removed a set whose manifest of this sum was seen, and
+// all of its others up to there or a later one.
+func (g *GC) removed(set layout.SetID, seq uint64, sum Sum) bool {
+	return g != nil && slices.ContainsFunc(g.Removed, func(r Removed) bool {
+		return r.Set == set && (r.Seq > seq || r.Seq == seq && r.Sum == sum)
+	})
 }
 
 // MergePruned sorts prune records and joins those that follow each other, so

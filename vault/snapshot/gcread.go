@@ -1,20 +1,25 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 )
 
-// LoadedGC is a verified gc object.
+// LoadedGC is the newest gc object about a host, verified. Where a store cannot create only if
+// absent there may be several that do not know of each other: then it is what all of them say
+// together, and not what one object may say.
 type LoadedGC struct {
 	*GC
-	Sum Sum
-	Key string
+	Sum    Sum // of the first of them
+	Key    string
+	Beside []Sum // of the others, sorted: the next gc object has them in Others
 }
 
 // gcRead is what became of reading the newest gc object about a host.
@@ -22,30 +27,46 @@ type gcRead struct {
 	gc      *GC // nil if there is none; without what it condemns
 	sum     Sum // of the object
 	err     error
-	against []GCSeen // what was known to exist then
+	against []gcKnown // what was known to exist then
+}
+
+// gcKnown is a gc object that is known to exist.
+type gcKnown struct {
+	GCSeen
+	named bool // by a manifest
 }
 
 // RequireGC remembers that a gc object about a host exists, because a verified manifest
-// names it, or because this machine has seen it: it, or a later one that continues from
-// it, must be there whenever the newest is read, unless the owner has accepted that it is
-// gone.
-func (s *Store) RequireGC(host layout.HostID, g GCSeen) {
+// names it: it, or a later one that continues from it, must be there whenever the newest is
+// read, unless the owner has accepted that it is gone.
+func (s *Store) RequireGC(host layout.HostID, g GCSeen) { s.require(host, gcKnown{g, true}) }
+
+// RememberGC is RequireGC for one that this machine has seen, or the owner. When it is that
+// old that prune may have removed it, one that continues from there is enough.
+func (s *Store) RememberGC(host layout.HostID, g GCSeen) { s.require(host, gcKnown{g, false}) }
+
+func (s *Store) require(host layout.HostID, g gcKnown) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.named[host]
+	old := s.known[host]
+	i := slices.IndexFunc(old, func(o gcKnown) bool { return o.GCSeen == g.GCSeen })
 	switch {
 	case len(old) == 0 || g.Seq > old[0].Seq:
-		s.named[host] = []GCSeen{g}
-	case g.Seq == old[0].Seq && !slices.Contains(old, g):
-		s.named[host] = append(old, g) // they cannot both be there
+		s.known[host] = []gcKnown{g}
+	case g.Seq < old[0].Seq:
+	case i < 0:
+		s.known[host] = append(slices.Clip(old), g)
+	case g.named && !old[i].named:
+		s.known[host] = slices.Clone(old)
+		s.known[host][i] = g
 	}
 }
 
-func (s *Store) required(host layout.HostID) []GCSeen {
+func (s *Store) required(host layout.HostID) []gcKnown {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.named[host]), func(g GCSeen) bool {
-		return s.Trust.acceptsGC(host, g)
+	return slices.DeleteFunc(slices.Clone(s.known[host]), func(g gcKnown) bool {
+		return s.Trust.acceptsGC(host, g.GCSeen)
 	})
 }
 
@@ -55,9 +76,9 @@ func (s *Store) GCHeads() map[layout.HostID]GCSeen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make(map[layout.HostID]GCSeen)
-	for host, named := range s.named {
-		if len(named) == 1 {
-			out[host] = named[0]
+	for host, known := range s.known {
+		if len(known) == 1 {
+			out[host] = known[0].GCSeen
 		}
 	}
 	for host, read := range s.gcs {
@@ -66,6 +87,14 @@ func (s *Store) GCHeads() map[layout.HostID]GCSeen {
 		}
 	}
 	return out
+}
+
+// Drop counts objects as dropped that the next gc object about a host is going to drop. What
+// was read before counts them only once the newest gc object is read again.
+func (s *Store) Drop(host layout.HostID, all []Dropped) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drops[host] = all
 }
 
 // GC reads the newest gc object about a host; nil if there is none. A host that gets an
@@ -78,14 +107,14 @@ func (s *Store) GC(ctx context.Context, host layout.HostID) (*LoadedGC, error) {
 // CheckGC checks the newest gc object about a host that was read, or reads it, against
 // what has become known to exist. It is for what was learnt after [Store.GC].
 func (s *Store) CheckGC(ctx context.Context, host layout.HostID) error {
-	named := s.required(host)
-	if len(named) == 0 {
+	known := s.required(host)
+	if len(known) == 0 {
 		return nil
 	}
 	s.mu.Lock()
 	read, ok := s.gcs[host]
 	s.mu.Unlock()
-	if ok && slices.Equal(read.against, named) {
+	if ok && slices.Equal(read.against, known) {
 		return read.err
 	}
 	_, err := s.GC(ctx, host)
@@ -104,30 +133,37 @@ func (s *Store) GCChain(ctx context.Context, host layout.HostID) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	keys := chain[:1:1]
+	n := 1 + len(g.Beside)
+	keys := chain[:n:n]
 	for i := range g.Condemned {
 		for _, l := range g.Condemned[i].Lists {
 			keys = append(keys, layout.CondemnedList(host, l.Name))
 		}
 	}
-	return append(keys, chain[1:]...), nil
+	return append(keys, chain[n:]...), nil
 }
 
 // gcChain reads the newest gc object, and follows it down to what is known to exist.
 func (s *Store) gcChain(ctx context.Context, host layout.HostID) (*LoadedGC, []string, error) {
-	g, _, err := newest(ctx, s, layout.GCPrefix(host), layout.KindGC, s.Trust.lostGC(host),
-		func(f found) (*LoadedGC, error) { return s.loadGC(ctx, f) })
+	heads, err := newest(ctx, s, layout.GCPrefix(host), layout.KindGC, s.Trust.lostGC(host),
+		func(f found) (*LoadedGC, Sum, error) { return s.loadGC(ctx, f) })
 	var chain []string
 	if err == nil {
-		chain, err = s.followGC(ctx, host, g)
+		heads, chain, err = s.followGC(ctx, host, heads)
 	}
+	g := unite(heads)
 	read := gcRead{err: err, against: s.required(host)}
-	if g != nil && err == nil {
-		head := *g.GC
-		head.Condemned = nil // for each host there may be millions
-		read.gc, read.sum = &head, g.Sum
-	}
 	s.mu.Lock()
+	drops := s.drops[host]
+	if err == nil && (g != nil || len(drops) > 0) {
+		var head GC
+		if g != nil {
+			head, read.sum = *g.GC, g.Sum
+		}
+		head.Condemned = nil // for each host there may be millions
+		head.Dropped = slices.Concat(head.Dropped, drops)
+		read.gc = &head
+	}
 	s.gcs[host] = read
 	s.mu.Unlock()
 	if err != nil {
@@ -155,12 +191,15 @@ func (s *Store) knownGC(ctx context.Context, host layout.HostID) (*GC, error) {
 
 // loadGC reads and verifies one gc object. One that a revoked pruner signed stands if it
 // is the last that does.
-func (s *Store) loadGC(ctx context.Context, f found) (*LoadedGC, error) {
+func (s *Store) loadGC(ctx context.Context, f found) (*LoadedGC, Sum, error) {
 	b, err := s.get(ctx, f.Key(), f.size, MaxGC)
 	if err != nil {
-		return nil, err
+		return nil, Sum{}, err
 	}
 	sum := sumOf(b)
+	if err := f.named(sum); err != nil {
+		return nil, sum, err
+	}
 	g, err := DecodeGC(b, keysOf(s.Trust.pruners(false)))
 	for _, h := range s.Trust.pruners(true) {
 		if err == nil || !Unproven(err) {
@@ -181,9 +220,9 @@ func (s *Store) loadGC(ctx context.Context, f found) (*LoadedGC, error) {
 		err = g.Check(s.Doc.Store, f.Host, f.Seq)
 	}
 	if err != nil {
-		return nil, err
+		return nil, sum, err
 	}
-	return &LoadedGC{GC: g, Sum: sum, Key: f.Key()}, nil
+	return &LoadedGC{GC: g, Sum: sum, Key: f.Key()}, sum, nil
 }
 
 func keysOf(hosts []TrustHost) (out []keys.PublicKey) {
@@ -193,85 +232,171 @@ func keysOf(hosts []TrustHost) (out []keys.PublicKey) {
 	return out
 }
 
-// followGC checks that g is what is known to exist, or continues from it. It returns the
-// keys of the objects between, g's own first.
-func (s *Store) followGC(ctx context.Context, host layout.HostID, g *LoadedGC) (chain []string, err error) {
-	if g != nil {
-		chain = append(chain, g.Key)
-	}
+// followGC checks that the newest gc objects are what is known to exist, or continue from it.
+// It returns their keys and those of the objects between. In a weak store, one that is known
+// to exist and that they do not continue from is one of the newest as well.
+func (s *Store) followGC(ctx context.Context, host layout.HostID, heads []*LoadedGC) (
+	[]*LoadedGC, []string, error) {
 	for _, h := range s.Trust.pruners(true) { // the owner has seen what stands of these
 		if u := h.untilGC(host); u != nil {
-			s.RequireGC(host, GCSeen{u.Seq, u.Sum})
+			s.RememberGC(host, GCSeen{u.Seq, u.Sum})
 		}
 	}
-	named := s.required(host)
-	if len(named) == 0 {
-		return chain, nil
+	known := s.required(host)
+	var chain []string
+	from := make(map[Sum]bool) // of the newest, and what they continue from
+	top := uint64(0)
+	for _, g := range heads {
+		chain, top = append(chain, g.Key), g.Seq
+		from[g.Sum] = true
+		g.before(from)
 	}
-	want := named[0]
+	if len(known) == 0 {
+		return heads, chain, nil
+	}
+	seq := known[0].Seq
 	bad := func(seq uint64, err error) error {
 		return Problem{Key: layout.GC(host, seq), Host: host, Seq: seq, Err: err}
 	}
-	if g == nil || g.Seq < want.Seq {
-		if err := s.Unlisted(ctx, layout.GC(host, want.Seq)); err != nil {
-			return nil, err
+	if top < seq {
+		if err := s.Unlisted(ctx, layout.GC(host, seq), known[0].SHA256); err != nil {
+			return nil, nil, err
 		}
-		return nil, bad(want.Seq, ErrGCRollback)
+		return nil, nil, bad(seq, ErrGCRollback)
 	}
-	seq, sum, prev := g.Seq, g.Sum, g.Prev
-	for seq > want.Seq {
-		if seq, sum = seq-1, prev; seq == want.Seq {
-			break // its sum is all that is asked for
+	for at := top - 1; at > seq; at-- {
+		keys, err := s.gcsAt(ctx, host, at, from)
+		switch {
+		case errors.Is(err, errRemoved) && mayBeRemoved(heads, at) &&
+			!slices.ContainsFunc(known, func(k gcKnown) bool { return k.named }):
+			return heads, chain, nil
+		case unknown(err):
+			return nil, nil, bad(at, err)
+		case err != nil:
+			return nil, nil, bad(at, fmt.Errorf("%w: what the newest continues from: %w",
+				ErrGCRollback, err))
 		}
-		if prev, err = s.gcPrev(ctx, host, seq, sum); unknown(err) {
-			return nil, bad(seq, err)
-		} else if err != nil {
-			return nil, bad(seq, fmt.Errorf("%w: what the newest continues from: %w", ErrGCRollback, err))
+		chain = append(chain, keys...)
+	}
+	for _, k := range known {
+		if from[k.SHA256] {
+			continue
 		}
-		chain = append(chain, layout.GC(host, seq))
+		g, err := s.besideGC(ctx, host, k.GCSeen)
+		if err != nil {
+			return nil, nil, bad(seq, err)
+		}
+		heads, chain = append(heads, g), slices.Insert(chain, len(heads), g.Key)
 	}
-	if len(named) > 1 || sum != want.SHA256 {
-		return nil, bad(want.Seq, fmt.Errorf("%w: another stands in its place", ErrGCRollback))
-	}
-	return chain, nil
+	return heads, chain, nil
 }
 
-// gcPrev reads what a gc object continues from whose SHA-256 a signed one names.
-func (s *Store) gcPrev(ctx context.Context, host layout.HostID, seq uint64, sum Sum) (prev Sum, err error) {
-	all, err := s.find(ctx, layout.GC(host, seq), layout.KindGC)
+// before adds what a gc object continues from.
+func (g *GC) before(from map[Sum]bool) {
+	if !g.Prev.IsZero() {
+		from[g.Prev] = true
+	}
+	for _, sum := range g.Others {
+		from[sum] = true
+	}
+}
+
+// errRemoved: a gc object is not there.
+var errRemoved = errors.New("it is missing")
+
+// mayBeRemoved reports whether prune may have removed the gc objects of a number, as far as
+// the newest ones tell: see "Prune" in format.md.
+func mayBeRemoved(heads []*LoadedGC, seq uint64) bool {
+	for _, g := range heads {
+		if seq+KeptGCs > g.Seq || slices.ContainsFunc(g.Condemned, func(c Condemned) bool {
+			return c.First <= seq
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// KeptGCs is how many of the newest gc objects about a host prune never removes.
+const KeptGCs = 3
+
+// gcsAt reads the gc objects of one seq that are among from, which signed ones name, and adds
+// what they continue from. It returns their keys.
+func (s *Store) gcsAt(ctx context.Context, host layout.HostID, seq uint64, from map[Sum]bool) (
+	keys []string, err error) {
+	all, err := s.find(ctx, layout.Stem(layout.GC(host, seq)), layout.KindGC)
 	if err != nil {
-		return prev, err
+		return nil, err
+	}
+	for _, f := range all {
+		g, oneErr := s.pinnedGC(ctx, f, from)
+		if oneErr != nil {
+			err = cmp.Or(err, oneErr)
+			continue
+		}
+		g.before(from)
+		keys = append(keys, f.Key())
 	}
 	if len(all) == 0 {
-		if err := s.Unlisted(ctx, layout.GC(host, seq)); err != nil {
-			return prev, err
+		if err = s.Unlisted(ctx, layout.GC(host, seq), slices.Collect(maps.Keys(from))...); err == nil {
+			err = damaged("%w", errRemoved)
 		}
-		return prev, damaged("it is missing")
 	}
-	b, err := s.getPinned(ctx, all[0].Key(), all[0].size, sum, MaxGC)
+	if len(keys) > 0 {
+		err = nil // others of this seq are strangers', or are told where they are needed
+	}
+	return keys, err
+}
+
+// pinnedGC reads a gc object whose SHA-256 a signed one names.
+func (s *Store) pinnedGC(ctx context.Context, f found, from map[Sum]bool) (*GC, error) {
+	b, err := s.get(ctx, f.Key(), f.size, MaxGC)
 	if err != nil {
-		return prev, err
+		return nil, err
+	}
+	if !from[sumOf(b)] {
+		return nil, damaged("its SHA-256 is not the recorded one")
 	}
 	plain, err := decompressNames(b, MaxGC)
 	if err != nil {
-		return prev, err
+		return nil, err
 	}
 	line, _, err := splitSigned(plain)
 	if err != nil {
-		return prev, err
+		return nil, err
 	}
 	g, err := parseGC(line)
 	if err != nil {
-		return prev, err
+		return nil, err
 	}
-	return g.Prev, g.Check(s.Doc.Store, host, seq)
+	return g, g.Check(s.Doc.Store, f.Host, f.Seq)
+}
+
+// besideGC reads a gc object that is known to exist, and that the newest do not continue from:
+// two pruners have not seen each other.
+func (s *Store) besideGC(ctx context.Context, host layout.HostID, k GCSeen) (*LoadedGC, error) {
+	key := layout.Weak(layout.GC(host, k.Seq), k.SHA256)
+	all, err := s.find(ctx, key, layout.KindGC)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range all {
+		if g, sum, err := s.loadGC(ctx, f); err != nil {
+			return nil, err
+		} else if sum == k.SHA256 {
+			return g, nil
+		}
+	}
+	if err := s.Unlisted(ctx, key); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: another stands in its place", ErrGCRollback)
 }
 
 // checkGCs checks the gc objects about all hosts of which one is known to exist.
 func (s *Store) checkGCs(ctx context.Context, filter Filter) (out []Problem) {
 	for _, h := range s.Trust.Hosts {
-		named := s.required(h.Host)
-		if !filter.has(h.Host) || len(named) == 0 {
+		if !filter.has(h.Host) || len(s.required(h.Host)) == 0 {
 			continue
 		}
 		if err := s.CheckGC(ctx, h.Host); err != nil {

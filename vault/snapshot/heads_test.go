@@ -44,7 +44,7 @@ func TestStore_Heads(t *testing.T) {
 		}, ErrFork, []uint64{2, 4, 5}},
 		"two newest": {func(w *world, all []*Loaded) {
 			b := sign(w, all[4].Manifest, func(m *Manifest) { m.Complete = !m.Complete })
-			w.m.objects[layout.ManifestWeak(w.host, w.set, 5, sumOf(b))] = b
+			w.m.objects[layout.Weak(layout.Manifest(w.host, w.set, 5), sumOf(b))] = b
 		}, ErrFork, []uint64{2, 4, 5, 5}},
 		"signed by another": {func(w *world, all []*Loaded) {
 			b, err := EncodeManifest(all[4].Manifest, w.pruner)
@@ -64,7 +64,7 @@ func TestStore_Heads(t *testing.T) {
 			w.m.objects[layout.Manifest(w.host, w.set, layout.MaxSeq)] = w.m.objects[all[4].Key]
 		}, nil, []uint64{2, 3, 4, 5}},
 		"garbage beside the newest": {func(w *world, all []*Loaded) {
-			w.m.objects[layout.ManifestWeak(w.host, w.set, 5, Sum{1})] = []byte("x")
+			w.m.objects[layout.Weak(layout.Manifest(w.host, w.set, 5), Sum{1})] = []byte("x")
 		}, nil, []uint64{2, 4, 5}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,9 +149,9 @@ func TestStore_Heads_isNewest(t *testing.T) {
 			case 3:
 				w.m.objects[beyond] = []byte("garbage")
 			case 4:
-				w.m.objects[layout.ManifestWeak(w.host, l.Set, l.Seq, sumOf(fork))] = fork
+				w.m.objects[layout.Weak(layout.Manifest(w.host, l.Set, l.Seq), sumOf(fork))] = fork
 			case 5:
-				w.m.objects[layout.ManifestWeak(w.host, l.Set, l.Seq, l.Sum)] = b
+				w.m.objects[layout.Weak(layout.Manifest(w.host, l.Set, l.Seq), l.Sum)] = b
 			case 6:
 				w.m.objects[o.Key] = b
 			case 7:

@@ -65,7 +65,6 @@ func TestManifest_limits(t *testing.T) {
 	}
 	for name, change := range map[string]func(m *Manifest){
 		"tags": func(m *Manifest) { m.Tags = make([]TagID, MaxTags+1) },
-		"pins": func(m *Manifest) { m.Pins = make([]TagID, MaxTags+1) },
 		"blobs": func(m *Manifest) {
 			m.Blobs = testBlobs(MaxListed+1, 3)
 			m.Count, m.Bytes = MaxListed+1, TotalSize(m.Blobs)

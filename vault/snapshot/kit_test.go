@@ -55,7 +55,7 @@ func (m *memory) Head(ctx context.Context, key string, n int64) ([]byte, error) 
 	return b[:min(int64(len(b)), n)], err
 }
 
-func (m *memory) List(ctx context.Context, prefix string, fn func(string, int64) error) error {
+func (m *memory) List(ctx context.Context, prefix string, fn func(string, int64, time.Time) error) error {
 	m.mu.Lock()
 	all := maps.Clone(m.objects)
 	err := m.fail[prefix]
@@ -65,7 +65,7 @@ func (m *memory) List(ctx context.Context, prefix string, fn func(string, int64)
 	}
 	for key, b := range all { // in no order
 		if strings.HasPrefix(key, prefix) {
-			if err := fn(key, int64(len(b))); err != nil {
+			if err := fn(key, int64(len(b)), time.Time{}); err != nil {
 				return err
 			}
 		}

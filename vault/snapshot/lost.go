@@ -17,9 +17,12 @@ type Lost struct {
 	Pruned
 }
 
-// Accepts reports whether the owner has accepted that a manifest is gone.
+// Accepts reports whether a manifest that was seen need not be there: the owner has accepted
+// that it is gone, or has revoked the key that signed it. What stands of such a key, the owner
+// has said; what others have seen of it may be a thief's.
 func (t *Trust) Accepts(host layout.HostID, set layout.SetID, seq uint64) bool {
-	return t.lost(host, set, seq) != nil
+	h, _ := t.Host(host)
+	return h.revoked() || t.lost(host, set, seq) != nil
 }
 
 func (t *Trust) lost(host layout.HostID, set layout.SetID, seq uint64) *Pruned {
@@ -129,10 +132,16 @@ func (s *Store) Missing(ctx context.Context, loaded []*Loaded, bad []Problem,
 		}
 	}
 	for k, chain := range chains {
-		if r := s.replaced(chain, tails[k]); r != nil {
+		gc, _ := s.knownGC(ctx, k.host) // nil with an error, which is told where it matters
+		if r := s.replaced(chain, tails[k]); r != nil && !gc.dropped(k.set, r.To, r.Sum) {
 			out = append(out, *r)
 		}
 		g := gaps{store: s, key: k, known: true, seq: 1, bad: make(map[uint64]bool)}
+		if gc != nil {
+			for _, d := range gc.Dropped {
+				g.bad[d.Seq] = g.bad[d.Seq] || d.Set == k.set && d.Reason == DroppedDamaged
+			}
+		}
 		for _, p := range bad {
 			if p.Key != "" && p.Host == k.host && p.Set == k.set {
 				g.bad[p.Seq] = true

@@ -62,7 +62,6 @@ type Manifest struct {
 	Time     time.Time      `json:"time"`          // by the host's clock
 	Complete bool           `json:"complete"`      // nothing that was asked for is missing
 	Tags     []TagID        `json:"tags"`
-	Pins     []TagID        `json:"pins"`
 	GC       *GCSeen        `json:"gc,omitempty"`
 	Root     RootRef        `json:"root"`
 	// Recipients is the sum of those for whom the snapshot is encrypted; none in manifests
@@ -95,18 +94,15 @@ func (m *Manifest) check() error {
 	if err := checkTags(m.Tags); err != nil {
 		return err
 	}
-	if err := checkTags(m.Pins); err != nil {
-		return err
-	}
 	return m.Needs.check()
 }
 
-// MaxTags is how many tags, or pins, a snapshot has at most.
+// MaxTags is how many tags a manifest or a note has at most.
 const MaxTags = 1000
 
 func checkTags(tags []TagID) error {
 	if len(tags) > MaxTags {
-		return fmt.Errorf("too many tags or pins, %d", len(tags))
+		return fmt.Errorf("too many tags, %d", len(tags))
 	}
 	return nil
 }
@@ -155,11 +151,11 @@ func (n Needs) normal() Needs {
 }
 
 // EncodeManifest writes a manifest, to be stored under layout.Manifest or
-// layout.ManifestWeak.
+// [layout.Weak] of it.
 func EncodeManifest(m *Manifest, signer *keys.Signer) ([]byte, error) {
 	c := *m
 	c.Header, c.Time = newHeader(manifestType), seconds(m.Time)
-	c.Tags, c.Pins, c.Needs = list(m.Tags), list(m.Pins), m.normal()
+	c.Tags, c.Needs = list(m.Tags), m.normal()
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("encode manifest: %w: %w", ErrInvalid, err)
 	}

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"vaultik/vault/layout"
 )
@@ -69,12 +71,49 @@ func (s *Store) Manifests(ctx context.Context, filter Filter) ([]*Loaded, []Prob
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, bad = s.withoutDropped(ctx, loaded, bad)
+	loaded, problems := s.judge(ctx, filter, loaded, bad)
+	return loaded, problems, nil
+}
+
+// judge says which of the manifests that were read count, and what is wrong with them and
+// their chains. What seems to be missing may have been removed by prune after the newest gc
+// object was read: then that is read again.
+func (s *Store) judge(ctx context.Context, filter Filter, all []*Loaded, bad []Problem) ([]*Loaded,
+	[]Problem) {
+	loaded, problems := s.judgeOnce(ctx, filter, all, bad)
+	if s.prunedMeanwhile(ctx, problems) {
+		return s.judgeOnce(ctx, filter, all, bad)
+	}
+	return loaded, problems
+}
+
+func (s *Store) judgeOnce(ctx context.Context, filter Filter, all []*Loaded, bad []Problem) ([]*Loaded,
+	[]Problem) {
+	loaded, bad := s.WithoutDropped(ctx, slices.Clone(all), slices.Clone(bad))
 	loaded, unlinked := s.standing(ctx, loaded)
 	problems := s.tell(ctx, filter, loaded, append(bad, unlinked...))
 	problems = append(problems, s.checkChains(ctx, loaded, problems)...)
 	problems = append(problems, s.checkUntil(ctx, filter, loaded)...)
-	return loaded, append(problems, s.checkGCs(ctx, filter)...), nil
+	return loaded, append(problems, s.checkGCs(ctx, filter)...)
+}
+
+// prunedMeanwhile reads the newest gc object about each host again of which a manifest is
+// missing, and reports whether there is a newer one.
+func (s *Store) prunedMeanwhile(ctx context.Context, problems []Problem) (newer bool) {
+	asked := make(map[layout.HostID]bool)
+	for _, p := range problems {
+		if asked[p.Host] || !errors.Is(p.Err, ErrGap) && !errors.Is(p.Err, fs.ErrNotExist) {
+			continue
+		}
+		asked[p.Host] = true
+		old, err := s.knownGC(ctx, p.Host)
+		if err != nil {
+			continue
+		}
+		g, err := s.GC(ctx, p.Host)
+		newer = newer || err == nil && g != nil && (old == nil || old.Seq != g.Seq)
+	}
+	return newer
 }
 
 // tell tells problems from strays, and remembers these.
@@ -176,7 +215,7 @@ func (s *Store) loadNear(ctx context.Context, filter Filter, all []found, seen [
 	var bad []Problem
 	load := func() error {
 		some, wrong, err := s.loadAll(ctx, round, 0, len(round))
-		some, wrong = s.withoutDropped(ctx, some, wrong)
+		some, wrong = s.WithoutDropped(ctx, some, wrong)
 		for _, l := range some {
 			if d := chains[chainKey{l.Host, l.Set}]; d != nil {
 				d.proven[l.Seq] = true
@@ -265,8 +304,8 @@ func (s *Store) Head(ctx context.Context, host layout.HostID, set layout.SetID) 
 // At reads the manifest in one place of a chain, or both sides of a fork. Strays beside
 // one are left out; where nothing is proven, each object is a problem.
 func (s *Store) At(ctx context.Context, at Place) ([]*Loaded, []Problem, error) {
-	stem := strings.TrimSuffix(layout.Manifest(at.Host, at.Set, at.Seq), ".json.zst")
-	all, err := s.find(ctx, stem, layout.KindManifest)
+	all, err := s.find(ctx, layout.Stem(layout.Manifest(at.Host, at.Set, at.Seq)),
+		layout.KindManifest)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -281,7 +320,7 @@ func (s *Store) At(ctx context.Context, at Place) ([]*Loaded, []Problem, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	loaded, bad = s.withoutDropped(ctx, loaded, bad)
+	loaded, bad = s.WithoutDropped(ctx, loaded, bad)
 	if len(loaded) > 0 {
 		bad = slices.DeleteFunc(bad, func(p Problem) bool { return Unproven(p.Err) })
 	}
@@ -292,6 +331,23 @@ func (s *Store) At(ctx context.Context, at Place) ([]*Loaded, []Problem, error) 
 // were read before, and total.
 func (s *Store) loadAll(ctx context.Context, all []found, done, total int) (loaded []*Loaded,
 	problems []Problem, err error) {
+	problems, err = s.loadEach(ctx, all, func(i int, l *Loaded) error {
+		if l != nil {
+			loaded = append(loaded, l)
+		}
+		s.progress(done+i+1, total)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return sorted(loaded), problems, nil
+}
+
+// loadEach reads manifests, some at a time, and calls use for each in their order, with nil
+// for one that is a problem. An error of use ends it.
+func (s *Store) loadEach(ctx context.Context, all []found,
+	use func(i int, l *Loaded) error) (problems []Problem, err error) {
 	type result struct {
 		l   *Loaded
 		sum Sum
@@ -305,17 +361,12 @@ func (s *Store) loadAll(ctx context.Context, all []found, done, total int) (load
 			p := problemOf(all[i], r.err)
 			p.Sum = r.sum
 			problems = append(problems, p)
-		} else {
-			loaded = append(loaded, r.l)
+			return use(i, nil)
 		}
-		s.progress(done+i+1, total)
-		return nil
+		return use(i, r.l)
 	})
-	if err != nil {
-		return nil, nil, err
-	}
 	slices.SortFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Key, b.Key) })
-	return sorted(loaded), problems, nil
+	return problems, err
 }
 
 // sorted are manifests by host, set and seq, each once: a store may have the same
@@ -342,22 +393,21 @@ func (s *Store) load(ctx context.Context, f found) (l *Loaded, sum Sum, err erro
 	if err != nil {
 		return nil, sum, err
 	}
-	l, err = s.decode(f, b)
-	if err == nil {
-		s.keep(l.Sum, b)
+	sum = sumOf(b)
+	if l, err = s.decode(f, b, sum); err == nil {
+		s.keep(sum, b)
 	}
-	return l, sumOf(b), err
+	return l, sum, err
 }
 
 // decode verifies a manifest that was read.
-func (s *Store) decode(f found, b []byte) (*Loaded, error) {
+func (s *Store) decode(f found, b []byte, sum Sum) (*Loaded, error) {
 	signer, err := s.writer(f.Host)
 	if err != nil {
 		return nil, err
 	}
-	sum := sumOf(b)
-	if f.Short != "" && f.Short != sum.String()[:len(f.Short)] {
-		return nil, damaged("its SHA-256 is not the one in its name")
+	if err := f.named(sum); err != nil {
+		return nil, err
 	}
 	m, err := DecodeManifest(b, signer.Key)
 	if err != nil {
@@ -390,30 +440,45 @@ func (s *Store) writer(host layout.HostID) (TrustHost, error) {
 // LoadedCheckpoint is a verified checkpoint.
 type LoadedCheckpoint struct {
 	*Checkpoint
-	Key string
+	Key    string
+	Stored time.Time // by the store
 }
 
-// Checkpoints reads and verifies the checkpoints of a host, oldest first.
-func (s *Store) Checkpoints(ctx context.Context, host layout.HostID) ([]*LoadedCheckpoint, []Problem, error) {
+// EachCheckpoint reads and verifies the checkpoints of a host that are not known, oldest first,
+// and calls fn for each. One that cannot be read or verified is a problem, for it may be that
+// of a running backup; unless the store has had it for [CheckpointLife] before now, or it has
+// gone meanwhile, or its host is revoked: then it pins nothing. An error of fn ends it.
+func (s *Store) EachCheckpoint(ctx context.Context, host layout.HostID, now time.Time,
+	known func(key string) bool, fn func(*LoadedCheckpoint) error) (problems []Problem, err error) {
 	all, err := s.find(ctx, layout.CheckpointPrefix(host), layout.KindCheckpoint)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.Short, b.Short) })
-	var loaded []*LoadedCheckpoint
-	var problems []Problem
 	for _, f := range all {
-		c, err := s.loadCheckpoint(ctx, f)
-		if ctx.Err() != nil {
-			return nil, nil, ctx.Err()
-		}
-		if err != nil {
-			problems = append(problems, problemOf(f, err))
+		if known(f.Key()) {
 			continue
 		}
-		loaded = append(loaded, &LoadedCheckpoint{Checkpoint: c, Key: f.Key()})
+		c, err := s.loadCheckpoint(ctx, f)
+		switch old := now.Sub(f.stored) >= CheckpointLife; {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err == nil:
+			err = fn(&LoadedCheckpoint{Checkpoint: c, Key: f.Key(), Stored: f.stored})
+			if err != nil {
+				return nil, err
+			}
+		case errors.Is(err, ErrRevoked), old && Unproven(err):
+		case errors.Is(err, fs.ErrNotExist):
+			gone, err := s.find(ctx, f.Key(), layout.KindCheckpoint)
+			if err != nil || len(gone) > 0 {
+				problems = append(problems, problemOf(f, cmp.Or(err, fs.ErrNotExist)))
+			}
+		default:
+			problems = append(problems, problemOf(f, err))
+		}
 	}
-	return loaded, problems, nil
+	return problems, nil
 }
 
 func (s *Store) loadCheckpoint(ctx context.Context, f found) (*Checkpoint, error) {

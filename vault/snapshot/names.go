@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"vaultik/vault/layout"
 )
@@ -19,7 +20,8 @@ const maxNames = 1 << 18
 // found is an object of a listing.
 type found struct {
 	layout.Object
-	size int64 // bytes
+	size   int64     // bytes
+	stored time.Time // by the store
 }
 
 // find lists the objects of one kind. Names that this format does not know are
@@ -27,12 +29,12 @@ type found struct {
 func (s *Store) find(ctx context.Context, prefix string, kind layout.Kind) ([]found, error) {
 	var out []found
 	names := 0
-	err := s.objects.List(ctx, prefix, func(key string, size int64) error {
+	err := s.objects.List(ctx, prefix, func(key string, size int64, stored time.Time) error {
 		if names++; names > maxNames {
 			return ErrFlooded
 		}
 		if o, err := layout.Parse(key); err == nil && o.Kind == kind {
-			out = append(out, found{o, size})
+			out = append(out, found{o, size, stored})
 		}
 		return nil
 	})
@@ -46,18 +48,26 @@ func (s *Store) find(ctx context.Context, prefix string, kind layout.Kind) ([]fo
 }
 
 // Unlisted asks the store for an object that it does not list, before that is said to be lost:
-// what stands behind a link is not listed. The error is a [Problem] that says why the object
-// cannot be read.
-func (s *Store) Unlisted(ctx context.Context, key string) error {
-	_, err := s.objects.Head(ctx, key, 1)
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		return nil
+// what stands behind a link is not listed. It asks for the key, and for those that objects of
+// these sums have in a weak store. The error is a [Problem] that says why the object cannot be
+// read.
+func (s *Store) Unlisted(ctx context.Context, key string, sums ...Sum) error {
+	keys := []string{key}
+	for _, sum := range sums {
+		keys = append(keys, layout.Weak(key, sum))
 	}
-	p := Problem{Key: key, Err: err}
-	if o, err := layout.Parse(key); err == nil {
-		p.Host, p.Set, p.Seq = o.Host, o.Set, o.Seq
+	for _, key := range keys {
+		_, err := s.objects.Head(ctx, key, 1)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		p := Problem{Key: key, Err: err}
+		if o, err := layout.Parse(key); err == nil {
+			p.Host, p.Set, p.Seq = o.Host, o.Set, o.Seq
+		}
+		return p
 	}
-	return p
+	return nil
 }
 
 // Unproven tells an object that no trusted key vouches for, as far as was read, from one
@@ -87,41 +97,61 @@ func inLine(bad []Problem, next uint64) (line, beyond []Problem) {
 }
 
 // newest reads the objects of a prefix from the highest seq down to the first that is
-// proven by what read checks. What stands above it and proves nothing is left out, and
-// remembered for [Store.Strays]; but if one stands at the very next place, it may be the
-// newest, damaged: that is the error, a [Problem], as is one that cannot be read. ok is
-// false if there is none. Numbers up to lost are not used any more.
+// proven by what read checks, and all others of that seq, each once: there are others only
+// where a store cannot create only if absent. What proves nothing above it, and beside it, is
+// left out, and remembered for [Store.Strays]; but if one stands at the very next place, it may
+// be the newest, damaged: that is the error, a [Problem], as is one that cannot be read. Numbers
+// up to lost are not used any more.
 func newest[T any](ctx context.Context, s *Store, prefix string, kind layout.Kind, lost uint64,
-	read func(found) (T, error)) (v T, ok bool, err error) {
+	read func(found) (T, Sum, error)) (out []T, err error) {
 	all, err := s.find(ctx, prefix, kind)
 	if err != nil {
-		return v, false, err
+		return nil, err
 	}
-	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(b.Seq, a.Seq) })
-	var bad, revoked []Problem
-	next := lost + 1
+	slices.SortFunc(all, func(a, b found) int {
+		return cmp.Or(cmp.Compare(b.Seq, a.Seq), cmp.Compare(b.Short, a.Short))
+	})
+	var sums []Sum
+	var bad, strays []Problem
+	top, next := uint64(0), lost+1
 	for _, f := range all {
-		var err error
-		if v, err = read(f); err == nil {
-			ok, next = true, max(f.Seq, lost)+1
+		if f.Seq < top {
 			break
 		}
-		if !Unproven(err) {
-			return v, false, problemOf(f, err)
-		}
-		if errors.Is(err, ErrRevoked) { // whole, and a thief's
-			revoked = append(revoked, problemOf(f, err))
-		} else {
+		v, sum, err := read(f)
+		switch {
+		case err == nil:
+			top, next = f.Seq, max(f.Seq, lost)+1
+			if !slices.Contains(sums, sum) { // a store may have one under both forms of its name
+				out, sums = append(out, v), append(sums, sum)
+			}
+		case !Unproven(err):
+			return nil, problemOf(f, err)
+		case errors.Is(err, ErrRevoked): // whole, and a thief's
+			strays = append(strays, problemOf(f, err))
+		default:
 			bad = append(bad, problemOf(f, err))
 		}
 	}
 	slices.Reverse(bad)
-	slices.Reverse(revoked)
-	line, beyond := inLine(bad, next)
-	s.ignore(prefix, kind, append(beyond, revoked...))
+	slices.Reverse(strays)
+	from := slices.IndexFunc(bad, func(p Problem) bool { return p.Seq >= next })
+	if from < 0 {
+		from = len(bad)
+	}
+	line, beyond := inLine(bad[from:], next)
+	s.ignore(prefix, kind, slices.Concat(bad[:from], beyond, strays))
 	if len(line) > 0 {
 		line[0].Next = true
-		return v, false, line[0]
+		return nil, line[0]
 	}
-	return v, ok, nil
+	return out, nil
+}
+
+// named checks an object against the part of its SHA-256 that its name may have.
+func (f found) named(sum Sum) error {
+	if f.Short != "" && f.Short != sum.String()[:len(f.Short)] {
+		return damaged("its SHA-256 is not the one in its name")
+	}
+	return nil
 }

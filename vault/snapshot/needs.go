@@ -29,7 +29,7 @@ func (s *Store) Blobs(ctx context.Context, m *Manifest) ([]BlobSize, error) {
 func (s *Store) BlobsOf(ctx context.Context, host layout.HostID, n *Needs) ([]BlobSize, error) {
 	var out []BlobSize
 	for _, ref := range n.Lists {
-		blobs, err := s.blobList(ctx, host, ref)
+		blobs, err := s.BlobList(ctx, host, ref)
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +47,9 @@ func (s *Store) BlobsOf(ctx context.Context, host layout.HostID, n *Needs) ([]Bl
 	return out, nil
 }
 
-func (s *Store) blobList(ctx context.Context, host layout.HostID, ref ListRef) ([]BlobSize, error) {
+// BlobList reads a blob list of a host. One that is missing or is not the pinned one is an error.
+func (s *Store) BlobList(ctx context.Context, host layout.HostID, ref ListRef) ([]BlobSize,
+	error) {
 	key := layout.BlobList(host, ref.Name)
 	b, err := s.getPinned(ctx, key, ref.Size, ref.Name, MaxBlobList)
 	if err != nil {
@@ -216,17 +218,22 @@ func (s *Store) openEpoch(ctx context.Context, listed map[string]int64, host lay
 	if err == nil {
 		return epoch, nil
 	}
-	epoch = s.otherWrapping(ctx, host, ref, id)
+	epoch, _ = otherWrapping(ctx, s, host, ref, func(b []byte) (age.Identity, error) {
+		return keys.OpenEpoch(b, id, ref.Epoch)
+	})
 	if epoch != nil && errors.Is(err, keys.ErrWrongIdentity) {
 		return epoch, nil // sealed to other recipients, and later wrapped for these
 	}
 	return epoch, &Problem{Key: key, Host: host, Err: err}
 }
 
-func (s *Store) otherWrapping(ctx context.Context, host layout.HostID, ref KeyRef, id *keys.Identity) age.Identity {
+// otherWrapping has open open another wrapping of an epoch key than that of ref; false if it
+// opens none.
+func otherWrapping[T any](ctx context.Context, s *Store, host layout.HostID, ref KeyRef,
+	open func([]byte) (T, error)) (v T, ok bool) {
 	all, err := s.find(ctx, layout.EpochPrefix(host, ref.Epoch), layout.KindEpochKey)
 	if err != nil {
-		return nil
+		return v, false
 	}
 	slices.SortFunc(all, func(a, b found) int { return b.N - a.N }) // the newest is the likeliest
 	for _, f := range all {
@@ -237,9 +244,29 @@ func (s *Store) otherWrapping(ctx context.Context, host layout.HostID, ref KeyRe
 		if err != nil {
 			continue
 		}
-		if epoch, err := keys.OpenEpoch(b, id, ref.Epoch); err == nil {
-			return epoch
+		if v, err := open(b); err == nil {
+			return v, true
 		}
 	}
-	return nil
+	return v, false
+}
+
+// RewrapEpoch opens an epoch key, and seals it to recipients: the object to store as another
+// wrapping of it. The error is as of [keys.OpenEpoch], or of reading.
+func (s *Store) RewrapEpoch(ctx context.Context, host layout.HostID, ref KeyRef, id *keys.Identity,
+	rs keys.Recipients) ([]byte, error) {
+	rewrap := func(b []byte) ([]byte, error) { return keys.RewrapEpoch(b, id, ref.Epoch, rs) }
+	b, err := s.getPinned(ctx, layout.EpochKey(host, ref.Epoch, ref.N), ref.Size, ref.SHA256,
+		MaxEpochKey)
+	var sealed []byte
+	if err == nil {
+		sealed, err = rewrap(b)
+	}
+	if err == nil {
+		return sealed, nil
+	}
+	if other, ok := otherWrapping(ctx, s, host, ref, rewrap); ok {
+		return other, nil
+	}
+	return nil, err
 }

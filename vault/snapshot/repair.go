@@ -33,11 +33,12 @@ type Author struct {
 type HeadState struct {
 	StoreGood bool
 	Trust     *Trust // the newest that the owner has signed; nil: none is left
-	TrustSum  Sum    // of its object
-	TrustGood bool   // nothing that may be a newer one, damaged, stands behind it
-	Next      uint64 // the number for a new list
-	Prev      Sum    // what that continues from; zero if it is the first
-	Weak      bool   // manifests have the names of a store without create-if-absent
+	TrustGood bool   // it is the only one of its number, and no newer one, damaged, stands behind
+	// Forked are the newest, where there are several: Trust is none of them then.
+	Forked []FoundTrust
+	Next   uint64 // the number for a new list
+	Prev   Sum    // what that continues from; zero if it is the first
+	Weak   bool   // manifests have the names of a store without create-if-absent
 }
 
 // ReadHead reads store.json and the trust lists of a store whose id and owner are known from
@@ -84,37 +85,52 @@ func (s *Store) readLists(ctx context.Context, h *HeadState) error {
 	}
 	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(b.Seq, a.Seq) })
 	var bad []Problem
+	var good []FoundTrust
 	sums := make(map[uint64]Sum)
 	h.Next = 1
 	for _, f := range all {
-		b, err := s.get(ctx, f.Key(), f.size, MaxTrust)
-		var t Trust
-		if err == nil {
-			sums[f.Seq] = sumOf(b)
-			t, err = s.trustList(b, f.Seq)
-		}
-		if err == nil {
-			h.Trust, h.TrustSum, h.Next, h.Prev = &t, sumOf(b), t.Seq+1, sumOf(b)
+		if f.Seq+1 < h.Next {
 			break
 		}
-		if !Unproven(err) {
+		l, err := s.readTrust(ctx, f)
+		switch {
+		case err == nil:
+			h.Next = f.Seq + 1
+			if !slices.ContainsFunc(good, func(o FoundTrust) bool { return o.Sum == l.Sum }) {
+				good = append(good, l)
+			}
+		case !Unproven(err):
 			return fmt.Errorf("%s: %w", f.Key(), err)
+		default:
+			sums[f.Seq] = l.Sum
+			bad = append(bad, problemOf(f, err))
 		}
-		bad = append(bad, problemOf(f, err))
+	}
+	switch len(good) {
+	case 0:
+	case 1:
+		h.Continue(good[0])
+	default:
+		h.Forked = good
 	}
 	slices.Reverse(bad)
-	line, _ := inLine(bad, h.Next)
-	h.TrustGood = h.Trust != nil && len(line) == 0
+	line, _ := inLine(slices.DeleteFunc(bad, func(p Problem) bool { return p.Seq < h.Next }), h.Next)
+	h.TrustGood = len(good) == 1 && len(line) == 0
 	if n := len(line); n > 0 {
 		h.Next = line[n-1].Seq + 1
-		if h.Trust == nil {
+		if len(good) == 0 {
 			h.Prev = sums[line[n-1].Seq]
 		}
 	}
-	if h.Next > 1 && h.Prev.IsZero() { // the last of them was too large to be read
+	if h.Next > 1 && h.Prev.IsZero() && len(h.Forked) == 0 { // the last was too large to be read
 		return damaged("%s is too large", layout.Trust(h.Next-1))
 	}
 	return nil
+}
+
+// Continue has the new list follow one that was found.
+func (h *HeadState) Continue(l FoundTrust) {
+	h.Trust, h.Prev = &l.Trust, l.Sum
 }
 
 // FindAuthors finds the keys that signed the manifests and gc objects of a store, whatever its
@@ -222,9 +238,9 @@ func order(first bool) int {
 // findAmong is find where objects of other kinds, of which there may be any number, have the
 // same prefix.
 func (s *Store) findAmong(ctx context.Context, prefix string, kind layout.Kind) (out []found, err error) {
-	err = s.objects.List(ctx, prefix, func(key string, size int64) error {
+	err = s.objects.List(ctx, prefix, func(key string, size int64, stored time.Time) error {
 		if o, err := layout.Parse(key); err == nil && o.Kind == kind {
-			out = append(out, found{o, size})
+			out = append(out, found{o, size, stored})
 		}
 		if len(out) > maxNames {
 			return fmt.Errorf("%w: over %d of kind %s", ErrFlooded, maxNames, kind)

@@ -160,7 +160,8 @@ func (s *Store) checkUntil(ctx context.Context, filter Filter, loaded []*Loaded)
 		}
 		for _, u := range h.Until.Sets {
 			p := Place{h.Host, u.Set, u.Seq}
-			if !filter.Set.IsZero() && filter.Set != u.Set || s.Trust.Accepts(p.Host, p.Set, p.Seq) {
+			if !filter.Set.IsZero() && filter.Set != u.Set ||
+				s.Trust.lost(p.Host, p.Set, p.Seq) != nil {
 				continue
 			}
 			if err := s.CheckSeen(ctx, loaded, p, u.Sum); err != nil {

@@ -71,7 +71,7 @@ type Filters struct {
 	Cut           bool   `json:"cut,omitempty"`         // it was too much: excludes, or something here, is not complete
 }
 
-// Tag is the name of a tag or pin.
+// Tag is the name of a tag.
 type Tag struct {
 	ID   TagID `json:"id"`
 	Name Text  `json:"name"`

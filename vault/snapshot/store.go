@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"time"
 
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -20,8 +21,10 @@ type Objects interface {
 	Get(ctx context.Context, key string, off, n int64) ([]byte, error)
 	// Head returns the first n bytes of an object, or all of it where it is shorter.
 	Head(ctx context.Context, key string, n int64) ([]byte, error)
-	// List calls fn for each object whose key begins with prefix, in any order.
-	List(ctx context.Context, prefix string, fn func(key string, size int64) error) error
+	// List calls fn for each object whose key begins with prefix, in any order, with its size
+	// in bytes and when the store says that it was stored.
+	List(ctx context.Context, prefix string,
+		fn func(key string, size int64, stored time.Time) error) error
 }
 
 // Pin is what a machine remembers of a store. Empty fields accept anything.
@@ -56,8 +59,9 @@ type Store struct {
 	mu     sync.Mutex // of what follows
 	epochs map[epochKey]*opening
 	strays map[strayKey]Stray
-	named  map[layout.HostID][]GCSeen // gc objects that must be there: see RequireGC
-	gcs    map[layout.HostID]gcRead   // the newest that was read, without what it condemns
+	known  map[layout.HostID][]gcKnown // gc objects of the highest seq known to exist: see RequireGC
+	gcs    map[layout.HostID]gcRead    // the newest that was read, without what it condemns
+	drops  map[layout.HostID][]Dropped
 }
 
 type epochKey struct {
@@ -84,7 +88,8 @@ func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
 
 func newStore(o Objects) *Store {
 	return &Store{objects: o, epochs: make(map[epochKey]*opening), strays: make(map[strayKey]Stray),
-		named: make(map[layout.HostID][]GCSeen), gcs: make(map[layout.HostID]gcRead)}
+		known: make(map[layout.HostID][]gcKnown), gcs: make(map[layout.HostID]gcRead),
+		drops: make(map[layout.HostID][]Dropped)}
 }
 
 func (s *Store) open(ctx context.Context, pin Pin) error {
@@ -107,35 +112,31 @@ func (s *Store) open(ctx context.Context, pin Pin) error {
 // openTrust reads the newest trust list: the highest that the owner has signed. It never
 // falls back to an older one where the newest may be damaged: that may hold a revocation.
 func (s *Store) openTrust(ctx context.Context, pin Pin) error {
-	var sum Sum
-	trust, ok, err := newest(ctx, s, layout.TrustPrefix, layout.KindTrust, 0,
-		func(f found) (Trust, error) {
-			b, err := s.get(ctx, f.Key(), f.size, MaxTrust)
-			if err != nil {
-				return Trust{}, err
-			}
-			t, err := s.trustList(b, f.Seq)
-			if err != nil {
-				return t, err
-			}
-			sum = sumOf(b)
-			return t, nil
+	lists, err := newest(ctx, s, layout.TrustPrefix, layout.KindTrust, 0,
+		func(f found) (l FoundTrust, _ Sum, err error) {
+			l, err = s.readTrust(ctx, f)
+			return l, l.Sum, err
 		})
 	if err != nil {
 		return err
 	}
-	if last := max(pin.TrustSeq, 1); trust.Seq < last {
-		if err := s.Unlisted(ctx, layout.Trust(last)); err != nil {
+	if len(lists) > 1 {
+		return fmt.Errorf("%w: %s", ErrTrustFork, namesOf(lists))
+	}
+	var seen Sum
+	_ = seen.UnmarshalText([]byte(pin.TrustSum)) // it may be empty
+	if last := max(pin.TrustSeq, 1); len(lists) == 0 || lists[0].Trust.Seq < last {
+		if err := s.Unlisted(ctx, layout.Trust(last), seen); err != nil {
 			return err
 		}
 	}
 	switch {
-	case !ok && pin.TrustSeq > 0:
+	case len(lists) == 0 && pin.TrustSeq > 0:
 		return damaged("there is no trust list, but list %d was seen before", pin.TrustSeq)
-	case !ok:
+	case len(lists) == 0:
 		return damaged("there is no trust list")
 	}
-	s.Trust, s.TrustSeq, s.TrustSum = trust, trust.Seq, sum.String()
+	s.Trust, s.TrustSeq, s.TrustSum = lists[0].Trust, lists[0].Trust.Seq, lists[0].Sum.String()
 	switch {
 	case s.TrustSeq < pin.TrustSeq:
 		return fmt.Errorf("%w: it is %d, but %d was seen", ErrTrustRollback, s.TrustSeq, pin.TrustSeq)
@@ -143,6 +144,40 @@ func (s *Store) openTrust(ctx context.Context, pin Pin) error {
 		return fmt.Errorf("%w: another list %d was seen", ErrTrustRollback, s.TrustSeq)
 	}
 	return nil
+}
+
+// FoundTrust is a trust list that the owner has signed.
+type FoundTrust struct {
+	Key   string
+	Trust Trust
+	Sum   Sum // of the object; also of one that is not a trust list, where it was read
+}
+
+// Name is the last part of the key, by which people tell it from another of its number.
+func (l *FoundTrust) Name() string {
+	return layout.Stem(strings.TrimPrefix(l.Key, layout.TrustPrefix))
+}
+
+// namesOf are the keys of trust lists, and when they were signed.
+func namesOf(lists []FoundTrust) string {
+	names := make([]string, len(lists))
+	for i, l := range lists {
+		names[i] = l.Key + " of " + l.Trust.Time.Format(time.RFC3339)
+	}
+	return strings.Join(names, ", ")
+}
+
+// readTrust reads and verifies one trust list.
+func (s *Store) readTrust(ctx context.Context, f found) (l FoundTrust, err error) {
+	b, err := s.get(ctx, f.Key(), f.size, MaxTrust)
+	if err != nil {
+		return l, err
+	}
+	l.Key, l.Sum = f.Key(), sumOf(b)
+	if err = f.named(l.Sum); err == nil {
+		l.Trust, err = s.trustList(b, f.Seq)
+	}
+	return l, err
 }
 
 // trustList reads the object of one number.

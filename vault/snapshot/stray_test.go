@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"vaultik/vault/layout"
 )
@@ -31,7 +32,7 @@ func TestStore_Manifests_garbage(t *testing.T) {
 			return keys
 		}, 1, 0},
 		"after a gap":             {func(w *world) []string { return []string{layout.Manifest(w.host, w.set, 5)} }, 0, 1},
-		"beside another":          {func(w *world) []string { return []string{layout.ManifestWeak(w.host, w.set, 2, Sum{7})} }, 0, 1},
+		"beside another":          {func(w *world) []string { return []string{layout.Weak(layout.Manifest(w.host, w.set, 2), Sum{7})} }, 0, 1},
 		"a set that is not there": {func(w *world) []string { return []string{layout.Manifest(w.host, layout.NewSetID(), 3)} }, 0, 1},
 		"the first of a set that may have been": {func(w *world) []string {
 			return []string{layout.Manifest(w.host, layout.NewSetID(), 1)}
@@ -128,12 +129,12 @@ type endless struct {
 	name   func(i int) string
 }
 
-func (e endless) List(ctx context.Context, prefix string, fn func(string, int64) error) error {
+func (e endless) List(ctx context.Context, prefix string, fn func(string, int64, time.Time) error) error {
 	if prefix != e.prefix {
 		return e.memory.List(ctx, prefix, fn)
 	}
 	for i := 0; ; i++ {
-		if err := fn(e.name(i), 10); err != nil {
+		if err := fn(e.name(i), 10, time.Time{}); err != nil {
 			return err
 		}
 	}
@@ -160,7 +161,7 @@ func TestStore_flooded(t *testing.T) {
 			_, err = s.GC(t.Context(), w.host)
 		}
 		if err == nil {
-			_, _, err = s.Checkpoints(t.Context(), w.host)
+			_, _, err = checkpoints(t.Context(), s, w.host, time.Time{})
 		}
 		if !errors.Is(err, ErrFlooded) || !strings.Contains(err.Error(), prefix) {
 			t.Errorf("%s: %v", prefix, err)
@@ -186,12 +187,12 @@ func TestStore_largeIsNotFetched(t *testing.T) {
 // large says of manifests that they have a GiB.
 type large struct{ *memory }
 
-func (m large) List(ctx context.Context, prefix string, fn func(string, int64) error) error {
-	return m.memory.List(ctx, prefix, func(key string, size int64) error {
+func (m large) List(ctx context.Context, prefix string, fn func(string, int64, time.Time) error) error {
+	return m.memory.List(ctx, prefix, func(key string, size int64, at time.Time) error {
 		if strings.Contains(key, "/m/") {
 			size = 1 << 30
 		}
-		return fn(key, size)
+		return fn(key, size, at)
 	})
 }
 
@@ -215,7 +216,7 @@ func TestStore_randomGarbage(t *testing.T) {
 				seq = 1 + rng.Uint64N(20)
 			}
 			key := []string{layout.Trust(seq), layout.GC(w.host, seq), layout.Manifest(w.host, w.set, seq),
-				layout.Manifest(w.host, layout.NewSetID(), seq), layout.ManifestWeak(w.host, w.set, seq, Sum{byte(seed)}),
+				layout.Manifest(w.host, layout.NewSetID(), seq), layout.Weak(layout.Manifest(w.host, w.set, seq), Sum{byte(seed)}),
 				layout.Checkpoint(w.host, layout.NewULID(testTime))}[rng.IntN(6)]
 			if !good[key] {
 				w.m.objects[key] = []byte("garbage")

@@ -39,6 +39,7 @@ type TrustHost struct {
 	Host    layout.HostID  `json:"host"`
 	Key     keys.PublicKey `json:"key"`
 	Roles   []string       `json:"roles"`
+	Since   time.Time      `json:"since,omitzero"`   // when it was added, by the owner's clock; for people
 	Revoked time.Time      `json:"revoked,omitzero"` // when, by the owner's clock; for people
 	Until   *Until         `json:"until,omitempty"`  // of a revoked key: what stands
 	// Recipients are the sums of all sets of recipients that the owner has signed for this
@@ -60,11 +61,36 @@ func (h TrustHost) SignedFor() (Sum, bool) {
 
 // Sign puts the sum of a host's recipients in force; false if the list has no such host.
 func (t *Trust) Sign(host layout.HostID, recipients Sum) bool {
+	t.Hosts = slices.Clone(t.Hosts)
 	for i := range t.Hosts {
 		if h := &t.Hosts[i]; h.Host == host {
 			h.Recipients = append(slices.DeleteFunc(slices.Clone(h.Recipients), func(s Sum) bool {
 				return s == recipients
 			}), recipients)
+			return true
+		}
+	}
+	return false
+}
+
+// Add adds a key. The error is [ErrTaken] where its host or the key itself is in the list, be it
+// that it was revoked: a host whose key is replaced becomes a new host.
+func (t *Trust) Add(h TrustHost) error {
+	for _, old := range t.Hosts {
+		if old.Host == h.Host || old.Key == h.Key {
+			return fmt.Errorf("%w: host %s", ErrTaken, old.Host)
+		}
+	}
+	t.Hosts = append(slices.Clone(t.Hosts), h)
+	return nil
+}
+
+// Revoke revokes the key of a host; until says what stands. False if the list has no such host.
+func (t *Trust) Revoke(host layout.HostID, at time.Time, until *Until) bool {
+	t.Hosts = slices.Clone(t.Hosts)
+	for i := range t.Hosts {
+		if h := &t.Hosts[i]; h.Host == host {
+			h.Revoked, h.Until = at, until
 			return true
 		}
 	}
@@ -134,6 +160,9 @@ func EncodeTrust(t Trust, owner *keys.Signer) ([]byte, error) {
 	t.Hosts = list(slices.Clone(t.Hosts))
 	for i := range t.Hosts {
 		t.Hosts[i].Roles = list(t.Hosts[i].Roles)
+		if !t.Hosts[i].Since.IsZero() {
+			t.Hosts[i].Since = seconds(t.Hosts[i].Since)
+		}
 		if !t.Hosts[i].Revoked.IsZero() {
 			t.Hosts[i].Revoked = seconds(t.Hosts[i].Revoked)
 		}

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -30,11 +29,8 @@ func (s Sum) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, s[:]),
 // UnmarshalText reads lowercase hex.
 func (s *Sum) UnmarshalText(text []byte) error { return parseHex(text, s[:]) }
 
-// TagID stands for a tag or a pin where names are public. The root has its name.
+// TagID stands for a tag where names are public. The root, or a note, has its name.
 type TagID [8]byte
-
-// NewTagID returns a random id.
-func NewTagID() (id TagID) { _, _ = rand.Read(id[:]); return id }
 
 func (t TagID) String() string { return hex.EncodeToString(t[:]) }
 

@@ -1,0 +1,5 @@
+// Package prune is the job that removes from one host's part of a store what no snapshot needs.
+// What is removed, and when, is decided in vault/gc; here it is done.
+//
+// A credit for deletions under way bounds the mailbox of the deleters.
+package prune

@@ -1,0 +1,247 @@
+package prunemodel
+
+import (
+	"slices"
+	"time"
+
+	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
+)
+
+// mirror is a machine that copies one host's part of the store to another store, follows what is
+// deleted there, and puts back what was lost there.
+type mirror struct {
+	*machine
+	from, to *part
+	home     *host
+}
+
+func (w *world) mirror(h *host) *mirror {
+	to := &part{world: w, mirrors: true, host: h.part.host, byKey: map[string]*object{}, accepted: map[string]bool{}}
+	for _, s := range h.part.sets {
+		to.sets = append(to.sets, &set{id: s.id})
+	}
+	m := &mirror{from: h.part, to: to, home: h}
+	m.machine = w.machine("mirror", w.skew(), func(*machine) {
+		if m.copy() == nil && m.follow() == nil {
+			m.mend()
+		}
+		m.wake = w.now + w.upTo([]time.Duration{time.Hour, 20 * time.Hour, 100 * time.Hour}[w.rng.IntN(3)])
+	})
+	return m
+}
+
+// copy brings over the snapshots that are not there yet: the manifest last.
+func (m *mirror) copy() error {
+	if err := m.read("list manifests to copy"); err != nil {
+		return err
+	}
+	var all []*made
+	m.from.list(func(x *object) {
+		if x.Kind == layout.KindManifest && x.there && !m.to.object(x.Object).there {
+			all = append(all, x.what.(*made))
+		}
+	})
+	for _, from := range all {
+		if from.removed || !from.success {
+			continue
+		}
+		i := slices.Index(m.from.sets, from.set)
+		to := &made{Loaded: from.Loaded, set: m.to.sets[i], at: m.to.object(from.at.Object)}
+		whole := true
+		for _, x := range from.needs {
+			y := m.to.object(x.Object)
+			to.needs = append(to.needs, y)
+			if y.there || !whole {
+				continue
+			}
+			if whole = x.there; !whole {
+				continue
+			}
+			if err := m.send("copy "+x.String(), func() { m.to.put(m.machine, y, x.size, x.what) }); err != nil {
+				return err
+			}
+		}
+		if !whole || from.lost {
+			continue
+		}
+		err := m.send("copy "+from.at.String(), func() {
+			for _, y := range to.needs {
+				y.needers = append(y.needers, to)
+			}
+			m.to.manifests, to.set.made = append(m.to.manifests, to), append(to.set.made, to)
+			m.to.put(m.machine, to.at, 500, to)
+			to.success = to.whole()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow does what prune has done to the source. It deletes nothing else.
+func (m *mirror) follow() error {
+	if err := m.read("read the newest gc object"); err != nil {
+		return err
+	}
+	g := m.from.head
+	if g == nil {
+		return nil
+	}
+	at := m.to.object(layout.Object{Kind: layout.KindGC, Seq: g.Seq})
+	if !at.there {
+		if err := m.send("copy "+at.String(), func() { m.to.put(m.machine, at, 600, g) }); err != nil {
+			return err
+		}
+	}
+	var gone []*object
+	for _, n := range m.to.manifests {
+		if n.removed && n.at.there {
+			gone = append(gone, n.at)
+		}
+	}
+	m.to.each(g, func(x *object, deleted bool) {
+		if deleted && x.there && !slices.ContainsFunc(x.needers, func(n *made) bool { return !n.removed }) {
+			gone = append(gone, x)
+		}
+	})
+	for _, x := range gone {
+		if err := m.send("delete in the mirror "+x.String(), func() { m.to.remove(x) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settled is how long putting back waits after it took names off the condemned list: a prune that
+// has not seen that yet looks within ten minutes, and what it has asked for is done by then.
+const settled = 2 * time.Hour
+
+// mend puts back a manifest that the source has lost, and what it needs.
+func (m *mirror) mend() {
+	for _, n := range m.from.manifests {
+		if !n.lost || n.removed || !m.to.object(n.at.Object).there {
+			continue
+		}
+		if !m.to.object(n.at.Object).what.(*made).whole() {
+			continue
+		}
+		m.w.tell(m.machine, "puts back %s", n.at)
+		for range 5 {
+			if done, err := m.putBack(n); done || err != nil {
+				break
+			}
+		}
+	}
+}
+
+// putBack is done if nothing was condemned since it took the names off the list.
+func (m *mirror) putBack(n *made) (done bool, err error) {
+	seq, err := m.takeOff(n)
+	if err != nil {
+		return false, err
+	}
+	if !m.w.weak.hasty {
+		start := m.boot()
+		for m.boot()-start < settled {
+			m.wake = m.w.now + settled
+			if m.w.calm {
+				m.w.advance(settled)
+			} else {
+				m.yield(struct{}{})
+			}
+			if err := m.read("waits"); err != nil {
+				return false, err
+			}
+		}
+	}
+	for _, x := range n.needs {
+		if err := m.read("ask for " + x.String()); err != nil {
+			return false, err
+		}
+		if y := m.to.object(x.Object); !x.there {
+			if err := m.send("put back "+x.String(), func() { m.from.put(m.machine, x, y.size, y.what) }); err != nil {
+				return false, err
+			}
+		}
+	}
+	err = m.send("put back "+n.at.String(), func() {
+		if !n.at.there {
+			m.from.put(m.machine, n.at, 500, n)
+		}
+	})
+	if err != nil {
+		return false, err
+	}
+	if err := m.read("ask for the next gc object"); err != nil {
+		return false, err
+	}
+	if m.from.head != nil && m.from.head.Seq != seq && !m.w.weak.keepsCondemned {
+		return false, nil
+	}
+	n.lost = false
+	if n.removed {
+		return true, nil
+	}
+	m.w.tell(m.machine, "has put back %s", n.at)
+	delete(m.from.accepted, n.at.key)
+	if !n.whole() {
+		m.w.broke("%s is put back, and %v is not there", n.at, n.gone())
+	}
+	return true, nil
+}
+
+// takeOff takes what a manifest needs off the condemned list, and returns the newest gc object's
+// seq.
+func (m *mirror) takeOff(n *made) (seq uint64, err error) {
+	if err := m.read("read the newest gc object"); err != nil {
+		return 0, err
+	}
+	g := m.from.head
+	if g == nil {
+		return 0, nil
+	}
+	needed := map[string]bool{}
+	for _, x := range n.needs {
+		needed[x.Name()] = true
+	}
+	next := *g
+	next.Seq, next.Prev, next.Condemned = g.Seq+1, m.from.headSum, nil
+	off := 0
+	for _, c := range g.Condemned {
+		names := slices.DeleteFunc(slices.Clone(c.Names), func(name string) bool { return needed[name] })
+		off += len(c.Names) - len(names)
+		if c.Names = names; len(names) > 0 {
+			next.Condemned = append(next.Condemned, c)
+		}
+	}
+	if off == 0 || m.w.weak.keepsCondemned {
+		return g.Seq, nil
+	}
+	m.w.tell(m.machine, "takes %d names off the condemned list", off)
+	x, sum, taken := m.from.object(layout.Object{Kind: layout.KindGC, Seq: next.Seq}), snapshot.Sum(m.w.id()), false
+	err = m.send("put "+x.String(), func() {
+		if taken = x.there; !taken {
+			m.from.headSum = sum
+			m.from.put(m.machine, x, 600, &next)
+		}
+	})
+	if err == nil && taken {
+		err = errFailed
+	}
+	return next.Seq, err
+}
+
+// lose is a fault of the store: a manifest is gone. The owner accepts that.
+func (w *world) lose(p *part) {
+	for _, m := range p.manifests {
+		if m.success && !m.removed && !m.lost && m.at.there && w.chance(300) {
+			w.tell(nil, "loses %s", m.at)
+			m.lost, p.accepted[m.at.key] = true, true
+			m.at.there, m.at.gone = false, w.now
+			m.set.hadWhole = m.set.whole()
+			return
+		}
+	}
+}
