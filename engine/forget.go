@@ -24,10 +24,29 @@ import (
 // ForgetOptions say which snapshots are kept.
 type ForgetOptions struct {
 	Pick   Pick
-	Policy retention.Policy // nil: that of the configuration
-	DryRun bool             // only say what would be removed
-	Prune  bool             // give back the space of what nothing needs, too
-	Force  bool             // go past the brakes of a policy
+	Rules  []Rule // none: those of the configuration
+	DryRun bool   // only say what would be removed
+	Prune  bool   // give back the space of what nothing needs, too
+	Force  bool   // go past the brakes of a policy
+}
+
+// Rule keeps snapshots: a name such as daily, within-daily or tag, and its value such as 7, 30d
+// or release, as package retention has them.
+type Rule struct{ Name, Value string }
+
+// policy is nil if there are no rules.
+func (o *ForgetOptions) policy() (p retention.Policy, err error) {
+	for _, rule := range o.Rules {
+		r, err := retention.ParseRule(rule.Name, rule.Value)
+		if err != nil {
+			return nil, fault.Misuse("forget", "--keep-"+rule.Name+": "+err.Error())
+		}
+		p = append(p, r)
+	}
+	if err := p.Check(); err != nil {
+		return nil, fault.Misuse("forget", err.Error())
+	}
+	return p, nil
 }
 
 // ForgetResult is what a policy says of each snapshot, and what was removed.
@@ -50,7 +69,8 @@ type ForgottenSet struct {
 // Forget removes the snapshots that no rule of a policy keeps. Sets that no policy is for, and
 // those of other hosts unless they are picked, stay as they are; so do all hosts where this one
 // has no snapshots. What is removed needs a [Engine.Prune] to give back its space.
-func (e *Engine) Forget(ctx context.Context, o ForgetOptions, sink events.Sink) (ForgetResult, error) {
+func (e *Engine) Forget(ctx context.Context, o ForgetOptions,
+	sink events.Sink) (ForgetResult, error) {
 	j := e.begin("forget", sink)
 	res, err := attended(ctx, j, func() (ForgetResult, error) { return j.forget(ctx, o) })
 	res.Totals = j.totals()
@@ -59,8 +79,9 @@ func (e *Engine) Forget(ctx context.Context, o ForgetOptions, sink events.Sink) 
 
 func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, err error) {
 	j.dry = o.DryRun
-	if err := o.Policy.Check(); err != nil {
-		return res, fault.Misuse("forget", err.Error())
+	policy, err := o.policy()
+	if err != nil {
+		return res, err
 	}
 	key, err := j.optionalIdentity()
 	if err != nil {
@@ -74,7 +95,7 @@ func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, er
 	if _, _, err := op.pruner(); err != nil {
 		return res, err
 	}
-	f := &forgetting{job: j, o: o}
+	f := &forgetting{job: j, o: o, policy: policy}
 	if f.cat, err = j.marked(ctx, op); err != nil {
 		return res, err
 	}
@@ -111,11 +132,12 @@ func (j *job) marked(ctx context.Context, op *opened) (*catalog, error) {
 // forgetting is a policy at work on the sets that are left.
 type forgetting struct {
 	*job
-	o    ForgetOptions
-	cat  *catalog
-	now  time.Time // by the store's clock
-	rows map[snapshot.Sum]*row
-	all  []*forgottenSet
+	o      ForgetOptions
+	policy retention.Policy // nil: that of the configuration
+	cat    *catalog
+	now    time.Time // by the store's clock
+	rows   map[snapshot.Sum]*row
+	all    []*forgottenSet
 }
 
 // forgottenSet is one set on its way.
@@ -137,13 +159,13 @@ func (f *forgetting) sets(ctx context.Context, key *keys.Identity) error {
 		return f.cat.noSnapshot("the store has no snapshot yet")
 	}
 	conf, err := f.config()
-	if err != nil && (f.o.Policy == nil || f.job.o.Store == nil) {
+	if err != nil && (f.policy == nil || f.job.o.Store == nil) {
 		return err
 	}
 	var none []string
 	usesTags := false
 	for _, n := range chains {
-		s := &forgottenSet{named: n, policy: f.o.Policy}
+		s := &forgottenSet{named: n, policy: f.policy}
 		s.Host, s.Set = n.hostName, n.setName
 		if s.policy == nil && f.cat.op.Host != nil && n.host == f.cat.op.Host.ID {
 			s.policy = conf.Policy(n.setName)
@@ -155,7 +177,9 @@ func (f *forgetting) sets(ctx context.Context, key *keys.Identity) error {
 			continue
 		}
 		s.ForgottenSet.Policy = policyText(s.policy)
-		usesTags = usesTags || slices.ContainsFunc(s.policy, func(r retention.Rule) bool { return len(r.Tags) > 0 })
+		usesTags = usesTags || slices.ContainsFunc(s.policy, func(r retention.Rule) bool {
+			return len(r.Tags) > 0
+		})
 		f.all = append(f.all, s)
 	}
 	if len(f.all) == 0 {
@@ -227,8 +251,8 @@ func (f *forgetting) judge(s *forgottenSet, list []*gc.Snapshot) (expire []snaps
 	bySeq := map[uint64]*gc.Snapshot{}
 	for _, g := range list {
 		bySeq[g.Place.Seq] = g
-		one := retention.Snapshot{Seq: g.Place.Seq, Time: g.Time, Stored: g.Stored, Complete: g.Complete,
-			Whole: g.Whole, Pinned: len(g.Pins) > 0}
+		one := retention.Snapshot{Seq: g.Place.Seq, Time: g.Time, Stored: g.Stored,
+			Complete: g.Complete, Whole: g.Whole, Pinned: len(g.Pins) > 0}
 		one.Tags, one.Unnamed = f.tagNames(g, s.policy)
 		set = append(set, one)
 	}
@@ -275,9 +299,11 @@ func (f *forgetting) tagNames(g *gc.Snapshot, p retention.Policy) (names []strin
 	return names, unnamed
 }
 
-func (f *forgetting) verdict(s *forgottenSet, g *gc.Snapshot, v *retention.Verdict) events.Verdict {
-	ev := events.Verdict{Type: "verdict", ID: g.Sum.String(), Time: g.Time, Host: g.Place.Host.String(),
-		Set: g.Place.Set.String(), Seq: g.Place.Seq, Complete: g.Complete, Whole: g.Whole, Keep: v.Keep()}
+func (f *forgetting) verdict(s *forgottenSet, g *gc.Snapshot,
+	v *retention.Verdict) events.Verdict {
+	ev := events.Verdict{Type: "verdict", ID: g.Sum.String(), Time: g.Time,
+		Host: g.Place.Host.String(), Set: g.Place.Set.String(), Seq: g.Place.Seq,
+		Complete: g.Complete, Whole: g.Whole, Keep: v.Keep()}
 	if s.hostName != ev.Host {
 		ev.Hostname, ev.Hostname64 = events.Twin(s.hostName)
 	}

@@ -188,17 +188,13 @@ func (k *keeper) trust(edit func(*snapshot.Trust)) {
 	k.put(layout.Trust(t.Seq), b)
 }
 
-func policyOf(t *testing.T, text string) (p retention.Policy) {
-	t.Helper()
+// rules are written like "last 2 tag x".
+func rules(text string) (out []engine.Rule) {
 	words := strings.Fields(text)
 	for i := 0; i < len(words); i += 2 {
-		r, err := retention.ParseRule(words[i], words[i+1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		p = append(p, r)
+		out = append(out, engine.Rule{Name: words[i], Value: words[i+1]})
 	}
-	return p
+	return out
 }
 
 // text is what a policy says of each snapshot: "a: -; b: last".
@@ -287,7 +283,7 @@ func TestForget(t *testing.T) {
 				c.prepare(k)
 			}
 			before := k.files()
-			o := engine.ForgetOptions{Policy: policyOf(t, c.policy), DryRun: true}
+			o := engine.ForgetOptions{Rules: rules(c.policy), DryRun: true}
 			for _, o.DryRun = range []bool{true, false} {
 				res, err := k.engine(nil).Forget(t.Context(), o, events.Discard)
 				switch {
@@ -363,7 +359,7 @@ func TestForget_WriteOnly(t *testing.T) {
 		t.Hosts = append(t.Hosts, pruner)
 	})
 	k.must(k.annotate("a", pin))
-	_, forget := k.engine(nil).Forget(t.Context(), engine.ForgetOptions{Policy: policyOf(t, "last 2")}, events.Discard)
+	_, forget := k.engine(nil).Forget(t.Context(), engine.ForgetOptions{Rules: rules("last 2")}, events.Discard)
 	_, remove := k.engine(nil).Remove(t.Context(), engine.RemoveOptions{Snapshots: []string{k.ids["b"].ID()}}, events.Discard)
 	for what, err := range map[string]error{"forget": forget, "remove": remove, "unpin": k.annotate("a", unpin)} {
 		if err == nil || !strings.Contains(err.Error(), "("+pruner.Host.String()+")") {
@@ -462,7 +458,7 @@ func TestRemove_Damaged(t *testing.T) {
 		k.old("s", "a40 b30 c20 d10 e5")
 		e, key := k.engine(nil), k.ids[letter].Key
 		k.put(key, []byte("?"))
-		policy := engine.ForgetOptions{Policy: policyOf(t, "last 3")}
+		policy := engine.ForgetOptions{Rules: rules("last 3")}
 		_, err := e.Forget(t.Context(), policy, events.Discard)
 		if x := engine.Explain(err); x.Exit != fault.Damage || !strings.Contains(x.Hint, "snapshot remove --damaged "+key) {
 			t.Errorf("%s: %+v names no way out", letter, x)

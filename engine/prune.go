@@ -277,7 +277,7 @@ func (p *pruneJob) host(ctx context.Context, system *actors.System,
 		}
 	}
 	spec := &prune.Spec{Store: p.op.Backend, Opened: p.op.Store, Host: host, Signer: p.signer,
-		Conditional: p.op.Store.Doc.Safety == "", Seen: p.seen, Options: o, Parallel: p.parallel,
+		Seen: p.seen, Options: o, Parallel: p.parallel,
 		Progress: prog, Warn: func(text string) { p.Warn("", "%s", text) }}
 	stop := p.show(prog)
 	rep, err := prune.Run(ctx, system, spec)

@@ -188,18 +188,16 @@ type sealingDone struct {
 
 // storeObject stores one object. The bytes are borrowed until the answer.
 type storeObject struct {
-	Key      string
-	Bytes    []byte
-	Sum      [32]byte // SHA-256 of Bytes
-	IfAbsent bool
-	Parity   int // percent of a blob that is stored beside it, too; 0: none
+	Key    string
+	Bytes  []byte
+	Sum    [32]byte // SHA-256 of Bytes
+	Parity int      // percent of a blob that is stored beside it, too; 0: none
 }
 
 // objectStored answers storeObject. Err is an expected failure of the store.
 type objectStored struct {
-	Existed bool // IfAbsent, and an equal object stood there
-	Parity  int  // bytes of parity that were stored
-	Err     error
+	Parity int // bytes of parity that were stored
+	Err    error
 }
 
 // finishTree asks the tree builder for branches and the last blob of pages; every leaf

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -280,7 +281,7 @@ func (s *Survey) List(ctx context.Context, host int) error {
 	err := s.store.ListStream(ctx, prefix, func(o backends.ObjectInfo) error {
 		// A foreign name is not ours to judge.
 		if name, err := layout.Parse(o.Key); err == nil {
-			s.listed(name, o.Size, seen)
+			s.listed(name, &o, seen)
 		}
 		return nil
 	})
@@ -333,29 +334,34 @@ func (s *Survey) unlisted(ctx context.Context, host int, seen []bool) error {
 			if err != nil {
 				return err
 			}
-			s.listed(name, info.Size, seen)
+			s.listed(name, &info, seen)
 		}
 	}
 	return nil
 }
 
 // listed notes one object that the store has.
-func (s *Survey) listed(name layout.Object, size int64, seen []bool) {
+func (s *Survey) listed(name layout.Object, info *backends.ObjectInfo, seen []bool) {
 	i, ok := s.Inventory.Find(name)
 	if !ok {
 		switch name.Kind {
 		case layout.KindManifest, layout.KindCheckpoint, layout.KindNote:
 		default:
 			s.Spare++
-			s.SpareSize += size
+			s.SpareSize += info.Size
 		}
 		return
 	}
 	seen[i] = true
-	switch obj := s.Inventory.At(i); {
+	obj := s.Inventory.At(i)
+	if at := info.ModTime.Unix(); at > 0 && at <= math.MaxUint32 {
+		obj.Stored = uint32(at)
+	}
+	switch {
 	case obj.State == plan.Bad: // reported already
-	case obj.Size != size:
-		s.ObjectProblem(i, ProblemSize, fmt.Sprintf("it has %d bytes, not %d", size, obj.Size))
+	case obj.Size != info.Size:
+		s.ObjectProblem(i, ProblemSize, fmt.Sprintf("it has %d bytes, not %d", info.Size,
+			obj.Size))
 	case obj.State == plan.Unseen:
 		obj.State = plan.Present
 	}

@@ -30,6 +30,9 @@ type pageWalk struct {
 	table  []uint64   // of that blob; nil: not known
 	num    int        // of that blob
 	found  bool       // it has a number
+
+	needy string // the entry whose references are noted
+	lacks []int  // bad blobs that it needs
 }
 
 // openPage is a page some of whose children are still to come.

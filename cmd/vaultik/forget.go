@@ -8,9 +8,7 @@ import (
 
 	"vaultik/engine"
 	"vaultik/engine/events"
-	"vaultik/internal/fault"
 	"vaultik/internal/words"
-	"vaultik/vault/retention"
 )
 
 type forgetCmd struct {
@@ -40,32 +38,27 @@ type keepFlags struct {
 	KeepTag       []string `sep:"none" help:"Keep those with this tag, or with all of several: a,b. May be repeated." placeholder:"TAG"`
 }
 
-// policy is nil if no rule was given.
-func (f *keepFlags) policy() (p retention.Policy, err error) {
-	for i, value := range []*string{f.KeepLast, f.KeepHourly, f.KeepDaily, f.KeepWeekly, f.KeepMonthly,
-		f.KeepQuarterly, f.KeepYearly, f.KeepWithin, f.KeepWithinH, f.KeepWithinD, f.KeepWithinW,
-		f.KeepWithinM, f.KeepWithinQ, f.KeepWithinY} {
-		if value == nil {
-			continue
-		}
-		if p, err = withRule(p, retention.Names()[i], *value); err != nil {
-			return nil, err
+// rules are those that were given.
+func (f *keepFlags) rules() (out []engine.Rule) {
+	for _, one := range []struct {
+		name  string
+		value *string
+	}{
+		{"last", f.KeepLast}, {"hourly", f.KeepHourly}, {"daily", f.KeepDaily},
+		{"weekly", f.KeepWeekly}, {"monthly", f.KeepMonthly}, {"quarterly", f.KeepQuarterly},
+		{"yearly", f.KeepYearly}, {"within", f.KeepWithin}, {"within-hourly", f.KeepWithinH},
+		{"within-daily", f.KeepWithinD}, {"within-weekly", f.KeepWithinW},
+		{"within-monthly", f.KeepWithinM}, {"within-quarterly", f.KeepWithinQ},
+		{"within-yearly", f.KeepWithinY},
+	} {
+		if one.value != nil {
+			out = append(out, engine.Rule{Name: one.name, Value: *one.value})
 		}
 	}
-	for _, value := range f.KeepTag {
-		if p, err = withRule(p, "tag", value); err != nil {
-			return nil, err
-		}
+	for _, tags := range f.KeepTag {
+		out = append(out, engine.Rule{Name: "tag", Value: tags})
 	}
-	return p, nil
-}
-
-func withRule(p retention.Policy, name, value string) (retention.Policy, error) {
-	r, err := retention.ParseRule(name, value)
-	if err != nil {
-		return nil, fault.Misuse("forget", "--keep-"+name+": "+err.Error())
-	}
-	return append(p, r), nil
+	return out
 }
 
 func (forgetCmd) Help() string {
@@ -83,11 +76,7 @@ The space comes back with vaultik prune, or with --prune at once.
 }
 
 func (c *forgetCmd) Run(ctx context.Context, s *session) error {
-	policy, err := c.policy()
-	if err != nil {
-		return err
-	}
-	res, err := s.engine.Forget(ctx, engine.ForgetOptions{Pick: c.engine(), Policy: policy,
+	res, err := s.engine.Forget(ctx, engine.ForgetOptions{Pick: c.engine(), Rules: c.rules(),
 		DryRun: c.DryRun, Prune: c.Prune, Force: c.Force}, s)
 	s.sum.Totals = res.Totals
 	removed := 0
@@ -109,7 +98,8 @@ func (s *session) showForgotten(set *engine.ForgottenSet, dry bool) {
 	if len(set.List) == 0 {
 		return
 	}
-	s.out.result("set %s of %s: keep %s", words.Printable(set.Set), words.Printable(set.Host), set.Policy)
+	s.out.result("set %s of %s: keep %s", words.Printable(set.Set), words.Printable(set.Host),
+		set.Policy)
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tTIME\t\tREASONS")

@@ -56,6 +56,12 @@ func (s *session) showObject(e events.Event) {
 		s.out.result("%s", entryLine(e))
 	case events.Problem:
 		s.showProblem(e)
+	case events.Scrubbed:
+		s.showScrubbed(e)
+	case events.Drilled:
+		s.showDrilled(e)
+	case events.IndexChecked:
+		s.showIndexChecked(e)
 	case events.Plan:
 		s.showPlan(e)
 	case events.Index:

@@ -76,6 +76,9 @@ func (Verdict) event()      {}
 func (Entry) event()        {}
 func (Problem) event()      {}
 func (Verified) event()     {}
+func (Scrubbed) event()     {}
+func (Drilled) event()      {}
+func (IndexChecked) event() {}
 func (StoreMade) event()    {}
 func (Compacted) event()    {}
 func (Author) event()       {}

@@ -17,7 +17,8 @@ type mirror struct {
 }
 
 func (w *world) mirror(h *host) *mirror {
-	to := &part{world: w, mirrors: true, host: h.part.host, byKey: map[string]*object{}, accepted: map[string]bool{}}
+	to := w.part()
+	to.mirrors, to.host = true, h.part.host
 	for _, s := range h.part.sets {
 		to.sets = append(to.sets, &set{id: s.id})
 	}

@@ -42,7 +42,7 @@ func (w *world) pruner(name string) *machine {
 func (w *world) gather(with *machine) {
 	for _, m := range w.machines {
 		if m != with && m.idle && m.wake > w.now+time.Hour && w.chance(300) {
-			m.wake = w.now + w.upTo(20*time.Minute)
+			m.wake = w.now + w.upTo(10*time.Minute)
 		}
 	}
 }
@@ -113,6 +113,9 @@ type gcStore struct {
 // Head implements gc.Store, as do the following. What a listing shows may be behind: the next
 // ones are asked for by name.
 func (s *gcStore) Head(context.Context) (*gc.Head, error) {
+	if s.own != nil && s.w.mends && s.w.chance(150) {
+		s.hold(settled + s.w.upTo(time.Hour)) // while the mirror puts back
+	}
 	if err := s.read("read the newest gc object"); err != nil {
 		return nil, err
 	}
@@ -242,6 +245,9 @@ func (s *gcStore) Put(_ context.Context, g *snapshot.GC) (snapshot.Sum, time.Tim
 	}
 	if err != nil {
 		return sum, time.Time{}, err
+	}
+	if !s.w.calm {
+		s.w.gather(s.machine)
 	}
 	at := x.stored
 	if s.w.weak.wallClock {

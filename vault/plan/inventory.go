@@ -27,13 +27,14 @@ type Inventory struct {
 
 // Object is one object of an inventory.
 type Object struct {
-	id    [32]byte // SHA-256; of an epoch key its epoch and number
-	Size  int64    // bytes
-	run   run
-	list  uint32 // the first that names it, and 1
-	host  uint16
-	kind  uint8
-	State State
+	id     [32]byte // SHA-256; of an epoch key its epoch and number
+	Size   int64    // bytes
+	run    run
+	Stored uint32 // when the store got it, in seconds since 1970; 0: not known
+	list   uint32 // the first that names it, and 1
+	host   uint16
+	kind   uint8
+	State  State
 }
 
 // State is what has been found out about an object.
