@@ -154,7 +154,7 @@ func (f *forgetting) sets(ctx context.Context, key *keys.Identity) error {
 	case err != nil:
 		return err
 	case len(chains) == 0 && f.o.Pick != Pick{}:
-		return &noSnapshot{msg: nonePicked}
+		return nonePicked(key)
 	case len(chains) == 0:
 		return f.cat.noSnapshot("the store has no snapshot yet")
 	}

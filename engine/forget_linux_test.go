@@ -223,7 +223,7 @@ func (k *keeper) text(res engine.ForgetResult) string {
 
 // What is kept, and why; a dry run says the same and changes nothing.
 func TestForget(t *testing.T) {
-	const head = ", head, newest whole, newest complete"
+	const head = ", newest"
 	for _, c := range []struct {
 		name, set, policy string
 		prepare           func(k *keeper)
@@ -235,7 +235,7 @@ func TestForget(t *testing.T) {
 			"a: -; b: -; c: within 15d, less than 24h old; d: within 15d, less than 24h old; " +
 				"e: last, within 15d" + head + ", less than 24h old", "cde", ""},
 		{"worse ones push out nothing", "a40 b30 c20! d10? e5!", "last 1", nil,
-			"a: -; b: last, newest complete; c: -; d: - (lacks); e: last, head, newest whole", "be",
+			"a: -; b: last, newest complete; c: -; d: - (lacks); e: last, newest", "be",
 			""},
 		{"pinned", "a40 b30 c20 d10 e5", "last 2", func(k *keeper) { k.must(k.annotate("b", pin)) },
 			"a: -; b: pinned; c: -; d: last; e: last" + head, "bde", ""},
