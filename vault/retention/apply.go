@@ -315,8 +315,8 @@ func (r *run) brake() error {
 			}
 		}
 		if gone := len(days) - len(left); gone*100 > len(days)*MaxShare {
-			return fmt.Errorf("%w: %s, which leaves none of %d of %d days; over %d %% is not "+
-				"removed unasked", ErrTooMuch, what, gone, len(days), MaxShare)
+			return fmt.Errorf("%w: %s, so that nothing is left of %d of %d days (more than "+
+				"%d %%)", ErrTooMuch, what, gone, len(days), MaxShare)
 		}
 	}
 	return nil

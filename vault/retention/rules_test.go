@@ -114,12 +114,12 @@ func TestApply_Brakes(t *testing.T) {
 		want    string // "" goes
 	}{
 		{"all but the head", "last 1", steps(end, day, 2), "1 of 2 snapshots, all but the newest"},
-		{"no rule keeps any", "tag x", steps(end, day, 9), "8 of 9 snapshots, and no rule keeps any"},
-		{"all but a tenth", "daily 4", steps(end, day, 40), "36 of 40 snapshots, and with them all of 36 of 40 days, which is more than 75 %"},
+		{"no rule keeps any", "tag x", steps(end, day, 9), "8 of 9 snapshots, since no rule keeps any"},
+		{"all but a tenth", "daily 4", steps(end, day, 40), "36 of 40 snapshots, so that nothing is left of 36 of 40 days (more than 75 %)"},
 		{"a copied store", "within 4d", copied, ""}, // its clock keeps them
-		{"tags in a copied store", "tag a", copied, "all of 38 of 40 days"},
+		{"tags in a copied store", "tag a", copied, "nothing is left of 38 of 40 days"},
 		{"a quarter stays", "daily 10", steps(end, day, 40), ""},
-		{"a dead clock", "daily 4", frozen, "all of 36 of 40 days"},
+		{"a dead clock", "daily 4", frozen, "nothing is left of 36 of 40 days"},
 		{"thinning of one day", "last 1 daily 2", steps(end, time.Minute, 900), ""},
 		{"one snapshot", "tag x", steps(end, day, 1), ""},
 		{"nothing to do", "last 9", steps(end, day, 9), ""},
