@@ -64,7 +64,6 @@ func history(seed uint64, weak weakness, told *strings.Builder) (steps int, err 
 		w.pruner(fmt.Sprintf("prune%d", i)).wake = w.upTo(100 * time.Hour)
 	}
 	if r.IntN(3) == 0 {
-		w.mends = true
 		w.mirror(all[0]).wake = w.upTo(20 * time.Hour)
 	}
 	w.tell(nil, "seed %d, weakened: %v; local %v, lag %v, times of clients %v, %+v", seed, weak, w.local, w.lag, w.clients, w.rough)

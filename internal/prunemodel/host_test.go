@@ -91,7 +91,7 @@ func (h *host) process(*machine) {
 		if h.dead {
 			break
 		}
-		if w.mends && w.chance(100) {
+		if w.mends && w.chance(250) {
 			w.lose(h.part)
 		}
 		if h.prunes && w.chance(500) {

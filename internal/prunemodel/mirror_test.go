@@ -29,6 +29,7 @@ func (w *world) mirror(h *host) *mirror {
 		}
 		m.wake = w.now + w.upTo([]time.Duration{time.Hour, 20 * time.Hour, 100 * time.Hour}[w.rng.IntN(3)])
 	})
+	w.mends, w.mender = true, m.machine
 	return m
 }
 
@@ -157,6 +158,7 @@ func (m *mirror) putBack(n *made) (done bool, err error) {
 			}
 		}
 	}
+	m.w.gather(m.machine)
 	for _, x := range n.needs {
 		if err := m.read("ask for " + x.String()); err != nil {
 			return false, err
@@ -242,6 +244,11 @@ func (w *world) lose(p *part) {
 			m.lost, p.accepted[m.at.key] = true, true
 			m.at.there, m.at.gone = false, w.now
 			m.set.hadWhole = m.set.whole()
+			for _, o := range w.machines {
+				if w.chance(700) {
+					w.call(o, 3*time.Hour)
+				}
+			}
 			return
 		}
 	}

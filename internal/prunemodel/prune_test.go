@@ -26,7 +26,7 @@ func (w *world) pruner(name string) *machine {
 				seen[p] = &memory{}
 			}
 			times := gc.Far
-			if w.chance(300) {
+			if w.chance(500) {
 				times = gc.Times{Grace: 20 * time.Minute}
 			}
 			if w.clients {
@@ -34,7 +34,7 @@ func (w *world) pruner(name string) *machine {
 			}
 			_, _ = w.pruneOne(m, p, times, seen[p])
 		}
-		m.wake = w.now + w.upTo([]time.Duration{5 * time.Minute, 10 * time.Hour, 80 * time.Hour, 200 * time.Hour}[w.rng.IntN(4)])
+		m.wake = w.now + w.upTo([]time.Duration{time.Minute, 5 * time.Minute, 10 * time.Hour, 80 * time.Hour, 200 * time.Hour}[w.rng.IntN(5)])
 	})
 }
 
@@ -114,7 +114,8 @@ type gcStore struct {
 // ones are asked for by name.
 func (s *gcStore) Head(context.Context) (*gc.Head, error) {
 	if s.own != nil && s.w.mends && s.w.chance(150) {
-		s.hold(settled + s.w.upTo(time.Hour)) // while the mirror puts back
+		s.w.call(s.w.mender, 5*time.Minute)
+		s.hold(settled + s.w.upTo(15*time.Minute)) // while the mirror puts back
 	}
 	if err := s.read("read the newest gc object"); err != nil {
 		return nil, err
@@ -267,6 +268,9 @@ func (s *gcStore) Put(_ context.Context, g *snapshot.GC) (snapshot.Sum, time.Tim
 // Delete deletes one after the other. What the server has not answered when the time is over, it
 // may still do.
 func (s *gcStore) Delete(ctx context.Context, keys []string) error {
+	if s.w.mends && s.w.chance(300) {
+		s.w.call(s.w.mender, time.Minute)
+	}
 	start, left := s.boot(), time.Duration(1<<62)
 	if t, ok := ctx.Deadline(); ok {
 		left = time.Until(t).Round(time.Minute)

@@ -31,6 +31,7 @@ type world struct {
 	clients  bool // the times of objects are those of the machines that write them
 	rough    rough
 	mends    bool // what the store loses is put back from a mirror
+	mender   *machine
 	broken   error
 	told     *strings.Builder // the trace; nil: none
 	ids      uint64
@@ -193,6 +194,13 @@ func (w *world) stir(with *machine, within time.Duration, call string) {
 		if m != with && m.idle && w.chance(500) && strings.Contains(call, "delete") {
 			m.wake = w.now + w.upTo(within/2)
 		}
+	}
+}
+
+// call has a machine that waits start soon.
+func (w *world) call(m *machine, within time.Duration) {
+	if m.idle && m.wake > w.now+within {
+		m.wake = w.now + w.upTo(within)
 	}
 }
 
