@@ -34,7 +34,7 @@ func (w *world) pruner(name string) *machine {
 			}
 			_, _ = w.pruneOne(m, p, times, seen[p])
 		}
-		m.wake = w.now + w.upTo([]time.Duration{time.Minute, 5 * time.Minute, 10 * time.Hour, 80 * time.Hour, 200 * time.Hour}[w.rng.IntN(5)])
+		m.wake = w.now + w.upTo([]time.Duration{time.Minute, time.Minute, 5 * time.Minute, 10 * time.Hour, 80 * time.Hour, 200 * time.Hour}[w.rng.IntN(6)])
 	})
 }
 
@@ -113,9 +113,9 @@ type gcStore struct {
 // Head implements gc.Store, as do the following. What a listing shows may be behind: the next
 // ones are asked for by name.
 func (s *gcStore) Head(context.Context) (*gc.Head, error) {
-	if s.own != nil && s.w.mends && s.w.chance(150) {
-		s.w.call(s.w.mender, 5*time.Minute)
-		s.hold(settled + s.w.upTo(15*time.Minute)) // while the mirror puts back
+	if s.own != nil && s.part.lost() && s.w.chance(600) {
+		s.w.call(s.w.mender, time.Minute)
+		s.hold(settled + s.w.upTo(5*time.Minute)) // while the mirror puts back
 	}
 	if err := s.read("read the newest gc object"); err != nil {
 		return nil, err
@@ -268,9 +268,6 @@ func (s *gcStore) Put(_ context.Context, g *snapshot.GC) (snapshot.Sum, time.Tim
 // Delete deletes one after the other. What the server has not answered when the time is over, it
 // may still do.
 func (s *gcStore) Delete(ctx context.Context, keys []string) error {
-	if s.w.mends && s.w.chance(300) {
-		s.w.call(s.w.mender, time.Minute)
-	}
 	start, left := s.boot(), time.Duration(1<<62)
 	if t, ok := ctx.Deadline(); ok {
 		left = time.Until(t).Round(time.Minute)
@@ -280,6 +277,10 @@ func (s *gcStore) Delete(ctx context.Context, keys []string) error {
 		if x == nil {
 			s.w.broke("%s is to be deleted, which was never there", key)
 			return nil
+		}
+		if x.Kind != layout.KindManifest && s.part.lost() && s.w.chance(300) {
+			s.w.call(s.w.mender, time.Second)
+			s.hold(s.w.upTo(4 * time.Minute))
 		}
 		if err := s.send("delete "+x.String(), func() { s.remove(x) }); err != nil {
 			return err
