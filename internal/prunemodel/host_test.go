@@ -523,6 +523,9 @@ func (b *backup) Publish(within time.Duration) (bool, error) {
 		return false, err
 	}
 	switch {
+	case b.leaves:
+		b.w.leave(b.machine, "put "+m.at.String(), put)
+		return false, errKilled
 	case b.boot()-start > within: // it has given up; the server may have it, or get it
 		if b.w.chance(300) {
 			put()

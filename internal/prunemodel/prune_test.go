@@ -76,6 +76,9 @@ func (w *world) pruneOne(m *machine, p *part, times gc.Times, seen *memory) (*gc
 // choose removes what retention could: a number of the newest whole snapshots of each set stays,
 // and all that is between them may go or stay.
 func (w *world) choose(all []*gc.Snapshot) (c gc.Choice, err error) {
+	if w.retain != nil {
+		return w.retain(all), nil
+	}
 	for len(all) > 0 && !w.sated {
 		n := 1
 		for n < len(all) && all[n].Place.Set == all[0].Place.Set {
