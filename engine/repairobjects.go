@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"vaultik/actors"
@@ -283,7 +282,7 @@ func (r *repairing) heal(ctx context.Context) (lists int, err error) {
 		key := spec.Objects[i].Key
 		item := f.items[key]
 		if out.Err != nil {
-			item.why = plainWhy(out.Err, key)
+			item.why = survey.PlainReason(out.Err, key)
 			return
 		}
 		from := string(out.From)
@@ -297,11 +296,6 @@ func (r *repairing) heal(ctx context.Context) (lists int, err error) {
 		}
 	}
 	return lists, r.run(ctx, spec)
-}
-
-// plainWhy is why an object could not be put back, without its name.
-func plainWhy(err error, key string) string {
-	return strings.ReplaceAll(survey.PlainReason(err, key), "\n", "; ")
 }
 
 // spec is what healing and making parity have in common.

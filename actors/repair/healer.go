@@ -1,10 +1,11 @@
 package repair
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
+	"strings"
 
 	"vaultik/actors"
 	"vaultik/actors/survey"
@@ -12,9 +13,6 @@ import (
 	"vaultik/vault/layout"
 	"vaultik/vault/parity"
 )
-
-// ErrNoSource means that nothing has good bytes of an object.
-var ErrNoSource = errors.New("nothing has it")
 
 // healer puts back one object a lease, or makes its parity. Nothing is put whose SHA-256 was
 // not checked before.
@@ -54,38 +52,41 @@ func (h *healer) putBack(o *Object, buf []byte) (out Outcome) {
 // find returns good bytes of an object, or what kept each source from giving them.
 func (h *healer) find(o *Object, buf []byte) (b []byte, out Outcome) {
 	ctx, spec := h.run.Ctx, h.run.spec
-	var why []error
+	var why []string
+	failed := func(err error, missing, other string) bool {
+		switch {
+		case ctx.Err() != nil || actors.StoreGone(err):
+			out.Err = err
+			return true
+		case errors.Is(err, backends.ErrNotFound):
+			why = append(why, missing)
+		default:
+			why = append(why, other+err.Error())
+		}
+		return false
+	}
 	if spec.Mirror != nil {
 		b, err := read(ctx, spec.Mirror, o, buf)
 		if err == nil {
 			return b, Outcome{From: FromMirror}
 		}
-		if ctx.Err() != nil || actors.StoreGone(err) {
-			return nil, Outcome{Err: err}
+		if failed(err, "the mirror lacks it, too", "the mirror's: ") {
+			return nil, out
 		}
-		why = append(why, fmt.Errorf("the mirror: %w", plain(err)))
 	}
-	name, err := layout.Parse(o.Key)
-	if err != nil || name.Kind != layout.KindBlob {
-		return nil, Outcome{Err: errors.Join(append(why, ErrNoSource)...)}
+	if name, err := layout.Parse(o.Key); err == nil && name.Kind == layout.KindBlob {
+		b, sectors, err := h.byParity(o, name)
+		if err == nil {
+			return b, Outcome{From: FromParity, Sectors: sectors}
+		}
+		if failed(err, "it has no parity", "its parity: ") {
+			return nil, out
+		}
 	}
-	b, sectors, err := h.byParity(o, name)
-	if err == nil {
-		return b, Outcome{From: FromParity, Sectors: sectors}
+	if len(why) == 0 {
+		why = append(why, "only a mirror can have it")
 	}
-	if ctx.Err() != nil || actors.StoreGone(err) {
-		return nil, Outcome{Err: err}
-	}
-	return nil, Outcome{Err: errors.Join(append(why, fmt.Errorf("its parity: %w", plain(err)),
-		ErrNoSource)...)}
-}
-
-// plain is an error without the names in it, which are said beside it.
-func plain(err error) error {
-	if errors.Is(err, backends.ErrNotFound) {
-		return errors.New("missing")
-	}
-	return err
+	return nil, Outcome{Err: errors.New(strings.Join(why, "; "))}
 }
 
 // byParity heals a blob: what is left of it here, or in the mirror, by the parity that
@@ -99,29 +100,22 @@ func (h *healer) byParity(o *Object, name layout.Object) (b []byte, sectors int,
 	for _, of := range places {
 		p, err := h.open(of, name)
 		if err != nil {
-			first = either(first, err)
+			first = cmp.Or(first, err)
 			continue
 		}
 		for _, from := range places {
 			left, err := backends.Head(h.run.Ctx, from, o.Key, o.Size)
 			if err != nil && !errors.Is(err, backends.ErrNotFound) {
-				first = either(first, err)
+				first = cmp.Or(first, err)
 			}
 			b, sectors, err := p.Heal(left)
 			if err == nil {
 				return b, sectors, nil
 			}
-			first = either(first, err)
+			first = cmp.Or(first, err)
 		}
 	}
 	return nil, 0, first
-}
-
-func either(first, err error) error {
-	if first != nil {
-		return first
-	}
-	return err
 }
 
 // open reads and opens the parity of a blob.

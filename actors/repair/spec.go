@@ -42,9 +42,8 @@ type Outcome struct {
 	From    Source
 	Sectors int   // of 4 KiB that parity has corrected
 	Bytes   int64 // that were put, or would be; 0: nothing was to be done
-	// Err is why it is not there: for one that has no source an error with [ErrNoSource].
-	Err   error
-	fatal bool // the job ends
+	Err     error // why it is not there
+	fatal   bool  // the job ends
 }
 
 // Source is where good bytes of an object came from.
