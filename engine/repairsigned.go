@@ -219,11 +219,8 @@ func (r *repairing) accept(ctx context.Context, s *signedRepair) (all bool, err 
 	}
 	for _, p := range s.left {
 		good[p.Key] = false
-		for _, row := range s.cat.rows {
-			if errors.Is(p.Err, snapshot.ErrFork) && row.Host == p.Host && row.Set == p.Set &&
-				row.Seq == p.Seq {
-				good[row.Key] = false
-			}
+		if errors.Is(p.Err, snapshot.ErrFork) {
+			s.notOf(p, good)
 		}
 	}
 	before := len(s.put)
@@ -232,6 +229,23 @@ func (r *repairing) accept(ctx context.Context, s *signedRepair) (all bool, err 
 		return !good[key] && (o.Kind != layout.KindCondemned || sha256Of(b) != o.Sum)
 	})
 	return len(s.put) == before, nil
+}
+
+// notOf leaves out what makes a fork: what is put in that place, or was put last before it, from
+// which what stands there does not continue.
+func (s *signedRepair) notOf(p snapshot.Problem, good map[string]bool) {
+	nearest := uint64(0)
+	for _, row := range s.cat.rows {
+		if _, ok := s.put[row.Key]; ok && row.Host == p.Host && row.Set == p.Set &&
+			row.Seq <= p.Seq {
+			nearest = max(nearest, row.Seq)
+		}
+	}
+	for _, row := range s.cat.rows {
+		if row.Host == p.Host && row.Set == p.Set && (row.Seq == p.Seq || row.Seq == nearest) {
+			good[row.Key] = false
+		}
+	}
 }
 
 // putSigned puts back manifests, in their order, or all other signed objects.
