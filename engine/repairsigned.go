@@ -303,7 +303,7 @@ func (r *repairing) putSigned(ctx context.Context, manifests bool) error {
 			strings.Compare(a.key, b.key))
 	})
 	for _, f := range all {
-		if manifests && r.found.barred[f.key] {
+		if s.done[f.key] || manifests && r.found.barred[f.key] {
 			continue
 		}
 		if err := r.put(ctx, f.key, s.put[f.key], s.there[f.key], s.why[f.key]); err != nil {
