@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"vaultik/vault/gc"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
