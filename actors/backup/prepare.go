@@ -106,6 +106,7 @@ func prepare(run *backupRun) (*committer, error) {
 	if err := c.epochKey(); err != nil {
 		return nil, err
 	}
+	run.compaction.choose()
 	return c, nil
 }
 
