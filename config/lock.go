@@ -14,7 +14,7 @@ const lockFile = "host.lock"
 
 // ErrBusy means that another process writes to the store as this host. Wait for
 // it. The error is a *BusyError.
-var ErrBusy = errors.New("another backup of this host is running")
+var ErrBusy = errors.New("another backup or prune of this host is running")
 
 // BusyError says who writes. It is an ErrBusy.
 type BusyError struct {

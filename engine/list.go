@@ -39,6 +39,10 @@ func (j *job) list(ctx context.Context, o ListOptions) error {
 		j.Note("snapshot %s is empty", r.row.short())
 		return nil
 	}
+	return j.orRemoved(ctx, r.opened, r.row, "listed", j.listAll(ctx, o, r))
+}
+
+func (j *job) listAll(ctx context.Context, o ListOptions, r *reading) error {
 	lost, unread := int64(0), error(nil)
 	r.tree.Lost = func(after, last string, err error) error {
 		if ctx.Err() != nil || endsListing(err) {

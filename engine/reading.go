@@ -57,7 +57,7 @@ func (j *job) openSnapshot(ctx context.Context, spec string, p Pick) (_ *reading
 	}
 	j.sum.Snapshot = r.row.ID()
 	if r.root, r.ids, err = cat.wholeRoot(ctx, r.row, key); err != nil {
-		return nil, j.unopened(ctx, r.row, err)
+		return nil, j.orRemoved(ctx, op, r.row, "opened", j.unopened(ctx, r.row, err))
 	}
 	j.sayOtherProblems(cat, r.row)
 	r.tree, err = actors.OpenTree(op.Backend, r.root, r.ids)

@@ -90,7 +90,8 @@ func (j *job) restore(ctx context.Context, o RestoreOptions) (res RestoreResult,
 	b.spec.Chosen = fmt.Sprintf("%q %q", o.Include, o.Exclude)
 	b.system = actors.NewSystem(nil)
 	defer b.system.Close()
-	return b.run(ctx)
+	res, err = b.run(ctx)
+	return res, j.orRemoved(ctx, r.opened, r.row, "restored", err)
 }
 
 // prepare checks paths and target.

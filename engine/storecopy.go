@@ -63,6 +63,13 @@ func (j *job) copy(ctx context.Context, o CopyOptions) (res CopyResult, err erro
 	if err != nil {
 		return res, err
 	}
+	if j.home(to) { // what comes back there must not meet a prune that does not wait
+		unlock, err := j.lockHost()
+		if err != nil {
+			return res, err
+		}
+		defer unlock()
+	}
 	cat, err := j.catalog(ctx, op)
 	if err != nil {
 		return res, err
@@ -154,8 +161,9 @@ func (m *mirrorPlace) report(ctx context.Context, v *verification, rep *mirror.R
 		}
 		problems = append(problems, ev)
 	}
-	v.tellObjects(problems, rep.Found)
-	found := rep.Found + int64(len(v.signed))
+	problems, found := v.withoutRemoved(ctx, problems, rep.Found)
+	v.tellObjects(problems, found)
+	found += int64(len(v.signed))
 	m.sum.BytesRead, m.sum.Stored, m.sum.Objects, m.sum.Errors = rep.Read, rep.SentBytes, rep.Sent,
 		found
 	ev = events.Copied{Type: "copied", Store: m.op.Store.Doc.Store.String(),

@@ -24,6 +24,9 @@ type verification struct {
 	rows   []*row
 	signed []snapshot.Problem // of manifests and their chains
 	key    *keys.Identity     // nil: none
+	// Snapshots were removed meanwhile, and not all problems are known by name: some of the
+	// others may be of those.
+	unsure bool
 }
 
 // maxNamed is how many snapshots are named in one place.
@@ -115,8 +118,9 @@ func (v *verification) report(ctx context.Context, rep *verify.Report,
 	for _, p := range rep.Problems {
 		problems = append(problems, ofObject(p))
 	}
-	v.tellObjects(problems, rep.Found)
-	found := rep.Found + int64(len(v.signed))
+	problems, found := v.withoutRemoved(ctx, problems, rep.Found)
+	v.tellObjects(problems, found)
+	found += int64(len(v.signed))
 	affected := v.affected(problems)
 	v.sum.Files, v.sum.BytesRead, v.sum.Errors = rep.Entries, rep.Read, found
 	ev = events.Verified{Type: "verified", Snapshots: len(v.rows), Affected: affected,
@@ -137,6 +141,10 @@ func (v *verification) report(ctx context.Context, rep *verify.Report,
 	}
 	if found > 0 {
 		v.tellAffected(ctx, affected)
+		if v.key == nil {
+			v.Note("which files are affected, this command tells with the key in %s",
+				keys.EnvIdentity)
+		}
 	}
 	if err := v.err(problems, found, affected); err != nil {
 		return ev, true, err
@@ -238,6 +246,11 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 			why = p.Err
 		}
 	}
+	if int64(len(problems)+len(v.signed)) < found && v.unsure {
+		return fault.WithHint(errors.New("snapshots were removed from the store while it was read, "+
+			"and more is missing than can be told apart from that"),
+			"rerun the command: "+v.here("verify"))
+	}
 	if int64(len(problems)+len(v.signed)) < found {
 		return v.damage(found, affected)
 	}
@@ -247,8 +260,12 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 func (v *verification) damage(found int64, affected []string) error {
 	rest := ""
 	if whole := len(v.rows) - len(affected); whole > 0 {
-		rest = fmt.Sprintf("; %s not affected", words.Plural(int64(whole), "snapshot is",
-			"snapshots are"))
+		is := "are"
+		if whole == 1 {
+			is = "is"
+		}
+		rest = fmt.Sprintf("; %s of %s %s not affected", words.Count(int64(whole)),
+			words.Plural(int64(len(v.rows)), "snapshot", "snapshots"), is)
 	}
 	err := fault.Damaged(words.Plural(found, "problem", "problems") + " in the store" + rest)
 	for _, p := range v.signed {

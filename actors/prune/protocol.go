@@ -28,6 +28,14 @@ type protocol struct {
 	newest time.Time // when the newest object that was listed was stored
 }
 
+// prune goes through the protocol.
+func (p *protocol) prune(ctx context.Context) error {
+	result, err := gc.Prune(ctx, p, p.run.spec.Host, p.run.spec.Options)
+	// It is in no message, which might come when the answer is out.
+	p.run.report.Store(&Report{result, p.run.reading.Loaded()})
+	return err
+}
+
 // Head implements gc.Store.
 func (p *protocol) Head(ctx context.Context) (*gc.Head, error) {
 	g, err := p.run.spec.Opened.GC(ctx, p.run.spec.Host)
@@ -36,12 +44,17 @@ func (p *protocol) Head(ctx context.Context) (*gc.Head, error) {
 	}
 	h := &gc.Head{Objects: map[uint64]time.Time{}, Lists: map[snapshot.Sum]time.Time{}}
 	if g != nil {
-		h.GC, h.Sum = g.GC, g.Sum
+		h.GC, h.Sum, h.Others = g.GC, g.Sum, g.Beside
 	}
 	return h, p.list(ctx, layout.GCPrefix(p.run.spec.Host), func(o gc.Object) error {
 		switch o.Kind {
 		case layout.KindGC:
-			h.Objects[o.Seq] = o.Stored
+			if o.Stored.After(h.Objects[o.Seq]) {
+				h.Objects[o.Seq] = o.Stored
+			}
+			if o.Short != "" {
+				h.Weak = append(h.Weak, o.Object)
+			}
 		case layout.KindCondemned:
 			h.Lists[o.Sum] = o.Stored
 		}
@@ -154,15 +167,11 @@ func (p *protocol) Put(ctx context.Context, g *snapshot.GC) (sum snapshot.Sum, a
 	}
 	sum = sha256.Sum256(b)
 	key := layout.GC(spec.Host, g.Seq)
-	if !spec.Conditional { // another pruner is noticed, if not at once
-		if _, err := spec.Store.Stat(ctx, key); err == nil {
-			return sum, at, fmt.Errorf("%w: %s", gc.ErrConflict, key)
-		} else if !errors.Is(err, backends.ErrNotFound) {
-			return sum, at, fmt.Errorf("write a gc object: %w", err)
-		}
+	if spec.weak() {
+		key = layout.Weak(key, sum)
 	}
 	_, err = spec.Store.Put(ctx, key, backends.Bytes(b, (*[32]byte)(&sum)),
-		backends.PutOptions{IfAbsent: spec.Conditional})
+		backends.PutOptions{IfAbsent: !spec.weak()})
 	if errors.Is(err, backends.ErrExists) {
 		return sum, at, fmt.Errorf("%w: %w", gc.ErrConflict, err)
 	}
@@ -173,7 +182,23 @@ func (p *protocol) Put(ctx context.Context, g *snapshot.GC) (sum snapshot.Sum, a
 	if err != nil {
 		return sum, at, fmt.Errorf("ask when the gc object was stored: %w", err)
 	}
-	return sum, st.ModTime, nil
+	return sum, st.ModTime, p.alone(ctx, g.Seq, sum)
+}
+
+// alone fails if another pruner has put a gc object beside the newest. In a weak store that is
+// not noticed when it is put.
+func (p *protocol) alone(ctx context.Context, seq uint64, sum snapshot.Sum) error {
+	if !p.run.spec.weak() {
+		return nil
+	}
+	g, err := p.run.spec.Opened.GC(ctx, p.run.spec.Host)
+	if err != nil {
+		return fmt.Errorf("look for another gc object: %w", err)
+	}
+	if g != nil && (g.Seq > seq || g.Seq == seq && (g.Sum != sum || len(g.Beside) > 0)) {
+		return fmt.Errorf("%w: beside %d", gc.ErrOvertaken, seq)
+	}
+	return nil
 }
 
 // leastPiece is how many objects are worth a request of their own.

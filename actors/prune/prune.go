@@ -8,7 +8,6 @@ import (
 	"vaultik/actors"
 	"vaultik/backends"
 	"vaultik/messages"
-	"vaultik/vault/gc"
 )
 
 // Run prunes one host's part of a store. The error says why it ended early; wherever that is,
@@ -65,10 +64,7 @@ func (j *pruneJob) start(c actor.Context) {
 	})
 	j.Beside(c, func(a actors.Aside) any {
 		p := &protocol{run: run, deleters: deleters, aside: a}
-		result, err := gc.Prune(run.ctx, p, run.spec.Host, run.spec.Options)
-		// Not in the message, which may come when the answer is out.
-		run.report.Store(&Report{result, run.reading.Loaded()})
-		return &pruned{err}
+		return &pruned{p.prune(run.ctx)}
 	})
 }
 

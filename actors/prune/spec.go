@@ -1,7 +1,10 @@
 package prune
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -22,9 +25,8 @@ type Spec struct {
 	Host   layout.HostID
 	Signer *keys.Signer // of a key that may prune
 
-	Conditional bool            // the store can create an object only if it is absent
-	Seen        []snapshot.Head // of all hosts: what must be there, or have been removed
-	Options     gc.Options      // Boot and Done are the job's
+	Seen    []snapshot.Head // of all hosts: what must be there, or have been removed
+	Options gc.Options      // Boot and Done are the job's
 
 	Parallel int // deletions at once; 0: 4
 
@@ -34,6 +36,9 @@ type Spec struct {
 
 	Faults actors.Faults
 }
+
+// weak reports whether the store cannot create an object only if it is absent.
+func (s *Spec) weak() bool { return s.Opened.Doc.Safety != "" }
 
 // Report is what became of a prune, also of one that ended early.
 type Report struct {
@@ -51,7 +56,8 @@ type pruneRun struct {
 	report  atomic.Pointer[Report] // once the protocol has ended
 
 	mu     sync.Mutex
-	failed error // the first of the deletions that failed
+	failed error    // the first of the deletions that failed
+	kept   []string // what the store did not let go
 }
 
 func newPruneRun(spec *Spec) *pruneRun {
@@ -71,20 +77,30 @@ func newPruneRun(spec *Spec) *pruneRun {
 	return r
 }
 
-// fail notes that a deletion failed.
+// fail notes that a deletion failed, or that the store keeps some of it.
 func (r *pruneRun) fail(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.failed == nil {
-		r.failed = err
+	failed := backends.FailedOf(err)
+	if len(failed) == 0 || slices.ContainsFunc(failed, func(f *backends.OpError) bool {
+		return !errors.Is(f, backends.ErrLocked)
+	}) {
+		r.failed = cmp.Or(r.failed, err)
+		return
+	}
+	for _, f := range failed {
+		r.kept = append(r.kept, f.Key)
 	}
 }
 
-// failure returns the first error since it was asked for last.
+// failure returns the first error since it was asked for last, as [gc.Store] has it.
 func (r *pruneRun) failure() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	err := r.failed
-	r.failed = nil
+	err, kept := r.failed, r.kept
+	r.failed, r.kept = nil, nil
+	if err == nil && len(kept) > 0 {
+		return &gc.KeptError{Keys: kept}
+	}
 	return err
 }

@@ -201,6 +201,15 @@ func (b *Backend) DeleteBatch(ctx context.Context, keys []string) error {
 	return err
 }
 
+// Keeps implements backends.Keeper.
+func (b *Backend) Keeps(ctx context.Context) (k backends.Keeping, err error) {
+	err = b.do(ctx, "info", "", b.asks, func(ctx context.Context, _ *attempt) (err error) {
+		k, err = backends.Keeps(ctx, b.inner)
+		return err
+	})
+	return k, err
+}
+
 // Info implements backends.Backend. Connections is what Options say.
 func (b *Backend) Info(ctx context.Context) (info backends.Info, err error) {
 	err = b.do(ctx, "info", "", nil, func(ctx context.Context, _ *attempt) (err error) {

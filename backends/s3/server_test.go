@@ -99,6 +99,10 @@ func TestServer_ObjectLock(t *testing.T) {
 		if err != nil || !info.ConditionalPut || !info.ServerChecksum {
 			t.Errorf("%+v, %v", info, err)
 		}
+		k, err := b.Keeps(t.Context())
+		if want := (backends.Keeping{Versions: true, Lock: 48 * time.Hour}); err != nil || k != want {
+			t.Errorf("it keeps %+v, %v, want %+v", k, err, want)
+		}
 		if _, err := b.Put(t.Context(), "x", bytesOf([]byte("other")), backends.PutOptions{IfAbsent: true}); !errors.Is(err, backends.ErrExists) {
 			t.Errorf("create if absent: %v", err)
 		}

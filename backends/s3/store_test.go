@@ -467,6 +467,60 @@ func TestDeleteBatch_Answers(t *testing.T) {
 	}
 }
 
+// What a bucket keeps of deleted objects is asked for; what a server does not say, or this key
+// may not know, counts as not kept, and an answer that never came is asked for again.
+func TestKeeps(t *testing.T) {
+	xml := func(status int, body string) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	rule := func(length string) string {
+		return "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>" +
+			"<Mode>GOVERNANCE</Mode>" + length + "</DefaultRetention></Rule></ObjectLockConfiguration>"
+	}
+	const versions = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+	day := 24 * time.Hour
+	for name, c := range map[string]struct {
+		versions, lock func(http.ResponseWriter)
+		want           backends.Keeping
+		again          bool
+	}{
+		"neither": {xml(200, "<VersioningConfiguration/>"),
+			xml(404, "<Error><Code>ObjectLockConfigurationNotFoundError</Code></Error>"), backends.Keeping{}, false},
+		"suspended": {xml(200, strings.Replace(versions, "Enabled", "Suspended", 1)),
+			xml(404, ""), backends.Keeping{}, false},
+		"days":      {xml(200, versions), xml(200, rule("<Days>30</Days>")), backends.Keeping{Versions: true, Lock: 30 * day}, false},
+		"years":     {xml(200, versions), xml(200, rule("<Years>2</Years>")), backends.Keeping{Versions: true, Lock: 730 * day}, false},
+		"may not":   {xml(403, "<Error><Code>AccessDenied</Code></Error>"), xml(403, "<Error><Code>AccessDenied</Code></Error>"), backends.Keeping{}, false},
+		"no such":   {xml(501, ""), xml(501, ""), backends.Keeping{}, false},
+		"down":      {xml(503, "<Error><Code>SlowDown</Code></Error>"), xml(404, ""), backends.Keeping{}, true},
+		"then down": {xml(200, versions), xml(503, "<Error><Code>SlowDown</Code></Error>"), backends.Keeping{}, true},
+	} {
+		f := newFake(t)
+		b := f.mustOpen(t, "", backends.Options{})
+		f.change(func() {
+			f.before = func(w http.ResponseWriter, r *http.Request) bool {
+				q := r.URL.Query()
+				switch {
+				case q.Has("versioning"):
+					c.versions(w)
+				case q.Has("object-lock"):
+					c.lock(w)
+				default:
+					return false
+				}
+				return true
+			}
+		})
+		k, err := backends.Keeps(t.Context(), b)
+		if backends.Retryable(err) != c.again || (err != nil) != c.again || err == nil && k != c.want {
+			t.Errorf("%s: %+v, %v", name, k, err)
+		}
+	}
+}
+
 // A server that has no such request is asked once; then each object is deleted by itself.
 func TestDeleteBatch_Unknown(t *testing.T) {
 	f := newFake(t)

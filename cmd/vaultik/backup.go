@@ -26,7 +26,7 @@ type backupCmd struct {
 	excludeFlags
 	ForceRead  bool          `name:"force-read" help:"Read every file, also those that look unchanged; only what differs is stored."`
 	DryRun     bool          `name:"dry-run" short:"n" help:"Change nothing; show what would be saved, with -v for each path."`
-	Wait       time.Duration `help:"Wait up to this long for another backup of this host to end, such as 30m." placeholder:"D"`
+	Wait       time.Duration `help:"Wait up to this long for another backup or prune of this host to end, such as 30m." placeholder:"D"`
 	Parallel   int           `help:"The same as --connections." placeholder:"N"`
 	Init       bool          `name:"init" help:"Set up this machine, as vaultik init does, if it has no configuration yet; without a terminal nothing else does."`
 	AllowEmpty bool          `name:"allow-empty" help:"Save directories as they are that were not empty when last saved and now are, or at which nothing is mounted any more."`

@@ -61,6 +61,8 @@ func (s *session) showPruned(e events.Pruned) {
 	case freed.Objects > 0:
 		s.out.result("%s: %s %s, freeing %s", host, would(e.DryRun, "deleted"), objects(freed),
 			words.Size(freed.Bytes))
+	case e.All.Objects == 0:
+		s.out.result("%s: nothing to delete: no snapshot yet", host)
 	case e.Waiting.Objects > 0 || e.Young.Objects > 0:
 		s.out.result("%s: nothing to delete yet", host)
 	default:

@@ -97,6 +97,7 @@ type Store interface {
 	Put(ctx context.Context, g *snapshot.GC) (snapshot.Sum, time.Time, error)
 	// Delete removes objects; those that are gone are no error. Where ctx ends before all are
 	// deleted, it is an error of ctx, and no request is left behind that could do it later.
+	// A *[KeptError] says that all are deleted but some that the store does not let go.
 	Delete(ctx context.Context, keys []string) error
 }
 
@@ -117,6 +118,14 @@ type ProblemsError struct{ Problems []error }
 // Error implements error.
 func (e *ProblemsError) Error() string {
 	return fmt.Sprintf("nothing was deleted, because not all snapshots can be read: %v", errors.Join(e.Problems...))
+}
+
+// KeptError names objects that the store does not delete yet, since they are locked.
+type KeptError struct{ Keys []string }
+
+// Error implements error.
+func (e *KeptError) Error() string {
+	return fmt.Sprintf("the store keeps %s, and %d more objects", e.Keys[0], len(e.Keys)-1)
 }
 
 // Unwrap returns the problems.
@@ -157,6 +166,9 @@ type Options struct {
 	Dry      bool                  // write and delete nothing
 	TakeOver bool                  // go on from several newest gc objects: the others have stopped
 	Done     func(deleted, of int) // progress; may be nil
+	// Lock is for how long the store keeps the bytes of an object from when it was stored,
+	// deleted or not. It changes what is said, and not what is done.
+	Lock time.Duration
 	// Choose says what to remove of the snapshots, which are sorted by set and seq. It may be
 	// nil.
 	Choose func(all []*Snapshot) (Choice, error)
@@ -182,6 +194,9 @@ type Result struct {
 	Waiting   Amount      // condemned, and to be deleted later
 	Ripe      Amount      // condemned, and to be deleted now
 	Deleted   Amount      // of these, those that were
+	Kept      Amount      // that were to be deleted, snapshots too, and that the store keeps
+	Locked    Amount      // of Ripe, those whose bytes stay for now: see Options.Lock
+	Unlocked  time.Time   // when the last of these can go; zero: there are none
 	Next      time.Time   // when the first of those that wait can be deleted; zero: none waits
 }
 

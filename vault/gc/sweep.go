@@ -20,7 +20,7 @@ func (r *run) sweep(ctx context.Context) error {
 	}
 	for len(r.dead) > 0 {
 		n := min(len(r.dead), batch)
-		if err := r.store.Delete(ctx, r.dead[:n]); err != nil {
+		if _, err := r.remove(ctx, r.dead[:n]); err != nil {
 			return err
 		}
 		r.dead = r.dead[n:]
@@ -31,10 +31,10 @@ func (r *run) sweep(ctx context.Context) error {
 	var keys []string
 	var size int64
 	flush := func() error {
-		err := r.delete(ctx, keys)
+		kept, err := r.delete(ctx, keys)
 		if err == nil {
-			r.result.Deleted.Objects += int64(len(keys))
-			r.result.Deleted.Bytes += size
+			r.result.Deleted.Objects += int64(len(keys)) - kept.Objects
+			r.result.Deleted.Bytes += size - kept.Bytes
 			if r.o.Done != nil {
 				r.o.Done(int(r.result.Deleted.Objects), int(r.result.Ripe.Objects))
 			}
@@ -76,6 +76,7 @@ func (r *run) ripe() []bool {
 		case e.group == 0 || e.needs:
 		case out[e.group-1]:
 			r.result.Ripe.add(int64(e.size))
+			r.locked(e)
 		default:
 			r.result.Waiting.add(int64(e.size))
 			if at, ok := r.stored(r.groups[e.group-1]); ok {
@@ -88,26 +89,57 @@ func (r *run) ripe() []bool {
 	return out
 }
 
+// locked counts what the store keeps although it is deleted.
+func (r *run) locked(e *entry) {
+	if until := e.stored().Add(r.o.Lock); r.o.Lock > 0 && until.After(r.now()) {
+		r.result.Locked.add(int64(e.size))
+		if until.After(r.result.Unlocked) {
+			r.result.Unlocked = until
+		}
+	}
+}
+
+// remove deletes, and says what of it the store keeps. That stays condemned: later runs try again.
+func (r *run) remove(ctx context.Context, keys []string) (kept Amount, err error) {
+	err = r.store.Delete(ctx, keys)
+	var some *KeptError
+	if !errors.As(err, &some) {
+		return kept, err
+	}
+	for _, key := range some.Keys {
+		size := int64(0)
+		if o, err := layout.Parse(key); err == nil {
+			if at := r.inventory.find(o); at >= 0 {
+				size = int64(r.inventory.all[at].size)
+			}
+		}
+		kept.add(size)
+	}
+	r.result.Kept.Objects += kept.Objects
+	r.result.Kept.Bytes += kept.Bytes
+	return kept, nil
+}
+
 // delete deletes these, as far as nothing new needs them. It never does so by what it saw of
 // the manifests longer ago than [Look].
-func (r *run) delete(ctx context.Context, keys []string) error {
+func (r *run) delete(ctx context.Context, keys []string) (kept Amount, err error) {
 	for len(keys) > 0 {
 		left := Look - (r.o.Boot() - r.looked)
 		if left <= 0 {
 			if err := r.lookAgain(ctx); err != nil {
-				return err
+				return kept, err
 			}
 			keys = r.unneededOf(keys)
 			continue
 		}
 		within, cancel := context.WithTimeout(ctx, left)
-		err := r.store.Delete(within, keys)
+		kept, err := r.remove(within, keys)
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return err
+			return kept, err
 		}
 	}
-	return nil
+	return kept, nil
 }
 
 // unneededOf are those that nothing needs.
@@ -186,5 +218,6 @@ func (r *run) tidy(ctx context.Context) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	return r.store.Delete(ctx, keys)
+	_, err := r.remove(ctx, keys)
+	return err
 }

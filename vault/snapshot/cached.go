@@ -102,7 +102,7 @@ func (s *Store) cachedOf(c *chainReading) (out []*Loaded) {
 		if err != nil {
 			break // the store may have a better one
 		}
-		out = append(out, l)
+		out = append(out, s.lighter(l))
 		c.next, c.left, c.step = l, c.left[1:], 1
 	}
 	return out

@@ -104,6 +104,15 @@ func (s *Store) GC(ctx context.Context, host layout.HostID) (*LoadedGC, error) {
 	return g, err
 }
 
+// Pruned reports whether prune has removed a manifest, by the newest gc object as it is now.
+func (s *Store) Pruned(ctx context.Context, l *Loaded) (bool, error) {
+	if _, err := s.GC(ctx, l.Host); err != nil {
+		return false, err
+	}
+	gc, err := s.knownGC(ctx, l.Host)
+	return err == nil && (gc.pruned(l.Set, l.Seq) != nil || gc.dropped(l.Set, l.Seq, l.Sum)), err
+}
+
 // CheckGC checks the newest gc object about a host that was read, or reads it, against
 // what has become known to exist. It is for what was learnt after [Store.GC].
 func (s *Store) CheckGC(ctx context.Context, host layout.HostID) error {

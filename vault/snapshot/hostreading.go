@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -66,6 +67,9 @@ func (r *HostReading) Each(ctx context.Context, known func(key string) bool,
 	problems = append(problems, r.missing(ctx, loaded)...)
 	if h.revoked() {
 		unread = slices.DeleteFunc(unread, func(f found) bool { return r.read[f.Key()] == nil })
+		for _, f := range unread {
+			delete(r.read, f.Key())
+		}
 		bad, err = r.load(ctx, unread, fn)
 		problems = append(problems, bad...)
 	}
@@ -75,7 +79,11 @@ func (r *HostReading) Each(ctx context.Context, known func(key string) bool,
 // load reads manifests. What the newest gc object drops is not handed on.
 func (r *HostReading) load(ctx context.Context, all []found,
 	fn func(l *Loaded, stored time.Time) error) ([]Problem, error) {
-	sums := make(map[Sum]bool)
+	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.Key(), b.Key()) })
+	sums := make(map[Sum]bool) // a store may have the same object under both forms of its name
+	for _, l := range r.read {
+		sums[l.Sum] = true
+	}
 	return r.s.loadEach(ctx, all, func(i int, l *Loaded) error {
 		r.s.progress(i+1, len(all))
 		if l == nil {
@@ -85,7 +93,7 @@ func (r *HostReading) load(ctx context.Context, all []found,
 		if err == nil && gc.dropped(l.Set, l.Seq, l.Sum) || sums[l.Sum] {
 			return nil
 		}
-		sums[l.Sum] = true // a store may have the same object under both forms of its name
+		sums[l.Sum] = true
 		light := *l.Manifest
 		light.Needs = Needs{}
 		r.read[l.Key] = &Loaded{&light, l.Sum, l.Key, l.Size}

@@ -333,7 +333,7 @@ func (s *Store) loadAll(ctx context.Context, all []found, done, total int) (load
 	problems []Problem, err error) {
 	problems, err = s.loadEach(ctx, all, func(i int, l *Loaded) error {
 		if l != nil {
-			loaded = append(loaded, l)
+			loaded = append(loaded, s.lighter(l))
 		}
 		s.progress(done+i+1, total)
 		return nil
@@ -342,6 +342,14 @@ func (s *Store) loadAll(ctx context.Context, all []found, done, total int) (load
 		return nil, nil, err
 	}
 	return sorted(loaded), problems, nil
+}
+
+// lighter is a manifest that is kept, without what the store's user has no need of.
+func (s *Store) lighter(l *Loaded) *Loaded {
+	if s.WithoutBlobs {
+		l.Lists, l.Blobs = nil, nil
+	}
+	return l
 }
 
 // loadEach reads manifests, some at a time, and calls use for each in their order, with nil
@@ -421,9 +429,6 @@ func (s *Store) decode(f found, b []byte, sum Sum) (*Loaded, error) {
 	}
 	if m.GC != nil {
 		s.RequireGC(m.Host, *m.GC)
-	}
-	if s.WithoutBlobs {
-		m.Blobs = nil
 	}
 	return &Loaded{Manifest: m, Sum: sum, Key: f.Key(), Size: f.size}, nil
 }
