@@ -85,7 +85,7 @@ func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, er
 		return res, err
 	}
 	p := pruning{PruneOptions: PruneOptions{Hosts: f.hosts(), DryRun: o.DryRun},
-		choose: f.choose, keep: !o.Prune}
+		choose: f.choose, keep: !o.Prune, now: f.now}
 	done, err := j.prune(ctx, op, p)
 	res.Sets, res.Pruned = f.told(done), done.Hosts
 	if refused := f.refusals(); err == nil {
@@ -348,6 +348,9 @@ func (j *job) storeNow(ctx context.Context, op *opened) (time.Time, error) {
 	info, err := op.Backend.Stat(ctx, key)
 	if err == nil {
 		err = op.Backend.Delete(ctx, key)
+	}
+	if errors.Is(err, backends.ErrLocked) { // the next store check removes it
+		err = nil
 	}
 	if err != nil {
 		return time.Time{}, fmt.Errorf("ask the store for its time: %w", err)

@@ -519,9 +519,6 @@ func TestKeeps(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, k, err)
 		}
 	}
-	if k, err := backends.Keeps(t.Context(), mem.New()); err != nil || k != (backends.Keeping{}) {
-		t.Errorf("mem: %+v, %v", k, err)
-	}
 }
 
 // A server that has no such request is asked once; then each object is deleted by itself.
