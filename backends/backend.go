@@ -68,6 +68,28 @@ type Sorter interface {
 	Sorted() bool
 }
 
+// Clock is an optional method of a backend whose store tells its time with each answer.
+// Use it through [As].
+type Clock interface {
+	// ClockDifference is this machine's wall clock less the store's, as the last answer had
+	// it; false if there was none.
+	ClockDifference() (time.Duration, bool)
+}
+
+// As finds an optional method in b, or in the backends that it passes its calls to.
+func As[T any](b Backend) (method T, ok bool) {
+	for {
+		if method, ok = b.(T); ok {
+			return method, true
+		}
+		outer, wraps := b.(interface{ Unwrap() Backend })
+		if !wraps {
+			return method, false
+		}
+		b = outer.Unwrap()
+	}
+}
+
 // Source is what Put stores: bytes of known length that can be read again.
 type Source interface {
 	// Size returns the exact number of bytes.

@@ -13,7 +13,6 @@ import (
 	"vaultik/backends"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
-	"vaultik/internal/words"
 	"vaultik/vault/gc"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -24,10 +23,33 @@ import (
 // ForgetOptions say which snapshots are kept.
 type ForgetOptions struct {
 	Pick   Pick
-	Policy retention.Policy // nil: that of the configuration
-	DryRun bool             // only say what would be removed
-	Prune  bool             // give back the space of what nothing needs, too
-	Force  bool             // go past the brakes of a policy
+	Rules  []Rule // none: those of the configuration
+	DryRun bool   // only say what would be removed
+	Prune  bool   // give back the space of what nothing needs, too
+	Force  bool   // go past the brakes of a policy
+	// Agree is asked what to do where the brakes have stopped policies, and nothing else has
+	// failed. It is told what became of all sets; with true these policies are applied past
+	// the brakes, and the result has their sets only. nil: they stay refused.
+	Agree func(ForgetResult) bool
+}
+
+// Rule keeps snapshots: a name such as daily, within-daily or tag, and its value such as 7, 30d
+// or release, as package retention has them.
+type Rule struct{ Name, Value string }
+
+// policy is nil if there are no rules.
+func (o *ForgetOptions) policy() (p retention.Policy, err error) {
+	for _, rule := range o.Rules {
+		r, err := retention.ParseRule(rule.Name, rule.Value)
+		if err != nil {
+			return nil, fault.Misuse("forget", "--keep-"+rule.Name+": "+err.Error())
+		}
+		p = append(p, r)
+	}
+	if err := p.Check(); err != nil {
+		return nil, fault.Misuse("forget", err.Error())
+	}
+	return p, nil
 }
 
 // ForgetResult is what a policy says of each snapshot, and what was removed.
@@ -50,7 +72,8 @@ type ForgottenSet struct {
 // Forget removes the snapshots that no rule of a policy keeps. Sets that no policy is for, and
 // those of other hosts unless they are picked, stay as they are; so do all hosts where this one
 // has no snapshots. What is removed needs a [Engine.Prune] to give back its space.
-func (e *Engine) Forget(ctx context.Context, o ForgetOptions, sink events.Sink) (ForgetResult, error) {
+func (e *Engine) Forget(ctx context.Context, o ForgetOptions,
+	sink events.Sink) (ForgetResult, error) {
 	j := e.begin("forget", sink)
 	res, err := attended(ctx, j, func() (ForgetResult, error) { return j.forget(ctx, o) })
 	res.Totals = j.totals()
@@ -59,8 +82,9 @@ func (e *Engine) Forget(ctx context.Context, o ForgetOptions, sink events.Sink) 
 
 func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, err error) {
 	j.dry = o.DryRun
-	if err := o.Policy.Check(); err != nil {
-		return res, fault.Misuse("forget", err.Error())
+	policy, err := o.policy()
+	if err != nil {
+		return res, err
 	}
 	key, err := j.optionalIdentity()
 	if err != nil {
@@ -74,7 +98,7 @@ func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, er
 	if _, _, err := op.pruner(); err != nil {
 		return res, err
 	}
-	f := &forgetting{job: j, o: o}
+	f := &forgetting{job: j, o: o, policy: policy}
 	if f.cat, err = j.marked(ctx, op); err != nil {
 		return res, err
 	}
@@ -84,16 +108,38 @@ func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, er
 	if f.now, err = j.storeNow(ctx, op); err != nil {
 		return res, err
 	}
-	p := pruning{PruneOptions: PruneOptions{Hosts: f.hosts(), DryRun: o.DryRun},
-		choose: f.choose, keep: !o.Prune, now: f.now}
-	done, err := j.prune(ctx, op, p)
-	res.Sets, res.Pruned = f.told(done), done.Hosts
-	if refused := f.refusals(); err == nil {
-		err = refused
-	} else if refused != nil {
-		err = errors.Join(err, refused)
+	res, err = f.apply(ctx, op)
+	if err != nil {
+		return res, errors.Join(err, f.refusals())
 	}
+	if o.Agree != nil && !o.DryRun && f.stopped() && o.Agree(res) {
+		f.o.Force = true
+		f.all = slices.DeleteFunc(f.all, func(s *forgottenSet) bool { return s.Refused == nil })
+		if res, err = f.apply(ctx, op); err != nil {
+			return res, err
+		}
+	}
+	return res, f.refusals()
+}
+
+// apply removes what the policies do not keep.
+func (f *forgetting) apply(ctx context.Context, op *opened) (res ForgetResult, err error) {
+	p := pruning{PruneOptions: PruneOptions{Hosts: f.hosts(), DryRun: f.o.DryRun},
+		choose: f.choose, keep: !f.o.Prune, now: f.now}
+	done, err := f.prune(ctx, op, p)
+	res.Sets, res.Pruned = f.told(done), done.Hosts
 	return res, err
+}
+
+// stopped reports whether there are refusals, and all of them are by the brakes.
+func (f *forgetting) stopped() (some bool) {
+	for _, s := range f.all {
+		if s.Refused != nil && !errors.Is(s.Refused, retention.ErrTooMuch) {
+			return false
+		}
+		some = some || s.Refused != nil
+	}
+	return some
 }
 
 // marked is a catalog with tags and pins, for those who remove snapshots. It comes from the
@@ -111,11 +157,12 @@ func (j *job) marked(ctx context.Context, op *opened) (*catalog, error) {
 // forgetting is a policy at work on the sets that are left.
 type forgetting struct {
 	*job
-	o    ForgetOptions
-	cat  *catalog
-	now  time.Time // by the store's clock
-	rows map[snapshot.Sum]*row
-	all  []*forgottenSet
+	o      ForgetOptions
+	policy retention.Policy // nil: that of the configuration
+	cat    *catalog
+	now    time.Time // by the store's clock
+	rows   map[snapshot.Sum]*row
+	all    []*forgottenSet
 }
 
 // forgottenSet is one set on its way.
@@ -132,18 +179,18 @@ func (f *forgetting) sets(ctx context.Context, key *keys.Identity) error {
 	case err != nil:
 		return err
 	case len(chains) == 0 && f.o.Pick != Pick{}:
-		return &noSnapshot{msg: nonePicked}
+		return nonePicked(key)
 	case len(chains) == 0:
 		return f.cat.noSnapshot("the store has no snapshot yet")
 	}
 	conf, err := f.config()
-	if err != nil && (f.o.Policy == nil || f.job.o.Store == nil) {
+	if err != nil && (f.policy == nil || f.job.o.Store == nil) {
 		return err
 	}
 	var none []string
 	usesTags := false
 	for _, n := range chains {
-		s := &forgottenSet{named: n, policy: f.o.Policy}
+		s := &forgottenSet{named: n, policy: f.policy}
 		s.Host, s.Set = n.hostName, n.setName
 		if s.policy == nil && f.cat.op.Host != nil && n.host == f.cat.op.Host.ID {
 			s.policy = conf.Policy(n.setName)
@@ -155,7 +202,9 @@ func (f *forgetting) sets(ctx context.Context, key *keys.Identity) error {
 			continue
 		}
 		s.ForgottenSet.Policy = policyText(s.policy)
-		usesTags = usesTags || slices.ContainsFunc(s.policy, func(r retention.Rule) bool { return len(r.Tags) > 0 })
+		usesTags = usesTags || slices.ContainsFunc(s.policy, func(r retention.Rule) bool {
+			return len(r.Tags) > 0
+		})
 		f.all = append(f.all, s)
 	}
 	if len(f.all) == 0 {
@@ -227,8 +276,8 @@ func (f *forgetting) judge(s *forgottenSet, list []*gc.Snapshot) (expire []snaps
 	bySeq := map[uint64]*gc.Snapshot{}
 	for _, g := range list {
 		bySeq[g.Place.Seq] = g
-		one := retention.Snapshot{Seq: g.Place.Seq, Time: g.Time, Stored: g.Stored, Complete: g.Complete,
-			Whole: g.Whole, Pinned: len(g.Pins) > 0}
+		one := retention.Snapshot{Seq: g.Place.Seq, Time: g.Time, Stored: g.Stored,
+			Complete: g.Complete, Whole: g.Whole, Pinned: len(g.Pins) > 0}
 		one.Tags, one.Unnamed = f.tagNames(g, s.policy)
 		set = append(set, one)
 	}
@@ -275,9 +324,11 @@ func (f *forgetting) tagNames(g *gc.Snapshot, p retention.Policy) (names []strin
 	return names, unnamed
 }
 
-func (f *forgetting) verdict(s *forgottenSet, g *gc.Snapshot, v *retention.Verdict) events.Verdict {
-	ev := events.Verdict{Type: "verdict", ID: g.Sum.String(), Time: g.Time, Host: g.Place.Host.String(),
-		Set: g.Place.Set.String(), Seq: g.Place.Seq, Complete: g.Complete, Whole: g.Whole, Keep: v.Keep()}
+func (f *forgetting) verdict(s *forgottenSet, g *gc.Snapshot,
+	v *retention.Verdict) events.Verdict {
+	ev := events.Verdict{Type: "verdict", ID: g.Sum.String(), Time: g.Time,
+		Host: g.Place.Host.String(), Set: g.Place.Set.String(), Seq: g.Place.Seq,
+		Complete: g.Complete, Whole: g.Whole, Keep: v.Keep()}
 	if s.hostName != ev.Host {
 		ev.Hostname, ev.Hostname64 = events.Twin(s.hostName)
 	}
@@ -318,15 +369,17 @@ func (f *forgetting) refusals() error {
 			errs = append(errs, fmt.Errorf("set %q: %w", s.setName, s.Refused))
 		}
 	}
-	if len(errs) == 0 {
+	var err error
+	switch len(errs) {
+	case 0:
 		return nil
+	case 1:
+		err = fmt.Errorf("nothing is removed from %w", errs[0])
+	default:
+		err = fmt.Errorf("nothing is removed from %d sets: %w", len(errs), errors.Join(errs...))
 	}
-	err := fmt.Errorf("nothing is removed from %s: %w",
-		words.Plural(int64(len(errs)), "set", "sets"), errors.Join(errs...))
-	for _, e := range errs {
-		if !errors.Is(e, retention.ErrTooMuch) {
-			return err
-		}
+	if !f.stopped() {
+		return err
 	}
 	return fault.WithHint(err, "look at the list; only if that is meant, rerun the same command "+
 		"with --force")

@@ -48,7 +48,8 @@ func (o *AnnotateOptions) command() string {
 
 // Annotate puts tags and pins on a snapshot, or takes them off. It tells of the [events.Snapshot]
 // as it is then.
-func (e *Engine) Annotate(ctx context.Context, o AnnotateOptions, sink events.Sink) (events.Totals, error) {
+func (e *Engine) Annotate(ctx context.Context, o AnnotateOptions,
+	sink events.Sink) (events.Totals, error) {
 	j := e.begin(o.command(), sink)
 	return j.told(ctx, func() error { return j.annotate(ctx, o) })
 }
@@ -156,9 +157,10 @@ func (j *job) writeOn(c *catalog, r *row, o *AnnotateOptions, n *snapshot.Note) 
 // tag gives a note the tags that a snapshot does not have yet.
 func (j *job) tag(c *catalog, r *row, mark snapshot.Mark, names []string, n *snapshot.Note) error {
 	if c.op.Host == nil || c.op.Host.ID != r.Host {
-		return &fault.UsageError{Msg: "snapshot " + r.short() + " is of another host, which keeps " +
-			"the secret that hides the names of its tags",
-			Advice: "tag it there; or keep it in another way: " + j.vaultik("snapshot pin "+r.short())}
+		return &fault.UsageError{Msg: "snapshot " + r.short() + " is of another host, which " +
+			"keeps the secret that hides the names of its tags",
+			Advice: "tag it there; or keep it in another way: " +
+				j.vaultik("snapshot pin "+r.short())}
 	}
 	conf, err := j.config()
 	if err != nil {
@@ -220,8 +222,8 @@ func (c *catalog) hasTag(r *row, mark snapshot.Mark, name string) (snapshot.TagI
 }
 
 // tagsNamed are the tags of a snapshot with these names, all of which it must have.
-func (j *job) tagsNamed(c *catalog, r *row, mark snapshot.Mark, names []string) (ids []snapshot.TagID,
-	err error) {
+func (j *job) tagsNamed(c *catalog, r *row, mark snapshot.Mark,
+	names []string) (ids []snapshot.TagID, err error) {
 	for _, name := range names {
 		id, ok := c.hasTag(r, mark, name)
 		if !ok {
@@ -358,7 +360,8 @@ func (j *job) nameTags(ctx context.Context, c *catalog, rows []*row, key *keys.I
 	}
 	for _, n := range c.unopened {
 		r := newest[n.Host]
-		if r == nil || !slices.ContainsFunc(n.Tags, func(t snapshot.TagID) bool { return wanted[t] }) {
+		want := func(t snapshot.TagID) bool { return wanted[t] }
+		if r == nil || !slices.ContainsFunc(n.Tags, want) {
 			continue
 		}
 		// A note is sealed to an epoch as well, so that a key in hardware is asked once an epoch.

@@ -20,7 +20,8 @@ import (
 
 // RemoveOptions say what is removed.
 type RemoveOptions struct {
-	Snapshots []string    // ids; with Damaged also names of objects; none: all of the set that Pick names
+	// Snapshots are ids, with Damaged also names of objects; none: all of the set in Pick.
+	Snapshots []string
 	Pick      Pick        // of which set and host they are
 	Damaged   bool        // drop what stands in the place of a snapshot and is none
 	Agree     func() bool // whether what was told is right; nil: nobody is asked
@@ -29,14 +30,16 @@ type RemoveOptions struct {
 // Remove removes snapshots that are named. It tells of each [events.Snapshot], or of each
 // [events.Problem] that is dropped, before it asks. The newest snapshot of a set stays, and the
 // last that is whole, and what is pinned, unless the whole set is removed.
-func (e *Engine) Remove(ctx context.Context, o RemoveOptions, sink events.Sink) (events.Totals, error) {
+func (e *Engine) Remove(ctx context.Context, o RemoveOptions,
+	sink events.Sink) (events.Totals, error) {
 	j := e.begin("snapshot remove", sink)
 	return j.told(ctx, func() error { return j.remove(ctx, o) })
 }
 
 func (j *job) remove(ctx context.Context, o RemoveOptions) error {
 	if len(o.Snapshots) == 0 && o.Pick.Set == "" || len(o.Snapshots) == 0 && o.Damaged {
-		return fault.Misuse("snapshot remove", "name the snapshots by their ids, or a set with --set")
+		return fault.Misuse("snapshot remove",
+			"name the snapshots by their ids, or a set with --set")
 	}
 	key, err := j.optionalIdentity()
 	if err != nil {
@@ -114,7 +117,9 @@ func (r *removing) snapshots(ctx context.Context, key *keys.Identity) (p pruning
 		}
 		rows = append(rows, row)
 	}
-	p.choose = func(_ layout.HostID, all []*gc.Snapshot) (gc.Choice, error) { return chosen(all, wanted) }
+	p.choose = func(_ layout.HostID, all []*gc.Snapshot) (gc.Choice, error) {
+		return chosen(all, wanted)
+	}
 	if _, err = chosen(r.cat.asListed(), wanted); err != nil { // before anybody is asked
 		return p, err
 	}
@@ -163,8 +168,10 @@ func chosen(all []*gc.Snapshot, wanted map[snapshot.Sum]string) (c gc.Choice, er
 		}
 	}
 	for _, s := range all {
-		if name, goes := wanted[s.Sum]; goes && s.Place.Seq == sets[chain{s.Place.Host, s.Place.Set}].newest {
-			return c, fault.WithHint(fmt.Errorf("snapshot %s is the newest of its set, which stays", name),
+		l := sets[chain{s.Place.Host, s.Place.Set}]
+		if name, goes := wanted[s.Sum]; goes && s.Place.Seq == l.newest {
+			return c, fault.WithHint(
+				fmt.Errorf("snapshot %s is the newest of its set, which stays", name),
 				"make another first: vaultik backup; or remove the whole set: "+
 					"vaultik snapshot remove --set NAME")
 		}
@@ -176,8 +183,8 @@ func chosen(all []*gc.Snapshot, wanted map[snapshot.Sum]string) (c gc.Choice, er
 		case !goes:
 			continue
 		case l.had && !l.whole:
-			return c, fault.WithHint(fmt.Errorf("of the set of snapshot %s no other would be left that "+
-				"is whole", name), "see what the others lack: vaultik verify")
+			return c, fault.WithHint(fmt.Errorf("of the set of snapshot %s no other would be "+
+				"left that is whole", name), "see what the others lack: vaultik verify")
 		}
 		c.Expire = append(c.Expire, s.Sum)
 	}
@@ -191,7 +198,7 @@ func (r *removing) set(ctx context.Context, key *keys.Identity) (p pruning, err 
 		return p, err
 	}
 	if len(chains) == 0 {
-		return p, &noSnapshot{msg: nonePicked}
+		return p, nonePicked(key)
 	}
 	if len(chains) > 1 {
 		e := &fault.UsageError{Msg: fmt.Sprintf("%d sets match", len(chains))}
@@ -248,37 +255,42 @@ func (r *removing) damaged(ctx context.Context) (p pruning, err error) {
 }
 
 // dropped finds the object that is meant: a problem by the name of its object, or by its
-// SHA-256, one side of a fork by its id.
-func (r *removing) dropped(ctx context.Context, name string) (pr snapshot.Problem, d snapshot.Dropped, err error) {
+// SHA-256, one side of a fork by its id or object.
+func (r *removing) dropped(ctx context.Context, name string) (pr snapshot.Problem,
+	d snapshot.Dropped, err error) {
 	name = strings.TrimPrefix(name, "/")
 	for _, row := range r.cat.rows {
-		if !strings.HasPrefix(row.ID(), name) || len(name) < 4 {
+		if row.Key != name && (!strings.HasPrefix(row.ID(), name) || len(name) < 4) {
 			continue
 		}
 		i := slices.IndexFunc(r.cat.problems, func(p snapshot.Problem) bool {
-			return errors.Is(p.Err, snapshot.ErrFork) && p.Host == row.Host && p.Set == row.Set && p.Seq == row.Seq
+			return errors.Is(p.Err, snapshot.ErrFork) && p.Seq == row.Seq &&
+				p.Host == row.Host && p.Set == row.Set
 		})
 		if i < 0 {
 			return pr, d, fault.WithHint(fmt.Errorf("snapshot %s is not damaged", row.short()),
 				"to remove it as a snapshot: "+r.here("snapshot remove "+row.short()))
 		}
 		if r.continued(row) {
-			return pr, d, fault.WithHint(fmt.Errorf("later snapshots continue from %s: it is the other "+
-				"side of the fork that can go", row.short()), "see both: "+r.here("verify"))
+			return pr, d, fault.WithHint(fmt.Errorf("later snapshots continue from %s: it is the "+
+				"other side of the fork that can go", row.short()), "see both: "+r.here("verify"))
 		}
 		pr = r.cat.problems[i]
 		pr.Key = row.Key
-		return pr, snapshot.Dropped{Set: row.Set, Seq: row.Seq, Sum: row.Sum, Reason: snapshot.DroppedFork}, nil
+		return pr, snapshot.Dropped{Set: row.Set, Seq: row.Seq, Sum: row.Sum,
+			Reason: snapshot.DroppedFork}, nil
 	}
 	for _, p := range r.cat.problems {
 		o, perr := layout.Parse(p.Key)
 		switch {
 		case perr != nil || o.Kind != layout.KindManifest:
 			continue
-		case p.Key != name && (len(name) < 4 || p.Sum.IsZero() || !strings.HasPrefix(p.Sum.String(), name)):
+		case p.Key != name && (len(name) < 4 || p.Sum.IsZero() ||
+			!strings.HasPrefix(p.Sum.String(), name)):
 			continue
 		case !snapshot.Unproven(p.Err):
-			return p, d, fault.WithHint(fmt.Errorf("%s could not be read, and may be a snapshot: %w", p.Key, p.Err),
+			return p, d, fault.WithHint(
+				fmt.Errorf("%s could not be read, and may be a snapshot: %w", p.Key, p.Err),
 				"try again when the store can be read, or with a newer version")
 		}
 		if p.Sum.IsZero() {

@@ -30,7 +30,8 @@ func newShelf(t *testing.T) *shelf {
 	j := e.begin("restore", events.Discard)
 	me := layout.NewHostID()
 	return &shelf{T: t, j: j, me: me, you: layout.NewHostID(),
-		c: &catalog{hostname: "me", op: &opened{Sets: &config.Sets{}, Host: &config.Host{ID: me}}}}
+		c: &catalog{hostname: "me", op: &opened{Sets: &config.Sets{}, Host: &config.Host{ID: me},
+			Known: &config.Known{}}}}
 }
 
 func (f *shelf) set(name string) layout.SetID {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"vaultik/actors"
@@ -21,15 +22,25 @@ type VerifyOptions struct {
 	Snapshot string // digits of an id, or latest; "" for all
 	Pick     Pick
 	ReadData bool // read every object, not only list it
+	// Subset says which of them are read: a share such as 5%, chosen at random, or a part
+	// such as 1/30; "" for all or none, as ReadData says.
+	Subset string
+	// Scrub is a time such as 30d in which each byte is to be read once: what is due of them
+	// is read; "" for no such reading.
+	Scrub string
+	// ServerSums compares the SHA-256 that the store has of each object, without reading it.
+	ServerSums bool
 }
 
 // VerifyResult is what was checked, also if it ended early.
 type VerifyResult struct {
 	events.Totals
 	Verified events.Verified
-	Whole    bool // it went through
-	ReadData bool
-	Key      bool // pages, and with ReadData chunks, were checked with the key
+	Whole    bool  // it went through
+	ReadData bool  // all of it
+	Some     bool  // a part of it
+	Key      bool  // pages, and chunks of what was read, were checked with the key
+	Vouched  int64 // with ServerSums: objects of which the store has the right SHA-256
 }
 
 // Verify checks that a store has what its snapshots need. It tells of each
@@ -43,6 +54,10 @@ func (e *Engine) Verify(ctx context.Context, o VerifyOptions, sink events.Sink) 
 }
 
 func (j *job) verify(ctx context.Context, o VerifyOptions) (res VerifyResult, err error) {
+	read, err := o.reads()
+	if err != nil {
+		return res, err
+	}
 	key, err := j.optionalIdentity()
 	if err != nil {
 		return res, err
@@ -66,18 +81,68 @@ func (j *job) verify(ctx context.Context, o VerifyOptions) (res VerifyResult, er
 	}
 	v := &verification{job: j, cat: cat, rows: rows, signed: problems, key: key}
 	v.tellSigned()
-	rep, err := v.check(ctx, &verify.Spec{
-		Store: op.Backend, Opened: op.Store, ReadData: o.ReadData, Identity: key,
-		Parallel: parallel, Memory: memory,
-		Progress: &messages.Progress{}, Warn: func(text string) { j.Warn("", "%s", text) },
-		Snapshots: loaded(rows), Hosts: hostsOf(op, o, rows),
-	})
+	spec := v.spec(parallel, memory)
+	spec.Hosts = hostsOf(op, o, rows)
+	spec.ServerSums, spec.ReadData = o.ServerSums, read.any
+	spec.Choose = read.choose
+	var scrub *scrubbing
+	if read.period > 0 {
+		if scrub, err = j.scrubs(op, read.period); err != nil {
+			return res, err
+		}
+		defer func() {
+			if cerr := scrub.log.Close(); err == nil {
+				err = cerr
+			}
+		}()
+		spec.Choose, spec.OnChecked = scrub.choose, scrub.checked
+	}
+	rep, err := v.check(ctx, spec)
 	if rep == nil {
 		return res, err
 	}
-	res.ReadData, res.Key = o.ReadData, key != nil
+	res.ReadData, res.Key, res.Vouched = o.ReadData, key != nil, rep.Vouched
+	res.Some = read.any && !o.ReadData
 	res.Verified, res.Whole, err = v.report(ctx, rep, err)
+	if scrub != nil && scrub.inv != nil {
+		j.Tell(scrub.event())
+		if ferr := scrub.finish(res.Whole); err == nil {
+			err = ferr
+		}
+	}
+	if o.ServerSums && err == nil {
+		err = j.unvouched(rep)
+	}
 	return res, err
+}
+
+// spec is what all checks have in common.
+func (v *verification) spec(parallel int, memory int64) *verify.Spec {
+	return &verify.Spec{
+		Store: v.cat.op.Backend, Opened: v.cat.op.Store, Identity: v.key,
+		Parallel: parallel, Memory: memory, Snapshots: loaded(v.rows),
+		Progress: &messages.Progress{}, Warn: func(text string) { v.Warn("", "%s", text) },
+		OnAffected: func(path, key string) {
+			v.Tell(events.Item{Type: "item", PathText: events.PathOf(shown(path)),
+				Status: "affected", Reason: key})
+		},
+	}
+}
+
+// unvouched says of which objects the store has no SHA-256. Where it has none at all nothing
+// was checked.
+func (j *job) unvouched(rep *verify.Report) error {
+	n := words.Plural(rep.Unvouched, "object", "objects")
+	switch {
+	case rep.Unvouched == 0:
+		return nil
+	case rep.Vouched == 0:
+		return fault.WithHint(errors.New("the store has no SHA-256 of its objects to compare"),
+			"read them: "+j.here("verify --read-data"))
+	}
+	j.Warn("read them: "+j.here("verify --read-data"),
+		"the store has no SHA-256 of %s, which were only listed", n)
+	return nil
 }
 
 // check runs the actors.
@@ -123,7 +188,7 @@ func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
 		return nil, nil, err
 	}
 	if len(chains) == 0 {
-		return nil, nil, &noSnapshot{msg: nonePicked}
+		return nil, nil, nonePicked(key)
 	}
 	wanted := map[chain]bool{}
 	for _, k := range chains {

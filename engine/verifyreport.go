@@ -141,6 +141,10 @@ func (v *verification) report(ctx context.Context, rep *verify.Report,
 	}
 	if found > 0 {
 		v.tellAffected(ctx, affected)
+		if v.key == nil {
+			v.Note("which files are affected, this command tells with the key in %s",
+				keys.EnvIdentity)
+		}
 	}
 	if err := v.err(problems, found, affected); err != nil {
 		return ev, true, err
@@ -256,8 +260,12 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 func (v *verification) damage(found int64, affected []string) error {
 	rest := ""
 	if whole := len(v.rows) - len(affected); whole > 0 {
-		rest = fmt.Sprintf("; %s not affected", words.Plural(int64(whole), "snapshot is",
-			"snapshots are"))
+		is := "are"
+		if whole == 1 {
+			is = "is"
+		}
+		rest = fmt.Sprintf("; %s of %s %s not affected", words.Count(int64(whole)),
+			words.Plural(int64(len(v.rows)), "snapshot", "snapshots"), is)
 	}
 	err := fault.Damaged(words.Plural(found, "problem", "problems") + " in the store" + rest)
 	for _, p := range v.signed {

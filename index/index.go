@@ -172,9 +172,10 @@ func (x *Index) loadRows() error {
 			n := BlobNum(binary.BigEndian.Uint32(key[prefixLen:]))
 			err := it.Item().Value(func(v []byte) error {
 				var in blob.Info
+				var raw uint32
 				v, ok := unseal(v, x.seed, key)
 				if ok {
-					in, ok = decodeBlob(v)
+					in, raw, ok = decodeBlob(v)
 				}
 				if !ok { // its number must not be given again
 					x.bad.Add(1)
@@ -184,6 +185,7 @@ func (x *Index) loadRows() error {
 				}
 				if n > 0 && n < inBatch {
 					x.blobs.put(n, in)
+					x.blobs.setRaw(n, int64(raw))
 				}
 				return nil
 			})
@@ -384,4 +386,29 @@ func Recreate(dir string) (aside string, err error) {
 		return "", fmt.Errorf("remove damaged index: %w", err)
 	}
 	return aside, platform.SyncPath(dir)
+}
+
+// Drop removes the index in dir, and dir itself if nothing else is in it. fs.ErrNotExist: there
+// is none. Errors: ErrBusy, ErrForeign, ErrNewerFormat, or one of the system.
+func Drop(dir string) error {
+	_, fresh, err := inspect(dir)
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	if fresh {
+		return fmt.Errorf("remove index %q: %w", dir, os.ErrNotExist)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	// The rows first: without them format.json is an index that is empty.
+	for _, name := range []string{dbName, damagedName, formatName, formatTemp, lockName} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("remove index: %w", err)
+		}
+	}
+	_ = os.Remove(dir) // unless it is a mount point, or not empty
+	return nil
 }

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"encoding/binary"
+	"math"
 	"sync"
 
 	"vaultik/index"
@@ -9,15 +10,15 @@ import (
 )
 
 // blobTable is all that a run knows of blobs, one record each: those in the store,
-// those in the index that something refers to, those of this run. It takes 110 bytes a
-// blob at most, 110 MB a million, which the bounds of a job allow for (blobMemory). It is
+// those in the index that something refers to, those of this run. It takes 120 bytes a
+// blob at most, 120 MB a million, which the bounds of a job allow for (blobMemory). It is
 // safe for many goroutines.
 type blobTable struct {
 	ix *index.Index
 
 	mu      sync.Mutex
 	segs    [][]knownBlob // record i is segs[i/blobSegment][i%blobSegment]: it never moves
-	used    uint32
+	records uint32
 	slots   []uint32 // open addressing by the name, which is random: record + 1; 0 is empty
 	nums    []uint32 // by number in the index: record + 1; 0: not asked for yet, or gone
 	listing uint16   // that counts as the state of the store
@@ -29,8 +30,9 @@ type knownBlob struct {
 	blob.Info               // of one that is only listed: nothing but the name
 	num       index.BlobNum // 0: not known to be in the index
 	listing   uint16        // the last that had it
-	round     uint8         // the last that needed it
+	round     uint8         // the last that needed it; 0: none
 	own       bool          // the store has acknowledged it to this run
+	live      int64         // bytes of chunks that round uses; one used twice counts twice
 }
 
 // fill completes a record, once: those that have its pointer read it without the lock.
@@ -41,9 +43,9 @@ func (b *knownBlob) fill(in blob.Info) {
 }
 
 // blobMemory is what a blob takes in the table of the run and in that of the index, in bytes.
-const blobMemory = 110 + 90
+const blobMemory = 120 + 95
 
-// blobSegment is how many records are made at once: 11 pages of 8 KiB, without waste.
+// blobSegment is how many records are made at once: 12 pages of 8 KiB, without waste.
 const blobSegment = 1024
 
 func newBlobTable(ix *index.Index) *blobTable { return &blobTable{ix: ix, listing: 1, round: 1} }
@@ -119,9 +121,34 @@ func (t *blobTable) walk() {
 func (t *blobTable) need(name blob.Name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if b := t.record(name); b.round != t.round {
-		b.round = t.round
+	t.needIn(name)
+}
+
+func (t *blobTable) needIn(name blob.Name) *knownBlob {
+	b := t.record(name)
+	if b.round != t.round {
+		b.round, b.live = t.round, 0
 		t.needs++
+	}
+	return b
+}
+
+// use notes that the snapshot needs so many bytes of chunks of a blob.
+func (t *blobTable) use(name blob.Name, bytes int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.needIn(name)
+	b.live = min(b.live, math.MaxInt64-bytes) + bytes
+}
+
+// eachNeeded calls fn for each blob that the snapshot needs. It must not use the table.
+func (t *blobTable) eachNeeded(fn func(*knownBlob)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.records {
+		if b := t.at(i); b.round == t.round {
+			fn(b)
+		}
 	}
 }
 
@@ -133,11 +160,19 @@ func (t *blobTable) needed(name blob.Name) bool {
 	return b != nil && b.round == t.round
 }
 
+// used reports whether this run has stored a blob, or needed it in any round.
+func (t *blobTable) used(name blob.Name) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.find(name)
+	return b != nil && (b.own || b.round > 0)
+}
+
 // count is how many blobs the snapshot needs, and how many are known in all.
 func (t *blobTable) count() (needed, all int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.needs, int(t.used)
+	return t.needs, int(t.records)
 }
 
 // unlisted are blobs that the snapshot needs and the newest listing has not: own ones,
@@ -145,7 +180,7 @@ func (t *blobTable) count() (needed, all int) {
 func (t *blobTable) unlisted() (own, others []blob.Name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := range t.used {
+	for i := range t.records {
 		switch b := t.at(i); {
 		case b.round != t.round || b.listing == t.listing:
 		case b.own:
@@ -214,19 +249,19 @@ func (t *blobTable) record(name blob.Name) *knownBlob {
 	if b := t.find(name); b != nil {
 		return b
 	}
-	if int(t.used) == len(t.segs)*blobSegment {
+	if int(t.records) == len(t.segs)*blobSegment {
 		t.segs = append(t.segs, make([]knownBlob, blobSegment))
 	}
-	b := t.at(t.used)
+	b := t.at(t.records)
 	b.Name = name
-	t.used++
-	if int(t.used)*10 > len(t.slots)*7 {
+	t.records++
+	if int(t.records)*10 > len(t.slots)*7 {
 		t.slots = make([]uint32, max(64, 2*len(t.slots)))
-		for i := range t.used {
+		for i := range t.records {
 			t.slots[t.slot(&t.at(i).Name)] = i + 1
 		}
 	} else {
-		t.slots[t.slot(&name)] = t.used
+		t.slots[t.slot(&name)] = t.records
 	}
 	return b
 }

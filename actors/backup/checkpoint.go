@@ -48,9 +48,7 @@ func (j *backupJob) watchClock(c actor.Context) {
 	j.stopTick = actors.After(c, every, &checkpointTick{})
 }
 
-// checkpoint pins, beside the actors, what this run has stored and what the index
-// counts on. The blobs that an unfinished run reuses are among the latter: pinning
-// all that the last manifest of the set does not is more than is needed, and safe.
+// checkpoint pins, beside the actors, what this run has stored and used.
 func (j *backupJob) checkpoint(c actor.Context) {
 	j.pinned.busy++
 	j.pinned.at, j.pinned.bytes = clock.Boot(), j.run.spec.Progress.Stored.Load()
@@ -69,12 +67,16 @@ func (j *backupJob) checkpointed(c actor.Context, m *checkpointEnded) {
 	}
 }
 
-// checkpoint writes one, of all blobs that this run has stored or may reuse.
+// checkpoint writes one, of all blobs that this run has stored or used. Others that the index
+// knows may never be needed again: a run that is interrupted each day must not keep them.
 func (c *committer) checkpoint() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.done {
+		return nil
+	}
 	run, spec := c.run, c.run.spec
-	needs, err := c.needs(run.blobs.present)
+	needs, err := c.needs(run.blobs.used)
 	if err != nil || needs.Count == 0 {
 		return err
 	}
@@ -87,10 +89,5 @@ func (c *committer) checkpoint() error {
 	if err != nil {
 		return err
 	}
-	_, err = putObject(run.ctx, spec.Store,
-		storeObject{Key: layout.Checkpoint(spec.Host.ID, ck.ID), Bytes: b, Sum: sha256.Sum256(b)})
-	if err == nil {
-		run.accepted(int64(len(b)))
-	}
-	return err
+	return c.put(layout.Checkpoint(spec.Host.ID, ck.ID), b, sha256.Sum256(b))
 }

@@ -11,6 +11,7 @@ import (
 	"vaultik/backends"
 	"vaultik/index"
 	"vaultik/vault/blob"
+	"vaultik/vault/commit"
 	"vaultik/vault/layout"
 	"vaultik/vault/page"
 	"vaultik/vault/snapshot"
@@ -24,118 +25,38 @@ type commitResult struct {
 	missing  int
 }
 
-// maxCommits is how often a commit looks at the store again because the manifest was not
-// acknowledged in time, or something that it names was lost meanwhile.
-const maxCommits = 3
-
 // commit writes lists and root, then makes sure that everything the manifest names is in
 // the store, and writes the manifest while that is known.
 func (c *committer) commit(top page.Ref) (res commitResult, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.run.faults.CommitStart()
-	for range maxCommits {
-		if done, err := c.attempt(top, &res); done || err != nil {
-			return res, err
-		}
-	}
-	return res, fmt.Errorf("the store took longer than %v to accept the manifest, or lost what it "+
-		"names, %d times", freshListing, maxCommits)
+	s := &committing{committer: c, top: top}
+	missing, err := commit.Run(s)
+	s.result.missing = missing
+	c.done = err == nil && missing == 0
+	return s.result, err
 }
 
-// attempt is one attempt to commit. It is done with a manifest that has everything, and
-// where blobs must be stored again first.
-func (c *committer) attempt(top page.Ref, res *commitResult) (done bool, err error) {
-	if res.missing, err = c.missing(); err != nil || res.missing > 0 {
-		return true, err
-	}
-	m, err := c.write(top)
-	if err != nil {
-		return false, err
-	}
-	if err := c.run.spec.Index.Sync(); err != nil {
-		return false, fmt.Errorf("sync the index: %w", err)
-	}
-	if c.age() > freshListing/5 {
-		if err := c.list(); err != nil {
-			return false, err
-		}
-		if res.missing, err = c.missing(); err != nil || res.missing > 0 {
-			return true, err
-		}
-		if whole, err := c.whole(m); err != nil || !whole {
-			return false, err
-		}
-	}
-	m.GC = c.gc
-	published, err := c.publish(m)
-	if err != nil || !published {
-		return false, err
-	}
-	res.sum, res.seq, res.complete = c.head.Sum, c.head.Seq, m.Complete
-	if c.age() <= freshListing {
-		return true, nil
-	}
-	// The listing is too old, since the store or this machine was suspended meanwhile. What
-	// was condemned since then may have been deleted: list again, and if anything is missing,
-	// write another manifest.
-	if err := c.list(); err != nil {
-		return false, err
-	}
-	if res.missing, err = c.missing(); err != nil || res.missing > 0 {
-		return true, err
-	}
-	return c.whole(m)
+// committing is one commit: what [commit.Run] decides about.
+type committing struct {
+	*committer
+	top    page.Ref
+	next   *snapshot.Manifest // of the newest attempt
+	result commitResult
 }
 
-// age is how old the newest listing is.
-func (c *committer) age() time.Duration { return c.run.boot() - c.listedAt }
-
-// whole reports whether the store has what a manifest names beside blobs: lists, root and
-// keys.
-func (c *committer) whole(m *snapshot.Manifest) (bool, error) {
-	host := m.Host
-	for _, l := range m.Lists {
-		if size, there := c.lists[l.Name]; there && size == l.Size {
-			continue
-		}
-		if there, err := c.stored(layout.BlobList(host, l.Name), l.Size); err != nil || !there {
-			return false, err
-		}
-		c.lists[l.Name] = l.Size
-	}
-	for _, k := range m.Keys {
-		if now, there := c.epochs[k.Epoch]; there && now == (keyObject{k.N, k.Size}) {
-			continue
-		}
-		key := layout.EpochKey(host, k.Epoch, k.N)
-		if there, err := c.stored(key, k.Size); err != nil || !there {
-			return false, err
-		}
-	}
-	if c.rooted {
-		return true, nil
-	}
-	return c.stored(layout.Root(host, m.Root.Name), m.Root.Size)
+// Age is how old the newest listing is, by whichever clock says more: none counts the time for
+// which a virtual machine was paused, but the wall clock is often set after that.
+func (c *committing) Age() time.Duration {
+	return max(c.run.boot()-c.asOf.boot, wall(c.run.now()).Sub(c.asOf.wall))
 }
 
-// blobs are those of the index that are wanted, as they were made, and their epochs.
-func (c *committer) blobs(wanted func(blob.Name) bool) (
-	sizes []snapshot.BlobSize, epochs map[layout.Epoch]struct{},
-) {
-	epochs = map[layout.Epoch]struct{}{}
-	c.run.spec.Index.Blobs(func(_ index.BlobNum, in blob.Info) bool {
-		if wanted(in.Name) {
-			epochs[in.Epoch] = struct{}{}
-			sizes = append(sizes, snapshot.BlobSize{Name: in.Name, Size: in.Size})
-		}
-		return true
-	})
-	return sizes, epochs
-}
+// List is list.
+func (c *committing) List() error { return c.list() }
 
-// missing makes the index forget needed blobs that are missing from the store, and counts them.
-func (c *committer) missing() (int, error) {
+// Missing makes the index forget needed blobs that are missing from the store, and counts them.
+func (c *committing) Missing() (int, error) {
 	own, gone := c.run.blobs.unlisted()
 	for _, name := range own {
 		there, err := c.stored(layout.Blob(c.run.spec.Host.ID, name), c.run.blobs.size(name))
@@ -153,6 +74,82 @@ func (c *committer) missing() (int, error) {
 		return 0, nil
 	}
 	return len(gone), c.drop(gone)
+}
+
+// Whole reports whether the store has what the manifest names beside blobs: lists, root and
+// keys.
+func (c *committing) Whole() (bool, error) {
+	m := c.next
+	for _, l := range m.Lists {
+		if size, there := c.lists[l.Name]; there && size == l.Size {
+			continue
+		}
+		if there, err := c.stored(layout.BlobList(m.Host, l.Name), l.Size); err != nil || !there {
+			return false, err
+		}
+		c.lists[l.Name] = l.Size
+	}
+	for _, k := range m.Keys {
+		if there, err := c.hasKey(k); err != nil || !there {
+			return false, err
+		}
+	}
+	if c.rooted {
+		return true, nil
+	}
+	return c.stored(layout.Root(m.Host, m.Root.Name), m.Root.Size)
+}
+
+// Heeded asks for the gc object after the one that was read; where two pruners do not see each
+// other, for another of the same number too. A host that may not ask lists once more.
+func (c *committing) Heeded() (bool, error) {
+	host, next := c.run.spec.Host.ID, uint64(1)
+	if c.gc != nil {
+		next = c.gc.Seq + 1
+	}
+	if !c.run.conditional {
+		return c.noOtherGC(next)
+	}
+	key := layout.GC(host, next)
+	_, err := c.run.spec.Store.Stat(c.run.ctx, key)
+	switch {
+	case errors.Is(err, backends.ErrNotFound):
+		return true, nil
+	case err != nil && !errors.Is(err, backends.ErrPermission):
+		return false, fmt.Errorf("look for %s: %w", key, err)
+	}
+	return false, nil
+}
+
+// noOtherGC reports whether the store lists no gc object of this number or the one before that
+// was not read.
+func (c *committing) noOtherGC(next uint64) (none bool, err error) {
+	prefix, none := layout.GCPrefix(c.run.spec.Host.ID), true
+	err = c.objects.List(c.run.ctx, prefix, func(key string, _ int64, _ time.Time) error {
+		o, err := layout.Parse(key)
+		other := err == nil && o.Kind == layout.KindGC && o.Seq+1 >= next
+		none = none && (!other || slices.Contains(c.gcKeys, key))
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("list %s: %w", prefix, err)
+	}
+	return none, nil
+}
+
+// blobs are those of the index that are wanted, as they were made, and their epochs.
+func (c *committer) blobs(wanted func(blob.Name) bool) (
+	sizes []snapshot.BlobSize, epochs map[layout.Epoch]struct{},
+) {
+	epochs = map[layout.Epoch]struct{}{}
+	c.run.spec.Index.Blobs(func(_ index.BlobNum, in blob.Info) bool {
+		if wanted(in.Name) {
+			epochs[in.Epoch] = struct{}{}
+			sizes = append(sizes, snapshot.BlobSize{Name: in.Name, Size: in.Size})
+		}
+		return true
+	})
+	return sizes, epochs
 }
 
 // needs stores the blob lists that say which blobs are wanted, and names them.
@@ -197,15 +194,15 @@ func (c *committer) blobList(blobs []snapshot.BlobSize) (b []byte, sum snapshot.
 	}
 }
 
-// write stores blob lists and root, and returns the manifest that names them.
-func (c *committer) write(top page.Ref) (*snapshot.Manifest, error) {
+// Write stores blob lists and root, and makes the manifest that names them.
+func (c *committing) Write() error {
 	spec := c.run.spec
 	needs, err := c.needs(c.run.blobs.needed)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if n, _ := c.run.blobs.count(); int64(n) != needs.Count {
-		return nil, fmt.Errorf("%d blobs are needed, but only %d are in the index", n, needs.Count)
+		return fmt.Errorf("%d blobs are needed, but only %d are in the index", n, needs.Count)
 	}
 	m := &snapshot.Manifest{
 		Store: spec.Opened.Doc.Store, Host: spec.Host.ID, Set: spec.Set, Seq: c.head.Seq + 1,
@@ -215,76 +212,87 @@ func (c *committer) write(top page.Ref) (*snapshot.Manifest, error) {
 	if h, _ := spec.Opened.Trust.Host(spec.Host.ID); len(h.Recipients) > 0 {
 		m.Recipients = spec.Recipients.Sum()
 	}
-	root, err := c.root(m, top)
+	root, err := c.root(m, c.top)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	b, sum, err := snapshot.SealRoot(root, spec.Recipients, c.run.epoch)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	m.Root = snapshot.RootRef{Name: sum, Size: int64(len(b))}
-	c.sealed, c.rooted = m.Root, true
-	return m, c.put(layout.Root(spec.Host.ID, sum), b, sum)
+	c.next, c.sealed, c.rooted = m, m.Root, true
+	if err := c.put(layout.Root(spec.Host.ID, sum), b, sum); err != nil {
+		return err
+	}
+	if err := spec.Index.Sync(); err != nil {
+		return fmt.Errorf("sync the index: %w", err)
+	}
+	return nil
 }
 
+// put stores an object.
 func (c *committer) put(key string, b []byte, sum [32]byte) error {
-	if _, err := putObject(c.run.ctx, c.run.spec.Store,
-		storeObject{Key: key, Bytes: b, Sum: sum}); err != nil {
+	err := c.run.put(c.run.ctx, storeObject{Key: key, Bytes: b, Sum: sum})
+	if err != nil {
 		return notStored(key, err)
 	}
 	c.run.accepted(int64(len(b)))
 	return nil
 }
 
-// publish creates the manifest: the commit point. It is not published if the time that the
-// listing leaves was too short, and the store does not have it.
-func (c *committer) publish(m *snapshot.Manifest) (published bool, err error) {
-	spec := c.run.spec
+// Publish creates the manifest: the commit point. It is not published if the time was too
+// short, and the store does not have it.
+func (c *committing) Publish(within time.Duration) (published bool, err error) {
+	spec, m := c.run.spec, c.next
+	m.GC = c.gc
 	b, err := snapshot.EncodeManifest(m, spec.Host.Signer)
 	if err != nil {
 		return false, err
 	}
 	next := Head{Seq: m.Seq, Sum: sha256.Sum256(b)}
-	key, conditional := layout.Manifest(spec.Host.ID, spec.Set, m.Seq), c.conditional()
-	if !conditional {
-		key = layout.Weak(layout.Manifest(spec.Host.ID, spec.Set, m.Seq), next.Sum)
+	key := layout.Manifest(spec.Host.ID, spec.Set, m.Seq)
+	if !c.run.conditional {
+		key = layout.Weak(key, next.Sum)
 	}
 	if err := spec.SaveNext(next); err != nil {
 		return false, fmt.Errorf("note which snapshot is about to be written: %w", err)
 	}
 	c.head.Next = append(c.head.Next, next.Sum)
-	err = c.putManifest(storeObject{Key: key, Bytes: b, Sum: next.Sum, IfAbsent: conditional})
+	err = c.putManifest(storeObject{Key: key, Bytes: b, Sum: next.Sum}, within)
 	switch late := errors.Is(err, context.DeadlineExceeded) && c.run.ctx.Err() == nil; {
 	case late, errors.Is(err, backends.ErrExists):
 		sum, err := c.arrived(m.Seq)
-		return err == nil && sum == next.Sum, err
+		if err != nil || sum != next.Sum {
+			return false, err
+		}
 	case err != nil:
 		return false, notStored(key, err)
+	default:
+		c.run.accepted(int64(len(b)))
+		if err := c.written(next); err != nil {
+			return false, err
+		}
 	}
-	c.run.accepted(int64(len(b)))
-	if err := c.written(next); err != nil {
-		return false, err
-	}
-	if !conditional {
+	if !c.run.conditional {
 		if _, err := c.manifest(m.Seq); err != nil {
 			return false, err
 		}
 	}
+	c.result = commitResult{sum: next.Sum, seq: next.Seq, complete: m.Complete}
 	return true, nil
 }
 
-// putManifest creates a manifest within the time that the listing leaves. Where the store
+// putManifest creates a manifest within this time, or what is left of it by now. Where the store
 // cannot refuse a second one there is no such bound: the first could still arrive after it.
-func (c *committer) putManifest(o storeObject) error {
+func (c *committing) putManifest(o storeObject, within time.Duration) error {
 	ctx := c.run.ctx
-	if o.IfAbsent {
+	if c.run.conditional {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, freshListing-c.age())
+		ctx, cancel = context.WithTimeout(ctx, min(within, commit.Fresh-c.Age()))
 		defer cancel()
 	}
-	_, err := putObject(ctx, c.run.spec.Store, o)
-	return err
+	return c.run.put(ctx, o)
 }
 
 // arrived looks which manifest is in a place where this machine was about to write one, and

@@ -24,17 +24,28 @@ type committer struct {
 	run      *backupRun
 	mu       sync.Mutex // of the rest: a checkpoint and the commit may overlap
 	objects  backends.ObjectReader
-	listedAt time.Duration // backupRun.boot before the newest listing
+	asOf     moment // before the newest listing
 	lists    map[snapshot.Sum]int64
 	sealed   snapshot.RootRef // the root that was written last
 	rooted   bool             // the newest listing has it
 	epochs   map[layout.Epoch]keyObject
 	newest   uint64 // highest seq of the set in the store
 	gc       *snapshot.GCSeen
+	gcKeys   []string     // of the newest gc objects that were read
 	doomed   layout.Marks // what the newest gc object condemns
 	prevKeys map[layout.Epoch]snapshot.KeyRef
 	head     Head
+	done     bool // the snapshot is made, and nothing is to be pinned any more
 }
+
+// moment is a point in time, by all clocks that may tell of a pause.
+type moment struct {
+	boot time.Duration // backupRun.boot
+	wall time.Time     // by this machine's wall clock
+}
+
+// wall is a time without the clock that stops while the machine sleeps.
+func wall(t time.Time) time.Time { return t.Round(0) }
 
 // keyObject is a wrapping of an epoch key in the store.
 type keyObject struct {
@@ -77,6 +88,11 @@ func prepare(run *backupRun) (*committer, error) {
 	if err := c.list(); err != nil {
 		return nil, err
 	}
+	info, err := run.spec.Store.Info(run.ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask what the store can do: %w", err)
+	}
+	run.conditional = info.ConditionalPut
 	if err := c.dropMissing(); err != nil {
 		return nil, err
 	}
@@ -90,13 +106,14 @@ func prepare(run *backupRun) (*committer, error) {
 	if err := c.epochKey(); err != nil {
 		return nil, err
 	}
+	run.compaction.choose()
 	return c, nil
 }
 
 // list reads the names of the host's objects, and the newest gc object. What the gc
 // object condemns counts as missing.
 func (c *committer) list() error {
-	at := c.run.boot()
+	at := moment{boot: c.run.boot(), wall: wall(c.run.now())}
 	host := c.run.spec.Host.ID
 	c.lists, c.epochs = map[snapshot.Sum]int64{}, map[layout.Epoch]keyObject{}
 	c.rooted = false
@@ -123,7 +140,7 @@ func (c *committer) list() error {
 	if err != nil {
 		return fmt.Errorf("list the store: %w", err)
 	}
-	c.listedAt = at
+	c.asOf = at
 	return nil
 }
 
@@ -165,6 +182,10 @@ func (c *committer) condemned() error {
 	}
 	if gc != nil {
 		c.gc = &snapshot.GCSeen{Seq: gc.Seq, SHA256: gc.Sum}
+		c.gcKeys = []string{gc.Key}
+		for _, sum := range gc.Beside {
+			c.gcKeys = append(c.gcKeys, layout.Weak(layout.GC(gc.Host, gc.Seq), sum))
+		}
 	}
 	return nil
 }
@@ -194,12 +215,24 @@ func (c *committer) dropMissing() error {
 		}
 		return true
 	})
+	if lost := c.unexplained(gone); lost > 0 {
+		c.run.spec.warn(fmt.Sprintf("blobs that the index knows, but the store does not list: %d; "+
+			"their files are read and stored again", lost))
+	}
 	if len(gone) == 0 {
 		return nil
 	}
-	c.run.spec.warn(fmt.Sprintf("blobs that the index knows, but the store does not list: %d; "+
-		"their files are read and stored again", len(gone)))
 	return c.drop(gone)
+}
+
+// unexplained is how many of the blobs that are missing prune has not condemned.
+func (c *committer) unexplained(gone []blob.Name) (n int) {
+	for _, name := range gone {
+		if !c.doomed.Has(layout.Blob(c.run.spec.Host.ID, name)) {
+			n++
+		}
+	}
+	return n
 }
 
 // drop makes the index forget blobs that are missing from the store.
@@ -355,27 +388,28 @@ func (c *committer) manifest(seq uint64) (*snapshot.Loaded, error) {
 	return nil, fmt.Errorf("snapshot %d of set %q: %w", seq, spec.SetName, backends.ErrNotFound)
 }
 
-// epochKey keeps the host's epoch while it is fresh, or makes one and stores it
-// before the first blob is sealed to it.
+// epochKey keeps the host's epoch while it is fresh and its key is in the store, or makes one
+// and stores it before the first blob is sealed to it.
 func (c *committer) epochKey() error {
 	spec := c.run.spec
-	if k, there := c.epochs[spec.Epoch.ID]; there && k.n == 0 &&
-		spec.Epoch.Fresh(spec.Recipients, c.run.now()) {
-		c.run.epoch = spec.Epoch
-		return nil
+	if spec.Epoch.Fresh(spec.Recipients, c.run.now()) {
+		there, err := c.hasKey(snapshot.KeyRef{Epoch: spec.Epoch.ID, Size: spec.Epoch.Size})
+		if err != nil {
+			return err
+		}
+		if there {
+			c.run.epoch = spec.Epoch
+			return nil
+		}
 	}
 	e, sealed, err := keys.NewEpoch(spec.Recipients, c.run.now())
 	if err != nil {
 		return err
 	}
-	key := layout.EpochKey(spec.Host.ID, e.ID, 0)
-	put := storeObject{
-		Key: key, Bytes: sealed, Sum: sha256.Sum256(sealed), IfAbsent: c.conditional(),
+	if err := c.put(layout.EpochKey(spec.Host.ID, e.ID, 0), sealed,
+		sha256.Sum256(sealed)); err != nil {
+		return err
 	}
-	if _, err := putObject(c.run.ctx, spec.Store, put); err != nil {
-		return notStored(key, err)
-	}
-	c.run.accepted(int64(len(sealed)))
 	if err := spec.SaveEpoch(e); err != nil {
 		return err
 	}
@@ -384,29 +418,48 @@ func (c *committer) epochKey() error {
 	return nil
 }
 
-func (c *committer) conditional() bool {
-	info, err := c.run.spec.Store.Info(c.run.ctx)
-	return err == nil && info.ConditionalPut
+// hasKey reports whether the store has a wrapping of an epoch key, listed yet or not.
+func (c *committer) hasKey(k snapshot.KeyRef) (bool, error) {
+	if now, listed := c.epochs[k.Epoch]; listed && now == (keyObject{k.N, k.Size}) {
+		return true, nil
+	}
+	return c.stored(layout.EpochKey(c.run.spec.Host.ID, k.Epoch, k.N), k.Size)
 }
 
-// keyObject is the wrapping of an epoch key that a snapshot names: the one that this host
-// wrote, or that its newest snapshot names. Which other wrappings are good it cannot tell.
-func (c *committer) keyObject(e layout.Epoch) (k keyObject, there bool, err error) {
-	old, named := c.prevKeys[e]
-	switch {
-	case e == c.run.epoch.ID:
-		k = keyObject{0, c.run.epoch.Size}
-	case named:
-		k = keyObject{old.N, old.Size}
-	default:
-		k, there = c.epochs[e]
-		return k, there, nil
+// keyRef is the wrapping of an epoch key that a snapshot names: the one that this host wrote,
+// or that its newest snapshot of the set names. Which others are good it cannot tell: anybody
+// who may write there can put something under the next number.
+func (c *committer) keyRef(e layout.Epoch) (k snapshot.KeyRef, there bool, err error) {
+	k, pinned := c.prevKeys[e]
+	switch own := c.run.epoch; {
+	case e == own.ID:
+		k = snapshot.KeyRef{Epoch: e, Size: own.Size}
+		if _, err := hex.Decode(k.SHA256[:], []byte(own.Sum)); err != nil {
+			return k, false, fmt.Errorf("sum of epoch %s: %w", e, err)
+		}
+	case !pinned:
+		return c.ownKey(e)
 	}
-	if c.epochs[e] == k {
-		return k, true, nil
-	}
-	there, err = c.stored(layout.EpochKey(c.run.spec.Host.ID, e, k.n), k.size) // or not listed yet
+	there, err = c.hasKey(k)
 	return k, there, err
+}
+
+// ownKey reads the wrapping that this host wrote, of an epoch that only other sets of it have
+// used.
+func (c *committer) ownKey(e layout.Epoch) (k snapshot.KeyRef, there bool, err error) {
+	key := layout.EpochKey(c.run.spec.Host.ID, e, 0)
+	if c.doomed.Has(key) {
+		return k, false, nil
+	}
+	b, err := c.objects.Head(c.run.ctx, key, snapshot.MaxEpochKey+1)
+	switch {
+	case errors.Is(err, backends.ErrNotFound):
+		return k, false, nil
+	case err != nil:
+		return k, false, fmt.Errorf("read %s: %w", key, err)
+	}
+	return snapshot.KeyRef{Epoch: e, Size: int64(len(b)), SHA256: sha256.Sum256(b)},
+		len(b) <= snapshot.MaxEpochKey, nil
 }
 
 // keyRefs are the sealed epoch keys that a snapshot needs. If one is missing nothing is
@@ -414,7 +467,7 @@ func (c *committer) keyObject(e layout.Epoch) (k keyObject, there bool, err erro
 func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef, error) {
 	var refs []snapshot.KeyRef
 	for e := range epochs {
-		k, there, err := c.keyObject(e)
+		k, there, err := c.keyRef(e)
 		if err != nil {
 			return nil, err
 		}
@@ -423,25 +476,7 @@ func (c *committer) keyRefs(epochs map[layout.Epoch]struct{}) ([]snapshot.KeyRef
 				"its blobs can still be opened by the recipients", e))
 			continue
 		}
-		if e == c.run.epoch.ID {
-			var sum snapshot.Sum
-			if _, err := hex.Decode(sum[:], []byte(c.run.epoch.Sum)); err != nil {
-				return nil, fmt.Errorf("sum of epoch %s: %w", e, err)
-			}
-			refs = append(refs, snapshot.KeyRef{Epoch: e, Size: c.run.epoch.Size, SHA256: sum})
-			continue
-		}
-		if old, ok := c.prevKeys[e]; ok {
-			refs = append(refs, old)
-			continue
-		}
-		key := layout.EpochKey(c.run.spec.Host.ID, e, k.n)
-		b, err := c.objects.Head(c.run.ctx, key, min(k.size, snapshot.MaxEpochKey)+1)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", key, err)
-		}
-		refs = append(refs,
-			snapshot.KeyRef{Epoch: e, N: k.n, Size: int64(len(b)), SHA256: sha256.Sum256(b)})
+		refs = append(refs, k)
 	}
 	slices.SortFunc(refs,
 		func(a, b snapshot.KeyRef) int { return bytes.Compare(a.Epoch[:], b.Epoch[:]) })

@@ -17,11 +17,6 @@ import (
 	"vaultik/vault/page"
 )
 
-// freshListing is how old a listing may be when the manifest is acknowledged:
-// prune waits far longer before it deletes what it condemned. One that is older than
-// a fifth of this when only the manifest is left to be written is made again.
-const freshListing = 10 * time.Minute
-
 // backupRun is what the actors of one backup share: what was asked for, which
 // never changes, and the bounds of the job.
 type backupRun struct {
@@ -38,13 +33,17 @@ type backupRun struct {
 	faults  *actors.Faults
 	Mem     arena.Arena   // of all large buffers
 	epoch   keys.EpochKey // set before the first actor needs it
-	systems *vfs.FileSystems
-	hlKey   [32]byte
-	clocks  vfs.Clocks  // of the file systems of sources
-	links   linkedFiles // that were read in this round
+	// conditional: the store can create an object only if it is absent. Set before the first
+	// actor needs it.
+	conditional bool
+	systems     *vfs.FileSystems
+	hlKey       [32]byte
+	clocks      vfs.Clocks  // of the file systems of sources
+	links       linkedFiles // that were read in this round
 
 	tally       tally
 	blobs       *blobTable
+	compaction  compaction
 	blobsStored atomic.Int64 // by this run
 
 	mu      sync.Mutex
@@ -63,6 +62,7 @@ func newBackupRun(spec *Spec) *backupRun {
 	r.leaves = actors.NewCredit(maxLeaves)
 	r.hlKey = spec.Host.Secret.HardLink()
 	r.blobs, r.crossed = newBlobTable(spec.Index), map[string]string{}
+	r.compaction.run = r
 	r.lacking = map[string]*NoAttrs{}
 	return r
 }

@@ -18,7 +18,7 @@ func newUploader(run *backupRun) actors.Work[storeObject, objectStored] {
 	p := &parityMaker{run: run}
 	return func(_ int, job storeObject) (out objectStored) {
 		run.faults.Uploader(false)
-		out.Existed, out.Err = putObject(run.ctx, run.spec.Store, job)
+		out.Err = run.put(run.ctx, job)
 		if out.Err == nil && job.Parity > 0 {
 			out.Parity, out.Err = p.put(job)
 		}
@@ -38,30 +38,48 @@ func (p *parityMaker) put(blob storeObject) (n int, err error) {
 	if p.buf, err = p.coder.Make(p.buf, blob.Bytes, blob.Parity); err != nil {
 		return 0, err
 	}
-	_, err = putObject(p.run.ctx, p.run.spec.Store, storeObject{
+	err = p.run.put(p.run.ctx, storeObject{
 		Key: layout.Parity(p.run.spec.Host.ID, blob.Sum), Bytes: p.buf, Sum: sha256.Sum256(p.buf),
 	})
 	return len(p.buf), err
 }
 
-// putObject stores one object. With IfAbsent an object that stands there already
-// is success if it is the same: a lost answer to an earlier attempt looks so.
-func putObject(
-	ctx context.Context,
-	store backends.Backend,
-	job storeObject,
-) (existed bool, err error) {
-	_, err = store.Put(ctx, job.Key, backends.Bytes(job.Bytes, &job.Sum),
-		backends.PutOptions{IfAbsent: job.IfAbsent})
-	if !job.IfAbsent || !errors.Is(err, backends.ErrExists) {
+// put stores one object under a name that has to be free, where the store can tell: a host may
+// have no right to replace anything. What stands there is success if it is the same: a lost
+// answer to an earlier attempt looks so, and an object that a listing does not show yet. If it
+// differs from what its name says, it is damaged and is replaced.
+func (r *backupRun) put(ctx context.Context, o storeObject) error {
+	store, src := r.spec.Store, backends.Bytes(o.Bytes, &o.Sum)
+	_, err := store.Put(ctx, o.Key, src, backends.PutOptions{IfAbsent: r.conditional})
+	if !r.conditional || !errors.Is(err, backends.ErrExists) {
+		return err
+	}
+	same, lookErr := r.same(ctx, o)
+	switch {
+	case lookErr != nil:
+		return errors.Join(err, fmt.Errorf("look at what is there: %w", lookErr))
+	case same:
+		return nil
+	}
+	name, bad := layout.Parse(o.Key)
+	if bad != nil || name.Sum != o.Sum && name.Kind != layout.KindParity {
+		return err
+	}
+	_, err = store.Put(ctx, o.Key, src, backends.PutOptions{})
+	return err
+}
+
+// same reports whether the store has this object with these bytes.
+func (r *backupRun) same(ctx context.Context, o storeObject) (bool, error) {
+	info, err := r.spec.Store.Stat(ctx, o.Key)
+	switch {
+	case errors.Is(err, backends.ErrNotFound):
+		return false, nil // by now
+	case err != nil || info.Size != int64(len(o.Bytes)):
 		return false, err
+	case info.SHA256 != nil:
+		return bytes.Equal(info.SHA256, o.Sum[:]), nil
 	}
-	there, rerr := backends.Head(ctx, store, job.Key, int64(len(job.Bytes))+1)
-	if rerr != nil {
-		return false, errors.Join(err, fmt.Errorf("read what is there: %w", rerr))
-	}
-	if !bytes.Equal(there, job.Bytes) {
-		return false, err
-	}
-	return true, nil
+	there, err := backends.Head(ctx, r.spec.Store, o.Key, info.Size)
+	return bytes.Equal(there, o.Bytes), err
 }

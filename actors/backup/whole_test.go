@@ -10,9 +10,9 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// TestCommitter_whole: all that a manifest names beside blobs is asked for, where the listing
+// TestCommitting_Whole: all that a manifest names beside blobs is asked for, where the listing
 // lacks it; what is condemned is as good as gone.
-func TestCommitter_whole(t *testing.T) {
+func TestCommitting_Whole(t *testing.T) {
 	host, list, root, epoch := layout.NewHostID(), snapshot.Sum{1}, snapshot.Sum{2}, layout.Epoch{3}
 	objects := []string{
 		layout.BlobList(host, list), layout.EpochKey(host, epoch, 1), layout.Root(host, root),
@@ -36,12 +36,12 @@ func TestCommitter_whole(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c := &committer{
-			run:   &backupRun{spec: &Spec{Store: store}, ctx: t.Context()},
+		c := &committing{next: m, committer: &committer{
+			run:   &backupRun{spec: &Spec{Host: Host{ID: host}, Store: store}, ctx: t.Context()},
 			lists: map[snapshot.Sum]int64{}, epochs: map[layout.Epoch]keyObject{epoch: {n: 0}},
 			doomed: marksOf(t, doomed),
-		}
-		ok, err := c.whole(m)
+		}}
+		ok, err := c.Whole()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -1,6 +1,7 @@
 package jobtest
 
 import (
+	"encoding/hex"
 	"path/filepath"
 	"testing"
 	"time"
@@ -78,6 +79,13 @@ func (h *Host) initStore() {
 	h.Put(layout.Trust(1), trust)
 	h.Opened, err = snapshot.OpenStore(h.T.Context(), backends.Objects(h.Store), snapshot.Pin{})
 	Must(h.T, err)
+}
+
+// SwapRecipients makes further backups for somebody else, as whoever has taken over the host
+// would: the epoch stays, so that the owner's key still opens what it is given an epoch key for.
+func (h *Host) SwapRecipients(rs keys.Recipients) {
+	sum := rs.Sum()
+	h.Recips, h.epoch.RecipientsSum = rs, hex.EncodeToString(sum[:])
 }
 
 func Must(t testing.TB, err error) {

@@ -23,6 +23,7 @@ const (
 	ProblemUnreadable Kind = "unreadable" // the store does not return it; it may be intact
 	ProblemCondemned  Kind = "condemned"  // there, but prune says that it has deleted it
 	ProblemReference  Kind = "reference"  // a page refers to something that is missing
+	ProblemSealed     Kind = "sealed"     // to other recipients: the key does not open it
 )
 
 // Problem is one thing that is not as it should be.
@@ -49,11 +50,16 @@ func Of(err error, key string, snapshots ...string) Problem {
 // ErrReference means that a page refers to something that is not there.
 var ErrReference = errors.New("a page refers to something that is missing")
 
+// ErrSealed means that an object is sealed to other recipients than the key that was given.
+var ErrSealed = errors.New("the key does not open it: it is sealed to others")
+
 // KindOf says what sort of problem an error is.
 func KindOf(err error) Kind {
 	switch {
 	case errors.Is(err, ErrReference):
 		return ProblemReference
+	case errors.Is(err, ErrSealed):
+		return ProblemSealed
 	case actors.Unreadable(err):
 		return ProblemUnreadable
 	case errors.Is(err, fs.ErrNotExist):
@@ -131,7 +137,8 @@ func addFew[T comparable](to *[]T, list []T) (more bool) {
 
 // Affects adds an entry to the problems of an object: its path, or what was lost with a page.
 func (p *Problems) Affects(key, path string, lost *page.LostPaths) {
-	for _, kind := range []Kind{ProblemMissing, ProblemSize, ProblemDamaged, ProblemUnreadable} {
+	for _, kind := range []Kind{ProblemMissing, ProblemSize, ProblemDamaged, ProblemUnreadable,
+		ProblemSealed} {
 		if i, ok := p.index[string(kind)+" "+key]; ok && i >= 0 {
 			n := Problem{Kind: kind, Key: key}
 			if lost != nil {

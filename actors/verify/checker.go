@@ -29,12 +29,35 @@ func newChecker(run *verifyRun) actors.Work[checking, checkDone] {
 
 func (k *checker) check(_ int, job checking) (done checkDone) {
 	k.run.faults.Downloader()
-	if job.Object != nil {
-		done = k.object(job.Object)
-	} else {
+	switch o := job.Object; {
+	case o != nil && o.Way == byAsking:
+		done = k.ask(o)
+	case o != nil && o.Way == byDrill:
+		done = k.drill(o)
+	case o != nil:
+		done = k.object(o)
+	case job.Key != nil:
+		done = k.openKey(job.Key)
+	case job.File != nil:
+		done = k.restore(job.File)
+	default:
 		done = k.refs(job.Refs)
 	}
 	done.Fatal = done.Err != nil && (k.run.Ctx.Err() != nil || actors.StoreGone(done.Err))
+	return done
+}
+
+// ask compares the SHA-256 that the store has of an object.
+func (k *checker) ask(o *objectCheck) (done checkDone) {
+	info, err := k.run.spec.Store.Stat(k.run.Ctx, o.Key)
+	switch {
+	case err != nil:
+		done.Err = err
+	case info.SHA256 == nil:
+		done.Unvouched = true
+	case [32]byte(info.SHA256) != o.Sum:
+		done.Err = fmt.Errorf("%w: the store says that it has another SHA-256", blob.ErrDamaged)
+	}
 	return done
 }
 

@@ -41,13 +41,18 @@ func (n *inspector) inspect(ctx context.Context) error {
 			return err
 		}
 		for i := range n.snaps {
-			if s := &n.snaps[i]; s.root == nil {
+			if s := &n.snaps[i]; s.root == nil && n.opens(i) {
 				n.run.report.Unopened = append(n.run.report.Unopened, s.Sum)
 			}
 		}
 	}
-	n.count()
-	if n.run.spec.ReadData {
+	if err := n.count(); err != nil {
+		return err
+	}
+	if n.run.spec.Drill != nil {
+		return n.drill(ctx)
+	}
+	if n.run.spec.ReadData || n.run.spec.ServerSums {
 		if err := n.data(); err != nil {
 			return err
 		}
@@ -88,6 +93,9 @@ func (n *inspector) survey(ctx context.Context) error {
 			return err
 		}
 	}
+	if n.run.spec.Drill != nil {
+		n.run.drill = newDrillRun(n.snaps, len(sv.Inventory.Hosts()))
+	}
 	return nil
 }
 
@@ -124,56 +132,77 @@ func (n *inspector) submit(job checking) error {
 	return nil
 }
 
-// ofSnapshots begins a phase in which snapshots are counted.
-func (n *inspector) ofSnapshots(phase string) {
+// ofSnapshots begins a phase in which so many snapshots are counted.
+func (n *inspector) ofSnapshots(phase string, count int) {
 	prog := n.run.spec.Progress
 	prog.SetPhase(phase)
 	prog.SetUnit("snapshots")
 	prog.FilesDone.Store(0)
-	prog.FilesTotal.Store(int64(len(n.snaps)))
+	prog.FilesTotal.Store(int64(count))
 	prog.BytesDone.Store(0)
 	prog.BytesTotal.Store(0)
 	prog.TotalKnown.Store(true)
 }
 
 // count tells how much there is to do.
-func (n *inspector) count() {
+func (n *inspector) count() (err error) {
 	inv := n.run.survey.Inventory
 	t := &tally{objects: int64(inv.Len())}
 	prog := n.run.spec.Progress
 	prog.SetPhase("verify")
 	prog.SetUnit("objects")
 	prog.FilesDone.Store(0)
+	if n.run.spec.Choose != nil {
+		if n.run.chosen, err = n.run.spec.Choose(inv); err != nil {
+			return err
+		}
+	}
+	objects, bytes := int64(0), int64(0) // to look into
 	for i := range inv.Len() {
 		o := inv.At(i)
 		t.bytes += o.Size
-		if o.State == plan.Checked {
+		if n.run.looksInto(i) && (n.run.spec.Drill == nil || inv.IsBlob(i)) {
+			objects++
+			bytes += o.Size
+		}
+		if o.State == plan.Checked && n.run.spec.Drill == nil {
 			t.checked++
+			if err := n.run.tellChecked(i); err != nil {
+				return err
+			}
 		}
 	}
-	prog.FilesTotal.Store(t.objects)
-	prog.BytesTotal.Store(t.bytes)
-	if !n.run.spec.ReadData {
-		prog.FilesDone.Store(t.objects)
-		prog.BytesDone.Store(t.bytes)
+	prog.FilesTotal.Store(objects)
+	prog.BytesTotal.Store(bytes)
+	if !n.run.spec.ReadData && !n.run.spec.ServerSums && n.run.spec.Drill == nil {
+		prog.FilesDone.Store(objects)
+		prog.BytesDone.Store(bytes)
 	}
 	prog.TotalKnown.Store(true)
 	n.aside.Tell(t)
+	return nil
 }
 
-// data has every object downloaded and checked that has not been yet.
+// data has every chosen object checked, by downloading it or asking for its SHA-256.
 func (n *inspector) data() error {
 	inv := n.run.survey.Inventory
 	prog := n.run.spec.Progress
+	how := byReading
+	if n.run.spec.ServerSums {
+		how = byAsking
+	}
 	for i := range inv.Len() {
 		o := inv.At(i)
-		if o.State != plan.Present {
+		if !n.run.looksInto(i) {
+			continue
+		}
+		if o.State != plan.Present && (how == byReading || o.State != plan.Checked) {
 			prog.FilesDone.Add(1)
 			prog.BytesDone.Add(o.Size)
 			continue
 		}
-		job := &objectCheck{Index: i, Key: inv.Key(i), Size: o.Size, Sum: inv.Sum(i)}
-		if host := inv.HostOf(i); inv.IsBlob(i) && n.run.hosts != nil &&
+		job := &objectCheck{Way: how, Index: i, Key: inv.Key(i), Size: o.Size, Sum: inv.Sum(i)}
+		if host := inv.HostOf(i); inv.IsBlob(i) && how == byReading && n.run.hosts != nil &&
 			len(n.run.hosts[host].chunkID) > 0 {
 			job.Blob = &blobCheck{Host: host}
 		}

@@ -3,7 +3,10 @@ package verify
 import (
 	"slices"
 
+	"filippo.io/age"
+
 	"vaultik/actors/survey"
+	"vaultik/vault/layout"
 	"vaultik/vault/page"
 	"vaultik/vault/plan"
 )
@@ -12,15 +15,51 @@ import (
 type checking struct {
 	Object *objectCheck
 	Refs   *refsCheck
+	Key    *keyDrill
+	File   *fileDrill
 }
 
-// objectCheck asks to download an object and to compare its SHA-256.
+// way is how an object is checked.
+type way uint8
+
+const (
+	byReading way = iota // all of it
+	byAsking             // the store for its SHA-256
+	byDrill              // opening it, and reading samples
+)
+
+// objectCheck asks to check an object against its SHA-256, or to drill a blob.
 type objectCheck struct {
+	Way   way
 	Index int // of the object, as the inspector numbers them
+	Host  int // by number
 	Key   string
 	Size  int64
 	Sum   [32]byte
 	Blob  *blobCheck // nil: the hash is all
+}
+
+// keyDrill asks to open one wrapping of an epoch key. The checker fills in Opened, which is
+// read when all checks are done.
+type keyDrill struct {
+	Key    string
+	Size   int64
+	Host   int // by number
+	Epoch  layout.Epoch
+	N      int
+	Opened *openedKey
+}
+
+// openedKey is what became of a wrapping.
+type openedKey struct {
+	id  age.Identity // nil: Err says why
+	err error
+}
+
+// fileDrill asks to restore a file of a snapshot into memory.
+type fileDrill struct {
+	Of   *drilledSet
+	Seed uint64
 }
 
 // blobCheck asks to decrypt a blob as well, and to check its chunks against its table.
@@ -37,10 +76,15 @@ type refsCheck struct {
 
 // checkDone is what a checker found.
 type checkDone struct {
-	Chunks int64 // that are as they should be
-	Err    error // what is wrong with the object; or what kept it from being read
-	Paths  []string
-	More   bool // there are more than Paths
+	Chunks      int64  // that are as they should be
+	Key         string // of the object that Err is about, if the job does not say
+	Unvouched   bool   // the store has no SHA-256 of the object
+	ByEpoch     bool   // it opened with the key of its epoch only
+	File, Large bool   // a file was restored; was too large for that
+	Bytes       int64  // of the file
+	Err         error  // what is wrong with the object; or what kept it from being read
+	Paths       []string
+	More        bool // there are more than Paths
 	// Snapshots are those of Paths, by number.
 	Snapshots []int
 	Fatal     bool // the store is unreachable, or the job ends

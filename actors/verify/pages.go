@@ -99,7 +99,7 @@ func (p *pages) check(ctx context.Context) error {
 				&wanted{ref: s.root.Top.Ref(), from: p.source(s), top: true})
 		}
 	}
-	p.n.ofSnapshots("check pages")
+	p.n.ofSnapshots("check pages", len(p.n.snaps))
 	for i := range p.n.snaps {
 		s := &p.n.snaps[i]
 		if s.root == nil || s.root.Top == nil {

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 
 	"vaultik/actors/survey"
 	"vaultik/vault/blob"
@@ -59,7 +60,8 @@ func (w *pageWalk) blob(info *blob.Info, path string) (int, bool) {
 	return i, true
 }
 
-// refs notes the references to chunks of one entry, unless a table that is known has them.
+// refs notes the references to chunks of one entry, unless a table that is known has them. A
+// drill only asks which entries need something bad.
 func (w *pageWalk) refs(refs []page.Ref, path string, anyBad bool) {
 	for i := range refs {
 		r := &refs[i]
@@ -75,19 +77,30 @@ func (w *pageWalk) refs(refs []page.Ref, path string, anyBad bool) {
 			continue // reported already
 		}
 		if count, isBad := w.bad[w.num]; w.found && anyBad && isBad {
-			if count <= survey.MaxPaths {
-				w.bad[w.num]++
-				w.affected(w.num, path)
-			}
+			w.affected(w.num, count, path)
 			continue
 		}
-		if !w.tables.in(w.table, r.Span, r.ID[:]) {
+		if w.n.run.drill == nil && !w.tables.in(w.table, r.Span, r.ID[:]) {
 			w.from.waiting.Add(r, place{path, w.s.Num}, 0)
 		}
 	}
 }
 
-// affected adds a path to what is known about a bad blob.
-func (w *pageWalk) affected(blob int, path string) {
-	w.n.aside.Tell(&pathAffected{key: w.n.run.survey.Inventory.Key(blob), path: path})
+// affected tells of an entry that needs a bad blob, of which count entries were named before.
+func (w *pageWalk) affected(blob, count int, path string) {
+	if w.needy != path {
+		w.needy, w.lacks = path, w.lacks[:0]
+	}
+	if slices.Contains(w.lacks, blob) {
+		return
+	}
+	w.lacks = append(w.lacks, blob)
+	key := w.n.run.survey.Inventory.Key(blob)
+	if w.n.run.spec.OnAffected != nil {
+		w.n.run.spec.OnAffected(path, key)
+	}
+	if count <= survey.MaxPaths {
+		w.bad[blob]++
+		w.n.aside.Tell(&pathAffected{key: key, path: path})
+	}
 }

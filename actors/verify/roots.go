@@ -23,19 +23,26 @@ func (n *inspector) roots(ctx context.Context) error {
 		n.run.hosts[h] = &hostSecrets{}
 	}
 	wrong := 0
-	manifests := make([]*snapshot.Manifest, len(n.snaps))
+	var snaps []*inspected
+	var manifests []*snapshot.Manifest
 	for i := range n.snaps {
-		manifests[i] = n.snaps[i].Manifest
+		if s := &n.snaps[i]; n.opens(i) {
+			snaps, manifests = append(snaps, s), append(manifests, s.Manifest)
+		}
 	}
-	n.ofSnapshots("open the snapshots")
+	n.ofSnapshots("open the snapshots", len(snaps))
 	err := spec.Opened.OpenAll(ctx, manifests, spec.Identity, func(i int, o snapshot.Opened) error {
-		s := &n.snaps[i]
+		s := snaps[i]
 		spec.Progress.FilesDone.Store(int64(i + 1))
 		if err := n.keysBad(ctx, o.Problems); err != nil {
 			return err
 		}
 		n.keysChecked(s, o.Problems)
 		err := n.root(ctx, s, o)
+		if errors.Is(err, keys.ErrWrongIdentity) && spec.Drill != nil {
+			n.rootProblem(s, survey.ErrSealed)
+			return nil
+		}
 		if errors.Is(err, keys.ErrWrongIdentity) {
 			wrong++
 			n.warnOnce(s.ID(), fmt.Sprintf(
@@ -47,11 +54,14 @@ func (n *inspector) roots(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if wrong > 0 && wrong == len(n.snaps) {
+	if wrong > 0 && wrong == len(snaps) {
 		return fmt.Errorf("%w: %w", errNoKeyFits, keys.ErrWrongIdentity)
 	}
 	return nil
 }
+
+// opens reports whether the root of a snapshot is opened.
+func (n *inspector) opens(i int) bool { return n.run.drill == nil || n.run.drill.newest[i] }
 
 // root takes the root of one snapshot. A damaged one is reported; the errors are
 // keys.ErrWrongIdentity and those that end the check.
@@ -67,10 +77,29 @@ func (n *inspector) root(ctx context.Context, s *inspected, o snapshot.Opened) e
 		return nil
 	}
 	n.checkedNow(layout.Object{Kind: layout.KindRoot, Host: s.Host, Sum: s.Manifest.Root.Name})
+	if n.run.drill != nil {
+		n.run.report.Drilled.Roots++
+		n.recipients(s, o.Root)
+	}
 	o.Root.Errors, o.Root.Excludes, o.Root.Filters, o.Root.Recipients = nil, nil, nil, nil
 	s.root = o.Root
 	n.run.hosts[s.HostNum].learn(o.IDs, o.Root.Secret.ChunkID())
 	return nil
+}
+
+// recipients compares the recipients that a root names with the sum in its manifest, which is
+// what the owner has signed.
+func (n *inspector) recipients(s *inspected, root *snapshot.Root) {
+	if s.Recipients.IsZero() {
+		return
+	}
+	rs, err := keys.ParseRecipients(root.Recipients)
+	if err == nil && snapshot.Sum(rs.Sum()) == s.Recipients {
+		return
+	}
+	n.aside.Tell(&problemFound{survey.Problem{Kind: survey.ProblemSealed, Key: s.Key,
+		Snapshots: []string{s.ID()},
+		Reason:    "the recipients that its root names are not those that it was signed for"}})
 }
 
 // keysBad reports the epoch keys that could not be opened.

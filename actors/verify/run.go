@@ -6,6 +6,7 @@ import (
 	"vaultik/actors"
 	"vaultik/actors/survey"
 	"vaultik/messages"
+	"vaultik/vault/plan"
 )
 
 // verifyRun is what the parts of one verify share.
@@ -14,6 +15,8 @@ type verifyRun struct {
 	spec   *Spec
 	survey *survey.Survey
 	hosts  []*hostSecrets // by number; complete before the first check of a blob
+	chosen plan.Choice    // of the objects to look into; nil: all
+	drill  *drillRun      // nil: no drill
 	faults *actors.Faults
 
 	report Report // of the job until it has ended
@@ -23,6 +26,17 @@ type verifyRun struct {
 type hostSecrets struct {
 	ids     []age.Identity
 	chunkID [][32]byte // one, unless the host began anew
+}
+
+// looksInto reports whether an object was chosen.
+func (r *verifyRun) looksInto(i int) bool { return r.chosen == nil || r.chosen(i) }
+
+// tellChecked passes on that an object is as it should be.
+func (r *verifyRun) tellChecked(i int) error {
+	if r.spec.OnChecked == nil {
+		return nil
+	}
+	return r.spec.OnChecked(i)
 }
 
 func newVerifyRun(spec *Spec) *verifyRun {

@@ -122,23 +122,47 @@ func (j *verifyJob) checked(c actor.Context, m *messages.Finished[checking, chec
 	}
 	r.Chunks += res.Chunks
 	j.run.spec.Progress.BytesRead.Store(j.run.survey.Fetched.Load())
-	if o := m.Job.Object; o != nil {
-		j.objectChecked(o, err)
-	} else if err != nil {
-		j.refsWrong(m.Job.Refs, res, err)
+	switch job := m.Job; {
+	case job.Object != nil:
+		if err := j.objectChecked(job.Object, res, err); err != nil {
+			j.End(c, err)
+		}
+	case job.Key != nil: // the inspector looks at it
+		r.Drilled.Keys++
+	case job.File != nil:
+		j.fileDrilled(job.File, res, err)
+	case err != nil:
+		j.refsWrong(job.Refs, res, err)
 	}
 }
 
-func (j *verifyJob) objectChecked(o *objectCheck, err error) {
-	prog := j.run.spec.Progress
+// objectChecked takes what became of an object. The error ends the check.
+func (j *verifyJob) objectChecked(o *objectCheck, res *checkDone, err error) error {
+	prog, r := j.run.spec.Progress, &j.run.report
 	prog.FilesDone.Add(1)
 	prog.BytesDone.Add(o.Size)
-	if err == nil {
-		j.run.report.Checked++
-		return
+	switch {
+	case errors.Is(err, survey.ErrSealed) && !j.run.binding(o.Index):
+		r.Drilled.Older++
+		return nil
+	case err != nil:
+		j.run.survey.SetBad(o.Index)
+		j.problem(survey.Of(err, o.Key, j.run.survey.IDs(o.Index)...))
+		return nil
+	case res.Unvouched:
+		r.Unvouched++
+		return nil
+	case o.Way == byAsking:
+		r.Vouched++
+		return nil
+	case res.ByEpoch:
+		r.Drilled.ByEpoch++
+	case o.Way == byDrill:
+		r.Drilled.Blobs++
+	default:
+		r.Checked++
 	}
-	j.run.survey.SetBad(o.Index)
-	j.problem(survey.Of(err, o.Key, j.run.survey.IDs(o.Index)...))
+	return j.run.tellChecked(o.Index)
 }
 
 // refsWrong reports a blob that does not have what pages refer to.

@@ -30,6 +30,9 @@ type pageWalk struct {
 	table  []uint64   // of that blob; nil: not known
 	num    int        // of that blob
 	found  bool       // it has a number
+
+	needy string // the entry whose references are noted
+	lacks []int  // bad blobs that it needs
 }
 
 // openPage is a page some of whose children are still to come.
@@ -48,9 +51,9 @@ func (p *pages) walk(ctx context.Context, s *inspected) error {
 	}
 	clear(p.needs)
 	for _, l := range s.BlobLists {
-		w.need(l)
+		w.need(l.Blobs)
 	}
-	w.need(&survey.List{Blobs: s.Blobs})
+	w.need(s.Inline)
 	for _, i := range p.n.run.survey.Bad() {
 		w.bad[i] = 0
 	}
@@ -80,11 +83,9 @@ func (p *pages) walk(ctx context.Context, s *inspected) error {
 	return nil
 }
 
-func (w *pageWalk) need(l *survey.List) {
-	for _, b := range l.Blobs {
-		if i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, b.Name); ok {
-			w.needs.add(i)
-		}
+func (w *pageWalk) need(blobs []uint32) {
+	for _, i := range blobs {
+		w.needs.add(int(i))
 	}
 }
 

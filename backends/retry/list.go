@@ -49,15 +49,8 @@ func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backend
 
 // sorted reports whether the store is known to list in order.
 func (b *Backend) sorted(ctx context.Context) bool {
-	for in := b.inner; ; {
-		if s, ok := in.(backends.Sorter); ok {
-			return s.Sorted()
-		}
-		outer, ok := in.(interface{ Unwrap() backends.Backend })
-		if !ok {
-			break
-		}
-		in = outer.Unwrap()
+	if s, ok := backends.As[backends.Sorter](b.inner); ok {
+		return s.Sorted()
 	}
 	b.mu.Lock()
 	known := b.caps

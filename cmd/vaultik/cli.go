@@ -18,10 +18,11 @@ type cli struct {
 	Snapshot  snapshotCmd  `cmd:"" help:"Tag, pin or remove snapshots."`
 	Forget    forgetCmd    `cmd:"" help:"Remove the snapshots that no rule keeps."`
 	Backup    backupCmd    `cmd:"" help:"Save a snapshot of files and directories."`
-	Index     indexCmd     `cmd:"" help:"Rebuild the index of a host."`
+	Index     indexCmd     `cmd:"" help:"Check, drop or rebuild the index of a host."`
 	Ls        lsCmd        `cmd:"" help:"List the files of a snapshot."`
 	Restore   restoreCmd   `cmd:"" help:"Restore files from a snapshot."`
 	Verify    verifyCmd    `cmd:"" help:"Check that the store has what its snapshots need."`
+	Drill     drillCmd     `cmd:"" help:"Try out whether a restore would work."`
 	Prune     pruneCmd     `cmd:"" help:"Remove from the store what no snapshot needs."`
 	StoreCmd  storeCmd     `cmd:"" name:"store" help:"Show, check or mirror the store."`
 	Host      hostCmd      `cmd:"" help:"Add, list and revoke the machines that use a store."`

@@ -13,6 +13,8 @@ import (
 )
 
 type indexCmd struct {
+	Check   indexCheckCmd   `cmd:"" help:"Compare the index of this host with the store; change nothing."`
+	Drop    indexDropCmd    `cmd:"" help:"Remove the index of this host."`
 	Rebuild indexRebuildCmd `cmd:"" help:"Rebuild the index of a host from its snapshots."`
 }
 

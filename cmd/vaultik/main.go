@@ -111,8 +111,9 @@ func protect(ctx context.Context, fn func() error) (err error) {
 // changes says of a command whether it stores or restores something. What it prints is
 // then about its work, and not the work itself.
 func changes(command string) bool {
-	return !slices.Contains([]string{"snapshots", "ls", "verify", "store info", "store check",
-		"keygen", "host list", "fleet status", "recipient list", "config path", "config show", "config check", "version", "help"}, command)
+	return !slices.Contains([]string{"snapshots", "ls", "verify", "drill", "index check",
+		"store info", "store check", "keygen", "host list", "fleet status", "recipient list",
+		"config path", "config show", "config check", "version", "help"}, command)
 }
 
 // outliveReaders keeps SIGPIPE from ending the process when nobody reads what it prints any

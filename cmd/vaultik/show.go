@@ -30,6 +30,10 @@ func (s *session) showObject(e events.Event) {
 	switch e := e.(type) {
 	case events.StoreMade:
 		s.showMade(e)
+	case events.Compacted:
+		s.out.result("stored %s anew, so that this snapshot does without %s of %s that %s mostly "+
+			"unused", words.Size(e.Stored), words.Plural(int64(e.Blobs), "blob", "blobs"),
+			words.Size(e.Left), map[bool]string{true: "was", false: "were"}[e.Blobs == 1])
 	case events.Resumed:
 		s.showResumed(e)
 	case events.HostRequest:
@@ -52,6 +56,12 @@ func (s *session) showObject(e events.Event) {
 		s.out.result("%s", entryLine(e))
 	case events.Problem:
 		s.showProblem(e)
+	case events.Scrubbed:
+		s.showScrubbed(e)
+	case events.Drilled:
+		s.showDrilled(e)
+	case events.IndexChecked:
+		s.showIndexChecked(e)
 	case events.Plan:
 		s.showPlan(e)
 	case events.Index:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"vaultik/engine"
@@ -13,8 +14,13 @@ import (
 type verifyCmd struct {
 	Snapshot string `arg:"" optional:"" help:"First digits of a snapshot's id, or latest (default: all snapshots)."`
 	pick
-	ReadData bool `help:"Read every object instead of only listing it, and check its SHA-256."`
-	Parallel int  `help:"The same as --connections." placeholder:"N"`
+	ReadData bool `help:"Read every object instead of only listing it, and check its SHA-256." xor:"depth"`
+
+	ReadDataSubset  string `help:"Read only some: a share like 5%, at random, or a part like 1/30." placeholder:"SUBSET" xor:"depth"`
+	Scrub           string `help:"Read what is due for every byte to be read once in that time, like 30d." placeholder:"TIME" xor:"depth"`
+	ServerChecksums bool   `help:"Compare the SHA-256 that the server has of every object, without reading it." xor:"depth"`
+
+	Parallel int `help:"The same as --connections." placeholder:"N"`
 }
 
 func (verifyCmd) Help() string {
@@ -24,6 +30,13 @@ its size; with --read-data also the SHA-256 of each. With the key in
 VAULTIK_AGE_SECRET_KEY it also reads every page and names the affected files, and with
 --read-data it decrypts and checks every chunk.
 
+To read less at a time: --read-data-subset 1/30, 2/30 and so on to 30/30 read everything
+between them. --scrub 30d, run every day, reads what was read longest ago, as much of it
+as is due; this machine remembers what it has read.
+
+--server-checksums trusts the server: it finds what the server knows to be another object,
+not what its disks have changed unnoticed. It costs one request an object and no traffic.
+
 It exits 13 if there is damage.`
 }
 
@@ -31,8 +44,10 @@ func (c *verifyCmd) Run(ctx context.Context, s *session) error {
 	if err := s.parallel(c.Parallel); err != nil {
 		return err
 	}
+	s.item = s.affectedItem
 	res, err := s.engine.Verify(ctx, engine.VerifyOptions{Snapshot: c.Snapshot,
-		Pick: c.pick.engine(), ReadData: c.ReadData}, s)
+		Pick: c.pick.engine(), ReadData: c.ReadData, Subset: c.ReadDataSubset, Scrub: c.Scrub,
+		ServerSums: c.ServerChecksums}, s)
 	s.sum.Totals = res.Totals
 	if res.Whole {
 		s.out.result("%s, %s, %s: %s (%s)", words.Plural(int64(res.Verified.Snapshots), "snapshot",
@@ -45,13 +60,20 @@ func (c *verifyCmd) Run(ctx context.Context, s *session) error {
 // checked says what was looked at.
 func checked(res *engine.VerifyResult) string {
 	parts := []string{"signatures", "presence", "sizes"}
-	if res.ReadData {
+	switch {
+	case res.ReadData:
 		parts = append(parts, "SHA-256")
+	case res.Some:
+		parts = append(parts, "SHA-256 of "+words.Plural(res.Verified.Checked, "object",
+			"objects"))
+	case res.Vouched > 0:
+		parts = append(parts, "SHA-256 that the server has of "+words.Plural(res.Vouched,
+			"object", "objects"))
 	}
 	if res.Key {
 		parts = append(parts, words.Plural(res.Verified.Pages, "page", "pages"))
 	}
-	if res.Key && res.ReadData {
+	if res.Key && (res.ReadData || res.Some) {
 		parts = append(parts, words.Plural(res.Verified.Chunks, "chunk", "chunks"))
 	}
 	return "checked: " + strings.Join(parts, ", ")
@@ -82,10 +104,29 @@ func (s *session) showProblem(ev events.Problem) {
 	}
 	if len(files) > 0 {
 		if ev.MorePaths {
-			files = append(files, "and others")
+			files = append(files, "and others (-v names all)")
 		}
 		out.result("  for: %s", strings.Join(files, " "))
 	}
+}
+
+// affectedItem prints a file that needs something bad.
+func (s *session) affectedItem(e events.Item) {
+	s.out.event(e)
+	if s.out.verbose {
+		s.out.result("affected: %q: needs %s", e.Raw(), e.Reason)
+	}
+}
+
+// showScrubbed prints how much was read when.
+func (s *session) showScrubbed(e events.Scrubbed) {
+	share := 100.0
+	if e.Total > 0 {
+		share = math.Floor(1000*float64(e.Recent)/float64(e.Total)) / 10
+	}
+	s.out.result("read now: %s, %s; read or written within %s: %v %% of %s, longest ago: %s",
+		words.Plural(e.Objects, "object", "objects"), words.Size(e.Bytes), e.Within,
+		share, words.Size(e.Total), words.Moment(e.Oldest))
 }
 
 // maxNamed is how many snapshots are named in one place.

@@ -76,7 +76,11 @@ func (Verdict) event()      {}
 func (Entry) event()        {}
 func (Problem) event()      {}
 func (Verified) event()     {}
+func (Scrubbed) event()     {}
+func (Drilled) event()      {}
+func (IndexChecked) event() {}
 func (StoreMade) event()    {}
+func (Compacted) event()    {}
 func (Author) event()       {}
 func (Resumed) event()      {}
 func (Recipients) event()   {}

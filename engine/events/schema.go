@@ -209,6 +209,68 @@ type Verified struct {
 	Problems  int64    `json:"problems"`
 }
 
+// Scrubbed is what a check has read that reads what is due, and when the rest was read.
+type Scrubbed struct {
+	Type    string    `json:"type"`           // scrubbed
+	Period  float64   `json:"period_seconds"` // in which each byte is to be read once
+	Objects int64     `json:"objects"`        // read now
+	Bytes   int64     `json:"bytes"`          // of these
+	Total   int64     `json:"bytes_total"`    // that the snapshots need
+	Recent  int64     `json:"bytes_recent"`   // of these, read or written within the period
+	Oldest  time.Time `json:"oldest"`         // when that was read or written that was longest ago
+
+	Within string `json:"-"` // the period as people write it
+}
+
+// Drilled is what a drill has done, at its end.
+type Drilled struct {
+	Type      string       `json:"type"` // drilled
+	Sets      []DrilledSet `json:"sets"`
+	Blobs     int64        `json:"blobs"`          // opened now, with the key itself
+	ByEpoch   int64        `json:"blobs_by_epoch"` // with the key of their epoch only
+	Older     int64        `json:"blobs_older"`    // not opened: only for snapshots for other keys
+	Before    int64        `json:"blobs_before"`   // drilled by an earlier run
+	Left      int64        `json:"blobs_left"`     // left for the next run
+	Keys      int64        `json:"keys"`           // wrappings of epoch keys that were opened
+	Files     int64        `json:"files"`          // restored into memory
+	FileBytes int64        `json:"bytes_files"`    // of these
+	BytesRead int64        `json:"bytes_read"`
+	Affected  []string     `json:"affected,omitempty"` // ids of snapshots that need something bad
+	Problems  int64        `json:"problems"`
+	Since     *time.Time   `json:"since,omitempty"` // the drill before, with the same key
+}
+
+// DrilledSet is a set and its newest snapshots.
+type DrilledSet struct {
+	Host       string     `json:"host"` // id
+	Set        string     `json:"set"`  // id
+	Hostname   string     `json:"hostname,omitempty"`
+	Hostname64 string     `json:"hostname64,omitempty"`
+	SetName    string     `json:"setname,omitempty"`
+	SetName64  string     `json:"setname64,omitempty"`
+	Newest     time.Time  `json:"newest"`
+	Whole      *time.Time `json:"newest_whole,omitempty"` // complete, and nothing of it bad
+	Snapshot   string     `json:"snapshot,omitempty"`     // id of that
+	Old        bool       `json:"old"`                    // Whole is older than was asked for
+
+	HostText, SetText string `json:"-"` // for people, the ids where names are not known
+}
+
+// IndexChecked is what an index and its store say of each other.
+type IndexChecked struct {
+	Type string `json:"type"` // index-checked
+	PathText
+	Host         string `json:"host"`          // id
+	Sets         int    `json:"sets"`          // whose newest snapshot was compared
+	Blobs        int64  `json:"blobs"`         // that the index knows
+	Gone         int64  `json:"blobs_gone"`    // of these, no longer in the store
+	Size         int64  `json:"blobs_size"`    // of these, of another size in the store
+	Unknown      int64  `json:"blobs_unknown"` // needed by the newest snapshots, and not known
+	UnknownBytes int64  `json:"bytes_unknown"` // of these
+	Missing      int64  `json:"blobs_missing"` // that the newest snapshots need and the store lacks
+	BadRows      int64  `json:"bad_rows"`      // that cannot be read, and count for nothing
+}
+
 // StoreMade is a new store, and what init made with it.
 type StoreMade struct {
 	Type     string `json:"type"` // store: init made it
@@ -222,6 +284,16 @@ type StoreMade struct {
 	Kit64    string `json:"recovery_kit64,omitempty"`
 
 	Secret bool `json:"-"` // the kit holds the identity that was made
+}
+
+// Compacted is what a backup has stored anew, so that blobs of which little is used are not
+// needed any more.
+type Compacted struct {
+	Type   string `json:"type"` // compacted
+	Set    string `json:"set"`  // id
+	Stored int64  `json:"bytes"`
+	Blobs  int    `json:"blobs"`      // that the snapshot does not need any more
+	Left   int64  `json:"blob_bytes"` // of these
 }
 
 // Resumed is a set of this host that goes on after a snapshot which this machine did not know.
@@ -312,6 +384,7 @@ type Config struct {
 	Compression  int                       `json:"compression_level"`
 	ChunkSize    string                    `json:"chunk_size"`
 	BlobSize     string                    `json:"blob_size"`
+	Compact      string                    `json:"compact_budget"`
 	Parity       string                    `json:"parity"`
 	Memory       string                    `json:"memory"`
 	BWLimit      string                    `json:"bwlimit"`

@@ -228,20 +228,15 @@ func (k *check) summary() {
 
 // clockOf asks a store that tells its time, in whole seconds, how far its clock is ahead.
 func clockOf(b backends.Backend) (time.Duration, bool) {
-	for {
-		if c, ok := b.(interface{ ClockDifference() (time.Duration, bool) }); ok {
-			d, ok := c.ClockDifference()
-			if d.Abs() < clockSlack {
-				d = 0
-			}
-			return -d, ok
-		}
-		w, ok := b.(interface{ Unwrap() backends.Backend })
-		if !ok {
-			return 0, false
-		}
-		b = w.Unwrap()
+	c, ok := backends.As[backends.Clock](b)
+	if !ok {
+		return 0, false
 	}
+	d, ok := c.ClockDifference()
+	if d.Abs() < clockSlack {
+		d = 0
+	}
+	return -d, ok
 }
 
 // cleanUp removes what this check has left, also after an interruption.

@@ -19,6 +19,7 @@ type host struct {
 	*machine
 	part   *part
 	files  map[*set][]int // contents of each set's files now
+	before map[*set][]int // at some time before
 	heads  map[*set]*head
 	index  map[int]*stored // by content
 	blobs  []*stored       // in the order in which they were made
@@ -50,11 +51,11 @@ type epochKey struct {
 const kinds = 10
 
 func (w *world) host(name string, sets int) *host {
-	p := &part{world: w, byKey: map[string]*object{}, accepted: map[string]bool{}}
+	p := w.part()
 	id := w.id()
 	copy(p.host[:], id[:])
 	w.parts = append(w.parts, p)
-	h := &host{part: p, files: map[*set][]int{}, heads: map[*set]*head{}, index: map[int]*stored{}, clean: true}
+	h := &host{part: p, files: map[*set][]int{}, before: map[*set][]int{}, heads: map[*set]*head{}, index: map[int]*stored{}, clean: true}
 	for range sets {
 		s := &set{}
 		id := w.id()
@@ -72,7 +73,7 @@ func (w *world) host(name string, sets int) *host {
 }
 
 func (w *world) skew() time.Duration {
-	if w.rng.IntN(2) == 0 {
+	if w.rng.IntN(3) == 0 {
 		return 0
 	}
 	return w.upTo(192*time.Hour) - 96*time.Hour
@@ -90,7 +91,7 @@ func (h *host) process(*machine) {
 		if h.dead {
 			break
 		}
-		if w.mends && w.chance(100) {
+		if w.mends && w.chance(400) {
 			w.lose(h.part)
 		}
 		if h.prunes && w.chance(500) {
@@ -109,11 +110,19 @@ func (h *host) prune() {
 	if h.w.local && h.clean {
 		times = gc.Times{}
 	}
+	times.Heeded = h.w.clients
 	_, _ = h.w.pruneOne(h.machine, h.part, times, nil)
 }
 
-// edit changes a few files: new contents appear, and old ones again.
+// edit changes a few files: new contents appear, and old ones again; or all is as it was once.
 func (h *host) edit(s *set) {
+	switch {
+	case h.before[s] != nil && h.w.chance(300):
+		h.files[s], h.before[s] = h.before[s], h.files[s]
+		return
+	case h.before[s] == nil || h.w.chance(100):
+		h.before[s] = slices.Clone(h.files[s])
+	}
 	for range 1 + h.w.rng.IntN(3) {
 		c := h.w.rng.IntN(kinds)
 		if i := slices.Index(h.files[s], c); i >= 0 && len(h.files[s]) > 1 {
@@ -128,21 +137,18 @@ func (h *host) edit(s *set) {
 type backup struct {
 	*host
 	set      *set
-	present  map[*object]bool
-	doomed   map[*object]bool
-	own      map[*object]bool // stored by this run
+	listing  int // number of the newest
 	gc       *snapshot.GCSeen
 	listedAt time.Duration
 	made     *made
 	saved    *made
-	bounded  bool // what is left of the deadline counts
 }
 
 // errLost means that a commit did not come to an end.
 var errLost = errors.New("objects are lost again and again")
 
 func (h *host) backup(s *set) (err error) {
-	b := &backup{host: h, set: s, own: map[*object]bool{}}
+	b := &backup{host: h, set: s}
 	h.w.tell(h.machine, "backs up set %s: %v", s.id.String()[:2], h.files[s])
 	defer func() {
 		h.brink = false
@@ -167,7 +173,7 @@ func (h *host) backup(s *set) (err error) {
 		}
 		if missing == 0 {
 			h.w.tell(h.machine, "has saved %s", b.saved.at)
-			b.saved.success = true
+			b.saved.success, b.set.hadWhole = true, true
 			if b.part.removed(b.saved) && !b.saved.removed {
 				h.w.broke("%s is saved where another one was removed", b.saved.at)
 			}
@@ -208,7 +214,11 @@ func (b *backup) forget() (n int) {
 }
 
 // good reports whether an object can be relied upon.
-func (b *backup) good(x *object) bool { return !b.doomed[x] && (b.present[x] || b.own[x]) }
+func (b *backup) good(x *object) bool { return !b.doomed(x) && (b.present(x) || x.own == b) }
+
+func (b *backup) doomed(x *object) bool { return x.doomed == b.listing }
+
+func (b *backup) present(x *object) bool { return x.present == b.listing }
 
 // epoch makes a new epoch key where there is none, and sometimes.
 func (b *backup) epoch() error {
@@ -228,7 +238,7 @@ func (b *backup) epoch() error {
 	if err := b.send("put the epoch key", func() { b.part.put(b.machine, at, 100, ref) }); err != nil {
 		return err
 	}
-	b.own[at] = true
+	at.own = b
 	b.key = &epochKey{ref, at}
 	return nil
 }
@@ -249,7 +259,7 @@ func (b *backup) store() error {
 		if err != nil {
 			return err
 		}
-		b.own[s.at] = true
+		s.at.own = b
 		b.blobs = append(b.blobs, s)
 		for _, c := range s.contents {
 			b.index[c] = s
@@ -311,15 +321,15 @@ func (b *backup) list(blobs []snapshot.BlobSize) (*object, snapshot.ListRef, err
 		binary.BigEndian.PutUint64(sum[:], h)
 		x := b.part.object(layout.Object{Kind: layout.KindBlobList, Sum: sum})
 		ref := snapshot.ListRef{Name: sum, Size: 200, Count: int64(len(blobs))}
-		if b.doomed[x] && !b.w.weak.noSalt {
+		if b.doomed(x) && !b.w.weak.noSalt {
 			continue
 		}
-		if b.present[x] {
+		if b.present(x) {
 			return x, ref, nil
 		}
 		err := b.send("put a list", func() { b.part.put(b.machine, x, 200, blobs) })
 		if err == nil {
-			b.present[x] = true
+			x.present = b.listing
 		}
 		return x, ref, err
 	}
@@ -357,12 +367,15 @@ func (b *backup) List() error {
 	if err := b.read("read the newest gc object"); err != nil {
 		return err
 	}
-	b.doomed, b.gc = map[*object]bool{}, nil
+	b.w.listings++
+	b.listing, b.gc = b.w.listings, nil
 	if g := b.part.head; g != nil {
 		b.gc = &snapshot.GCSeen{Seq: g.Seq, SHA256: b.part.headSum}
 		if !b.w.weak.heedless {
 			b.part.each(g, func(x *object, deleted bool) {
-				b.doomed[x] = !deleted || !b.w.weak.forgotten
+				if !deleted || !b.w.weak.forgotten {
+					x.doomed = b.listing
+				}
 			})
 		}
 	}
@@ -370,8 +383,7 @@ func (b *backup) List() error {
 	if err := b.read("list"); err != nil {
 		return err
 	}
-	b.present = map[*object]bool{}
-	b.part.list(func(x *object) { b.present[x] = true })
+	b.part.list(func(x *object) { x.present = b.listing })
 	b.listedAt = at
 	b.w.tell(b.machine, "has listed, and heeds gc object %d", b.heeds())
 	return nil
@@ -401,12 +413,15 @@ func (b *backup) heeds() uint64 {
 func (p *part) each(g *snapshot.GC, fn func(x *object, deleted bool)) {
 	for i := range g.Condemned {
 		for _, name := range g.Condemned[i].Names {
-			o, err := layout.ParseName(p.host, name)
-			if err != nil {
-				p.world.broke("gc object %d: %v", g.Seq, err)
+			x := p.byName[name]
+			if x == nil && p.mirrors {
+				continue
+			}
+			if x == nil {
+				p.world.broke("gc object %d condemns %s, which was never there", g.Seq, name)
 				return
 			}
-			fn(p.object(o), g.Condemned[i].Deleted > 0)
+			fn(x, g.Condemned[i].Deleted > 0)
 		}
 	}
 }
@@ -415,13 +430,15 @@ func (p *part) each(g *snapshot.GC, fn func(x *object, deleted bool)) {
 func (b *backup) Missing() (int, error) {
 	for _, s := range b.wanted() {
 		for _, x := range []*object{s.at, s.key.at} {
-			if b.present[x] || !b.own[x] {
+			if b.present(x) || x.own != b {
 				continue
 			}
 			if err := b.read("ask for " + x.key[20:30]); err != nil {
 				return 0, err
 			}
-			b.own[x] = x.there
+			if !x.there {
+				x.own = nil
+			}
 		}
 	}
 	if n := b.forget(); n == 0 {
@@ -473,10 +490,10 @@ func (b *backup) Whole() (bool, error) {
 		if x.Kind == layout.KindBlob {
 			continue
 		}
-		if b.doomed[x] {
+		if b.doomed(x) {
 			return false, nil
 		}
-		if b.present[x] {
+		if b.present(x) {
 			continue
 		}
 		if err := b.read("ask for " + x.key[20:30]); err != nil {
@@ -506,6 +523,9 @@ func (b *backup) Publish(within time.Duration) (bool, error) {
 		return false, err
 	}
 	switch {
+	case b.leaves:
+		b.w.leave(b.machine, "put "+m.at.String(), put)
+		return false, errKilled
 	case b.boot()-start > within: // it has given up; the server may have it, or get it
 		if b.w.chance(300) {
 			put()

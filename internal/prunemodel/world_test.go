@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"vaultik/vault/gc"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
@@ -31,11 +32,16 @@ type world struct {
 	clients  bool // the times of objects are those of the machines that write them
 	rough    rough
 	mends    bool // what the store loses is put back from a mirror
+	mender   *machine
 	broken   error
 	told     *strings.Builder // the trace; nil: none
 	ids      uint64
-	// hook is called before each call of a scripted test.
-	hook func(m *machine, call string)
+	listings int
+	// What a scripted test decides: it is called before each call; how far behind listings are;
+	// what is removed.
+	hook   func(m *machine, call string)
+	behind time.Duration
+	retain func(all []*gc.Snapshot) gc.Choice
 }
 
 // rough is how often things go wrong in a call, in thousandths.
@@ -62,6 +68,7 @@ type machine struct {
 	dead    bool          // the process was killed: each call fails until it has ended
 	idle    bool          // no process runs
 	done    bool
+	leaves  bool // the process is killed while its request is on its way
 	next    func() (struct{}, bool)
 	yield   func(struct{}) bool
 }
@@ -160,6 +167,9 @@ func (m *machine) step(call string) error {
 	if w.mends && strings.Contains(call, "delete") {
 		r.asleep, r.paused = 0, 0 // putting back cannot know of a request that is held up for days
 	}
+	if !w.mends && strings.Contains(call, "delete") {
+		r.asleep, r.paused = 3*r.asleep, 3*r.paused
+	}
 	d := time.Duration(w.rng.IntN(20)) * time.Second
 	switch n := w.rng.IntN(1000); {
 	case n < r.kill:
@@ -171,14 +181,42 @@ func (m *machine) step(call string) error {
 	case n < r.kill+r.slow+r.asleep:
 		d = w.upTo(100 * time.Hour)
 		w.tell(m, "is suspended for %v before: %s", d, call)
+		w.stir(m, d, call)
 	case n < r.kill+r.slow+r.asleep+r.paused:
 		d = w.upTo(100 * time.Hour)
 		m.stopped += d
 		w.tell(m, "is paused for %v before: %s", d, call)
+		w.stir(m, d, call)
 	}
 	m.wake = w.now + d
 	m.yield(struct{}{})
 	return nil
+}
+
+// stir has others work while a machine is about to delete something.
+func (w *world) stir(with *machine, within time.Duration, call string) {
+	for _, m := range w.machines {
+		if m != with && m.idle && w.chance(500) && strings.Contains(call, "delete") {
+			m.wake = w.now + w.upTo(within/2)
+		}
+	}
+}
+
+// call has a machine that waits start soon.
+func (w *world) call(m *machine, within time.Duration) {
+	if m.idle && m.wake > w.now+within {
+		m.wake = w.now + w.upTo(within)
+	}
+}
+
+// hold suspends the machine.
+func (m *machine) hold(d time.Duration) {
+	if m.w.calm || m.dead {
+		return
+	}
+	m.w.tell(m, "is suspended for %v", d)
+	m.wake = m.w.now + d
+	m.yield(struct{}{})
 }
 
 // read is a call that changes nothing.
@@ -200,6 +238,10 @@ func (m *machine) send(call string, serve func()) error {
 		return err
 	}
 	w := m.w
+	if m.leaves {
+		w.leave(m, call, serve)
+		return errKilled
+	}
 	if !w.calm && !w.local && w.chance(w.rough.late) {
 		kill := w.chance(500)
 		if w.chance(700) {
@@ -215,6 +257,12 @@ func (m *machine) send(call string, serve func()) error {
 	}
 	serve()
 	return m.step("answer to " + call)
+}
+
+// leave has a machine's process end with a request that is served in the next hour.
+func (w *world) leave(m *machine, call string, serve func()) {
+	m.leaves, m.dead = false, true
+	w.flying = append(w.flying, request{w.now + 50*time.Minute, call, serve})
 }
 
 // fly leaves a request that is served up to an hour later.
@@ -299,6 +347,10 @@ type object struct {
 	stored  time.Time
 	what    any
 	needers []*made
+	// What a backup knows: the number of its listing that shows it, and that condemns it; the
+	// run that has stored it.
+	present, doomed int
+	own             *backup
 }
 
 // part is what the store has of one host.
@@ -306,9 +358,9 @@ type part struct {
 	world     *world
 	host      layout.HostID
 	byKey     map[string]*object
+	byName    map[string]*object
 	all       []*object
 	manifests []*made
-	gcs       []*made // nil: unused
 	head      *snapshot.GC
 	headSum   snapshot.Sum
 	sets      []*set
@@ -335,13 +387,17 @@ type set struct {
 	made     []*made
 }
 
+func (w *world) part() *part {
+	return &part{world: w, byKey: map[string]*object{}, byName: map[string]*object{}, accepted: map[string]bool{}}
+}
+
 func (p *part) object(o layout.Object) *object {
 	o.Host = p.host
 	key := o.Key()
 	x := p.byKey[key]
 	if x == nil {
 		x = &object{Object: o, key: key}
-		p.byKey[key], p.all = x, append(p.all, x)
+		p.byKey[key], p.byName[o.Name()], p.all = x, x, append(p.all, x)
 	}
 	return x
 }
@@ -362,7 +418,8 @@ func (p *part) put(m *machine, x *object, size int64, what any) {
 		p.condemned(what.(*snapshot.GC))
 	case layout.KindManifest:
 		n := what.(*made)
-		n.set.hadWhole = n.set.hadWhole || n.whole() && !n.removed
+		n.removed = n.removed || p.removed(n) // it arrives late
+		n.set.hadWhole = n.set.hadWhole || n.whole() && !n.removed && !p.condemns(n)
 	}
 }
 
@@ -378,7 +435,7 @@ func (x *object) String() string {
 
 // list calls fn for each object of a kind that a listing shows.
 func (p *part) list(fn func(x *object)) {
-	t := p.world.now
+	t := p.world.now - p.world.behind
 	if p.world.lag > 0 && !p.world.calm && p.world.chance(500) {
 		t -= p.world.upTo(p.world.lag)
 	}
@@ -414,6 +471,9 @@ func (p *part) remove(x *object) {
 
 // condemned takes note of a new gc object.
 func (p *part) condemned(g *snapshot.GC) {
+	if p.head != nil && g.Seq < p.head.Seq {
+		return // a mirror gets it late
+	}
 	p.head = g
 	for _, m := range p.manifests {
 		was := m.removed
@@ -437,6 +497,15 @@ func (p *part) removed(m *made) bool {
 	return p.head != nil && slices.ContainsFunc(p.head.Pruned, func(r snapshot.Pruned) bool {
 		return r.Set == m.Set && r.From <= m.Seq && m.Seq <= r.To
 	})
+}
+
+// condemns reports whether the newest gc object condemns anything that a manifest needs: it came
+// too late then, and its backup does not take it for saved.
+func (p *part) condemns(m *made) (yes bool) {
+	if p.head != nil {
+		p.each(p.head, func(x *object, _ bool) { yes = yes || slices.Contains(m.needs, x) })
+	}
+	return yes
 }
 
 // checkSets sees whether a set that had a whole snapshot has none.

@@ -61,16 +61,21 @@ func open(ctx context.Context, info Info, fetch Fetch, ids []age.Identity) (*Rea
 	if err != nil {
 		return nil, err
 	}
-	fileKey, err := unwrap(info, head[:n], ids)
+	return r, r.unwrap(head, n, ids)
+}
+
+// unwrap opens the header, the first n bytes of head.
+func (r *Reader) unwrap(head []byte, n int, ids []age.Identity) error {
+	fileKey, err := unwrap(r.info, head[:n], ids)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.id, r.start = age.NewInjectedFileKeyIdentity(fileKey), int64(n)
-	if r.plainSize, err = plainSize(info.Size - r.start); err != nil {
-		return nil, err
+	if r.plainSize, err = plainSize(r.info.Size - r.start); err != nil {
+		return err
 	}
 	r.cipher.add(0, head)
-	return r, nil
+	return nil
 }
 
 // head fetches the beginning until it holds the header, its length n, and what

@@ -20,10 +20,11 @@ const Rounds = 3
 
 // Store is what a commit does with the store.
 type Store interface {
-	// Age is how old the newest listing is, by a clock that counts suspended time.
+	// Age is how old the newest listing is, by a clock that counts suspended time. It may
+	// change with every call.
 	Age() time.Duration
-	// List lists the host's objects, and after that reads the newest gc object. What that
-	// condemns counts as absent from then on.
+	// List lists the host's objects and reads the newest gc object, whichever first: the age
+	// counts from before both. What that condemns counts as absent from then on.
 	List() error
 	// Missing counts the blobs that are needed and absent; they are to be stored again. What
 	// this run has stored itself may be too new to be listed: it is asked for by name.
@@ -66,7 +67,11 @@ func attempt(s Store) (done bool, missing int, err error) {
 			return missing > 0, missing, err
 		}
 	}
-	published, err := s.Publish(Fresh - s.Age())
+	left := Fresh - s.Age()
+	if left <= 0 {
+		return false, 0, nil // it would be late for certain
+	}
+	published, err := s.Publish(left)
 	if err != nil || !published {
 		return false, 0, err
 	}
@@ -92,6 +97,8 @@ func again(s Store) (ok bool, missing int, err error) {
 	if missing, err = s.Missing(); err != nil || missing > 0 {
 		return false, missing, err
 	}
-	ok, err = s.Whole()
-	return ok, 0, err
+	if ok, err = s.Whole(); err != nil {
+		return false, 0, err
+	}
+	return ok, 0, nil
 }

@@ -195,6 +195,28 @@ func (t *Tree) read(ctx context.Context, ref Ref) (*Page, error) {
 	return Decode(b, ref.Blob)
 }
 
+// Pick returns one entry of the tree, and reads one page a level: pick is given the number of
+// all entries and returns that of one, from 0 in their order. A tree has at least one.
+func (t *Tree) Pick(ctx context.Context, pick func(entries int64) int64) (*Entry, error) {
+	p, err := t.load(ctx, t.Top, nil, 0, "", false)
+	if err != nil {
+		return nil, fmt.Errorf("pick an entry: %w", err)
+	}
+	n, after := pick(p.Count()), ""
+	for p.Kind != Leaf {
+		i := 0
+		for ; i < len(p.Items)-1 && n >= p.Items[i].Entries; i++ {
+			n -= p.Items[i].Entries
+			after = p.Items[i].Last
+		}
+		it := &p.Items[i]
+		if p, err = t.load(ctx, it.Ref, it, p.Level, after, false); err != nil {
+			return nil, fmt.Errorf("pick an entry: %w", err)
+		}
+	}
+	return &p.Entries[min(n, int64(len(p.Entries)-1))], nil
+}
+
 // Find returns the entry of a path and reads one page a level. The error is
 // ErrNotFound where there is none.
 func (t *Tree) Find(ctx context.Context, path string) (*Entry, error) {
