@@ -96,7 +96,7 @@ func (o *opened) trustedTo(role string) error {
 	default:
 		return nil
 	}
-	return fault.WithHint(errors.New(why+", so what it saves would not count"),
+	return fault.WithHint(errors.New(why+", so what it signs would not count"),
 		"see which hosts are trusted: vaultik host list")
 }
 
