@@ -223,7 +223,7 @@ func (k *keeper) text(res engine.ForgetResult) string {
 
 // What is kept, and why; a dry run says the same and changes nothing.
 func TestForget(t *testing.T) {
-	const head = ", head, newest whole, newest complete"
+	const head = ", newest"
 	for _, c := range []struct {
 		name, set, policy string
 		prepare           func(k *keeper)
@@ -235,7 +235,7 @@ func TestForget(t *testing.T) {
 			"a: -; b: -; c: within 15d, less than 24h old; d: within 15d, less than 24h old; " +
 				"e: last, within 15d" + head + ", less than 24h old", "cde", ""},
 		{"worse ones push out nothing", "a40 b30 c20! d10? e5!", "last 1", nil,
-			"a: -; b: last, newest complete; c: -; d: - (lacks); e: last, head, newest whole", "be",
+			"a: -; b: last, newest complete; c: -; d: - (lacks); e: last, newest", "be",
 			""},
 		{"pinned", "a40 b30 c20 d10 e5", "last 2", func(k *keeper) { k.must(k.annotate("b", pin)) },
 			"a: -; b: pinned; c: -; d: last; e: last" + head, "bde", ""},
@@ -335,11 +335,20 @@ func TestForget_Sets(t *testing.T) {
 	if len(res.Pruned) != 1 || res.Pruned[0].Result.Condemned.Objects != 4 { // two roots, two blobs
 		t.Errorf("%+v", res.Pruned)
 	}
-	res, err = k.engine(nil).Forget(t.Context(), engine.ForgetOptions{Force: true, Pick: engine.Pick{Set: "few"}},
-		events.Discard)
-	k.must(err)
-	if got := k.left(); got != "cdeghij" || len(res.Sets) != 1 {
-		t.Errorf("left are %s, after %+v", got, res.Sets)
+	for _, yes := range []bool{false, true} {
+		asked := 0
+		res, err = k.engine(nil).Forget(t.Context(), engine.ForgetOptions{
+			Agree: func(told engine.ForgetResult) bool {
+				asked += len(told.Sets)
+				return yes
+			}}, events.Discard)
+		left := map[bool]string{false: "cdefghij", true: "cdeghij"}[yes]
+		if errors.Is(err, retention.ErrTooMuch) == yes || asked != 3 || k.left() != left {
+			t.Errorf("%t: left are %s, want %s; asked of %d; %v", yes, k.left(), left, asked, err)
+		}
+	}
+	if len(res.Sets) != 1 || res.Sets[0].Removed != 1 {
+		t.Errorf("agreed to %+v", res.Sets)
 	}
 	k.write("src/a", "a")
 	_, err = k.engine(nil).Backup(t.Context(), engine.BackupOptions{Paths: []string{filepath.Join(k.dir, "src")}},
@@ -437,10 +446,18 @@ func TestRemove(t *testing.T) {
 	_, err := e.Backup(t.Context(), engine.BackupOptions{Paths: []string{filepath.Join(k.dir, "t")}, Set: "v"}, sink)
 	k.must(err)
 	k.must(remove(engine.RemoveOptions{Pick: engine.Pick{Set: "v"}}))
-	_, err = e.Backup(t.Context(), engine.BackupOptions{Paths: []string{filepath.Join(k.dir, "t")}, Set: "v"}, sink)
+	pruned, err := e.Prune(t.Context(), engine.PruneOptions{}, events.Discard)
 	k.must(err)
+	if n := pruned.Hosts[0].Result.Deleted.Objects; n == 0 {
+		t.Error("prune has deleted nothing") // of what the index knows
+	}
+	for _, dry := range []bool{true, false} {
+		_, err = e.Backup(t.Context(), engine.BackupOptions{Paths: []string{filepath.Join(k.dir, "t")},
+			Set: "v", DryRun: dry}, sink)
+		k.must(err)
+	}
 	for _, w := range eventsOf[events.Warning](sink) {
-		if strings.Contains(w.Message, "manifest") {
+		if strings.Contains(w.Message, "manifest") || strings.Contains(w.Message, "the index knows") {
 			t.Errorf("warned of what was removed: %s", w.Message)
 		}
 	}

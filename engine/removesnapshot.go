@@ -198,7 +198,7 @@ func (r *removing) set(ctx context.Context, key *keys.Identity) (p pruning, err 
 		return p, err
 	}
 	if len(chains) == 0 {
-		return p, &noSnapshot{msg: nonePicked}
+		return p, nonePicked(key)
 	}
 	if len(chains) > 1 {
 		e := &fault.UsageError{Msg: fmt.Sprintf("%d sets match", len(chains))}
