@@ -233,7 +233,11 @@ func (j *job) rewrap(ctx context.Context, given []string) error {
 		if !signed || !h.Revoked.IsZero() || !h.Has(snapshot.RoleWrite) {
 			continue
 		}
-		for _, r := range newestOf(cat, h.Host) {
+		newest := newestOf(cat, h.Host)
+		if len(newest) == 0 {
+			continue // nothing that it saved is to be read
+		}
+		for _, r := range newest {
 			if root, _, err := cat.wholeRoot(ctx, r, id); err == nil {
 				_ = note(root.Recipients) // what is none of these is not what was signed
 			}
