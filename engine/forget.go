@@ -132,14 +132,14 @@ func (f *forgetting) apply(ctx context.Context, op *opened) (res ForgetResult, e
 }
 
 // stopped reports whether there are refusals, and all of them are by the brakes.
-func (f *forgetting) stopped() (any bool) {
+func (f *forgetting) stopped() (some bool) {
 	for _, s := range f.all {
 		if s.Refused != nil && !errors.Is(s.Refused, retention.ErrTooMuch) {
 			return false
 		}
-		any = any || s.Refused != nil
+		some = some || s.Refused != nil
 	}
-	return any
+	return some
 }
 
 // marked is a catalog with tags and pins, for those who remove snapshots. It comes from the
