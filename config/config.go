@@ -12,6 +12,7 @@ import (
 const (
 	DefaultChunkSize   = 1 * MiB
 	DefaultBlobSize    = 16 * MiB
+	DefaultCompact     = 256 * MiB // stored anew by a run
 	DefaultMemory      = 150 * MiB // resident, all buffers and the index included
 	DefaultParallel    = 4         // transfers at once, each a connection to the store
 	DefaultCompression = 3         // zstd's own default
@@ -39,6 +40,7 @@ type Config struct {
 	Compression int    // zstd level
 	ChunkSize   int64  // middle chunk size in bytes, a power of two
 	BlobSize    int64  // target in bytes, at most a tenth of Memory
+	Compact     int64  // bytes that a backup stores anew at most to leave sparse blobs; 0: none
 	Parity      int    // percent of a blob that is stored beside it; 0: none
 	Memory      int64  // bytes
 	Parallel    int    // transfers at once: connections
@@ -69,7 +71,7 @@ func (c *Config) NeedRecipients() error {
 func Default() *Config {
 	return &Config{
 		Compression: DefaultCompression, ChunkSize: DefaultChunkSize, BlobSize: BlobSizeFor(DefaultBlobSize, DefaultMemory),
-		Memory: DefaultMemory, Parallel: DefaultParallel, Retry: Retry{Elapsed: DefaultElapsed, Stall: DefaultStall},
+		Compact: DefaultCompact, Memory: DefaultMemory, Parallel: DefaultParallel, Retry: Retry{Elapsed: DefaultElapsed, Stall: DefaultStall},
 	}
 }
 

@@ -63,7 +63,8 @@ type loader struct {
 // keysOf lists the keys of the configuration in the order of the documentation.
 func keysOf() []string {
 	return []string{"storage_url", "age_recipients", "snapshots", retentionKey, "compression_level", "chunk_size",
-		"blob_size", "parity", "memory", "bwlimit", "connections", "parallel", "retry", "s3", "rclone", indexPathKey, stateDirKey, "hostname"}
+		"blob_size", "parity", "compact_budget", "memory", "bwlimit", "connections",
+		"parallel", "retry", "s3", "rclone", indexPathKey, stateDirKey, "hostname"}
 }
 
 func (l *loader) fail(n ast.Node, format string, args ...any) error {
@@ -177,6 +178,8 @@ func (l *loader) setting(key string, v ast.Node) (err error) {
 		}
 	case "blob_size":
 		l.blob, err = l.size(key, v, MinBlobSize, MaxBlobSize)
+	case "compact_budget":
+		c.Compact, err = l.size(key, v, 0, 1<<40)
 	case "parity":
 		c.Parity, err = l.percent(key, v, MaxParity)
 	case "memory":

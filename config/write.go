@@ -63,6 +63,7 @@ func (c *Config) Settings(p Places) []Setting {
 		{"compression_level", c.Compression},
 		{"chunk_size", FormatSize(c.ChunkSize)},
 		{"blob_size", FormatSize(c.BlobSize)},
+		{"compact_budget", FormatSize(c.Compact)},
 		{"parity", fmt.Sprintf("%d%%", c.Parity)},
 		{"memory", FormatSize(c.Memory)},
 	}...)
@@ -120,7 +121,7 @@ func writeYAML(b *strings.Builder, indent string, settings []Setting, names bool
 // quote writes a value of the setting so that Load reads the same one.
 func (s Setting) quote(v string) string {
 	switch s.Key {
-	case "chunk_size", "blob_size", "memory", "exclude_larger_than":
+	case "chunk_size", "blob_size", "compact_budget", "memory", "exclude_larger_than":
 		return v // sizes
 	case "storage_url", "paths", "exclude", "exclude_file", "iexclude", "iexclude_file", indexPathKey, stateDirKey, "ca_file", "path", "config":
 		return quoteYAML(v)

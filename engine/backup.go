@@ -225,7 +225,7 @@ func (b *backupJob) set(ctx context.Context, set *backupSet) error {
 			b.Warn("", "cannot record which files were read again: %v", nerr)
 		}
 	}
-	return b.report(set, res, err, partial)
+	return b.report(set, rec.ID, res, err, partial)
 }
 
 // spec is what the job's actors are told of a set.
@@ -245,7 +245,7 @@ func (b *backupJob) spec(set *backupSet, rec config.SetRecord, roots []string,
 		Head:  head,
 		Paths: roots, Tags: b.o.Tags, Partial: partial,
 		Chunks: chunk.ParamsFor(int(conf.ChunkSize)), CompressionLevel: conf.Compression,
-		BlobSize: conf.BlobSize, Parity: conf.Parity,
+		BlobSize: conf.BlobSize, Parity: conf.Parity, CompactBudget: conf.Compact,
 		Memory: conf.Memory, Parallel: b.transfers(conf),
 		Tool: b.Engine.o.Tool, Progress: &messages.Progress{},
 		Warn: func(text string) { b.Warn("", "%s", text) },
@@ -312,7 +312,8 @@ func (b *backupJob) save(ctx context.Context, spec *backup.Spec) (*backup.Result
 }
 
 // report tells what became of a set, and adds it to the totals.
-func (b *backupJob) report(set *backupSet, res *backup.Result, err error, incomplete bool) error {
+func (b *backupJob) report(set *backupSet, id layout.SetID, res *backup.Result, err error,
+	incomplete bool) error {
 	if res != nil {
 		b.sum.addBackup(res)
 	}
@@ -335,6 +336,10 @@ func (b *backupJob) report(set *backupSet, res *backup.Result, err error, incomp
 	}
 	b.Tell(events.Saved{Snapshot: res.Snapshot, Set: name, Files: res.Counts.Files,
 		NewBlobs: res.BlobsStored, Stored: res.BytesStored, Duration: res.Duration})
+	if n := res.Compacted; n.Bytes > 0 {
+		b.Tell(events.Compacted{Type: "compacted", Set: id.String(), Stored: n.Bytes,
+			Blobs: n.Blobs, Left: n.Left})
+	}
 	if res.Errors == 0 && !incomplete {
 		return nil
 	}

@@ -310,7 +310,7 @@ func (p *pruneJob) explained(host layout.HostID, err error) error {
 		if stray := p.strayAmong(problems.Problems); stray != "" {
 			hint += "; " + stray
 		} else if way := p.wayOut(problems.Problems); way != "" {
-			hint += "; only if there is no other copy of the store: " + way
+			hint += "; " + way
 		}
 		return &notPruned{host, err, hint, fault.Damage}
 	case errors.Is(err, gc.ErrUnexplained):
@@ -341,15 +341,21 @@ func (p *pruneJob) strayAmong(problems []error) string {
 	return ""
 }
 
-// wayOut is how to go on without a snapshot that is damaged for good.
+// wayOut is how to go on without a snapshot that is damaged for good, or one side of a fork.
 func (p *pruneJob) wayOut(problems []error) string {
 	for _, err := range problems {
 		var bad snapshot.Problem
-		if !errors.As(err, &bad) || !snapshot.Unproven(bad.Err) {
+		if !errors.As(err, &bad) {
 			continue
 		}
-		if o, err := layout.Parse(bad.Key); err == nil && o.Kind == layout.KindManifest {
-			return p.here("snapshot remove --damaged " + bad.Key)
+		o, err := layout.Parse(bad.Key)
+		switch manifest := err == nil && o.Kind == layout.KindManifest; {
+		case manifest && snapshot.Unproven(bad.Err):
+			return "only if there is no other copy of the store: " +
+				p.here("snapshot remove --damaged "+bad.Key)
+		case manifest && errors.Is(bad.Err, snapshot.ErrFork):
+			return "then drop the side of the fork that is not to count: " +
+				p.here("snapshot remove --damaged ID")
 		}
 	}
 	return ""

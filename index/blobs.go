@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/binary"
+	"math"
 
 	"vaultik/vault/blob"
 )
@@ -10,10 +11,11 @@ import (
 // copying what is there.
 const segment = 512
 
-// blobTable holds all blob rows of a generation in memory: 80 bytes a blob, and
+// blobTable holds all blob rows of a generation in memory: 84 bytes a blob, and
 // about 8 in the hash table from name to number. Its owner locks.
 type blobTable struct {
 	segs  [][]blob.Info // number n is segs[(n-1)/segment][(n-1)%segment]; no name: gone
+	raws  [][]uint32    // bytes of the blob's chunks, in the same places; 0: not known
 	next  BlobNum       // the number of the next new blob
 	live  int
 	slots []BlobNum // open addressing by the name, which is random; 0: empty
@@ -51,8 +53,19 @@ func (t *blobTable) tag(n BlobNum) (tag [4]byte, ok bool) {
 func (t *blobTable) reserve(n BlobNum) {
 	for int(n) > len(t.segs)*segment {
 		t.segs = append(t.segs, make([]blob.Info, segment))
+		t.raws = append(t.raws, make([]uint32, segment))
 	}
 	t.next = max(t.next, n+1)
+}
+
+// raw is how many bytes of chunks blob n has, at most 4 GiB; 0: that is not known.
+func (t *blobTable) raw(n BlobNum) uint32 { return t.raws[(n-1)/segment][(n-1)%segment] }
+
+// setRaw notes the bytes of chunks of blob n, if they are known.
+func (t *blobTable) setRaw(n BlobNum, raw int64) {
+	if raw > 0 {
+		t.raws[(n-1)/segment][(n-1)%segment] = uint32(min(raw, math.MaxUint32))
+	}
 }
 
 // put enters a blob under n. A zero name only takes the number. A blob that is

@@ -128,17 +128,22 @@ func decodeChunk(b []byte) (Loc, bool) {
 	return l, d.done()
 }
 
-// A blob row: name, hdr, size, epoch. An empty one is a blob that is gone.
-func appendBlob(dst []byte, in blob.Info) []byte {
+// A blob row: name, hdr, size, epoch, bytes of its chunks, unless that is not known. An empty
+// one is a blob that is gone.
+func appendBlob(dst []byte, in blob.Info, raw uint32) []byte {
 	dst = append(dst, in.Name[:]...)
 	dst = append(dst, in.Hdr[:]...)
 	dst = append(dst, in.Epoch[:]...)
-	return binary.AppendUvarint(dst, uint64(in.Size))
+	dst = binary.AppendUvarint(dst, uint64(in.Size))
+	if raw == 0 {
+		return dst
+	}
+	return binary.AppendUvarint(dst, uint64(raw))
 }
 
-func decodeBlob(b []byte) (in blob.Info, ok bool) {
+func decodeBlob(b []byte) (in blob.Info, raw uint32, ok bool) {
 	if len(b) == 0 {
-		return in, true
+		return in, 0, true
 	}
 	d := decoder{b: b}
 	d.copy(in.Name[:])
@@ -146,10 +151,13 @@ func decodeBlob(b []byte) (in blob.Info, ok bool) {
 	in.Epoch = layout.Epoch{}
 	d.copy(in.Epoch[:])
 	in.Size = d.i63()
-	if !d.done() {
-		return blob.Info{}, false
+	if len(d.b) > 0 {
+		raw = d.u32()
 	}
-	return in, true
+	if !d.done() {
+		return blob.Info{}, 0, false
+	}
+	return in, raw, true
 }
 
 // appendNums writes a list of blobs: count, then for each the difference to the

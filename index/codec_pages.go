@@ -8,6 +8,7 @@ const rowVersion = 1
 const (
 	leafSelf   = 1 << 0
 	pageStored = 1 << 1
+	leafLive   = 1 << 2
 )
 
 // appendPage writes where a page is: its blob and the blobs it uses in one list.
@@ -40,7 +41,7 @@ func (t *blobTable) page(d *decoder, stored bool) (page Loc, id [32]byte, blobs 
 	return page, id, blobs, gone
 }
 
-// appendLeaf encodes a leaf row. False: it names a blob that is gone.
+// appendLeaf encodes a leaf row. False: it names a blob that is gone, or Live is not of Blobs.
 func (t *blobTable) appendLeaf(dst []byte, l Leaf) ([]byte, bool) {
 	flags := byte(0)
 	if l.Self {
@@ -49,11 +50,18 @@ func (t *blobTable) appendLeaf(dst []byte, l Leaf) ([]byte, bool) {
 	if l.Page.Blob != 0 {
 		flags |= pageStored
 	}
+	if l.Live != nil {
+		flags |= leafLive
+	}
 	dst = append(dst, rowVersion, flags)
 	dst = append(dst, l.Digest[:]...)
 	dst = binary.AppendUvarint(dst, uint64(l.Files))
 	dst = binary.AppendUvarint(dst, uint64(l.Bytes))
-	return t.appendPage(dst, l.Page, l.PageID, l.Blobs)
+	dst, ok := t.appendPage(dst, l.Page, l.PageID, l.Blobs)
+	for _, n := range l.Live {
+		dst = binary.AppendUvarint(dst, uint64(n))
+	}
+	return dst, ok && (l.Live == nil || len(l.Live) == len(l.Blobs))
 }
 
 // decodeLeaf returns ok when the row is good and gone when a blob of it is.
@@ -64,7 +72,14 @@ func (t *blobTable) decodeLeaf(b []byte) (l Leaf, gone, ok bool) {
 	l.Files, l.Bytes = d.i63(), d.i63()
 	l.Self = flags&leafSelf != 0
 	l.Page, l.PageID, l.Blobs, gone = t.page(&d, flags&pageStored != 0)
-	return l, gone, d.done() && version == rowVersion && flags&^(leafSelf|pageStored) == 0
+	if flags&leafLive != 0 {
+		l.Live = make([]int64, len(l.Blobs))
+		for i := range l.Live {
+			l.Live[i] = d.i63()
+		}
+	}
+	return l, gone, d.done() && version == rowVersion &&
+		flags&^(leafSelf|pageStored|leafLive) == 0
 }
 
 // appendBranch encodes a branch row. False: it names a blob that is gone.

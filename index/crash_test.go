@@ -155,7 +155,7 @@ func wantConsistent(t *testing.T, x *Index) {
 				case kindBlob:
 					v, ok = unseal(v, x.seed, key)
 					if ok {
-						_, ok = decodeBlob(v)
+						_, _, ok = decodeBlob(v)
 					}
 				case kindChunk:
 					var l Loc

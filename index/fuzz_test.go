@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"vaultik/internal/fuzzbound"
@@ -75,7 +76,7 @@ func FuzzDecodeLeaf(f *testing.F) {
 			return
 		}
 		again, ok := t.appendLeaf(nil, l)
-		if l2, gone, ok2 := t.decodeLeaf(again); !ok || !ok2 || gone || l2.Page != l.Page || l2.Digest != l.Digest || len(l2.Blobs) != len(l.Blobs) {
+		if l2, gone, ok2 := t.decodeLeaf(again); !ok || !ok2 || gone || l2.Page != l.Page || l2.Digest != l.Digest || len(l2.Blobs) != len(l.Blobs) || !slices.Equal(l2.Live, l.Live) {
 			tt.Fatalf("%+v became %+v", l, l2)
 		}
 	})
@@ -106,15 +107,15 @@ func FuzzDecodeChunkAndBlob(f *testing.F) {
 	_, r := fuzzTable()
 	f.Add(appendChunk(nil, Loc{1, r.span()}))
 	f.Add(appendChunk(nil, Loc{inBatch - 1, blob.Span{FrameOff: 1<<32 - 1, FrameLen: 1<<32 - 1, Off: 1<<32 - 1, Len: 1<<32 - 1}}))
-	f.Add(appendBlob(nil, r.info()))
+	f.Add(appendBlob(nil, r.info(), 7))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if l, ok := decodeChunk(b); ok {
 			if l2, ok := decodeChunk(appendChunk(nil, l)); !ok || l2 != l {
 				t.Fatalf("%+v became %+v", l, l2)
 			}
 		}
-		if in, ok := decodeBlob(b); ok && len(b) > 0 {
-			if in2, ok := decodeBlob(appendBlob(nil, in)); !ok || in2 != in {
+		if in, raw, ok := decodeBlob(b); ok && len(b) > 0 {
+			if in2, raw2, ok := decodeBlob(appendBlob(nil, in, raw)); !ok || in2 != in || raw2 != raw {
 				t.Fatalf("%+v became %+v", in, in2)
 			}
 		}
@@ -154,4 +155,25 @@ func guardedVerifyTable(path string, size int64) (good, ok bool) {
 	defer func() { _ = recover() }()
 	_, err := verifyTable(path, size, nil)
 	return err == nil, true
+}
+
+func FuzzDecodeUses(f *testing.F) {
+	t, _ := fuzzTable()
+	for _, u := range [][]Use{nil, {{1, 5, 0}}, {{9, 1 << 40, 20000}, {2, 0, 1}}} {
+		b, _ := t.appendUses(nil, u)
+		f.Add(b)
+	}
+	f.Fuzz(func(tt *testing.T, b []byte) {
+		t, _ := fuzzTable()
+		var uses []Use
+		var ok bool
+		fuzzbound.Check(tt, rowBound(b), func() { uses, ok = t.decodeUses(b) })
+		if !ok {
+			return
+		}
+		again, ok := t.appendUses(nil, uses)
+		if u2, ok2 := t.decodeUses(again); !ok || !ok2 || !slices.Equal(u2, uses) {
+			tt.Fatalf("%+v became %+v", uses, u2)
+		}
+	})
 }

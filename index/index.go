@@ -172,9 +172,10 @@ func (x *Index) loadRows() error {
 			n := BlobNum(binary.BigEndian.Uint32(key[prefixLen:]))
 			err := it.Item().Value(func(v []byte) error {
 				var in blob.Info
+				var raw uint32
 				v, ok := unseal(v, x.seed, key)
 				if ok {
-					in, ok = decodeBlob(v)
+					in, raw, ok = decodeBlob(v)
 				}
 				if !ok { // its number must not be given again
 					x.bad.Add(1)
@@ -184,6 +185,7 @@ func (x *Index) loadRows() error {
 				}
 				if n > 0 && n < inBatch {
 					x.blobs.put(n, in)
+					x.blobs.setRaw(n, int64(raw))
 				}
 				return nil
 			})

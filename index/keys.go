@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"vaultik/vault/chunk"
+	"vaultik/vault/layout"
 )
 
 // Keys begin with the generation, so that one prefix holds all its rows, followed by
@@ -17,6 +18,7 @@ const (
 	kindLeaf    = 'l' // set, last path
 	kindEntries = 'e' // set, last path
 	kindBranch  = 'r' // set, first half of the digest
+	kindUses    = 'u' // set
 
 	prefixLen   = 5
 	chunkKeyLen = prefixLen + 16
@@ -45,6 +47,10 @@ func appendLeafKey(dst []byte, gen uint32, kind byte, k LeafKey) []byte {
 func appendBranchKey(dst []byte, gen uint32, k BranchKey) []byte {
 	dst = append(appendPrefix(dst, gen, kindBranch), k.Set[:]...)
 	return append(dst, k.Digest[:16]...)
+}
+
+func appendUsesKey(dst []byte, gen uint32, set layout.SetID) []byte {
+	return append(appendPrefix(dst, gen, kindUses), set[:]...)
 }
 
 // appendPieceKey makes the key of piece i of a long row; piece 0 has the row's own key.

@@ -123,6 +123,9 @@ func (r source) leaf(blobs ...BlobNum) Leaf {
 	l := Leaf{Page: Loc{Blob: blobs[0], Span: r.span()}, PageID: r.id(), Self: r.IntN(2) == 0,
 		Blobs: slices.Clone(blobs), Files: r.Int64N(1000), Bytes: r.Int64N(1 << 40)}
 	r.fill(l.Digest[:])
+	for range blobs {
+		l.Live = append(l.Live, r.Int64N(1<<40))
+	}
 	return l
 }
 
@@ -167,10 +170,12 @@ func (r source) pageRows(t testing.TB, x *Index, blobs []BlobNum) map[string]pag
 		Leaves:   []LeafRow{{key, r.leaf(blobs...)}},
 		Entries:  []EntriesRow{{key, r.entries(5, blobs)}},
 		Branches: []BranchRow{{bkey, Branch{Page: Loc{Blob: blobs[0]}}}},
+		Uses:     []UseRow{{key.Set, []Use{{Blob: blobs[0], Live: 7}}}},
 	})
 	return map[string]pageRow{
 		"leaf":    {appendLeafKey(nil, x.gen, kindLeaf, key), func() bool { _, ok := x.Leaf(key); return ok }},
 		"entries": {appendLeafKey(nil, x.gen, kindEntries, key), func() bool { _, ok := x.LeafEntries(key); return ok }},
 		"branch":  {appendBranchKey(nil, x.gen, bkey), func() bool { _, ok := x.Branch(bkey); return ok }},
+		"uses":    {appendUsesKey(nil, x.gen, key.Set), func() bool { return len(x.Uses()[key.Set]) > 0 }},
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
+	"vaultik/vault/layout"
 )
 
 // lookups keeps what a batch of lookups needs besides what Badger allocates.
@@ -115,6 +116,56 @@ func (x *Index) Blob(n BlobNum) (blob.Info, bool) {
 		return *in, true
 	}
 	return blob.Info{}, false
+}
+
+// Raw returns how many bytes of chunks a blob has, pages among them, before compression. What
+// is not known is 0, and all over 4 GiB is 4 GiB.
+func (x *Index) Raw(n BlobNum) int64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.blobs.get(n) == nil {
+		return 0
+	}
+	return int64(x.blobs.raw(n))
+}
+
+// Uses returns what the newest snapshot of each set uses, as far as that was noted. Blobs
+// that are gone are left out.
+func (x *Index) Uses() map[layout.SetID][]Use {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	all := map[layout.SetID][]Use{}
+	for _, set := range x.usedBy() {
+		key := appendUsesKey(nil, x.gen, set)
+		val, ok := x.row(key, key)
+		if !ok {
+			continue
+		}
+		if uses, ok := x.blobs.decodeUses(val); !x.refuse(false, ok) {
+			all[set] = uses
+		}
+	}
+	return all
+}
+
+// usedBy are the sets of which it is noted what they use. The caller holds mu.
+func (x *Index) usedBy() (sets []layout.SetID) {
+	if x.db == nil {
+		return nil
+	}
+	prefix := appendPrefix(nil, x.gen, kindUses)
+	txn := x.db.NewTransaction(false)
+	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		var set layout.SetID
+		if key := it.Item().Key(); len(key) == len(prefix)+len(set) { // else a further piece
+			copy(set[:], key[len(prefix):])
+			sets = append(sets, set)
+		}
+	}
+	return sets
 }
 
 // Num returns a blob's number, unless it is unknown or gone.

@@ -173,7 +173,8 @@ func (r *rebuild) flush() error {
 			return err
 		}
 		r.done.Chunks += int64(len(fresh))
-		b.Blobs = append(b.Blobs, StoredBlob{Info: r.infos[name], Rows: fresh})
+		b.Blobs = append(b.Blobs,
+			StoredBlob{Info: r.infos[name], Rows: fresh, Part: true})
 	}
 	clear(r.rows)
 	r.held = 0

@@ -33,6 +33,7 @@ type Leaf struct {
 	PageID chunk.ID  // of the page's bytes
 	Self   bool      // the page refers to its own blob and cannot be carried over
 	Blobs  []BlobNum // all blobs that the page and its list pages use
+	Live   []int64   // of each of Blobs, bytes of the chunks used; nil: not known
 	Files  int64     // regular files on the page
 	Bytes  int64     // sum of their sizes
 }
@@ -65,6 +66,18 @@ type Branch struct {
 type StoredBlob struct {
 	blob.Info
 	Rows []blob.Row
+	Part bool // Rows are not all that it has
+}
+
+// raw is how many bytes of chunks the blob has; 0: that is not known.
+func (b *StoredBlob) raw() (n int64) {
+	if b.Part {
+		return 0
+	}
+	for i := range b.Rows {
+		n += int64(b.Rows[i].Len)
+	}
+	return n
 }
 
 // LeafKey names a leaf: the set and the hash of the page's last path.
@@ -97,6 +110,19 @@ type BranchRow struct {
 	Branch
 }
 
+// Use is how much of a blob the newest snapshot of a set uses.
+type Use struct {
+	Blob BlobNum
+	Live int64 // bytes of chunks, pages among them, before compression
+	Low  int64 // the day since which that is little, in days since 1970; 0: it is not
+}
+
+// UseRow is what a set uses, to write.
+type UseRow struct {
+	Set  layout.SetID
+	Uses []Use
+}
+
 // Batch is what one Write adds. Leaves, Entries and Branches may name blobs of
 // the same batch by [InBatch]. The caller may reuse its slices afterwards.
 type Batch struct {
@@ -104,6 +130,7 @@ type Batch struct {
 	Leaves       []LeafRow
 	Entries      []EntriesRow
 	Branches     []BranchRow
+	Uses         []UseRow    // in the place of what was known of the same set
 	DropLeaves   []LeafKey   // leaf and entries rows
 	DropBranches []BranchKey // applied, like DropLeaves, before the rows above are written
 }

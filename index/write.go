@@ -162,8 +162,11 @@ func (w *writer) blobs(b *Batch, nums []BlobNum) error {
 			w.fresh = append(w.fresh, n)
 		}
 		nums[i] = n
+		x.mu.Lock()
+		x.blobs.setRaw(n, b.Blobs[i].raw())
+		x.mu.Unlock()
 		key := w.bytes(func(dst []byte) []byte { return appendBlobKey(dst, x.gen, n) })
-		val := w.bytes(func(dst []byte) []byte { return appendBlob(dst, in) })
+		val := w.bytes(func(dst []byte) []byte { return appendBlob(dst, in, x.blobs.raw(n)) })
 		if err := w.set(key, seal(slices.Clip(val), x.seed, key)); err != nil {
 			return err
 		}
@@ -218,7 +221,7 @@ func (w *writer) drop(key []byte, keep int) error {
 	return nil
 }
 
-// pages writes entries, leaves and branches, in this order.
+// pages writes entries, leaves, branches and uses, in this order.
 func (w *writer) pages(b *Batch, nums []BlobNum) error {
 	t := w.x.blobs
 	for i := range b.Entries {
@@ -245,6 +248,14 @@ func (w *writer) pages(b *Batch, nums []BlobNum) error {
 		br.Page.Blob, br.Blobs = resolve(br.Page.Blob, nums), resolveAll(br.Blobs, nums)
 		val, ok := t.appendBranch(nil, br)
 		if err := w.page(appendBranchKey(nil, w.x.gen, r.BranchKey), branchFullKey(r.BranchKey), val, ok); err != nil {
+			return err
+		}
+	}
+	for i := range b.Uses {
+		r := &b.Uses[i]
+		val, ok := t.appendUses(nil, r.Uses)
+		key := appendUsesKey(nil, w.x.gen, r.Set)
+		if err := w.page(key, key, val, ok); err != nil {
 			return err
 		}
 	}

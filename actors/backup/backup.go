@@ -48,6 +48,9 @@ func Run(ctx, soft context.Context, s *actors.System, spec *Spec) (*Result, erro
 	r.Errors, r.Denied = sums.failed, sums.denied
 	r.BytesRead, r.BytesStored = p.BytesRead.Load(), p.Stored.Load()
 	r.ObjectsStored, r.Restarts = p.Objects.Load(), p.Restarts.Load()
+	if done.err == nil {
+		r.Compacted = run.compaction.result()
+	}
 	r.Duration = time.Since(began)
 	return &r, done.err
 }

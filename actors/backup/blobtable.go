@@ -2,6 +2,7 @@ package backup
 
 import (
 	"encoding/binary"
+	"math"
 	"sync"
 
 	"vaultik/index"
@@ -9,8 +10,8 @@ import (
 )
 
 // blobTable is all that a run knows of blobs, one record each: those in the store,
-// those in the index that something refers to, those of this run. It takes 110 bytes a
-// blob at most, 110 MB a million, which the bounds of a job allow for (blobMemory). It is
+// those in the index that something refers to, those of this run. It takes 120 bytes a
+// blob at most, 120 MB a million, which the bounds of a job allow for (blobMemory). It is
 // safe for many goroutines.
 type blobTable struct {
 	ix *index.Index
@@ -31,6 +32,7 @@ type knownBlob struct {
 	listing   uint16        // the last that had it
 	round     uint8         // the last that needed it; 0: none
 	own       bool          // the store has acknowledged it to this run
+	live      int64         // bytes of chunks that round uses; one used twice counts twice
 }
 
 // fill completes a record, once: those that have its pointer read it without the lock.
@@ -41,9 +43,9 @@ func (b *knownBlob) fill(in blob.Info) {
 }
 
 // blobMemory is what a blob takes in the table of the run and in that of the index, in bytes.
-const blobMemory = 110 + 90
+const blobMemory = 120 + 95
 
-// blobSegment is how many records are made at once: 11 pages of 8 KiB, without waste.
+// blobSegment is how many records are made at once: 12 pages of 8 KiB, without waste.
 const blobSegment = 1024
 
 func newBlobTable(ix *index.Index) *blobTable { return &blobTable{ix: ix, listing: 1, round: 1} }
@@ -119,9 +121,34 @@ func (t *blobTable) walk() {
 func (t *blobTable) need(name blob.Name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if b := t.record(name); b.round != t.round {
-		b.round = t.round
+	t.needIn(name)
+}
+
+func (t *blobTable) needIn(name blob.Name) *knownBlob {
+	b := t.record(name)
+	if b.round != t.round {
+		b.round, b.live = t.round, 0
 		t.needs++
+	}
+	return b
+}
+
+// use notes that the snapshot needs so many bytes of chunks of a blob.
+func (t *blobTable) use(name blob.Name, bytes int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.needIn(name)
+	b.live = min(b.live, math.MaxInt64-bytes) + bytes
+}
+
+// eachNeeded calls fn for each blob that the snapshot needs. It must not use the table.
+func (t *blobTable) eachNeeded(fn func(*knownBlob)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.records {
+		if b := t.at(i); b.round == t.round {
+			fn(b)
+		}
 	}
 }
 

@@ -159,6 +159,11 @@ func (k *chunker) entry(t *entryTask) error {
 			return nil
 		}
 	}
+	if t.Anew {
+		if err := k.anew(abs, t, &d); err != nil {
+			return err
+		}
+	}
 	d.Stat = st
 	k.captured(t, &d, capture())
 	return nil
@@ -212,7 +217,7 @@ func (k *chunker) describe(t *entryTask, d *entryDone) {
 		d.Entry.Size = st.Size
 	}
 	d.Entry.HL = k.run.hardLink(st, t.Path)
-	if t.Known != nil && !t.Reread {
+	if t.Known != nil && !t.Reread && !d.Moved {
 		d.Entry.Refs = t.Known.Refs
 	}
 	if t.Unlisted != nil {

@@ -44,6 +44,7 @@ type leafScanned struct {
 type carriedPage struct {
 	Ref   page.Ref
 	Blobs []*blob.Info // that the page, its lists and its files use
+	Live  []int64      // of each of Blobs, bytes of the chunks used; nil: not known
 }
 
 // entryTask is one entry whose metadata, and perhaps content, must be read.
@@ -56,6 +57,7 @@ type entryTask struct {
 	Unlisted error     // a directory that could not be read
 	Known    *known    // content need not be read
 	Reread   bool      // but is
+	Anew     bool      // what of it is in blobs that are to be left is read and stored anew
 	Seen     bool      // the index knew a file of this path
 	Unseen   bool      // a mount point that is not touched: Stat is all that is known of it
 	Made     bool      // it is in no file system: Stat is all that is known of it
@@ -74,9 +76,11 @@ type piece struct {
 	Index    int   // entry in its leaf
 	Hole     int64 // bytes; 0 for a chunk
 	ID       chunk.ID
-	Off, Len int  // in the Buf
-	Sent     bool // it is not there: its bytes were sent before, for another name of the file
-	Restart  bool // forget the entry's earlier pieces: the file is read again
+	Off, Len int       // in the Buf
+	Sent     bool      // it is not there: its bytes were sent before, for another name of the file
+	Known    *page.Ref // it is not there, but stays where it is; nothing else but Index is set
+	Anew     bool      // it is stored, in a blob that is to be left
+	Restart  bool      // forget the entry's earlier pieces: the file is read again
 }
 
 // entryDone ends one entry: all its pieces have been sent before.
@@ -91,6 +95,7 @@ type entryDone struct {
 	Stat      fs.Stat   // as it was when read
 	Read      fs.Moment // when it was looked at before it was read; zero: there was nothing to read
 	Racy      bool      // changed too close to its reading: read again next time
+	Moved     bool      // an unchanged file whose pieces were sent, since they may have new places
 }
 
 // entriesRead carries a chunker's results to the packer, which owns Buf, if there is one,

@@ -148,6 +148,8 @@ func (p *packer) decide(c actor.Context, m *entriesRead) bool {
 		switch {
 		case pc.Restart:
 			p.placed = append(p.placed, placed{Index: pc.Index, Restart: true})
+		case pc.Known != nil:
+			p.placed = append(p.placed, placed{Index: pc.Index, Ref: *pc.Known})
 		case pc.Hole > 0:
 			p.placed = append(p.placed, placed{Index: pc.Index, Ref: page.Ref{Hole: pc.Hole}})
 		default:
@@ -240,7 +242,7 @@ func (p *packer) place(buf *messages.Buf, pc *piece) (placed, bool) {
 		return pl, true
 	}
 	if loc, ok := p.known[pc.ID]; ok {
-		if info, ok := p.run.blobs.info(loc.Blob); ok {
+		if info, ok := p.run.blobs.info(loc.Blob); ok && !(pc.Anew && p.run.compaction.leaves(info)) {
 			pl.Ref.Blob, pl.Ref.Span = info, loc.Span
 			return pl, true
 		}
@@ -249,6 +251,9 @@ func (p *packer) place(buf *messages.Buf, pc *piece) (placed, bool) {
 	f, off, ok := p.keep(buf, data, pc.ID)
 	if !ok {
 		return pl, false
+	}
+	if pc.Anew {
+		p.run.compaction.stored.Add(int64(pc.Len))
 	}
 	p.seen[pc.ID] = promise{f, off}
 	pl.Frame, pl.Ref.Span = f, blob.Span{Off: off, Len: uint32(pc.Len)}

@@ -26,12 +26,14 @@ func (t *treeBuilder) storedPage(id chunk.ID) (ref page.Ref, ok bool, err error)
 		return ref, false, err
 	}
 	info, ok := t.run.blobs.info(locs[0].Blob)
-	if !ok {
+	if !ok || t.run.compaction.leaves(info) {
 		return ref, false, nil
 	}
 	t.need(info)
 	if t.row != nil {
-		t.row.blobs[info.Name] = struct{}{}
+		t.row.blobs[info.Name] += int64(locs[0].Span.Len)
+	} else {
+		t.run.blobs.use(info.Name, int64(locs[0].Span.Len))
 	}
 	return page.Ref{Blob: info, Span: locs[0].Span, ID: id}, true, nil
 }
@@ -42,10 +44,10 @@ func (t *treeBuilder) storedBranch(digest [32]byte) (ref page.Ref, ok bool) {
 		return ref, false
 	}
 	info, ok := t.run.blobs.info(row.Page.Blob)
-	if !ok {
+	if !ok || t.run.compaction.leaves(info) {
 		return ref, false
 	}
-	t.need(info)
+	t.run.blobs.use(info.Name, int64(row.Page.Span.Len))
 	return page.Ref{Blob: info, Span: row.Page.Span, ID: row.PageID}, true
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"vaultik/actors"
 	"vaultik/actors/backup"
@@ -53,8 +54,13 @@ func newEditor(t *testing.T, seed uint64) *editor {
 	e.Editor = testtree.Editor{Rand: rand.New(rand.NewPCG(seed, 0x65646974)), Dir: e.dir, All: true}
 	average := []int{64 << 10, 256 << 10, 1 << 20}[e.IntN(3)]
 	blobs := []int64{1 << 20, 4 << 20, 15 << 20}[e.IntN(3)]
+	began, budget := e.h.Now(), []int64{0, 4 << 20, 1 << 30}[e.IntN(3)]
+	if budget > 0 { // so that all that is sparse has been for a while
+		e.h.Now = func() time.Time { return began.AddDate(0, 0, 8*int(e.h.Head.Seq)) }
+	}
 	e.h.Edit = func(s *backup.Spec) {
 		s.Chunks, s.BlobSize = chunk.ParamsFor(average), max(blobs, 2*int64(s.Chunks.Max))
+		s.CompactBudget = budget
 	}
 	jobtest.MakeTree(t, testtree.Random(seed, testtree.RandomOptions{Nodes: 20 + e.IntN(200), All: true}), e.dir)
 	if e.IntN(3) == 0 {
@@ -77,9 +83,11 @@ func (e *editor) run() {
 	last := 2 + e.IntN(4)
 	for k := range last {
 		e.accident()
-		if r := h.Backup(e.dir); r.Errors != 0 || !r.Complete {
+		r := h.Backup(e.dir)
+		if r.Errors != 0 || !r.Complete {
 			t.Fatalf("backup %d: %+v", k, r)
 		}
+		e.count["blobs left"] += r.Compacted.Blobs
 		e.keep()
 		e.log = nil
 		if k < last-1 {

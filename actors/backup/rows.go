@@ -17,7 +17,7 @@ type leafRow struct {
 	entries    []rowEntry // until they are written
 	place      *page.Place
 	self       bool
-	blobs      map[blob.Name]struct{} // that the page and its lists use, self left out
+	blobs      map[blob.Name]int64    // that the page and its lists use, self left out: bytes of it
 	missing    map[blob.Name]struct{} // of these, not yet indexed
 	home       *page.OpenBlob         // the blob under construction that self means
 	files      int64
@@ -33,7 +33,7 @@ type rowEntry struct {
 func newLeafRow(m *leafScanned) *leafRow {
 	return &leafRow{
 		key: m.Key, last: m.Keys[len(m.Keys)-1], digest: m.Digest,
-		blobs: map[blob.Name]struct{}{}, incomplete: m.Digest == [32]byte{},
+		blobs: map[blob.Name]int64{}, incomplete: m.Digest == [32]byte{},
 	}
 }
 
@@ -55,10 +55,15 @@ func (r *leafRow) add(h *fs.StatHasher, m *leafScanned, i int, d *entryDone, con
 		}
 		sum = now
 	}
-	for _, refs := range [][]page.Ref{content, d.Entry.Refs, d.Entry.XattrRefs} {
+	for j := range content {
+		if b := content[j].Blob; b != nil {
+			r.blobs[b.Name] += content[j].Length()
+		}
+	}
+	for _, refs := range [][]page.Ref{d.Entry.Refs, d.Entry.XattrRefs} {
 		for j := range refs {
 			if b := refs[j].Blob; b != nil {
-				r.blobs[b.Name] = struct{}{}
+				r.blobs[b.Name] += 0 // counted as contents, or when they were found to be stored
 			}
 		}
 	}
@@ -222,12 +227,15 @@ func (k *rowKeeper) leafRow(r *leafRow) (row index.LeafRow, ok bool) {
 	if row.Page, ok = k.loc(&ref, r.home); !ok {
 		return row, false
 	}
-	for n := range r.blobs {
+	if r.home != nil {
+		r.blobs[r.home.Info.Name] += int64(ref.Span.Len)
+	}
+	for n, bytes := range r.blobs {
 		num, ok := k.ix.Num(n)
 		if !ok {
 			return row, false
 		}
-		row.Blobs = append(row.Blobs, num)
+		row.Blobs, row.Live = append(row.Blobs, num), append(row.Live, bytes)
 	}
 	return row, true
 }

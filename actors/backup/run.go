@@ -43,6 +43,7 @@ type backupRun struct {
 
 	tally       tally
 	blobs       *blobTable
+	compaction  compaction
 	blobsStored atomic.Int64 // by this run
 
 	mu      sync.Mutex
@@ -61,6 +62,7 @@ func newBackupRun(spec *Spec) *backupRun {
 	r.leaves = actors.NewCredit(maxLeaves)
 	r.hlKey = spec.Host.Secret.HardLink()
 	r.blobs, r.crossed = newBlobTable(spec.Index), map[string]string{}
+	r.compaction.run = r
 	r.lacking = map[string]*NoAttrs{}
 	return r
 }

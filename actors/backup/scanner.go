@@ -166,7 +166,9 @@ func (s *scanner) endLeaf(c actor.Context) error {
 		s.leaf, s.keys, s.sums, s.links = s.leaf[:0], s.keys[:0], s.sums[:0], s.links[:0]
 		return nil
 	}
-	s.recall(row.Last)
+	if err := s.recall(row.Last); err != nil {
+		return err
+	}
 	m.Keys, m.Sums = s.keys, s.sums
 	c.Send(s.builder, m)
 	s.submit(c, m.Seq)
@@ -206,7 +208,10 @@ func (s *scanner) carry(m *leafScanned, row index.Leaf) bool {
 	if !ok {
 		return false
 	}
-	p := &carriedPage{Ref: page.Ref{Blob: info, Span: row.Page.Span, ID: row.PageID}}
+	if s.run.compaction.rewrites(&row) {
+		return false
+	}
+	p := &carriedPage{Ref: page.Ref{Blob: info, Span: row.Page.Span, ID: row.PageID}, Live: row.Live}
 	for _, n := range row.Blobs {
 		b, ok := s.run.blobs.info(n)
 		if !ok {
@@ -225,7 +230,7 @@ func (s *scanner) carry(m *leafScanned, row index.Leaf) bool {
 }
 
 // recall looks up what the index knows of the files of the leaf, which begins there.
-func (s *scanner) recall(start index.PathKey) {
+func (s *scanner) recall(start index.PathKey) (err error) {
 	s.memory.Leaf(start)
 	for i := range s.leaf {
 		t := &s.leaf[i]
@@ -238,7 +243,13 @@ func (s *scanner) recall(start index.PathKey) {
 			t.Known = s.known(row)
 			t.Reread = t.Known != nil && s.run.spec.Reread != nil && s.run.spec.Reread(s.keys[i])
 		}
+		if t.Known != nil && !t.Reread {
+			if t.Anew, err = s.run.compaction.move(t.Known.Refs); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
 }
 
 // known turns a row into references; nil if a blob of it is missing.
@@ -275,7 +286,7 @@ func (s *scanner) submit(c actor.Context, leaf uint64) {
 	for i := range s.leaf {
 		t := s.leaf[i]
 		cost := int64(0)
-		if t.readsContent() {
+		if t.readsContent() || t.Anew {
 			cost = t.Stat.Size
 		}
 		if len(batch) > 0 && (len(batch) >= batchEntries || size+cost > batchBytes) {

@@ -64,6 +64,7 @@ type Spec struct {
 	Chunks           chunk.Params
 	CompressionLevel int   // 0: zstd's default
 	BlobSize         int64 // bytes; where blobs are sealed, at the latest
+	CompactBudget    int64 // bytes that may be read and stored anew to leave sparse blobs; 0: none
 	Parity           int   // percent of each blob that is stored beside it, too; 0: none
 	Memory           int64 // bytes; of the whole process
 	Parallel         int   // transfers at once
@@ -109,10 +110,18 @@ type Result struct {
 	BlobsStored   int64
 	Rounds        int
 	Restarts      int64
+	Compacted     Compacted
 	Duration      time.Duration
 	NoAttrs       []NoAttrs     // saved without, which is no error; the most frequent first
 	Kernel        []KernelMount // excluded, as nothing in it can be restored; by path
 	Abandoned     string        // a path that did not respond: a call is still waiting for it
+}
+
+// Compacted is what was stored anew so that sparse blobs are not needed any more.
+type Compacted struct {
+	Bytes int64 // of contents stored anew
+	Blobs int   // that the snapshot does not need any more since then
+	Left  int64 // bytes of these blobs
 }
 
 // NoAttrs are entries that were saved without an attribute that could not be read.

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -46,6 +47,7 @@ type treeBuilder struct {
 
 	top       *page.Place
 	finishing bool
+	counted   bool // what the snapshot uses was counted
 	told      bool // entriesComplete
 	sealAsked bool // sealNow, not answered yet
 	flushing  bool // the job ends early: write the rows that are ready
@@ -74,7 +76,7 @@ func (t *treeBuilder) reset(first uint64) {
 	t.leaves, t.items, t.total = map[uint64]*leafState{}, nil, -1
 	t.resolved, t.waiting, t.blocked = map[uint64]resolvedFrame{}, map[uint64][]*leafState{}, 0
 	t.top, t.ready = nil, nil
-	t.finishing, t.told, t.sealAsked = false, false, false
+	t.finishing, t.counted, t.told, t.sealAsked = false, false, false, false
 }
 
 // packerIs introduces the packer.
@@ -176,8 +178,12 @@ func (t *treeBuilder) leafScanned(c actor.Context, m *leafScanned) {
 		ref := cp.Ref
 		t.items[i] = page.TreeItem{Last: m.Last, Place: page.At(ref), Entries: int64(m.Entries)}
 		t.need(ref.Blob)
-		for _, b := range cp.Blobs {
-			t.need(b)
+		for i, b := range cp.Blobs {
+			live := int64(math.MaxInt64)
+			if cp.Live != nil {
+				live = cp.Live[i]
+			}
+			t.run.blobs.use(b.Name, live)
 		}
 		t.run.tally.add(m.Counts)
 		p := t.run.spec.Progress
@@ -242,6 +248,9 @@ func (t *treeBuilder) write(l *leafState) error {
 	}
 	t.items[l.m.Seq-t.first] = page.TreeItem{
 		Last: entries[len(entries)-1].Path, Place: place, Entries: int64(len(entries)),
+	}
+	for name, bytes := range row.blobs {
+		t.run.blobs.use(name, bytes)
 	}
 	row.place, row.self = place, self
 	t.rows.add(row)
@@ -401,6 +410,13 @@ func (t *treeBuilder) finishTree(c actor.Context) {
 	if b := t.rows.batch(true); b != nil {
 		t.ask(c, b, nil)
 		return
+	}
+	if p := &t.run.compaction; t.run.spec.CompactBudget > 0 && !t.counted {
+		t.counted = true
+		if uses, changed := p.uses(); changed {
+			t.ask(c, &index.Batch{Uses: []index.UseRow{{Set: t.run.spec.Set, Uses: uses}}}, nil)
+			return
+		}
 	}
 	t.finishing = false
 	c.Send(c.Parent(), &treeWritten{t.top.Ref(nil)})

@@ -271,19 +271,19 @@ func (p *planner) needs(s *survey.Snapshot) (all []int) {
 	for _, k := range s.Keys {
 		add(layout.Object{Kind: layout.KindEpochKey, Epoch: k.Epoch, N: k.N})
 	}
-	blobs := func(list []snapshot.BlobSize) {
-		for _, b := range list {
-			add(layout.Object{Kind: layout.KindBlob, Sum: b.Name})
+	blobs := func(list []uint32) {
+		for _, i := range list {
+			all = append(all, int(i))
 		}
 	}
-	for n, l := range s.BlobLists {
+	for _, l := range s.BlobLists {
 		if !p.wanted[l] {
 			p.wanted[l] = true
 			blobs(l.Blobs)
-			add(layout.Object{Kind: layout.KindBlobList, Sum: s.Lists[n].Name})
+			all = append(all, l.Object)
 		}
 	}
-	blobs(s.Blobs)
+	blobs(s.Inline)
 	all = append(all, p.extra[s.Num]...)
 	add(layout.Object{Kind: layout.KindRoot, Sum: s.Manifest.Root.Name})
 	return all

@@ -40,6 +40,7 @@ type Survey struct {
 	lists map[int]*List            // by object
 	last  map[chain]int            // snapshot that was gathered
 	read  map[listKey]*readingList // before Gather asks for it
+	ahead chan struct{}            // a place for each list that was read and not asked for
 
 	mu  sync.Mutex
 	bad map[int]bool // objects
@@ -48,16 +49,19 @@ type Survey struct {
 // Snapshot is one that was gathered.
 type Snapshot struct {
 	*snapshot.Loaded
-	Num       int     // among those asked for
-	HostNum   int     // in the inventory
-	BlobLists []*List // in the order of Lists
-	Partial   bool    // a list is bad: not all blobs are known that the manifest names
+	Num       int      // among those asked for
+	HostNum   int      // in the inventory
+	BlobLists []*List  // in the order of the manifest
+	Inline    []uint32 // blobs that the manifest names itself, as objects of the inventory
+	Partial   bool     // a list is bad: not all blobs are known that the manifest names
 }
 
 // List is a blob list that was read.
 type List struct {
-	Blobs []snapshot.BlobSize
-	bad   bool
+	Object int      // of the inventory
+	Blobs  []uint32 // objects of the inventory
+	bytes  int64    // of these blobs
+	bad    bool
 }
 
 // chain names the snapshots of one set of one host.
@@ -69,11 +73,13 @@ type chain struct {
 // listKey names a blob list.
 type listKey struct {
 	host layout.HostID
-	ref  snapshot.ListRef
+	name snapshot.Sum
 }
 
 // readingList is a blob list on its way.
 type readingList struct {
+	host  layout.HostID
+	ref   snapshot.ListRef
 	done  chan struct{} // closed when the others are set
 	blobs []snapshot.BlobSize
 	err   error
@@ -116,16 +122,18 @@ func Fatal(ctx context.Context, err error) error {
 	return nil
 }
 
-// ReadLists begins to read all blob lists, so many at once, for Gather to find them there;
-// wait returns when none is being read any more.
+// ReadLists begins to read all blob lists, so many at once, for Gather to find them there: at
+// most so many are there that it has not asked for. wait returns when none is being read any
+// more.
 func (s *Survey) ReadLists(ctx context.Context, parallel int) (wait func()) {
-	s.read = map[listKey]*readingList{}
-	var all []listKey
+	s.read, s.ahead = map[listKey]*readingList{}, make(chan struct{}, parallel)
+	var all []*readingList // in the order in which Gather asks for them
 	for _, m := range s.asked {
 		for _, ref := range m.Lists {
-			if k := (listKey{m.Host, ref}); s.read[k] == nil {
-				s.read[k] = &readingList{done: make(chan struct{})}
-				all = append(all, k)
+			if k := (listKey{m.Host, ref.Name}); s.read[k] == nil {
+				l := &readingList{host: m.Host, ref: ref, done: make(chan struct{})}
+				s.read[k] = l
+				all = append(all, l)
 			}
 		}
 	}
@@ -133,9 +141,18 @@ func (s *Survey) ReadLists(ctx context.Context, parallel int) (wait func()) {
 	next := atomic.Int64{}
 	for range min(parallel, len(all)) {
 		wg.Go(func() {
-			for i := next.Add(1) - 1; int(i) < len(all); i = next.Add(1) - 1 {
-				l := s.read[all[i]]
-				l.blobs, l.err = s.readList(ctx, all[i])
+			for {
+				select {
+				case s.ahead <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				i := next.Add(1) - 1
+				if int(i) >= len(all) {
+					return
+				}
+				l := all[i]
+				l.blobs, l.err = s.readList(ctx, l.host, l.ref)
 				close(l.done)
 			}
 		})
@@ -144,15 +161,16 @@ func (s *Survey) ReadLists(ctx context.Context, parallel int) (wait func()) {
 }
 
 // readList reads one blob list.
-func (s *Survey) readList(ctx context.Context, k listKey) ([]snapshot.BlobSize, error) {
-	b, err := s.pinned(ctx, layout.BlobList(k.host, k.ref.Name), k.ref.Size, k.ref.Name)
+func (s *Survey) readList(ctx context.Context, host layout.HostID, ref snapshot.ListRef) (
+	[]snapshot.BlobSize, error) {
+	b, err := s.pinned(ctx, layout.BlobList(host, ref.Name), ref.Size, ref.Name)
 	if err != nil {
 		return nil, err
 	}
 	blobs, err := snapshot.DecodeBlobList(b)
-	if err == nil && int64(len(blobs)) != k.ref.Count {
+	if err == nil && int64(len(blobs)) != ref.Count {
 		err = fmt.Errorf("%w: it has %d blobs, not %d",
-			snapshot.ErrDamaged, len(blobs), k.ref.Count)
+			snapshot.ErrDamaged, len(blobs), ref.Count)
 	}
 	return blobs, err
 }
@@ -170,25 +188,21 @@ func (s *Survey) Gather(ctx context.Context, num int) error {
 	for _, k := range m.Keys {
 		s.noted(inv.AddKey(num, got.HostNum, k))
 	}
-	count, bytes := int64(0), int64(0)
-	add := func(blobs []snapshot.BlobSize) {
-		for _, b := range blobs {
-			s.noted(inv.AddBlob(num, got.HostNum, b))
-		}
-		count += int64(len(blobs))
-		bytes += snapshot.TotalSize(blobs)
-	}
+	count, bytes := int64(len(m.Blobs)), snapshot.TotalSize(m.Blobs)
 	for _, ref := range m.Lists {
 		i := s.noted(inv.AddList(num, got.HostNum, ref))
-		l, err := s.blobList(ctx, i, m.Host, ref)
+		l, err := s.blobList(ctx, i, got.HostNum, listKey{m.Host, ref.Name})
 		if err != nil {
 			return err
 		}
 		got.BlobLists = append(got.BlobLists, l)
 		got.Partial = got.Partial || l.bad
-		add(l.Blobs)
+		count += int64(len(l.Blobs))
+		bytes += l.bytes
 	}
-	add(m.Blobs)
+	for _, b := range m.Blobs {
+		got.Inline = append(got.Inline, uint32(s.noted(inv.AddBlob(num, got.HostNum, b))))
+	}
 	if !got.Partial && (count != m.Count || bytes != m.Bytes) {
 		s.Tell(Problem{
 			Kind: ProblemDamaged, Key: m.Key, Snapshots: []string{m.ID()},
@@ -208,33 +222,36 @@ func (s *Survey) noted(i int, err error) int {
 	return i
 }
 
-// blobList reads a blob list, once, whichever snapshots share it.
-func (s *Survey) blobList(
-	ctx context.Context,
-	i int,
-	host layout.HostID,
-	ref snapshot.ListRef,
-) (*List, error) {
+// blobList is a blob list, once it is read, the same for all snapshots that share it.
+func (s *Survey) blobList(ctx context.Context, i, host int, k listKey) (*List, error) {
 	if l := s.lists[i]; l != nil {
 		return l, nil
 	}
-	l := &List{}
+	l := &List{Object: i}
 	s.lists[i] = l
-	got := s.read[listKey{host, ref}]
-	<-got.done
-	l.Blobs = got.blobs
-	err := got.err
-	if err != nil {
-		l.bad, l.Blobs = true, nil
-		if err := Fatal(ctx, err); err != nil {
+	got := s.read[k]
+	select {
+	case <-got.done:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	<-s.ahead
+	delete(s.read, k)
+	if got.err != nil {
+		l.bad = true
+		if err := Fatal(ctx, got.err); err != nil {
 			return nil, err
 		}
-		if KindOf(err) != ProblemMissing { // the listing reports that
-			s.ObjectError(i, err)
+		if KindOf(got.err) != ProblemMissing { // the listing reports that
+			s.ObjectError(i, got.err)
 		}
 		return l, nil
 	}
 	s.Inventory.At(i).State = plan.Checked
+	l.Blobs, l.bytes = make([]uint32, len(got.blobs)), snapshot.TotalSize(got.blobs)
+	for n, b := range got.blobs {
+		l.Blobs[n] = uint32(s.noted(s.Inventory.AddListed(i, host, b)))
+	}
 	return l, nil
 }
 

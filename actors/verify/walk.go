@@ -51,9 +51,9 @@ func (p *pages) walk(ctx context.Context, s *inspected) error {
 	}
 	clear(p.needs)
 	for _, l := range s.BlobLists {
-		w.need(l)
+		w.need(l.Blobs)
 	}
-	w.need(&survey.List{Blobs: s.Blobs})
+	w.need(s.Inline)
 	for _, i := range p.n.run.survey.Bad() {
 		w.bad[i] = 0
 	}
@@ -83,11 +83,9 @@ func (p *pages) walk(ctx context.Context, s *inspected) error {
 	return nil
 }
 
-func (w *pageWalk) need(l *survey.List) {
-	for _, b := range l.Blobs {
-		if i, ok := w.n.run.survey.Inventory.FindBlob(w.s.HostNum, b.Name); ok {
-			w.needs.add(i)
-		}
+func (w *pageWalk) need(blobs []uint32) {
+	for _, i := range blobs {
+		w.needs.add(int(i))
 	}
 }
 

@@ -30,6 +30,10 @@ func (s *session) showObject(e events.Event) {
 	switch e := e.(type) {
 	case events.StoreMade:
 		s.showMade(e)
+	case events.Compacted:
+		s.out.result("stored %s anew, so that this snapshot does without %s of %s that %s mostly "+
+			"unused", words.Size(e.Stored), words.Plural(int64(e.Blobs), "blob", "blobs"),
+			words.Size(e.Left), map[bool]string{true: "was", false: "were"}[e.Blobs == 1])
 	case events.Resumed:
 		s.showResumed(e)
 	case events.HostRequest:

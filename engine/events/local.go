@@ -80,6 +80,7 @@ func (Scrubbed) event()     {}
 func (Drilled) event()      {}
 func (IndexChecked) event() {}
 func (StoreMade) event()    {}
+func (Compacted) event()    {}
 func (Author) event()       {}
 func (Resumed) event()      {}
 func (Recipients) event()   {}

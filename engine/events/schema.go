@@ -286,6 +286,16 @@ type StoreMade struct {
 	Secret bool `json:"-"` // the kit holds the identity that was made
 }
 
+// Compacted is what a backup has stored anew, so that blobs of which little is used are not
+// needed any more.
+type Compacted struct {
+	Type   string `json:"type"` // compacted
+	Set    string `json:"set"`  // id
+	Stored int64  `json:"bytes"`
+	Blobs  int    `json:"blobs"`      // that the snapshot does not need any more
+	Left   int64  `json:"blob_bytes"` // of these
+}
+
 // Resumed is a set of this host that goes on after a snapshot which this machine did not know.
 type Resumed struct {
 	Type      string    `json:"type"` // resumed
@@ -374,6 +384,7 @@ type Config struct {
 	Compression  int                       `json:"compression_level"`
 	ChunkSize    string                    `json:"chunk_size"`
 	BlobSize     string                    `json:"blob_size"`
+	Compact      string                    `json:"compact_budget"`
 	Parity       string                    `json:"parity"`
 	Memory       string                    `json:"memory"`
 	BWLimit      string                    `json:"bwlimit"`

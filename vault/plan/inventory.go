@@ -12,7 +12,7 @@ import (
 
 // Inventory is all objects that some snapshots need, each once, with the
 // snapshots that need it. It takes some 150 bytes an object, however many snapshots share it,
-// if snapshots that follow each other do.
+// if snapshots that follow each other do, and 4 bytes for each further blob list that names it.
 type Inventory struct {
 	objects []Object
 	byKey   map[objectKey]uint32
@@ -21,6 +21,8 @@ type Inventory struct {
 
 	before map[uint32]uint32 // by snapshot, the one before it in its chain
 	more   map[uint32][]run  // by object, all but its first
+
+	moreLists map[uint32][]uint32 // by blob, the lists that name it, all but the first
 }
 
 // Object is one object of an inventory.
@@ -29,6 +31,7 @@ type Object struct {
 	Size   int64    // bytes
 	run    run
 	Stored uint32 // when the store got it, in seconds since 1970; 0: not known
+	list   uint32 // the first that names it, and 1
 	host   uint16
 	kind   uint8
 	State  State
@@ -54,11 +57,15 @@ type objectKey struct {
 // run is snapshots that follow each other in a chain.
 type run struct{ first, last uint32 }
 
+// noRun is that of a blob which no snapshot has named itself, but a list.
+var noRun = run{first: 1}
+
 // NewInventory returns an empty inventory.
 func NewInventory() *Inventory {
 	return &Inventory{
 		byKey: map[objectKey]uint32{}, keys: map[uint32][32]byte{},
 		before: map[uint32]uint32{}, more: map[uint32][]run{},
+		moreLists: map[uint32][]uint32{},
 	}
 }
 
@@ -97,6 +104,20 @@ func (v *Inventory) AddBlob(snap, host int, b snapshot.BlobSize) (int, error) {
 	return v.add(snap, objectKey{b.Name, uint16(host), uint8(layout.KindBlob)}, b.Size)
 }
 
+// AddListed notes that all who need a blob list need a blob. Lists are added in any order, one
+// after the other.
+func (v *Inventory) AddListed(list, host int, b snapshot.BlobSize) (int, error) {
+	i := v.object(objectKey{b.Name, uint16(host), uint8(layout.KindBlob)}, b.Size, noRun)
+	n := uint32(list) + 1
+	switch o, more := &v.objects[i], v.moreLists[i]; {
+	case o.list == 0:
+		o.list = n
+	case o.list != n && (len(more) == 0 || more[len(more)-1] != n):
+		v.moreLists[i] = append(more, n)
+	}
+	return int(i), v.sized(i, b.Size)
+}
+
 // AddKey notes that a snapshot needs an epoch key.
 func (v *Inventory) AddKey(snap, host int, k snapshot.KeyRef) (int, error) {
 	i, err := v.add(
@@ -119,21 +140,33 @@ func keyID(e layout.Epoch, n int) (id [32]byte) {
 
 // add returns the object's number, and an error if other snapshots say otherwise of it.
 func (v *Inventory) add(snap int, k objectKey, size int64) (int, error) {
+	i := v.object(k, size, run{uint32(snap), uint32(snap)})
+	if o := &v.objects[i]; o.run == noRun {
+		o.run = run{uint32(snap), uint32(snap)}
+	} else if !v.extend(&o.run, uint32(snap)) {
+		v.addMore(i, uint32(snap))
+	}
+	return int(i), v.sized(i, size)
+}
+
+// object is the number of an object, made if it is not there.
+func (v *Inventory) object(k objectKey, size int64, r run) uint32 {
 	i, ok := v.byKey[k]
 	if !ok {
 		i = uint32(len(v.objects))
 		v.byKey[k] = i
-		v.objects = append(v.objects, Object{id: k.id, Size: size, host: k.host, kind: k.kind,
-			run: run{uint32(snap), uint32(snap)}})
+		v.objects = append(v.objects,
+			Object{id: k.id, Size: size, host: k.host, kind: k.kind, run: r})
 	}
-	o := &v.objects[i]
-	if !v.extend(&o.run, uint32(snap)) {
-		v.addMore(i, uint32(snap))
+	return i
+}
+
+// sized is an error if an object was recorded with another size before.
+func (v *Inventory) sized(i uint32, size int64) error {
+	if known := v.objects[i].Size; known != size {
+		return fmt.Errorf("manifests record it with two sizes, %d and %d", known, size)
 	}
-	if o.Size != size {
-		return int(i), fmt.Errorf("manifests record it with two sizes, %d and %d", o.Size, size)
-	}
-	return int(i), nil
+	return nil
 }
 
 // Follows notes which snapshot is the one before another in its chain.
@@ -160,8 +193,22 @@ func (v *Inventory) addMore(i, snap uint32) {
 
 // Snapshots are the numbers of those that need an object, ascending.
 func (v *Inventory) Snapshots(i int) []int {
-	var out []int
-	for _, r := range append([]run{v.objects[i].run}, v.more[uint32(i)]...) {
+	out := v.named(nil, uint32(i))
+	if n := v.objects[i].list; n > 0 {
+		for _, list := range append([]uint32{n}, v.moreLists[uint32(i)]...) {
+			out = v.named(out, list-1)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// named appends the numbers of the snapshots that name an object themselves.
+func (v *Inventory) named(out []int, i uint32) []int {
+	if v.objects[i].run == noRun {
+		return out
+	}
+	for _, r := range append([]run{v.objects[i].run}, v.more[i]...) {
 		for n := r.last; ; n = v.before[n] {
 			out = append(out, int(n))
 			if n == r.first {
@@ -169,8 +216,7 @@ func (v *Inventory) Snapshots(i int) []int {
 			}
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return out
 }
 
 // Find returns the number of the object that a key of the store names.

@@ -3,6 +3,7 @@ package plan
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -121,6 +122,63 @@ func TestInventory_Small(t *testing.T) {
 		if got := v.Snapshots(i); !slices.Equal(got, want) {
 			t.Fatalf("blob %d: %v", n, got)
 		}
+	}
+}
+
+// Who needs a list needs its blobs, whichever lists name one, and beside those that name it
+// themselves.
+func TestInventory_Listed(t *testing.T) {
+	r := newRand(t)
+	v := NewInventory()
+	h := v.Host(layout.NewHostID())
+	lists, want := map[int][]int{}, map[int]map[int]bool{}
+	need := func(n, snap int) {
+		if want[n] == nil {
+			want[n] = map[int]bool{}
+		}
+		want[n][snap] = true
+	}
+	for snap := range 100 {
+		if snap > 0 {
+			v.Follows(snap, snap-1)
+		}
+		for range 4 {
+			n := r.IntN(30)
+			i, err := v.AddList(snap, h, snapshot.ListRef{Name: sum(1000 + n), Size: 1, Count: 5})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lists[n] == nil {
+				for range 5 {
+					b := r.IntN(40)
+					lists[n] = append(lists[n], b)
+					if _, err := v.AddListed(i, h, snapshot.BlobSize{Name: sum(b), Size: 1}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for _, b := range lists[n] {
+				need(b, snap)
+			}
+		}
+		b := r.IntN(50)
+		if _, err := v.AddBlob(snap, h, snapshot.BlobSize{Name: sum(b), Size: 1}); err != nil {
+			t.Fatal(err)
+		}
+		need(b, snap)
+	}
+	for b, snaps := range want {
+		i, ok := v.FindBlob(h, sum(b))
+		if got := v.Snapshots(i); !ok || !slices.Equal(got, slices.Sorted(maps.Keys(snaps))) {
+			t.Errorf("blob %d: snapshots %v, not %v", b, got, snaps)
+		}
+	}
+	i, _ := v.AddList(99, h, snapshot.ListRef{Name: sum(1), Size: 1, Count: 1})
+	for b := range want {
+		if _, err := v.AddListed(i, h, snapshot.BlobSize{Name: sum(b), Size: 2}); err == nil {
+			t.Fatal("a list names a blob with another size, and nobody is told")
+		}
+		break
 	}
 }
 

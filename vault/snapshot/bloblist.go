@@ -13,21 +13,37 @@ const blobListType = "bloblist"
 // MaxListed is how many blobs a blob list names at most.
 const MaxListed = 4096
 
+// leastListed is how many blobs a list has at least.
+const leastListed = 16
+
+// cuts are the low bits of names that are zero where lists end: first those of large ones,
+// then, in what is left of the blobs, those of smaller ones. See docs/decisions/bloblists.md.
+var cuts = []int{9, 5}
+
 // CutBlobLists cuts the blobs of a snapshot, in the order they were made, into
-// lists that later snapshots can share: a list ends after a name whose low 10
-// bits are zero, or at [MaxListed]. What follows the last end is the tail,
-// which the manifest names itself. The results share memory with blobs.
+// lists that later snapshots can share: a list of 16 or more ends after a name whose low 9 bits
+// are zero, or at [MaxListed]. What follows the last end is cut into smaller lists of 16 or more,
+// after names whose low 5 bits are zero, and what is left then is the tail, which the manifest
+// names itself. The results share memory with blobs.
 func CutBlobLists(blobs []BlobSize) (lists [][]BlobSize, tail []BlobSize) {
-	start := 0
-	for i := range blobs {
-		n := i + 1 - start
-		name := &blobs[i].Name
-		if n == MaxListed || name[31] == 0 && name[30]&3 == 0 {
-			lists = append(lists, blobs[start:i+1:i+1])
-			start = i + 1
+	return cutBlobLists(blobs, cuts)
+}
+
+func cutBlobLists(blobs []BlobSize, cuts []int) (lists [][]BlobSize, tail []BlobSize) {
+	tail = blobs
+	for _, bits := range cuts {
+		start := 0
+		for i := range tail {
+			n, name := i+1-start, &tail[i].Name
+			low := int(name[30])<<8 | int(name[31])
+			if n == MaxListed || n >= leastListed && low&(1<<bits-1) == 0 {
+				lists = append(lists, tail[start:i+1:i+1])
+				start = i + 1
+			}
 		}
+		tail = tail[start:]
 	}
-	return lists, blobs[start:]
+	return lists, tail
 }
 
 // blobListHeader is what a blob list begins with. Salt means nothing: it only gives the same

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -13,22 +12,44 @@ import (
 	"vaultik/vault/blob"
 )
 
+// Lists end at the low bits of names: large ones first, and in what is left small ones, until
+// a few blobs are left.
 func TestCutBlobLists(t *testing.T) {
-	for _, n := range []int{0, 1, 100, 5000, 30000} {
-		blobs := testBlobs(n, 1)
-		lists, tail := CutBlobLists(blobs)
-		if got := append(slices.Concat(lists...), tail...); !slices.Equal(got, blobs) {
-			t.Fatalf("%d blobs: lists and tail are not the blobs", n)
-		}
-		for i, l := range append(slices.Clone(lists), tail) {
-			for j, b := range l {
-				low := int(b.Name[30])<<8 | int(b.Name[31])
-				last := i < len(lists) && j == len(l)-1
-				if cut := low&1023 == 0 || j == MaxListed-1; cut != last {
-					t.Fatalf("%d blobs: list %d, blob %d: cut %v, last %v", n, i, j, cut, last)
+	var inline, named int
+	for seed := range 10 {
+		for _, n := range []int{0, 1, 100, 5000, 30000} {
+			blobs := testBlobs(n, 100*seed+1)
+			lists, tail := CutBlobLists(blobs)
+			if got := append(slices.Concat(lists...), tail...); !slices.Equal(got, blobs) {
+				t.Fatalf("%d blobs: lists and tail are not the blobs", n)
+			}
+			ends := func(b BlobSize, bits int) bool {
+				return (int(b.Name[30])<<8|int(b.Name[31]))&(1<<bits-1) == 0
+			}
+			large := 0 // lists up to the last that ends as a large one
+			for i, l := range lists {
+				if ends(l[len(l)-1], cuts[0]) {
+					large = i + 1
 				}
 			}
+			for i, l := range append(slices.Clone(lists), tail) {
+				bits := cuts[1]
+				if i < large {
+					bits = cuts[0]
+				}
+				for j, b := range l {
+					last := i < len(lists) && j == len(l)-1
+					if last != (j+1 >= leastListed && ends(b, bits)) {
+						t.Fatalf("%d blobs: list %d of %d, blob %d: last %v", n, i, large, j, last)
+					}
+				}
+			}
+			inline, named = inline+len(tail), named+len(lists)
 		}
+	}
+	// On average 32 each, and lists of 512 as long as there are blobs, then of 32.
+	if inline > 50*64 || named > 10*(2*16+10+68+16) {
+		t.Errorf("%d blobs inline and %d lists in 50 snapshots", inline, named)
 	}
 }
 
@@ -36,26 +57,30 @@ func TestCutBlobLists(t *testing.T) {
 // what they are for.
 func TestCutBlobLists_stays(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 0))
-	blobs := testBlobs(40000, 2)
-	before, _ := CutBlobLists(blobs)
-	known := make(map[string]bool)
-	for _, l := range before {
-		known[fmt.Sprint(l)] = true
-	}
-	changed := slices.Clone(blobs)
-	for range 5 {
-		i := rng.IntN(len(changed))
-		changed = slices.Delete(changed, i, i+1)
-	}
-	after, _ := CutBlobLists(append(changed, testBlobs(1000, 3)...))
-	fresh := 0
-	for _, l := range after {
-		if !known[fmt.Sprint(l)] {
-			fresh++
+	live, fresh := testBlobs(40000, 2), testBlobs(2000, 3)
+	known := map[listEnds]bool{}
+	count := func() (lists, blobs int) {
+		all, _ := CutBlobLists(live)
+		for _, l := range all {
+			if k := (listEnds{l[0], l[len(l)-1], len(l)}); !known[k] {
+				known[k] = true
+				lists, blobs = lists+1, blobs+len(l)
+			}
 		}
+		return lists, blobs
 	}
-	if fresh > 5+3+5 || len(after) < 20 {
-		t.Errorf("%d of %d lists are new after 5 deletions and 1000 new blobs", fresh, len(after))
+	count()
+	var lists, blobs int
+	for len(fresh) > 0 {
+		live, fresh = append(live, fresh[:10]...), fresh[10:]
+		i := rng.IntN(len(live))
+		live = slices.Delete(live, i, i+1)
+		l, b := count()
+		lists, blobs = lists+l, blobs+b
+	}
+	// A blob that goes changes the list that it was in, one that comes ends a small list or none.
+	if lists > 200+2000/32*2 || blobs > 200*2*512+2*2000 {
+		t.Errorf("200 backups, each with 10 new blobs and one gone: %d lists of %d blobs", lists, blobs)
 	}
 }
 

@@ -347,7 +347,7 @@ func (s *Store) loadAll(ctx context.Context, all []found, done, total int) (load
 // lighter is a manifest that is kept, without what the store's user has no need of.
 func (s *Store) lighter(l *Loaded) *Loaded {
 	if s.WithoutBlobs {
-		l.Blobs = nil
+		l.Lists, l.Blobs = nil, nil
 	}
 	return l
 }

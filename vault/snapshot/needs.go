@@ -29,7 +29,7 @@ func (s *Store) Blobs(ctx context.Context, m *Manifest) ([]BlobSize, error) {
 func (s *Store) BlobsOf(ctx context.Context, host layout.HostID, n *Needs) ([]BlobSize, error) {
 	var out []BlobSize
 	for _, ref := range n.Lists {
-		blobs, err := s.blobList(ctx, host, ref)
+		blobs, err := s.BlobList(ctx, host, ref)
 		if err != nil {
 			return nil, err
 		}
@@ -47,27 +47,9 @@ func (s *Store) BlobsOf(ctx context.Context, host layout.HostID, n *Needs) ([]Bl
 	return out, nil
 }
 
-func (s *Store) blobList(ctx context.Context, host layout.HostID, ref ListRef) ([]BlobSize, error) {
-	k := listKey{host, ref.Name}
-	s.mu.Lock()
-	blobs, ok := s.lists[k]
-	s.mu.Unlock()
-	if ok && int64(len(blobs)) == ref.Count {
-		return blobs, nil
-	}
-	blobs, err := s.BlobList(ctx, host, ref)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	s.lists[k] = blobs
-	s.mu.Unlock()
-	return blobs, nil
-}
-
-// BlobList reads a blob list of a host, and does not keep it. One that is missing or is not the
-// pinned one is an error.
-func (s *Store) BlobList(ctx context.Context, host layout.HostID, ref ListRef) ([]BlobSize, error) {
+// BlobList reads a blob list of a host. One that is missing or is not the pinned one is an error.
+func (s *Store) BlobList(ctx context.Context, host layout.HostID, ref ListRef) ([]BlobSize,
+	error) {
 	key := layout.BlobList(host, ref.Name)
 	b, err := s.getPinned(ctx, key, ref.Size, ref.Name, MaxBlobList)
 	if err != nil {

@@ -35,7 +35,7 @@ type Pin struct {
 }
 
 // Store is the heads of an open store. It may be used by many goroutines; it
-// keeps blob lists and epoch identities that it has read.
+// keeps epoch identities that it has read.
 type Store struct {
 	Doc      StoreDoc
 	Trust    Trust
@@ -46,8 +46,8 @@ type Store struct {
 	Parallel int
 	// OnRead, if set, is told how many of total objects are read, from one goroutine.
 	OnRead func(done, total int)
-	// WithoutBlobs leaves out Blobs of manifests, which are most of them: with thousands of
-	// manifests that is what takes memory.
+	// WithoutBlobs leaves out Lists and Blobs of manifests, which are most of them: with
+	// thousands of manifests that is what takes memory.
 	WithoutBlobs bool
 	// Cache, if set, is where manifests, and where many are opened roots and epoch keys, may
 	// come from. Without it all is read from the store.
@@ -57,17 +57,11 @@ type Store struct {
 	turns   turns
 
 	mu     sync.Mutex // of what follows
-	lists  map[listKey][]BlobSize
 	epochs map[epochKey]*opening
 	strays map[strayKey]Stray
 	known  map[layout.HostID][]gcKnown // gc objects of the highest seq known to exist: see RequireGC
 	gcs    map[layout.HostID]gcRead    // the newest that was read, without what it condemns
 	drops  map[layout.HostID][]Dropped
-}
-
-type listKey struct {
-	host layout.HostID
-	name Sum
 }
 
 type epochKey struct {
@@ -93,9 +87,9 @@ func OpenStore(ctx context.Context, o Objects, pin Pin) (*Store, error) {
 }
 
 func newStore(o Objects) *Store {
-	return &Store{objects: o, lists: make(map[listKey][]BlobSize),
-		epochs: make(map[epochKey]*opening), strays: make(map[strayKey]Stray),
-		known: make(map[layout.HostID][]gcKnown), gcs: make(map[layout.HostID]gcRead), drops: make(map[layout.HostID][]Dropped)}
+	return &Store{objects: o, epochs: make(map[epochKey]*opening), strays: make(map[strayKey]Stray),
+		known: make(map[layout.HostID][]gcKnown), gcs: make(map[layout.HostID]gcRead),
+		drops: make(map[layout.HostID][]Dropped)}
 }
 
 func (s *Store) open(ctx context.Context, pin Pin) error {

@@ -454,15 +454,10 @@ func TestStore_Blobs(t *testing.T) {
 	if len(m.Lists) < 2 || len(m.Blobs) == 0 {
 		t.Fatalf("%d lists and %d blobs inline: the test tests nothing", len(m.Lists), len(m.Blobs))
 	}
-	for range 2 {
-		if got, err := s.Blobs(t.Context(), m); err != nil || !slices.Equal(got, blobs) {
-			t.Errorf("Blobs: %d, %v", len(got), err)
-		}
+	if got, err := s.Blobs(t.Context(), m); err != nil || !slices.Equal(got, blobs) {
+		t.Errorf("Blobs: %d, %v", len(got), err)
 	}
 	key := layout.BlobList(w.host, m.Lists[0].Name)
-	if n := w.m.gets[key]; n != 1 {
-		t.Errorf("a list was read %d times", n)
-	}
 	good := w.m.objects[key]
 	flipped := bytes.Clone(good)
 	flipped[len(flipped)/2] ^= 1
