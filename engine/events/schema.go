@@ -202,6 +202,8 @@ type Verified struct {
 	Objects   int64    `json:"objects"`
 	Bytes     int64    `json:"bytes"` // of the objects
 	Checked   int64    `json:"checked"`
+	Parity    int64    `json:"parity"`         // blobs that have parity beside them
+	ParityOK  int64    `json:"parity_checked"` // of which it was read and is right
 	Pages     int64    `json:"pages"`
 	Chunks    int64    `json:"chunks"`
 	Entries   int64    `json:"entries"`
