@@ -40,6 +40,9 @@ const (
 	maxStripe = (maxBlob/sector + maxData - 1) / maxData
 )
 
+// MaxSize is how long the parity of a blob may be, in bytes.
+const MaxSize = 2 * maxBlob
+
 // MaxPercent is the most parity that there can be, in hundredths of the blob.
 const MaxPercent = 100
 
