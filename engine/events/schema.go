@@ -202,6 +202,8 @@ type Verified struct {
 	Objects   int64    `json:"objects"`
 	Bytes     int64    `json:"bytes"` // of the objects
 	Checked   int64    `json:"checked"`
+	Parity    int64    `json:"parity"`         // blobs that have parity beside them
+	ParityOK  int64    `json:"parity_checked"` // of which it was read and is right
 	Pages     int64    `json:"pages"`
 	Chunks    int64    `json:"chunks"`
 	Entries   int64    `json:"entries"`
@@ -627,11 +629,15 @@ type Pruned struct {
 	Waiting   Amount `json:"waiting"`   // condemned, and deleted later
 	Ripe      Amount `json:"ripe"`      // condemned, and to be deleted now
 	Deleted   Amount `json:"deleted"`   // of these, those that were
+	Kept      Amount `json:"kept"`      // that were to be deleted, and that the store does not let go
+	Locked    Amount `json:"locked"`    // of what is to be deleted now, what object lock keeps
+	Versions  bool   `json:"versions"`  // the store keeps what is deleted as versions that are not current
 
-	Age         float64    `json:"age"`            // seconds until what is not needed is condemned
-	Grace       float64    `json:"grace"`          // seconds from there until it is deleted
-	AfterBackup bool       `json:"after_backup"`   // and not before the host's next backup
-	Next        *time.Time `json:"next,omitempty"` // when the first of those that wait can be deleted
+	Age         float64    `json:"age"`                // seconds until what is not needed is condemned
+	Grace       float64    `json:"grace"`              // seconds from there until it is deleted
+	AfterBackup bool       `json:"after_backup"`       // and not before the host's next backup
+	Next        *time.Time `json:"next,omitempty"`     // when the first of those that wait can be deleted
+	Unlocked    *time.Time `json:"unlocked,omitempty"` // when the last of those that object lock keeps can go
 	Error       string     `json:"error,omitempty"`
 }
 
