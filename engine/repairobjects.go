@@ -123,11 +123,11 @@ func (r *repairing) release(ctx context.Context) (again bool, err error) {
 	if len(wanted) == 0 {
 		return false, nil
 	}
-	signer, _, err := r.op.pruner()
-	if err != nil {
-		r.found.mayNot = err
+	signer, _, mayNot := r.op.pruner()
+	if mayNot != nil {
+		r.found.mayNot = mayNot
 		r.bar(wanted)
-		return false, nil
+		return false, nil //nolint:nilerr // it is told at the end
 	}
 	wait := false
 	for host, keys := range wanted {
