@@ -159,7 +159,7 @@ type Choice struct {
 // Options are what a run is to do.
 type Options struct {
 	Times
-	Now      time.Time             // by this machine's clock, for people who read the gc object
+	Now      time.Time             // by this machine's clock, for people, and for what a dry run says
 	Boot     func() time.Duration  // a clock that counts suspended time
 	Force    bool                  // condemn what is unexplained
 	Keep     bool                  // only remove snapshots; condemn and delete nothing else
@@ -213,7 +213,11 @@ func Prune(ctx context.Context, s Store, host layout.HostID, o Options) (*Result
 			return &r.result, err
 		}
 		if o.Dry {
-			r.advance(snapshot.Sum{}, r.now())
+			now := r.now() // the store's clock is asked by writing; a dry run goes by this machine's
+			if r.o.Now.After(now) {
+				now = r.o.Now
+			}
+			r.advance(snapshot.Sum{}, now)
 			r.ripe()
 			return &r.result, nil
 		}

@@ -199,6 +199,9 @@ func (f *fakeStore) prune(expire ...snapshot.Sum) (*Result, error) {
 
 func (f *fakeStore) with(o Options) (*Result, error) {
 	start := f.now
+	if o.Now.IsZero() {
+		o.Now = f.now
+	}
 	o.Grace, o.Boot = time.Hour, func() time.Duration { return f.now.Sub(start) }
 	return Prune(context.Background(), f, f.host, o)
 }
