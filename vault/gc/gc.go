@@ -162,7 +162,7 @@ type Options struct {
 	Now      time.Time             // by this machine's clock, for people, and for what a dry run says
 	Boot     func() time.Duration  // a clock that counts suspended time
 	Force    bool                  // condemn what is unexplained
-	Keep     bool                  // only remove snapshots; condemn and delete nothing else
+	Keep     bool                  // only remove snapshots: condemn what they needed, and delete nothing else
 	Dry      bool                  // write and delete nothing
 	TakeOver bool                  // go on from several newest gc objects: the others have stopped
 	Done     func(deleted, of int) // progress; may be nil
