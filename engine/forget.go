@@ -125,7 +125,7 @@ func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, er
 // apply removes what the policies do not keep.
 func (f *forgetting) apply(ctx context.Context, op *opened) (res ForgetResult, err error) {
 	p := pruning{PruneOptions: PruneOptions{Hosts: f.hosts(), DryRun: f.o.DryRun},
-		choose: f.choose, keep: !f.o.Prune}
+		choose: f.choose, keep: !f.o.Prune, now: f.now}
 	done, err := f.prune(ctx, op, p)
 	res.Sets, res.Pruned = f.told(done), done.Hosts
 	return res, err
@@ -401,6 +401,9 @@ func (j *job) storeNow(ctx context.Context, op *opened) (time.Time, error) {
 	info, err := op.Backend.Stat(ctx, key)
 	if err == nil {
 		err = op.Backend.Delete(ctx, key)
+	}
+	if errors.Is(err, backends.ErrLocked) { // the next store check removes it
+		err = nil
 	}
 	if err != nil {
 		return time.Time{}, fmt.Errorf("ask the store for its time: %w", err)
