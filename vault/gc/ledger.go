@@ -61,6 +61,16 @@ func (r *run) condemn(ctx context.Context, led *ledger) error {
 	return err
 }
 
+// carried has the groups of a united gc object as they are.
+func carried(all []snapshot.Condemned) *ledger {
+	led := &ledger{lists: map[age][]snapshot.ListRef{}, names: map[age][]string{}}
+	for i := range all {
+		is := age{all[i].First, all[i].Deleted}
+		led.names[is], led.lists[is] = all[i].Names, all[i].Lists
+	}
+	return led
+}
+
 // carry takes over a group.
 func (r *run) carry(ctx context.Context, led *ledger, c *snapshot.Condemned) error {
 	was := age{c.First, c.Deleted}

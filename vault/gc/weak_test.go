@@ -57,13 +57,3 @@ func TestPrune_severalNewest(t *testing.T) {
 		t.Errorf("%d lists, of %d names, want %d", len(w.lists), len(slices.Concat(w.lists...)), len(want))
 	}
 }
-
-// carried has the groups of a united gc object as they are.
-func carried(all []snapshot.Condemned) *ledger {
-	led := &ledger{lists: map[age][]snapshot.ListRef{}, names: map[age][]string{}}
-	for i := range all {
-		is := age{all[i].First, all[i].Deleted}
-		led.names[is], led.lists[is] = all[i].Names, all[i].Lists
-	}
-	return led
-}
