@@ -2,6 +2,9 @@
 // may prune removes what no snapshot needs, without a key, without a lock, beside running
 // backups. docs/format.md has the rules and why they are safe. It does nothing itself: it works
 // through a [Store], so that a model can drive it through every order of events.
+//
+// It holds about 70 MB a million blobs (make bench-gc), and up to as much again while the
+// listing grows.
 package gc
 
 import (
