@@ -150,6 +150,9 @@ func (o *opened) pruner() (*keys.Signer, []layout.HostID, error) {
 			Advice: "prune the store; if the store is lost, set storage_url to the mirror",
 		}
 	}
+	if h, _ := o.Store.Trust.Host(o.Host.ID); !h.Revoked.IsZero() {
+		return nil, nil, o.trustedTo(snapshot.RolePrune)
+	}
 	if !o.mayPrune() {
 		return nil, nil, fault.WithHint(errors.New("the owner of the store has not given this "+
 			"machine the right to prune, so that nobody would heed it; "+o.prunersText("may")),

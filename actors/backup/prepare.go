@@ -196,7 +196,7 @@ func (c *committer) stored(key string, size int64) (bool, error) {
 	if c.doomed.Has(key) {
 		return false, nil
 	}
-	info, err := c.run.spec.Store.Stat(c.run.ctx, key)
+	info, err := c.run.stat(c.run.ctx, key)
 	switch {
 	case errors.Is(err, backends.ErrNotFound):
 		return false, nil
