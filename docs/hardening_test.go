@@ -9,14 +9,48 @@ import (
 	"testing"
 )
 
-// The tests that hardening.md names exist.
+// The tests that hardening.md and threat-model.md name exist.
 func TestHardening(t *testing.T) {
-	text, err := os.ReadFile("hardening.md")
-	if err != nil {
-		t.Fatal(err)
+	tests := testsOfProject(t)
+	for _, doc := range []struct {
+		name  string
+		cells int // that a row has, with the empty ones beside it
+		held  int // the cell that names tests
+		least int // tests that are named
+	}{{"hardening.md", 6, 2, 80}, {"threat-model.md", 6, 4, 40}} {
+		text, err := os.ReadFile(doc.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for line := range strings.Lines(string(text)) {
+			cells := strings.Split(line, "|")
+			if len(cells) < doc.cells {
+				continue
+			}
+			for _, m := range named.FindAllStringSubmatch(cells[doc.held], -1) {
+				n++
+				if name := m[1] + m[2] + m[4]; m[3] == "" && !tests[name] {
+					t.Errorf("%s: there is no test %s", doc.name, name)
+				}
+			}
+		}
+		if n < doc.least {
+			t.Errorf("%s: only %d tests are named", doc.name, n)
+		}
 	}
+}
+
+var (
+	named    = regexp.MustCompile(`TestScripts/(\w+)|\b((?:Test|Fuzz)\w+)(\*?)|(\w+)\.txtar`)
+	declared = regexp.MustCompile(`(?m)^func ((Test|Fuzz)\w+)`)
+)
+
+// testsOfProject are the names of all tests and scripts.
+func testsOfProject(t *testing.T) map[string]bool {
+	t.Helper()
 	tests := map[string]bool{}
-	err = filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -27,7 +61,7 @@ func TestHardening(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			for _, m := range regexp.MustCompile(`(?m)^func ((Test|Fuzz)\w+)`).FindAllStringSubmatch(string(b), -1) {
+			for _, m := range declared.FindAllStringSubmatch(string(b), -1) {
 				tests[m[1]] = true
 			}
 		}
@@ -36,20 +70,5 @@ func TestHardening(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := 0
-	for line := range strings.Lines(string(text)) {
-		cells := strings.Split(line, "|")
-		if len(cells) < 6 {
-			continue
-		}
-		for _, m := range regexp.MustCompile(`TestScripts/(\w+)|\b((?:Test|Fuzz)\w+)(\*?)|(\w+)\.txtar`).FindAllStringSubmatch(cells[2], -1) {
-			n++
-			if name := m[1] + m[2] + m[4]; m[3] == "" && !tests[name] {
-				t.Errorf("there is no test %s", name)
-			}
-		}
-	}
-	if n < 80 {
-		t.Errorf("only %d tests are named", n)
-	}
+	return tests
 }

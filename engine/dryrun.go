@@ -91,14 +91,14 @@ func (b *backupJob) openDry(ctx context.Context, undo *undoList) (err error) {
 		return nil
 	}
 	// Before the index is open: either may take tens of MiB, and the store is not trusted.
-	usable, err := b.usableBlobs(ctx, b.op)
+	usable, doomed, err := b.usableBlobs(ctx, b.op)
 	if err != nil {
 		return err
 	}
 	if b.ix, err = b.copyIndex(b.conf, b.op.Host, undo); err != nil || b.ix == nil {
 		return err
 	}
-	return b.dropMissing(usable, b.ix)
+	return b.dropMissing(b.op.Host.ID, usable, doomed, b.ix)
 }
 
 // copyIndex opens a copy of the index, nil where there is none to be had.
@@ -143,42 +143,50 @@ func copyError(temp string, err error) error {
 }
 
 // usableBlobs are the sizes of the blobs of this host that the store has, and that prune has
-// not condemned.
-func (j *job) usableBlobs(ctx context.Context, op *opened) (map[blob.Name]int64, error) {
+// not condemned. It also returns what prune has.
+func (j *job) usableBlobs(ctx context.Context, op *opened) (map[blob.Name]int64, layout.Marks,
+	error) {
 	gc, err := op.Store.GC(ctx, op.Host.ID)
 	var doomed layout.Marks
 	if err == nil {
 		doomed, err = op.Store.Condemned(ctx, gc)
 	}
 	if err != nil {
-		return nil, j.foreignWriter(op, fmt.Errorf("%w: %w", backup.ErrUnknownGC, err))
+		return nil, doomed, j.foreignWriter(op, fmt.Errorf("%w: %w", backup.ErrUnknownGC, err))
 	}
 	usable, err := presentBlobs(ctx, op)
 	if err != nil {
-		return nil, err
+		return nil, doomed, err
 	}
 	maps.DeleteFunc(usable, func(name blob.Name, _ int64) bool {
 		return doomed.Has(layout.Blob(op.Host.ID, name))
 	})
-	return usable, nil
+	return usable, doomed, nil
 }
 
 // dropMissing makes the copy forget all blobs but the usable ones: the files in them would
 // be read again.
-func (j *job) dropMissing(usable map[blob.Name]int64, ix *index.Index) error {
+func (j *job) dropMissing(host layout.HostID, usable map[blob.Name]int64, doomed layout.Marks,
+	ix *index.Index) error {
 	var gone []blob.Name
+	lost := 0
 	ix.Blobs(func(_ index.BlobNum, b blob.Info) bool {
 		if size, ok := usable[b.Name]; !ok || size != b.Size {
 			gone = append(gone, b.Name)
+			if !doomed.Has(layout.Blob(host, b.Name)) {
+				lost++
+			}
 		}
 		return true
 	})
+	if lost > 0 {
+		j.Warn("",
+			"blobs that the index knows, but the store does not list: %d; "+
+				"their files would be read and stored again", lost)
+	}
 	if len(gone) == 0 {
 		return nil
 	}
-	j.Warn("",
-		"blobs that the index knows, but the store does not list: %d; "+
-			"their files would be read and stored again", len(gone))
 	return ix.DropBlobs(gone)
 }
 

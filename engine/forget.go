@@ -13,7 +13,6 @@ import (
 	"vaultik/backends"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
-	"vaultik/internal/words"
 	"vaultik/vault/gc"
 	"vaultik/vault/keys"
 	"vaultik/vault/layout"
@@ -28,6 +27,10 @@ type ForgetOptions struct {
 	DryRun bool   // only say what would be removed
 	Prune  bool   // give back the space of what nothing needs, too
 	Force  bool   // go past the brakes of a policy
+	// Agree is asked what to do where the brakes have stopped policies, and nothing else has
+	// failed. It is told what became of all sets; with true these policies are applied past
+	// the brakes, and the result has their sets only. nil: they stay refused.
+	Agree func(ForgetResult) bool
 }
 
 // Rule keeps snapshots: a name such as daily, within-daily or tag, and its value such as 7, 30d
@@ -105,16 +108,38 @@ func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, er
 	if f.now, err = j.storeNow(ctx, op); err != nil {
 		return res, err
 	}
-	p := pruning{PruneOptions: PruneOptions{Hosts: f.hosts(), DryRun: o.DryRun},
-		choose: f.choose, keep: !o.Prune}
-	done, err := j.prune(ctx, op, p)
-	res.Sets, res.Pruned = f.told(done), done.Hosts
-	if refused := f.refusals(); err == nil {
-		err = refused
-	} else if refused != nil {
-		err = errors.Join(err, refused)
+	res, err = f.apply(ctx, op)
+	if err != nil {
+		return res, errors.Join(err, f.refusals())
 	}
+	if o.Agree != nil && !o.DryRun && f.stopped() && o.Agree(res) {
+		f.o.Force = true
+		f.all = slices.DeleteFunc(f.all, func(s *forgottenSet) bool { return s.Refused == nil })
+		if res, err = f.apply(ctx, op); err != nil {
+			return res, err
+		}
+	}
+	return res, f.refusals()
+}
+
+// apply removes what the policies do not keep.
+func (f *forgetting) apply(ctx context.Context, op *opened) (res ForgetResult, err error) {
+	p := pruning{PruneOptions: PruneOptions{Hosts: f.hosts(), DryRun: f.o.DryRun},
+		choose: f.choose, keep: !f.o.Prune, now: f.now}
+	done, err := f.prune(ctx, op, p)
+	res.Sets, res.Pruned = f.told(done), done.Hosts
 	return res, err
+}
+
+// stopped reports whether there are refusals, and all of them are by the brakes.
+func (f *forgetting) stopped() (some bool) {
+	for _, s := range f.all {
+		if s.Refused != nil && !errors.Is(s.Refused, retention.ErrTooMuch) {
+			return false
+		}
+		some = some || s.Refused != nil
+	}
+	return some
 }
 
 // marked is a catalog with tags and pins, for those who remove snapshots. It comes from the
@@ -154,7 +179,7 @@ func (f *forgetting) sets(ctx context.Context, key *keys.Identity) error {
 	case err != nil:
 		return err
 	case len(chains) == 0 && f.o.Pick != Pick{}:
-		return &noSnapshot{msg: nonePicked}
+		return nonePicked(key)
 	case len(chains) == 0:
 		return f.cat.noSnapshot("the store has no snapshot yet")
 	}
@@ -344,15 +369,17 @@ func (f *forgetting) refusals() error {
 			errs = append(errs, fmt.Errorf("set %q: %w", s.setName, s.Refused))
 		}
 	}
-	if len(errs) == 0 {
+	var err error
+	switch len(errs) {
+	case 0:
 		return nil
+	case 1:
+		err = fmt.Errorf("nothing is removed from %w", errs[0])
+	default:
+		err = fmt.Errorf("nothing is removed from %d sets: %w", len(errs), errors.Join(errs...))
 	}
-	err := fmt.Errorf("nothing is removed from %s: %w",
-		words.Plural(int64(len(errs)), "set", "sets"), errors.Join(errs...))
-	for _, e := range errs {
-		if !errors.Is(e, retention.ErrTooMuch) {
-			return err
-		}
+	if !f.stopped() {
+		return err
 	}
 	return fault.WithHint(err, "look at the list; only if that is meant, rerun the same command "+
 		"with --force")
@@ -374,6 +401,9 @@ func (j *job) storeNow(ctx context.Context, op *opened) (time.Time, error) {
 	info, err := op.Backend.Stat(ctx, key)
 	if err == nil {
 		err = op.Backend.Delete(ctx, key)
+	}
+	if errors.Is(err, backends.ErrLocked) { // the next store check removes it
+		err = nil
 	}
 	if err != nil {
 		return time.Time{}, fmt.Errorf("ask the store for its time: %w", err)

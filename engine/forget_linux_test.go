@@ -223,7 +223,7 @@ func (k *keeper) text(res engine.ForgetResult) string {
 
 // What is kept, and why; a dry run says the same and changes nothing.
 func TestForget(t *testing.T) {
-	const head = ", head, newest whole, newest complete"
+	const head = ", newest"
 	for _, c := range []struct {
 		name, set, policy string
 		prepare           func(k *keeper)
@@ -235,7 +235,7 @@ func TestForget(t *testing.T) {
 			"a: -; b: -; c: within 15d, less than 24h old; d: within 15d, less than 24h old; " +
 				"e: last, within 15d" + head + ", less than 24h old", "cde", ""},
 		{"worse ones push out nothing", "a40 b30 c20! d10? e5!", "last 1", nil,
-			"a: -; b: last, newest complete; c: -; d: - (lacks); e: last, head, newest whole", "be",
+			"a: -; b: last, newest complete; c: -; d: - (lacks); e: last, newest", "be",
 			""},
 		{"pinned", "a40 b30 c20 d10 e5", "last 2", func(k *keeper) { k.must(k.annotate("b", pin)) },
 			"a: -; b: pinned; c: -; d: last; e: last" + head, "bde", ""},
@@ -335,11 +335,20 @@ func TestForget_Sets(t *testing.T) {
 	if len(res.Pruned) != 1 || res.Pruned[0].Result.Condemned.Objects != 4 { // two roots, two blobs
 		t.Errorf("%+v", res.Pruned)
 	}
-	res, err = k.engine(nil).Forget(t.Context(), engine.ForgetOptions{Force: true, Pick: engine.Pick{Set: "few"}},
-		events.Discard)
-	k.must(err)
-	if got := k.left(); got != "cdeghij" || len(res.Sets) != 1 {
-		t.Errorf("left are %s, after %+v", got, res.Sets)
+	for _, yes := range []bool{false, true} {
+		asked := 0
+		res, err = k.engine(nil).Forget(t.Context(), engine.ForgetOptions{
+			Agree: func(told engine.ForgetResult) bool {
+				asked += len(told.Sets)
+				return yes
+			}}, events.Discard)
+		left := map[bool]string{false: "cdefghij", true: "cdeghij"}[yes]
+		if errors.Is(err, retention.ErrTooMuch) == yes || asked != 3 || k.left() != left {
+			t.Errorf("%t: left are %s, want %s; asked of %d; %v", yes, k.left(), left, asked, err)
+		}
+	}
+	if len(res.Sets) != 1 || res.Sets[0].Removed != 1 {
+		t.Errorf("agreed to %+v", res.Sets)
 	}
 	k.write("src/a", "a")
 	_, err = k.engine(nil).Backup(t.Context(), engine.BackupOptions{Paths: []string{filepath.Join(k.dir, "src")}},
@@ -437,10 +446,18 @@ func TestRemove(t *testing.T) {
 	_, err := e.Backup(t.Context(), engine.BackupOptions{Paths: []string{filepath.Join(k.dir, "t")}, Set: "v"}, sink)
 	k.must(err)
 	k.must(remove(engine.RemoveOptions{Pick: engine.Pick{Set: "v"}}))
-	_, err = e.Backup(t.Context(), engine.BackupOptions{Paths: []string{filepath.Join(k.dir, "t")}, Set: "v"}, sink)
+	pruned, err := e.Prune(t.Context(), engine.PruneOptions{}, events.Discard)
 	k.must(err)
+	if n := pruned.Hosts[0].Result.Deleted.Objects; n == 0 {
+		t.Error("prune has deleted nothing") // of what the index knows
+	}
+	for _, dry := range []bool{true, false} {
+		_, err = e.Backup(t.Context(), engine.BackupOptions{Paths: []string{filepath.Join(k.dir, "t")},
+			Set: "v", DryRun: dry}, sink)
+		k.must(err)
+	}
 	for _, w := range eventsOf[events.Warning](sink) {
-		if strings.Contains(w.Message, "manifest") {
+		if strings.Contains(w.Message, "manifest") || strings.Contains(w.Message, "the index knows") {
 			t.Errorf("warned of what was removed: %s", w.Message)
 		}
 	}
@@ -481,5 +498,73 @@ func TestRemove_Damaged(t *testing.T) {
 		if want := map[string]string{"a": "cde", "b": "cde", "e": "bcd"}[letter]; k.left() != want {
 			t.Errorf("%s: left are %s, want %s", letter, k.left(), want)
 		}
+	}
+}
+
+// Of a fork the side that nothing continues from can be dropped, by its id.
+func TestRemove_Fork(t *testing.T) {
+	k := newKeeper(t)
+	k.old("s", "a40 b30 c20 d10 e5")
+	other := *k.ids["c"].Manifest
+	other.Time = other.Time.Add(time.Hour)
+	raw, err := snapshot.EncodeManifest(&other, k.host.Signer)
+	k.must(err)
+	sum := snapshot.Sum(sha256.Sum256(raw))
+	key := layout.Weak(layout.Manifest(other.Host, other.Set, other.Seq), sum)
+	k.put(key, raw)
+	policy := engine.ForgetOptions{Rules: rules("last 3")}
+	_, err = k.engine(nil).Forget(t.Context(), policy, events.Discard)
+	if x := engine.Explain(err); x.Exit != fault.Damage ||
+		!strings.Contains(x.Hint, "snapshot remove --damaged ") {
+		t.Errorf("%+v names no way out", x)
+	}
+	drop := func(id string) error {
+		_, err := k.engine(nil).Remove(t.Context(), engine.RemoveOptions{Snapshots: []string{id},
+			Damaged: true}, events.Discard)
+		return err
+	}
+	if err := drop(k.ids["c"].ID()); err == nil ||
+		!strings.Contains(err.Error(), "later snapshots continue from") {
+		t.Errorf("the side that goes on: %v", err)
+	}
+	k.must(drop(key))
+	_, err = k.engine(nil).Forget(t.Context(), policy, events.Discard)
+	k.must(err)
+	_, err = k.engine(nil).Verify(t.Context(), engine.VerifyOptions{}, events.Discard)
+	k.must(err)
+	if k.left() != "cde" {
+		t.Errorf("left are %s", k.left())
+	}
+}
+
+// A machine that only prunes forgets for all hosts; one of them for itself, unless it is asked.
+func TestForget_Pruner(t *testing.T) {
+	own := newMachine(t, filepath.Join(t.TempDir(), "store"))
+	g := &group{own, filepath.Join(own.dir, "conf", "recovery-kit.txt"), own.key.Recipients()}
+	m, pruner := g.added(), g.added(snapshot.RolePrune)
+	for range 2 {
+		g.must(g.backup())
+		g.must(m.backup())
+	}
+	old := time.Now().AddDate(0, 0, -3)
+	g.must(filepath.WalkDir(g.store, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chtimes(path, old, old)
+	}))
+	o := engine.ForgetOptions{Rules: rules("last 1"), DryRun: true, Force: true}
+	res, err := g.engine(nil).Forget(t.Context(), o, events.Discard)
+	if g.must(err); len(res.Sets) != 1 {
+		t.Errorf("%+v", res.Sets)
+	}
+	o.DryRun = false
+	res, err = pruner.engine(nil).Forget(t.Context(), o, events.Discard)
+	if g.must(err); len(res.Sets) != 2 || res.Sets[0].Removed+res.Sets[1].Removed != 2 {
+		t.Errorf("%+v", res.Sets)
+	}
+	g.must(m.backup()) // it goes on from what was removed
+	if ids, exit := g.snapshots(); len(ids) != 3 || exit != 0 {
+		t.Errorf("%v, exit %d", ids, exit)
 	}
 }

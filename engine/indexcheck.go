@@ -35,7 +35,7 @@ func (j *job) checkIndex(ctx context.Context) error {
 	if op.Host == nil {
 		return &op.noHost
 	}
-	usable, err := j.usableBlobs(ctx, op)
+	usable, _, err := j.usableBlobs(ctx, op)
 	if err != nil {
 		return err
 	}

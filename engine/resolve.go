@@ -22,9 +22,14 @@ type Pick struct {
 	Host string // its name or id
 }
 
-// nonePicked is the message where a Pick leaves nothing.
-const nonePicked = "no snapshot of that set and host found; " +
-	"the names of other hosts need the secret key"
+// nonePicked is the error where a Pick leaves nothing.
+func nonePicked(key *keys.Identity) error {
+	msg := "no snapshot of that set and host found"
+	if key == nil {
+		msg += "; the names of other hosts need the secret key"
+	}
+	return &noSnapshot{msg: msg}
+}
 
 // splitSnapshot cuts SNAPSHOT[:PATH].
 func splitSnapshot(spec string) (id, path string) {
@@ -44,7 +49,7 @@ func (j *job) find(ctx context.Context, c *catalog, id string, p Pick, key *keys
 		if err != nil {
 			return nil, err
 		}
-		return j.newest(c, chains, p)
+		return j.newest(c, chains, p, key)
 	}
 	if len(id) < 4 || len(id) > 64 || strings.Trim(id, "0123456789abcdef") != "" {
 		return nil, &fault.UsageError{
@@ -210,10 +215,11 @@ func (c *catalog) rootOf(ctx context.Context, r *row, key *keys.Identity) (*snap
 func fits(want, name, id string) bool { return want == "" || want == name || want == id }
 
 // newest is the newest snapshot of the one set that is left.
-func (j *job) newest(c *catalog, chains []named, p Pick) (*row, error) {
+func (j *job) newest(c *catalog, chains []named, p Pick,
+	key *keys.Identity) (*row, error) {
 	switch {
 	case len(chains) == 0 && p != Pick{}:
-		return nil, &noSnapshot{msg: nonePicked}
+		return nil, nonePicked(key)
 	case len(chains) == 0:
 		return nil, c.noSnapshot("the store has no snapshot yet")
 	case len(chains) > 1:

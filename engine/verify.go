@@ -188,7 +188,7 @@ func (j *job) choose(ctx context.Context, cat *catalog, o VerifyOptions,
 		return nil, nil, err
 	}
 	if len(chains) == 0 {
-		return nil, nil, &noSnapshot{msg: nonePicked}
+		return nil, nil, nonePicked(key)
 	}
 	wanted := map[chain]bool{}
 	for _, k := range chains {

@@ -196,7 +196,7 @@ func (c *committer) stored(key string, size int64) (bool, error) {
 	if c.doomed.Has(key) {
 		return false, nil
 	}
-	info, err := c.run.spec.Store.Stat(c.run.ctx, key)
+	info, err := c.run.stat(c.run.ctx, key)
 	switch {
 	case errors.Is(err, backends.ErrNotFound):
 		return false, nil
@@ -215,12 +215,24 @@ func (c *committer) dropMissing() error {
 		}
 		return true
 	})
+	if lost := c.unexplained(gone); lost > 0 {
+		c.run.spec.warn(fmt.Sprintf("blobs that the index knows, but the store does not list: %d; "+
+			"their files are read and stored again", lost))
+	}
 	if len(gone) == 0 {
 		return nil
 	}
-	c.run.spec.warn(fmt.Sprintf("blobs that the index knows, but the store does not list: %d; "+
-		"their files are read and stored again", len(gone)))
 	return c.drop(gone)
+}
+
+// unexplained is how many of the blobs that are missing prune has not condemned.
+func (c *committer) unexplained(gone []blob.Name) (n int) {
+	for _, name := range gone {
+		if !c.doomed.Has(layout.Blob(c.run.spec.Host.ID, name)) {
+			n++
+		}
+	}
+	return n
 }
 
 // drop makes the index forget blobs that are missing from the store.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +33,7 @@ func TestBackup_CreatesOnly(t *testing.T) {
 		h.commits(p, 1, 0)
 		h.wall += 40 * 24 * time.Hour // another epoch
 		h.Backup(small(t, 6))
-		for kind, want := range map[string]int{"b/": 4, "k/": 2, "l/": 1, "p/": 1, "r/": 2, "m/": 2} {
+		for kind, want := range map[string]int{"b/": 18, "k/": 2, "l/": 1, "p/": 1, "r/": 2, "m/": 2} {
 			if n := len(h.Keys(kind)); n != want {
 				t.Errorf("%d objects in %s, want %d", n, kind, want)
 			}
@@ -127,6 +128,42 @@ func TestPut_Taken(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A host that may not read its blobs, nor ask for them, sees by the list that they are there.
+func TestPut_MayNotLook(t *testing.T) {
+	h := newTraced(t)
+	h.Store = &blind{h.Store}
+	h.commits(h.run(), 1, 0)
+	p := h.prepare()
+	defer p.End()
+	right, sum := []byte("right"), sha256.Sum256([]byte("right"))
+	key := layout.Blob(h.Host.Host.ID, sum)
+	h.Put(key, []byte("there"))
+	jobtest.Must(t, p.Put(backup.StoreObject{Key: key, Bytes: right, Sum: sum}))
+	manifest := layout.Manifest(h.Host.Host.ID, h.Set, 1)
+	if err := p.Put(backup.StoreObject{Key: manifest, Bytes: right, Sum: sum}); !errors.Is(err,
+		backends.ErrExists) {
+		t.Errorf("a manifest: %v", err)
+	}
+}
+
+// blind is a store that does not let blobs be read, nor asked for.
+type blind struct{ backends.Backend }
+
+func (b *blind) Stat(ctx context.Context, key string) (backends.ObjectInfo, error) {
+	if strings.Contains(key, "/b/") {
+		return backends.ObjectInfo{}, backends.ErrPermission
+	}
+	return b.Backend.Stat(ctx, key)
+}
+
+func (b *blind) Get(ctx context.Context, key string, off, n int64) (
+	io.ReadCloser, backends.ObjectInfo, error) {
+	if strings.Contains(key, "/b/") {
+		return nil, backends.ObjectInfo{}, backends.ErrPermission
+	}
+	return b.Backend.Get(ctx, key, off, n)
 }
 
 // A host names only that wrapping of an epoch key that it wrote, or that its newest snapshot

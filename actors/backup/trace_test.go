@@ -21,8 +21,8 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// traced is a host whose runs have no actors, and need three blobs of five bytes: one that the
-// run stores itself, and two that are in the store and the index, behind which a list is cut.
+// traced is a host whose runs have no actors, and need 17 blobs of five bytes: one that the run
+// stores itself, and 16 that are in the store and the index, behind which a list is cut.
 type traced struct {
 	*jobtest.Host
 	inner      backends.Backend // without faults
@@ -47,8 +47,8 @@ func newTraced(t *testing.T) *traced {
 	}
 	p := h.prepare()
 	defer p.End()
-	for i := range 2 {
-		h.old = append(h.old, h.blob(p, fmt.Sprint("old", i), i == 1))
+	for i := range 16 { // no list has less
+		h.old = append(h.old, h.blob(p, fmt.Sprint("old", i), i == 15))
 	}
 	return h
 }

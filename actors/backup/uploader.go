@@ -54,24 +54,25 @@ func (r *backupRun) put(ctx context.Context, o storeObject) error {
 	if !r.conditional || !errors.Is(err, backends.ErrExists) {
 		return err
 	}
-	same, lookErr := r.same(ctx, o)
+	name, bad := layout.Parse(o.Key)
+	own := bad == nil && (name.Sum == o.Sum || name.Kind == layout.KindParity)
+	same, lookErr := r.same(ctx, o, own)
 	switch {
 	case lookErr != nil:
 		return errors.Join(err, fmt.Errorf("look at what is there: %w", lookErr))
 	case same:
 		return nil
-	}
-	name, bad := layout.Parse(o.Key)
-	if bad != nil || name.Sum != o.Sum && name.Kind != layout.KindParity {
+	case !own:
 		return err
 	}
 	_, err = store.Put(ctx, o.Key, src, backends.PutOptions{})
 	return err
 }
 
-// same reports whether the store has this object with these bytes.
-func (r *backupRun) same(ctx context.Context, o storeObject) (bool, error) {
-	info, err := r.spec.Store.Stat(ctx, o.Key)
+// same reports whether the store has this object with these bytes. A host may have no right to
+// read it: what has the right size is then its own, if nobody else could know the name before.
+func (r *backupRun) same(ctx context.Context, o storeObject, own bool) (bool, error) {
+	info, err := r.stat(ctx, o.Key)
 	switch {
 	case errors.Is(err, backends.ErrNotFound):
 		return false, nil // by now
@@ -81,5 +82,26 @@ func (r *backupRun) same(ctx context.Context, o storeObject) (bool, error) {
 		return bytes.Equal(info.SHA256, o.Sum[:]), nil
 	}
 	there, err := backends.Head(ctx, r.spec.Store, o.Key, info.Size)
+	if own && errors.Is(err, backends.ErrPermission) {
+		return true, nil
+	}
 	return bytes.Equal(there, o.Bytes), err
+}
+
+// stat describes an object; by the list, where a host may not ask for it.
+func (r *backupRun) stat(ctx context.Context, key string) (backends.ObjectInfo, error) {
+	info, err := r.spec.Store.Stat(ctx, key)
+	if !errors.Is(err, backends.ErrPermission) {
+		return info, err
+	}
+	err = r.spec.Store.ListStream(ctx, key, func(o backends.ObjectInfo) error {
+		if o.Key == key {
+			info = o
+		}
+		return nil
+	})
+	if err == nil && info.Key != key {
+		err = backends.ErrNotFound
+	}
+	return info, err
 }

@@ -59,7 +59,13 @@ func TestArguments_Bytes(t *testing.T) {
 						args = append(args, "--"+f.Name+"=x")
 					}
 				}
-				try(n.FullPath()+" "+p.Name, append(args, odd), sameField(&line, p))
+				args = append(args, odd)
+				for _, after := range n.Positional[i+1:] {
+					if after.Required {
+						args = append(args, "x")
+					}
+				}
+				try(n.FullPath()+" "+p.Name, args, sameField(&line, p))
 			}
 		}
 		return next(nil)

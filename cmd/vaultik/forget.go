@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"text/tabwriter"
+
+	"golang.org/x/term"
 
 	"vaultik/engine"
 	"vaultik/engine/events"
@@ -67,8 +70,12 @@ rules are those of the configuration (retention:). A snapshot that any rule keep
 So do, in any case: the newest of a set, the newest that is whole, what is pinned, and
 what is younger than 24 hours. Incomplete snapshots take no place of complete ones.
 
-Of several machines' snapshots only this host's are looked at, unless --host says so. A
-machine needs the role prune; other machines add snapshots and remove none.
+A policy that would leave almost nothing is stopped: on a terminal you are asked, elsewhere
+it takes --force. Tags and pins keep single snapshots: vaultik snapshot tag, pin.
+
+Of several machines' snapshots only this host's are looked at, unless --host says so; a
+machine that only prunes looks at all. A machine needs the role prune; other machines add
+snapshots and remove none.
 
 The space comes back with vaultik prune, or with --prune at once.
 
@@ -76,37 +83,101 @@ The space comes back with vaultik prune, or with --prune at once.
 }
 
 func (c *forgetCmd) Run(ctx context.Context, s *session) error {
-	res, err := s.engine.Forget(ctx, engine.ForgetOptions{Pick: c.engine(), Rules: c.rules(),
-		DryRun: c.DryRun, Prune: c.Prune, Force: c.Force}, s)
-	s.sum.Totals = res.Totals
-	removed := 0
-	for i := range res.Sets {
-		s.showForgotten(&res.Sets[i], c.DryRun)
-		removed += res.Sets[i].Removed
+	o := engine.ForgetOptions{Pick: c.engine(), Rules: c.rules(), DryRun: c.DryRun,
+		Prune: c.Prune, Force: c.Force}
+	f := &forgetShow{session: s, dry: c.DryRun}
+	if !s.out.json && term.IsTerminal(int(os.Stdin.Fd())) {
+		o.Agree = func(res engine.ForgetResult) bool {
+			f.show(res)
+			f.asked, f.agreed = true, s.ask(f.question(res))
+			return f.agreed
+		}
 	}
-	if removed > 0 && !c.DryRun && !c.Prune {
+	res, err := s.engine.Forget(ctx, o, f)
+	s.sum.Totals = res.Totals
+	if f.asked == f.agreed { // else all of it was shown
+		f.show(res)
+	}
+	if f.removed > 0 && !c.DryRun && !c.Prune {
 		s.out.note("the space of what nothing needs any more comes back with: vaultik prune")
 	}
 	return err
 }
 
-// showForgotten prints what a policy says of one set.
-func (s *session) showForgotten(set *engine.ForgottenSet, dry bool) {
+// forgetShow shows what policies say, and below that what prune did, which is known first.
+type forgetShow struct {
+	*session
+	dry           bool
+	asked, agreed bool // asked: the lists were shown already
+	removed       int
+	pruned        []events.Pruned
+}
+
+// Tell keeps what prune did for later.
+func (f *forgetShow) Tell(e events.Event) {
+	if p, ok := e.(events.Pruned); ok {
+		f.pruned = append(f.pruned, p)
+		return
+	}
+	f.session.Tell(e)
+}
+
+func (f *forgetShow) show(res engine.ForgetResult) {
+	for i := range res.Sets {
+		set := &res.Sets[i]
+		f.removed += set.Removed
+		f.showSet(set)
+	}
+	for _, p := range f.pruned {
+		f.session.Tell(p)
+	}
+	f.pruned = nil
+}
+
+// question says why policies were stopped.
+func (f *forgetShow) question(res engine.ForgetResult) string {
+	for i := range res.Sets {
+		if set := &res.Sets[i]; set.Refused != nil {
+			f.out.say(fmt.Sprintf("set %s: %v", words.Printable(set.Set), set.Refused))
+		}
+	}
+	return "remove them all the same, for ever?"
+}
+
+// showSet prints what a policy says of one set; with -q only if it was stopped.
+func (f *forgetShow) showSet(set *engine.ForgottenSet) {
+	s, dry := f.session, f.dry
 	for _, v := range set.List {
 		s.out.event(v)
 	}
 	if len(set.List) == 0 {
 		return
 	}
-	s.out.result("set %s of %s: keep %s", words.Printable(set.Set), words.Printable(set.Host),
-		set.Policy)
+	list, kept := verdictList(set, s.out.verbose)
+	name := "set " + words.Printable(set.Set) + " of " + words.Printable(set.Host)
+	if !f.asked && (!s.out.quiet || set.Refused != nil || dry) {
+		s.out.result("%s: keep %s", name, set.Policy)
+		s.out.raw(list)
+		name = words.Plural(int64(len(set.List)), "snapshot", "snapshots")
+	}
+	switch {
+	case set.Refused != nil || set.Removed == 0 && kept < len(set.List):
+		s.out.result("%s: nothing removed", name)
+	case dry:
+		s.out.result("%s: %d would be kept, %d removed", name, kept, set.Removed)
+	default:
+		s.out.result("%s: %d kept, %d removed", name, kept, set.Removed)
+	}
+}
+
+// verdictList is a table of a set's snapshots, and how many of them are kept.
+func verdictList(set *engine.ForgottenSet, verbose bool) (text string, kept int) {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tTIME\t\tREASONS")
-	kept := 0
 	for _, v := range set.List {
 		id, what := v.ID[:8], "remove"
-		if s.out.verbose {
+		if verbose {
 			id = v.ID
 		}
 		if v.Keep {
@@ -116,16 +187,7 @@ func (s *session) showForgotten(set *engine.ForgottenSet, dry bool) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", id, words.Moment(v.Time), what, reasonsText(v))
 	}
 	_ = t.Flush() // a strings.Builder never fails
-	s.out.raw(trimEnds(b.String()))
-	all := words.Plural(int64(len(set.List)), "snapshot", "snapshots")
-	switch {
-	case set.Refused != nil || set.Removed == 0 && kept < len(set.List):
-		s.out.result("%s: nothing removed", all)
-	case dry:
-		s.out.result("%s: %d would be kept, %d removed", all, kept, set.Removed)
-	default:
-		s.out.result("%s: %d kept, %d removed", all, kept, set.Removed)
-	}
+	return trimEnds(b.String()), kept
 }
 
 // reasonsText is why a snapshot is kept, or what is the matter with one that is not.

@@ -46,7 +46,7 @@ func history(seed uint64, weak weakness, told *strings.Builder) (steps int, err 
 	w.local = r.IntN(4) == 0
 	w.clients = !w.local && r.IntN(6) == 0
 	if !w.local && r.IntN(3) > 0 {
-		w.lag = 5 * time.Minute
+		w.lag = time.Duration(5+5*r.IntN(2)) * time.Minute
 	}
 	w.rough = rough{kill: r.IntN(15), slow: r.IntN(60), asleep: r.IntN(12), paused: r.IntN(12), late: r.IntN(40), fail: r.IntN(10)}
 	if r.IntN(8) == 0 {
@@ -64,7 +64,6 @@ func history(seed uint64, weak weakness, told *strings.Builder) (steps int, err 
 		w.pruner(fmt.Sprintf("prune%d", i)).wake = w.upTo(100 * time.Hour)
 	}
 	if r.IntN(3) == 0 {
-		w.mends = true
 		w.mirror(all[0]).wake = w.upTo(20 * time.Hour)
 	}
 	w.tell(nil, "seed %d, weakened: %v; local %v, lag %v, times of clients %v, %+v", seed, weak, w.local, w.lag, w.clients, w.rough)

@@ -73,7 +73,7 @@ func (w *world) host(name string, sets int) *host {
 }
 
 func (w *world) skew() time.Duration {
-	if w.rng.IntN(2) == 0 {
+	if w.rng.IntN(3) == 0 {
 		return 0
 	}
 	return w.upTo(192*time.Hour) - 96*time.Hour
@@ -91,7 +91,7 @@ func (h *host) process(*machine) {
 		if h.dead {
 			break
 		}
-		if w.mends && w.chance(100) {
+		if w.mends && w.chance(400) {
 			w.lose(h.part)
 		}
 		if h.prunes && w.chance(500) {
@@ -110,6 +110,7 @@ func (h *host) prune() {
 	if h.w.local && h.clean {
 		times = gc.Times{}
 	}
+	times.Heeded = h.w.clients
 	_, _ = h.w.pruneOne(h.machine, h.part, times, nil)
 }
 
@@ -172,7 +173,8 @@ func (h *host) backup(s *set) (err error) {
 		}
 		if missing == 0 {
 			h.w.tell(h.machine, "has saved %s", b.saved.at)
-			b.saved.success, b.set.hadWhole = true, true
+			b.saved.success = true
+			b.set.hadWhole = b.set.hadWhole || !b.saved.removed
 			if b.part.removed(b.saved) && !b.saved.removed {
 				h.w.broke("%s is saved where another one was removed", b.saved.at)
 			}
@@ -522,6 +524,9 @@ func (b *backup) Publish(within time.Duration) (bool, error) {
 		return false, err
 	}
 	switch {
+	case b.leaves:
+		b.w.leave(b.machine, "put "+m.at.String(), put)
+		return false, errKilled
 	case b.boot()-start > within: // it has given up; the server may have it, or get it
 		if b.w.chance(300) {
 			put()

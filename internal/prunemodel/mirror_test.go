@@ -24,11 +24,15 @@ func (w *world) mirror(h *host) *mirror {
 	}
 	m := &mirror{from: h.part, to: to, home: h}
 	m.machine = w.machine("mirror", w.skew(), func(*machine) {
+		if w.chance(500) {
+			m.mend()
+		}
 		if m.copy() == nil && m.follow() == nil {
 			m.mend()
 		}
 		m.wake = w.now + w.upTo([]time.Duration{time.Hour, 20 * time.Hour, 100 * time.Hour}[w.rng.IntN(3)])
 	})
+	w.mends, w.mender = true, m.machine
 	return m
 }
 
@@ -157,6 +161,7 @@ func (m *mirror) putBack(n *made) (done bool, err error) {
 			}
 		}
 	}
+	m.w.gather(m.machine)
 	for _, x := range n.needs {
 		if err := m.read("ask for " + x.String()); err != nil {
 			return false, err
@@ -174,6 +179,10 @@ func (m *mirror) putBack(n *made) (done bool, err error) {
 	})
 	if err != nil {
 		return false, err
+	}
+	if n.at.what != n {
+		m.w.tell(m.machine, "finds another one in the place of %s", n.at)
+		return true, nil
 	}
 	if err := m.read("ask for the next gc object"); err != nil {
 		return false, err
@@ -234,14 +243,28 @@ func (m *mirror) takeOff(n *made) (seq uint64, err error) {
 	return next.Seq, err
 }
 
-// lose is a fault of the store: a manifest is gone. The owner accepts that.
+// lost reports whether there is something to put back.
+func (p *part) lost() bool {
+	return slices.ContainsFunc(p.manifests, func(m *made) bool { return m.lost && !m.removed })
+}
+
+// lose is a fault of the store: a manifest is gone. The owner accepts that. A newer one is whole:
+// prune may have removed others because of the one that is lost.
 func (w *world) lose(p *part) {
 	for _, m := range p.manifests {
-		if m.success && !m.removed && !m.lost && m.at.there && w.chance(300) {
+		newer := slices.ContainsFunc(m.set.made, func(o *made) bool {
+			return o.Seq > m.Seq && o.success && !o.removed && o.whole()
+		})
+		if newer && m.success && !m.removed && !m.lost && m.at.there && w.chance(300) {
 			w.tell(nil, "loses %s", m.at)
 			m.lost, p.accepted[m.at.key] = true, true
 			m.at.there, m.at.gone = false, w.now
 			m.set.hadWhole = m.set.whole()
+			for _, o := range w.machines {
+				if w.chance(700) {
+					w.call(o, 3*time.Hour)
+				}
+			}
 			return
 		}
 	}

@@ -26,7 +26,7 @@ func (w *world) pruner(name string) *machine {
 				seen[p] = &memory{}
 			}
 			times := gc.Far
-			if w.chance(300) {
+			if w.chance(500) {
 				times = gc.Times{Grace: 20 * time.Minute}
 			}
 			if w.clients {
@@ -34,7 +34,7 @@ func (w *world) pruner(name string) *machine {
 			}
 			_, _ = w.pruneOne(m, p, times, seen[p])
 		}
-		m.wake = w.now + w.upTo([]time.Duration{5 * time.Minute, 10 * time.Hour, 80 * time.Hour, 200 * time.Hour}[w.rng.IntN(4)])
+		m.wake = w.now + w.upTo([]time.Duration{time.Minute, time.Minute, 5 * time.Minute, 10 * time.Hour, 80 * time.Hour, 200 * time.Hour}[w.rng.IntN(6)])
 	})
 }
 
@@ -76,6 +76,9 @@ func (w *world) pruneOne(m *machine, p *part, times gc.Times, seen *memory) (*gc
 // choose removes what retention could: a number of the newest whole snapshots of each set stays,
 // and all that is between them may go or stay.
 func (w *world) choose(all []*gc.Snapshot) (c gc.Choice, err error) {
+	if w.retain != nil {
+		return w.retain(all), nil
+	}
 	for len(all) > 0 && !w.sated {
 		n := 1
 		for n < len(all) && all[n].Place.Set == all[0].Place.Set {
@@ -113,8 +116,9 @@ type gcStore struct {
 // Head implements gc.Store, as do the following. What a listing shows may be behind: the next
 // ones are asked for by name.
 func (s *gcStore) Head(context.Context) (*gc.Head, error) {
-	if s.own != nil && s.w.mends && s.w.chance(150) {
-		s.hold(settled + s.w.upTo(time.Hour)) // while the mirror puts back
+	if s.own != nil && s.part.lost() && s.w.chance(600) {
+		s.w.call(s.w.mender, time.Minute)
+		s.hold(settled + s.w.upTo(5*time.Minute)) // while the mirror puts back
 	}
 	if err := s.read("read the newest gc object"); err != nil {
 		return nil, err
@@ -276,6 +280,10 @@ func (s *gcStore) Delete(ctx context.Context, keys []string) error {
 		if x == nil {
 			s.w.broke("%s is to be deleted, which was never there", key)
 			return nil
+		}
+		if x.Kind != layout.KindManifest && s.part.lost() && s.w.chance(300) {
+			s.w.call(s.w.mender, time.Second)
+			s.hold(s.w.upTo(4 * time.Minute))
 		}
 		if err := s.send("delete "+x.String(), func() { s.remove(x) }); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"vaultik/vault/gc"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
@@ -31,12 +32,16 @@ type world struct {
 	clients  bool // the times of objects are those of the machines that write them
 	rough    rough
 	mends    bool // what the store loses is put back from a mirror
+	mender   *machine
 	broken   error
 	told     *strings.Builder // the trace; nil: none
 	ids      uint64
 	listings int
-	// hook is called before each call of a scripted test.
-	hook func(m *machine, call string)
+	// What a scripted test decides: it is called before each call; how far behind listings are;
+	// what is removed.
+	hook   func(m *machine, call string)
+	behind time.Duration
+	retain func(all []*gc.Snapshot) gc.Choice
 }
 
 // rough is how often things go wrong in a call, in thousandths.
@@ -63,6 +68,7 @@ type machine struct {
 	dead    bool          // the process was killed: each call fails until it has ended
 	idle    bool          // no process runs
 	done    bool
+	leaves  bool // the process is killed while its request is on its way
 	next    func() (struct{}, bool)
 	yield   func(struct{}) bool
 }
@@ -196,6 +202,13 @@ func (w *world) stir(with *machine, within time.Duration, call string) {
 	}
 }
 
+// call has a machine that waits start soon.
+func (w *world) call(m *machine, within time.Duration) {
+	if m.idle && m.wake > w.now+within {
+		m.wake = w.now + w.upTo(within)
+	}
+}
+
 // hold suspends the machine.
 func (m *machine) hold(d time.Duration) {
 	if m.w.calm || m.dead {
@@ -225,6 +238,10 @@ func (m *machine) send(call string, serve func()) error {
 		return err
 	}
 	w := m.w
+	if m.leaves {
+		w.leave(m, call, serve)
+		return errKilled
+	}
 	if !w.calm && !w.local && w.chance(w.rough.late) {
 		kill := w.chance(500)
 		if w.chance(700) {
@@ -240,6 +257,12 @@ func (m *machine) send(call string, serve func()) error {
 	}
 	serve()
 	return m.step("answer to " + call)
+}
+
+// leave has a machine's process end with a request that is served in the next hour.
+func (w *world) leave(m *machine, call string, serve func()) {
+	m.leaves, m.dead = false, true
+	w.flying = append(w.flying, request{w.now + 50*time.Minute, call, serve})
 }
 
 // fly leaves a request that is served up to an hour later.
@@ -395,6 +418,7 @@ func (p *part) put(m *machine, x *object, size int64, what any) {
 		p.condemned(what.(*snapshot.GC))
 	case layout.KindManifest:
 		n := what.(*made)
+		n.removed = n.removed || p.removed(n) // it arrives late
 		n.set.hadWhole = n.set.hadWhole || n.whole() && !n.removed && !p.condemns(n)
 	}
 }
@@ -411,7 +435,7 @@ func (x *object) String() string {
 
 // list calls fn for each object of a kind that a listing shows.
 func (p *part) list(fn func(x *object)) {
-	t := p.world.now
+	t := p.world.now - p.world.behind
 	if p.world.lag > 0 && !p.world.calm && p.world.chance(500) {
 		t -= p.world.upTo(p.world.lag)
 	}

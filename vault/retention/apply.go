@@ -75,16 +75,16 @@ type Reason struct {
 	// Rule is the name of a rule, as in [Names], or one of the constants.
 	Rule string
 	// Detail is the bucket (2026-11-28; 2026-11-28 14:00+01:00; 2026-W48; 2026-11; 2026-Q4;
-	// 2026) or oldest, for a rule by age after the rule's value (30d, 2026-11-28), for tags
-	// their names. If the clocks disagree the bucket is that of both: 1970-01-01, stored
-	// 2026-11-28.
+	// 2026) or (oldest), for a rule by age after the rule's value (30d 2026-11-28), for tags
+	// their names. If the clocks disagree the bucket is that of both: 1970-01-01 (stored
+	// 2026-11-28).
 	Detail string
 }
 
-// Reasons that are no rules.
+// Reasons that are no rules. Of the first three a snapshot gets one.
 const (
-	Head     = "head"              // the highest seq of the set
-	Whole    = "newest whole"      // whole, complete or not
+	Head     = "newest"            // the highest seq of the set
+	Whole    = "newest whole"      // whole, complete or not; none better is newer
 	Complete = "newest complete"   // whole and complete
 	Young    = "less than 24h old" // MinAge
 	Pinned   = "pinned"
@@ -92,7 +92,7 @@ const (
 )
 
 // oldest is the detail of what is kept by a rule that has fewer buckets than it asks for.
-const oldest = "oldest"
+const oldest = "(oldest)"
 
 // String is the rule, then the detail: "daily 2026-11-28".
 func (r Reason) String() string {
@@ -187,7 +187,7 @@ func newRun(set []Snapshot, o Options) (*run, []Verdict, error) {
 // protect keeps what no rule can remove.
 func (r *run) protect(now time.Time) {
 	for q, why := range []string{Head, Whole, Complete} {
-		if s := r.newest[q]; s != nil {
+		if s := r.newest[q]; s != nil && (q == 0 || s != r.newest[q-1]) {
 			s.keep(why, "")
 		}
 	}
@@ -238,7 +238,7 @@ func (r *run) tagged(rule Rule, keep func(*item, string)) {
 		case !slices.ContainsFunc(rule.Tags, lacks):
 			keep(s, rule.Value())
 		case s.Unnamed:
-			keep(s, rule.Value()+", or not: names of its tags are not known here")
+			keep(s, rule.Value()+" (or not: names of its tags are not known here)")
 		}
 	}
 }
@@ -254,7 +254,7 @@ func (r *run) within(rule Rule, keep func(*item, string)) {
 			return
 		}
 		if bucket != "" {
-			bucket = ", " + bucket
+			bucket = " " + bucket
 		}
 		keep(s, span+bucket)
 	}
@@ -297,7 +297,7 @@ func (r *run) brake() error {
 	case kept == all:
 		return nil
 	case !ruled:
-		return fmt.Errorf("%w: %s, and no rule keeps any", ErrTooMuch, what)
+		return fmt.Errorf("%w: %s, since no rule keeps any", ErrTooMuch, what)
 	case kept == 1:
 		return fmt.Errorf("%w: %s, all but the newest", ErrTooMuch, what)
 	}
@@ -315,8 +315,8 @@ func (r *run) brake() error {
 			}
 		}
 		if gone := len(days) - len(left); gone*100 > len(days)*MaxShare {
-			return fmt.Errorf("%w: %s, and with them all of %d of %d days, which is more than "+
-				"%d %%", ErrTooMuch, what, gone, len(days), MaxShare)
+			return fmt.Errorf("%w: %s, so that nothing is left of %d of %d days (more than "+
+				"%d %%)", ErrTooMuch, what, gone, len(days), MaxShare)
 		}
 	}
 	return nil

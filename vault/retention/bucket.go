@@ -40,7 +40,7 @@ func (p Period) place(s *item) place {
 		return place{claimed, claimed}
 	}
 	stored := p.label(s.Stored)
-	return place{claimed + ", stored " + stored, stored}
+	return place{claimed + " (stored " + stored + ")", stored}
 }
 
 // doubtful reports whether the two clocks contradict each other.

@@ -11,7 +11,7 @@ import (
 func TestApply_Buckets(t *testing.T) {
 	for _, c := range []struct{ name, in, p, moments, want string }{
 		{"newest of a day", "UTC", "daily 1", "2026-11-27 08:00, 2026-11-28 08:00, 2026-11-28 20:00", "-|-|daily 2026-11-28"},
-		{"oldest while there are fewer", "UTC", "yearly 2", "2026-01-01 08:00, 2026-05-28 08:00, 2026-11-28 20:00", "yearly oldest|-|yearly 2026"},
+		{"oldest while there are fewer", "UTC", "yearly 2", "2026-01-01 08:00, 2026-05-28 08:00, 2026-11-28 20:00", "yearly (oldest)|-|yearly 2026"},
 		{"no oldest when full", "UTC", "yearly 1", "2026-01-01 08:00, 2026-05-28 08:00, 2026-11-28 20:00", "-|-|yearly 2026"},
 		{"gaps cost nothing", "UTC", "daily 2", "2025-01-01 08:00, 2026-05-28 08:00, 2026-11-28 20:00", "-|daily 2026-05-28|daily 2026-11-28"},
 		{"the place's days", "Pacific/Apia", "daily unlimited", "2026-11-27 23:59, 2026-11-28 00:00, 2026-11-28 20:00", "daily 2026-11-27|-|daily 2026-11-28"},
@@ -23,7 +23,7 @@ func TestApply_Buckets(t *testing.T) {
 		{"a day of 23 hours", "Europe/Berlin", "daily 2", "2026-03-28 23:50, 2026-03-29 00:10, 2026-03-29 23:50", "daily 2026-03-28|-|daily 2026-03-29"},
 		{"a day of 25 hours", "Europe/Berlin", "daily 2", "2026-10-24 23:50, 2026-10-25 00:10, 2026-10-25 23:50", "daily 2026-10-24|-|daily 2026-10-25"},
 		{"within", "UTC", "within 2d", "2026-11-25 19:59, 2026-11-26 20:00, 2026-11-28 20:00", "-|within 2d|within 2d"},
-		{"within-daily", "UTC", "within-daily 2d", "2026-11-25 19:59, 2026-11-27 08:00, 2026-11-27 20:00, 2026-11-28 20:00", "-|-|within-daily 2d, 2026-11-27|within-daily 2d, 2026-11-28"},
+		{"within-daily", "UTC", "within-daily 2d", "2026-11-25 19:59, 2026-11-27 08:00, 2026-11-27 20:00, 2026-11-28 20:00", "-|-|within-daily 2d 2026-11-27|within-daily 2d 2026-11-28"},
 		{"last", "UTC", "last 2", "2026-11-25 19:59, 2026-11-26 20:00, 2026-11-28 20:00", "-|last|last"},
 		{"ORed", "UTC", "last 1 daily 1", "2026-11-25 19:59, 2026-11-28 20:00", "-|last; daily 2026-11-28"},
 	} {
@@ -34,7 +34,7 @@ func TestApply_Buckets(t *testing.T) {
 				moments = append(moments, at(t, in, m))
 			}
 			set := chain(moments...)
-			c.want += "; head; newest whole; newest complete"
+			c.want += "; newest"
 			if got := reasons(apply(t, rules(t, c.p), set, in)); got != c.want {
 				t.Errorf("got\n%s\nwant\n%s", got, c.want)
 			}
@@ -47,7 +47,7 @@ func TestApply_HourTwice(t *testing.T) {
 	in := locate(t, "Europe/Berlin")
 	first := time.Date(2026, 10, 25, 0, 30, 0, 0, time.UTC)
 	out := apply(t, rules(t, "hourly 2"), chain(first.Add(-time.Hour), first, first.Add(time.Hour)), in)
-	want := "-|hourly 2026-10-25 02:00+02:00|hourly 2026-10-25 02:00+01:00; head; newest whole; newest complete"
+	want := "-|hourly 2026-10-25 02:00+02:00|hourly 2026-10-25 02:00+01:00; newest"
 	if got := reasons(out); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -71,7 +71,7 @@ func TestApply_WorseFillOnlyEmptyBuckets(t *testing.T) {
 	set[7].Complete = false                                            // 28th, 20:00: the 28th has a better one
 	set[4].Whole, set[5].Complete = false, false                       // 27th: none is good
 	got := reasons(apply(t, rules(t, "daily 2"), set, time.UTC))
-	want := "-|-|-|daily 2026-11-26|-|daily 2026-11-27|daily 2026-11-28; newest complete|head; newest whole"
+	want := "-|-|-|daily 2026-11-26|-|daily 2026-11-27|daily 2026-11-28; newest complete|newest"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -82,7 +82,7 @@ func TestApply_WithinByEitherClock(t *testing.T) {
 	set := steps(at(t, time.UTC, "2026-11-28 20:00"), 2*day, 3)
 	set[2].Stored = set[2].Stored.Add(30 * day)
 	got := reasons(apply(t, rules(t, "within 3d"), set, time.UTC))
-	if want := "-|within 3d|within 3d; head; newest whole; newest complete"; got != want {
+	if want := "-|within 3d|within 3d; newest"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -91,7 +91,7 @@ func TestApply_Tags(t *testing.T) {
 	set := steps(at(t, time.UTC, "2026-11-28 20:00"), day, 5)
 	set[0].Tags, set[1].Tags, set[2].Tags, set[3].Unnamed = []string{"a", "b"}, []string{"a"}, []string{"c"}, true
 	got := reasons(apply(t, rules(t, "tag b,a tag c"), set, time.UTC))
-	want := "tag b,a|-|tag c|tag b,a, or not: names of its tags are not known here; tag c, or not: names of its tags are not known here|head; newest whole; newest complete"
+	want := "tag b,a|-|tag c|tag b,a (or not: names of its tags are not known here); tag c (or not: names of its tags are not known here)|newest"
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -114,12 +114,12 @@ func TestApply_Brakes(t *testing.T) {
 		want    string // "" goes
 	}{
 		{"all but the head", "last 1", steps(end, day, 2), "1 of 2 snapshots, all but the newest"},
-		{"no rule keeps any", "tag x", steps(end, day, 9), "8 of 9 snapshots, and no rule keeps any"},
-		{"all but a tenth", "daily 4", steps(end, day, 40), "36 of 40 snapshots, and with them all of 36 of 40 days, which is more than 75 %"},
+		{"no rule keeps any", "tag x", steps(end, day, 9), "8 of 9 snapshots, since no rule keeps any"},
+		{"all but a tenth", "daily 4", steps(end, day, 40), "36 of 40 snapshots, so that nothing is left of 36 of 40 days (more than 75 %)"},
 		{"a copied store", "within 4d", copied, ""}, // its clock keeps them
-		{"tags in a copied store", "tag a", copied, "all of 38 of 40 days"},
+		{"tags in a copied store", "tag a", copied, "nothing is left of 38 of 40 days"},
 		{"a quarter stays", "daily 10", steps(end, day, 40), ""},
-		{"a dead clock", "daily 4", frozen, "all of 36 of 40 days"},
+		{"a dead clock", "daily 4", frozen, "nothing is left of 36 of 40 days"},
 		{"thinning of one day", "last 1 daily 2", steps(end, time.Minute, 900), ""},
 		{"one snapshot", "tag x", steps(end, day, 1), ""},
 		{"nothing to do", "last 9", steps(end, day, 9), ""},
@@ -171,7 +171,7 @@ func TestApply_Refuses(t *testing.T) {
 func TestApply_WithoutRules(t *testing.T) {
 	set := steps(at(t, time.UTC, "2026-11-28 20:00"), day, 3)
 	got := reasons(apply(t, nil, set, time.UTC))
-	if want := "no rules|no rules|no rules; head; newest whole; newest complete"; got != want {
+	if want := "no rules|no rules|no rules; newest"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
