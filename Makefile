@@ -88,7 +88,7 @@ bench-snapshots: tools ## the same for commands on SNAPSHOTS snapshots (5,000) i
 bench-gc: ## time and memory of prune's decisions about a million blobs
 	$(GO) test -run '^$$' -bench Prune -benchtime 3x ./vault/gc
 
-bench-keeping: ## a store in thirty simulated days of hourly snapshots, forget --prune and compaction: table and docs/img/keeping.svg
+bench-keeping: ## a store in DAYS (30) simulated days of hourly snapshots, forget --prune and compaction: table and docs/img/keeping.svg
 	SVG=$(CURDIR)/docs/img/keeping.svg $(GO) test -run '^$$' -bench Keeping -benchtime 1x -timeout 60m ./actors/prune
 
 fidelity: build ## what Vaultik, restic, borg and kopia keep, those that are installed: writes docs/fidelity.md; as root

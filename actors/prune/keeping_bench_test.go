@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -24,11 +25,13 @@ import (
 	"vaultik/vault/snapshot"
 )
 
-// BenchmarkKeeping prints how a store grows in thirty simulated days: a tree of 300 MB of which
+// BenchmarkKeeping prints how a store grows in DAYS (30) simulated days: a tree of 300 MB of which
 // some changes every hour, a snapshot an hour, and once a day what forget --prune does. If SVG
 // names a file, a picture goes there. make bench-keeping runs it.
 func BenchmarkKeeping(b *testing.B) {
-	month := keeping{days: 30, hours: 24, files: 2000, largest: 1 << 20, changed: 4,
+	days, err := strconv.Atoi(cmp.Or(os.Getenv("DAYS"), "30"))
+	jobtest.Must(b, err)
+	month := keeping{days: days, hours: 24, files: 2000, largest: 1 << 20, changed: 4,
 		blobSize: 15 << 20}
 	for b.Loop() {
 		table, picture := month.compare(b)

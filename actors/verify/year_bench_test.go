@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -131,10 +132,15 @@ func (y *year) list(l []snapshot.BlobSize) snapshot.ListRef {
 }
 
 // kept is a cache without a bound.
-type kept map[[32]byte][]byte
+type kept struct{ sync.Map }
 
-func (k kept) Get(sum [32]byte, _ int64) []byte { return k[sum] }
-func (k kept) Put(sum [32]byte, b []byte)       { k[sum] = b }
+func (k *kept) Get(sum [32]byte, _ int64) []byte {
+	b, _ := k.Load(sum)
+	data, _ := b.([]byte)
+	return data
+}
+
+func (k *kept) Put(sum [32]byte, b []byte) { k.Store(sum, b) }
 
 func (y *year) measure() string {
 	var out strings.Builder
@@ -151,7 +157,7 @@ func (y *year) measure() string {
 		fmt.Fprintf(&out, "| %s | %.1f | %d | %.2f |\n", what, time.Since(began).Seconds(),
 			y.requests.Load(), float64(y.bytes.Load())/1e6)
 	}
-	cache := kept{}
+	cache := new(kept)
 	var all []*snapshot.Loaded
 	read := func(c snapshot.Cache, light bool) *snapshot.Store {
 		s, err := snapshot.OpenStore(y.tb.Context(), backends.Objects(y), snapshot.Pin{})
