@@ -1,12 +1,14 @@
 package s3
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -44,7 +46,10 @@ func (b *Backend) versionOf(ctx context.Context, key string) (id string, err err
 	var all []minio.ObjectInfo
 	err = b.pageOf(ctx, minio.ListObjectsOptions{Prefix: name, WithVersions: true},
 		func(o minio.ObjectInfo) error {
-			if o.Key != name {
+			switch {
+			case o.IsDeleteMarker: // some servers list these first, of all names
+				return nil
+			case o.Key != name:
 				return errEnough
 			}
 			if len(all) == maxVersions {
@@ -67,38 +72,31 @@ func tooManyVersions(key string) error {
 // pick chooses among all versions of an object, the newest first. Zero: there is none.
 func (b *Backend) pick(ctx context.Context, key string, all []minio.ObjectInfo) (
 	chosen minio.ObjectInfo, err error) {
-	there := 0
-	for _, o := range all {
-		if !o.IsDeleteMarker {
-			chosen = o
-			there++
-		}
+	if len(all) == 0 {
+		return chosen, nil
 	}
+	slices.Reverse(all)
+	chosen = all[0]
 	sum, _, _ := strings.Cut(path.Base(key), ".")
-	if want, err := hex.DecodeString(sum); there > 1 && err == nil && len(want) == sha256.Size {
-		for i := len(all) - 1; i >= 0; i-- {
-			if all[i].IsDeleteMarker {
-				continue
-			}
-			stat, err := b.client.StatObject(ctx, b.settings.bucket, all[i].Key,
-				minio.StatObjectOptions{Checksum: true, VersionID: all[i].VersionID})
+	if want, err := hex.DecodeString(sum); len(all) > 1 && err == nil && len(want) == sha256.Size {
+		for _, o := range all {
+			stat, err := b.client.StatObject(ctx, b.settings.bucket, o.Key,
+				minio.StatObjectOptions{Checksum: true, VersionID: o.VersionID})
 			if err != nil {
 				return chosen, err
 			}
-			if string(objectInfo(key, stat).SHA256) == string(want) {
-				chosen = all[i]
+			if bytes.Equal(objectInfo(key, stat).SHA256, want) {
+				chosen = o
 				break
 			}
 		}
 	}
-	if there > 0 {
-		b.picking.Lock()
-		if len(b.picked) >= maxPicked {
-			clear(b.picked)
-		}
-		b.picked[key] = chosen.VersionID
-		b.picking.Unlock()
+	b.picking.Lock()
+	defer b.picking.Unlock()
+	if len(b.picked) >= maxPicked {
+		clear(b.picked)
 	}
+	b.picked[key] = chosen.VersionID
 	return chosen, nil
 }
 
@@ -111,6 +109,9 @@ type oldest struct {
 }
 
 func (v *oldest) add(o minio.ObjectInfo) error {
+	if o.IsDeleteMarker {
+		return nil
+	}
 	if len(v.all) > 0 && v.all[0].Key != o.Key {
 		if err := v.end(); err != nil {
 			return err
@@ -135,7 +136,7 @@ func (v *oldest) end() error {
 		return nil // of somebody else
 	}
 	o, err := v.b.pick(v.ctx, key, all)
-	if err != nil || o.Key == "" {
+	if err != nil {
 		return err
 	}
 	return v.fn(o)

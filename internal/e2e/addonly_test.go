@@ -91,7 +91,10 @@ func TestAddOnly(t *testing.T) {
 	m.key = key
 	out := filepath.Join(m.root, "out")
 	now := []string{"--config", filepath.Join(m.root, "elsewhere.yaml"), "--store", s.URL("p")}
-	m.exits(13, append(now, "restore", "latest", "--target", out)...)
+	l := m.exits(13, append(now, "restore", "latest", "--target", out)...)
+	if !strings.Contains(l.stderr, "versions=oldest in the URL") {
+		t.Errorf("no way out is named:\n%s", l.stderr)
+	}
 	then := append([]string(nil), now...)
 	then[3] += "&versions=oldest"
 	m.exits(0, append(then, "verify", "--read-data")...)

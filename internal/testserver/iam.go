@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -77,7 +78,7 @@ func sealAdmin(password string, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encrypt a request: %w", err)
 	}
-	out := append(append(salt, kind), nonce[:8]...)
+	out := slices.Concat(salt, []byte{kind}, nonce[:8])
 	last := append([]byte{0x80}, aead.Seal(nil, nonce, nil, nil)...)
 	nonce[8] = 1
 	return aead.Seal(out, nonce, data, last), nil
