@@ -27,7 +27,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick check deadcode structure docs test test-race test-portable cross soak lint fuzz bench bench-stores bench-snapshots fidelity tools lint-tools fmt clean
+.PHONY: help build quick check deadcode structure docs test test-race test-portable cross soak model lint fuzz bench bench-stores bench-snapshots bench-gc fidelity tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ lint: lint-tools ## run golangci-lint: import rules, vet, style
 fmt: lint-tools ## format the code
 	golangci-lint fmt ./...
 
+model: SEEDS = 100000
+model: ## try to break prune's protocol with SEEDS random histories (100,000: four minutes); SEED=n tells the n-th
+	SEEDS=$(SEEDS) SEED=$(SEED) $(GO) test -count=1 -v -timeout 60m -run '$(if $(SEED),TestHistories,.)' ./internal/prunemodel
+
 fuzz: ## run each fuzz target for FUZZTIME (20s)
 	@GO="$(GO)" scripts/fuzz "$(FUZZTIME)"
 
@@ -80,6 +84,9 @@ bench-stores: tools ## the same for transfers, by S3 and WebDAV, beside rclone a
 
 bench-snapshots: tools ## the same for commands on SNAPSHOTS snapshots (5,000) in a directory and in S3 50 ms away, beside the program BEFORE: half an hour
 	$(GO) test -run '^$$' -bench Snapshots -benchtime 1x -timeout 180m ./internal/e2e
+
+bench-gc: ## time and memory of prune's decisions about a million blobs
+	$(GO) test -run '^$$' -bench Prune -benchtime 3x ./vault/gc
 
 fidelity: build ## what Vaultik, restic, borg and kopia keep, those that are installed: writes docs/fidelity.md; as root
 	$(GO) run ./internal/fidelity/cmd -vaultik bin/vaultik -o docs/fidelity.md

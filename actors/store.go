@@ -8,6 +8,7 @@ import (
 	"vaultik/backends"
 	"vaultik/vault/blob"
 	"vaultik/vault/page"
+	"vaultik/vault/parity"
 	"vaultik/vault/snapshot"
 )
 
@@ -17,6 +18,7 @@ func Unreadable(err error) bool {
 	for _, damage := range []error{
 		blob.ErrDamaged, blob.ErrTooLarge, backends.ErrInvalidRange, page.ErrDamaged,
 		page.ErrTooLarge, snapshot.ErrDamaged, snapshot.ErrSignature,
+		parity.ErrDamaged,
 	} {
 		if errors.Is(err, damage) {
 			return false

@@ -125,21 +125,21 @@ func (j *job) forget(ctx context.Context, o ForgetOptions) (res ForgetResult, er
 // apply removes what the policies do not keep.
 func (f *forgetting) apply(ctx context.Context, op *opened) (res ForgetResult, err error) {
 	p := pruning{PruneOptions: PruneOptions{Hosts: f.hosts(), DryRun: f.o.DryRun},
-		choose: f.choose, keep: !f.o.Prune}
+		choose: f.choose, keep: !f.o.Prune, now: f.now}
 	done, err := f.prune(ctx, op, p)
 	res.Sets, res.Pruned = f.told(done), done.Hosts
 	return res, err
 }
 
 // stopped reports whether there are refusals, and all of them are by the brakes.
-func (f *forgetting) stopped() (any bool) {
+func (f *forgetting) stopped() (some bool) {
 	for _, s := range f.all {
 		if s.Refused != nil && !errors.Is(s.Refused, retention.ErrTooMuch) {
 			return false
 		}
-		any = any || s.Refused != nil
+		some = some || s.Refused != nil
 	}
-	return any
+	return some
 }
 
 // marked is a catalog with tags and pins, for those who remove snapshots. It comes from the
@@ -401,6 +401,9 @@ func (j *job) storeNow(ctx context.Context, op *opened) (time.Time, error) {
 	info, err := op.Backend.Stat(ctx, key)
 	if err == nil {
 		err = op.Backend.Delete(ctx, key)
+	}
+	if errors.Is(err, backends.ErrLocked) { // the next store check removes it
+		err = nil
 	}
 	if err != nil {
 		return time.Time{}, fmt.Errorf("ask the store for its time: %w", err)

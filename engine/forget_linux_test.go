@@ -500,3 +500,71 @@ func TestRemove_Damaged(t *testing.T) {
 		}
 	}
 }
+
+// Of a fork the side that nothing continues from can be dropped, by its id.
+func TestRemove_Fork(t *testing.T) {
+	k := newKeeper(t)
+	k.old("s", "a40 b30 c20 d10 e5")
+	other := *k.ids["c"].Manifest
+	other.Time = other.Time.Add(time.Hour)
+	raw, err := snapshot.EncodeManifest(&other, k.host.Signer)
+	k.must(err)
+	sum := snapshot.Sum(sha256.Sum256(raw))
+	key := layout.Weak(layout.Manifest(other.Host, other.Set, other.Seq), sum)
+	k.put(key, raw)
+	policy := engine.ForgetOptions{Rules: rules("last 3")}
+	_, err = k.engine(nil).Forget(t.Context(), policy, events.Discard)
+	if x := engine.Explain(err); x.Exit != fault.Damage ||
+		!strings.Contains(x.Hint, "snapshot remove --damaged ") {
+		t.Errorf("%+v names no way out", x)
+	}
+	drop := func(id string) error {
+		_, err := k.engine(nil).Remove(t.Context(), engine.RemoveOptions{Snapshots: []string{id},
+			Damaged: true}, events.Discard)
+		return err
+	}
+	if err := drop(k.ids["c"].ID()); err == nil ||
+		!strings.Contains(err.Error(), "later snapshots continue from") {
+		t.Errorf("the side that goes on: %v", err)
+	}
+	k.must(drop(key))
+	_, err = k.engine(nil).Forget(t.Context(), policy, events.Discard)
+	k.must(err)
+	_, err = k.engine(nil).Verify(t.Context(), engine.VerifyOptions{}, events.Discard)
+	k.must(err)
+	if k.left() != "cde" {
+		t.Errorf("left are %s", k.left())
+	}
+}
+
+// A machine that only prunes forgets for all hosts; one of them for itself, unless it is asked.
+func TestForget_Pruner(t *testing.T) {
+	own := newMachine(t, filepath.Join(t.TempDir(), "store"))
+	g := &group{own, filepath.Join(own.dir, "conf", "recovery-kit.txt"), own.key.Recipients()}
+	m, pruner := g.added(), g.added(snapshot.RolePrune)
+	for range 2 {
+		g.must(g.backup())
+		g.must(m.backup())
+	}
+	old := time.Now().AddDate(0, 0, -3)
+	g.must(filepath.WalkDir(g.store, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chtimes(path, old, old)
+	}))
+	o := engine.ForgetOptions{Rules: rules("last 1"), DryRun: true, Force: true}
+	res, err := g.engine(nil).Forget(t.Context(), o, events.Discard)
+	if g.must(err); len(res.Sets) != 1 {
+		t.Errorf("%+v", res.Sets)
+	}
+	o.DryRun = false
+	res, err = pruner.engine(nil).Forget(t.Context(), o, events.Discard)
+	if g.must(err); len(res.Sets) != 2 || res.Sets[0].Removed+res.Sets[1].Removed != 2 {
+		t.Errorf("%+v", res.Sets)
+	}
+	g.must(m.backup()) // it goes on from what was removed
+	if ids, exit := g.snapshots(); len(ids) != 3 || exit != 0 {
+		t.Errorf("%v, exit %d", ids, exit)
+	}
+}

@@ -63,7 +63,7 @@ func (j *job) addHost(ctx context.Context, o AddOptions) error {
 		return &otherStore{backends.Redact(op.URL), op.Store.Doc.Store.String(),
 			n.host.Store.String()}
 	} else if h, ok := op.Store.Trust.Host(n.host.ID); ok {
-		return j.added(n.host, h)
+		return j.added(op, n.host, h)
 	}
 	return j.request(op, n, o.File)
 }
@@ -77,14 +77,20 @@ func mirrorAlone(op *opened, what string) error {
 }
 
 // added says of a machine that the owner has accepted before that nothing is to do.
-func (j *job) added(host *config.Host, h snapshot.TrustHost) error {
+func (j *job) added(op *opened, host *config.Host, h snapshot.TrustHost) error {
+	again := "--store " + config.Quote(backends.Redact(op.URL)) + " host add "
+	if h.Has(snapshot.RoleWrite) {
+		again += "--recipient AGE1..."
+	} else {
+		again += "--role " + snapshot.RolePrune
+	}
 	switch {
 	case h.Key != host.Signer.Public():
 		return fault.WithHint(errors.New("the store knows this host with another key"),
-			"begin as another host: "+j.becomeNewHost())
+			"begin as another host: "+j.becomeNewHost(again))
 	case !h.Revoked.IsZero():
 		return fault.WithHint(errors.New("the owner has revoked the key of this host, which stays so"),
-			"begin as another host: "+j.becomeNewHost())
+			"begin as another host: "+j.becomeNewHost(again))
 	}
 	j.Note("nothing to do: this machine is host %s of the store already", h.Host)
 	return nil

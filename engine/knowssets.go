@@ -51,6 +51,6 @@ func (j *job) knowsHead(ctx context.Context, op *opened, set layout.SetID) error
 	}
 	return &strange{
 		fmt.Errorf("%w: snapshot %d of %s", backup.ErrForeignWriter, heads[0].Seq, which),
-		[]string{j.vaultik("host resume --same-host"), j.becomeNewHost()},
+		[]string{j.vaultik("host resume --same-host"), j.becomeNewHost(storeOfItsOwn)},
 	}
 }

@@ -48,7 +48,7 @@ type cloned struct {
 }
 
 func (j *job) cloned() error {
-	return &cloned{j.state.HostFile(), []string{j.becomeNewHost(), j.vaultik("backup --same-host")}}
+	return &cloned{j.state.HostFile(), []string{j.becomeNewHost(storeOfItsOwn), j.vaultik("backup --same-host")}}
 }
 
 func (e *cloned) Error() string {
@@ -90,7 +90,7 @@ func (j *job) foreignWriter(op *opened, err error) error {
 		return fault.WithHint(err, hint)
 	}
 	if errors.Is(err, backup.ErrForeignWriter) {
-		return &strange{err, []string{j.vaultik("host resume --same-host"), j.becomeNewHost()}}
+		return &strange{err, []string{j.vaultik("host resume --same-host"), j.becomeNewHost(storeOfItsOwn)}}
 	}
 	return err
 }
@@ -129,9 +129,12 @@ func headOf(w config.Written) (h backup.Head, err error) {
 	return h, err
 }
 
-// becomeNewHost is the command that puts aside who this machine was and begins
-// with a store of its own.
-func (j *job) becomeNewHost() string {
+// storeOfItsOwn is how a machine begins anew with a store of its own.
+const storeOfItsOwn = "--store URL init"
+
+// becomeNewHost is the command that puts aside who this machine was and begins anew with
+// another command of the program.
+func (j *job) becomeNewHost(anew string) string {
 	aside := filepath.Join(j.places.State, "old-host")
 	words := []string{"mkdir", config.Quote(aside), "&&", "mv"}
 	for _, f := range j.places.HostFiles() {
@@ -141,7 +144,7 @@ func (j *job) becomeNewHost() string {
 	if dir := j.places.IndexDir(j.conf); exists(dir) {
 		words = append(words, "&&", "mv", config.Quote(dir), config.Quote(dir+".old-host"))
 	}
-	return strings.Join(words, " ") + " && " + j.vaultik("--store URL init")
+	return strings.Join(words, " ") + " && " + j.vaultik(anew)
 }
 
 // vaultik is a command of the program for the same configuration, as hints name it.

@@ -16,6 +16,7 @@ import (
 	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
+	"vaultik/internal/words"
 	"vaultik/messages"
 	"vaultik/vault/fs"
 	"vaultik/vault/gc"
@@ -29,6 +30,8 @@ type PruneOptions struct {
 	Hosts  []string // ids, first digits of them, or this machine's name; none: see prunedHosts
 	DryRun bool     // only say what would be removed
 	Force  bool     // remove also what no snapshot that is or was there explains
+	// TakeOver goes on where two machines have pruned a store that cannot tell them apart.
+	TakeOver bool
 }
 
 // PruneResult is what a prune did, or would do, host by host, also if it ended early.
@@ -75,6 +78,7 @@ type pruning struct {
 	// drop are objects in the places of manifests that are none, and stop everything as long as
 	// nobody says so: what is damaged, or lost a fork. They are dropped, whatever choose says.
 	drop map[layout.HostID][]snapshot.Dropped
+	now  time.Time // by the clock of the store; zero: not known yet
 }
 
 // prune does what prune and forget ask for in an open store; a dry run is j.dry. It takes the
@@ -98,6 +102,17 @@ func (j *job) prune(ctx context.Context, op *opened, p pruning) (res PruneResult
 		return res, err
 	}
 	if run.seen, err = j.seenHeads(op); err != nil {
+		return res, err
+	}
+	if run.keeps, err = backends.Keeps(ctx, op.Backend); err != nil {
+		return res, err
+	}
+	if run.pruning.now.IsZero() {
+		if run.pruning.now, err = j.storeNow(ctx, op); err != nil {
+			return res, err
+		}
+	}
+	if err := clockError(run.pruning.now, time.Now()); err != nil {
 		return res, err
 	}
 	if slices.Contains(hosts, op.Host.ID) {
@@ -135,6 +150,9 @@ func (o *opened) pruner() (*keys.Signer, []layout.HostID, error) {
 			Advice: "prune the store; if the store is lost, set storage_url to the mirror",
 		}
 	}
+	if h, _ := o.Store.Trust.Host(o.Host.ID); !h.Revoked.IsZero() {
+		return nil, nil, o.trustedTo(snapshot.RolePrune)
+	}
 	if !o.mayPrune() {
 		return nil, nil, fault.WithHint(errors.New("the owner of the store has not given this "+
 			"machine the right to prune, so that nobody would heed it; "+o.prunersText("may")),
@@ -145,6 +163,21 @@ func (o *opened) pruner() (*keys.Signer, []layout.HostID, error) {
 		may = append(may, h.Host)
 	}
 	return o.Host.Signer, may, nil
+}
+
+// clockSlack is how much two clocks may differ.
+const clockSlack = time.Hour
+
+// clockError stops a prune where the clock of the store and that of this machine differ: one of
+// them has jumped. What waits is deleted by differences of the store's times, and with a wrong
+// one it might be too early.
+func clockError(store, here time.Time) error {
+	if d := store.Sub(here).Abs(); store.IsZero() || d <= clockSlack { // a store without times waits
+		return nil
+	}
+	return fault.WithHint(fmt.Errorf("nothing was deleted: the clock of the store says %s, that of "+
+		"this machine %s", words.Moment(store), words.Moment(here)),
+		"set the clock that is wrong, then rerun the same command")
 }
 
 // prunedHosts are those that were named. Without a name it is this host; on a machine that is
@@ -198,6 +231,7 @@ type pruneJob struct {
 	signer   *keys.Signer
 	info     backends.Info
 	seen     []snapshot.Head
+	keeps    backends.Keeping
 	parallel int
 	locked   *config.HostLock // nil: nothing of this host is held back
 }
@@ -260,7 +294,8 @@ func (p *pruneJob) host(ctx context.Context, system *actors.System,
 	}
 	drop := p.drop[host]
 	p.op.Store.Drop(host, drop)
-	o := gc.Options{Times: done.Times, Now: time.Now(), Force: p.Force, Keep: p.keep, Dry: p.dry}
+	o := gc.Options{Times: done.Times, Now: time.Now(), Force: p.Force, Keep: p.keep, Dry: p.dry,
+		TakeOver: p.TakeOver, Lock: p.keeps.Lock}
 	prog := &messages.Progress{}
 	o.Done = func(deleted, of int) {
 		prog.FilesDone.Store(int64(deleted))
@@ -310,12 +345,15 @@ func (p *pruneJob) explained(host layout.HostID, err error) error {
 		if stray := p.strayAmong(problems.Problems); stray != "" {
 			hint += "; " + stray
 		} else if way := p.wayOut(problems.Problems); way != "" {
-			hint += "; only if there is no other copy of the store: " + way
+			hint += "; " + way
 		}
 		return &notPruned{host, err, hint, fault.Damage}
 	case errors.Is(err, gc.ErrUnexplained):
 		return &notPruned{host, err, "check that no snapshot is missing: " + p.here("snapshots") +
 			"; only if none is: " + p.here(again+" --force"), fault.Failed}
+	case errors.Is(err, gc.ErrOvertaken) && p.op.Store.Doc.Safety != "":
+		return &notPruned{host, err, "make sure that only this machine prunes this store, then: " +
+			p.here("prune --take-over"+strings.TrimPrefix(again, "prune")), fault.Busy}
 	case errors.Is(err, gc.ErrOvertaken):
 		return &notPruned{host, err, "wait until it has ended, then: " + p.here(again), fault.Busy}
 	}
@@ -341,15 +379,21 @@ func (p *pruneJob) strayAmong(problems []error) string {
 	return ""
 }
 
-// wayOut is how to go on without a snapshot that is damaged for good.
+// wayOut is how to go on without a snapshot that is damaged for good, or one side of a fork.
 func (p *pruneJob) wayOut(problems []error) string {
 	for _, err := range problems {
 		var bad snapshot.Problem
-		if !errors.As(err, &bad) || !snapshot.Unproven(bad.Err) {
+		if !errors.As(err, &bad) {
 			continue
 		}
-		if o, err := layout.Parse(bad.Key); err == nil && o.Kind == layout.KindManifest {
-			return p.here("snapshot remove --damaged " + bad.Key)
+		o, err := layout.Parse(bad.Key)
+		switch manifest := err == nil && o.Kind == layout.KindManifest; {
+		case manifest && snapshot.Unproven(bad.Err):
+			return "only if there is no other copy of the store: " +
+				p.here("snapshot remove --damaged "+bad.Key)
+		case manifest && errors.Is(bad.Err, snapshot.ErrFork):
+			return "then drop the side of the fork that is not to count: " +
+				p.here("snapshot remove --damaged ID")
 		}
 	}
 	return ""
@@ -384,7 +428,7 @@ func pruneError(all []PrunedHost, of int) error {
 
 // event tells of one host.
 func (p *pruneJob) event(h PrunedHost) events.Pruned {
-	ev := events.Pruned{Type: "pruned", Host: h.Host.String(), DryRun: p.dry,
+	ev := events.Pruned{Type: "pruned", Host: h.Host.String(), DryRun: p.dry, Versions: p.keeps.Versions,
 		Grace: h.Times.Grace.Seconds(), Age: h.Times.Age.Seconds(), AfterBackup: h.Times.Heeded}
 	if h.Host == p.op.Host.ID {
 		ev.Hostname, ev.Hostname64 = events.Twin(p.hostname())
@@ -400,13 +444,17 @@ func (p *pruneJob) event(h PrunedHost) events.Pruned {
 		}{
 			{r.All, &ev.All}, {r.Needed, &ev.Needed}, {r.Young, &ev.Young},
 			{r.Condemned, &ev.Condemned}, {r.Waiting, &ev.Waiting}, {r.Ripe, &ev.Ripe},
-			{r.Deleted, &ev.Deleted},
+			{r.Deleted, &ev.Deleted}, {r.Kept, &ev.Kept}, {r.Locked, &ev.Locked},
 		} {
 			*a.to = events.Amount{Objects: a.from.Objects, Bytes: a.from.Bytes}
 		}
 		if !r.Next.IsZero() {
 			next := r.Next.UTC()
 			ev.Next = &next
+		}
+		if !r.Unlocked.IsZero() {
+			unlocked := r.Unlocked.UTC()
+			ev.Unlocked = &unlocked
 		}
 	}
 	return ev

@@ -25,11 +25,34 @@ type RecipientsResult struct {
 }
 
 // ListRecipients are those that the configuration names. If the owner has signed others there
-// is an error as well.
-func (e *Engine) ListRecipients(ctx context.Context, sink events.Sink) (RecipientsResult, error) {
+// is an error as well. With a recovery kit it is that of the kit's key; neither a configuration
+// nor a store is needed then.
+func (e *Engine) ListRecipients(ctx context.Context, kit string,
+	sink events.Sink) (RecipientsResult, error) {
 	j := e.begin("recipient list", sink)
-	ev, err := attended(ctx, j, func() (events.Recipients, error) { return j.listRecipients(ctx) })
+	ev, err := attended(ctx, j, func() (events.Recipients, error) {
+		if kit != "" {
+			return recipientOfKit(kit)
+		}
+		return j.listRecipients(ctx)
+	})
 	return RecipientsResult{j.totals(), ev}, err
+}
+
+// recipientOfKit tells for whom to encrypt so that the kit reads it.
+func recipientOfKit(file string) (ev events.Recipients, err error) {
+	kit, err := readOwnersKit(file)
+	if err != nil {
+		return ev, err
+	}
+	rs, err := keys.ParseRecipients([]string{kit.Recipient})
+	if err != nil {
+		return ev, fault.WithHint(fmt.Errorf("the recovery kit %s holds no secret key, so it has no "+
+			"recipient", config.Quote(file)),
+			"see those of a machine that backs up: vaultik recipient list")
+	}
+	return events.Recipients{Type: "recipients", Recipients: rs.Strings(),
+		Sum: snapshot.Sum(rs.Sum()).String()}, nil
 }
 
 func (j *job) listRecipients(ctx context.Context) (ev events.Recipients, err error) {
@@ -210,7 +233,11 @@ func (j *job) rewrap(ctx context.Context, given []string) error {
 		if !signed || !h.Revoked.IsZero() || !h.Has(snapshot.RoleWrite) {
 			continue
 		}
-		for _, r := range newestOf(cat, h.Host) {
+		newest := newestOf(cat, h.Host)
+		if len(newest) == 0 {
+			continue // nothing that it saved is to be read
+		}
+		for _, r := range newest {
 			if root, _, err := cat.wholeRoot(ctx, r, id); err == nil {
 				_ = note(root.Recipients) // what is none of these is not what was signed
 			}

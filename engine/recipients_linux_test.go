@@ -114,6 +114,7 @@ func TestRecipients_Change(t *testing.T) {
 	if err := rewrap(second); err == nil {
 		t.Error("a key that reads nothing of before wraps it")
 	}
+	g.added() // it has saved nothing, and its recipients nobody else knows
 	g.must(rewrap(g.key))
 	if !g.reads(second, first) || !g.reads(second, latest) || !g.reads(g.key, first) {
 		t.Error("the epoch keys are wrapped for both, and not both read all")

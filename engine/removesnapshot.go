@@ -255,12 +255,12 @@ func (r *removing) damaged(ctx context.Context) (p pruning, err error) {
 }
 
 // dropped finds the object that is meant: a problem by the name of its object, or by its
-// SHA-256, one side of a fork by its id.
+// SHA-256, one side of a fork by its id or object.
 func (r *removing) dropped(ctx context.Context, name string) (pr snapshot.Problem,
 	d snapshot.Dropped, err error) {
 	name = strings.TrimPrefix(name, "/")
 	for _, row := range r.cat.rows {
-		if !strings.HasPrefix(row.ID(), name) || len(name) < 4 {
+		if row.Key != name && (!strings.HasPrefix(row.ID(), name) || len(name) < 4) {
 			continue
 		}
 		i := slices.IndexFunc(r.cat.problems, func(p snapshot.Problem) bool {

@@ -96,7 +96,7 @@ func (o *opened) trustedTo(role string) error {
 	default:
 		return nil
 	}
-	return fault.WithHint(errors.New(why+", so what it saves would not count"),
+	return fault.WithHint(errors.New(why+", so what it signs would not count"),
 		"see which hosts are trusted: vaultik host list")
 }
 
@@ -132,7 +132,7 @@ func (j *job) openStore(ctx context.Context, o backends.Options) (*opened, error
 	op := &opened{URL: url, Backend: b, Objects: backends.Objects(b), Seen: seen, Known: known,
 		Sets: &config.Sets{}, noHost: notHost{url: url}}
 	if host == nil && j.o.Store == nil {
-		op.noHost.file, op.noHost.anew = j.state.HostFile(), j.becomeNewHost()
+		op.noHost.file, op.noHost.anew = j.state.HostFile(), j.becomeNewHost(storeOfItsOwn)
 	}
 	if err := j.pinned(ctx, op, host, known); err != nil {
 		_ = b.Close()

@@ -59,7 +59,7 @@ func (j *job) copy(ctx context.Context, o CopyOptions) (res CopyResult, err erro
 		return res, err
 	}
 	defer op.Close()
-	err = aside.Do(ctx, func(context.Context) error { return notItself(op.URL, to) })
+	err = aside.Do(ctx, func(context.Context) error { return notItself("--to", op.URL, to) })
 	if err != nil {
 		return res, err
 	}
@@ -120,25 +120,25 @@ func (m *mirrorPlace) bring(ctx context.Context, o CopyOptions, parallel int,
 	return mirror.Run(ctx, system, spec)
 }
 
-// notItself refuses a target that is the store itself, as far as that can be told: who
+// notItself refuses a mirror that is the store itself, as far as that can be told: who
 // believes to have two of what there is only once may lose both.
-func notItself(store, to string) error {
+func notItself(option, store, to string) error {
 	msg := ""
 	a, b := config.FilePath(store), config.FilePath(to)
 	switch {
 	case store == to:
-		msg = "--to is the store itself"
+		msg = option + " is the store itself"
 	case a == "" || b == "":
 	case isSameDir(a, b):
-		msg = fmt.Sprintf("--to is the store itself, %s, under another name", a)
+		msg = fmt.Sprintf("%s is the store itself, %s, under another name", option, a)
 	case within(a, b), within(b, a):
-		msg = "--to: store and target must not contain each other"
+		msg = option + ": store and mirror must not contain each other"
 	}
 	if msg == "" {
 		return nil
 	}
 	return &fault.UsageError{Msg: msg,
-		Advice: "choose another place, preferably on another disk: --to URL"}
+		Advice: "choose another place, preferably on another disk: " + option + " URL"}
 }
 
 func isSameDir(a, b string) bool {

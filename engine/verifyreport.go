@@ -125,7 +125,8 @@ func (v *verification) report(ctx context.Context, rep *verify.Report,
 	v.sum.Files, v.sum.BytesRead, v.sum.Errors = rep.Entries, rep.Read, found
 	ev = events.Verified{Type: "verified", Snapshots: len(v.rows), Affected: affected,
 		Objects: rep.Objects, Bytes: rep.Bytes,
-		Checked: rep.Checked, Pages: rep.Pages, Chunks: rep.Chunks, Entries: rep.Entries,
+		Checked: rep.Checked, Parity: rep.Parity, ParityOK: rep.ParityChecked,
+		Pages: rep.Pages, Chunks: rep.Chunks, Entries: rep.Entries,
 		BytesRead: rep.Read, Problems: found}
 	v.Tell(ev)
 	if err != nil {

@@ -31,6 +31,5 @@
 //	├─ commit       beside  writes lists and root, then makes sure that everything the
 //	│                       manifest names is in the store, and writes the manifest
 //	│                       while that is known
-//	└─ checkpoint   beside  writes one, of all blobs that this run has stored or may
-//	                        reuse
+//	└─ checkpoint   beside  writes one, of all blobs that this run has stored or used
 package backup

@@ -242,7 +242,8 @@ func (p *packer) place(buf *messages.Buf, pc *piece) (placed, bool) {
 		return pl, true
 	}
 	if loc, ok := p.known[pc.ID]; ok {
-		if info, ok := p.run.blobs.info(loc.Blob); ok && !(pc.Anew && p.run.compaction.leaves(info)) {
+		info, ok := p.run.blobs.info(loc.Blob)
+		if ok && !(pc.Anew && p.run.compaction.leaves(info)) {
 			pl.Ref.Blob, pl.Ref.Span = info, loc.Span
 			return pl, true
 		}

@@ -211,7 +211,8 @@ func (s *scanner) carry(m *leafScanned, row index.Leaf) bool {
 	if s.run.compaction.rewrites(&row) {
 		return false
 	}
-	p := &carriedPage{Ref: page.Ref{Blob: info, Span: row.Page.Span, ID: row.PageID}, Live: row.Live}
+	ref := page.Ref{Blob: info, Span: row.Page.Span, ID: row.PageID}
+	p := &carriedPage{Ref: ref, Live: row.Live}
 	for _, n := range row.Blobs {
 		b, ok := s.run.blobs.info(n)
 		if !ok {

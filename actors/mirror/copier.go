@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"vaultik/actors/survey"
 	"vaultik/backends"
 	"vaultik/vault/layout"
+	"vaultik/vault/parity"
 	"vaultik/vault/snapshot"
 )
 
@@ -62,6 +64,16 @@ func (k *copier) compare(
 	buf []byte,
 	done *copyDone,
 ) (bool, error) {
+	if job.Parity {
+		_, err := k.checkParity(ctx, k.run.spec.To, job, done)
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, parity.ErrDamaged), errors.Is(err, backends.ErrNotFound):
+			return false, nil
+		}
+		return false, &TargetError{err}
+	}
 	n, sum, err := hashObject(ctx, k.run.spec.To, job.Key, job.Size, buf)
 	done.Read += n
 	switch {
@@ -84,10 +96,17 @@ func (k *copier) source(
 	done *copyDone,
 ) (backends.Source, error) {
 	if job.Size > survey.BufferSize {
-		return &checkedSource{
+		s := &checkedSource{
 			ctx: ctx, from: k.run.spec.From, key: job.Key, size: job.Size, sum: job.Sum,
 			read: &done.Read,
-		}, nil
+		}
+		if job.Parity {
+			var err error
+			if s.sum, err = k.checkParity(ctx, k.run.spec.From, job, done); err != nil {
+				return nil, err
+			}
+		}
+		return s, nil
 	}
 	var err error
 	for range 2 { // wrong bytes may come from the network
@@ -97,12 +116,32 @@ func (k *copier) source(
 			return nil, actors.DamagedIfShort(err)
 		}
 		done.Read += int64(len(b))
-		if sha256.Sum256(b) == job.Sum {
-			return backends.Bytes(b, &job.Sum), nil
+		sum := sha256.Sum256(b)
+		if job.Parity {
+			err = parity.Check(bytes.NewReader(b), job.Sum)
+		} else if sum != job.Sum {
+			err = actors.ErrWrongSum
 		}
-		err = actors.ErrWrongSum
+		if err == nil {
+			return backends.Bytes(b, &sum), nil
+		}
 	}
 	return nil, err
+}
+
+// checkParity reads the parity of a blob, and returns its SHA-256 if all of it is right.
+func (k *copier) checkParity(
+	ctx context.Context, from backends.Backend, job *copying, done *copyDone,
+) (sum [32]byte, err error) {
+	in, _, err := from.Get(ctx, job.Key, 0, job.Size)
+	if err != nil {
+		return sum, actors.DamagedIfShort(err)
+	}
+	defer func() { _ = in.Close() }()
+	done.Read += job.Size
+	h := sha256.New()
+	err = parity.Check(io.TeeReader(in, h), job.Sum)
+	return [32]byte(h.Sum(nil)), err
 }
 
 // sourceGone reports whether the source would fail for every other object too. An error

@@ -9,6 +9,8 @@ type copying struct {
 	Size  int64
 	Sum   [32]byte // that the bytes must have, by name or by manifest
 	There copyThere
+	// Parity: of the blob that has this Sum. Its own is not known.
+	Parity bool
 	// Manifest: created only if absent; another in its place is a fork, and ends the job.
 	Manifest bool
 }

@@ -117,9 +117,10 @@ func (j *copyJob) copied(c actor.Context, m *messages.Finished[copying, copyDone
 		j.End(c, res.Err)
 	default:
 		p := survey.Of(res.Err, m.Job.Key)
-		if m.Job.Manifest {
+		switch {
+		case m.Job.Manifest:
 			p.Snapshots = []string{j.run.spec.Snapshots[m.Job.Index].ID()}
-		} else {
+		case !m.Job.Parity: // which no snapshot needs
 			p.Snapshots = j.run.survey.IDs(m.Job.Index)
 		}
 		j.problem(p)
@@ -140,7 +141,7 @@ func (j *copyJob) account(job *copying, res *copyDone) {
 		r.SentBytes += res.Sent
 		prog.Stored.Add(res.Sent)
 		prog.Objects.Add(1)
-	} else if !job.Manifest {
+	} else if !job.Manifest && !job.Parity {
 		r.There++
 	}
 	if res.Replaced {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -30,6 +31,7 @@ type planner struct {
 	aside   actors.Aside
 
 	there     []presence // by object: what the target has
+	parity    []uint32   // bytes of parity that the target has, by blob
 	submitted []bool
 	sent      int64 // bytes submitted in this round
 	wanted    map[*survey.List]bool
@@ -89,6 +91,7 @@ func (p *planner) look(ctx context.Context) error {
 		}
 	}
 	p.there, p.submitted = make([]presence, inv.Len()), make([]bool, inv.Len())
+	p.parity = make([]uint32, inv.Len())
 	for host := range inv.Hosts() {
 		if err := p.listTarget(ctx, host); err != nil {
 			return err
@@ -134,6 +137,12 @@ func (p *planner) listTarget(ctx context.Context, host int) error {
 		if err != nil {
 			return nil //nolint:nilerr // a foreign name is not ours to judge
 		}
+		if beside := name; name.Kind == layout.KindParity {
+			beside.Kind = layout.KindBlob
+			if i, ok := inv.Find(beside); ok {
+				p.parity[i] = uint32(min(o.Size, math.MaxUint32))
+			}
+		}
 		if i, ok := inv.Find(name); ok {
 			p.there[i] = otherThere
 			if sum := inv.Sum(i); o.Size == inv.At(i).Size &&
@@ -171,6 +180,10 @@ func (p *planner) count() {
 		case p.there[i] == sameThere:
 			m.there++
 		}
+		if job, transfer := p.parityJob(i); transfer {
+			todo++
+			bytes += job.Size
+		}
 	}
 	for _, s := range spec.Snapshots {
 		if spec.There[s.Key] {
@@ -202,6 +215,22 @@ func (p *planner) job(i int) (copying, bool) {
 		}
 	}
 	return job, o.State != plan.Bad
+}
+
+// parityJob is how the parity of a blob is copied; false if nothing is to be done.
+func (p *planner) parityJob(i int) (copying, bool) {
+	inv, size := p.run.survey.Inventory, p.run.survey.Parity(i)
+	job := copying{Index: i, Size: size, Sum: inv.Sum(i), Parity: true}
+	switch there := int64(p.parity[i]); {
+	case size == 0, there == size && !p.run.spec.ReadData:
+		return job, false
+	case there == size:
+		job.There = copyUnsure
+	case there > 0:
+		job.There = copyBad
+	}
+	job.Key = layout.Parity(inv.Hosts()[inv.HostOf(i)], job.Sum)
+	return job, true
 }
 
 // heads puts the trust lists, store.json and gc objects.
@@ -249,13 +278,15 @@ func (p *planner) objects(s *survey.Snapshot) error {
 			continue
 		}
 		p.submitted[i] = true
-		job, transfer := p.job(i)
-		if !transfer {
-			continue
-		}
-		p.sent += job.Size
-		if err := p.transfer(job); err != nil {
-			return err
+		for _, of := range []func(int) (copying, bool){p.job, p.parityJob} {
+			job, transfer := of(i)
+			if !transfer {
+				continue
+			}
+			p.sent += job.Size
+			if err := p.transfer(job); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -30,7 +30,13 @@ type protocol struct {
 
 // prune goes through the protocol.
 func (p *protocol) prune(ctx context.Context) error {
-	result, err := gc.Prune(ctx, p, p.run.spec.Host, p.run.spec.Options)
+	spec := p.run.spec
+	if spec.Release != nil {
+		seq, err := gc.Release(ctx, p, spec.Host, spec.Options.Now, spec.Release)
+		p.run.report.Store(&Report{Result: &gc.Result{Seq: seq}})
+		return err
+	}
+	result, err := gc.Prune(ctx, p, spec.Host, spec.Options)
 	// It is in no message, which might come when the answer is out.
 	p.run.report.Store(&Report{result, p.run.reading.Loaded()})
 	return err

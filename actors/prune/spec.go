@@ -27,6 +27,9 @@ type Spec struct {
 
 	Seen    []snapshot.Head // of all hosts: what must be there, or have been removed
 	Options gc.Options      // Boot and Done are the job's
+	// Release, if set, says which names are taken off what is condemned, as [gc.Release] does:
+	// that is all then.
+	Release func(layout.Object) bool
 
 	Parallel int // deletions at once; 0: 4
 

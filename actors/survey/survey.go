@@ -42,6 +42,8 @@ type Survey struct {
 	read  map[listKey]*readingList // before Gather asks for it
 	ahead chan struct{}            // a place for each list that was read and not asked for
 
+	parity []uint32 // bytes of parity that the store lists, by blob; nil: of none
+
 	mu  sync.Mutex
 	bad map[int]bool // objects
 }
@@ -342,6 +344,9 @@ func (s *Survey) unlisted(ctx context.Context, host int, seen []bool) error {
 
 // listed notes one object that the store has.
 func (s *Survey) listed(name layout.Object, info *backends.ObjectInfo, seen []bool) {
+	if name.Kind == layout.KindParity && s.besides(name, info.Size) {
+		return
+	}
 	i, ok := s.Inventory.Find(name)
 	if !ok {
 		switch name.Kind {
@@ -365,6 +370,27 @@ func (s *Survey) listed(name layout.Object, info *backends.ObjectInfo, seen []bo
 	case obj.State == plan.Unseen:
 		obj.State = plan.Present
 	}
+}
+
+// besides notes parity that lies beside a blob of the inventory.
+func (s *Survey) besides(name layout.Object, size int64) bool {
+	name.Kind = layout.KindBlob
+	i, ok := s.Inventory.Find(name)
+	if ok && s.parity == nil {
+		s.parity = make([]uint32, s.Inventory.Len())
+	}
+	if ok {
+		s.parity[i] = uint32(min(size, math.MaxUint32))
+	}
+	return ok
+}
+
+// Parity is how many bytes of parity the store lists beside a blob; 0: none.
+func (s *Survey) Parity(i int) int64 {
+	if i >= len(s.parity) {
+		return 0
+	}
+	return int64(s.parity[i])
 }
 
 // SetBad notes that an object is bad.

@@ -11,6 +11,7 @@ import (
 	"vaultik/backends"
 	"vaultik/vault/blob"
 	"vaultik/vault/chunk"
+	"vaultik/vault/parity"
 	"vaultik/vault/plan"
 )
 
@@ -34,6 +35,8 @@ func (k *checker) check(_ int, job checking) (done checkDone) {
 		done = k.ask(o)
 	case o != nil && o.Way == byDrill:
 		done = k.drill(o)
+	case o != nil && o.Way == byParity:
+		done.Err = k.parity(o)
 	case o != nil:
 		done = k.object(o)
 	case job.Key != nil:
@@ -87,6 +90,17 @@ func (k *checker) object(o *objectCheck) (done checkDone) {
 		done.Chunks, done.Err = k.whole(o, b)
 	}
 	return done
+}
+
+// parity downloads the parity of a blob and checks it.
+func (k *checker) parity(o *objectCheck) error {
+	in, _, err := k.run.spec.Store.Get(k.run.Ctx, o.Key, 0, o.Size)
+	if err != nil {
+		return actors.DamagedIfShort(err)
+	}
+	defer func() { _ = in.Close() }()
+	k.run.survey.Fetched.Add(o.Size)
+	return parity.Check(in, o.Sum)
 }
 
 // whole checks the chunks of a blob that is in memory, which it decrypts there.

@@ -48,7 +48,7 @@ func newRecipients(t *testing.T) (keys.Recipients, *keys.Identity) {
 	return rs, id
 }
 
-func writeBytes(t *testing.T, dir, name string, seed uint64, n int) {
+func writeBytes(t testing.TB, dir, name string, seed uint64, n int) {
 	t.Helper()
 	jobtest.Must(t, os.WriteFile(filepath.Join(dir, name), testtree.Bytes(seed, int64(n)), 0o600))
 }

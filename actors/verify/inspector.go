@@ -165,6 +165,14 @@ func (n *inspector) count() (err error) {
 			objects++
 			bytes += o.Size
 		}
+		if size := n.run.survey.Parity(i); size > 0 {
+			t.parity++
+			t.parityBytes += size
+			if n.run.spec.ReadData && n.run.looksInto(i) {
+				objects++
+				bytes += size
+			}
+		}
 		if o.State == plan.Checked && n.run.spec.Drill == nil {
 			t.checked++
 			if err := n.run.tellChecked(i); err != nil {
@@ -195,6 +203,13 @@ func (n *inspector) data() error {
 		o := inv.At(i)
 		if !n.run.looksInto(i) {
 			continue
+		}
+		if size := n.run.survey.Parity(i); size > 0 && how == byReading {
+			job := &objectCheck{Way: byParity, Index: i, Size: size, Sum: inv.Sum(i)}
+			job.Key = layout.Parity(inv.Hosts()[inv.HostOf(i)], job.Sum)
+			if err := n.submit(checking{Object: job}); err != nil {
+				return err
+			}
 		}
 		if o.State != plan.Present && (how == byReading || o.State != plan.Checked) {
 			prog.FilesDone.Add(1)

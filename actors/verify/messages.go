@@ -26,6 +26,7 @@ const (
 	byReading way = iota // all of it
 	byAsking             // the store for its SHA-256
 	byDrill              // opening it, and reading samples
+	byParity             // the parity beside a blob, not the blob
 )
 
 // objectCheck asks to check an object against its SHA-256, or to drill a blob.
@@ -112,7 +113,7 @@ type inspectionEnded struct{ err error }
 
 // tally adds to the report what the inspector has seen.
 type tally struct {
-	objects, bytes, checked, pages, entries int64
+	objects, bytes, checked, pages, entries, parity, parityBytes int64
 }
 
 // problemFound tells the job of a problem. One of the same kind and key is the

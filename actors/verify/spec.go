@@ -86,6 +86,10 @@ type Report struct {
 
 	Unopened []snapshot.Sum // ids of snapshots whose root was not opened, with the key
 
+	Parity        int64 // blobs that have parity beside them
+	ParityBytes   int64 // of that
+	ParityChecked int64 // with ReadData
+
 	Vouched   int64 // with ServerSums: objects of which the store has the right SHA-256
 	Unvouched int64 // of which it has none
 	Drilled   Drilled

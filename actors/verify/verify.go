@@ -103,6 +103,8 @@ func (j *verifyJob) tally(m *tally) {
 	r.Checked += m.checked
 	r.Pages += m.pages
 	r.Entries += m.entries
+	r.Parity += m.parity
+	r.ParityBytes += m.parityBytes
 }
 
 // checked takes the result of a check.
@@ -141,6 +143,14 @@ func (j *verifyJob) objectChecked(o *objectCheck, res *checkDone, err error) err
 	prog, r := j.run.spec.Progress, &j.run.report
 	prog.FilesDone.Add(1)
 	prog.BytesDone.Add(o.Size)
+	if o.Way == byParity {
+		if err != nil { // no snapshot needs it
+			j.problem(survey.Of(err, o.Key))
+		} else {
+			r.ParityChecked++
+		}
+		return nil
+	}
 	switch {
 	case errors.Is(err, survey.ErrSealed) && !j.run.binding(o.Index):
 		r.Drilled.Older++

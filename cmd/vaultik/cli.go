@@ -23,6 +23,7 @@ type cli struct {
 	Restore   restoreCmd   `cmd:"" help:"Restore files from a snapshot."`
 	Verify    verifyCmd    `cmd:"" help:"Check that the store has what its snapshots need."`
 	Drill     drillCmd     `cmd:"" help:"Try out whether a restore would work."`
+	Repair    repairCmd    `cmd:"" help:"Put back what the store lacks or has damaged, from a mirror or by parity."`
 	Prune     pruneCmd     `cmd:"" help:"Remove from the store what no snapshot needs."`
 	StoreCmd  storeCmd     `cmd:"" name:"store" help:"Show, check or mirror the store."`
 	Host      hostCmd      `cmd:"" help:"Add, list and revoke the machines that use a store."`

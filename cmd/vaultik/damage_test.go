@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -21,8 +22,8 @@ var update = flag.Bool("update", false, "write docs/damage.md")
 // damageDoc is held by TestDamageTable.
 const damageDoc = "../../docs/damage.md"
 
-// TestDamageTable damages one object of each kind in each way, and holds what
-// verify and restore exit with and print against docs/damage.md. go test -run
+// TestDamageTable damages one object of each kind in each way, and holds what verify, restore
+// and repair exit with, and what the first two print, against docs/damage.md. go test -run
 // DamageTable -update writes it.
 func TestDamageTable(t *testing.T) {
 	testsize.Long(t)
@@ -35,9 +36,11 @@ func TestDamageTable(t *testing.T) {
 			fmt.Fprintf(&doc, "| %s | %s | %s |\n", v.name, d.name, strings.Join(out.cells(), " | "))
 		}
 	}
+	out := y.tryAll()
+	fmt.Fprintf(&doc, "| one of each of these | delete | %s |\n", strings.Join(out.cells(), " | "))
 	doc.WriteString(damageElsewhere)
 	gone := y.victims()[6]
-	out := y.elsewhere(gone)
+	out = y.elsewhere(gone)
 	fmt.Fprintf(&doc, "| %s | delete | %s |\n", gone.name, strings.Join(out.cells(), " | "))
 	doc.WriteString(damageWords)
 	y.write(&doc)
@@ -61,12 +64,13 @@ func TestDamageTable(t *testing.T) {
 
 // outcome is what the commands made of one damage.
 type outcome struct {
-	exits [5]int // verify, --read-data, both with the key, restore
-	notes []string
+	exits   [5]int // verify, --read-data, both with the key, restore
+	repairs []int  // by parity, from a mirror
+	notes   []string
 }
 
 func (o *outcome) cells() (out []string) {
-	for _, e := range o.exits {
+	for _, e := range slices.Concat(o.exits[:], o.repairs) {
 		out = append(out, fmt.Sprint(e))
 	}
 	return append(out, strings.Join(o.notes, " "))
@@ -79,19 +83,87 @@ func (y *damagedStore) try(v victim, d damageKind) *outcome {
 	y.check(err)
 	swap, err := os.ReadFile(v.swap)
 	y.check(err)
-	if b := d.do(own, swap); b == nil {
-		y.check(os.Remove(y.path(v.key)))
-	} else {
-		y.put(v.key, b)
+	damage := func() {
+		if b := d.do(own, swap); b == nil {
+			y.check(os.Remove(y.path(v.key)))
+		} else {
+			y.put(v.key, b)
+		}
+		if d.name == "swap" && v.exchanged {
+			y.check(os.WriteFile(v.swap, own, 0o600))
+		}
 	}
-	if d.name == "swap" && v.exchanged {
-		y.check(os.WriteFile(v.swap, own, 0o600))
-	}
-	defer func() {
+	whole := func() {
 		y.put(v.key, own)
 		y.check(os.WriteFile(v.swap, swap, 0o600))
-	}()
-	return y.commands(v.name+", "+d.name, true)
+	}
+	defer whole()
+	damage()
+	o := y.commands(v.name+", "+d.name, true)
+	o.repairs = append(o.repairs, y.repair())
+	whole()
+	damage()
+	o.repairs = append(o.repairs, y.repair("--from", y.mirror))
+	return o
+}
+
+// tryAll deletes one object of each kind at once.
+func (y *damagedStore) tryAll() *outcome {
+	y.Helper()
+	all := y.victims()
+	own := make([][]byte, len(all))
+	damage := func() {
+		for i, v := range all {
+			b, err := os.ReadFile(y.path(v.key))
+			y.check(err)
+			own[i] = b
+			y.check(os.Remove(y.path(v.key)))
+		}
+	}
+	damage()
+	o := y.commands("one of each, delete", true)
+	o.repairs = append(o.repairs, y.repair())
+	for i, v := range all {
+		y.put(v.key, own[i])
+	}
+	damage()
+	o.repairs = append(o.repairs, y.repair("--from", y.mirror))
+	return o
+}
+
+// repair repairs the store, and returns the exit code. If that says that all is well, the store
+// has to be what its mirror is; if it does not, nothing that was there may be gone.
+func (y *damagedStore) repair(args ...string) int {
+	y.Helper()
+	before := y.sums()
+	code, stdout, stderr := y.run(false, append([]string{"repair", "--read-data"}, args...)...)
+	after := y.sums()
+	for key, sum := range y.good {
+		switch {
+		case code == 0 && after[key] != sum:
+			y.Errorf("exit 0, and %s is not what it was:\n%s%s", key, stdout, stderr)
+		case before[key] != [32]byte{} && after[key] == [32]byte{}:
+			y.Errorf("%s was there and is gone:\n%s%s", key, stdout, stderr)
+		case after[key] != before[key] && after[key] != sum:
+			y.Errorf("%s was replaced by something wrong:\n%s%s", key, stdout, stderr)
+		}
+	}
+	return code
+}
+
+// sums are the SHA-256 of what the store has.
+func (y *damagedStore) sums() map[string][32]byte {
+	y.Helper()
+	out := map[string][32]byte{}
+	y.check(filepath.WalkDir(y.store, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		out[strings.TrimPrefix(path, y.store+"/")] = sha256.Sum256(b)
+		return err
+	}))
+	return out
 }
 
 // elsewhere deletes the victim and looks from a machine that has never seen the store.
@@ -227,10 +299,14 @@ store if it has several, otherwise of another store). Then ` + "`verify`" + ` an
 the machine that made the backups. These are their exit codes: 0 nothing found, or
 everything restored; 3 some files could not be restored; 13 damage.
 
+Then `+"`repair --read-data`"+` runs, by parity of 10 % alone and, on the same damage, with a mirror:
+0 everything is again what it was; 13 what is left is told, and nothing else has changed. What
+neither has, the next backup of the host stores anew from its files, for the snapshots to come.
+
 A test generates this page: ` + "`go test ./cmd/vaultik -run DamageTable -update`" + `.
 
-| object | damage | verify | verify --read-data | verify, key | verify --read-data, key | restore latest | they print |
-| --- | --- | --- | --- | --- | --- | --- | --- |
+| object | damage | verify | verify --read-data | verify, key | verify --read-data, key | restore latest | repair, parity | repair, mirror | they print |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 `
 
 const damageElsewhere = `

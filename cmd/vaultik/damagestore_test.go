@@ -28,6 +28,8 @@ type damagedStore struct {
 	pages                  []layout.Object     // the blob with the top page, of each
 	data                   []snapshot.BlobSize // of the older one, blobs too large for pages
 	lists                  []string            // keys of condemned lists
+	mirror                 string
+	good                   map[string][32]byte // SHA-256 of what the mirror has, and the store
 	said                   map[string][]string
 	order                  []string
 }
@@ -99,6 +101,10 @@ func newDamagedStore(t *testing.T) *damagedStore {
 	y.check(err)
 	y.identity = k.Identity
 	y.addLists()
+	y.mirror = filepath.Join(dir, "mirror")
+	y.check(os.CopyFS(y.mirror, os.DirFS(y.store)))
+	y.good = y.sums()
+	y.must("repair", "--parity", "10%")
 	return y
 }
 

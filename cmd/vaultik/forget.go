@@ -73,8 +73,9 @@ what is younger than 24 hours. Incomplete snapshots take no place of complete on
 A policy that would leave almost nothing is stopped: on a terminal you are asked, elsewhere
 it takes --force. Tags and pins keep single snapshots: vaultik snapshot tag, pin.
 
-Of several machines' snapshots only this host's are looked at, unless --host says so. A
-machine needs the role prune; other machines add snapshots and remove none.
+Of several machines' snapshots only this host's are looked at, unless --host says so; a
+machine that only prunes looks at all. A machine needs the role prune; other machines add
+snapshots and remove none.
 
 The space comes back with vaultik prune, or with --prune at once.
 

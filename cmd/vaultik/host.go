@@ -201,8 +201,11 @@ func (c *hostRevokeCmd) Run(ctx context.Context, s *session) (err error) {
 }
 
 func (s *session) showRevocation(e events.Revocation) {
-	s.out.result("revoke host %s %s: may %s", e.Host,
-		words.Printable(events.NameOf(e.Hostname, e.Hostname64, "")), strings.Join(e.Roles, " and "))
+	host := e.Host
+	if name := events.NameOf(e.Hostname, e.Hostname64, ""); name != "" {
+		host += " " + words.Printable(name)
+	}
+	s.out.result("revoke host %s: may %s", host, strings.Join(e.Roles, " and "))
 	s.out.result("  key %s", e.Key)
 	s.showStanding(e.Stands, e.StandsGC)
 	if e.Dropped > 0 {

@@ -57,6 +57,22 @@ func TestMeter(t *testing.T) {
 	}
 }
 
+func TestShow_Compacted(t *testing.T) {
+	for blobs, want := range map[int]string{
+		1: "stored 2.0 MiB anew, so that this snapshot does without 1 blob of 15 MiB that was " +
+			"mostly unused\n",
+		3: "stored 2.0 MiB anew, so that this snapshot does without 3 blobs of 15 MiB that were " +
+			"mostly unused\n",
+	} {
+		var b bytes.Buffer
+		s := newSession(&b, new(bytes.Buffer))
+		s.showObject(events.Compacted{Stored: 2 << 20, Blobs: blobs, Left: 15 << 20})
+		if b.String() != want {
+			t.Errorf("%q", b.String())
+		}
+	}
+}
+
 func TestShowProgress_JSON(t *testing.T) {
 	var out, errs bytes.Buffer
 	s := newSession(&out, &errs)

@@ -12,8 +12,9 @@ import (
 
 type pruneCmd struct {
 	Host     []string `help:"Hosts to prune, by id (default: this one; on a machine that only prunes, all)." placeholder:"ID"`
-	DryRun   bool     `help:"Only show what would be removed, now and later."`
+	DryRun   bool     `name:"dry-run" short:"n" help:"Change nothing; show what would be deleted, now and later, and what keeps the rest."`
 	Force    bool     `help:"Also remove a large part of the store that no snapshot explains."`
+	TakeOver bool     `name:"take-over" help:"Go on although another machine has pruned too, in a store where only one may: it has stopped."`
 	Parallel int      `help:"The same as --connections." placeholder:"N"`
 }
 
@@ -28,7 +29,8 @@ after 15 minutes if only this host uses it, otherwise after three days. Run it
 regularly; each run does what is due. Rerun it after an interruption.
 
 If a snapshot of a host cannot be verified, nothing of that host is deleted, and the
-exit code is 13.`
+exit code is 13. A store in which an object cannot be created only if it is absent may be
+pruned by one machine; a second one is noticed, and both stop until one takes over.`
 }
 
 func (c *pruneCmd) Run(ctx context.Context, s *session) error {
@@ -36,7 +38,7 @@ func (c *pruneCmd) Run(ctx context.Context, s *session) error {
 		return err
 	}
 	res, err := s.engine.Prune(ctx, engine.PruneOptions{Hosts: c.Host, DryRun: c.DryRun,
-		Force: c.Force}, s)
+		Force: c.Force, TakeOver: c.TakeOver}, s)
 	s.sum.Totals = res.Totals
 	return err
 }
@@ -58,16 +60,28 @@ func (s *session) showPruned(e events.Pruned) {
 		freed = e.Ripe
 	}
 	switch {
+	case freed.Objects > 0 && e.Versions:
+		s.out.result("%s: %s %s, %s", host, would(e.DryRun, "deleted"), objects(freed), words.Size(freed.Bytes))
+		s.out.result("  the bucket keeps them as old versions: the space comes back when a lifecycle " +
+			"rule of the bucket removes those, and without one never")
 	case freed.Objects > 0:
 		s.out.result("%s: %s %s, freeing %s", host, would(e.DryRun, "deleted"), objects(freed),
 			words.Size(freed.Bytes))
 	case e.All.Objects == 0:
 		s.out.result("%s: nothing to delete: no snapshot yet", host)
-	case e.Waiting.Objects > 0 || e.Young.Objects > 0:
+	case e.Waiting.Objects > 0 || e.Young.Objects > 0 || e.Kept.Objects > 0:
 		s.out.result("%s: nothing to delete yet", host)
 	default:
 		s.out.result("%s: nothing to delete: %s, %s, all needed by %s", host, objects(e.All),
 			words.Size(e.All.Bytes), words.Plural(int64(e.Snapshots), "snapshot", "snapshots"))
+	}
+	if l := e.Locked; l.Objects > 0 && e.Unlocked != nil {
+		s.out.result("  object lock keeps %s, %s of them, the last until %s", objects(l),
+			words.Size(l.Bytes), words.Day(*e.Unlocked))
+	}
+	if k := e.Kept; k.Objects > 0 {
+		s.out.result("  locked: %s, %s, that the store does not delete yet: a later run tries again",
+			objects(k), words.Size(k.Bytes))
 	}
 	if w := e.Waiting; w.Objects > 0 {
 		s.out.result("  waiting: %s, %s, to be deleted %s", objects(w), words.Size(w.Bytes), due(e))
@@ -96,5 +110,8 @@ func due(e events.Pruned) string {
 	if e.AfterBackup {
 		text += ", once this host has made another backup"
 	}
-	return text
+	if time.Duration(e.Grace)*time.Second > time.Hour {
+		return text + ": a running backup may still use them"
+	}
+	return text + ": what was asked for before may still arrive"
 }

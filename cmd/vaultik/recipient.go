@@ -19,15 +19,17 @@ type recipientCmd struct {
 	Sign   recipientSignCmd   `cmd:"" help:"Have the owner sign who can read the backups of this host."`
 }
 
-type recipientListCmd struct{}
+type recipientListCmd struct {
+	Kit string `help:"Print the recipient of this recovery kit instead; no configuration is needed." placeholder:"FILE"`
+}
 
 func (recipientListCmd) Help() string {
 	return `Prints the recipients (age_recipients) in the configuration, one a line. It fails if the
 owner has signed others.`
 }
 
-func (recipientListCmd) Run(ctx context.Context, s *session) error {
-	res, err := s.engine.ListRecipients(ctx, s)
+func (c recipientListCmd) Run(ctx context.Context, s *session) error {
+	res, err := s.engine.ListRecipients(ctx, c.Kit, s)
 	s.sum.Totals = res.Totals
 	if len(res.Recipients.Recipients) > 0 {
 		s.out.event(res.Recipients)

@@ -66,6 +66,10 @@ func (s *session) showObject(e events.Event) {
 		s.showPlan(e)
 	case events.Index:
 		s.showIndex(e)
+	case events.Repair:
+		s.showRepair(e)
+	case events.Repaired:
+		s.showRepaired(e)
 	case events.Pruned:
 		s.showPruned(e)
 	case events.StoreCheck:

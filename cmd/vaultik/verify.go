@@ -70,6 +70,9 @@ func checked(res *engine.VerifyResult) string {
 		parts = append(parts, "SHA-256 that the server has of "+words.Plural(res.Vouched,
 			"object", "objects"))
 	}
+	if res.Verified.ParityOK > 0 {
+		parts = append(parts, "parity of "+words.Plural(res.Verified.ParityOK, "blob", "blobs"))
+	}
 	if res.Key {
 		parts = append(parts, words.Plural(res.Verified.Pages, "page", "pages"))
 	}

@@ -102,6 +102,8 @@ func (Restored) event()     {}
 func (Plan) event()         {}
 func (Copied) event()       {}
 func (Pruned) event()       {}
+func (Repair) event()       {}
+func (Repaired) event()     {}
 func (StoreInfo) event()    {}
 func (StoreCheck) event()   {}
 func (Remark) event()       {}

@@ -202,6 +202,8 @@ type Verified struct {
 	Objects   int64    `json:"objects"`
 	Bytes     int64    `json:"bytes"` // of the objects
 	Checked   int64    `json:"checked"`
+	Parity    int64    `json:"parity"`         // blobs that have parity beside them
+	ParityOK  int64    `json:"parity_checked"` // of which it was read and is right
 	Pages     int64    `json:"pages"`
 	Chunks    int64    `json:"chunks"`
 	Entries   int64    `json:"entries"`
@@ -570,6 +572,45 @@ type Copied struct {
 	Problems  int64  `json:"problems"`
 }
 
+// Repair is what repair has done about one object, or would do.
+type Repair struct {
+	Type      string   `json:"type"` // repair
+	Key       string   `json:"key"`
+	Done      string   `json:"done"`           // one of the words below
+	From      string   `json:"from,omitempty"` // mirror, parity, blob
+	Reason    string   `json:"reason"`         // what was wrong
+	Bytes     int64    `json:"bytes"`
+	Snapshots []string `json:"snapshots,omitempty"` // ids of those that need it
+	DryRun    bool     `json:"dry_run"`
+}
+
+// What repair does about an object.
+const (
+	RepairPut      = "put"      // it was missing
+	RepairReplaced = "replaced" // it was damaged
+	RepairReleased = "released" // its name is no longer condemned
+	RepairParity   = "parity"   // it is the parity of a blob, and was made
+
+	FromMirror = "mirror" // see [Repair.From]
+)
+
+// Repaired is what repair has done, or would do, also if it ended early.
+type Repaired struct {
+	Type       string   `json:"type"` // repaired
+	DryRun     bool     `json:"dry_run"`
+	Snapshots  int      `json:"snapshots"`
+	Objects    int64    `json:"objects"`     // that the snapshots need
+	Put        int64    `json:"put"`         // objects that were put back
+	FromMirror int64    `json:"from_mirror"` // of these
+	FromParity int64    `json:"from_parity"` // of these
+	Sectors    int64    `json:"sectors"`     // of 4 KiB that parity has corrected
+	Released   int64    `json:"released"`    // names that are no longer condemned
+	Parities   int64    `json:"parities"`    // parities of blobs that were made
+	PutBytes   int64    `json:"bytes_put"`
+	Left       int64    `json:"left"`               // problems that are left
+	Affected   []string `json:"affected,omitempty"` // ids of snapshots that these affect
+}
+
 // Pruned is what prune did in one host's part of the store, or would do, also if it ended early.
 type Pruned struct {
 	Type       string `json:"type"` // pruned
@@ -588,11 +629,15 @@ type Pruned struct {
 	Waiting   Amount `json:"waiting"`   // condemned, and deleted later
 	Ripe      Amount `json:"ripe"`      // condemned, and to be deleted now
 	Deleted   Amount `json:"deleted"`   // of these, those that were
+	Kept      Amount `json:"kept"`      // that were to be deleted, and that the store does not let go
+	Locked    Amount `json:"locked"`    // of what is to be deleted now, what object lock keeps
+	Versions  bool   `json:"versions"`  // the store keeps what is deleted as versions that are not current
 
-	Age         float64    `json:"age"`            // seconds until what is not needed is condemned
-	Grace       float64    `json:"grace"`          // seconds from there until it is deleted
-	AfterBackup bool       `json:"after_backup"`   // and not before the host's next backup
-	Next        *time.Time `json:"next,omitempty"` // when the first of those that wait can be deleted
+	Age         float64    `json:"age"`                // seconds until what is not needed is condemned
+	Grace       float64    `json:"grace"`              // seconds from there until it is deleted
+	AfterBackup bool       `json:"after_backup"`       // and not before the host's next backup
+	Next        *time.Time `json:"next,omitempty"`     // when the first of those that wait can be deleted
+	Unlocked    *time.Time `json:"unlocked,omitempty"` // when the last of those that object lock keeps can go
 	Error       string     `json:"error,omitempty"`
 }
 

@@ -173,7 +173,8 @@ func (h *host) backup(s *set) (err error) {
 		}
 		if missing == 0 {
 			h.w.tell(h.machine, "has saved %s", b.saved.at)
-			b.saved.success, b.set.hadWhole = true, true
+			b.saved.success = true
+			b.set.hadWhole = b.set.hadWhole || !b.saved.removed
 			if b.part.removed(b.saved) && !b.saved.removed {
 				h.w.broke("%s is saved where another one was removed", b.saved.at)
 			}

@@ -180,6 +180,10 @@ func (m *mirror) putBack(n *made) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if n.at.what != n {
+		m.w.tell(m.machine, "finds another one in the place of %s", n.at)
+		return true, nil
+	}
 	if err := m.read("ask for the next gc object"); err != nil {
 		return false, err
 	}

@@ -7,8 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"vaultik/vault/blob"
 	"vaultik/vault/gc"
-	"vaultik/vault/layout"
+	"vaultik/vault/snapshot"
 )
 
 // script is a history that is told call by call: one host with two sets, and pruners with short
@@ -80,21 +81,27 @@ func (s *script) at(m *machine, call string, do func()) {
 	}
 }
 
-// condemnedList has a list condemned of which all blobs stay: the sets need them in other ways.
+// condemnedList has a list condemned of which all blobs stay, since the sets need them in other
+// ways. It returns what is to be backed up for the same list to be wanted again.
 func (s *script) condemnedList() (list *object, again []int) {
 	s.t.Helper()
 	again = []int{0, 1, 2, 3, 4, 5, 6, 7}
+	of := map[blob.Name]int{}
 	m := s.mustBackup(s.one, again...)
+	for _, c := range again {
+		of[blob.Name(s.h.index[c].at.Sum)] = c
+	}
+	without := -1
 	for _, x := range m.needs {
-		if x.Kind == layout.KindBlobList && x.size > 0 {
-			list = x
+		if blobs, ok := x.what.([]snapshot.BlobSize); ok && len(blobs) > 1 {
+			list, without = x, of[blobs[0].Name]
 		}
 	}
 	if list == nil {
-		s.t.Fatal("no list")
+		s.t.Fatal("no list is of several blobs")
 	}
-	s.mustBackup(s.two, again[1:]...)
-	s.mustBackup(s.one, 0)
+	s.mustBackup(s.two, slices.DeleteFunc(slices.Clone(again), func(c int) bool { return c == without })...)
+	s.mustBackup(s.one, without)
 	s.prune(s.prune0)
 	if !s.dooms(list) {
 		s.t.Fatalf("%s is not condemned:\n%s", list, s.told)
@@ -186,7 +193,7 @@ func TestTraces(t *testing.T) {
 		}},
 		"a crash between a late manifest and the second look": {weakness{blind: true}, func(s *script) {
 			err := s.held(func() {
-				s.at(s.h.machine, "answer to put manifest", func() { s.h.dead = true })
+				s.at(s.h.machine, "look for manifest", func() { s.h.dead = true })
 			})
 			if err == nil {
 				s.t.Fatal("the host was not killed")
@@ -223,16 +230,19 @@ func TestTraces(t *testing.T) {
 			s.mustBackup(s.one, 1)
 			s.mustBackup(s.one, 2)
 			s.at(s.prune1, "put gc object", func() {
-				s.prune(s.prune0)
 				s.mustBackup(s.one, 3)
+				s.prune(s.prune0)
 			})
-			s.retain = func([]*gc.Snapshot) gc.Choice { return gc.Choice{} }
 			s.prune(s.prune1)
 		}},
 		"no wait between condemning and deleting": {weakness{noGrace: true}, func(s *script) {
 			s.mustBackup(s.one, 1)
-			s.mustBackup(s.one, 2)
-			s.behind = 5 * time.Minute // the newest manifest is not listed yet
+			s.advance(10 * time.Minute)
+			s.at(s.h.machine, "put manifest", func() { s.advance(6 * time.Minute) })
+			if err := s.backup(s.one, 1, 2); err != nil {
+				s.t.Fatal(err)
+			}
+			s.behind = 5 * time.Minute // the newest manifest is not listed yet, and its root is
 			s.prune(s.prune0)
 			s.behind = 0
 		}},

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,14 +136,17 @@ func TestPluginIdentity_failures(t *testing.T) {
 	_, r := mustGenerate(t, true)
 	sealed := seal(t, "x", r)
 	secret := plugin.EncodeIdentity("fake", []byte("secret data"))
-	// In each script: a body of "pin?" is cGluPw, one of "broken" is YnJva2Vu. With cat it
-	// stays until all is read: one that ends too early is another failure (a broken pipe).
+	// In each script: a body of "pin?" is cGluPw, one of "broken" is YnJva2Vu.
 	for name, tt := range map[string]struct{ script, want string }{
-		"asks": {"echo '-> request-secret'; echo cGluPw; read -r a; read -r b;" +
-			"echo '-> error internal'; echo YnJva2Vu; read -r a; read -r b; echo '-> done'; echo; cat >/dev/null", "asks for input"},
-		"fails":  {"echo '-> error internal'; echo YnJva2Vu; read -r a; read -r b; echo '-> done'; echo; cat >/dev/null", "broken"},
-		"exits":  {"exit 1", "fake plugin"},
-		"prints": {"echo '-> error internal'; echo " + wrap64(secret) + "; echo; cat >/dev/null", "contains a key"},
+		"asks":    {"echo '-> request-secret'; echo cGluPw; cat >/dev/null", "asks for input"},
+		"fails":   {"echo '-> error internal'; echo YnJva2Vu; cat >/dev/null", "fake: broken"},
+		"exits":   {"exit 1", "fake: it ended without an answer"},
+		"stops":   {"printf '%s' '-> msg'", "fake: it ended without an answer"},
+		"prints":  {"echo '-> error internal'; echo " + wrap64(secret) + "; echo; cat >/dev/null", "contains a key"},
+		"garbles": {"echo hello; cat >/dev/null", "fake: it does not speak"},
+		"base64":  {"echo '-> msg'; echo '!'; cat >/dev/null", "fake: it does not speak"},
+		"twice":   {"for i in 1 2; do echo '-> file-key 0'; echo YnJva2Vu; done; cat >/dev/null", "not asked for"},
+		"floods":  {"exec yes '-> new-word\n'", "fake: it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Decrypt(sealed, fakePlugin(t, tt.script).Age(), 10)
@@ -159,18 +164,36 @@ func TestPluginIdentity_failures(t *testing.T) {
 			t.Errorf("%v, want ErrPlugin that names the program", err)
 		}
 	})
+	// One that heeds neither the end of its input nor a signal is killed.
 	t.Run("hangs", func(t *testing.T) {
-		fakePlugin(t, "cat >/dev/null")
+		out := filepath.Join(t.TempDir(), "pid")
+		t.Setenv("FAKE_OUT", out)
+		fakePlugin(t, `trap '' INT TERM; echo $$ >"$FAKE_OUT"; echo '-> msg'; echo dG91Y2ggbWU; exec sleep 3600`)
 		p, err := newPluginIdentity(secret)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.timeout = 50 * time.Millisecond
-		if _, err := Decrypt(sealed, []age.Identity{p}, 10); !errors.Is(err, ErrPlugin) || !strings.Contains(err.Error(), "not responding") {
+		late := make(chan time.Time, 1)
+		p.after = func(time.Duration) <-chan time.Time { return late }
+		p.onMessage = func(string, string) { late <- time.Time{} }
+		_, err = Decrypt(sealed, []age.Identity{p}, 10)
+		if !errors.Is(err, ErrPlugin) || !strings.Contains(err.Error(), "fake: not responding for 1m0s, so it was stopped") {
 			t.Errorf("%v, want ErrPlugin: not responding", err)
 		}
-		p.timeout = time.Hour
-		if _, err := Decrypt(sealed, []age.Identity{p}, 10); !errors.Is(err, ErrPlugin) {
+		text, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plug, err := os.FindProcess(pid); err == nil {
+			if err := plug.Signal(syscall.Signal(0)); !errors.Is(err, os.ErrProcessDone) {
+				t.Errorf("the plugin still runs: %v", err)
+			}
+		}
+		if _, err := Decrypt(sealed, []age.Identity{p}, 10); !errors.Is(err, ErrPlugin) || !strings.Contains(err.Error(), "before") {
 			t.Errorf("second time: %v, want ErrPlugin at once", err)
 		}
 	})

@@ -18,11 +18,13 @@
 package parity
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/klauspost/reedsolomon"
 )
@@ -37,6 +39,9 @@ const (
 	maxBlob   = 256 << 20
 	maxStripe = (maxBlob/sector + maxData - 1) / maxData
 )
+
+// MaxSize is how long the parity of a blob may be, in bytes.
+const MaxSize = 2 * maxBlob
 
 // MaxPercent is the most parity that there can be, in hundredths of the blob.
 const MaxPercent = 100
@@ -213,10 +218,78 @@ func Open(b []byte, name [32]byte) (*Parity, error) {
 	return p, nil
 }
 
+// Check reads parity to its end, and fails with [ErrDamaged] unless all of it is as it was
+// made, of the blob of this name. Of large parity it holds the head only: 1/200 of the blob and
+// as much of the parity.
+func Check(in io.Reader, name [32]byte) error {
+	r := bufio.NewReaderSize(in, 64<<10)
+	head := make([]byte, fixedLen)
+	if err := fill(r, head); err != nil {
+		return err
+	}
+	p, ok := numbers(head)
+	if !ok {
+		return ErrDamaged
+	}
+	head = append(head, make([]byte, p.headLen()-fixedLen)...)
+	if err := fill(r, head[fixedLen:]); err != nil {
+		return err
+	}
+	if p, ok = front(head, 0); !ok || p.name != name {
+		return ErrDamaged
+	}
+	bad, one := 0, make([]byte, sector)
+	for sums := p.sums[p.sectors()*sumLen:]; len(sums) > 0; sums = sums[sumLen:] {
+		if err := fill(r, one); err != nil {
+			return err
+		}
+		if !bytes.Equal(sum(one), sums[:sumLen]) {
+			bad++
+		}
+	}
+	rest, err := io.ReadAll(io.LimitReader(r, int64(len(head))+5))
+	switch {
+	case err != nil:
+		return err
+	case bad > 0:
+		return fmt.Errorf("%w: %d of its %d sectors", ErrDamaged, bad, p.stripes*p.parity)
+	case !bytes.Equal(rest, binary.LittleEndian.AppendUint32(head, uint32(len(head)))):
+		return fmt.Errorf("%w: its end", ErrDamaged)
+	}
+	return nil
+}
+
+// fill reads so many bytes; that there are fewer is damage.
+func fill(r io.Reader, b []byte) error {
+	_, err := io.ReadFull(r, b)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: it is too short", ErrDamaged)
+	}
+	return err
+}
+
 // front reads the head that begins at a place.
 func front(b []byte, at int) (*Parity, bool) {
-	le := binary.LittleEndian
 	h := b[at:]
+	p, ok := numbers(h)
+	if !ok || len(h) < p.headLen() {
+		return nil, false
+	}
+	h = h[:p.headLen()]
+	end := len(h) - sha256.Size
+	if all := sha256.Sum256(h[:end]); !bytes.Equal(all[:], h[end:]) {
+		return nil, false
+	}
+	p.name = [32]byte(h[fixedLen-sha256.Size:])
+	p.sums = h[fixedLen:end]
+	first := p.headLen() // the body is behind the first head, whichever was read
+	p.body = b[min(len(b), first):min(len(b), first+p.stripes*p.parity*sector)]
+	return p, true
+}
+
+// numbers reads the shape at the beginning of a head.
+func numbers(h []byte) (*Parity, bool) {
+	le := binary.LittleEndian
 	if len(h) < fixedLen || string(h[:len(magic)]) != magic || le.Uint32(h[len(magic):]) != version {
 		return nil, false
 	}
@@ -233,19 +306,7 @@ func front(b []byte, at int) (*Parity, bool) {
 		return nil, false
 	}
 	p := &Parity{shape: shape{size: int64(size), data: n[0], parity: n[1], stripes: n[2]}}
-	if !p.valid() || len(h) < p.headLen() {
-		return nil, false
-	}
-	h = h[:p.headLen()]
-	end := len(h) - sha256.Size
-	if all := sha256.Sum256(h[:end]); !bytes.Equal(all[:], h[end:]) {
-		return nil, false
-	}
-	p.name = [32]byte(h[fixedLen-sha256.Size:])
-	p.sums = h[fixedLen:end]
-	first := p.headLen()
-	p.body = b[min(len(b), first):min(len(b), first+p.stripes*p.parity*sector)]
-	return p, true
+	return p, p.valid()
 }
 
 // BlobSize is how long the blob is.

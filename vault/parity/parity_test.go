@@ -38,6 +38,18 @@ func TestHeal(t *testing.T) {
 			if err != nil || p.Damaged != 0 || p.BlobSize() != int64(size) {
 				t.Fatalf("size %d: %v, %+v", size, err, p)
 			}
+			if err := Check(bytes.NewReader(made), name); err != nil {
+				t.Fatalf("size %d: %v", size, err)
+			}
+			for range 4 {
+				at := r.IntN(len(made))
+				for _, b := range [][]byte{made[:at], slices.Concat(made, made[:1+at]),
+					slices.Concat(made[:at], []byte{^made[at]}, made[at+1:])} {
+					if err := Check(bytes.NewReader(b), name); !errors.Is(err, ErrDamaged) {
+						t.Fatalf("size %d, changed at %d of %d: %v", size, at, len(made), err)
+					}
+				}
+			}
 			hurt, body := slices.Clone(blob), slices.Clone(made)
 			want := 0
 			for i := range p.stripes { // as much as each stripe bears
@@ -163,6 +175,9 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, name := range [][32]byte{sha256.Sum256(blob), {}} {
 			p, err := Open(b, name)
+			if whole := Check(bytes.NewReader(b), name) == nil; whole && (err != nil || p.Damaged > 0) {
+				t.Fatalf("whole, but opens with %v", err)
+			}
 			if err != nil {
 				continue
 			}
