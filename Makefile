@@ -88,6 +88,9 @@ bench-snapshots: tools ## the same for commands on SNAPSHOTS snapshots (5,000) i
 bench-gc: ## time and memory of prune's decisions about a million blobs
 	$(GO) test -run '^$$' -bench Prune -benchtime 3x ./vault/gc
 
+bench-prune: tools ## the same for prune on a store of BLOBS blobs (1,000,000) and MANIFESTS manifests (10,000), and beside restic: half an hour
+	$(GO) test -run '^$$' -bench Prune -benchtime 1x -timeout 180m ./internal/e2e
+
 fidelity: build ## what Vaultik, restic, borg and kopia keep, those that are installed: writes docs/fidelity.md; as root
 	$(GO) run ./internal/fidelity/cmd -vaultik bin/vaultik -o docs/fidelity.md
 
