@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"vaultik/backends"
-	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
@@ -16,6 +15,9 @@ import (
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
+
+// MaxRequest bounds a request of a new machine, in bytes.
+const MaxRequest = snapshot.MaxRequest
 
 // AcceptOptions say whose request the owner accepts.
 type AcceptOptions struct {
@@ -135,7 +137,7 @@ func checkRequest(op *opened, r *snapshot.Request) error {
 // warnOfRequest says what the owner should think about.
 func (j *job) warnOfRequest(op *opened, kit *keys.Kit, r *snapshot.Request) {
 	for id, name := range op.Known.Hosts {
-		if h, ok := op.Store.Trust.Host(id); ok && name == config.Text(r.Hostname) &&
+		if h, ok := op.Store.Trust.Host(id); ok && name == r.Hostname &&
 			h.Revoked.IsZero() {
 			j.Warn("if it is the same machine, revoke that one afterwards: vaultik host revoke "+
 				id.String(), "there is a host of that name already: %s", id)

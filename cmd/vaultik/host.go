@@ -14,7 +14,6 @@ import (
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
-	"vaultik/vault/snapshot"
 )
 
 type hostCmd struct {
@@ -100,13 +99,13 @@ func (c *hostAcceptCmd) Run(ctx context.Context, s *session) (err error) {
 // readRequest reads a file, or standard input, up to one byte more than a request may have.
 func readRequest(name string) ([]byte, error) {
 	if name == "-" {
-		return io.ReadAll(io.LimitReader(os.Stdin, snapshot.MaxRequest+1))
+		return io.ReadAll(io.LimitReader(os.Stdin, engine.MaxRequest+1))
 	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, snapshot.MaxRequest+1))
+	text, err := io.ReadAll(io.LimitReader(f, engine.MaxRequest+1))
 	return text, errors.Join(err, f.Close())
 }
 
