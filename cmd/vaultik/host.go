@@ -70,8 +70,8 @@ type hostAcceptCmd struct {
 }
 
 func (hostAcceptCmd) Help() string {
-	return `Shows which machine asks for what, and adds it to the store's trust list, signed with the
-owner's key from the recovery kit. Anybody can make a request in any name: compare the
+	return `Shows which machine asks for what, and adds it to the store's trust list, signed with
+the owner's key from the recovery kit. Anybody can make a request in any name: compare the
 fingerprint with the one that the new machine itself shows, and the recipients with those
 that you know (vaultik recipient list). The request is found in any text around it, such as
 a mail.`
@@ -174,8 +174,8 @@ type hostRevokeCmd struct {
 }
 
 func (hostRevokeCmd) Help() string {
-	return `For a machine whose key was stolen, or that is retired. Shows what stands of all that its
-key has signed: of each set the snapshots up to the newest that is there now, or up to the
+	return `For a machine whose key was stolen, or that is retired. Shows what stands of all that
+its key has signed: of each set the snapshots up to the newest that is there now, or up to the
 one that --until names. Nothing else counts from then on, whatever time it claims. What was
 pruned with the key, so far, stays pruned.
 
