@@ -142,8 +142,8 @@ func (j *job) changeRecipients(ctx context.Context, o RecipientOptions,
 	}
 	if len(removes) > 0 {
 		j.Warn("", "whoever has the key of a recipient that was removed can still read all "+
-			"that was saved before, and what is shared with it: nothing can take that back. What is new "+
-			"from now on, that key does not open")
+			"that was saved before, and what is shared with it: nothing can take that back. "+
+			"What is new from now on, that key does not open")
 	}
 	if len(adds) == 0 {
 		return nil
