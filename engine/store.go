@@ -226,7 +226,7 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 }
 
 // putBack is what to do about an object that is damaged.
-const putBack = "put that object back from another copy of the store"
+const putBack = "put that object back from another copy of the store: vaultik repair --from URL"
 
 // unreadable says what follows if store.json or the trust list is damaged, or gone while the
 // rest of the store is there. seen is the number of the newest trust list seen before.
