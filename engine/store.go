@@ -89,7 +89,7 @@ func (o *opened) trustedTo(role string) error {
 		return fault.WithHint(errors.New("the owner of the store has not accepted this "+
 			"machine yet"),
 			"to see its request again: vaultik host add; on a machine with the recovery kit: "+
-			"vaultik host accept --kit FILE REQUEST")
+				"vaultik host accept --kit FILE REQUEST")
 	case !ok || h.Key != o.Host.Signer.Public() || !h.Has(role):
 		why = "the owner of the store does not trust the key of this host"
 	case !h.Revoked.IsZero():
