@@ -86,7 +86,8 @@ func (o *opened) trustedTo(role string) error {
 	var why string
 	switch {
 	case !ok && len(o.Host.Roles) > 0:
-		return fault.WithHint(errors.New("the owner of the store has not accepted this machine yet"),
+		return fault.WithHint(errors.New("the owner of the store has not accepted this "+
+			"machine yet"),
 			"to see its request again: vaultik host add; on a machine with the recovery kit: "+
 				"vaultik host accept --kit FILE REQUEST")
 	case !ok || h.Key != o.Host.Signer.Public() || !h.Has(role):
