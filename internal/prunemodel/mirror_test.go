@@ -1,11 +1,12 @@
 package prunemodel
 
 import (
+	"context"
 	"slices"
 	"time"
 
+	"vaultik/vault/gc"
 	"vaultik/vault/layout"
-	"vaultik/vault/snapshot"
 )
 
 // mirror is a machine that copies one host's part of the store to another store, follows what is
@@ -120,8 +121,8 @@ func (m *mirror) follow() error {
 }
 
 // settled is how long putting back waits after it took names off the condemned list: a prune that
-// has not seen that yet looks within ten minutes, and what it has asked for is done by then.
-const settled = 2 * time.Hour
+// has not seen that yet looks again by then.
+const settled = gc.Look
 
 // mend puts back a manifest that the source has lost, and what it needs.
 func (m *mirror) mend() {
@@ -216,31 +217,17 @@ func (m *mirror) takeOff(n *made) (seq uint64, err error) {
 	for _, x := range n.needs {
 		needed[x.Name()] = true
 	}
-	next := *g
-	next.Seq, next.Prev, next.Condemned = g.Seq+1, m.from.headSum, nil
-	off := 0
-	for _, c := range g.Condemned {
-		names := slices.DeleteFunc(slices.Clone(c.Names), func(name string) bool { return needed[name] })
-		off += len(c.Names) - len(names)
-		if c.Names = names; len(names) > 0 {
-			next.Condemned = append(next.Condemned, c)
-		}
-	}
-	if off == 0 || m.w.weak.keepsCondemned {
+	if m.w.weak.keepsCondemned {
 		return g.Seq, nil
 	}
-	m.w.tell(m.machine, "takes %d names off the condemned list", off)
-	x, sum, taken := m.from.object(layout.Object{Kind: layout.KindGC, Seq: next.Seq}), snapshot.Sum(m.w.id()), false
-	err = m.send("put "+x.String(), func() {
-		if taken = x.there; !taken {
-			m.from.headSum = sum
-			m.from.put(m.machine, x, 600, &next)
-		}
+	store := &gcStore{machine: m.machine, part: m.from, memory: &memory{}}
+	seq, err = gc.Release(context.Background(), store, m.from.host, m.wall(), func(o layout.Object) bool {
+		return needed[o.Name()]
 	})
-	if err == nil && taken {
-		err = errFailed
+	if seq == 0 {
+		seq = g.Seq
 	}
-	return next.Seq, err
+	return seq, err
 }
 
 // lost reports whether there is something to put back.
