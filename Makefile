@@ -27,7 +27,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick check deadcode structure docs test test-race test-portable cross soak model lint fuzz bench bench-stores bench-snapshots bench-gc bench-keeping fidelity tools lint-tools fmt clean
+.PHONY: help build quick check deadcode structure docs test test-race test-portable cross soak model lint fuzz bench bench-stores bench-snapshots bench-gc bench-keeping bench-prune fidelity tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
