@@ -1,11 +1,12 @@
 package prunemodel
 
 import (
+	"context"
 	"slices"
 	"time"
 
+	"vaultik/vault/gc"
 	"vaultik/vault/layout"
-	"vaultik/vault/snapshot"
 )
 
 // mirror is a machine that copies one host's part of the store to another store, follows what is
@@ -119,10 +120,6 @@ func (m *mirror) follow() error {
 	return nil
 }
 
-// settled is how long putting back waits after it took names off the condemned list: a prune that
-// has not seen that yet looks within ten minutes, and what it has asked for is done by then.
-const settled = 2 * time.Hour
-
 // mend puts back a manifest that the source has lost, and what it needs.
 func (m *mirror) mend() {
 	for _, n := range m.from.manifests {
@@ -149,10 +146,10 @@ func (m *mirror) putBack(n *made) (done bool, err error) {
 	}
 	if !m.w.weak.hasty {
 		start := m.boot()
-		for m.boot()-start < settled {
-			m.wake = m.w.now + settled
+		for m.boot()-start < gc.Settled {
+			m.wake = m.w.now + gc.Settled
 			if m.w.calm {
-				m.w.advance(settled)
+				m.w.advance(gc.Settled)
 			} else {
 				m.yield(struct{}{})
 			}
@@ -216,31 +213,17 @@ func (m *mirror) takeOff(n *made) (seq uint64, err error) {
 	for _, x := range n.needs {
 		needed[x.Name()] = true
 	}
-	next := *g
-	next.Seq, next.Prev, next.Condemned = g.Seq+1, m.from.headSum, nil
-	off := 0
-	for _, c := range g.Condemned {
-		names := slices.DeleteFunc(slices.Clone(c.Names), func(name string) bool { return needed[name] })
-		off += len(c.Names) - len(names)
-		if c.Names = names; len(names) > 0 {
-			next.Condemned = append(next.Condemned, c)
-		}
-	}
-	if off == 0 || m.w.weak.keepsCondemned {
+	if m.w.weak.keepsCondemned {
 		return g.Seq, nil
 	}
-	m.w.tell(m.machine, "takes %d names off the condemned list", off)
-	x, sum, taken := m.from.object(layout.Object{Kind: layout.KindGC, Seq: next.Seq}), snapshot.Sum(m.w.id()), false
-	err = m.send("put "+x.String(), func() {
-		if taken = x.there; !taken {
-			m.from.headSum = sum
-			m.from.put(m.machine, x, 600, &next)
-		}
+	store := &gcStore{machine: m.machine, part: m.from, memory: &memory{}}
+	seq, err = gc.Release(context.Background(), store, m.from.host, m.wall(), func(o layout.Object) bool {
+		return needed[o.Name()]
 	})
-	if err == nil && taken {
-		err = errFailed
+	if seq == 0 {
+		seq = g.Seq
 	}
-	return next.Seq, err
+	return seq, err
 }
 
 // lost reports whether there is something to put back.

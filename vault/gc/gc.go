@@ -2,6 +2,9 @@
 // may prune removes what no snapshot needs, without a key, without a lock, beside running
 // backups. docs/format.md has the rules and why they are safe. It does nothing itself: it works
 // through a [Store], so that a model can drive it through every order of events.
+//
+// It holds about 70 MB a million blobs (make bench-gc), and up to as much again while the
+// listing grows.
 package gc
 
 import (
@@ -159,10 +162,10 @@ type Choice struct {
 // Options are what a run is to do.
 type Options struct {
 	Times
-	Now      time.Time             // by this machine's clock, for people who read the gc object
+	Now      time.Time             // by this machine's clock, for people, and for what a dry run says
 	Boot     func() time.Duration  // a clock that counts suspended time
 	Force    bool                  // condemn what is unexplained
-	Keep     bool                  // only remove snapshots; condemn and delete nothing else
+	Keep     bool                  // only remove snapshots: condemn what they needed, and delete nothing else
 	Dry      bool                  // write and delete nothing
 	TakeOver bool                  // go on from several newest gc objects: the others have stopped
 	Done     func(deleted, of int) // progress; may be nil
@@ -213,7 +216,11 @@ func Prune(ctx context.Context, s Store, host layout.HostID, o Options) (*Result
 			return &r.result, err
 		}
 		if o.Dry {
-			r.advance(snapshot.Sum{}, r.now())
+			now := r.now() // the store's clock is asked by writing; a dry run goes by this machine's
+			if r.o.Now.After(now) {
+				now = r.o.Now
+			}
+			r.advance(snapshot.Sum{}, now)
 			r.ripe()
 			return &r.result, nil
 		}

@@ -199,6 +199,9 @@ func (f *fakeStore) prune(expire ...snapshot.Sum) (*Result, error) {
 
 func (f *fakeStore) with(o Options) (*Result, error) {
 	start := f.now
+	if o.Now.IsZero() {
+		o.Now = f.now
+	}
 	o.Grace, o.Boot = time.Hour, func() time.Duration { return f.now.Sub(start) }
 	return Prune(context.Background(), f, f.host, o)
 }
@@ -254,6 +257,36 @@ func TestPrune_failsAnywhere(t *testing.T) {
 		if over {
 			return
 		}
+	}
+}
+
+// What snapshots were removed for is explained, and does not stop later runs: however much it is,
+// however young, and by whichever run they were removed.
+func TestPrune_explained(t *testing.T) {
+	for name, o := range map[string]Options{
+		"all at once": {}, "snapshots first": {Keep: true}, "young": {Times: Times{Age: 7 * 24 * time.Hour}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeStore()
+			var many []int
+			for n := range 300 {
+				many = append(many, n)
+			}
+			old := f.snapshot(many...)
+			f.snapshot(many[:10]...)
+			o.Choose = func([]*Snapshot) (Choice, error) { return Choice{Expire: []snapshot.Sum{old}}, nil }
+			for range 5 {
+				if _, err := f.with(o); err != nil {
+					t.Fatal(err)
+				}
+				f.now = f.now.Add(25 * time.Hour)
+				f.put(layout.KindBlob, number(1000+f.calls), 1)
+				o.Choose, o.Keep = nil, false
+			}
+			if f.has(layout.KindBlob, number(200)) {
+				t.Error("what the snapshot needed is still there")
+			}
+		})
 	}
 }
 

@@ -18,6 +18,7 @@ type entry struct {
 	at    uint32   // when it was stored, in seconds since 1970
 	kind  uint8
 	needs bool   // something needs it
+	meant bool   // that, or a snapshot needs it that is removed, and still there
 	group uint16 // 1 and on: the group of the gc object that condemns it
 }
 

@@ -148,7 +148,8 @@ func (r *run) group(first uint64) uint16 {
 	return uint16(i + 1) //nolint:gosec // fewer than there are gc objects in the time that one is remembered
 }
 
-// unneeded condemns what nothing needs and is old enough.
+// unneeded condemns what nothing needs and is old enough. What a snapshot needed that is removed
+// is: no backup is storing it just now. Later it could not be told from what nobody ever needed.
 func (r *run) unneeded(led *ledger) error {
 	is, group := age{first: r.next.Seq}, r.group(r.next.Seq)
 	var condemned []*entry
@@ -159,14 +160,14 @@ func (r *run) unneeded(led *ledger) error {
 		case e.needs:
 			r.result.Needed.add(int64(e.size))
 		case e.group != 0:
-		case r.now().Sub(e.stored()) < r.o.Age:
+		case !e.meant && (r.o.Keep || r.now().Sub(e.stored()) < r.o.Age):
 			r.result.Young.add(int64(e.size))
 		default:
 			condemned = append(condemned, e)
 			r.result.Condemned.add(int64(e.size))
 		}
 	}
-	if much := r.orphans.Objects; !r.o.Force && much > fewOrphans && much > r.blobs.Objects/maxOrphans &&
+	if much := r.orphans.Objects; !r.o.Force && !r.o.Keep && much > fewOrphans && much > r.blobs.Objects/maxOrphans &&
 		r.result.Condemned.Objects > 0 {
 		return fmt.Errorf("%w: %d of %d blobs", ErrUnexplained, much, r.blobs.Objects)
 	}

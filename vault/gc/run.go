@@ -62,14 +62,8 @@ func (r *run) plan(ctx context.Context) (err error) {
 	if err := r.choose(); err != nil {
 		return err
 	}
-	if r.o.Keep {
-		if r.head.GC == nil {
-			return nil
-		}
-		if r.next.Condemned = r.head.GC.Condemned; len(r.next.Others) > 0 && !r.o.Dry {
-			r.next.Condemned, err = r.put(ctx, carried(r.next.Condemned))
-		}
-		return err
+	if r.o.Keep && !r.write {
+		return nil
 	}
 	return r.condemn(ctx, led)
 }
@@ -174,7 +168,8 @@ func (r *run) late(s *Snapshot, seq uint64) bool {
 	return !ok || !s.Stored.Before(at)
 }
 
-// unexplained counts what no snapshot needs that is there, those to be removed included.
+// unexplained counts what no snapshot needs that is there, those to be removed included, and no
+// earlier run has condemned.
 func (r *run) unexplained() {
 	r.marks = r.newMarks()
 	for _, s := range r.reader.manifests {
@@ -185,12 +180,13 @@ func (r *run) unexplained() {
 	}
 	for _, e := range r.inventory.of(layout.KindBlob) {
 		r.blobs.add(int64(e.size))
-		if !e.needs {
+		if !e.needs && e.group == 0 {
 			r.orphans.add(int64(e.size))
 		}
 	}
 	for i := range r.inventory.all {
-		r.inventory.all[i].needs = false
+		e := &r.inventory.all[i]
+		e.meant, e.needs = e.needs, false
 	}
 	for _, l := range r.reader.lists {
 		l.live = false
