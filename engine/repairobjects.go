@@ -32,6 +32,8 @@ type damage struct {
 	stuck  map[string]bool     // there, and condemned as deleted
 	barred map[string]bool     // keys of what must not be put back, since it is condemned
 	mayNot error               // why
+
+	heads map[layout.HostID]uint64 // seq of the newest gc objects, by which nothing is condemned
 }
 
 // badItem is an object that is missing or damaged.
@@ -48,6 +50,7 @@ func (r *repairing) look(ctx context.Context) error {
 	f := &r.found
 	if f.items == nil {
 		f.items, f.barred = map[string]*badItem{}, map[string]bool{}
+		f.heads = map[layout.HostID]uint64{}
 	}
 	f.other, f.stuck = nil, map[string]bool{}
 	v := &verification{job: r.job, cat: r.signed.cat, rows: r.signed.cat.rows}
@@ -159,16 +162,36 @@ func (r *repairing) release(ctx context.Context) (again bool, err error) {
 // waitForPrunes waits until a prune that is under way anywhere has noticed that the list of what
 // is condemned is another: until then it deletes by the old one.
 func (r *repairing) waitForPrunes(ctx context.Context) error {
+	until := words.Moment(time.Now().Add(gc.Settled))
 	r.Note("waiting until %s, so that a prune which may be under way does not delete again what "+
-		"is put back", words.Moment(time.Now().Add(gc.Look)))
-	t := time.NewTimer(gc.Look)
+		"is put back", until)
+	t := time.NewTimer(gc.Settled)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
 	case <-ctx.Done():
+		r.Note("rerun the command after %s, not before", until)
 		return context.Cause(ctx)
 	}
+}
+
+// sameHeads reports whether no prune has condemned anything since it was looked at what is
+// condemned, of hosts whose snapshots are put back.
+func (r *repairing) sameHeads(ctx context.Context) (bool, error) {
+	for _, row := range r.signed.cat.rows {
+		if !r.signed.done[row.Key] || r.dry {
+			continue
+		}
+		g, err := r.op.Store.GC(ctx, row.Host)
+		if err != nil {
+			return false, err
+		}
+		if g != nil && g.Seq != r.found.heads[row.Host] {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // condemned are the keys of a host that are to be released.
@@ -179,6 +202,9 @@ func (r *repairing) condemned(ctx context.Context, num int,
 	var marks layout.Marks
 	if err == nil {
 		marks, err = st.Condemned(ctx, g)
+	}
+	if err == nil && g != nil {
+		f.heads[host] = g.Seq
 	}
 	if err != nil || marks.Len() == 0 {
 		return nil, survey.Fatal(ctx, err) // else it is told, and nobody prunes by it
@@ -437,10 +463,16 @@ func (r *repairing) tellWays(ctx context.Context) error {
 	if r.from == nil {
 		r.Note("if there is a mirror of the store: %s", r.here("repair --from URL"))
 	}
+	newest := map[string]bool{}
+	heads, _ := r.signed.cat.heads()
+	for _, row := range heads {
+		newest[row.ID()] = true
+	}
 	own, others := 0, map[string]bool{}
 	for key := range f.items {
 		switch o, err := layout.Parse(key); {
 		case err != nil || o.Kind != layout.KindBlob:
+		case !slices.ContainsFunc(r.needing(key), func(id string) bool { return newest[id] }):
 		case r.op.Host != nil && o.Host == r.op.Host.ID:
 			own++
 		default:

@@ -162,11 +162,10 @@ func (h *healer) makeParity(o *Object, buf []byte) (out Outcome) {
 		return Outcome{Err: err}
 	}
 	if o.There {
-		p, err := h.open(h.run.spec.Store, name)
-		if err == nil && p.Damaged == 0 {
+		switch p, err := h.open(h.run.spec.Store, name); {
+		case err == nil && p.Damaged == 0:
 			return out
-		}
-		if err != nil && actors.Unreadable(err) {
+		case err != nil && !errors.Is(err, parity.ErrDamaged) && !errors.Is(err, backends.ErrNotFound):
 			return Outcome{Err: err}
 		}
 	}

@@ -177,14 +177,14 @@ func TestRepair_MakesParity(t *testing.T) {
 	store := &place{mem.New(), t}
 	var objects []repair.Object
 	var blobs, made [][]byte
-	for i := range 4 {
+	for i := range 5 {
 		b := testtree.Bytes(uint64(i), 30_000)
 		x, err := (&parity.Coder{}).Make(nil, b, 20)
 		jobtest.Must(t, err)
 		blobs, made = append(blobs, b), append(made, x)
 		sum := sha256.Sum256(b)
 		objects = append(objects, repair.Object{Key: layout.Blob(layout.HostID{1}, sum),
-			Size: int64(len(b)), Sum: sum, There: i < 2, Parity: true})
+			Size: int64(len(b)), Sum: sum, There: i < 2 || i == 4, Parity: true})
 	}
 	x := func(i int) string { return layout.Parity(layout.HostID{1}, objects[i].Sum) }
 	for i, b := range blobs {
@@ -194,13 +194,14 @@ func TestRepair_MakesParity(t *testing.T) {
 	bad := bytes.Clone(made[1])
 	bad[len(bad)/2] ^= 1
 	store.put(x(1), bad)
+	store.put(x(4), []byte("nothing of that kind"))
 	blobs[3][9] ^= 1
 	store.put(objects[3].Key, blobs[3])
 	for _, dry := range []bool{true, false} {
 		out, err := run(t, &repair.Spec{Store: store, Objects: objects, Parity: 20, Dry: dry})
 		jobtest.Must(t, err)
 		if out[0].Bytes != 0 || out[1].Bytes != int64(len(bad)) || out[2].Bytes != out[1].Bytes ||
-			!dry && !errors.Is(out[3].Err, actors.ErrWrongSum) {
+			out[4].Bytes != out[1].Bytes || !dry && !errors.Is(out[3].Err, actors.ErrWrongSum) {
 			t.Errorf("dry %v: %+v", dry, out)
 		}
 		if dry && (!bytes.Equal(store.get(x(1)), bad) || store.get(x(2)) != nil) {
@@ -208,7 +209,7 @@ func TestRepair_MakesParity(t *testing.T) {
 		}
 	}
 	if !bytes.Equal(store.get(x(1)), made[1]) || !bytes.Equal(store.get(x(2)), made[2]) ||
-		store.get(x(3)) != nil {
+		!bytes.Equal(store.get(x(4)), made[4]) || store.get(x(3)) != nil {
 		t.Error("the parity is not what it should be")
 	}
 }
