@@ -22,8 +22,8 @@ import (
 type RepairStoreOptions struct {
 	From     string // URL or path of a mirror; "": parity is the only source
 	ReadData bool   // read every object to find damage, not only list it
-	// Parity is a share such as 10%: blobs without parity get as much, with ReadData also those
-	// whose parity is damaged. "": none is made.
+	// Parity is a share such as 10%: blobs without parity get as much. "": only what is damaged
+	// of it is made anew, if the configuration says how much there is to be.
 	Parity string
 	DryRun bool // say what would be done, and change nothing
 }

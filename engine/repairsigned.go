@@ -261,7 +261,7 @@ func (r *repairing) accept(ctx context.Context, s *signedRepair) (all bool, err 
 	before := len(s.put)
 	maps.DeleteFunc(s.put, func(key string, b []byte) bool {
 		ok, named := good[key]
-		// Else nobody needs it now; what is there is wrong all the same, and may be asked for later.
+		// What nobody needs now is wrong all the same, and may be asked for later.
 		return !ok && (named || !s.there[key] || !r.proven(key, b))
 	})
 	return len(s.put) == before, nil
@@ -299,7 +299,8 @@ func (r *repairing) putSigned(ctx context.Context, manifests bool) error {
 		}
 	}
 	slices.SortFunc(all, func(a, b found) int {
-		return cmp.Or(-cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Seq, b.Seq), // lists before gc objects
+		// Condemned lists come before the gc objects that name them.
+		return cmp.Or(cmp.Compare(b.Kind, a.Kind), cmp.Compare(a.Seq, b.Seq),
 			strings.Compare(a.key, b.key))
 	})
 	for _, f := range all {

@@ -161,14 +161,6 @@ func (h *healer) makeParity(o *Object, buf []byte) (out Outcome) {
 	if err != nil {
 		return Outcome{Err: err}
 	}
-	if o.There {
-		switch p, err := h.open(h.run.spec.Store, name); {
-		case err == nil && p.Damaged == 0:
-			return out
-		case err != nil && !errors.Is(err, parity.ErrDamaged) && !errors.Is(err, backends.ErrNotFound):
-			return Outcome{Err: err}
-		}
-	}
 	if h.run.spec.Dry {
 		out.Bytes = parity.Size(o.Size, h.run.spec.Parity)
 		return out

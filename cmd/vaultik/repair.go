@@ -12,7 +12,7 @@ import (
 type repairCmd struct {
 	From     string `help:"A mirror of the store, which has what is missing or damaged." placeholder:"URL"`
 	ReadData bool   `help:"Read every object to find damage, instead of only listing it."`
-	Parity   string `help:"Also make parity for blobs that have none: so much of their size, like 10%." placeholder:"SHARE"`
+	Parity   string `help:"Also make parity for blobs that have none: a share like 10%." placeholder:"SHARE"`
 	DryRun   bool   `help:"Only show what would be done."`
 	Parallel int    `help:"The same as --connections." placeholder:"N"`
 }
