@@ -32,7 +32,7 @@ type world struct {
 	clients  bool // the times of objects are those of the machines that write them
 	rough    rough
 	mends    bool // what the store loses is put back from a mirror
-	mender   *machine
+	mender   *mirror
 	broken   error
 	told     *strings.Builder // the trace; nil: none
 	ids      uint64
