@@ -13,6 +13,7 @@ type S3Options struct {
 	StorageClass string // of new objects; "": the bucket's own
 	LockMode     string // "governance" or "compliance": new objects are locked for LockDays; "": not locked
 	LockDays     int
+	Versions     string // "oldest": read the first version of each object; "": the current one
 }
 
 // S3Credentials says where the key of S3 comes from, never what it is.

@@ -189,6 +189,6 @@ func (j *job) acceptHint(op *opened) string {
 	if op.Mirror {
 		return "update the mirror: " + j.vaultik("store copy --to "+config.Quote(op.URL))
 	}
-	return "use a complete copy of the store; only if there is none: " +
+	return "use a complete copy of the store: vaultik repair --from URL; only if there is none: " +
 		j.here("store accept-rollback --kit FILE")
 }

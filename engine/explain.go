@@ -216,7 +216,7 @@ var classes = []class{
 	{snapshot.ErrTrustRollback, fault.Damage, ""},
 	{snapshot.ErrTrustFork, fault.Damage, ""},
 	{snapshot.ErrGCRollback, fault.Damage,
-		"put that object back from another copy of the store; only if there is none: " +
+		putBack + "; only if there is none: " +
 			"vaultik store accept-rollback --kit FILE"},
 	{snapshot.ErrFlooded, fault.Damage, "remove from that prefix whatever no host of yours wrote"},
 	{snapshot.ErrOwnerChanged, fault.Damage, ""},

@@ -268,7 +268,8 @@ func (f *fleet) list(ctx context.Context, h snapshot.TrustHost, sets []*fleetSet
 		name, err := layout.Parse(o.Key)
 		return err == nil && name.Kind == layout.KindManifest
 	}
-	err = f.cat.op.Backend.ListStream(ctx, layout.HostPrefix(h.Host), func(o backends.ObjectInfo) error {
+	prefix := layout.HostPrefix(h.Host)
+	err = f.cat.op.Backend.ListStream(ctx, prefix, func(o backends.ObjectInfo) error {
 		n.objects++
 		if used(o) && len(n.used) < maxNamed {
 			n.used = append(n.used, o.Key)
@@ -376,8 +377,8 @@ type tooOld struct {
 }
 
 func (e *tooOld) Error() string {
-	return fmt.Sprintf("%s no snapshot of the last %s", words.Plural(int64(e.n), "set has", "sets have"),
-		words.Lasting(e.max))
+	return fmt.Sprintf("%s no snapshot of the last %s",
+		words.Plural(int64(e.n), "set has", "sets have"), words.Lasting(e.max))
 }
 
 func (*tooOld) Exit() fault.Code { return fault.Failed }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"vaultik/backends"
-	"vaultik/config"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
@@ -16,6 +15,9 @@ import (
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
+
+// MaxRequest bounds a request of a new machine, in bytes.
+const MaxRequest = snapshot.MaxRequest
 
 // AcceptOptions say whose request the owner accepts.
 type AcceptOptions struct {
@@ -60,8 +62,9 @@ func (j *job) acceptHost(ctx context.Context, o AcceptOptions) error {
 	j.warnOfRequest(op, kit, r)
 	switch {
 	case o.Confirm != "" && o.Confirm != ev.Key:
-		return fault.WithHint(fmt.Errorf("the request is of another key than %s: nothing was changed",
-			o.Confirm), "compare with what the new machine shows: vaultik host add")
+		return fault.WithHint(fmt.Errorf("the request is of another key than %s: "+
+			"nothing was changed", o.Confirm),
+			"compare with what the new machine shows: vaultik host add")
 	case o.Confirm == "" && (o.Agree == nil || !o.Agree(ev)):
 		return ErrNotAgreed
 	}
@@ -108,23 +111,24 @@ func checkRequest(op *opened, r *snapshot.Request) error {
 	doc := &op.Store.Doc
 	switch {
 	case r.Store != doc.Store:
-		return fault.WithHint(fmt.Errorf("the request is for store %s; this is %s", r.Store, doc.Store),
-			"name that store: --store URL")
+		return fault.WithHint(fmt.Errorf("the request is for store %s; this is %s", r.Store,
+			doc.Store), "name that store: --store URL")
 	case r.Owner != doc.Owner.Fingerprint():
-		return fault.WithHint(fmt.Errorf("the new machine was shown a store of owner %s; that of this "+
-			"one is %s", r.Owner, doc.Owner.Fingerprint()),
+		return fault.WithHint(fmt.Errorf("the new machine was shown a store of owner %s; that of "+
+			"this one is %s", r.Owner, doc.Owner.Fingerprint()),
 			"make sure that both use the same place, and begin again there: vaultik host add")
 	}
 	for _, h := range op.Store.Trust.Hosts {
 		switch {
 		case h.Host == r.Host && h.Key == r.Key && !h.Revoked.IsZero():
-			return fault.WithHint(fmt.Errorf("the key of host %s was revoked, which stays so", r.Host),
-				"on that machine, begin as another host: move its host.json aside, then: vaultik host add")
+			return fault.WithHint(fmt.Errorf("the key of host %s was revoked, which stays so",
+				r.Host), "on that machine, begin as another host: move its host.json aside, then: "+
+				"vaultik host add")
 		case h.Host == r.Host && h.Key == r.Key:
 			return taken(fmt.Errorf("%w: host %s was accepted before", snapshot.ErrTaken, r.Host))
 		case h.Host == r.Host:
-			return taken(fmt.Errorf("%w: host %s has another key than the request", snapshot.ErrTaken,
-				r.Host))
+			return taken(fmt.Errorf("%w: host %s has another key than the request",
+				snapshot.ErrTaken, r.Host))
 		case h.Key == r.Key:
 			return taken(fmt.Errorf("%w: the key is that of host %s", snapshot.ErrTaken, h.Host))
 		}
@@ -135,7 +139,7 @@ func checkRequest(op *opened, r *snapshot.Request) error {
 // warnOfRequest says what the owner should think about.
 func (j *job) warnOfRequest(op *opened, kit *keys.Kit, r *snapshot.Request) {
 	for id, name := range op.Known.Hosts {
-		if h, ok := op.Store.Trust.Host(id); ok && name == config.Text(r.Hostname) &&
+		if h, ok := op.Store.Trust.Host(id); ok && name == r.Hostname &&
 			h.Revoked.IsZero() {
 			j.Warn("if it is the same machine, revoke that one afterwards: vaultik host revoke "+
 				id.String(), "there is a host of that name already: %s", id)
@@ -149,8 +153,8 @@ func (j *job) warnOfRequest(op *opened, kit *keys.Kit, r *snapshot.Request) {
 		return
 	}
 	if kit.Recipient != "" && !slices.Contains(r.Recipients, kit.Recipient) {
-		j.Warn("", "the key of the recovery kit is not among the recipients: it will not open what "+
-			"that machine saves")
+		j.Warn("", "the key of the recovery kit is not among the recipients: it will not open "+
+			"what that machine saves")
 	}
 	if !slices.ContainsFunc(op.Store.Trust.Hosts, func(h snapshot.TrustHost) bool {
 		return slices.Contains(h.Recipients, sum)

@@ -28,7 +28,8 @@ type AddOptions struct {
 // AddHost makes the keys of a machine that is to use a store beside others, its configuration
 // where there is none, and a request that the owner of the store accepts. It tells of it:
 // [events.HostRequest]. Asked again it tells of the same machine.
-func (e *Engine) AddHost(ctx context.Context, o AddOptions, sink events.Sink) (events.Totals, error) {
+func (e *Engine) AddHost(ctx context.Context, o AddOptions,
+	sink events.Sink) (events.Totals, error) {
 	j := e.begin("host add", sink)
 	return j.told(ctx, func() error { return j.addHost(ctx, o) })
 }
@@ -89,8 +90,8 @@ func (j *job) added(op *opened, host *config.Host, h snapshot.TrustHost) error {
 		return fault.WithHint(errors.New("the store knows this host with another key"),
 			"begin as another host: "+j.becomeNewHost(again))
 	case !h.Revoked.IsZero():
-		return fault.WithHint(errors.New("the owner has revoked the key of this host, which stays so"),
-			"begin as another host: "+j.becomeNewHost(again))
+		return fault.WithHint(errors.New("the owner has revoked the key of this host, which stays "+
+			"so"), "begin as another host: "+j.becomeNewHost(again))
 	}
 	j.Note("nothing to do: this machine is host %s of the store already", h.Host)
 	return nil
@@ -159,7 +160,8 @@ func (j *job) sameAsConfigured(conf *config.Config, o AddOptions) error {
 func (j *job) planRecipients(n *newHost, o AddOptions) (err error) {
 	if !n.host.BacksUp() {
 		if len(o.Recipients) > 0 {
-			return fault.Misuse("host add", "--recipient: a machine that only prunes encrypts nothing")
+			return fault.Misuse("host add",
+				"--recipient: a machine that only prunes encrypts nothing")
 		}
 		n.recipients = keys.Recipients{}
 		return nil

@@ -77,7 +77,8 @@ func hostEvent(cat *catalog, h snapshot.TrustHost, heads map[chain]*row) events.
 }
 
 // standing is what stands of a revoked key, for people.
-func standing(cat *catalog, h snapshot.TrustHost) (sets []events.Standing, gcs []events.StandingGC) {
+func standing(cat *catalog, h snapshot.TrustHost) (sets []events.Standing,
+	gcs []events.StandingGC) {
 	if h.Until == nil {
 		return nil, nil
 	}

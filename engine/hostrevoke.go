@@ -139,8 +139,8 @@ func (r *revocation) lastOf(id string) (found *row, err error) {
 		found = row
 	}
 	if found == nil {
-		return nil, fault.WithHint(fmt.Errorf("--until %s: there is no such snapshot of host %s", id,
-			r.host.Host), "list the snapshots: "+r.here("snapshots"))
+		return nil, fault.WithHint(fmt.Errorf("--until %s: there is no such snapshot of host %s",
+			id, r.host.Host), "list the snapshots: "+r.here("snapshots"))
 	}
 	return found, nil
 }
@@ -192,7 +192,9 @@ func (r *revocation) untilGC(ctx context.Context, u *snapshot.Until) error {
 			return err
 		}
 	}
-	slices.SortFunc(u.GC, func(a, b snapshot.UntilGC) int { return bytes.Compare(a.Host[:], b.Host[:]) })
+	slices.SortFunc(u.GC, func(a, b snapshot.UntilGC) int {
+		return bytes.Compare(a.Host[:], b.Host[:])
+	})
 	return nil
 }
 

@@ -48,7 +48,8 @@ type cloned struct {
 }
 
 func (j *job) cloned() error {
-	return &cloned{j.state.HostFile(), []string{j.becomeNewHost(storeOfItsOwn), j.vaultik("backup --same-host")}}
+	return &cloned{j.state.HostFile(), []string{j.becomeNewHost(storeOfItsOwn),
+		j.vaultik("backup --same-host")}}
 }
 
 func (e *cloned) Error() string {
@@ -90,7 +91,8 @@ func (j *job) foreignWriter(op *opened, err error) error {
 		return fault.WithHint(err, hint)
 	}
 	if errors.Is(err, backup.ErrForeignWriter) {
-		return &strange{err, []string{j.vaultik("host resume --same-host"), j.becomeNewHost(storeOfItsOwn)}}
+		return &strange{err, []string{j.vaultik("host resume --same-host"),
+			j.becomeNewHost(storeOfItsOwn)}}
 	}
 	return err
 }

@@ -47,8 +47,8 @@ func recipientOfKit(file string) (ev events.Recipients, err error) {
 	}
 	rs, err := keys.ParseRecipients([]string{kit.Recipient})
 	if err != nil {
-		return ev, fault.WithHint(fmt.Errorf("the recovery kit %s holds no secret key, so it has no "+
-			"recipient", config.Quote(file)),
+		return ev, fault.WithHint(fmt.Errorf("the recovery kit %s holds no secret key, so it has "+
+			"no recipient", config.Quote(file)),
 			"see those of a machine that backs up: vaultik recipient list")
 	}
 	return events.Recipients{Type: "recipients", Recipients: rs.Strings(),
@@ -141,16 +141,16 @@ func (j *job) changeRecipients(ctx context.Context, o RecipientOptions,
 		return err
 	}
 	if len(removes) > 0 {
-		j.Warn("", "whoever has the key of a recipient that was removed can still read all that was "+
-			"saved before, and what is shared with it: nothing can take that back. What is new "+
-			"from now on, that key does not open")
+		j.Warn("", "whoever has the key of a recipient that was removed can still read all "+
+			"that was saved before, and what is shared with it: nothing can take that back. "+
+			"What is new from now on, that key does not open")
 	}
 	if len(adds) == 0 {
 		return nil
 	}
 	if j.o.Identity == nil {
-		j.Warn(j.vaultik("recipient rewrap"), "what was saved before cannot be read with the added key "+
-			"yet: on a machine with a secret key that reads it, wrap the epoch keys anew")
+		j.Warn(j.vaultik("recipient rewrap"), "what was saved before cannot be read with the "+
+			"added key yet: on a machine with a secret key that reads it, wrap the epoch keys anew")
 		return nil
 	}
 	return j.rewrapHost(ctx, r.op, r.op.Host.ID, want, j.o.Identity)
@@ -243,8 +243,9 @@ func (j *job) rewrap(ctx context.Context, given []string) error {
 			}
 		}
 		if known[sum].IsZero() {
-			err = fault.WithHint(fmt.Errorf("the recipients of host %s are not known here: their sum "+
-				"is %s", h.Host, sum), "back up on that host first, or give them: --recipient AGE1...")
+			err = fault.WithHint(fmt.Errorf("the recipients of host %s are not known here: "+
+				"their sum is %s", h.Host, sum),
+				"back up on that host first, or give them: --recipient AGE1...")
 		} else {
 			err = j.rewrapHost(ctx, op, h.Host, known[sum], id)
 		}
@@ -275,7 +276,8 @@ func (j *job) rewrapHost(ctx context.Context, op *opened, host layout.HostID, rs
 		}
 	}
 	taken := map[layout.Epoch]map[int]bool{}
-	err = op.Objects.List(ctx, layout.EpochsPrefix(host), func(key string, _ int64, _ time.Time) error {
+	prefix := layout.EpochsPrefix(host)
+	err = op.Objects.List(ctx, prefix, func(key string, _ int64, _ time.Time) error {
 		if o, err := layout.Parse(key); err == nil && o.Kind == layout.KindEpochKey {
 			if taken[o.Epoch] == nil {
 				taken[o.Epoch] = map[int]bool{}

@@ -22,8 +22,8 @@ import (
 type RepairStoreOptions struct {
 	From     string // URL or path of a mirror; "": parity is the only source
 	ReadData bool   // read every object to find damage, not only list it
-	// Parity is a share such as 10%: blobs without parity get as much, with ReadData also those
-	// whose parity is damaged. "": none is made.
+	// Parity is a share such as 10%: blobs without parity get as much. "": only what is damaged
+	// of it is made anew, if the configuration says how much there is to be.
 	Parity string
 	DryRun bool // say what would be done, and change nothing
 }
@@ -178,6 +178,30 @@ func (r *repairing) repair(ctx context.Context) error {
 	if err := r.putSigned(ctx, false); err != nil {
 		return err
 	}
+	for range maxRepairs {
+		if err := r.putObjects(ctx); err != nil {
+			return err
+		}
+		if err := r.putSigned(ctx, true); err != nil {
+			return err
+		}
+		same, err := r.sameHeads(ctx)
+		if err != nil {
+			return err
+		}
+		if same {
+			break
+		}
+		r.Note("prune has been at work meanwhile: looking again")
+	}
+	return r.addParity(ctx)
+}
+
+// maxRepairs is how often a repair begins again after a prune came between.
+const maxRepairs = 5
+
+// putObjects puts back what snapshots need.
+func (r *repairing) putObjects(ctx context.Context) error {
 	for {
 		if err := r.look(ctx); err != nil {
 			return err
@@ -190,22 +214,15 @@ func (r *repairing) repair(ctx context.Context) error {
 			continue
 		}
 		lists, err := r.heal(ctx)
-		if err != nil {
+		if err != nil || lists == 0 {
 			return err
-		}
-		if lists == 0 {
-			break
 		}
 		if r.dry {
 			r.Note("what %s names would be looked for when it is back",
 				words.Plural(int64(lists), "blob list", "blob lists"))
-			break
+			return nil
 		}
 	}
-	if err := r.putSigned(ctx, true); err != nil {
-		return err
-	}
-	return r.addParity(ctx)
 }
 
 // put puts a signed object back.

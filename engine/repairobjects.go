@@ -27,11 +27,14 @@ import (
 // damage is what is wrong with the objects that snapshots need.
 type damage struct {
 	inv    *plan.Inventory
-	items  map[string]*badItem // that can be put back, by key
-	other  []survey.Problem    // that no source helps with
-	stuck  map[string]bool     // there, and condemned as deleted
-	barred map[string]bool     // keys of what must not be put back, since it is condemned
-	mayNot error               // why
+	items  map[string]*badItem       // that can be put back, by key
+	other  []survey.Problem          // that no source helps with
+	parity map[string]survey.Problem // damaged, by key
+	stuck  map[string]bool           // there, and condemned as deleted
+	barred map[string]bool           // keys of what must not be put back, since it is condemned
+	mayNot error                     // why
+
+	heads map[layout.HostID]uint64 // seq of the newest gc objects, by which nothing is condemned
 }
 
 // badItem is an object that is missing or damaged.
@@ -48,6 +51,7 @@ func (r *repairing) look(ctx context.Context) error {
 	f := &r.found
 	if f.items == nil {
 		f.items, f.barred = map[string]*badItem{}, map[string]bool{}
+		f.heads, f.parity = map[layout.HostID]uint64{}, map[string]survey.Problem{}
 	}
 	f.other, f.stuck = nil, map[string]bool{}
 	v := &verification{job: r.job, cat: r.signed.cat, rows: r.signed.cat.rows}
@@ -88,6 +92,8 @@ func (f *damage) add(p *survey.Problem) {
 	}
 	i, ok := f.inv.Find(o)
 	switch {
+	case o.Kind == layout.KindParity && p.Kind == survey.ProblemDamaged:
+		f.parity[p.Key] = *p
 	case ok && p.Kind == survey.ProblemCondemned:
 		f.stuck[p.Key] = true
 	case !ok || p.Kind != survey.ProblemMissing && p.Kind != survey.ProblemSize &&
@@ -117,11 +123,11 @@ func (r *repairing) release(ctx context.Context) (again bool, err error) {
 	if len(wanted) == 0 {
 		return false, nil
 	}
-	signer, _, err := r.op.pruner()
-	if err != nil {
-		r.found.mayNot = err
+	signer, _, mayNot := r.op.pruner()
+	if mayNot != nil {
+		r.found.mayNot = mayNot
 		r.bar(wanted)
-		return false, nil
+		return false, nil //nolint:nilerr // it is told at the end
 	}
 	wait := false
 	for host, keys := range wanted {
@@ -159,16 +165,36 @@ func (r *repairing) release(ctx context.Context) (again bool, err error) {
 // waitForPrunes waits until a prune that is under way anywhere has noticed that the list of what
 // is condemned is another: until then it deletes by the old one.
 func (r *repairing) waitForPrunes(ctx context.Context) error {
+	until := words.Moment(time.Now().Add(gc.Settled))
 	r.Note("waiting until %s, so that a prune which may be under way does not delete again what "+
-		"is put back", words.Moment(time.Now().Add(gc.Look)))
-	t := time.NewTimer(gc.Look)
+		"is put back", until)
+	t := time.NewTimer(gc.Settled)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
 	case <-ctx.Done():
+		r.Note("rerun the command after %s, not before", until)
 		return context.Cause(ctx)
 	}
+}
+
+// sameHeads reports whether no prune has condemned anything since it was looked at what is
+// condemned, of hosts whose snapshots are put back.
+func (r *repairing) sameHeads(ctx context.Context) (bool, error) {
+	for _, row := range r.signed.cat.rows {
+		if !r.signed.done[row.Key] || r.dry {
+			continue
+		}
+		g, err := r.op.Store.GC(ctx, row.Host)
+		if err != nil {
+			return false, err
+		}
+		if g != nil && g.Seq != r.found.heads[row.Host] {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // condemned are the keys of a host that are to be released.
@@ -179,6 +205,9 @@ func (r *repairing) condemned(ctx context.Context, num int,
 	var marks layout.Marks
 	if err == nil {
 		marks, err = st.Condemned(ctx, g)
+	}
+	if err == nil && g != nil {
+		f.heads[host] = g.Seq
 	}
 	if err != nil || marks.Len() == 0 {
 		return nil, survey.Fatal(ctx, err) // else it is told, and nobody prunes by it
@@ -328,12 +357,19 @@ func (r *repairing) needing(key string) (out []string) {
 	return out
 }
 
-// addParity makes the parity of blobs that have none, or a damaged one.
+// addParity makes the parity that was found to be damaged, and with --parity what is missing.
 func (r *repairing) addParity(ctx context.Context) error {
-	if r.percent == 0 {
+	f, spec, there := &r.found, r.spec(), map[string]bool{}
+	if spec.Parity == 0 {
+		conf, err := r.tuning()
+		if err != nil {
+			return err
+		}
+		spec.Parity = conf.Parity
+	}
+	if spec.Parity == 0 || r.percent == 0 && len(f.parity) == 0 {
 		return nil
 	}
-	f, spec, there := &r.found, r.spec(), map[string]bool{}
 	for _, host := range f.inv.Hosts() {
 		err := r.op.Backend.ListStream(ctx, layout.ParityPrefix(host),
 			func(o backends.ObjectInfo) error {
@@ -350,24 +386,27 @@ func (r *repairing) addParity(ctx context.Context) error {
 		if err != nil || o.Kind != layout.KindBlob || f.items[key] != nil {
 			continue
 		}
-		has := there[layout.Parity(o.Host, o.Sum)]
-		if !has || r.o.ReadData {
+		x := layout.Parity(o.Host, o.Sum)
+		if _, bad := f.parity[x]; bad || r.percent > 0 && !there[x] {
 			spec.Objects = append(spec.Objects, repair.Object{Key: key, Size: f.inv.At(i).Size,
-				Sum: f.inv.Sum(i), There: has, Parity: true})
+				Sum: f.inv.Sum(i), Parity: true})
 		}
 	}
 	spec.OnDone = func(i int, out repair.Outcome) {
 		o, _ := layout.Parse(spec.Objects[i].Key)
-		switch {
-		case out.Err != nil:
+		if out.Err != nil {
 			f.other = append(f.other, survey.Of(out.Err, o.Key(), r.needing(o.Key())...))
-		case out.Bytes > 0:
-			r.ev.Parities++
-			r.ev.PutBytes += out.Bytes
-			r.Tell(events.Repair{Type: "repair", Key: layout.Parity(o.Host, o.Sum),
-				Done: events.RepairParity, From: string(out.From), Bytes: out.Bytes,
-				Reason: "it is missing or damaged", DryRun: r.dry})
+			return
 		}
+		x, reason := layout.Parity(o.Host, o.Sum), "it is missing"
+		if p, ok := f.parity[x]; ok {
+			reason = reasonOf(p.Reason)
+			delete(f.parity, x)
+		}
+		r.ev.Parities++
+		r.ev.PutBytes += out.Bytes
+		r.Tell(events.Repair{Type: "repair", Key: x, Done: events.RepairParity,
+			From: string(out.From), Bytes: out.Bytes, Reason: reason, DryRun: r.dry})
 	}
 	return r.run(ctx, spec)
 }
@@ -386,11 +425,16 @@ func (r *repairing) report(ctx context.Context) error {
 	}
 	v.tellSigned()
 	var problems []events.Problem
-	found := int64(len(f.items) + len(f.other))
+	found := int64(len(f.items) + len(f.other) + len(f.parity))
 	for _, key := range slices.Sorted(maps.Keys(f.items)) {
 		if len(problems) < actors.MaxResultList {
 			problems = append(problems, r.leftOver(key, f.items[key]))
 		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(f.parity)) {
+		p := f.parity[key]
+		p.Reason += "; with --parity SHARE it is made anew"
+		f.other = append(f.other, p)
 	}
 	for _, p := range f.other {
 		problems = append(problems, ofObject(p))
@@ -437,10 +481,16 @@ func (r *repairing) tellWays(ctx context.Context) error {
 	if r.from == nil {
 		r.Note("if there is a mirror of the store: %s", r.here("repair --from URL"))
 	}
+	newest := map[string]bool{}
+	heads, _ := r.signed.cat.heads()
+	for _, row := range heads {
+		newest[row.ID()] = true
+	}
 	own, others := 0, map[string]bool{}
 	for key := range f.items {
 		switch o, err := layout.Parse(key); {
 		case err != nil || o.Kind != layout.KindBlob:
+		case !slices.ContainsFunc(r.needing(key), func(id string) bool { return newest[id] }):
 		case r.op.Host != nil && o.Host == r.op.Host.ID:
 			own++
 		default:

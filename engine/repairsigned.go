@@ -16,6 +16,7 @@ import (
 	"vaultik/backends"
 	"vaultik/config"
 	"vaultik/internal/fault"
+	"vaultik/vault/keys"
 	"vaultik/vault/layout"
 	"vaultik/vault/snapshot"
 )
@@ -137,8 +138,8 @@ func (r *repairing) judge(ctx context.Context, op *opened) (*catalog, []snapshot
 	return cat, problems, unreachable(problems)
 }
 
-// candidates reads from the mirror what is wrong in the store, and what the store lacks of
-// every chain in which something is wrong.
+// candidates reads from the mirror what is wrong in the store, and what else is not as it should
+// be of every chain in which something is wrong.
 func (r *repairing) candidates(ctx context.Context, s *signedRepair) error {
 	mirror := backends.Objects(r.from)
 	wanted, prefixes := map[string]string{}, map[string]bool{}
@@ -147,7 +148,6 @@ func (r *repairing) candidates(ctx context.Context, s *signedRepair) error {
 		switch {
 		case err == nil && (snapshot.Unproven(p.Err) || errors.Is(p.Err, fs.ErrNotExist)):
 			wanted[p.Key] = reasonOf(p.Err.Error())
-			s.there[p.Key] = !errors.Is(p.Err, fs.ErrNotExist)
 		case errors.Is(p.Err, snapshot.ErrFork), manifestKind(p.Err) == "unreadable":
 			continue // nothing is missing; or it may be as it should be
 		}
@@ -159,17 +159,9 @@ func (r *repairing) candidates(ctx context.Context, s *signedRepair) error {
 		}
 	}
 	for prefix := range prefixes {
-		have := map[string]bool{}
-		err := r.op.Objects.List(ctx, prefix, func(key string, _ int64, _ time.Time) error {
-			have[key] = true
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		err = mirror.List(ctx, prefix, func(key string, _ int64, _ time.Time) error {
-			if _, err := layout.Parse(key); err == nil && !have[key] && wanted[key] == "" {
-				wanted[key] = "it is missing"
+		err := mirror.List(ctx, prefix, func(key string, _ int64, _ time.Time) error {
+			if _, err := layout.Parse(key); err == nil && wanted[key] == "" {
+				wanted[key] = "it is not what its name says"
 			}
 			return nil
 		})
@@ -177,17 +169,60 @@ func (r *repairing) candidates(ctx context.Context, s *signedRepair) error {
 			return fmt.Errorf("list the mirror: %w", err)
 		}
 	}
+	for _, row := range s.cat.rows {
+		delete(wanted, row.Key)
+	}
 	for key, why := range wanted {
-		b, err := mirror.Head(ctx, key, snapshot.MaxCondemnedList+1)
-		if errors.Is(err, backends.ErrNotFound) {
-			continue
+		if err := r.candidate(ctx, s, key, why); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("read the mirror: %w", err)
-		}
-		s.put[key], s.why[key] = b, why
 	}
 	return nil
+}
+
+// candidate reads from the mirror what may be put in the place of an object of the store, unless
+// that is as it should be.
+func (r *repairing) candidate(ctx context.Context, s *signedRepair, key, why string) error {
+	good, err := backends.Head(ctx, r.from, key, snapshot.MaxCondemnedList+1)
+	if errors.Is(err, backends.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the mirror: %w", err)
+	}
+	have, err := r.op.Objects.Head(ctx, key, snapshot.MaxCondemnedList+1)
+	switch {
+	case errors.Is(err, backends.ErrNotFound):
+		why = "it is missing"
+	case err != nil:
+		return fmt.Errorf("read %s: %w", key, err)
+	case bytes.Equal(have, good) || r.proven(key, have):
+		return nil
+	}
+	s.put[key], s.there[key], s.why[key] = good, err == nil, why
+	return nil
+}
+
+// proven reports whether a gc object or a condemned list is what its name says, so that nothing
+// may take its place. Manifests that are were left out before.
+func (r *repairing) proven(key string, b []byte) bool {
+	o, err := layout.Parse(key)
+	switch {
+	case err != nil:
+		return false
+	case o.Kind == layout.KindCondemned:
+		return sha256Of(b) == o.Sum
+	case o.Kind != layout.KindGC:
+		return false
+	}
+	var pruners []keys.PublicKey
+	for _, h := range r.op.Store.Trust.Hosts {
+		if h.Has(snapshot.RolePrune) {
+			pruners = append(pruners, h.Key)
+		}
+	}
+	g, err := snapshot.DecodeGC(b, pruners)
+	return err == nil && g.Check(r.op.Store.Doc.Store, o.Host, o.Seq) == nil
 }
 
 // accept leaves out what does not verify in its place, and reports whether all did.
@@ -225,8 +260,9 @@ func (r *repairing) accept(ctx context.Context, s *signedRepair) (all bool, err 
 	}
 	before := len(s.put)
 	maps.DeleteFunc(s.put, func(key string, b []byte) bool {
-		o, _ := layout.Parse(key)
-		return !good[key] && (o.Kind != layout.KindCondemned || sha256Of(b) != o.Sum)
+		ok, named := good[key]
+		// What nobody needs now is wrong all the same, and may be asked for later.
+		return !ok && (named || !s.there[key] || !r.proven(key, b))
 	})
 	return len(s.put) == before, nil
 }
@@ -263,11 +299,12 @@ func (r *repairing) putSigned(ctx context.Context, manifests bool) error {
 		}
 	}
 	slices.SortFunc(all, func(a, b found) int {
-		return cmp.Or(-cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Seq, b.Seq), // lists before gc objects
+		// Condemned lists come before the gc objects that name them.
+		return cmp.Or(cmp.Compare(b.Kind, a.Kind), cmp.Compare(a.Seq, b.Seq),
 			strings.Compare(a.key, b.key))
 	})
 	for _, f := range all {
-		if manifests && r.found.barred[f.key] {
+		if s.done[f.key] || manifests && r.found.barred[f.key] {
 			continue
 		}
 		if err := r.put(ctx, f.key, s.put[f.key], s.there[f.key], s.why[f.key]); err != nil {

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/hex"
 	"errors"
+	"strings"
 
 	"vaultik/backends"
 	"vaultik/config"
@@ -124,11 +125,16 @@ type strayKind struct {
 // removeStray is how to remove an object that a stranger may have put there: a command where
 // it is a file.
 func removeStray(url, key string) string {
-	const hint = "if nobody of yours put that there, remove it: "
+	const remove = "if nobody of yours put that there, remove it: "
 	if dir := config.FilePath(url); dir != "" {
-		return hint + "rm " + config.Quote(dir+"/"+key)
+		return remove + "rm " + config.Quote(dir+"/"+key)
 	}
-	return hint + backends.Redact(url) + "/" + key
+	hint := remove + backends.Redact(url) + "/" + key
+	if strings.HasPrefix(url, "s3:") {
+		hint += "; if the bucket keeps versions, read what that hides: versions=oldest in the URL " +
+			"(docs/add-only.md)"
+	}
+	return hint
 }
 
 // strayInLine is what to do about an object that stands where the next one goes, if that is

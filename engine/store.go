@@ -86,7 +86,8 @@ func (o *opened) trustedTo(role string) error {
 	var why string
 	switch {
 	case !ok && len(o.Host.Roles) > 0:
-		return fault.WithHint(errors.New("the owner of the store has not accepted this machine yet"),
+		return fault.WithHint(errors.New("the owner of the store has not accepted this "+
+			"machine yet"),
 			"to see its request again: vaultik host add; on a machine with the recovery kit: "+
 				"vaultik host accept --kit FILE REQUEST")
 	case !ok || h.Key != o.Host.Signer.Public() || !h.Has(role):
@@ -225,7 +226,7 @@ func (j *job) pinned(ctx context.Context, op *opened, host *config.Host,
 }
 
 // putBack is what to do about an object that is damaged.
-const putBack = "put that object back from another copy of the store"
+const putBack = "put that object back from another copy of the store: vaultik repair --from URL"
 
 // unreadable says what follows if store.json or the trust list is damaged, or gone while the
 // rest of the store is there. seen is the number of the newest trust list seen before.

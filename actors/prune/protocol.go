@@ -26,10 +26,13 @@ type protocol struct {
 	aside    actors.Aside
 
 	newest time.Time // when the newest object that was listed was stored
+	lists  *snapshot.ListsAhead
 }
 
 // prune goes through the protocol.
 func (p *protocol) prune(ctx context.Context) error {
+	p.lists = p.run.spec.Opened.ReadListsAhead(p.run.spec.Host)
+	defer p.lists.Close()
 	spec := p.run.spec
 	if spec.Release != nil {
 		seq, err := gc.Release(ctx, p, spec.Host, spec.Options.Now, spec.Release)
@@ -114,9 +117,28 @@ func (p *protocol) Read(ctx context.Context, v gc.Visitor) (problems []error, er
 		p.run.spec.Progress.FilesTotal.Store(int64(total))
 	}
 	defer func() { opened.OnRead = nil }()
+	var some []gc.Manifest // whose lists are read before they are asked for
+	hand := func() error {
+		for _, m := range some {
+			p.lists.Add(ctx, m.Lists)
+		}
+		for _, m := range some {
+			if err := v.Manifest(m); err != nil {
+				return err
+			}
+		}
+		some = some[:0]
+		return nil
+	}
 	bad, err := p.run.reading.Each(ctx, v.Known, func(l *snapshot.Loaded, stored time.Time) error {
-		return v.Manifest(gc.Manifest{Loaded: l, Stored: stored})
+		if some = append(some, gc.Manifest{Loaded: l, Stored: stored}); len(some) < manifestsAhead {
+			return nil
+		}
+		return hand()
 	})
+	if err == nil {
+		err = hand()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +165,12 @@ func (p *protocol) Read(ctx context.Context, v gc.Visitor) (problems []error, er
 
 // BlobList implements gc.Store.
 func (p *protocol) BlobList(ctx context.Context, ref snapshot.ListRef) ([]snapshot.BlobSize, error) {
-	return p.run.spec.Opened.BlobList(ctx, p.run.spec.Host, ref)
+	return p.lists.Read(ctx, ref)
 }
+
+// manifestsAhead is of how many manifests the lists are known ahead: most of them bring one or
+// two that the ones before do not have.
+const manifestsAhead = 16
 
 // PutCondemned implements gc.Store.
 func (p *protocol) PutCondemned(ctx context.Context, names []string) (snapshot.ListRef, error) {

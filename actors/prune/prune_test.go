@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -276,6 +277,78 @@ func TestPrune_DeletesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// In a store that cannot create an object only if it is absent, two that prune at once are
+// noticed by the slower one, and by all that come later, until one takes over.
+func TestPrune_Weak(t *testing.T) {
+	h := changed(t)
+	in := h.Clone(h.Store)
+	h.Garbage(in, 5)
+	weak := func() *prune.Spec {
+		s := h.PruneSpec(in)
+		s.Opened.Doc.Safety = snapshot.SafetyWeak
+		s.Options.Now = time.Now()
+		return s
+	}
+	slow := weak()
+	slow.Options.Now = time.Now().Add(-time.Minute) // else their gc objects are one
+	slow.Options.Choose = func([]*gc.Snapshot) (gc.Choice, error) {
+		slow.Options.Choose = nil
+		rep, err := prune.Run(t.Context(), h.System, weak())
+		if err != nil || rep.Deleted.Objects == 0 {
+			t.Errorf("the first: %+v, %v", rep, err)
+		}
+		h.Garbage(in, 3)
+		return gc.Choice{}, nil
+	}
+	if rep, err := prune.Run(t.Context(), h.System, slow); !errors.Is(err, gc.ErrOvertaken) ||
+		rep.Deleted.Objects > 0 {
+		t.Errorf("the second: %+v, %v", rep, err)
+	}
+	before := len(keysOf(t, in))
+	if rep, err := prune.Run(t.Context(), h.System, weak()); !errors.Is(err, gc.ErrOvertaken) ||
+		len(keysOf(t, in)) != before {
+		t.Errorf("later: %+v, %v; %d objects before, %d after", rep, err, before, len(keysOf(t, in)))
+	}
+	over := weak()
+	over.Options.TakeOver, over.Options.Choose = true, first
+	if rep, err := prune.Run(t.Context(), h.System, over); err != nil || rep.Deleted.Objects < 3 {
+		t.Errorf("taken over: %+v, %v", rep, err)
+	}
+	if rep, err := prune.Run(t.Context(), h.System, weak()); err != nil {
+		t.Errorf("after that: %+v, %v", rep, err)
+	}
+	clean(t, h, in, "taken over")
+}
+
+// What the store does not delete yet keeps nothing else, and goes in a later run. What it says
+// that it keeps in spite of a deletion is counted.
+func TestPrune_Locked(t *testing.T) {
+	h := changed(t)
+	in := h.Clone(h.Store)
+	keys := h.Garbage(in, 5)
+	locked := faulty.Fail(&backends.OpError{Op: "delete", Key: keys[2], Err: backends.ErrLocked})
+	old := layout.Manifest(h.Host.ID, h.Set, 1)
+	f := faulty.New(in, faulty.Rule{Op: faulty.Delete, Key: keys[2], Times: 1, Do: locked},
+		faulty.Rule{Op: faulty.Delete, Key: old, Times: 1, Do: faulty.Fail(&backends.OpError{
+			Op: "delete", Key: old, Err: backends.ErrLocked})})
+	spec := h.PruneSpec(f)
+	spec.Options.Choose = first
+	rep, err := prune.Run(t.Context(), h.System, spec)
+	there := keysOf(t, in)
+	if err != nil || rep.Kept.Objects != 2 || rep.Deleted.Objects != rep.Ripe.Objects-1 ||
+		rep.Kept.Bytes != 3 || rep.Deleted.Bytes != rep.Ripe.Bytes-3 || !there[keys[2]] || !there[old] {
+		t.Errorf("%+v, %v", rep, err)
+	}
+	spec = h.PruneSpec(f)
+	spec.Options.Lock = 24 * time.Hour
+	rep, err = prune.Run(t.Context(), h.System, spec)
+	if err != nil || rep.Deleted.Objects != 1 || rep.Locked != rep.Ripe ||
+		time.Until(rep.Unlocked) < 23*time.Hour || keysOf(t, in)[old] {
+		t.Errorf("once more: %+v, %v", rep, err)
+	}
+	clean(t, h, in, "once more")
 }
 
 func flip(t *testing.T, b backends.Backend, key string) {

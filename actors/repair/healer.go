@@ -161,15 +161,6 @@ func (h *healer) makeParity(o *Object, buf []byte) (out Outcome) {
 	if err != nil {
 		return Outcome{Err: err}
 	}
-	if o.There {
-		p, err := h.open(h.run.spec.Store, name)
-		if err == nil && p.Damaged == 0 {
-			return out
-		}
-		if err != nil && actors.Unreadable(err) {
-			return Outcome{Err: err}
-		}
-	}
 	if h.run.spec.Dry {
 		out.Bytes = parity.Size(o.Size, h.run.spec.Parity)
 		return out

@@ -34,14 +34,14 @@ type Object struct {
 	Size   int64    // bytes
 	Sum    [32]byte // that the bytes must have, by name or by manifest
 	There  bool     // something stands in its place, and is replaced
-	Parity bool     // its parity is made; where that is There, only if it is damaged
+	Parity bool     // its parity is made, and replaces what stands there
 }
 
 // Outcome is what became of an object.
 type Outcome struct {
 	From    Source
 	Sectors int   // of 4 KiB that parity has corrected
-	Bytes   int64 // that were put, or would be; 0: nothing was to be done
+	Bytes   int64 // that were put, or would be
 	Err     error // why it is not there
 	fatal   bool  // the job ends
 }

@@ -25,7 +25,7 @@ func (b *Backend) ListStream(ctx context.Context, prefix string, fn func(backend
 	defer b.gate.Leave()
 	c := &call{}
 	l := &listing{b: b, ctx: ctx, fn: fn, page: 1}
-	err := b.page(withCall(ctx, c), b.object(prefix), 0, func(o minio.ObjectInfo) error {
+	err := b.names(withCall(ctx, c), b.object(prefix), func(o minio.ObjectInfo) error {
 		if c.pages > l.page {
 			if err := l.turn(c.pages); err != nil {
 				return err
@@ -150,8 +150,8 @@ func (l *listing) one(o minio.ObjectInfo) error {
 		return fmt.Errorf("%w: the server lists %q after %q, so the list may be incomplete",
 			backends.ErrUnsupported, o.Key, l.last)
 	}
-	key := strings.TrimPrefix(o.Key, l.b.settings.prefix)
-	if !isKey(key) {
+	key, ok := l.b.keyOf(o.Key)
+	if !ok {
 		return nil // of somebody else
 	}
 	if l.stopped = l.ctx.Err(); l.stopped == nil {
@@ -160,13 +160,23 @@ func (l *listing) one(o minio.ObjectInfo) error {
 	return l.stopped
 }
 
-func isKey(name string) bool { return backends.CheckKey(name) == nil }
+// keyOf is the key of a name in the bucket; false: it has none.
+func (b *Backend) keyOf(name string) (key string, ok bool) {
+	key = strings.TrimPrefix(name, b.settings.prefix)
+	return key, backends.CheckKey(key) == nil
+}
 
 // page calls fn for names that begin with prefix, at most size in one request; 0:
 // as many as the server gives. It ends when fn returns an error.
 func (b *Backend) page(ctx context.Context, prefix string, size int, fn func(minio.ObjectInfo) error) error {
+	return b.pageOf(ctx, minio.ListObjectsOptions{Prefix: prefix, MaxKeys: size}, fn)
+}
+
+// pageOf is page with other options.
+func (b *Backend) pageOf(ctx context.Context, o minio.ListObjectsOptions,
+	fn func(minio.ObjectInfo) error) error {
 	owner := false
-	o := minio.ListObjectsOptions{Prefix: prefix, Recursive: true, MaxKeys: size, FetchOwner: &owner}
+	o.Recursive, o.FetchOwner = true, &owner
 	for object := range b.client.ListObjectsIter(ctx, b.settings.bucket, o) {
 		err := object.Err
 		if c, ok := ctx.Value(callKey{}).(*call); ok && err == nil {

@@ -45,6 +45,10 @@ func (b *Backend) get(ctx context.Context, c *call, key string, off, length int6
 	case off > 0:
 		o.Set("Range", fmt.Sprintf("bytes=%d-", off))
 	}
+	var err error
+	if o.VersionID, err = b.versionOf(ctx, key); err != nil {
+		return nil, 0, backends.ObjectInfo{}, err
+	}
 	c.object = true
 	_, stat, header, err := b.client.GetObject(ctx, b.settings.bucket, b.object(key), o)
 	c.object = false
@@ -182,7 +186,11 @@ func (b *Backend) Stat(ctx context.Context, key string) (backends.ObjectInfo, er
 }
 
 func (b *Backend) stat(ctx context.Context, key string) (backends.ObjectInfo, error) {
-	o := minio.StatObjectOptions{Checksum: true}
+	version, err := b.versionOf(ctx, key)
+	if err != nil {
+		return backends.ObjectInfo{}, err
+	}
+	o := minio.StatObjectOptions{Checksum: true, VersionID: version}
 	stat, err := b.client.StatObject(ctx, b.settings.bucket, b.object(key), o)
 	if err == nil && stat.Size < 0 {
 		err = errors.New("the server does not report the size of the object")

@@ -51,6 +51,9 @@ type Backend struct {
 	probing chan struct{}             // holds a token while the store is asked what it can do
 	can     atomic.Pointer[abilities] // nil: not asked yet
 
+	picking sync.Mutex
+	picked  map[string]string // versions that are read, by key: versionOf
+
 	*quirks
 }
 
@@ -76,8 +79,12 @@ func open(ctx context.Context, u *url.URL, o backends.Options, p parts) (*Backen
 	if b.now == nil {
 		b.now = time.Now
 	}
+	b.picked = map[string]string{}
 	c := &call{}
 	err := b.connect(u, o, p)
+	if err == nil && b.settings.oldest && !o.ReadOnly {
+		err = errVersions
+	}
 	if err != nil {
 		return nil, b.fail(ctx, "open", "", nil, backends.WithKind(backends.ErrConfig, err))
 	}

@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/url"
 	"strings"
@@ -119,6 +120,71 @@ func versionsOf(t *testing.T, b *Backend, key string) (versions []minio.ObjectIn
 		versions = append(versions, o)
 	}
 	return versions
+}
+
+// With versions=oldest an object is as it was before somebody hid it behind another, or behind a
+// delete marker; but where its name is its SHA-256, the version counts that has it.
+func TestServer_Oldest(t *testing.T) {
+	sum := sha256.Sum256([]byte("right"))
+	named := "b/" + hex.EncodeToString(sum[:])
+	onServers(t, func(t *testing.T, s *testserver.S3) {
+		b, err := openServer(t, s, s.URL("p"), backends.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range [][2]string{
+			{named, "damaged"}, {named, "right"}, {named, "hides"}, {named + ".zst", "damaged"},
+			{"a", "first"}, {"a", "other"}, {"c", "gone"}, {"d", "only"},
+		} {
+			if err := put(t.Context(), b, o[0], o[1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, key := range []string{"c", named + ".zst"} {
+			if err := b.Delete(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := map[string]string{"a": "first", named: "right", named + ".zst": "damaged", "c": "gone",
+			"d": "only"}
+		for _, lists := range []bool{true, false} {
+			old, err := openServer(t, s, s.URL("p")+"&versions=oldest", backends.Options{ReadOnly: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lists {
+				all, err := backends.List(t.Context(), old, "")
+				if err != nil || len(all) != len(want) {
+					t.Errorf("listed %v, %v", all, err)
+				}
+				for _, o := range all {
+					if o.Size != int64(len(want[o.Key])) {
+						t.Errorf("listed %+v", o)
+					}
+				}
+			}
+			for key, text := range want {
+				info, err := old.Stat(t.Context(), key)
+				if err != nil || info.Size != int64(len(text)) {
+					t.Errorf("%s: %+v, %v", key, info, err)
+				}
+				if got, err := backends.ReadRange(t.Context(), old, key, 1, -1, nil); err != nil ||
+					string(got) != text[1:] {
+					t.Errorf("%s: %q, %v, want %q", key, got, err, text)
+				}
+			}
+			if _, err := old.Stat(t.Context(), "e"); !errors.Is(err, backends.ErrNotFound) {
+				t.Errorf("what never was: %v", err)
+			}
+		}
+		for location, o := range map[string]backends.Options{
+			"&versions=oldest": {}, "&versions=newest": {ReadOnly: true},
+		} {
+			if _, err := openServer(t, s, s.URL("p")+location, o); !errors.Is(err, backends.ErrConfig) {
+				t.Errorf("%s, %+v: %v", location, o, err)
+			}
+		}
+	}, testserver.ObjectLock())
 }
 
 // A lock that the bucket cannot keep is refused at once, not at the first object.

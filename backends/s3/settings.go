@@ -39,6 +39,7 @@ type settings struct {
 	class    string
 	lock     minio.RetentionMode // "": no lock
 	lockDays int
+	oldest   bool // versions=oldest
 	creds    backends.S3Credentials
 }
 
@@ -50,6 +51,7 @@ var parameters = map[string]func(*backends.S3Options, string) error{
 	"ca_file":       func(o *backends.S3Options, v string) error { o.CAFile = v; return nil },
 	"storage_class": func(o *backends.S3Options, v string) error { o.StorageClass = v; return nil },
 	"lock":          func(o *backends.S3Options, v string) error { o.LockMode = v; return nil },
+	"versions":      func(o *backends.S3Options, v string) error { o.Versions = v; return nil },
 	"credentials":   func(o *backends.S3Options, v string) error { setSource(&o.Credentials, v); return nil },
 	"profile":       func(o *backends.S3Options, v string) error { o.Credentials.Profile = v; return nil },
 	"lock_days": func(o *backends.S3Options, v string) (err error) {
@@ -103,13 +105,22 @@ func parseSettings(u *url.URL, o backends.S3Options) (*settings, error) {
 	case o.Credentials.Source != "profile":
 		return nil, errors.New("profile needs credentials=profile")
 	}
-	s := &settings{bucket: u.Host, region: o.Region, class: o.StorageClass, creds: o.Credentials}
+	s := &settings{
+		bucket: u.Host, region: o.Region, class: o.StorageClass, creds: o.Credentials,
+		oldest: o.Versions == "oldest",
+	}
 	for _, step := range []func() error{
 		func() error { return s.setPlace(u) },
 		func() error { return s.setEndpoint(o.Endpoint) },
 		func() error { return s.setLookup(o.Lookup) },
 		func() error { return s.setLock(o.LockMode, o.LockDays) },
 		func() error { return s.setRoots(o.CAFile) },
+		func() error {
+			if o.Versions != "" && !s.oldest {
+				return errors.New("versions must be oldest")
+			}
+			return nil
+		},
 		func() error { return plain("region", s.region) },
 		func() error { return plain("storage_class", s.class) },
 	} {

@@ -106,7 +106,7 @@ func (t *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	c.close()
 	c.err, c.status, c.retryAfter, c.signed, c.mute = nil, 0, 0, nil, false
-	if req.URL.Query().Has("list-type") {
+	if q := req.URL.Query(); q.Has("list-type") || q.Has("versions") {
 		c.pages++
 		if c.empty++; c.empty > maxEmptyPages {
 			c.err = errNoNames

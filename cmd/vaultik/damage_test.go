@@ -299,7 +299,7 @@ store if it has several, otherwise of another store). Then ` + "`verify`" + ` an
 the machine that made the backups. These are their exit codes: 0 nothing found, or
 everything restored; 3 some files could not be restored; 13 damage.
 
-Then `+"`repair --read-data`"+` runs, by parity of 10 % alone and, on the same damage, with a mirror:
+Then ` + "`repair --read-data`" + ` runs, by parity of 10 % alone and, on the same damage, with a mirror:
 0 everything is again what it was; 13 what is left is told, and nothing else has changed. What
 neither has, the next backup of the host stores anew from its files, for the snapshots to come.
 

@@ -85,7 +85,7 @@ func newDamagedStore(t *testing.T) *damagedStore {
 	text = regexp.MustCompile(`(?m)^(blob_size|chunk_size):.*\n`).ReplaceAll(text, nil)
 	y.check(os.WriteFile(conf, append(text, "\nblob_size: 1MiB\nchunk_size: 64KiB\n"...), 0o600))
 	r := rand.New(rand.NewChaCha8(sha256.Sum256(fmt.Append(nil, testsize.Seed(t)))))
-	big := make([]byte, 8<<20)
+	big := make([]byte, 4<<20)
 	for i := range big {
 		big[i] = byte(r.Uint32())
 	}

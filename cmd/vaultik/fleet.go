@@ -25,8 +25,8 @@ type fleetStatusCmd struct {
 }
 
 func (fleetStatusCmd) Help() string {
-	return `Shows of each set how old the newest snapshot is, whether it is complete and the store has
-all that it needs, and of each host how much it stores, and how much it has added in 7 and 30
+	return `Shows of each set how old the newest snapshot is, whether it is complete and the store
+has all that it needs, and of each host how much it stores, and how much it has added in 7 and 30
 days by the times of the store. It needs no key and no configuration, but --store: for
 monitoring, with --max-age and --json. It fails with code 13 if something is wrong in the
 store, and with 1 if only a snapshot is too old.

@@ -14,7 +14,6 @@ import (
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
 	"vaultik/internal/words"
-	"vaultik/vault/snapshot"
 )
 
 type hostCmd struct {
@@ -71,8 +70,8 @@ type hostAcceptCmd struct {
 }
 
 func (hostAcceptCmd) Help() string {
-	return `Shows which machine asks for what, and adds it to the store's trust list, signed with the
-owner's key from the recovery kit. Anybody can make a request in any name: compare the
+	return `Shows which machine asks for what, and adds it to the store's trust list, signed with
+the owner's key from the recovery kit. Anybody can make a request in any name: compare the
 fingerprint with the one that the new machine itself shows, and the recipients with those
 that you know (vaultik recipient list). The request is found in any text around it, such as
 a mail.`
@@ -100,13 +99,13 @@ func (c *hostAcceptCmd) Run(ctx context.Context, s *session) (err error) {
 // readRequest reads a file, or standard input, up to one byte more than a request may have.
 func readRequest(name string) ([]byte, error) {
 	if name == "-" {
-		return io.ReadAll(io.LimitReader(os.Stdin, snapshot.MaxRequest+1))
+		return io.ReadAll(io.LimitReader(os.Stdin, engine.MaxRequest+1))
 	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, snapshot.MaxRequest+1))
+	text, err := io.ReadAll(io.LimitReader(f, engine.MaxRequest+1))
 	return text, errors.Join(err, f.Close())
 }
 
@@ -175,8 +174,8 @@ type hostRevokeCmd struct {
 }
 
 func (hostRevokeCmd) Help() string {
-	return `For a machine whose key was stolen, or that is retired. Shows what stands of all that its
-key has signed: of each set the snapshots up to the newest that is there now, or up to the
+	return `For a machine whose key was stolen, or that is retired. Shows what stands of all that
+its key has signed: of each set the snapshots up to the newest that is there now, or up to the
 one that --until names. Nothing else counts from then on, whatever time it claims. What was
 pruned with the key, so far, stays pruned.
 

@@ -61,9 +61,10 @@ func (s *session) showPruned(e events.Pruned) {
 	}
 	switch {
 	case freed.Objects > 0 && e.Versions:
-		s.out.result("%s: %s %s, %s", host, would(e.DryRun, "deleted"), objects(freed), words.Size(freed.Bytes))
-		s.out.result("  the bucket keeps them as old versions: the space comes back when a lifecycle " +
-			"rule of the bucket removes those, and without one never")
+		s.out.result("%s: %s %s, %s", host, would(e.DryRun, "deleted"), objects(freed),
+			words.Size(freed.Bytes))
+		s.out.result("  the bucket keeps them as old versions: the space comes back when a " +
+			"lifecycle rule of the bucket removes those, and without one never")
 	case freed.Objects > 0:
 		s.out.result("%s: %s %s, freeing %s", host, would(e.DryRun, "deleted"), objects(freed),
 			words.Size(freed.Bytes))

@@ -62,8 +62,8 @@ const mayRead = "may all of these, and nobody else, read the backups of this hos
 type recipientAddCmd struct{ recipientsArg }
 
 func (recipientAddCmd) Help() string {
-	return `Adds recipients to the configuration, shows them all, and signs them with the owner's key
-from the recovery kit: the next backup is for them as well. With a secret key that reads
+	return `Adds recipients to the configuration, shows them all, and signs them with the owner's
+key from the recovery kit: the next backup is for them as well. With a secret key that reads
 the backups in VAULTIK_AGE_SECRET_KEY the keys of earlier backups are wrapped for them, too,
 so that they read all of it; without one, vaultik recipient rewrap does that later.`
 }
@@ -79,8 +79,8 @@ func (c *recipientAddCmd) Run(ctx context.Context, s *session) (err error) {
 type recipientRemoveCmd struct{ recipientsArg }
 
 func (recipientRemoveCmd) Help() string {
-	return `Removes recipients from the configuration, shows those that are left, and signs them with
-the owner's key from the recovery kit.
+	return `Removes recipients from the configuration, shows those that are left, and signs them
+with the owner's key from the recovery kit.
 
 This takes nothing back. Whoever has the key of a removed recipient can read everything
 that was saved before, also where newer snapshots share it, as long as the store has it.

@@ -12,7 +12,7 @@ import (
 type repairCmd struct {
 	From     string `help:"A mirror of the store, which has what is missing or damaged." placeholder:"URL"`
 	ReadData bool   `help:"Read every object to find damage, instead of only listing it."`
-	Parity   string `help:"Also make parity for blobs that have none: so much of their size, like 10%." placeholder:"SHARE"`
+	Parity   string `help:"Also make parity for blobs that have none: a share like 10%." placeholder:"SHARE"`
 	DryRun   bool   `help:"Only show what would be done."`
 	Parallel int    `help:"The same as --connections." placeholder:"N"`
 }
@@ -23,8 +23,9 @@ that store copy has made, or by the parity of a blob, which the setting parity o
 has stored beside it. It needs no key. Nothing is deleted, and no object is replaced but by
 its right bytes, which are checked before. Without a source nothing changes.
 
-What prune has condemned is taken off its list first, which needs the right to prune; unless
-the store is a directory of this machine, it then waits ten minutes for other prunes.
+What prune has condemned is taken off its list first, which needs the right to prune. Unless
+the store is a directory of this machine, it then waits two hours: a prune that is under way
+may still delete it.
 
 What no source has is listed with the snapshots that need it. The next backup stores anew
 what the files of its host still hold; older snapshots restore without what is lost.

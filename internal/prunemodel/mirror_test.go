@@ -120,10 +120,6 @@ func (m *mirror) follow() error {
 	return nil
 }
 
-// settled is how long putting back waits after it took names off the condemned list: a prune that
-// has not seen that yet looks again by then.
-const settled = gc.Look
-
 // mend puts back a manifest that the source has lost, and what it needs.
 func (m *mirror) mend() {
 	for _, n := range m.from.manifests {
@@ -150,10 +146,10 @@ func (m *mirror) putBack(n *made) (done bool, err error) {
 	}
 	if !m.w.weak.hasty {
 		start := m.boot()
-		for m.boot()-start < settled {
-			m.wake = m.w.now + settled
+		for m.boot()-start < gc.Settled {
+			m.wake = m.w.now + gc.Settled
 			if m.w.calm {
-				m.w.advance(settled)
+				m.w.advance(gc.Settled)
 			} else {
 				m.yield(struct{}{})
 			}

@@ -118,7 +118,7 @@ type gcStore struct {
 func (s *gcStore) Head(context.Context) (*gc.Head, error) {
 	if s.own != nil && s.part.lost() && s.w.chance(600) {
 		s.w.call(s.w.mender.machine, time.Minute)
-		s.hold(settled + s.w.upTo(5*time.Minute)) // while the mirror puts back
+		s.hold(gc.Settled + s.w.upTo(5*time.Minute)) // while the mirror puts back
 	}
 	if err := s.read("read the newest gc object"); err != nil {
 		return nil, err

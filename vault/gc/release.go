@@ -10,13 +10,18 @@ import (
 	"vaultik/vault/snapshot"
 )
 
+// Settled is how long a prune that is under way may still delete what was just taken off what is
+// condemned: it looks again every [Look], and what it has asked for, be it killed since, is done
+// by then.
+const Settled = 2 * time.Hour
+
 // Release takes names off what is condemned, so that their objects can be put back from a copy
 // of the store: it writes a gc object that says what the newest one does, without them. It
 // returns the seq of that; 0: none of them was condemned.
 //
-// A prune that is under way still deletes by what it has read before. It looks again every
-// [Look]: whatever is put back or found to be there earlier than that after this call may
-// vanish. now is this machine's clock, for people who read the gc object.
+// A prune that is under way still deletes by what it has read before: whatever is put back, or
+// found to be there, earlier than [Settled] after this call may vanish. now is this machine's
+// clock, for people who read the gc object.
 func Release(ctx context.Context, s Store, host layout.HostID, now time.Time,
 	wanted func(layout.Object) bool) (seq uint64, err error) {
 	for range maxStarts {

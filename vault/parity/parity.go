@@ -231,10 +231,12 @@ func Check(in io.Reader, name [32]byte) error {
 	if !ok {
 		return ErrDamaged
 	}
-	head = append(head, make([]byte, p.headLen()-fixedLen)...)
-	if err := fill(r, head[fixedLen:]); err != nil {
+	whole := make([]byte, p.headLen())
+	copy(whole, head)
+	if err := fill(r, whole[fixedLen:]); err != nil {
 		return err
 	}
+	head = whole
 	if p, ok = front(head, 0); !ok || p.name != name {
 		return ErrDamaged
 	}
