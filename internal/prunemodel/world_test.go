@@ -242,8 +242,7 @@ func (m *machine) send(call string, serve func()) error {
 		w.leave(m, call, serve)
 		return errKilled
 	}
-	exempt := w.mends && strings.Contains(call, "delete") // as in step
-	if !w.calm && !w.local && !exempt && w.chance(w.rough.late) {
+	if !w.calm && !w.local && w.chance(w.rough.late) {
 		kill := w.chance(500)
 		if w.chance(700) {
 			w.fly(call, serve)
