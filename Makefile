@@ -27,7 +27,7 @@ export GIT_CONFIG_VALUE_0 := $(CURDIR)
 
 
 .DEFAULT_GOAL := help
-.PHONY: help build quick check deadcode structure docs test test-race test-portable cross soak model lint fuzz bench bench-stores bench-snapshots bench-gc bench-keeping fidelity tools lint-tools fmt clean
+.PHONY: help build quick check deadcode structure docs test test-race test-portable cross soak model lint fuzz bench bench-stores bench-snapshots bench-gc bench-keeping bench-prune fidelity tools lint-tools fmt clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,11 +88,11 @@ bench-snapshots: tools ## the same for commands on SNAPSHOTS snapshots (5,000) i
 bench-gc: ## time and memory of prune's decisions about a million blobs
 	$(GO) test -run '^$$' -bench Prune -benchtime 3x ./vault/gc
 
+bench-keeping: ## a store in DAYS (30) simulated days of hourly snapshots, forget --prune and compaction: table and docs/img/keeping.svg; and what a year of them costs who reads the store
+	SVG=$(CURDIR)/docs/img/keeping.svg $(GO) test -run '^$$' -bench 'Keeping|Year' -benchtime 1x -timeout 60m ./actors/prune ./actors/verify
+
 bench-prune: tools ## the same for prune on a store of BLOBS blobs (1,000,000) and MANIFESTS manifests (10,000), and beside restic: half an hour
 	$(GO) test -run '^$$' -bench Prune -benchtime 1x -timeout 180m ./internal/e2e
-
-bench-keeping: ## a store in DAYS (30) simulated days of hourly snapshots, forget --prune and compaction: table and docs/img/keeping.svg
-	SVG=$(CURDIR)/docs/img/keeping.svg $(GO) test -run '^$$' -bench Keeping -benchtime 1x -timeout 60m ./actors/prune
 
 fidelity: build ## what Vaultik, restic, borg and kopia keep, those that are installed: writes docs/fidelity.md; as root
 	$(GO) run ./internal/fidelity/cmd -vaultik bin/vaultik -o docs/fidelity.md

@@ -164,7 +164,8 @@ func (p *protocol) Read(ctx context.Context, v gc.Visitor) (problems []error, er
 }
 
 // BlobList implements gc.Store.
-func (p *protocol) BlobList(ctx context.Context, ref snapshot.ListRef) ([]snapshot.BlobSize, error) {
+func (p *protocol) BlobList(ctx context.Context, ref snapshot.ListRef) ([]snapshot.BlobSize,
+	error) {
 	return p.lists.Read(ctx, ref)
 }
 

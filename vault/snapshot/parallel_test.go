@@ -13,11 +13,13 @@ import (
 	"vaultik/vault/layout"
 )
 
-// gated lets nobody read manifests and roots while its gate is closed, nor keys if it says so.
+// gated lets nobody read manifests and roots while its gate is closed, nor keys or blob lists if
+// it says so.
 type gated struct {
 	*memory
 	gate  chan struct{}
 	keys  bool
+	lists bool
 	waits atomic.Int64
 }
 
@@ -34,7 +36,7 @@ func (g *gated) Head(ctx context.Context, key string, n int64) ([]byte, error) {
 func (g *gated) wait(key string) {
 	o, err := layout.Parse(key)
 	if err == nil && (o.Kind == layout.KindManifest || o.Kind == layout.KindRoot ||
-		g.keys && o.Kind == layout.KindEpochKey) {
+		g.keys && o.Kind == layout.KindEpochKey || g.lists && o.Kind == layout.KindBlobList) {
 		g.waits.Add(1)
 		<-g.gate
 	}
