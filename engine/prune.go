@@ -146,7 +146,8 @@ func (o *opened) pruner() (*keys.Signer, []layout.HostID, error) {
 		return nil, nil, &o.noHost
 	case o.Mirror:
 		return nil, nil, &fault.UsageError{
-			Msg:    backends.Redact(o.URL) + " is a mirror: it follows its store, and is not pruned",
+			Msg: backends.Redact(o.URL) +
+				" is a mirror: it follows its store, and is not pruned",
 			Advice: "prune the store; if the store is lost, set storage_url to the mirror",
 		}
 	}
@@ -172,17 +173,20 @@ const clockSlack = time.Hour
 // them has jumped. What waits is deleted by differences of the store's times, and with a wrong
 // one it might be too early.
 func clockError(store, here time.Time) error {
-	if d := store.Sub(here).Abs(); store.IsZero() || d <= clockSlack { // a store without times waits
+	// A store without times waits.
+	if d := store.Sub(here).Abs(); store.IsZero() || d <= clockSlack {
 		return nil
 	}
-	return fault.WithHint(fmt.Errorf("nothing was deleted: the clock of the store says %s, that of "+
-		"this machine %s", words.Moment(store), words.Moment(here)),
+	return fault.WithHint(fmt.Errorf("nothing was deleted: the clock of the store says %s, "+
+		"that of this machine %s", words.Moment(store), words.Moment(here)),
 		"set the clock that is wrong, then rerun the same command")
 }
 
 // prunedHosts are those that were named. Without a name it is this host; on a machine that is
 // no host, and only prunes, all are.
-func (j *job) prunedHosts(op *opened, names []string, may []layout.HostID) ([]layout.HostID, error) {
+func (j *job) prunedHosts(
+	op *opened, names []string, may []layout.HostID,
+) ([]layout.HostID, error) {
 	if len(names) == 0 {
 		if h, _ := op.Store.Trust.Host(op.Host.ID); h.Has(snapshot.RoleWrite) {
 			return []layout.HostID{op.Host.ID}, nil
@@ -428,8 +432,9 @@ func pruneError(all []PrunedHost, of int) error {
 
 // event tells of one host.
 func (p *pruneJob) event(h PrunedHost) events.Pruned {
-	ev := events.Pruned{Type: "pruned", Host: h.Host.String(), DryRun: p.dry, Versions: p.keeps.Versions,
-		Grace: h.Times.Grace.Seconds(), Age: h.Times.Age.Seconds(), AfterBackup: h.Times.Heeded}
+	ev := events.Pruned{Type: "pruned", Host: h.Host.String(), DryRun: p.dry,
+		Versions: p.keeps.Versions,
+		Grace:    h.Times.Grace.Seconds(), Age: h.Times.Age.Seconds(), AfterBackup: h.Times.Heeded}
 	if h.Host == p.op.Host.ID {
 		ev.Hostname, ev.Hostname64 = events.Twin(p.hostname())
 	}

@@ -67,7 +67,8 @@ func (v *verification) withoutRemoved(ctx context.Context, problems []events.Pro
 	if len(removed) == 0 {
 		return problems, found
 	}
-	v.Note("removed from the store meanwhile, so that what is missing of it is no damage: snapshot %s",
+	v.Note("removed from the store meanwhile, so that what is missing of it is no damage: "+
+		"snapshot %s",
 		strings.Join(names, ", "))
 	v.unsure = found > int64(len(problems))
 	left := problems[:0]

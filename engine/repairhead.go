@@ -165,7 +165,8 @@ func (r *headRepair) hosts(found []snapshot.Author) ([]snapshot.TrustHost, error
 	}
 	// Behind them may stand one that is damaged.
 	r.o.Confirm = slices.DeleteFunc(slices.Clone(r.o.Confirm), func(c string) bool {
-		return slices.ContainsFunc(forked, func(l snapshot.FoundTrust) bool { return c == l.Name() })
+		return slices.ContainsFunc(forked,
+			func(l snapshot.FoundTrust) bool { return c == l.Name() })
 	})
 	return r.confirmed(found)
 }

@@ -131,8 +131,8 @@ func removeStray(url, key string) string {
 	}
 	hint := remove + backends.Redact(url) + "/" + key
 	if strings.HasPrefix(url, "s3:") {
-		hint += "; if the bucket keeps versions, read what that hides: versions=oldest in the URL " +
-			"(docs/add-only.md)"
+		hint += "; if the bucket keeps versions, read what that hides: versions=oldest in the " +
+			"URL (docs/add-only.md)"
 	}
 	return hint
 }

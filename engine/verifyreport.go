@@ -248,8 +248,8 @@ func (v *verification) err(problems []events.Problem, found int64, affected []st
 		}
 	}
 	if int64(len(problems)+len(v.signed)) < found && v.unsure {
-		return fault.WithHint(errors.New("snapshots were removed from the store while it was read, "+
-			"and more is missing than can be told apart from that"),
+		return fault.WithHint(errors.New("snapshots were removed from the store while it was "+
+			"read, and more is missing than can be told apart from that"),
 			"rerun the command: "+v.here("verify"))
 	}
 	if int64(len(problems)+len(v.signed)) < found {

@@ -205,7 +205,7 @@ var (
 	shortHex = regexp.MustCompile(`\b[0-9a-f]{8}\b`)
 	times    = regexp.MustCompile(`20\d\d-\d\d-\d\d \d\d:\d\d:\d\d`)
 	amounts  = regexp.MustCompile(`\b[0-9][0-9.]* (B|KiB|MiB)\b`)
-	counted  = regexp.MustCompile(`\b\d+ (object|page|chunk)s?\b`)
+	counted  = regexp.MustCompile(`\b\d+ (object|page|chunk|blob)s?\b`)
 	numbers  = regexp.MustCompile(`\b(at|not|after|from|in|has|its|outside the object:|damaged:) [0-9][0-9.]*`)
 	hexDir   = regexp.MustCompile(`/b/[0-9a-f]{2}/`)
 	prints   = regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`)

@@ -85,7 +85,8 @@ func pruned(ts *testscript.TestScript, _ bool, args []string) {
 //
 //	gcsays dropped SEQ REASON    that the object there, whatever it is, is none of the chain
 //	gcsays removed               that the whole set was removed; its manifests are deleted
-//	gcsays deleted PATTERN       in a condemned list, that an object of such a key is deleted
+//	gcsays deleted               in a condemned list, that a blob of the first snapshot is
+//	                             deleted; its key is in $DELETED then
 //
 // What the one before it said of manifests stays.
 func gcSays(ts *testscript.TestScript, _ bool, args []string) {
@@ -97,7 +98,7 @@ func gcSays(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		g.Pruned, g.Dropped, g.Removed = before.Pruned, before.Dropped, before.Removed
 	}
-	m, sum := s.manifest(1)
+	m, _ := s.manifest(1)
 	switch args[0] {
 	case "dropped":
 		seq, err := strconv.Atoi(args[1])
@@ -105,18 +106,15 @@ func gcSays(ts *testscript.TestScript, _ bool, args []string) {
 		_, of := s.read(s.manifests[seq-1])
 		g.Dropped = []snapshot.Dropped{{Set: m.Set, Seq: uint64(seq), Sum: of, Reason: args[2]}}
 	case "removed":
-		m, sum = s.manifest(len(s.manifests))
+		m, sum := s.manifest(len(s.manifests))
 		g.Pruned = []snapshot.Pruned{{Set: m.Set, From: 1, To: m.Seq, Sum: sum}}
 		g.Removed = []snapshot.Removed{{Set: m.Set, Seq: m.Seq, Sum: sum}}
 		for _, f := range s.manifests {
 			ts.Check(os.Remove(f))
 		}
 	case "deleted":
-		files, err := filepath.Glob(filepath.Join(s.dir, args[1]))
-		ts.Check(err)
-		key, err := filepath.Rel(s.dir, files[0])
-		ts.Check(err)
-		o, err := layout.Parse(filepath.ToSlash(key))
+		ts.Setenv("DELETED", layout.Blob(s.host.ID, m.Blobs[0].Name))
+		o, err := layout.Parse(ts.Getenv("DELETED"))
 		ts.Check(err)
 		b, err := snapshot.EncodeCondemned([]string{o.Name()})
 		ts.Check(err)

@@ -81,7 +81,8 @@ func (s *session) showPruned(e events.Pruned) {
 			words.Size(l.Bytes), words.Day(*e.Unlocked))
 	}
 	if k := e.Kept; k.Objects > 0 {
-		s.out.result("  locked: %s, %s, that the store does not delete yet: a later run tries again",
+		s.out.result("  locked: %s, %s, that the store does not delete yet: "+
+			"a later run tries again",
 			objects(k), words.Size(k.Bytes))
 	}
 	if w := e.Waiting; w.Objects > 0 {

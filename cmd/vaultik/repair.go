@@ -18,10 +18,10 @@ type repairCmd struct {
 }
 
 func (repairCmd) Help() string {
-	return `Finds what the store lacks or has damaged, as verify does, and puts it back: from a mirror
-that store copy has made, or by the parity of a blob, which the setting parity or --parity
-has stored beside it. It needs no key. Nothing is deleted, and no object is replaced but by
-its right bytes, which are checked before. Without a source nothing changes.
+	return `Finds what the store lacks or has damaged, as verify does, and puts it back: from a
+mirror that store copy has made, or by the parity of a blob, which the setting parity or
+--parity has stored beside it. It needs no key. Nothing is deleted, and no object is replaced
+but by its right bytes, which are checked before. Without a source nothing changes.
 
 What prune has condemned is taken off its list first, which needs the right to prune. Unless
 the store is a directory of this machine, it then waits two hours: a prune that is under way

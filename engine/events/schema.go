@@ -629,15 +629,15 @@ type Pruned struct {
 	Waiting   Amount `json:"waiting"`   // condemned, and deleted later
 	Ripe      Amount `json:"ripe"`      // condemned, and to be deleted now
 	Deleted   Amount `json:"deleted"`   // of these, those that were
-	Kept      Amount `json:"kept"`      // that were to be deleted, and that the store does not let go
-	Locked    Amount `json:"locked"`    // of what is to be deleted now, what object lock keeps
-	Versions  bool   `json:"versions"`  // the store keeps what is deleted as versions that are not current
+	Kept      Amount `json:"kept"`      // to be deleted, and not let go by the store
+	Locked    Amount `json:"locked"`    // to be deleted now, and kept by object lock
+	Versions  bool   `json:"versions"`  // the store keeps what is deleted as older versions
 
-	Age         float64    `json:"age"`                // seconds until what is not needed is condemned
+	Age         float64    `json:"age"`                // seconds until the unneeded is condemned
 	Grace       float64    `json:"grace"`              // seconds from there until it is deleted
 	AfterBackup bool       `json:"after_backup"`       // and not before the host's next backup
-	Next        *time.Time `json:"next,omitempty"`     // when the first of those that wait can be deleted
-	Unlocked    *time.Time `json:"unlocked,omitempty"` // when the last of those that object lock keeps can go
+	Next        *time.Time `json:"next,omitempty"`     // when the first that waits can go
+	Unlocked    *time.Time `json:"unlocked,omitempty"` // when the last that is locked can
 	Error       string     `json:"error,omitempty"`
 }
 

@@ -77,6 +77,10 @@ func history(seed uint64, weak weakness, told *strings.Builder) (steps int, err 
 func (w *world) settle(hosts []*host) {
 	w.calm = true
 	w.advance(2 * time.Hour)
+	if w.mends { // until what it began is done, prune may stop at a snapshot that is not whole
+		w.mender.dead = false
+		w.mender.mend()
+	}
 	for _, h := range hosts {
 		h.dead = false
 		h.stopped = 0

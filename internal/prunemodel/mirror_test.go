@@ -33,7 +33,7 @@ func (w *world) mirror(h *host) *mirror {
 		}
 		m.wake = w.now + w.upTo([]time.Duration{time.Hour, 20 * time.Hour, 100 * time.Hour}[w.rng.IntN(3)])
 	})
-	w.mends, w.mender = true, m.machine
+	w.mends, w.mender = true, m
 	return m
 }
 

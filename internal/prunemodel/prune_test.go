@@ -117,7 +117,7 @@ type gcStore struct {
 // ones are asked for by name.
 func (s *gcStore) Head(context.Context) (*gc.Head, error) {
 	if s.own != nil && s.part.lost() && s.w.chance(600) {
-		s.w.call(s.w.mender, time.Minute)
+		s.w.call(s.w.mender.machine, time.Minute)
 		s.hold(gc.Settled + s.w.upTo(5*time.Minute)) // while the mirror puts back
 	}
 	if err := s.read("read the newest gc object"); err != nil {
@@ -282,7 +282,7 @@ func (s *gcStore) Delete(ctx context.Context, keys []string) error {
 			return nil
 		}
 		if x.Kind != layout.KindManifest && s.part.lost() && s.w.chance(300) {
-			s.w.call(s.w.mender, time.Second)
+			s.w.call(s.w.mender.machine, time.Second)
 			s.hold(s.w.upTo(4 * time.Minute))
 		}
 		if err := s.send("delete "+x.String(), func() { s.remove(x) }); err != nil {

@@ -32,7 +32,7 @@ type world struct {
 	clients  bool // the times of objects are those of the machines that write them
 	rough    rough
 	mends    bool // what the store loses is put back from a mirror
-	mender   *machine
+	mender   *mirror
 	broken   error
 	told     *strings.Builder // the trace; nil: none
 	ids      uint64
@@ -242,8 +242,7 @@ func (m *machine) send(call string, serve func()) error {
 		w.leave(m, call, serve)
 		return errKilled
 	}
-	exempt := w.mends && strings.Contains(call, "delete") // as in step
-	if !w.calm && !w.local && !exempt && w.chance(w.rough.late) {
+	if !w.calm && !w.local && w.chance(w.rough.late) {
 		kill := w.chance(500)
 		if w.chance(700) {
 			w.fly(call, serve)
