@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"vaultik/actors/verify"
-	"vaultik/backends"
 	"vaultik/engine/checked"
 	"vaultik/engine/events"
 	"vaultik/internal/fault"
@@ -74,20 +73,12 @@ func (j *job) drill(ctx context.Context, o DrillOptions) (res DrillResult, err e
 	if err != nil {
 		return res, err
 	}
-	op, err := j.openStore(ctx, backends.Options{ReadOnly: true})
+	d.verification, err = j.verification(ctx, VerifyOptions{Pick: o.Pick}, key)
 	if err != nil {
 		return res, err
 	}
+	op := d.cat.op
 	defer op.Close()
-	cat, err := j.catalog(ctx, op)
-	if err != nil {
-		return res, err
-	}
-	rows, problems, err := j.choose(ctx, cat, VerifyOptions{Pick: o.Pick}, key)
-	if err != nil {
-		return res, err
-	}
-	d.verification = &verification{job: j, cat: cat, rows: rows, signed: problems, key: key}
 	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(key.Recipients())), "\n")))
 	d.log, err = checked.Load(j.checkedFile("drill", op.Store.Doc.Store) + "-" +
 		hex.EncodeToString(sum[:4]))

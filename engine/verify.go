@@ -66,23 +66,15 @@ func (j *job) verify(ctx context.Context, o VerifyOptions) (res VerifyResult, er
 	if err != nil {
 		return res, err
 	}
-	op, err := j.openStore(ctx, backends.Options{ReadOnly: true})
+	v, err := j.verification(ctx, o, key)
 	if err != nil {
 		return res, err
 	}
+	op := v.cat.op
 	defer op.Close()
-	cat, err := j.catalog(ctx, op)
-	if err != nil {
-		return res, err
-	}
-	rows, problems, err := j.choose(ctx, cat, o, key)
-	if err != nil {
-		return res, err
-	}
-	v := &verification{job: j, cat: cat, rows: rows, signed: problems, key: key}
 	v.tellSigned()
 	spec := v.spec(parallel, memory)
-	spec.Hosts = hostsOf(op, o, rows)
+	spec.Hosts = hostsOf(op, o, v.rows)
 	spec.ServerSums, spec.ReadData = o.ServerSums, read.any
 	spec.Choose = read.choose
 	var scrub *scrubbing
@@ -114,6 +106,29 @@ func (j *job) verify(ctx context.Context, o VerifyOptions) (res VerifyResult, er
 		err = j.unvouched(rep)
 	}
 	return res, err
+}
+
+// verification opens the store, which the caller closes, and chooses the snapshots.
+func (j *job) verification(ctx context.Context, o VerifyOptions, key *keys.Identity) (
+	_ *verification, err error) {
+	op, err := j.openStore(ctx, backends.Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = op.Close()
+		}
+	}()
+	cat, err := j.catalog(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	rows, problems, err := j.choose(ctx, cat, o, key)
+	if err != nil {
+		return nil, err
+	}
+	return &verification{job: j, cat: cat, rows: rows, signed: problems, key: key}, nil
 }
 
 // spec is what all checks have in common.

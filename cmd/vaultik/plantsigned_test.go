@@ -139,50 +139,50 @@ func (s *signedStore) putGC(g *snapshot.GC) {
 	put(s.ts, s.dir, layout.GC(s.host.ID, g.Seq), b)
 }
 
+// nextTrust is the newest trust list with the number of the next one, and the owner of a kit.
+func (s *signedStore) nextTrust(kitFile string) (snapshot.Trust, *keys.Signer) {
+	kit, err := keys.ParseKit([]byte(s.ts.ReadFile(kitFile)))
+	s.ts.Check(err)
+	next, prev := s.next(layout.Trust)
+	b, _ := s.read(filepath.Join(s.dir, layout.Trust(next-1)))
+	t, err := snapshot.DecodeTrust(b, kit.Owner.Public())
+	s.ts.Check(err)
+	t.Seq, t.Prev = next, prev
+	return t, kit.Owner
+}
+
+func (s *signedStore) putTrust(t snapshot.Trust, owner *keys.Signer) {
+	b, err := snapshot.EncodeTrust(t, owner)
+	s.ts.Check(err)
+	put(s.ts, s.dir, layout.Trust(t.Seq), b)
+}
+
 // forkTrust has the owner sign two trust lists of one number, as on a store that cannot
 // create only if absent: forktrust KIT.
 func forkTrust(ts *testscript.TestScript, _ bool, args []string) {
 	s := newSignedStore(ts)
-	kit, err := keys.ParseKit([]byte(ts.ReadFile(args[0])))
-	ts.Check(err)
-	next, prev := s.next(layout.Trust)
-	b, _ := s.read(filepath.Join(s.dir, layout.Trust(next-1)))
-	t, err := snapshot.DecodeTrust(b, kit.Owner.Public())
-	ts.Check(err)
-	t.Seq, t.Prev = next, prev
+	t, owner := s.nextTrust(args[0])
 	for i := range 2 {
 		t.Time = t.Time.Add(time.Duration(i+1) * time.Hour)
-		b, err = snapshot.EncodeTrust(t, kit.Owner)
+		b, err := snapshot.EncodeTrust(t, owner)
 		ts.Check(err)
-		put(ts, s.dir, layout.Weak(layout.Trust(next), sha256.Sum256(b)), b)
+		put(ts, s.dir, layout.Weak(layout.Trust(t.Seq), sha256.Sum256(b)), b)
 	}
 }
 
 // roles has the owner give this host other roles: roles KIT ROLE...
 func roles(ts *testscript.TestScript, _ bool, args []string) {
 	s := newSignedStore(ts)
-	kit, err := keys.ParseKit([]byte(ts.ReadFile(args[0])))
-	ts.Check(err)
-	next, prev := s.next(layout.Trust)
-	b, _ := s.read(filepath.Join(s.dir, layout.Trust(next-1)))
-	t, err := snapshot.DecodeTrust(b, kit.Owner.Public())
-	ts.Check(err)
-	t.Hosts[0].Roles, t.Seq, t.Prev = args[1:], next, prev
-	b, err = snapshot.EncodeTrust(t, kit.Owner)
-	ts.Check(err)
-	put(ts, s.dir, layout.Trust(next), b)
+	t, owner := s.nextTrust(args[0])
+	t.Hosts[0].Roles = args[1:]
+	s.putTrust(t, owner)
 }
 
 // revoke has the owner revoke the key of this host: revoke KIT [SEQ]. With SEQ the
 // snapshots of the only set stand up to that one.
 func revoke(ts *testscript.TestScript, _ bool, args []string) {
 	s := newSignedStore(ts)
-	kit, err := keys.ParseKit([]byte(ts.ReadFile(args[0])))
-	ts.Check(err)
-	next, prev := s.next(layout.Trust)
-	b, _ := s.read(filepath.Join(s.dir, layout.Trust(next-1)))
-	t, err := snapshot.DecodeTrust(b, kit.Owner.Public())
-	ts.Check(err)
+	t, owner := s.nextTrust(args[0])
 	h := &t.Hosts[0]
 	h.Revoked, h.Until = time.Now().AddDate(1, 0, 0), &snapshot.Until{}
 	if len(args) > 1 {
@@ -191,8 +191,5 @@ func revoke(ts *testscript.TestScript, _ bool, args []string) {
 		m, sum := s.manifest(seq)
 		h.Until.Sets = []snapshot.UntilSet{{Set: m.Set, Seq: m.Seq, Sum: sum}}
 	}
-	t.Seq, t.Prev = next, prev
-	b, err = snapshot.EncodeTrust(t, kit.Owner)
-	ts.Check(err)
-	put(ts, s.dir, layout.Trust(next), b)
+	s.putTrust(t, owner)
 }
